@@ -1,0 +1,5 @@
+//! Bike-share trips and stations: read, tally, store, report.
+
+pub mod issue;
+pub mod model;
+pub mod sources;

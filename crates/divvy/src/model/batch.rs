@@ -1,0 +1,265 @@
+//! Many trips, column by column: the unit that crosses every seam on the way in.
+
+use std::collections::HashMap;
+
+use super::{Flags, Rider, StationId, Trip, TripId, VehicleId};
+
+/// The distinct texts of some columns of a batch. Place 0 is always the empty text, which means
+/// "none".
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dictionary {
+    texts: Vec<Box<str>>,
+}
+
+impl Default for Dictionary {
+    fn default() -> Self {
+        Self {
+            texts: vec!["".into()],
+        }
+    }
+}
+
+impl Dictionary {
+    /// Returns the text at a place.
+    pub fn text(&self, place: u32) -> &str {
+        &self.texts[place as usize]
+    }
+
+    /// Returns the text at a place, `None` for place 0.
+    pub fn get(&self, place: u32) -> Option<&str> {
+        (place != 0).then(|| self.text(place))
+    }
+
+    /// Adds a text that the dictionary does not hold yet and returns its place.
+    pub fn push(&mut self, text: &str) -> u32 {
+        let place = self.texts.len() as u32;
+        self.texts.push(text.into());
+        place
+    }
+
+    /// Counts the places, the empty text included.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Tells whether there is nothing but the empty text.
+    pub fn is_empty(&self) -> bool {
+        self.texts.len() == 1
+    }
+
+    /// Lists the texts by place.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(AsRef::as_ref)
+    }
+}
+
+/// A name that a file gives to a station, and on which days.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StationName {
+    /// Place in [`TripBatch::stations`].
+    pub station: u32,
+    /// The name, blanks around it cut off.
+    pub name: Box<str>,
+    /// First and last day of a trip under that name, days since 1970-01-01.
+    pub days: (i32, i32),
+}
+
+/// Up to some hundred thousand trips as columns. Row `i` of every column is trip `i`; the meaning
+/// of each is that of the field of the same name in [`Trip`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TripBatch {
+    /// The bytes of all ids, one after another.
+    pub id_bytes: Vec<u8>,
+    /// Where each id ends in `id_bytes`.
+    pub id_ends: Vec<u32>,
+    /// See [`Trip::started_ms`].
+    pub started_ms: Vec<i64>,
+    /// See [`Trip::started_offset_s`].
+    pub started_offset_s: Vec<i32>,
+    /// See [`Trip::ended_ms`].
+    pub ended_ms: Vec<i64>,
+    /// See [`Trip::ended_offset_s`].
+    pub ended_offset_s: Vec<i32>,
+    /// See [`Trip::precision_ms`].
+    pub precision_ms: Vec<i32>,
+    /// See [`Trip::reported_s`]; [`i32::MIN`] for none.
+    pub reported_s: Vec<i32>,
+    /// Place in `stations`.
+    pub origin: Vec<u32>,
+    /// Place in `stations`.
+    pub destination: Vec<u32>,
+    /// Place in `vehicles`.
+    pub vehicle: Vec<u32>,
+    /// Place in `words`.
+    pub bike: Vec<u32>,
+    /// Place in `words`: [`Rider::as_str`].
+    pub rider: Vec<u32>,
+    /// Place in `words`.
+    pub gender: Vec<u32>,
+    /// [`i16::MIN`] for none.
+    pub birth_year: Vec<i16>,
+    /// Latitude of the start, millionths of a degree; [`i32::MIN`] for none.
+    pub from_latitude: Vec<i32>,
+    /// Longitude of the start.
+    pub from_longitude: Vec<i32>,
+    /// Latitude of the end.
+    pub to_latitude: Vec<i32>,
+    /// Longitude of the end.
+    pub to_longitude: Vec<i32>,
+    /// What is odd.
+    pub flags: Vec<Flags>,
+    /// The line of the file on which the row begins, 1 for the header. 0 where not known.
+    pub line: Vec<u64>,
+    /// Ids of stations.
+    pub stations: Dictionary,
+    /// Ids of vehicles.
+    pub vehicles: Dictionary,
+    /// Kinds of bikes, riders and genders.
+    pub words: Dictionary,
+    /// The names that the file gives its stations: a fact about the file, not about the trips
+    /// kept, so rows that turn out to be duplicates speak here too. Empty in a batch read back
+    /// from a store.
+    pub names: Vec<StationName>,
+}
+
+/// No value, in the columns of `i32`.
+pub const NONE_I32: i32 = i32::MIN;
+/// No value, in the columns of `i16`.
+pub const NONE_I16: i16 = i16::MIN;
+
+impl TripBatch {
+    /// Counts the trips.
+    pub fn len(&self) -> usize {
+        self.id_ends.len()
+    }
+
+    /// Tells whether there is no trip.
+    pub fn is_empty(&self) -> bool {
+        self.id_ends.is_empty()
+    }
+
+    /// Returns the id of a row.
+    pub fn id(&self, row: usize) -> &str {
+        std::str::from_utf8(self.id_raw(row)).expect("ids are pushed as text")
+    }
+
+    /// Returns the bytes of the id of a row.
+    pub fn id_raw(&self, row: usize) -> &[u8] {
+        let start = row
+            .checked_sub(1)
+            .map_or(0, |before| self.id_ends[before] as usize);
+        &self.id_bytes[start..self.id_ends[row] as usize]
+    }
+
+    /// Returns the time between the instants of a row in milliseconds.
+    pub fn elapsed_ms(&self, row: usize) -> i64 {
+        (self.ended_ms[row] - self.started_ms[row])
+            - 1000 * i64::from(self.ended_offset_s[row] - self.started_offset_s[row])
+    }
+
+    /// Returns how long a trip took: see [`Trip::duration_s`].
+    pub fn duration_s(&self, row: usize) -> i64 {
+        match self.reported_s[row] {
+            NONE_I32 => self.elapsed_ms(row).div_euclid(1000),
+            reported => i64::from(reported),
+        }
+    }
+
+    /// Returns a row as a trip of its own.
+    pub fn trip(&self, row: usize) -> Trip {
+        let point = |latitude: i32, longitude: i32| {
+            (latitude != NONE_I32 && longitude != NONE_I32).then_some((latitude, longitude))
+        };
+        let word = |place: u32| self.words.get(place).map(Into::into);
+        Trip {
+            id: TripId::from(self.id(row)),
+            started_ms: self.started_ms[row],
+            started_offset_s: self.started_offset_s[row],
+            ended_ms: self.ended_ms[row],
+            ended_offset_s: self.ended_offset_s[row],
+            precision_ms: self.precision_ms[row],
+            reported_s: some(self.reported_s[row]),
+            origin: self.stations.get(self.origin[row]).map(StationId::from),
+            destination: self
+                .stations
+                .get(self.destination[row])
+                .map(StationId::from),
+            vehicle: self.vehicles.get(self.vehicle[row]).map(VehicleId::from),
+            bike: word(self.bike[row]),
+            rider: Rider::parse(self.words.text(self.rider[row])),
+            gender: word(self.gender[row]),
+            birth_year: (self.birth_year[row] != NONE_I16).then_some(self.birth_year[row]),
+            from: point(self.from_latitude[row], self.from_longitude[row]),
+            to: point(self.to_latitude[row], self.to_longitude[row]),
+            flags: self.flags[row],
+        }
+    }
+
+    /// Lists the trips.
+    pub fn trips(&self) -> impl Iterator<Item = Trip> {
+        (0..self.len()).map(|row| self.trip(row))
+    }
+}
+
+fn some(value: i32) -> Option<i32> {
+    (value != NONE_I32).then_some(value)
+}
+
+/// Gathers single trips into a batch: for trips that come one at a time (tests, other stores).
+/// The reader of trip files fills the columns itself.
+impl FromIterator<Trip> for TripBatch {
+    fn from_iter<I: IntoIterator<Item = Trip>>(trips: I) -> Self {
+        let mut batch = Self::default();
+        let (mut stations, mut vehicles, mut words) =
+            (HashMap::new(), HashMap::new(), HashMap::new());
+        let place = |places: &mut HashMap<Box<str>, u32>, all: &mut Dictionary, text: &str| {
+            if text.is_empty() {
+                return 0;
+            }
+            *places.entry(text.into()).or_insert_with(|| all.push(text))
+        };
+        for trip in trips {
+            batch
+                .id_bytes
+                .extend_from_slice(trip.id.as_str().as_bytes());
+            batch.id_ends.push(batch.id_bytes.len() as u32);
+            batch.started_ms.push(trip.started_ms);
+            batch.started_offset_s.push(trip.started_offset_s);
+            batch.ended_ms.push(trip.ended_ms);
+            batch.ended_offset_s.push(trip.ended_offset_s);
+            batch.precision_ms.push(trip.precision_ms);
+            batch.reported_s.push(trip.reported_s.unwrap_or(NONE_I32));
+            for (column, id) in [
+                (&mut batch.origin, &trip.origin),
+                (&mut batch.destination, &trip.destination),
+            ] {
+                let text = id.as_ref().map_or("", StationId::as_str);
+                column.push(place(&mut stations, &mut batch.stations, text));
+            }
+            let vehicle = trip.vehicle.as_ref().map_or("", VehicleId::as_str);
+            batch
+                .vehicle
+                .push(place(&mut vehicles, &mut batch.vehicles, vehicle));
+            for (column, word) in [
+                (&mut batch.bike, trip.bike.as_deref().unwrap_or_default()),
+                (&mut batch.rider, trip.rider.as_str()),
+                (
+                    &mut batch.gender,
+                    trip.gender.as_deref().unwrap_or_default(),
+                ),
+            ] {
+                column.push(place(&mut words, &mut batch.words, word));
+            }
+            batch.birth_year.push(trip.birth_year.unwrap_or(NONE_I16));
+            let (latitude, longitude) = trip.from.unwrap_or((NONE_I32, NONE_I32));
+            batch.from_latitude.push(latitude);
+            batch.from_longitude.push(longitude);
+            let (latitude, longitude) = trip.to.unwrap_or((NONE_I32, NONE_I32));
+            batch.to_latitude.push(latitude);
+            batch.to_longitude.push(longitude);
+            batch.flags.push(trip.flags);
+            batch.line.push(0);
+        }
+        batch
+    }
+}

@@ -1,0 +1,128 @@
+//! Places on the globe.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A latitude or longitude in decimal degrees, exactly as published.
+///
+/// Kept as text, because a decimal store (DynamoDB) must receive the digits the feed sent and
+/// no float's idea of them. [`to_f64`](Self::to_f64) is for measuring distances only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Degrees(Box<str>);
+
+impl Degrees {
+    /// Returns the published digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the nearest float, good for distances.
+    pub fn to_f64(&self) -> f64 {
+        self.0.parse().unwrap_or(f64::NAN)
+    }
+
+    /// Returns millionths of a degree (0.11 m), rounded; the unit in which trips keep positions.
+    pub fn to_micro(&self) -> i32 {
+        (self.to_f64() * 1e6).round() as i32
+    }
+
+    /// Makes the decimal text of a number of millionths, without trailing zeros: `41.8964`.
+    pub fn from_micro(micro: i32) -> Self {
+        let sign = if micro < 0 { "-" } else { "" };
+        let magnitude = micro.unsigned_abs();
+        let text = format!(
+            "{sign}{}.{:06}",
+            magnitude / 1_000_000,
+            magnitude % 1_000_000
+        );
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        Self(text.into())
+    }
+}
+
+impl FromStr for Degrees {
+    type Err = std::num::ParseFloatError;
+
+    /// Accepts any finite decimal number; the text itself is kept.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let value: f64 = text.parse()?;
+        if !value.is_finite() {
+            return Err("not finite".parse::<f64>().expect_err("is no number"));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Degrees {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A point in WGS 84 degrees, for measuring.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position {
+    /// Degrees north of the equator.
+    pub latitude: f64,
+    /// Degrees east of Greenwich.
+    pub longitude: f64,
+}
+
+impl Position {
+    /// Makes a position from millionths of a degree.
+    pub fn from_micro(latitude: i32, longitude: i32) -> Self {
+        Self {
+            latitude: f64::from(latitude) / 1e6,
+            longitude: f64::from(longitude) / 1e6,
+        }
+    }
+
+    /// Returns the great-circle distance in metres.
+    ///
+    /// Haversine on a sphere of radius 6 371 008.8 m (IUGG mean).
+    pub fn distance_m(self, other: Self) -> f64 {
+        const EARTH_RADIUS_M: f64 = 6_371_008.8;
+        let (lat1, lat2) = (self.latitude.to_radians(), other.latitude.to_radians());
+        let dlat = (lat2 - lat1) / 2.0;
+        let dlng = (other.longitude - self.longitude).to_radians() / 2.0;
+        let h = dlat.sin().powi(2) + lat1.cos() * lat2.cos() * dlng.sin().powi(2);
+        2.0 * EARTH_RADIUS_M * h.sqrt().min(1.0).asin()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn micro_degrees_and_text_are_the_same_number() {
+        for (text, micro) in [
+            ("41.8964", 41_896_400),
+            ("-87.661", -87_661_000),
+            ("0.5", 500_000),
+        ] {
+            assert_eq!(Degrees::from_micro(micro).as_str(), text);
+            assert_eq!(text.parse::<Degrees>().unwrap().to_micro(), micro);
+        }
+        assert_eq!(Degrees::from_micro(-500_000).as_str(), "-0.5");
+        assert!("NaN".parse::<Degrees>().is_err());
+        assert!("north".parse::<Degrees>().is_err());
+    }
+
+    #[test]
+    fn a_degree_of_latitude_is_111_km() {
+        let loop_ = Position {
+            latitude: 41.0,
+            longitude: -87.0,
+        };
+        let north = Position {
+            latitude: 42.0,
+            longitude: -87.0,
+        };
+        assert_eq!(loop_.distance_m(north).round(), 111_195.0);
+    }
+}

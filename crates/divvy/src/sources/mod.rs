@@ -1,0 +1,1 @@
+//! Everything that publishers ever wrote, read into the model. No store in sight.
