@@ -3,3 +3,5 @@
 pub mod issue;
 pub mod model;
 pub mod sources;
+pub mod store;
+pub mod tally;

@@ -1,0 +1,329 @@
+//! Where trips, stations and counts are kept: four small capabilities, each store has them all.
+//!
+//! ```text
+//!  load ──► Trips::begin ─► Incoming::write … commit ─┐
+//!                                                      ├─► changes ─► refresh ─► Tallies::put_counts
+//!  poll ──► Stations::apply ──────────────────────────┘
+//! ```
+//!
+//! What every store promises (`conformance` holds each of them to it):
+//!
+//! - An archive is there whole or not at all. [`Incoming::commit`] stores its trips, its totals,
+//!   the new `trips_version` of every station concerned and its ledger entry; a process killed
+//!   before it returns leaves only work that repeats harmlessly.
+//! - One copy of a trip is stored, whatever the order of loading ([`Trip::cmp_copies`]).
+//! - Every station that was inserted or changed gets one entry in the change stream, in order.
+//!   The stream may deliver an entry again; a consumer's work must bear that.
+//!
+//! [`Trip::cmp_copies`]: crate::model::Trip::cmp_copies
+
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::issue::{RejectSink, RejectedCounts};
+use crate::model::{Flag, Snapshot, Station, StationId, System, SystemId, TripBatch};
+use crate::tally::{FlagCounts, Totals};
+
+/// Trips, each stored once.
+#[async_trait]
+pub trait Trips: Send + Sync {
+    /// Opens the way in for one archive. What is written to it does not exist until it is
+    /// committed; dropped before that, it leaves nothing.
+    async fn begin(&self, archive: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError>;
+
+    /// Hands all stored trips of a system to `visit`, batch by batch, in no promised order, until
+    /// it returns `false`. Batches may come from several threads at once where the store has many.
+    async fn scan(
+        &self,
+        system: &SystemId,
+        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+    ) -> Result<(), StoreError>;
+}
+
+/// One archive on its way into a store.
+#[async_trait]
+pub trait Incoming: Send + Sync {
+    /// Takes a batch of the archive's member of that place. Members may be written from several
+    /// threads; the batches of one member come in the order of its rows.
+    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError>;
+
+    /// Stores the archive. Copies of trips that are already stored, in this archive or another,
+    /// are told to `rejects` and counted as duplicates: here, or in the entry of the archive that
+    /// lost its copy.
+    async fn commit(
+        self: Box<Self>,
+        archive: ArchiveRead,
+        rejects: &dyn RejectSink,
+    ) -> Result<LedgerEntry, StoreError>;
+}
+
+/// Stations with the newest that their feeds say, and the stream of their changes.
+#[async_trait]
+pub trait Stations: Send + Sync {
+    /// Lists StationData of a system, by id.
+    async fn stations(&self, system: &SystemId) -> Result<Vec<Station>, StoreError>;
+
+    /// Brings StationData up to a snapshot. A snapshot older than the last one of its kind is
+    /// refused, one of the same time is repeated; neither changes anything.
+    ///
+    /// Stations that the snapshot lacks are kept; [`feed`](Self::feed) tells them apart.
+    async fn apply(
+        &self,
+        snapshot: &Snapshot,
+        fetched_at: Timestamp,
+    ) -> Result<Applied, StoreError>;
+
+    /// Returns what is known of a system's feed. `None` where no snapshot has been applied.
+    async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError>;
+
+    /// Makes every station of a system appear in the change stream again, as if its trips had
+    /// changed: the by-hand refresh of everything.
+    async fn touch_all(&self, system: &SystemId) -> Result<u64, StoreError>;
+
+    /// Reads on in the change stream of all systems, from the consumer's checkpoint, oldest first.
+    async fn changes(&self, consumer: &str, limit: usize) -> Result<Vec<Change>, StoreError>;
+
+    /// Moves the consumer's checkpoint to behind a change. Never moves it back.
+    async fn acknowledge(&self, consumer: &str, sequence: u64) -> Result<(), StoreError>;
+}
+
+/// Totals over stored trips, and the counts kept by the stream.
+#[async_trait]
+pub trait Tallies: Send + Sync {
+    /// Returns the totals over all archives of a system.
+    async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError>;
+
+    /// Counts the stored trips that start at each of the stations, in the same order.
+    async fn departures(
+        &self,
+        system: &SystemId,
+        origins: &[StationId],
+    ) -> Result<Vec<u64>, StoreError>;
+
+    /// Lists FromStationCounts of a system, by id.
+    async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError>;
+
+    /// Looks up FromStationCounts of some stations, in the same order.
+    async fn counts_of(
+        &self,
+        system: &SystemId,
+        origins: &[StationId],
+    ) -> Result<Vec<Option<FromStationCount>>, StoreError>;
+
+    /// Replaces counts by key: putting the same twice is the same as once.
+    async fn put_counts(
+        &self,
+        system: &SystemId,
+        counts: &[FromStationCount],
+    ) -> Result<(), StoreError>;
+}
+
+/// Which archives are loaded.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Lists the systems that the store has heard of, by id.
+    async fn systems(&self) -> Result<Vec<System>, StoreError>;
+
+    /// Lists the archives of a system in the order of loading.
+    async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError>;
+
+    /// Finds a loaded archive by its content, whatever its name. `None` for one not loaded.
+    async fn holding(
+        &self,
+        system: &SystemId,
+        content: ContentHash,
+    ) -> Result<Option<LedgerEntry>, StoreError>;
+}
+
+/// A whole store.
+pub trait Store: Trips + Stations + Tallies + Ledger {}
+impl<T: Trips + Stations + Tallies + Ledger> Store for T {}
+
+/// The XXH3-128 of an archive's bytes, as published.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContentHash(pub u128);
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What makes an archive the same archive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArchiveId {
+    /// Whose trips these are.
+    pub system: System,
+    /// The file name, without folders.
+    pub name: String,
+    /// The content.
+    pub content: ContentHash,
+}
+
+/// An archive that has been read to its end, and is about to be committed.
+#[derive(Clone, Debug)]
+pub struct ArchiveRead {
+    /// Which one.
+    pub id: ArchiveId,
+    /// The names of the members that hold trips, by their places.
+    pub members: Vec<String>,
+    /// Data rows read, over all members.
+    pub rows_read: u64,
+    /// Rows that did not become trips, without the duplicates, which the store decides.
+    pub rejected: RejectedCounts,
+    /// The totals over all batches written. The store takes back what it does not keep.
+    pub totals: Totals,
+    /// When the load began.
+    pub loaded_at: Timestamp,
+    /// Supersedes every archive of the same name.
+    pub replace: bool,
+}
+
+/// One loaded archive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerEntry {
+    /// Which one.
+    pub id: ArchiveId,
+    /// Its place in the order of loading.
+    pub sequence: u64,
+    /// When.
+    pub loaded_at: Timestamp,
+    /// Data rows read.
+    pub rows_read: u64,
+    /// Trips stored under this archive now; less when a later archive brought a better copy.
+    pub stored: u64,
+    /// Rows without a trip of their own, by reason. `rows_read = stored + rejected`.
+    pub rejected: RejectedCounts,
+    /// Stored trips by flag.
+    pub flagged: FlagCounts,
+}
+
+impl LedgerEntry {
+    /// Returns the number of rejected rows.
+    pub fn rejected_total(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+
+    /// Returns the stored trips with a flag.
+    pub fn flagged(&self, flag: Flag) -> u64 {
+        self.flagged.get(flag).try_into().unwrap_or(0)
+    }
+}
+
+/// What became of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// StationData is as the snapshot says.
+    Accepted {
+        /// Stations seen for the first time.
+        inserted: u64,
+        /// Stations of which something besides the report time changed.
+        changed: u64,
+        /// Stations of which nothing but the report time changed.
+        reported: u64,
+    },
+    /// The last snapshot had the same time.
+    Repeated,
+    /// The last snapshot is newer.
+    Refused {
+        /// Its time.
+        last: Timestamp,
+    },
+}
+
+/// What a store knows of a system's feed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedState {
+    /// When the newest snapshot with stations' states was made, by the feed's clock. `None` where
+    /// only `station_information` has been seen.
+    pub status_at: Option<Timestamp>,
+    /// When the newest snapshot with names and places was made.
+    pub information_at: Option<Timestamp>,
+    /// The stations of the newest snapshot: of the one with states where there is one.
+    pub listed: std::collections::BTreeSet<StationId>,
+}
+
+/// A station that was inserted or changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Its place in the stream. Grows; may skip.
+    pub sequence: u64,
+    /// Whose station.
+    pub system: SystemId,
+    /// The station as it is now, or as it was right after the change.
+    pub station: Station,
+    /// Nothing but the report time changed.
+    pub report_time_only: bool,
+}
+
+/// One row of FromStationCounts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FromStationCount {
+    /// The id as the trips use it.
+    pub from_station_id: StationId,
+    /// Stored trips that start there.
+    pub from_count: u64,
+    /// The version of the station's trips that was counted. `None` before any trip came.
+    pub trips_version: Option<u64>,
+    /// When it was counted.
+    pub refreshed_at: Timestamp,
+}
+
+/// Why a store could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StoreError {
+    /// What code decides on.
+    pub kind: StoreErrorKind,
+    /// What people read: one sentence.
+    pub message: String,
+    /// The cause.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The kinds of [`StoreError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// Another process writes, or the service asks to slow down: try again later.
+    Busy,
+    /// What is stored cannot be read: damaged, or made by a newer program.
+    Damaged,
+    /// The disk, the network or the rights to them failed.
+    Unreachable,
+    /// A count lags behind the trips it counts: try again later.
+    Behind,
+}
+
+impl StoreError {
+    /// Makes an error without a cause.
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// Makes an error with its cause; the message ends with the cause's.
+    pub fn because(
+        kind: StoreErrorKind,
+        doing: impl fmt::Display,
+        cause: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            kind,
+            message: format!("{doing}: {cause}"),
+            source: Some(Box::new(cause)),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Trips by date.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Tally, add};
+use crate::model::TripBatch;
+
+/// Milliseconds in a day of 24 hours.
+const DAY_MS: i64 = 86_400_000;
+
+/// Trips by the local date of their start, in days since 1970-01-01.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Days(pub BTreeMap<i32, i64>);
+
+impl Days {
+    /// Returns the first and the last day with a trip. `None` without trips.
+    pub fn range(&self) -> Option<(i32, i32)> {
+        Some((*self.0.first_key_value()?.0, *self.0.last_key_value()?.0))
+    }
+}
+
+impl Tally for Days {
+    fn count(&mut self, batch: &TripBatch, times: i64) {
+        // Trips of one day mostly stand together, so a day is looked up once a run.
+        let mut run = (0, 0);
+        for started_ms in &batch.started_ms {
+            let day = started_ms.div_euclid(DAY_MS) as i32;
+            if run.0 != day {
+                add(&mut self.0, run.0, run.1);
+                run = (day, 0);
+            }
+            run.1 += times;
+        }
+        add(&mut self.0, run.0, run.1);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (day, n) in &other.0 {
+            add(&mut self.0, *day, *n);
+        }
+    }
+}

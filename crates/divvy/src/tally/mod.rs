@@ -1,0 +1,105 @@
+//! Counts over trips that merge: split the trips anywhere, count the parts, add them up, and the
+//! answer is the same.
+//!
+//! Every count can also be taken back (`times` -1), which is how a store repairs its totals when
+//! a trip turns out to be the worse copy of another.
+
+mod days;
+mod durations;
+mod flags;
+mod hours;
+mod riders;
+mod stations;
+
+use serde::{Deserialize, Serialize};
+
+pub use days::Days;
+pub use durations::{Durations, Spread};
+pub use flags::FlagCounts;
+pub use hours::{Hour, Hours};
+pub use riders::Riders;
+pub use stations::{NameSeen, Names, StationTotals, Stations};
+
+use crate::model::TripBatch;
+
+/// A count over trips.
+pub trait Tally: Default {
+    /// Counts every trip of the batch `times` times: 1, or -1 to take it back.
+    fn count(&mut self, batch: &TripBatch, times: i64);
+
+    /// Adds another tally's counts to these.
+    fn merge(&mut self, other: &Self);
+}
+
+/// Every tally that is kept, over one archive or over all of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Trips.
+    pub trips: i64,
+    /// Departures, arrivals and positions by station id.
+    pub stations: Stations,
+    /// Starts and stops by hour of the day.
+    pub hours: Hours,
+    /// Trips by local date of the start.
+    pub days: Days,
+    /// Durations by rider, to the second.
+    pub durations: Durations,
+    /// Trips by rider and kind of bike.
+    pub riders: Riders,
+    /// Trips by flag.
+    pub flags: FlagCounts,
+    /// What the files call their stations. A fact about files, so never taken back.
+    pub names: Names,
+}
+
+impl Tally for Totals {
+    fn count(&mut self, batch: &TripBatch, times: i64) {
+        self.trips += times * batch.len() as i64;
+        self.stations.count(batch, times);
+        self.hours.count(batch, times);
+        self.days.count(batch, times);
+        self.durations.count(batch, times);
+        self.riders.count(batch, times);
+        self.flags.count(batch, times);
+        self.names.count(batch, times);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let Self {
+            trips,
+            stations,
+            hours,
+            days,
+            durations,
+            riders,
+            flags,
+            names,
+        } = other;
+        self.trips += trips;
+        self.stations.merge(stations);
+        self.hours.merge(hours);
+        self.days.merge(days);
+        self.durations.merge(durations);
+        self.riders.merge(riders);
+        self.flags.merge(flags);
+        self.names.merge(names);
+    }
+}
+
+/// Adds `n` to an entry of a map of counts, and drops the entry when nothing is left, so that
+/// counting and taking back leaves the map as it was.
+fn add<K: Ord>(counts: &mut std::collections::BTreeMap<K, i64>, key: K, n: i64) {
+    use std::collections::btree_map::Entry;
+    match counts.entry(key) {
+        Entry::Vacant(slot) if n != 0 => {
+            slot.insert(n);
+        }
+        Entry::Vacant(_) => {}
+        Entry::Occupied(mut slot) => {
+            *slot.get_mut() += n;
+            if *slot.get() == 0 {
+                slot.remove();
+            }
+        }
+    }
+}
