@@ -1,1 +1,3 @@
 //! Everything that publishers ever wrote, read into the model. No store in sight.
+
+pub mod trips_csv;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Tally, add};
+use super::{FEW_WORDS, Tally, add};
 use crate::model::{Flags, Rider, TripBatch};
 
 /// Trips by rider and duration in seconds.
@@ -80,9 +80,28 @@ impl Durations {
     }
 }
 
+impl Durations {
+    fn add(&mut self, rider: Rider, seconds: i64, n: i64) {
+        let mine = self.0.entry(rider.clone()).or_default();
+        add(mine, seconds, n);
+        if mine.is_empty() {
+            self.0.remove(&rider);
+        }
+    }
+}
+
 impl Tally for Durations {
     fn count(&mut self, batch: &TripBatch, times: i64) {
         const DAY_S: usize = 86_400;
+        if batch.words.len() > FEW_WORDS {
+            for row in 0..batch.len() {
+                if !batch.flags[row].intersects(Flags::IMPLAUSIBLE_DURATION) {
+                    let rider = Rider::parse(batch.words.text(batch.rider[row]));
+                    self.add(rider, batch.duration_s(row), times);
+                }
+            }
+            return;
+        }
         // One dense histogram a rider: an array, because a tree walk per trip costs as much as
         // reading its row.
         let mut dense: Vec<Vec<i32>> = vec![Vec::new(); batch.words.len()];
@@ -105,24 +124,16 @@ impl Tally for Durations {
         }
         for (place, histogram) in dense.into_iter().enumerate().filter(|(_, h)| !h.is_empty()) {
             let rider = Rider::parse(batch.words.text(place as u32));
-            let mine = self.0.entry(rider.clone()).or_default();
             for (seconds, n) in histogram.into_iter().enumerate().filter(|(_, n)| *n != 0) {
-                add(mine, seconds as i64, times * i64::from(n));
-            }
-            if mine.is_empty() {
-                self.0.remove(&rider);
+                self.add(rider.clone(), seconds as i64, times * i64::from(n));
             }
         }
     }
 
     fn merge(&mut self, other: &Self) {
         for (rider, durations) in &other.0 {
-            let mine = self.0.entry(rider.clone()).or_default();
             for (seconds, n) in durations {
-                add(mine, *seconds, *n);
-            }
-            if mine.is_empty() {
-                self.0.remove(rider);
+                self.add(rider.clone(), *seconds, *n);
             }
         }
     }

@@ -86,6 +86,10 @@ impl Tally for Totals {
     }
 }
 
+/// Batches with more words than this (a broken file's) are counted the slow way: dense counters
+/// have a place for each word.
+const FEW_WORDS: usize = 64;
+
 /// Adds `n` to an entry of a map of counts, and drops the entry when nothing is left, so that
 /// counting and taking back leaves the map as it was.
 fn add<K: Ord>(counts: &mut std::collections::BTreeMap<K, i64>, key: K, n: i64) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Tally, add};
+use super::{FEW_WORDS, Tally, add};
 use crate::model::{Rider, TripBatch};
 
 /// Trips by rider and kind of bike; the kind is empty where the file states none.
@@ -13,8 +13,15 @@ pub struct Riders(pub BTreeMap<(Rider, Box<str>), i64>);
 
 impl Tally for Riders {
     fn count(&mut self, batch: &TripBatch, times: i64) {
-        // A handful of words: a small square of counters.
         let words = batch.words.len();
+        if words > FEW_WORDS {
+            for (rider, bike) in batch.rider.iter().zip(&batch.bike) {
+                let rider = Rider::parse(batch.words.text(*rider));
+                add(&mut self.0, (rider, batch.words.text(*bike).into()), times);
+            }
+            return;
+        }
+        // A handful of words: a small square of counters.
         let mut square = vec![0_i64; words * words];
         for (rider, bike) in batch.rider.iter().zip(&batch.bike) {
             square[*rider as usize * words + *bike as usize] += times;

@@ -1,0 +1,750 @@
+//! From rows to trips.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use rustc_hash::FxHashMap;
+
+use super::schema::{Column, IdKind};
+use super::test_stations::is_test_station;
+use super::time::{self, LocalTime};
+use super::{Plan, TripsError, rows::Rows};
+use crate::issue::{Reason, RejectSink, Rejected, RejectedCounts};
+use crate::model::{
+    BoundingBox, Dictionary, Flag, Flags, Fold, NONE_I16, NONE_I32, Position, Rider, StationName,
+    System, TripBatch, Zone,
+};
+
+/// How many trips a batch holds at most.
+pub const BATCH_ROWS: usize = 128 * 1024;
+
+/// Reads one trip file, batch by batch.
+pub struct TripReader<R> {
+    rows: Rows<R>,
+    file: String,
+    plan: Plan,
+    columns: Columns,
+    clock: Clock,
+    system: String,
+    area: Option<BoundingBox>,
+    rows_read: u64,
+    rejected: RejectedCounts,
+}
+
+impl<R: Read> TripReader<R> {
+    /// Begins to read a file by its plan, as trips of `system`. `input` starts with the header.
+    ///
+    /// # Errors
+    ///
+    /// [`TripsError::Read`] where not even the header can be read.
+    pub fn new(input: R, plan: Plan, system: &System, file: &str) -> Result<Self, TripsError> {
+        let mut rows = Rows::new(input);
+        let reading = |source| TripsError::Read {
+            file: file.into(),
+            source,
+        };
+        rows.advance().map_err(reading)?;
+        Ok(Self {
+            rows,
+            file: file.into(),
+            columns: Columns::of(&plan),
+            plan,
+            clock: Clock::new(system.zone()),
+            system: system.id.as_str().into(),
+            area: system.area,
+            rows_read: 0,
+            rejected: RejectedCounts::new(),
+        })
+    }
+
+    /// Reads the next trips, at most [`BATCH_ROWS`]. `None` at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`TripsError::Read`] when the bytes end in an error: nothing of the file may be kept then.
+    pub fn next_batch(
+        &mut self,
+        rejects: &dyn RejectSink,
+    ) -> Result<Option<TripBatch>, TripsError> {
+        let mut batch = Builder::default();
+        while batch.trips.len() < BATCH_ROWS && self.advance()? {
+            self.rows_read += 1;
+            if let Err(wrong) = self.take_row(&mut batch) {
+                *self.rejected.entry(wrong.reason).or_default() += 1;
+                rejects.reject(self.blame(wrong));
+            }
+        }
+        let batch = batch.finish();
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    fn advance(&mut self) -> Result<bool, TripsError> {
+        self.rows.advance().map_err(|source| TripsError::Read {
+            file: self.file.clone(),
+            source,
+        })
+    }
+
+    /// Returns the number of data rows read so far.
+    pub fn rows_read(&self) -> u64 {
+        self.rows_read
+    }
+
+    /// Returns the rows rejected so far, by reason.
+    pub fn rejected(&self) -> &RejectedCounts {
+        &self.rejected
+    }
+
+    /// Makes the row at hand a trip of the batch. The batch is left as it was where that fails.
+    fn take_row(&mut self, batch: &mut Builder) -> Result<(), Wrong> {
+        let Self {
+            rows,
+            plan,
+            columns,
+            clock,
+            ..
+        } = self;
+        if rows.is_broken() {
+            return Err(Wrong::row("a closing quote"));
+        }
+        let cells = rows.cells().len();
+        if cells < columns.needed || cells > columns.named {
+            let surplus = cells.saturating_sub(columns.named);
+            let empty = (columns.named..cells).all(|place| rows.cell(place).is_empty());
+            if cells < columns.needed || (surplus > 0 && !empty) {
+                return Err(Wrong::row(format!("{} cells", columns.named)));
+            }
+        }
+        let id = match plan.header.form.id {
+            IdKind::Hex16 => hex_id(rows.cell(columns.id))?,
+            IdKind::Digits => digits_id(rows.cell(columns.id))?,
+            IdKind::Derived => Cow::Borrowed(&b""[..]),
+        };
+        let started = {
+            let text = value(rows.cell(columns.started_at));
+            if text.is_empty() {
+                return Err(Wrong::cell(
+                    Reason::NoStart,
+                    Column::StartedAt,
+                    time::EXPECTED,
+                ));
+            }
+            time::parse(&text, plan.order)
+                .ok_or_else(|| Wrong::cell(Reason::Unparsable, Column::StartedAt, time::EXPECTED))?
+        };
+        let ended = time::parse(&rows.cell(columns.ended_at), plan.order)
+            .ok_or_else(|| Wrong::cell(Reason::Unparsable, Column::EndedAt, time::EXPECTED))?;
+        // From here on nothing fails, so columns stay equally long.
+
+        let reported_s = seconds(&rows.cell(columns.duration), plan.durations_per_second);
+        let times = clock.place(started, ended, reported_s);
+        let mut flags = Flags::NONE;
+        flags.insert_if(Flag::ClockChange, times.clock_change);
+        let elapsed_ms = times.elapsed_ms(started, ended);
+        let duration_s = reported_s.map_or(elapsed_ms.div_euclid(1000), i64::from);
+        if elapsed_ms < 0 {
+            flags.insert(Flag::EndsBeforeStart);
+        } else if duration_s < 60 {
+            let none = elapsed_ms == 0 && duration_s <= 0;
+            flags.insert(if none {
+                Flag::ZeroLength
+            } else {
+                Flag::Under60S
+            });
+        } else {
+            flags.insert_if(Flag::Over24H, duration_s > 86_400);
+        }
+
+        let strip = plan.ids_were_numbers || plan.header.form.id == IdKind::Digits;
+        let day = started.ms.div_euclid(86_400_000) as i32;
+        let trips = &mut batch.trips;
+        let mut end = |id: usize, name: usize| {
+            let id = value(rows.cell(id));
+            let id = if strip { without_point_zero(&id) } else { &id };
+            if id.is_empty() {
+                return (0, false);
+            }
+            batch
+                .places
+                .find(&mut trips.stations, id, &rows.cell(name), day)
+        };
+        let (origin, origin_tests) = end(columns.origin_id, columns.origin_name);
+        let (destination, destination_tests) =
+            end(columns.destination_id, columns.destination_name);
+        flags.insert_if(Flag::NoOrigin, origin == 0);
+        flags.insert_if(Flag::NoDestination, destination == 0);
+        flags.insert_if(Flag::TestStation, origin_tests || destination_tests);
+
+        let point = |latitude: usize, longitude: usize| {
+            let latitude = micro_degrees(&rows.cell(latitude)).unwrap_or(NONE_I32);
+            let longitude = micro_degrees(&rows.cell(longitude)).unwrap_or(NONE_I32);
+            let nowhere =
+                latitude == NONE_I32 || longitude == NONE_I32 || (latitude, longitude) == (0, 0);
+            if nowhere {
+                (NONE_I32, NONE_I32)
+            } else {
+                (latitude, longitude)
+            }
+        };
+        let mut from = (NONE_I32, NONE_I32);
+        let mut to = from;
+        if columns.coordinates {
+            from = point(columns.from_latitude, columns.from_longitude);
+            to = point(columns.to_latitude, columns.to_longitude);
+            flags.insert_if(Flag::NoCoordinates, from.0 == NONE_I32 || to.0 == NONE_I32);
+            let far = |(latitude, longitude): (i32, i32)| {
+                latitude != NONE_I32
+                    && self.area.is_some_and(|area| {
+                        !area.contains(Position::from_micro(latitude, longitude))
+                    })
+            };
+            flags.insert_if(Flag::FarAway, far(from) || far(to));
+        }
+
+        let vehicle = value(rows.cell(columns.vehicle));
+        let vehicle = without_point_zero(&vehicle);
+        if plan.header.form.id == IdKind::Derived {
+            let ids = [
+                trips.stations.text(origin),
+                trips.stations.text(destination),
+            ];
+            let id = derived_id(&self.system, vehicle, started.ms, ended.ms, ids);
+            trips.id_bytes.extend_from_slice(&id);
+        } else {
+            trips.id_bytes.extend_from_slice(&id);
+        }
+        trips.id_ends.push(trips.id_bytes.len() as u32);
+        trips.started_ms.push(started.ms);
+        trips.started_offset_s.push(times.started_offset_s);
+        trips.ended_ms.push(ended.ms);
+        trips.ended_offset_s.push(times.ended_offset_s);
+        trips
+            .precision_ms
+            .push(started.precision_ms.max(ended.precision_ms));
+        trips.reported_s.push(reported_s.unwrap_or(NONE_I32));
+        trips.origin.push(origin);
+        trips.destination.push(destination);
+        trips
+            .vehicle
+            .push(batch.vehicles.find(&mut trips.vehicles, vehicle));
+        let mut word = |words: &mut Words, place: usize, meaning: fn(&str) -> Cow<'_, str>| {
+            words.find(&mut trips.words, &value(rows.cell(place)), meaning)
+        };
+        let bike = word(&mut batch.bikes, columns.bike, |text| Cow::Borrowed(text));
+        let rider = word(&mut batch.riders, columns.rider, |text| {
+            Cow::Owned(Rider::parse(text).as_str().to_owned())
+        });
+        let gender = word(&mut batch.genders, columns.gender, gender);
+        trips.bike.push(bike);
+        trips.rider.push(rider);
+        trips.gender.push(gender);
+        trips.birth_year.push(year(&rows.cell(columns.birth_year)));
+        trips.from_latitude.push(from.0);
+        trips.from_longitude.push(from.1);
+        trips.to_latitude.push(to.0);
+        trips.to_longitude.push(to.1);
+        trips.flags.push(flags);
+        trips.line.push(rows.line());
+        Ok(())
+    }
+
+    /// Points at the cell of the row at hand that is wrong.
+    fn blame(&self, wrong: Wrong) -> Rejected {
+        const READABLE: usize = 80;
+        let header = &self.plan.header;
+        let (column, found) = match wrong.column {
+            None => (String::new(), self.rows.text()),
+            Some(column) => {
+                let cell = header
+                    .place(column)
+                    .map(|place| self.rows.cell(place))
+                    .unwrap_or_default();
+                let text = String::from_utf8_lossy(&cell).into_owned();
+                (header.name(column).to_owned(), Cow::Owned(text))
+            }
+        };
+        Rejected {
+            file: self.file.clone(),
+            line: self.rows.line(),
+            column,
+            reason: wrong.reason,
+            expected: wrong.expected.into_owned(),
+            found: found.chars().take(READABLE).collect(),
+        }
+    }
+}
+
+/// Why a row is no trip.
+struct Wrong {
+    reason: Reason,
+    /// `None` for the row as a whole.
+    column: Option<Column>,
+    expected: Cow<'static, str>,
+}
+
+impl Wrong {
+    fn cell(reason: Reason, column: Column, expected: &'static str) -> Self {
+        Self {
+            reason,
+            column: Some(column),
+            expected: expected.into(),
+        }
+    }
+
+    fn row(expected: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            reason: Reason::Unparsable,
+            column: None,
+            expected: expected.into(),
+        }
+    }
+}
+
+/// Where each column stands, or a place that no row reaches.
+struct Columns {
+    id: usize,
+    started_at: usize,
+    ended_at: usize,
+    duration: usize,
+    origin_id: usize,
+    origin_name: usize,
+    destination_id: usize,
+    destination_name: usize,
+    vehicle: usize,
+    bike: usize,
+    rider: usize,
+    gender: usize,
+    birth_year: usize,
+    from_latitude: usize,
+    from_longitude: usize,
+    to_latitude: usize,
+    to_longitude: usize,
+    /// The file has coordinates.
+    coordinates: bool,
+    /// Cells a row must have.
+    needed: usize,
+    /// Cells of the header.
+    named: usize,
+}
+
+impl Columns {
+    fn of(plan: &Plan) -> Self {
+        let place = |column| plan.header.place(column).unwrap_or(usize::MAX);
+        Self {
+            id: place(Column::Id),
+            started_at: place(Column::StartedAt),
+            ended_at: place(Column::EndedAt),
+            duration: place(Column::Duration),
+            origin_id: place(Column::OriginId),
+            origin_name: place(Column::OriginName),
+            destination_id: place(Column::DestinationId),
+            destination_name: place(Column::DestinationName),
+            vehicle: place(Column::Vehicle),
+            bike: place(Column::Bike),
+            rider: place(Column::Rider),
+            gender: place(Column::Gender),
+            birth_year: place(Column::BirthYear),
+            from_latitude: place(Column::FromLatitude),
+            from_longitude: place(Column::FromLongitude),
+            to_latitude: place(Column::ToLatitude),
+            to_longitude: place(Column::ToLongitude),
+            coordinates: plan.header.place(Column::FromLatitude).is_some(),
+            needed: plan.header.cells_needed(),
+            named: plan.header.names.len(),
+        }
+    }
+}
+
+/// Takes a value, unless it is one of the words that programs write for "none".
+#[inline]
+fn value(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    let none = match cell.as_ref() {
+        [b'N' | b'n' | b'\\', ..] => {
+            matches!(
+                cell.as_ref(),
+                b"NULL" | b"null" | b"\\N" | b"NA" | b"NaN" | b"nan" | b"None"
+            )
+        }
+        _ => false,
+    };
+    if none { Cow::Borrowed(b"") } else { cell }
+}
+
+/// Takes `86.0` for `86`: a whole number that went through a program that knows only floats.
+#[inline]
+fn without_point_zero(id: &[u8]) -> &[u8] {
+    match id {
+        [digits @ .., b'.', b'0'] if digits.iter().all(u8::is_ascii_digit) => digits,
+        _ => id,
+    }
+}
+
+fn hex_id(cell: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, Wrong> {
+    const EXPECTED: &str = "16 hexadecimal digits";
+    let cell = value(cell);
+    if cell.is_empty() {
+        return Err(Wrong::cell(Reason::NoId, Column::Id, EXPECTED));
+    }
+    if cell.len() == 16 && cell.iter().all(u8::is_ascii_hexdigit) {
+        return Ok(cell);
+    }
+    Err(Wrong::cell(Reason::DamagedId, Column::Id, EXPECTED))
+}
+
+fn digits_id(cell: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, Wrong> {
+    const EXPECTED: &str = "a whole number";
+    let cell = value(cell);
+    let whole = |id: &[u8]| !id.is_empty() && id.len() < 20 && id.iter().all(u8::is_ascii_digit);
+    if whole(&cell) {
+        return Ok(cell);
+    }
+    if cell.is_empty() {
+        return Err(Wrong::cell(Reason::NoId, Column::Id, EXPECTED));
+    }
+    let digits: Vec<u8> = cell.iter().copied().filter(|b| *b != b',').collect();
+    let digits = without_point_zero(&digits).to_vec();
+    if whole(&digits) {
+        return Ok(Cow::Owned(digits));
+    }
+    Err(Wrong::cell(Reason::DamagedId, Column::Id, EXPECTED))
+}
+
+/// Derives an id where the file has none: the hash of everything that tells two trips apart.
+///
+/// 64 bits of XXH3 as 16 lower-case hexadecimal digits. Stable for ever: it is in stores.
+fn derived_id(
+    system: &str,
+    vehicle: &[u8],
+    started_ms: i64,
+    ended_ms: i64,
+    [origin, destination]: [&str; 2],
+) -> [u8; 16] {
+    let mut hash = xxhash_rust::xxh3::Xxh3Default::new();
+    for part in [
+        system.as_bytes(),
+        vehicle,
+        origin.as_bytes(),
+        destination.as_bytes(),
+    ] {
+        hash.update(part);
+        hash.update(&[0]);
+    }
+    hash.update(&started_ms.to_le_bytes());
+    hash.update(&ended_ms.to_le_bytes());
+    let hash = hash.digest();
+    let mut text = [0; 16];
+    for (place, digit) in text.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(hash >> (60 - 4 * place) & 15) as usize];
+    }
+    text
+}
+
+/// Reads a duration: `316`, `390.0`, `1,048.0`. `None` for anything else.
+#[inline]
+fn seconds(cell: &[u8], per_second: f64) -> Option<i32> {
+    if per_second == 1.0
+        && !cell.is_empty()
+        && cell.len() < 10
+        && cell.iter().all(u8::is_ascii_digit)
+    {
+        return Some(
+            cell.iter()
+                .fold(0, |n, digit| n * 10 + i32::from(digit - b'0')),
+        );
+    }
+    let digits: String = std::str::from_utf8(cell).ok()?.replace(',', "");
+    let value = digits.parse::<f64>().ok()? / per_second;
+    (value.abs() < f64::from(i32::MAX)).then_some(value.round() as i32)
+}
+
+fn year(cell: &[u8]) -> i16 {
+    let digits = match cell {
+        [a, b, c, d] | [a, b, c, d, b'.', b'0'] => [*a, *b, *c, *d],
+        _ => return NONE_I16,
+    };
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return NONE_I16;
+    }
+    digits
+        .iter()
+        .fold(0, |n, digit| n * 10 + i16::from(digit - b'0'))
+}
+
+/// Citi Bike and Hubway write 0, 1 and 2.
+fn gender(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(match text {
+        "0" => "",
+        "1" => "Male",
+        "2" => "Female",
+        other => other,
+    })
+}
+
+/// Reads decimal degrees as millionths, rounded half up. `None` for what is no latitude or
+/// longitude.
+#[inline]
+pub(super) fn micro_degrees(cell: &[u8]) -> Option<i32> {
+    let (negative, digits) = match cell {
+        [b'-', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let mut value = 0_i64;
+    let mut after_point = None;
+    let mut any = false;
+    for byte in digits {
+        match (byte.wrapping_sub(b'0'), after_point) {
+            (digit @ 0..=9, None) => {
+                any = true;
+                value = value * 10 + i64::from(digit);
+                if value > 180 {
+                    return None;
+                }
+            }
+            (digit @ 0..=9, Some(places)) => {
+                any = true;
+                if places < 6 {
+                    value = value * 10 + i64::from(digit);
+                } else if places == 6 {
+                    value += i64::from(digit >= 5);
+                }
+                after_point = Some(places + 1);
+            }
+            _ if *byte == b'.' && after_point.is_none() => after_point = Some(0_u32),
+            _ => return None,
+        }
+    }
+    let places = after_point.unwrap_or(0).min(6);
+    let micro = value * 10_i64.pow(6 - places);
+    let micro = i32::try_from(micro)
+        .ok()
+        .filter(|micro| *micro <= 180_000_000)?;
+    any.then_some(if negative { -micro } else { micro })
+}
+
+/// Wall clocks of one system, with the offset last used at hand.
+struct Clock {
+    zone: Zone,
+    /// Local times in which the offset is sure.
+    steady: (i64, i64, i32),
+}
+
+/// Where two local times lie on the line of instants.
+struct Times {
+    started_offset_s: i32,
+    ended_offset_s: i32,
+    clock_change: bool,
+}
+
+impl Times {
+    fn elapsed_ms(&self, started: LocalTime, ended: LocalTime) -> i64 {
+        (ended.ms - started.ms) - 1000 * i64::from(self.ended_offset_s - self.started_offset_s)
+    }
+}
+
+impl Clock {
+    fn new(zone: Zone) -> Self {
+        Self {
+            zone,
+            steady: (0, 0, 0),
+        }
+    }
+
+    #[inline]
+    fn place(&mut self, started: LocalTime, ended: LocalTime, reported_s: Option<i32>) -> Times {
+        let steady = |(from, until, _): (i64, i64, i32)| {
+            (from..until).contains(&started.ms) && (from..until).contains(&ended.ms)
+        };
+        if !steady(self.steady)
+            && let Some(stretch) = self.zone.steady_around(started.ms)
+        {
+            self.steady = stretch;
+        }
+        if steady(self.steady) {
+            let offset_s = self.steady.2;
+            return Times {
+                started_offset_s: offset_s,
+                ended_offset_s: offset_s,
+                clock_change: false,
+            };
+        }
+        self.place_near_change(started, ended, reported_s)
+    }
+
+    /// Chooses among the meanings of times near a change of the clocks: with a stated duration
+    /// the pair that fits it best, else the first occurrence of each, but the second one for an
+    /// end that would come before its start.
+    fn place_near_change(
+        &self,
+        started: LocalTime,
+        ended: LocalTime,
+        reported_s: Option<i32>,
+    ) -> Times {
+        let (start, end) = (self.zone.resolve(started.ms), self.zone.resolve(ended.ms));
+        let meanings = |resolved: crate::model::Resolved| match resolved.fold {
+            Fold::Twice { later_offset_s } => vec![resolved.offset_s, later_offset_s],
+            Fold::None | Fold::Never => vec![resolved.offset_s],
+        };
+        let clock_change =
+            start.fold != Fold::None || end.fold != Fold::None || start.offset_s != end.offset_s;
+        let mut pairs = Vec::new();
+        for started_offset_s in meanings(start) {
+            for ended_offset_s in meanings(end) {
+                pairs.push(Times {
+                    started_offset_s,
+                    ended_offset_s,
+                    clock_change,
+                });
+            }
+        }
+        let unfit = |times: &Times| {
+            let elapsed_ms = times.elapsed_ms(started, ended);
+            match reported_s {
+                Some(reported_s) => (elapsed_ms - 1000 * i64::from(reported_s)).abs(),
+                None => i64::from(elapsed_ms < 0),
+            }
+        };
+        // The first of equals, and there is always one.
+        pairs
+            .into_iter()
+            .min_by_key(unfit)
+            .expect("each time has a meaning")
+    }
+}
+
+/// Texts that stand in many rows, each kept once.
+#[derive(Default)]
+struct Interned {
+    places: FxHashMap<Box<[u8]>, u32>,
+    /// The last one asked for.
+    last: u32,
+}
+
+impl Interned {
+    #[inline]
+    fn find(&mut self, texts: &mut Dictionary, raw: &[u8]) -> u32 {
+        if texts.text(self.last).as_bytes() == raw {
+            return self.last;
+        }
+        self.last = match self.places.get(raw) {
+            Some(place) => *place,
+            None if raw.is_empty() => 0,
+            None => {
+                let place = texts.push(&String::from_utf8_lossy(raw));
+                self.places.insert(raw.into(), place);
+                place
+            }
+        };
+        self.last
+    }
+}
+
+/// The stations of a batch, with the names that its rows give them.
+#[derive(Default)]
+struct Places {
+    ids: Interned,
+    /// By place in the dictionary, each name that was met; the one met last comes first.
+    names: Vec<Vec<Named>>,
+}
+
+struct Named {
+    raw: Box<[u8]>,
+    days: (i32, i32),
+    is_test: bool,
+}
+
+impl Places {
+    /// Finds a station, notes its name and tells whether it serves tests.
+    #[inline]
+    fn find(&mut self, stations: &mut Dictionary, id: &[u8], name: &[u8], day: i32) -> (u32, bool) {
+        let place = self.ids.find(stations, id);
+        if self.names.len() <= place as usize {
+            self.names.resize_with(place as usize + 1, Vec::new);
+        }
+        let names = &mut self.names[place as usize];
+        match names.iter().position(|named| *named.raw == *name) {
+            Some(0) => {}
+            Some(other) => names.swap(0, other),
+            None => {
+                let is_test = is_test_station(stations.text(place), &String::from_utf8_lossy(name));
+                names.insert(
+                    0,
+                    Named {
+                        raw: name.into(),
+                        days: (day, day),
+                        is_test,
+                    },
+                );
+            }
+        }
+        let named = &mut names[0];
+        named.days = (named.days.0.min(day), named.days.1.max(day));
+        (place, named.is_test)
+    }
+}
+
+/// The words of one column as the file spells them: a few, in every file that is sound.
+#[derive(Default)]
+struct Words {
+    places: FxHashMap<Box<[u8]>, u32>,
+    /// The word met last.
+    last: Option<(Box<[u8]>, u32)>,
+}
+
+impl Words {
+    #[inline]
+    fn find(
+        &mut self,
+        words: &mut Dictionary,
+        raw: &[u8],
+        meaning: fn(&str) -> Cow<'_, str>,
+    ) -> u32 {
+        if let Some((known, place)) = &self.last
+            && **known == *raw
+        {
+            return *place;
+        }
+        let place = match self.places.get(raw) {
+            Some(place) => *place,
+            None => {
+                let text = String::from_utf8_lossy(raw);
+                let text = meaning(&text);
+                // Spellings of one meaning share a place; a word is met for the first time rarely.
+                let known = words.iter().position(|word| word == text);
+                let place = match known {
+                    Some(known) => known as u32,
+                    None => words.push(&text),
+                };
+                self.places.insert(raw.into(), place);
+                place
+            }
+        };
+        self.last = Some((raw.into(), place));
+        place
+    }
+}
+
+/// A batch in the making.
+#[derive(Default)]
+struct Builder {
+    trips: TripBatch,
+    places: Places,
+    vehicles: Interned,
+    bikes: Words,
+    riders: Words,
+    genders: Words,
+}
+
+impl Builder {
+    fn finish(mut self) -> TripBatch {
+        for (station, names) in self.places.names.iter().enumerate() {
+            for named in names.iter().filter(|named| !named.raw.is_empty()) {
+                self.trips.names.push(StationName {
+                    station: station as u32,
+                    name: String::from_utf8_lossy(&named.raw).into(),
+                    days: named.days,
+                });
+            }
+        }
+        self.trips
+    }
+}

@@ -1,0 +1,397 @@
+//! The clock texts of trip files, read at the speed of the file.
+
+/// Which of the first two numbers of a date like `1/2/2019` is the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateOrder {
+    /// `1/2/2019` is the second of January.
+    MonthFirst,
+    /// `1/2/2019` is the first of February.
+    DayFirst,
+}
+
+/// A local time as read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LocalTime {
+    /// Milliseconds since 1970-01-01T00:00.
+    pub ms: i64,
+    /// What one unit of the last place is worth, milliseconds.
+    pub precision_ms: i32,
+}
+
+/// What a reader would have understood; part of error texts.
+pub(super) const EXPECTED: &str =
+    "a time such as 2020-04-26 17:45:14, 4/26/2020 17:45 or 4/26/20 5:45 PM";
+
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 86_400_000;
+
+/// Reads every form that trip files use: `YYYY-MM-DD HH:MM[:SS[.f]]`, the same with slashes or a
+/// `T`, `M/D/YYYY` and `M/D/YY` with or without seconds and AM/PM (slashes or dashes, day first
+/// where `order` says so), and the day numbers of spreadsheets (`44562.51985`).
+///
+/// `None` for anything else, and for dates that no calendar has.
+pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
+    // The published form, whole: 2020-04-26 17:45:14
+    if text.len() == 19 && text[4] == b'-' {
+        return parse_iso_seconds(text.try_into().ok()?);
+    }
+    let mut at = Cursor { rest: text };
+    let (first, digits) = at.number()?;
+    let separator = at.next()?;
+    let day = match separator {
+        b'.' if digits == 5 => return spreadsheet_day(first, Some(at.rest)),
+        b'-' | b'/' if digits == 4 => {
+            let month = at.number()?.0;
+            at.skip(separator)?;
+            let day = at.number()?.0;
+            days_from_civil(first, month, day)?
+        }
+        b'-' | b'/' => {
+            let second = at.number()?.0;
+            at.skip(separator)?;
+            let (year, digits) = at.number()?;
+            let year = match digits {
+                4 => year,
+                2 if year < 69 => 2000 + year, // POSIX: 69 to 99 are of the last century
+                2 => 1900 + year,
+                _ => return None,
+            };
+            let (month, day) = match order {
+                DateOrder::MonthFirst => (first, second),
+                DateOrder::DayFirst => (second, first),
+            };
+            days_from_civil(year, month, day)?
+        }
+        _ => return None,
+    };
+    let (of_day_ms, precision_ms) = at.time_of_day()?;
+    Some(LocalTime {
+        ms: day * DAY_MS + of_day_ms,
+        precision_ms,
+    })
+}
+
+/// Tells what a date like `13/2/2019` says about the order of its file: `None` where both
+/// readings exist, or where the date begins with the year.
+pub(super) fn order_told_by(text: &[u8]) -> Option<DateOrder> {
+    let mut at = Cursor { rest: text };
+    let (first, digits) = at.number()?;
+    let separator = at.next()?;
+    if !matches!(separator, b'/' | b'-') || digits > 2 {
+        return None;
+    }
+    let second = at.number()?.0;
+    at.skip(separator)?;
+    match (first, second) {
+        (1..=12, 13..=31) => Some(DateOrder::MonthFirst),
+        (13..=31, 1..=12) => Some(DateOrder::DayFirst),
+        _ => None,
+    }
+}
+
+/// Tells whether a date has its year at the end, parted by dashes: `01-07-2019`, which is a day
+/// in two different months.
+pub(super) fn is_ambiguous_dash_date(text: &[u8]) -> bool {
+    let mut at = Cursor { rest: text };
+    matches!(at.number(), Some((_, 1 | 2))) && at.next() == Some(b'-')
+}
+
+fn parse_iso_seconds(text: &[u8; 19]) -> Option<LocalTime> {
+    let two = |at: usize| {
+        let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
+        (tens < 10 && ones < 10).then(|| i64::from(tens) * 10 + i64::from(ones))
+    };
+    let separators = text[7] == b'-'
+        && (text[10] == b' ' || text[10] == b'T')
+        && text[13] == b':'
+        && text[16] == b':';
+    let day = days_from_civil(two(0)? * 100 + two(2)?, two(5)?, two(8)?)?;
+    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
+    (separators && hour < 24 && minute < 60 && second < 61).then_some(LocalTime {
+        ms: day * DAY_MS + (hour * 3600 + minute * 60 + second) * 1000,
+        precision_ms: 1000,
+    })
+}
+
+/// Reads the day number of a spreadsheet: days since 1899-12-30, the time as their fraction.
+///
+/// Saved with five decimals (0.9 s), so the nearest whole second is what the cell showed.
+fn spreadsheet_day(days: i64, fraction: Option<&[u8]>) -> Option<LocalTime> {
+    const UNIX_EPOCH: i64 = 25_569;
+    let mut seconds = 0.0;
+    if let Some(digits) = fraction {
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let text = std::str::from_utf8(digits).ok()?;
+        seconds = format!("0.{text}").parse::<f64>().ok()? * 86_400.0;
+    }
+    let ms = (days - UNIX_EPOCH) * DAY_MS + (seconds.round() as i64) * 1000;
+    Some(LocalTime {
+        ms,
+        precision_ms: 1000,
+    })
+}
+
+struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl Cursor<'_> {
+    fn next(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*first)
+    }
+
+    fn skip(&mut self, wanted: u8) -> Option<()> {
+        (self.next()? == wanted).then_some(())
+    }
+
+    /// Reads 1 to 9 digits and says how many.
+    fn number(&mut self) -> Option<(i64, usize)> {
+        let mut value = 0_i64;
+        let mut digits = 0;
+        while let Some(digit) = self
+            .rest
+            .get(digits)
+            .map(|b| b.wrapping_sub(b'0'))
+            .filter(|d| *d < 10)
+        {
+            value = value * 10 + i64::from(digit);
+            digits += 1;
+            if digits > 9 {
+                return None;
+            }
+        }
+        self.rest = &self.rest[digits..];
+        (digits > 0).then_some((value, digits))
+    }
+
+    /// Reads the rest: ` H:MM[:SS[.f]][ AM|PM]`, or nothing for midnight, which spreadsheets leave
+    /// out. Returns milliseconds of the day and the precision.
+    fn time_of_day(&mut self) -> Option<(i64, i32)> {
+        if self.rest.is_empty() {
+            return Some((0, MINUTE_MS as i32));
+        }
+        if !matches!(self.next()?, b' ' | b'T') {
+            return None;
+        }
+        while self.rest.first() == Some(&b' ') {
+            self.next();
+        }
+        let mut hour = self.number()?.0;
+        self.skip(b':')?;
+        let minute = self.number()?.0;
+        let (mut ms, mut precision_ms) = (0, MINUTE_MS as i32);
+        if self.rest.first() == Some(&b':') {
+            self.next();
+            let second = self.number()?.0;
+            (ms, precision_ms) = (second * 1000, 1000);
+            if second > 60 {
+                return None;
+            }
+            if self.rest.first() == Some(&b'.') {
+                self.next();
+                let mut unit = 100;
+                let mut any = false;
+                while let Some(digit) = self
+                    .rest
+                    .first()
+                    .map(|b| b.wrapping_sub(b'0'))
+                    .filter(|d| *d < 10)
+                {
+                    ms += i64::from(digit) * unit;
+                    unit /= 10;
+                    any = true;
+                    self.next();
+                }
+                precision_ms = 1;
+                if !any {
+                    return None;
+                }
+            }
+        }
+        let half = match self.rest {
+            [] => None,
+            [b' ', half @ ..] => Some(half),
+            half => Some(half),
+        };
+        if let Some(half) = half {
+            let afternoon = match half {
+                [b'A' | b'a', b'M' | b'm'] => false,
+                [b'P' | b'p', b'M' | b'm'] => true,
+                _ => return None,
+            };
+            if !(1..=12).contains(&hour) {
+                return None;
+            }
+            hour = hour % 12 + if afternoon { 12 } else { 0 };
+        }
+        (hour < 24 && minute < 60).then_some(((hour * 60 + minute) * MINUTE_MS + ms, precision_ms))
+    }
+}
+
+/// Counts the days from 1970-01-01 to a date of the Gregorian calendar. `None` for a date that
+/// it lacks, and outside 1900 to 2199.
+///
+/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
+    if !(1900..2200).contains(&year) || !(1..=12).contains(&month) || day < 1 {
+        return None;
+    }
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if day > length {
+        return None;
+    }
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year / 400;
+    let year_of_era = year - era * 400;
+    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    Some(era * 146_097 + day_of_era - 719_468)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::tz::TimeZone;
+    use proptest::prelude::*;
+
+    fn read(text: &str, order: DateOrder) -> Option<(String, i32)> {
+        let time = parse(text.as_bytes(), order)?;
+        let at = jiff::Timestamp::from_millisecond(time.ms).unwrap();
+        Some((TimeZone::UTC.to_datetime(at).to_string(), time.precision_ms))
+    }
+
+    #[test]
+    fn every_published_form_is_read() {
+        use DateOrder::{DayFirst, MonthFirst};
+        let cases = [
+            (
+                "2020-04-26 17:45:14",
+                MonthFirst,
+                "2020-04-26T17:45:14",
+                1000,
+            ),
+            (
+                "2013-06-27 12:11",
+                MonthFirst,
+                "2013-06-27T12:11:00",
+                60_000,
+            ),
+            (
+                "2024-06-01 00:00:00.123",
+                MonthFirst,
+                "2024-06-01T00:00:00.123",
+                1,
+            ),
+            (
+                "2019-01-01 03:09:09.7110",
+                MonthFirst,
+                "2019-01-01T03:09:09.711",
+                1,
+            ),
+            (
+                "2019-01-01T03:09:09.711000",
+                MonthFirst,
+                "2019-01-01T03:09:09.711",
+                1,
+            ),
+            (
+                "12/31/2016 23:57:52",
+                MonthFirst,
+                "2016-12-31T23:57:52",
+                1000,
+            ),
+            ("1/1/2017 0:06", MonthFirst, "2017-01-01T00:06:00", 60_000),
+            ("1/2/17 0:21", MonthFirst, "2017-01-02T00:21:00", 60_000),
+            (
+                "9/1/2021 5:48 AM",
+                MonthFirst,
+                "2021-09-01T05:48:00",
+                60_000,
+            ),
+            (
+                "09/01/21 12:06 PM",
+                MonthFirst,
+                "2021-09-01T12:06:00",
+                60_000,
+            ),
+            (
+                "09/01/2021 12:06:07 am",
+                MonthFirst,
+                "2021-09-01T00:06:07",
+                1000,
+            ),
+            ("10/01/2016 00:04", DayFirst, "2016-01-10T00:04:00", 60_000),
+            ("01-07-2019 00:20", DayFirst, "2019-07-01T00:20:00", 60_000),
+            ("44562.51985", MonthFirst, "2022-01-01T12:28:35", 1000),
+            ("44642.5", MonthFirst, "2022-03-22T12:00:00", 1000),
+            ("2/29/2020", MonthFirst, "2020-02-29T00:00:00", 60_000),
+        ];
+        for (text, order, expected, precision_ms) in cases {
+            let expected = Some((expected.to_owned(), precision_ms));
+            assert_eq!(read(text, order), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_clock_shows_is_refused() {
+        for text in [
+            "",
+            "2019-02-29 10:00:00",
+            "2020-13-01 10:00:00",
+            "13/1/2019 0:00",
+            "1/1/2019 24:00",
+            "1/1/2019 13:00 PM",
+            "2020-04-26 17:45:1x",
+            "yesterday",
+            "44562.",
+            "1/2",
+            "1e9",
+            "0",
+            "2020-04-26 17:45:14.",
+            "2020-04-26x17:45:14",
+            "99999999999/1/2019 0:00",
+        ] {
+            assert_eq!(read(text, DateOrder::MonthFirst), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_beyond_twelve_tells_the_order() {
+        assert_eq!(order_told_by(b"13/1/2019 0:00"), Some(DateOrder::DayFirst));
+        assert_eq!(
+            order_told_by(b"1-13-2019 0:00"),
+            Some(DateOrder::MonthFirst)
+        );
+        assert_eq!(order_told_by(b"1/12/2019 0:00"), None);
+        assert_eq!(order_told_by(b"2019-01-13 0:00"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_written_is_the_time_read(seconds in 0_i64..4_000_000_000) {
+            let at = jiff::Timestamp::from_second(seconds).unwrap();
+            let civil = TimeZone::UTC.to_datetime(at);
+            for form in ["%Y-%m-%d %H:%M:%S", "%-m/%-d/%Y %-H:%M:%S", "%m/%d/%Y %I:%M:%S %p"] {
+                let text = civil.strftime(form).to_string();
+                let read = parse(text.as_bytes(), DateOrder::MonthFirst).unwrap();
+                prop_assert_eq!(read.ms, seconds * 1000, "{}", text);
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = parse(&bytes, DateOrder::MonthFirst);
+            let _ = order_told_by(&bytes);
+        }
+    }
+}
