@@ -17,6 +17,9 @@
 //!
 //! [`Trip::cmp_copies`]: crate::model::Trip::cmp_copies
 
+#[cfg(feature = "embedded")]
+pub mod embedded;
+
 use std::fmt;
 
 use async_trait::async_trait;
