@@ -94,9 +94,8 @@ fn status(fields: &mut Fields) -> Option<StationStatus> {
     let status = STATUSES
         .iter()
         .find(|(known, _)| *known == letters)
-        .map_or(StationStatus::Unknown(word.into()), |(_, status)| {
-            status.clone()
-        });
+        .map(|(_, status)| status.clone())
+        .unwrap_or_else(|| StationStatus::Unknown(word.into()));
     let renting = ["renting", "is_renting"]
         .into_iter()
         .find_map(|field| fields.flag(field, true, Presence::Optional));

@@ -1,7 +1,9 @@
 //! One station of a feed, before anything is made of it.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use rustc_hash::FxHashSet;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -45,6 +47,10 @@ pub(super) const FIELDS: &[&str] = &[
     "testStation",
     "lastCommunicationTime",
 ];
+
+/// [`FIELDS`], to look up the names of a feed: some twenty a station.
+static KNOWN: LazyLock<FxHashSet<&'static str>> =
+    LazyLock::new(|| FIELDS.iter().copied().collect());
 
 /// The fields of one station. Holds only those of [`FIELDS`].
 #[derive(Debug, Default)]
@@ -141,6 +147,6 @@ impl Visitor<'_> for NameVisitor {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-        Ok(Name(FIELDS.iter().copied().find(|field| *field == name)))
+        Ok(Name(KNOWN.get(name).copied()))
     }
 }
