@@ -59,7 +59,6 @@ pub(super) mod column {
     pub(in super::super) const TO_LATITUDE: usize = 16;
     pub(in super::super) const TO_LONGITUDE: usize = 17;
     pub(in super::super) const FLAGS: usize = 18;
-    pub(in super::super) const COUNT: usize = 19;
 }
 
 /// The schema of a trips file.

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
@@ -285,7 +284,7 @@ impl TripsFile {
         batch.precision_ms = int(column::PRECISION_MS)?;
         batch.reported_s = all_optional(&*group, column::REPORTED_S, rows)?;
         let mut stations = Texts::default();
-        let mut texts = |place, texts: &mut Texts| {
+        let texts = |place, texts: &mut Texts| {
             let places = dictionary::decode(&mut *group.get_column_page_reader(place)?, texts)?;
             expect_rows(places, rows)
         };
