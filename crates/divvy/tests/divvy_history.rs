@@ -15,10 +15,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The days of each month that are always replayed. Among them: the first recorded, a failed
-/// download (2013-08-20), the hour that autumn repeats and the one that spring skips
-/// (2013-11-03, 2014-03-09), servers that lag behind each other (2014-02 to 2015-01), and a
-/// field renamed for a minute (2015-01-29).
+/// The days of each month that are always replayed. Among them: a failed download (2013-08-20)
+/// and a count of -1 (2013-08-21), the nights on which clocks change (2013-11-03, of whose
+/// repeated hour only one half was recorded, and 2014-03-09), servers that lag behind each other
+/// (2014-02 to 2015-01), and a field renamed for a minute (2015-01-29).
 const DAYS: [(&str, [&str; 2]); 11] = [
     ("2013-07", ["03", "04"]),
     ("2013-08", ["20", "21"]),

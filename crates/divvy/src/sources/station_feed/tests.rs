@@ -197,6 +197,20 @@ fn information_and_status_are_told_apart_by_content() {
 }
 
 #[test]
+fn a_feed_belongs_to_the_system_where_most_of_its_stations_lie() {
+    let mut strays = vec![place("a", "Lake St"), place("b", "Oak St")];
+    for id in ["c", "d", "e"] {
+        let mut stray = place(id, "Warehouse");
+        stray["lat"] = json!(0);
+        stray["lon"] = json!(0);
+        strays.push(stray);
+    }
+    strays[2]["lat"] = json!(40.7);
+    strays[2]["lon"] = json!(-74.0);
+    assert_eq!(information_of(strays.into()).system(), Some(divvy()));
+}
+
+#[test]
 fn a_pair_is_joined_and_neither_erases_what_the_other_knows() {
     let information = information_of(json!([
         place("a", "Lake St"),
