@@ -37,6 +37,12 @@ pub enum FeedError {
         /// What it holds.
         message: String,
     },
+    /// Columns separated by commas: a station list, or states that somebody recorded as CSV.
+    #[error("{file} is a table (CSV), not the JSON of a station feed")]
+    Table {
+        /// The file or address.
+        file: String,
+    },
     /// Longer text that is no JSON.
     #[error("{file} is no JSON: it begins with {begins:?}; expected a station feed")]
     NotJson {
@@ -192,6 +198,7 @@ pub(super) fn json_text<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, Feed
             found: "a list".into(),
         }),
         Some(b'<') => Err(FeedError::WebPage { file: file() }),
+        Some(_) if is_table(text) => Err(FeedError::Table { file: file() }),
         Some(_) if text.len() <= MESSAGE_BYTES && !text.contains('\n') => Err(FeedError::Message {
             file: file(),
             message: text.into(),
@@ -201,4 +208,10 @@ pub(super) fn json_text<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, Feed
             begins: text.chars().take_while(|c| *c != '\n').take(40).collect(),
         }),
     }
+}
+
+/// Tells CSV by the commas of its header, with a line below.
+fn is_table(text: &str) -> bool {
+    let header_end = text.split_once('\n');
+    header_end.is_some_and(|(header, _)| header.matches(',').count() >= 2)
 }

@@ -197,6 +197,20 @@ fn information_and_status_are_told_apart_by_content() {
 }
 
 #[test]
+fn a_feed_belongs_to_the_system_where_most_of_its_stations_lie() {
+    let mut strays = vec![place("a", "Lake St"), place("b", "Oak St")];
+    for id in ["c", "d", "e"] {
+        let mut stray = place(id, "Warehouse");
+        stray["lat"] = json!(0);
+        stray["lon"] = json!(0);
+        strays.push(stray);
+    }
+    strays[2]["lat"] = json!(40.7);
+    strays[2]["lon"] = json!(-74.0);
+    assert_eq!(information_of(strays.into()).system(), Some(divvy()));
+}
+
+#[test]
 fn a_pair_is_joined_and_neither_erases_what_the_other_knows() {
     let information = information_of(json!([
         place("a", "Lake St"),
@@ -538,7 +552,8 @@ fn every_other_file_is_refused_in_a_sentence() {
         " \n",
         "404 Not Found",
         "<!DOCTYPE html><html><body>Bad Gateway</body></html>",
-        "station_id,num_bikes_available\n1,2\n",
+        "station_id,num_bikes_available,num_docks_available\n1,2,3\n",
+        "Service is down, sorry.\nTry again later.\n",
         "{\"last_updated\": 1700000000, \"data\": {\"stations\": [{\"station_id\": \"a\"",
         "{\"last_updated\": 1700000000,, \"data\": 1}",
         "{\"message\": \"Forbidden\"}",
@@ -562,7 +577,8 @@ fn every_other_file_is_refused_in_a_sentence() {
     feed.json is empty: the download failed; fetch it again
     feed.json holds no station feed but the message "404 Not Found": check the address, then fetch it again
     feed.json is a web page, not the JSON of a station feed: check the address, then fetch it again
-    feed.json is no JSON: it begins with "station_id,num_bikes_available"; expected a station feed
+    feed.json is a table (CSV), not the JSON of a station feed
+    feed.json is no JSON: it begins with "Service is down, sorry."; expected a station feed
     feed.json ends in the middle (line 1): it was not downloaded whole; fetch it again
     feed.json is damaged: key must be a string at line 1 column 29; fetch it again
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found "message"
