@@ -2,6 +2,7 @@
 
 pub mod issue;
 pub mod model;
+pub mod sample;
 pub mod sources;
 pub mod store;
 pub mod tally;
