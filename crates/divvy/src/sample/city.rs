@@ -182,35 +182,98 @@ fn shore(latitude: i64) -> i64 {
     CENTRE.1 + DEGREE / 65 - (latitude - CENTRE.0) * 42 / 100
 }
 
-/// The stations of an era, and drums to draw them from.
+/// Why people come to a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Home,
+    Work,
+    Leisure,
+}
+
+impl Purpose {
+    const ALL: [Self; 3] = [Self::Home, Self::Work, Self::Leisure];
+
+    fn draw_of(self, station: &Station) -> f64 {
+        match self {
+            Self::Home => station.homes(),
+            Self::Work => station.jobs(),
+            Self::Leisure => station.leisure(),
+        }
+    }
+
+    /// The metres beyond which people hardly ride.
+    fn reach_m(self) -> f64 {
+        match self {
+            Self::Home | Self::Work => 1_500.0,
+            Self::Leisure => 1_900.0,
+        }
+    }
+}
+
+/// The stations of an era as places to ride between.
 pub(super) struct City {
-    pub stations: Vec<Station>,
-    /// Stations that open after the era.
-    pub later: Vec<Station>,
-    pub homes: Drum,
-    pub jobs: Drum,
-    pub leisure: Drum,
+    stations: Vec<Station>,
+    /// By purpose.
+    origins: Vec<Drum>,
+    /// By origin, then by purpose.
+    destinations: Vec<Vec<Drum>>,
 }
 
 impl City {
-    /// Builds the city of a seed as it stands in an era.
-    pub(super) fn of(era: Era, seed: u64) -> Self {
-        let mut docking = build(seed);
-        let mut racks = docking.split_off(DOCKING);
-        let later = docking.split_off(era.publication().stations);
-        if era != Era::Y2024 {
-            racks.clear();
-        }
-        let stations: Vec<Station> = docking.into_iter().chain(racks).collect();
-        let drum = |weight: fn(&Station) -> f64| Drum::new(stations.iter().map(weight));
+    pub(super) fn new(stations: Vec<Station>) -> Self {
+        const LOTS: usize = 1 << 16;
+        const LOTS_OF_ONE_ORIGIN: usize = 1 << 9;
+        let origins = |purpose: Purpose| {
+            let weights: Vec<f64> = stations.iter().map(|to| purpose.draw_of(to)).collect();
+            Drum::new(LOTS, &weights)
+        };
+        let destinations = |from: &Station, purpose: Purpose| {
+            let weigh = |to: &Station| {
+                let far = from.metres_to(to) / purpose.reach_m();
+                let is_another = f64::from(u8::from(far > 0.0));
+                is_another * purpose.draw_of(to) / (1.0 + far * far * far * far)
+            };
+            let weights: Vec<f64> = stations.iter().map(weigh).collect();
+            Drum::new(LOTS_OF_ONE_ORIGIN, &weights)
+        };
         Self {
-            homes: drum(Station::homes),
-            jobs: drum(Station::jobs),
-            leisure: drum(Station::leisure),
-            later,
+            origins: Purpose::ALL.map(origins).into(),
+            destinations: stations
+                .iter()
+                .map(|from| {
+                    Purpose::ALL
+                        .map(|purpose| destinations(from, purpose))
+                        .into()
+                })
+                .collect(),
             stations,
         }
     }
+
+    pub(super) fn stations(&self) -> &[Station] {
+        &self.stations
+    }
+
+    /// Draws where somebody starts who comes from home, work or the lake.
+    pub(super) fn origin(&self, from: Purpose, chance: &mut Chance) -> usize {
+        self.origins[from as usize].draw(chance)
+    }
+
+    /// Draws where somebody goes for a purpose.
+    pub(super) fn destination(&self, origin: usize, to: Purpose, chance: &mut Chance) -> usize {
+        self.destinations[origin][to as usize].draw(chance)
+    }
+}
+
+/// The stations of an era, and those that open after it.
+pub(super) fn stations(era: Era, seed: u64) -> (Vec<Station>, Vec<Station>) {
+    let mut stations = build(seed);
+    let racks = stations.split_off(DOCKING);
+    let later = stations.split_off(era.publication().stations);
+    if era == Era::Y2024 {
+        stations.extend(racks);
+    }
+    (stations, later)
 }
 
 /// Builds every station that the city ever gets: first those with docks, in the order in which
@@ -282,7 +345,7 @@ fn station(nth: usize, north: usize, east: usize, chance: &mut Chance) -> Statio
         },
         is_rack,
         popularity: {
-            let usual = 1.0 / (0.12 + chance.unit());
+            let usual = 1.0 / (0.2 + chance.unit());
             if is_rack { 0.2 * usual } else { usual }
         },
     }
@@ -315,8 +378,8 @@ mod tests {
 
     #[test]
     fn stations_lie_in_the_systems_area_and_have_ids_of_their_own() {
-        let city = City::of(Era::Y2024, 1);
-        let all: Vec<&Station> = city.stations.iter().chain(&city.later).collect();
+        let (stations, later) = stations(Era::Y2024, 1);
+        let all: Vec<&Station> = stations.iter().chain(&later).collect();
         assert_eq!(all.len(), DOCKING + RACKS);
         let distinct = |text: fn(&Station) -> String| {
             all.iter().map(|s| text(s)).collect::<BTreeSet<_>>().len()
@@ -337,7 +400,7 @@ mod tests {
 
     #[test]
     fn an_era_has_the_stations_of_the_one_before() {
-        let [early, late] = [Era::Y2016, Era::Y2020].map(|era| City::of(era, 5).stations);
+        let [early, late] = [Era::Y2016, Era::Y2020].map(|era| stations(era, 5).0);
         assert!(early.len() < late.len());
         assert_eq!(early, late[..early.len()]);
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Era;
 use super::chance::Chance;
-use super::city::{City, DEGREE, Station};
+use super::city::{self, DEGREE, Station};
 
 /// Where the sample's feeds claim to live: a name that no server ever has (RFC 2606).
 const HOME: &str = "https://gbfs.example/2.3/en";
@@ -18,7 +18,7 @@ const HOME: &str = "https://gbfs.example/2.3/en";
 /// Time has gone by since the trips: a few stations are closed, renamed, new, or their id has
 /// passed to another place. From one minute to the next, some stations change.
 pub fn feed(era: Era, seed: u64, at: Timestamp) -> Vec<(&'static str, Vec<u8>)> {
-    let stations = stations_today(City::of(era, seed), seed);
+    let stations = stations_today(era, seed);
     let names = [
         "system_information",
         "station_information",
@@ -62,11 +62,12 @@ pub fn feed(era: Era, seed: u64, at: Timestamp) -> Vec<(&'static str, Vec<u8>)> 
 }
 
 /// Takes the stations of an era to the present.
-fn stations_today(city: City, seed: u64) -> Vec<Station> {
+fn stations_today(era: Era, seed: u64) -> Vec<Station> {
     const NEW: usize = 20;
-    let mut later = city.later.into_iter();
+    let (stations, later) = city::stations(era, seed);
+    let mut later = later.into_iter();
     let mut today = Vec::new();
-    for mut station in city.stations {
+    for mut station in stations {
         let mut chance = Chance::of(seed ^ TODAY, u64::from(station.legacy_id));
         match chance.below(1000) {
             // Closed.

@@ -327,7 +327,7 @@ impl Sample {
     ) -> io::Result<Written> {
         let publication = self.era.publication();
         let seed = self.era.trips_seed(self.seed);
-        let city = City::of(self.era, self.seed);
+        let city = City::new(city::stations(self.era, self.seed).0);
         let calendar = Calendar::new(publication, seed, self.trips);
         let trips = Trips::new(self.era, seed, &city, &calendar);
         let lines = Lines::new(self.era, seed, &calendar);
@@ -434,7 +434,7 @@ const APPLE_DOUBLE: &[u8] =
 /// The station list of 2016.
 fn station_list(city: &City) -> String {
     let mut list = String::from("id,name,latitude,longitude,dpcapacity,online_date\n");
-    for station in &city.stations {
+    for station in city.stations() {
         let degrees = |at: i64| at as f64 / DEGREE as f64;
         let (month, day) = (station.legacy_id % 12 + 1, station.legacy_id % 28 + 1);
         list += &format!(

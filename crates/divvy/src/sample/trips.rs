@@ -1,8 +1,8 @@
 //! One trip after another, each drawn from its number alone.
 
 use super::calendar::{Calendar, Flow};
-use super::chance::{Chance, Drum};
-use super::city::{City, Station};
+use super::chance::Chance;
+use super::city::{City, DEGREE, Purpose, Station};
 use super::{Era, Publication};
 
 /// What is ridden, since 2020.
@@ -127,46 +127,21 @@ impl<'a> Trips<'a> {
         is_member: bool,
         chance: &mut Chance,
     ) -> (&'a Station, &'a Station) {
-        let City {
-            stations,
-            homes,
-            jobs,
-            leisure,
-            ..
-        } = self.city;
         let (from, to) = match (is_member, flow) {
-            (true, Flow::ToWork) => (homes, jobs),
-            (true, Flow::FromWork) => (jobs, homes),
-            (true, Flow::Anywhere) => (homes, homes),
-            (false, _) => (leisure, leisure),
+            (true, Flow::ToWork) => (Purpose::Home, Purpose::Work),
+            (true, Flow::FromWork) => (Purpose::Work, Purpose::Home),
+            (true, Flow::Anywhere) => (Purpose::Home, Purpose::Home),
+            (false, _) => (Purpose::Leisure, Purpose::Leisure),
         };
-        let origin = &stations[from.draw(chance)];
+        let origin = self.city.origin(from, chance);
         let there_and_back = if is_member { 0.02 } else { 0.12 };
-        if chance.happens(there_and_back) {
-            return (origin, origin);
-        }
-        (origin, self.destination(origin, to, is_member, chance))
-    }
-
-    /// Draws stations until one is near enough for this rider.
-    fn destination(
-        &self,
-        origin: &Station,
-        drum: &Drum,
-        is_member: bool,
-        chance: &mut Chance,
-    ) -> &'a Station {
-        const PATIENCE: usize = 24;
-        let reach_m = if is_member { 1_100.0 } else { 1_600.0 };
-        let mut found = &self.city.stations[drum.draw(chance)];
-        for _ in 0..PATIENCE {
-            let far = origin.metres_to(found) / reach_m;
-            if far > 0.0 && chance.happens(1.0 / (1.0 + far * far * far)) {
-                break;
-            }
-            found = &self.city.stations[drum.draw(chance)];
-        }
-        found
+        let destination = if chance.happens(there_and_back) {
+            origin
+        } else {
+            self.city.destination(origin, to, chance)
+        };
+        let stations = self.city.stations();
+        (&stations[origin], &stations[destination])
     }
 
     fn bike(&self, origin: &Station, destination: &Station, chance: &mut Chance) -> Bike {
@@ -184,7 +159,7 @@ impl<'a> Trips<'a> {
 
     /// Makes one end: an e-bike may stand at no station, and tells its place less exactly then.
     fn end(&self, ms: i64, station: &'a Station, bike: Bike, chance: &mut Chance) -> End<'a> {
-        const HUNDREDTH: i64 = super::city::DEGREE / 100;
+        const HUNDREDTH: i64 = DEGREE / 100;
         let mut end = End {
             ms,
             station: Some(station),
@@ -227,14 +202,11 @@ impl<'a> Trips<'a> {
         if chance.happens(0.0002) {
             return 1899 + chance.between(0, 20);
         }
-        let age = 33.0 + 9.0 * chance.bell();
         // The young are many and the old are few.
-        let age = if age < 33.0 {
-            age
-        } else {
-            33.0 + 1.5 * (age - 33.0)
-        };
-        year - (age as i64).max(16)
+        let bell = chance.bell();
+        let age = 33 + (bell * if bell < 0.0 { 8.0 } else { 13.5 }) as i64;
+        // Riders are 16 or older.
+        year - (16 + (age - 16).abs())
     }
 }
 
