@@ -17,6 +17,10 @@
 //!
 //! [`Trip::cmp_copies`]: crate::model::Trip::cmp_copies
 
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub mod conformance;
+pub mod memory;
 pub mod station_data;
 
 use std::fmt;
