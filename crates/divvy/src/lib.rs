@@ -4,6 +4,7 @@ pub mod identity;
 pub mod issue;
 pub mod model;
 pub mod sample;
+pub mod refresh;
 pub mod sources;
 pub mod store;
 pub mod tally;

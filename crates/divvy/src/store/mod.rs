@@ -19,6 +19,10 @@
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub mod conformance;
+pub mod memory;
 pub mod station_data;
 
 use std::fmt;

@@ -140,7 +140,7 @@ fn check_system(shared: &Shared, system: &System, checked: &mut Checked) -> Resu
             )
         });
     }
-    let drained = catalog::changes(&connection, "from-station-counts", 1)?.is_empty();
+    let drained = catalog::changes(&connection, crate::refresh::CONSUMER, 1)?.is_empty();
     if drained {
         for count in &counts {
             let stored = totals.stations.departures(&count.from_station_id) as u64;
