@@ -3,6 +3,7 @@
 pub mod identity;
 pub mod issue;
 pub mod model;
+pub mod reports;
 pub mod sources;
 pub mod store;
 pub mod tally;

@@ -195,6 +195,48 @@ impl TripBatch {
         }
     }
 
+    /// Copies the trips of the rows that `keep` picks. The dictionaries stay whole; names, being
+    /// facts about the file, are not taken along.
+    pub fn select(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let rows: Vec<usize> = (0..self.len()).filter(|row| keep(*row)).collect();
+        fn gather<T: Copy>(column: &[T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|row| column[*row]).collect()
+        }
+        let mut id_bytes = Vec::new();
+        let mut id_ends = Vec::with_capacity(rows.len());
+        for row in &rows {
+            id_bytes.extend_from_slice(self.id_raw(*row));
+            id_ends.push(id_bytes.len() as u32);
+        }
+        Self {
+            id_bytes,
+            id_ends,
+            started_ms: gather(&self.started_ms, &rows),
+            started_offset_s: gather(&self.started_offset_s, &rows),
+            ended_ms: gather(&self.ended_ms, &rows),
+            ended_offset_s: gather(&self.ended_offset_s, &rows),
+            precision_ms: gather(&self.precision_ms, &rows),
+            reported_s: gather(&self.reported_s, &rows),
+            origin: gather(&self.origin, &rows),
+            destination: gather(&self.destination, &rows),
+            vehicle: gather(&self.vehicle, &rows),
+            bike: gather(&self.bike, &rows),
+            rider: gather(&self.rider, &rows),
+            gender: gather(&self.gender, &rows),
+            birth_year: gather(&self.birth_year, &rows),
+            from_latitude: gather(&self.from_latitude, &rows),
+            from_longitude: gather(&self.from_longitude, &rows),
+            to_latitude: gather(&self.to_latitude, &rows),
+            to_longitude: gather(&self.to_longitude, &rows),
+            flags: gather(&self.flags, &rows),
+            line: gather(&self.line, &rows),
+            stations: self.stations.clone(),
+            vehicles: self.vehicles.clone(),
+            words: self.words.clone(),
+            names: Vec::new(),
+        }
+    }
+
     /// Lists the trips.
     pub fn trips(&self) -> impl Iterator<Item = Trip> {
         (0..self.len()).map(|row| self.trip(row))
