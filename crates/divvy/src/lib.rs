@@ -4,6 +4,7 @@ pub mod identity;
 pub mod issue;
 pub mod model;
 pub mod reports;
+pub mod sample;
 pub mod sources;
 pub mod store;
 pub mod tally;

@@ -195,41 +195,40 @@ impl TripBatch {
         }
     }
 
-    /// Copies the trips of the rows that `keep` picks. The dictionaries stay whole; names, being
-    /// facts about the file, are not taken along.
-    pub fn select(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let rows: Vec<usize> = (0..self.len()).filter(|row| keep(*row)).collect();
-        fn gather<T: Copy>(column: &[T], rows: &[usize]) -> Vec<T> {
-            rows.iter().map(|row| column[*row]).collect()
+    /// Makes a batch of some of the rows, in the order given. It keeps the whole dictionaries, and
+    /// no names: those speak of the file as a whole.
+    pub fn select(&self, rows: &[u32]) -> Self {
+        fn pick<T: Copy>(column: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|row| column[*row as usize]).collect()
         }
-        let mut id_bytes = Vec::new();
+        let mut id_bytes = Vec::with_capacity(self.id_bytes.len());
         let mut id_ends = Vec::with_capacity(rows.len());
-        for row in &rows {
-            id_bytes.extend_from_slice(self.id_raw(*row));
+        for row in rows {
+            id_bytes.extend_from_slice(self.id_raw(*row as usize));
             id_ends.push(id_bytes.len() as u32);
         }
         Self {
             id_bytes,
             id_ends,
-            started_ms: gather(&self.started_ms, &rows),
-            started_offset_s: gather(&self.started_offset_s, &rows),
-            ended_ms: gather(&self.ended_ms, &rows),
-            ended_offset_s: gather(&self.ended_offset_s, &rows),
-            precision_ms: gather(&self.precision_ms, &rows),
-            reported_s: gather(&self.reported_s, &rows),
-            origin: gather(&self.origin, &rows),
-            destination: gather(&self.destination, &rows),
-            vehicle: gather(&self.vehicle, &rows),
-            bike: gather(&self.bike, &rows),
-            rider: gather(&self.rider, &rows),
-            gender: gather(&self.gender, &rows),
-            birth_year: gather(&self.birth_year, &rows),
-            from_latitude: gather(&self.from_latitude, &rows),
-            from_longitude: gather(&self.from_longitude, &rows),
-            to_latitude: gather(&self.to_latitude, &rows),
-            to_longitude: gather(&self.to_longitude, &rows),
-            flags: gather(&self.flags, &rows),
-            line: gather(&self.line, &rows),
+            started_ms: pick(&self.started_ms, rows),
+            started_offset_s: pick(&self.started_offset_s, rows),
+            ended_ms: pick(&self.ended_ms, rows),
+            ended_offset_s: pick(&self.ended_offset_s, rows),
+            precision_ms: pick(&self.precision_ms, rows),
+            reported_s: pick(&self.reported_s, rows),
+            origin: pick(&self.origin, rows),
+            destination: pick(&self.destination, rows),
+            vehicle: pick(&self.vehicle, rows),
+            bike: pick(&self.bike, rows),
+            rider: pick(&self.rider, rows),
+            gender: pick(&self.gender, rows),
+            birth_year: pick(&self.birth_year, rows),
+            from_latitude: pick(&self.from_latitude, rows),
+            from_longitude: pick(&self.from_longitude, rows),
+            to_latitude: pick(&self.to_latitude, rows),
+            to_longitude: pick(&self.to_longitude, rows),
+            flags: pick(&self.flags, rows),
+            line: pick(&self.line, rows),
             stations: self.stations.clone(),
             vehicles: self.vehicles.clone(),
             words: self.words.clone(),

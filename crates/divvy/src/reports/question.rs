@@ -93,12 +93,15 @@ impl Question<'_> {
                     ids.map(|id| origins.contains(&StationId::from(id)))
                         .collect()
                 });
-                let selected = batch.select(|row| {
+                let counts = |row: usize| {
                     let there = starts_there
                         .as_ref()
                         .is_none_or(|there| there[batch.origin[row] as usize]);
                     there && picked(row)
-                });
+                };
+                let rows = 0..batch.len() as u32;
+                let rows: Vec<u32> = rows.filter(|row| counts(*row as usize)).collect();
+                let selected = batch.select(&rows);
                 let mut part = Totals::default();
                 part.count(&selected, 1);
                 asked

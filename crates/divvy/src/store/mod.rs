@@ -17,6 +17,8 @@
 //!
 //! [`Trip::cmp_copies`]: crate::model::Trip::cmp_copies
 
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod station_data;
 
 use std::fmt;
