@@ -3,6 +3,7 @@
 pub mod identity;
 pub mod issue;
 pub mod model;
+pub mod reports;
 pub mod sample;
 pub mod refresh;
 pub mod sources;
