@@ -3,31 +3,29 @@
 //! One list with names, places and states; wall clocks without a zone. No specification was ever
 //! published: this is what eight years of recordings hold.
 
-use serde_json::Value;
-
 use super::entry::Entry;
 use super::error::FeedError;
 use super::stations::{Fields, Listed, Presence, Stations};
-use super::value::{self, Reading};
+use super::value::{self, Json, Reading};
 use super::{Feed, FeedKind};
 use crate::model::{Availability, Station, StationStatus};
 
 /// Reads the list.
 pub(super) fn read(
-    execution_time: &Value,
-    entries: &[Entry],
+    execution_time: &str,
+    entries: &[Entry<'_>],
     file: &str,
 ) -> Result<Feed, FeedError> {
-    let time = value::time(execution_time)
+    let time = value::time(&Json::of(execution_time))
         .value()
         .ok_or_else(|| FeedError::no_time(file, "executionTime", execution_time))?;
     let mut stations = Stations::default();
     for entry in entries {
-        let id = match value::id(entry.get("id")) {
+        let id = match value::id(&entry.get("id")) {
             Reading::Odd(number) => Reading::Good(number),
             reading => reading,
         };
-        let is_test = value::flag(entry.get("testStation")).value() == Some(true);
+        let is_test = value::flag(&entry.get("testStation")).value() == Some(true);
         match id {
             Reading::Good(id) if is_test => stations.leave_out(&id, "testStation"),
             id => stations.take(entry, ("id", id), fill),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::value;
+use super::value::{self, Json};
 
 /// The feeds of a system: the address of each by its name, such as `station_status`.
 ///
@@ -37,7 +37,7 @@ impl Discovery {
                 languages.get("en").or(languages.values().next())?.clone()
             }
         };
-        let stated = |json: &Value, name| value::text(&json[name]).value();
+        let stated = |json: &Value, name| value::text(&Json::from(&json[name])).value();
         Some(Self {
             system_id: stated(data, "system_id").or_else(|| stated(json, "system_id")),
             version: stated(json, "version"),

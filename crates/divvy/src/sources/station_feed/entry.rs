@@ -6,7 +6,9 @@ use std::sync::LazyLock;
 use rustc_hash::FxHashSet;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::value::Json;
 
 /// Every field of a station that is read, of all feeds. What a publisher adds is skipped.
 pub(super) const FIELDS: &[&str] = &[
@@ -52,27 +54,33 @@ pub(super) const FIELDS: &[&str] = &[
 static KNOWN: LazyLock<FxHashSet<&'static str>> =
     LazyLock::new(|| FIELDS.iter().copied().collect());
 
-/// The fields of one station. Holds only those of [`FIELDS`].
+/// The fields of one station, each as it stands in the file. Holds only those of [`FIELDS`].
 #[derive(Debug, Default)]
-pub(super) struct Entry(Vec<(&'static str, Value)>);
+pub(super) struct Entry<'a>(Vec<(&'static str, &'a RawValue)>);
 
-impl Entry {
-    /// Returns a field: null where the station lacks it, the last where it has it twice.
-    pub(super) fn get(&self, field: &str) -> &Value {
+impl<'a> Entry<'a> {
+    /// Returns the JSON of a field: null where the station lacks it, the last where it has it
+    /// twice.
+    pub(super) fn raw(&self, field: &str) -> &'a str {
         self.0
             .iter()
             .rev()
             .find(|(name, _)| *name == field)
-            .map_or(&Value::Null, |(_, value)| value)
+            .map_or("null", |(_, value)| value.get())
+    }
+
+    /// Returns what a field says.
+    pub(super) fn get(&self, field: &str) -> Json<'a> {
+        Json::of(self.raw(field))
     }
 
     /// Tells whether any of the fields is there and not null.
     pub(super) fn has_any(&self, fields: &[&str]) -> bool {
-        fields.iter().any(|field| !self.get(field).is_null())
+        fields.iter().any(|field| self.raw(field) != "null")
     }
 }
 
-impl<'de> Deserialize<'de> for Entry {
+impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(EntryVisitor)
     }
@@ -83,13 +91,13 @@ impl<'de> Deserialize<'de> for Entry {
 struct EntryVisitor;
 
 impl<'de> Visitor<'de> for EntryVisitor {
-    type Value = Entry;
+    type Value = Entry<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a station")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry<'de>, A::Error> {
         let mut fields = Vec::with_capacity(12);
         while let Some(Name(name)) = map.next_key()? {
             match name {
@@ -102,28 +110,28 @@ impl<'de> Visitor<'de> for EntryVisitor {
         Ok(Entry(fields))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry<'de>, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Entry::default())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Entry, E> {
+    fn visit_str<E>(self, _: &str) -> Result<Entry<'de>, E> {
         Ok(Entry::default())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Entry, E> {
+    fn visit_u64<E>(self, _: u64) -> Result<Entry<'de>, E> {
         Ok(Entry::default())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Entry, E> {
+    fn visit_i64<E>(self, _: i64) -> Result<Entry<'de>, E> {
         Ok(Entry::default())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Entry, E> {
+    fn visit_bool<E>(self, _: bool) -> Result<Entry<'de>, E> {
         Ok(Entry::default())
     }
 
-    fn visit_unit<E>(self) -> Result<Entry, E> {
+    fn visit_unit<E>(self) -> Result<Entry<'de>, E> {
         Ok(Entry::default())
     }
 }

@@ -137,7 +137,7 @@ impl FeedError {
         }
     }
 
-    pub(super) fn no_time(file: &str, field: &'static str, found: &Value) -> Self {
+    pub(super) fn no_time(file: &str, field: &'static str, found: &str) -> Self {
         Self::NoTime {
             file: file.into(),
             field,
@@ -160,7 +160,7 @@ impl FeedError {
         };
         let found = match names[..] {
             [] => "an empty object".into(),
-            _ => shown(&names.join(", ").into()),
+            _ => shown(&format!("{:?}", names.join(", "))),
         };
         Self::NotAFeed { file, found }
     }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::model::StationId;
 
@@ -118,13 +117,13 @@ impl Faults {
     }
 }
 
-/// Returns a value as JSON, cut to a readable length.
-pub(super) fn shown(value: &Value) -> String {
+/// Returns the JSON of a value in one line, cut to a readable length.
+pub(super) fn shown(json: &str) -> String {
     const READABLE: usize = 80;
-    if value.is_null() {
+    if json == "null" {
         return "nothing".into();
     }
-    let json = value.to_string();
+    let json = json.split_whitespace().collect::<Vec<_>>().join(" ");
     match json.char_indices().nth(READABLE) {
         None => json,
         Some((end, _)) => format!("{}…", &json[..end]),

@@ -7,22 +7,27 @@ use serde_json::Value;
 use super::entry::Entry;
 use super::error::FeedError;
 use super::stations::{Fields, Listed, Presence, Stations};
-use super::value;
-use super::{Envelope, Feed, FeedKind};
+use super::value::{self, Json};
+use super::{Envelope, Feed, FeedKind, raw};
 use crate::model::{Availability, Station, StationStatus};
 
 /// Reads either of the two.
-pub(super) fn read(envelope: &Envelope, entries: &[Entry], file: &str) -> Result<Feed, FeedError> {
-    let time = value::time(&envelope.last_updated)
+pub(super) fn read(
+    envelope: &Envelope<'_>,
+    entries: &[Entry<'_>],
+    file: &str,
+) -> Result<Feed, FeedError> {
+    let last_updated = raw(envelope.last_updated);
+    let time = value::time(&Json::of(last_updated))
         .value()
-        .ok_or_else(|| FeedError::no_time(file, "last_updated", &envelope.last_updated))?;
-    let version = value::text(&envelope.version).value();
+        .ok_or_else(|| FeedError::no_time(file, "last_updated", last_updated))?;
+    let version = value::text(&Json::of(raw(envelope.version))).value();
     // Only 1.1 and later say their version.
     let flags_are_digits = version.as_ref().is_none_or(|v| v.starts_with("1."));
     let kind = kind(entries, file);
     let mut stations = Stations::default();
     for entry in entries {
-        let id = value::id(entry.get("station_id"));
+        let id = value::id(&entry.get("station_id"));
         stations.take(entry, ("station_id", id), |station, fields| match kind {
             FeedKind::StationStatus => fill_status(station, fields, flags_are_digits),
             _ => fill_information(station, fields),
@@ -38,7 +43,7 @@ pub(super) fn read(envelope: &Envelope, entries: &[Entry], file: &str) -> Result
         kind,
         version,
         time,
-        ttl_s: value::count(&envelope.ttl).value(),
+        ttl_s: value::count(&Json::of(raw(envelope.ttl))).value(),
         stations,
         faults,
         local_reports,
@@ -47,7 +52,7 @@ pub(super) fn read(envelope: &Envelope, entries: &[Entry], file: &str) -> Result
 
 /// Tells the feed by what only one of the two has. An empty list has neither: then the name of
 /// the file decides.
-fn kind(entries: &[Entry], file: &str) -> FeedKind {
+fn kind(entries: &[Entry<'_>], file: &str) -> FeedKind {
     const STATES: &[&str] = &[
         "num_bikes_available",
         "num_vehicles_available",
@@ -82,14 +87,14 @@ fn fill_information(station: &mut Station, fields: &mut Fields) {
 
 fn fill_status(station: &mut Station, fields: &mut Fields, flags_are_digits: bool) {
     use Presence::{Optional, Required};
-    let types = VehicleTypes::of(fields.entry().get("vehicle_types_available"));
+    let types = VehicleTypes::of(&fields.json("vehicle_types_available"));
     let vehicles = fields
         .count_of(["num_vehicles_available", "num_bikes_available"], Required)
         .or(types.total());
     let ebikes = fields
         .count("num_ebikes_available", Optional)
         .or_else(|| types.lyft_ebikes(vehicles))
-        .or_else(|| pbsc_ebikes(fields.entry().get("num_bikes_available_types")));
+        .or_else(|| pbsc_ebikes(&fields.json("num_bikes_available_types")));
     station.available = Availability {
         vehicles,
         ebikes,
@@ -134,18 +139,16 @@ fn status(fields: &mut Fields, flags_are_digits: bool) -> Option<StationStatus> 
 struct VehicleTypes(Vec<(String, u32)>);
 
 impl VehicleTypes {
-    fn of(list: &Value) -> Self {
+    fn of(list: &Json) -> Self {
         let counted = |item: &Value| {
-            let id = value::text(&item["vehicle_type_id"]).value()?;
-            Some((id, value::count(&item["count"]).value()?))
+            let id = value::text(&Json::from(&item["vehicle_type_id"])).value()?;
+            Some((id, value::count(&Json::from(&item["count"])).value()?))
         };
-        Self(
-            list.as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(counted)
-                .collect(),
-        )
+        let list = match list {
+            Json::Nested(list) => list.as_array(),
+            _ => None,
+        };
+        Self(list.into_iter().flatten().filter_map(counted).collect())
     }
 
     /// Counts all. `None` without a list.
@@ -175,9 +178,12 @@ impl VehicleTypes {
 
 /// Counts e-bikes in `num_bikes_available_types`, an extension of PBSC's: an object such as
 /// `{"mechanical": 3, "ebike": 2}`, or a list of such objects.
-fn pbsc_ebikes(types: &Value) -> Option<u32> {
-    let count = |object: &Value| value::count(object.get("ebike")?).value();
-    match types {
+fn pbsc_ebikes(types: &Json) -> Option<u32> {
+    let Json::Nested(types) = types else {
+        return None;
+    };
+    let count = |object: &Value| value::count(&Json::from(object.get("ebike")?)).value();
+    match types.as_ref() {
         Value::Array(objects) => objects.iter().find_map(count),
         object => count(object),
     }

@@ -26,6 +26,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 pub use discovery::Discovery;
 pub use error::FeedError;
@@ -128,21 +129,31 @@ impl Feed {
 /// What every file of GBFS and `stationBeanList` has around its stations.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Envelope {
-    #[serde(rename = "stationBeanList")]
-    station_bean_list: Option<Vec<Entry>>,
-    #[serde(rename = "executionTime")]
-    execution_time: Value,
-    data: Option<Data>,
-    last_updated: Value,
-    ttl: Value,
-    version: Value,
+struct Envelope<'a> {
+    #[serde(borrow, rename = "stationBeanList")]
+    station_bean_list: Option<Vec<Entry<'a>>>,
+    #[serde(borrow, rename = "executionTime")]
+    execution_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<Data<'a>>,
+    #[serde(borrow)]
+    last_updated: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ttl: Option<&'a RawValue>,
+    #[serde(borrow)]
+    version: Option<&'a RawValue>,
+}
+
+/// Returns the JSON of a value that may be absent.
+fn raw(value: Option<&RawValue>) -> &str {
+    value.map_or("null", RawValue::get)
 }
 
 /// The `data` of a GBFS file with stations.
 #[derive(Deserialize)]
-struct Data {
-    stations: Option<Vec<Entry>>,
+struct Data<'a> {
+    #[serde(borrow)]
+    stations: Option<Vec<Entry<'a>>>,
 }
 
 /// Reads one JSON file of a feed. `file` is its name or address: it is told in messages, and it
@@ -159,7 +170,7 @@ pub fn read(bytes: &[u8], file: &str) -> Result<Document, FeedError> {
     match serde_json::from_str::<Envelope>(text) {
         Ok(mut envelope) => {
             if let Some(entries) = envelope.station_bean_list.take() {
-                return bean_list::read(&envelope.execution_time, &entries, file)
+                return bean_list::read(raw(envelope.execution_time), &entries, file)
                     .map(Document::Feed);
             }
             if let Some(entries) = envelope.data.take().and_then(|data| data.stations) {

@@ -6,7 +6,7 @@ use super::entry::Entry;
 use super::error::FeedError;
 use super::fault::{Fault, Faults, shown};
 use super::time::FeedTime;
-use super::value::{self, Reading};
+use super::value::{self, Json, Reading};
 use crate::model::{Degrees, Station, StationId};
 
 /// The stations of one file as they are read.
@@ -33,7 +33,7 @@ impl Stations {
     /// last stays, in the place of the first.
     pub(super) fn take(
         &mut self,
-        entry: &Entry,
+        entry: &Entry<'_>,
         id: (&'static str, Reading<StationId>),
         fill: impl FnOnce(&mut Station, &mut Fields),
     ) {
@@ -41,11 +41,11 @@ impl Stations {
         let odd = matches!(reading, Reading::Odd(_));
         let Some(id) = reading.value() else {
             self.unusable += 1;
-            let found = || shown(entry.get(field));
+            let found = || shown(entry.raw(field));
             return self.faults.general(field, found, "the id of a station");
         };
         if odd {
-            let found = || shown(entry.get(field));
+            let found = || shown(entry.raw(field));
             self.faults.general(field, found, "a text");
         }
         let mut station = Station::unknown(id);
@@ -104,7 +104,7 @@ impl Stations {
 
 /// The fields of the station at hand.
 pub(super) struct Fields<'a> {
-    entry: &'a Entry,
+    entry: &'a Entry<'a>,
     id: StationId,
     faults: &'a mut Faults,
     local_report: Option<i64>,
@@ -117,30 +117,31 @@ pub(super) enum Presence {
     Optional,
 }
 
-impl Fields<'_> {
-    pub(super) fn entry(&self) -> &Entry {
-        self.entry
+impl<'a> Fields<'a> {
+    /// Returns what a field says, for the caller to read.
+    pub(super) fn json(&self, field: &str) -> Json<'a> {
+        self.entry.get(field)
     }
 
     pub(super) fn text(&mut self, field: &'static str, presence: Presence) -> Option<String> {
-        let reading = value::text(self.entry.get(field));
+        let reading = value::text(&self.entry.get(field));
         self.keep(field, reading, "a text", presence)
     }
 
     /// Reads an id of another kind, whether text or number.
     pub(super) fn other_id(&mut self, field: &'static str) -> Option<String> {
-        value::text(self.entry.get(field)).value()
+        value::text(&self.entry.get(field)).value()
     }
 
     pub(super) fn count(&mut self, field: &'static str, presence: Presence) -> Option<u32> {
-        let reading = value::count(self.entry.get(field));
+        let reading = value::count(&self.entry.get(field));
         self.keep(field, reading, "a whole number from 0", presence)
     }
 
     /// Reads the first of the fields that is there; they are names of one thing.
     pub(super) fn count_of(&mut self, names: [&'static str; 2], presence: Presence) -> Option<u32> {
         let [first, second] = names;
-        let there = if self.entry.get(first).is_null() {
+        let there = if self.entry.raw(first) == "null" {
             second
         } else {
             first
@@ -149,12 +150,12 @@ impl Fields<'_> {
     }
 
     pub(super) fn latitude(&mut self, field: &'static str) -> Option<Degrees> {
-        let reading = value::degrees(self.entry.get(field), 90.0);
+        let reading = value::degrees(&self.entry.get(field), 90.0);
         self.keep(field, reading, "degrees from -90 to 90", Presence::Required)
     }
 
     pub(super) fn longitude(&mut self, field: &'static str) -> Option<Degrees> {
-        let reading = value::degrees(self.entry.get(field), 180.0);
+        let reading = value::degrees(&self.entry.get(field), 180.0);
         let expected = "degrees from -180 to 180";
         self.keep(field, reading, expected, Presence::Required)
     }
@@ -166,7 +167,7 @@ impl Fields<'_> {
         digits: bool,
         presence: Presence,
     ) -> Option<bool> {
-        match value::flag(self.entry.get(field)) {
+        match value::flag(&self.entry.get(field)) {
             Reading::Odd(flag) if digits => Some(flag),
             reading => self.keep(field, reading, "true or false", presence),
         }
@@ -178,7 +179,7 @@ impl Fields<'_> {
         field: &'static str,
         presence: Presence,
     ) -> Option<jiff::Timestamp> {
-        let reading = value::time(self.entry.get(field));
+        let reading = value::time(&self.entry.get(field));
         match self.keep(field, reading, "a time since 2010", presence)? {
             FeedTime::Instant(instant) => Some(instant),
             FeedTime::Local { ms } => {
@@ -190,7 +191,7 @@ impl Fields<'_> {
 
     /// Notes a value that cannot be used.
     pub(super) fn fault(&mut self, field: &'static str, expected: &'static str) {
-        let found = shown(self.entry.get(field));
+        let found = shown(self.entry.raw(field));
         self.faults.of_station(&self.id, field, found, expected);
     }
 
@@ -204,7 +205,7 @@ impl Fields<'_> {
         match &reading {
             Reading::Good(_) => {}
             Reading::Odd(_) => {
-                let found = || shown(self.entry.get(field));
+                let found = || shown(self.entry.raw(field));
                 self.faults.general(field, found, expected);
             }
             Reading::Nothing if presence == Presence::Optional => {}

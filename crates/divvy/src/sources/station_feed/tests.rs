@@ -282,7 +282,7 @@ fn feeds_that_make_no_pair_are_refused() {
 fn coordinates_keep_every_digit() {
     let text = r#"{"last_updated":1700000000,"data":{"stations":[
         {"station_id":"a","name":"A","lat":41.870000000000000000001,"lon":-87.60},
-        {"station_id":"b","name":"B","lat":41,"lon":-0.0}]}}"#;
+        {"station_id":"b","name":"B","lat":41,"lon":-8.76E1}]}}"#;
     let Document::Feed(feed) = read_text(text).unwrap() else {
         panic!("a feed");
     };
@@ -293,7 +293,7 @@ fn coordinates_keep_every_digit() {
         [text(&station.latitude), text(&station.longitude)]
     };
     assert_eq!(digits(0), ["41.870000000000000000001", "-87.60"]);
-    assert_eq!(digits(1), ["41", "-0.0"]);
+    assert_eq!(digits(1), ["41", "-8.76E1"]);
 }
 
 #[test]
@@ -596,8 +596,33 @@ fn every_other_file_is_refused_in_a_sentence() {
     "#);
     let latin_1 = read(b"{\"name\": \"Caf\xe9\"}", "x.json").unwrap_err();
     assert!(matches!(latin_1, FeedError::NotText { .. }));
-    let nested = format!("{{\"version\": {}", "[".repeat(100_000));
-    assert!(matches!(read_text(&nested), Err(FeedError::Damaged { .. })));
+}
+
+#[test]
+fn a_deep_nest_costs_one_value_at_most() {
+    let nest = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let alerts = format!("{{\"data\": {{\"alerts\": {nest}}}}}");
+    assert!(matches!(read_text(&alerts), Err(FeedError::Damaged { .. })));
+    let sound = json!({"last_updated": 1_700_000_000, "data": {"stations": [place("a", "X")]}});
+    let nested = sound.to_string().replace("\"X\"", &nest);
+    let Document::Feed(feed) = read_text(&nested).unwrap() else {
+        panic!("a feed");
+    };
+    assert_eq!(feed.stations[0].name, None);
+    assert_eq!(feed.stations[0].capacity, Some(15));
+}
+
+#[test]
+fn texts_are_unescaped() {
+    let text = r#"{"last_updated":1700000000,"data":{"stations":[
+        {"station_id":"a\"b","name":"Caf\u00e9","lat":41.9,"lon":-87.6},
+        {"station_id":"c","name":"half \ud83d","lat":41.9,"lon":-87.6}]}}"#;
+    let Document::Feed(feed) = read_text(text).unwrap() else {
+        panic!("a feed");
+    };
+    assert_eq!(feed.stations[0].id.as_str(), "a\"b");
+    assert_eq!(feed.stations[0].name.as_deref(), Some("Café"));
+    assert_eq!(feed.stations[1].name.as_deref(), Some("\"half \\ud83d\""));
 }
 
 #[test]
