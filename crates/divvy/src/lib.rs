@@ -1,7 +1,10 @@
 //! Bike-share trips and stations: read, tally, store, report.
 
+pub mod identity;
 pub mod issue;
 pub mod model;
+pub mod refresh;
+pub mod reports;
 pub mod sample;
 pub mod sources;
 pub mod store;

@@ -195,6 +195,47 @@ impl TripBatch {
         }
     }
 
+    /// Makes a batch of some of the rows, in the order given. It keeps the whole dictionaries, and
+    /// no names: those speak of the file as a whole.
+    pub fn select(&self, rows: &[u32]) -> Self {
+        fn pick<T: Copy>(column: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|row| column[*row as usize]).collect()
+        }
+        let mut id_bytes = Vec::with_capacity(self.id_bytes.len());
+        let mut id_ends = Vec::with_capacity(rows.len());
+        for row in rows {
+            id_bytes.extend_from_slice(self.id_raw(*row as usize));
+            id_ends.push(id_bytes.len() as u32);
+        }
+        Self {
+            id_bytes,
+            id_ends,
+            started_ms: pick(&self.started_ms, rows),
+            started_offset_s: pick(&self.started_offset_s, rows),
+            ended_ms: pick(&self.ended_ms, rows),
+            ended_offset_s: pick(&self.ended_offset_s, rows),
+            precision_ms: pick(&self.precision_ms, rows),
+            reported_s: pick(&self.reported_s, rows),
+            origin: pick(&self.origin, rows),
+            destination: pick(&self.destination, rows),
+            vehicle: pick(&self.vehicle, rows),
+            bike: pick(&self.bike, rows),
+            rider: pick(&self.rider, rows),
+            gender: pick(&self.gender, rows),
+            birth_year: pick(&self.birth_year, rows),
+            from_latitude: pick(&self.from_latitude, rows),
+            from_longitude: pick(&self.from_longitude, rows),
+            to_latitude: pick(&self.to_latitude, rows),
+            to_longitude: pick(&self.to_longitude, rows),
+            flags: pick(&self.flags, rows),
+            line: pick(&self.line, rows),
+            stations: self.stations.clone(),
+            vehicles: self.vehicles.clone(),
+            words: self.words.clone(),
+            names: Vec::new(),
+        }
+    }
+
     /// Lists the trips.
     pub fn trips(&self) -> impl Iterator<Item = Trip> {
         (0..self.len()).map(|row| self.trip(row))

@@ -13,7 +13,7 @@ mod zone;
 pub use batch::{Dictionary, NONE_I16, NONE_I32, StationName, TripBatch};
 pub use ids::{StationId, SystemId, TripId, VehicleId};
 pub use position::{Degrees, Position};
-pub use station::{Availability, Snapshot, SnapshotKind, Station, StationStatus};
+pub use station::{Availability, Snapshot, SnapshotKind, Station, StationSource, StationStatus};
 pub use system::{BoundingBox, SYSTEMS, System, UnknownSystem};
 pub use trip::{Flag, Flags, Rider, Trip};
 pub use zone::{Fold, Resolved, Zone};

@@ -13,8 +13,10 @@ use super::{Degrees, Position, StationId, System};
 /// Every field but the id is `None` where no feed has said it (yet).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Station {
-    /// The feed's id; for a station known from trips alone, the id that they use.
+    /// The feed's id; for a station known from trips or lists alone, the id that they use.
     pub id: StationId,
+    /// The best that has named it. Kept by the store, never by a feed.
+    pub source: StationSource,
     /// Its name, in the feed's chosen language.
     pub name: Option<String>,
     /// The operator's short name: what Lyft-era trips use as station id.
@@ -37,6 +39,40 @@ pub struct Station {
     pub origin_ids: BTreeSet<StationId>,
     /// The version of its trips: set by each load that changed them, and never by a feed.
     pub trips_version: Option<u64>,
+}
+
+/// What has named a station, the best last: a feed's word replaces a list's, and a list's fills
+/// what trips leave open.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum StationSource {
+    /// Trips alone: a stub that carries their id through the change stream.
+    #[default]
+    Trips,
+    /// A published station list.
+    List,
+    /// A feed.
+    Feed,
+}
+
+impl StationSource {
+    /// Returns the word used in stores.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trips => "trips",
+            Self::List => "list",
+            Self::Feed => "feed",
+        }
+    }
+
+    /// Finds the source of that word.
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Trips, Self::List, Self::Feed]
+            .into_iter()
+            .find(|source| source.as_str() == word)
+    }
 }
 
 /// Vehicles and docks of a station at one instant. `None` where the feed does not say.
@@ -133,6 +169,7 @@ impl Station {
     pub fn unknown(id: StationId) -> Self {
         Self {
             id,
+            source: StationSource::default(),
             name: None,
             short_name: None,
             legacy_id: None,

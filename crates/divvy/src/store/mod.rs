@@ -17,6 +17,14 @@
 //!
 //! [`Trip::cmp_copies`]: crate::model::Trip::cmp_copies
 
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub mod conformance;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+pub mod memory;
+pub mod station_data;
+
 use std::fmt;
 
 use async_trait::async_trait;
@@ -67,7 +75,8 @@ pub trait Stations: Send + Sync {
     async fn stations(&self, system: &SystemId) -> Result<Vec<Station>, StoreError>;
 
     /// Brings StationData up to a snapshot. A snapshot older than the last one of its kind is
-    /// refused, one of the same time is repeated; neither changes anything.
+    /// refused, one of the same time is repeated; neither changes anything. A full snapshot is of
+    /// both kinds: what is news of it is taken.
     ///
     /// Stations that the snapshot lacks are kept; [`feed`](Self::feed) tells them apart.
     async fn apply(
@@ -78,6 +87,10 @@ pub trait Stations: Send + Sync {
 
     /// Returns what is known of a system's feed. `None` where no snapshot has been applied.
     async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError>;
+
+    /// Takes over what a published station list says of stations that no feed has named; a feed
+    /// is never overridden. Returns how many rows were inserted or changed.
+    async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError>;
 
     /// Makes every station of a system appear in the change stream again, as if its trips had
     /// changed: the by-hand refresh of everything.
@@ -97,6 +110,11 @@ pub trait Tallies: Send + Sync {
     async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError>;
 
     /// Counts the stored trips that start at each of the stations, in the same order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Behind`] where a store counts by an index that may lag behind its trips,
+    /// and finds fewer than its totals have.
     async fn departures(
         &self,
         system: &SystemId,
@@ -113,7 +131,8 @@ pub trait Tallies: Send + Sync {
         origins: &[StationId],
     ) -> Result<Vec<Option<FromStationCount>>, StoreError>;
 
-    /// Replaces counts by key: putting the same twice is the same as once.
+    /// Replaces counts by key: putting the same twice is the same as once. A count of an older
+    /// `trips_version` than the one kept is dropped, so that a late delivery undoes nothing.
     async fn put_counts(
         &self,
         system: &SystemId,

@@ -71,6 +71,12 @@ impl Stations {
         self.0.get(id).map_or(0, |totals| totals.departures)
     }
 
+    /// Lists the stations at which a trip starts.
+    pub fn origins(&self) -> impl Iterator<Item = StationId> {
+        let starting = self.0.iter().filter(|(_, totals)| totals.departures != 0);
+        starting.map(|(id, _)| id.clone())
+    }
+
     fn add(&mut self, id: StationId, totals: &StationTotals) {
         let mine = self.0.entry(id.clone()).or_default();
         mine.add(totals);

@@ -1,0 +1,403 @@
+//! Whose id: which ids that trips use belong to which station of a feed.
+//!
+//! Trips of 2013-2020 carry small integers, later ones short names, and feeds UUIDs that no trip
+//! knows. Ids are also reused: `517` was a rack at Pulaski & Armitage and later one at
+//! Clark & Jarvis, 12 km away. So an id alone joins only where nothing speaks against it, and a
+//! feed's other spellings of it only where the name or the place agrees.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::model::{Position, Station, StationId, StationSource};
+use crate::tally::Totals;
+
+/// How far apart the position of a feed's station and the mean of its trip ends may lie, in
+/// metres. A jump beyond it means another station.
+const SAME_PLACE_M: f64 = 500.0;
+
+/// By what an id of the trips was found to be a station of the feed, the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MatchKey {
+    /// The feed's own id, unless the place is another and no name agrees.
+    StationId,
+    /// The feed's `short_name`, and the name or the place agrees.
+    ShortName,
+    /// The feed's `legacy_id`, and the name or the place agrees.
+    LegacyId,
+    /// The name alone.
+    Name,
+}
+
+impl MatchKey {
+    /// Every key, the strongest first.
+    pub const ALL: [Self; 4] = [Self::StationId, Self::ShortName, Self::LegacyId, Self::Name];
+
+    /// Returns the word used in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StationId => "station_id",
+            Self::ShortName => "short_name",
+            Self::LegacyId => "legacy_id",
+            Self::Name => "name",
+        }
+    }
+}
+
+/// Which ids belong to which station. No id belongs to two.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Matches {
+    of: BTreeMap<StationId, Vec<(StationId, MatchKey)>>,
+    unmatched: BTreeSet<StationId>,
+}
+
+impl Matches {
+    /// Lists the ids that trips use for a station of the feed, in their order.
+    pub fn of(&self, station: &StationId) -> &[(StationId, MatchKey)] {
+        self.of.get(station).map_or(&[], Vec::as_slice)
+    }
+
+    /// Lists every match: station of the feed, id that trips use, and by what.
+    pub fn iter(&self) -> impl Iterator<Item = (&StationId, &StationId, MatchKey)> {
+        self.of
+            .iter()
+            .flat_map(|(station, ids)| ids.iter().map(move |(origin, key)| (station, origin, *key)))
+    }
+
+    /// Returns the ids that trips use for a station that no feed has named.
+    pub fn unmatched(&self) -> &BTreeSet<StationId> {
+        &self.unmatched
+    }
+}
+
+/// Finds the station of every id that trips use, or have used.
+///
+/// `stations` is StationData: its feed stations are what ids can belong to, and an id that any
+/// of its rows carries is looked for even when the trips that used it are gone.
+pub fn resolve<'a>(stations: impl IntoIterator<Item = &'a Station>, known: &Totals) -> Matches {
+    let mut ids: BTreeSet<&StationId> = known.stations.0.keys().collect();
+    let mut feed = Feed::default();
+    for station in stations {
+        ids.extend(&station.origin_ids);
+        if station.source == StationSource::Feed {
+            feed.add(station);
+        }
+    }
+    let mut matches = Matches::default();
+    for id in ids {
+        let origin = Origin::new(id, known);
+        match feed.station_of(&origin) {
+            Some((station, key)) => matches
+                .of
+                .entry(station.clone())
+                .or_default()
+                .push((id.clone(), key)),
+            None => {
+                matches.unmatched.insert(id.clone());
+            }
+        }
+    }
+    matches
+}
+
+/// Brings a name to the form in which names are compared: without blanks around it, without the
+/// marks of moved and temporary docks, in lower case. `None` for a name of nothing else.
+fn comparable(name: &str) -> Option<String> {
+    const MARKS: [&str; 3] = ["(*)", "*", "(temp)"];
+    let lower = name.to_lowercase();
+    let mut rest = lower.trim();
+    while let Some(shorter) = MARKS.iter().find_map(|mark| rest.strip_suffix(mark)) {
+        rest = shorter.trim_end();
+    }
+    (!rest.is_empty()).then(|| rest.to_owned())
+}
+
+/// An id of the trips, with all that they say of it.
+struct Origin<'a> {
+    id: &'a StationId,
+    /// Every name ever seen: any of them may agree.
+    names: Vec<String>,
+    position: Option<Position>,
+}
+
+impl<'a> Origin<'a> {
+    fn new(id: &'a StationId, known: &Totals) -> Self {
+        let names = known.names.of(id);
+        let totals = known.stations.0.get(id);
+        Self {
+            id,
+            names: names
+                .iter()
+                .filter_map(|seen| comparable(seen.name))
+                .collect(),
+            position: totals.and_then(|totals| totals.position()),
+        }
+    }
+}
+
+/// A station of the feed.
+struct Candidate<'a> {
+    id: &'a StationId,
+    name: Option<String>,
+    position: Option<Position>,
+}
+
+impl Candidate<'_> {
+    fn agrees_in_name(&self, origin: &Origin<'_>) -> bool {
+        self.name
+            .as_ref()
+            .is_some_and(|name| origin.names.contains(name))
+    }
+
+    /// Returns how far it lies from the origin, in metres. `None` where either place is unknown.
+    fn distance_m(&self, origin: &Origin<'_>) -> Option<f64> {
+        Some(self.position?.distance_m(origin.position?))
+    }
+
+    /// Tells whether what is known of both allows them to be one station.
+    fn may_be(&self, origin: &Origin<'_>, key: MatchKey) -> bool {
+        let distance_m = self.distance_m(origin);
+        match key {
+            MatchKey::StationId => {
+                let elsewhere = distance_m.is_some_and(|m| m > SAME_PLACE_M);
+                !elsewhere || self.agrees_in_name(origin)
+            }
+            MatchKey::ShortName | MatchKey::LegacyId => {
+                let same_place = distance_m.is_some_and(|m| m <= SAME_PLACE_M);
+                same_place || self.agrees_in_name(origin)
+            }
+            MatchKey::Name => true,
+        }
+    }
+}
+
+/// The stations of the feed, to be found by each key.
+#[derive(Default)]
+struct Feed<'a> {
+    stations: Vec<Candidate<'a>>,
+    by_id: HashMap<&'a str, Vec<usize>>,
+    by_short_name: HashMap<&'a str, Vec<usize>>,
+    by_legacy_id: HashMap<&'a str, Vec<usize>>,
+    by_name: HashMap<String, Vec<usize>>,
+}
+
+impl<'a> Feed<'a> {
+    fn add(&mut self, station: &'a Station) {
+        let place = self.stations.len();
+        let name = station.name.as_deref().and_then(comparable);
+        self.by_id
+            .entry(station.id.as_str())
+            .or_default()
+            .push(place);
+        if let Some(short_name) = &station.short_name {
+            self.by_short_name
+                .entry(short_name)
+                .or_default()
+                .push(place);
+        }
+        if let Some(legacy_id) = &station.legacy_id {
+            self.by_legacy_id.entry(legacy_id).or_default().push(place);
+        }
+        if let Some(name) = &name {
+            self.by_name.entry(name.clone()).or_default().push(place);
+        }
+        self.stations.push(Candidate {
+            id: &station.id,
+            name,
+            position: station.position(),
+        });
+    }
+
+    /// Finds the station by the strongest key that has any; of several the nearest, then the one
+    /// of the smallest id.
+    fn station_of(&self, origin: &Origin<'_>) -> Option<(&'a StationId, MatchKey)> {
+        MatchKey::ALL.into_iter().find_map(|key| {
+            let places = self.places(origin, key).into_iter().flatten();
+            let candidates = places.map(|place| &self.stations[*place]);
+            let nearest = candidates
+                .filter(|candidate| candidate.may_be(origin, key))
+                .min_by(|a, b| {
+                    let distance_m = |c: &Candidate<'_>| c.distance_m(origin).unwrap_or(f64::MAX);
+                    distance_m(a)
+                        .total_cmp(&distance_m(b))
+                        .then_with(|| a.id.cmp(b.id))
+                })?;
+            Some((nearest.id, key))
+        })
+    }
+
+    fn places(&self, origin: &Origin<'_>, key: MatchKey) -> Vec<&Vec<usize>> {
+        let id = origin.id.as_str();
+        match key {
+            MatchKey::StationId => self.by_id.get(id).into_iter().collect(),
+            MatchKey::ShortName => self.by_short_name.get(id).into_iter().collect(),
+            MatchKey::LegacyId => self.by_legacy_id.get(id).into_iter().collect(),
+            MatchKey::Name => origin
+                .names
+                .iter()
+                .filter_map(|name| self.by_name.get(name))
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Flags, Rider, StationName, Trip, TripBatch};
+    use crate::tally::Tally;
+
+    /// An id that a trip starts at, under a name and at a place.
+    type Seen<'a> = (&'a str, &'a str, Option<(f64, f64)>);
+
+    fn trips(origins: &[Seen<'_>]) -> Totals {
+        let mut totals = Totals::default();
+        for (id, name, at) in origins {
+            let micro = |degrees: f64| (degrees * 1e6).round() as i32;
+            let trip = Trip {
+                id: "trip".into(),
+                started_ms: 0,
+                started_offset_s: 0,
+                ended_ms: 60_000,
+                ended_offset_s: 0,
+                precision_ms: 1000,
+                reported_s: None,
+                origin: Some(StationId::from(*id)),
+                destination: None,
+                vehicle: None,
+                bike: None,
+                rider: Rider::Unknown,
+                gender: None,
+                birth_year: None,
+                from: at.map(|(latitude, longitude)| (micro(latitude), micro(longitude))),
+                to: None,
+                flags: Flags::NONE,
+            };
+            let mut batch: TripBatch = [trip].into_iter().collect();
+            if !name.is_empty() {
+                batch.names.push(StationName {
+                    station: 1,
+                    name: (*name).into(),
+                    days: (0, 0),
+                });
+            }
+            totals.count(&batch, 1);
+        }
+        totals
+    }
+
+    fn station(id: &str, name: &str, at: Option<(&str, &str)>) -> Station {
+        let degrees = |text: &str| text.parse().unwrap();
+        Station {
+            source: StationSource::Feed,
+            name: (!name.is_empty()).then(|| name.into()),
+            latitude: at.map(|at| degrees(at.0)),
+            longitude: at.map(|at| degrees(at.1)),
+            ..Station::unknown(id.into())
+        }
+    }
+
+    fn found(feed: &[Station], known: &Totals) -> Vec<String> {
+        let matches = resolve(feed, known);
+        let mut lines: Vec<String> = matches
+            .iter()
+            .map(|(station, origin, key)| format!("{origin} = {station} by {}", key.as_str()))
+            .collect();
+        lines.extend(
+            matches
+                .unmatched()
+                .iter()
+                .map(|origin| format!("{origin} unmatched")),
+        );
+        lines
+    }
+
+    const CLARK: (&str, &str) = ("42.015", "-87.675");
+    const NEAR_CLARK: Option<(f64, f64)> = Some((42.017123, -87.675001)); // 236 m
+    const PULASKI: Option<(f64, f64)> = Some((41.917213, -87.726321)); // 11.7 km
+
+    #[test]
+    fn an_id_joins_unless_place_and_name_speak_against_it() {
+        let feed = [station("517", "Clark & Jarvis", Some(CLARK))];
+        for (name, at, joins) in [
+            ("", None, true),
+            ("Pulaski & Armitage", None, true),
+            ("Pulaski & Armitage", NEAR_CLARK, true),
+            ("clark & jarvis (*) ", PULASKI, true),
+            ("Pulaski & Armitage", PULASKI, false),
+            ("", PULASKI, false),
+        ] {
+            let line = if joins {
+                "517 = 517 by station_id"
+            } else {
+                "517 unmatched"
+            };
+            assert_eq!(found(&feed, &trips(&[("517", name, at)])), [line], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_bare_short_name_or_legacy_id_joins_nothing() {
+        for key in ["short_name", "legacy_id"] {
+            let mut feed = [station("a3a36d9e", "Clark & Jarvis", Some(CLARK))];
+            match key {
+                "short_name" => feed[0].short_name = Some("13059".into()),
+                _ => feed[0].legacy_id = Some("13059".into()),
+            }
+            for (name, at, joins) in [
+                ("", None, false),
+                ("", PULASKI, false),
+                ("Pulaski & Armitage", PULASKI, false),
+                ("Pulaski & Armitage", None, false),
+                ("Pulaski & Armitage", NEAR_CLARK, true),
+                ("Clark & Jarvis(Temp)", PULASKI, true),
+            ] {
+                let line = if joins {
+                    format!("13059 = a3a36d9e by {key}")
+                } else {
+                    "13059 unmatched".into()
+                };
+                assert_eq!(found(&feed, &trips(&[("13059", name, at)])), [line]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_strongest_key_wins_then_the_nearest_then_the_smaller_id() {
+        let mut by_id = station("13059", "Elsewhere", None);
+        let mut by_short_name = station("u-1", "Clark & Jarvis", Some(CLARK));
+        by_short_name.short_name = Some("13059".into());
+        let known = trips(&[("13059", "Clark & Jarvis", NEAR_CLARK)]);
+        let feed = [by_id.clone(), by_short_name.clone()];
+        assert_eq!(found(&feed, &known), ["13059 = 13059 by station_id"]);
+
+        by_id.id = "other".into();
+        let feed = [by_id, by_short_name];
+        assert_eq!(found(&feed, &known), ["13059 = u-1 by short_name"]);
+
+        let far = station("a-far", "Clark & Jarvis", Some(("41.9", "-87.6")));
+        let twin = |id| station(id, "Clark & Jarvis *", Some(CLARK));
+        let feed = [far, twin("c"), twin("b")];
+        assert_eq!(found(&feed, &known), ["13059 = b by name"]);
+    }
+
+    #[test]
+    fn any_name_ever_seen_agrees_and_an_empty_one_never_does() {
+        let feed = [
+            station("u-1", "Malcolm X College", None),
+            station("u-2", " (*)", None),
+        ];
+        let known = trips(&[
+            ("631", "Malcolm X College Vaccination Site", None),
+            ("631", "Malcolm X College", None),
+            ("632", "*", None),
+        ]);
+        assert_eq!(found(&feed, &known), ["631 = u-1 by name", "632 unmatched"]);
+    }
+
+    #[test]
+    fn ids_once_carried_are_still_looked_for() {
+        let mut stub = Station::unknown("35".into());
+        stub.origin_ids.insert("35".into());
+        let feed = [stub, station("2", "Clark & Jarvis", None)];
+        assert_eq!(found(&feed, &Totals::default()), ["35 unmatched"]);
+    }
+}

@@ -1,0 +1,196 @@
+//! The two ways in: an archive of trips, and a snapshot of stations.
+//!
+//! ```text
+//!  load   look (what the members are) ─► pipeline (inflate ▸ parse, tally ▸ store) ─► commit
+//!  poll   gather (files or addresses) ─► snapshot ─► apply
+//! ```
+//!
+//! Either ends with changes in the stream; [`refresh::drain`](crate::refresh::drain) brings the
+//! counts up to date.
+
+mod contents;
+mod error;
+mod gather;
+mod pipeline;
+
+use jiff::Timestamp;
+
+pub use error::{LoadError, PollError};
+pub use gather::Gathered;
+
+use crate::issue::RejectSink;
+use crate::model::System;
+use crate::sources::archive::Archive;
+use crate::sources::station_feed::{self, Feed};
+use crate::store::{Applied, ArchiveId, ArchiveRead, ContentHash, LedgerEntry, Store};
+
+/// How to load.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Whose trips these are. `None` takes it from schema and coordinates.
+    pub system: Option<System>,
+    /// Dates have the day first, whatever the rows suggest.
+    pub day_first: bool,
+    /// Supersedes archives of the same name.
+    pub replace: bool,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// Hears how far a load has come. Called from several threads.
+pub trait Progress: Sync {
+    /// `done` of `of` unpacked bytes have been read; `of` is 0 where the archive does not say.
+    fn bytes(&self, done: u64, of: u64);
+}
+
+/// Nobody listens.
+impl Progress for () {
+    fn bytes(&self, _: u64, _: u64) {}
+}
+
+/// What became of an archive.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Its ledger entry. `None` where it holds no trips, only station lists.
+    pub entry: Option<LedgerEntry>,
+    /// It had been loaded before, and nothing happened.
+    pub already: bool,
+    /// Whose it is.
+    pub system: System,
+    /// Station lists: the member and its number of stations.
+    pub station_lists: Vec<(String, usize)>,
+    /// What people should know: members left out, lists with faults. One sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Loads one archive: every row of its trip files becomes a trip or a rejected row.
+///
+/// # Errors
+///
+/// [`LoadError`]; the store is then as it was.
+pub async fn load(
+    archive: &Archive,
+    store: &dyn Store,
+    options: &LoadOptions,
+    rejects: &dyn RejectSink,
+    progress: &dyn Progress,
+) -> Result<Loaded, LoadError> {
+    let content = ContentHash(archive.content()?);
+    if let Some(entry) = held(store, content).await? {
+        return Ok(Loaded {
+            system: entry.id.system.clone(),
+            entry: Some(entry),
+            already: true,
+            station_lists: Vec::new(),
+            notes: Vec::new(),
+        });
+    }
+    let contents = contents::look(archive, options.day_first)?;
+    let system = contents.system(archive.name(), options.system.as_ref())?;
+    let mut entry = None;
+    if !contents.trips.is_empty() {
+        let id = ArchiveId {
+            system: system.clone(),
+            name: archive.name().into(),
+            content,
+        };
+        let incoming = store.begin(&id).await?;
+        let read = pipeline::run(archive, &contents.trips, &system, &*incoming, rejects, progress)?;
+        let read = ArchiveRead {
+            id,
+            members: contents.trips.iter().map(|trips| trips.name.clone()).collect(),
+            rows_read: read.rows_read,
+            rejected: read.rejected,
+            totals: read.totals,
+            loaded_at: options.now,
+            replace: options.replace,
+        };
+        entry = Some(incoming.commit(read, rejects).await?);
+    }
+    let mut station_lists = Vec::new();
+    for (name, list) in &contents.lists {
+        store.describe(&system, &list.stations).await?;
+        station_lists.push((name.clone(), list.stations.len()));
+    }
+    Ok(Loaded {
+        entry,
+        already: false,
+        system,
+        station_lists,
+        notes: contents.notes,
+    })
+}
+
+/// Finds an archive of that content under any system.
+async fn held(store: &dyn Store, content: ContentHash) -> Result<Option<LedgerEntry>, LoadError> {
+    for system in store.systems().await? {
+        if let Some(entry) = store.holding(&system.id, content).await? {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
+}
+
+/// What became of a snapshot.
+#[derive(Clone, Debug)]
+pub struct Polled {
+    /// Whose stations these are.
+    pub system: System,
+    /// When the feed was made, by its own clock.
+    pub taken_at: Timestamp,
+    /// Stations in the snapshot.
+    pub stations: usize,
+    /// What the store made of it.
+    pub applied: Applied,
+    /// Departures of the feed from its specification, one sentence each.
+    pub faults: Vec<String>,
+}
+
+/// Takes one snapshot of stations from files, a folder, or addresses, and brings StationData up
+/// to it.
+///
+/// `system` is what the user says; else coordinates tell, else the feed's own name for itself,
+/// else the store's only system.
+///
+/// # Errors
+///
+/// [`PollError`]; the store is then as it was.
+pub async fn poll(
+    sources: &[String],
+    store: &dyn Store,
+    system: Option<&System>,
+    fetched_at: Timestamp,
+) -> Result<Polled, PollError> {
+    let gathered = gather::gather(sources)?;
+    let system = gather::system(&gathered, system, store).await?;
+    apply(gathered.feeds, store, &system, fetched_at).await
+}
+
+/// Brings StationData up to feeds that have been read: one feed, or a pair of GBFS.
+///
+/// # Errors
+///
+/// [`PollError`] where the feeds are no snapshot, or the store fails.
+pub async fn apply(
+    feeds: Vec<Feed>,
+    store: &dyn Store,
+    system: &System,
+    fetched_at: Timestamp,
+) -> Result<Polled, PollError> {
+    let state = store.feed(&system.id).await?;
+    let last = state.and_then(|state| state.status_at.max(state.information_at));
+    let faults = feeds
+        .iter()
+        .flat_map(|feed| &feed.faults)
+        .map(ToString::to_string)
+        .collect();
+    let snapshot = station_feed::snapshot(feeds, system, last)?;
+    let applied = store.apply(&snapshot, fetched_at).await?;
+    Ok(Polled {
+        system: system.clone(),
+        taken_at: snapshot.taken_at,
+        stations: snapshot.stations.len(),
+        applied,
+        faults,
+    })
+}

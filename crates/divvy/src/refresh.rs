@@ -1,0 +1,163 @@
+//! Keeps FromStationCounts up to date from the change stream: the handler that runs in the
+//! process and as a Lambda alike.
+//!
+//! A change says which ids trips use for a station, and of which version its trips are. An id is
+//! counted again only where its last count is of an older version; the new count is kept under
+//! the version of the change, and replaces the old one. So a change that comes twice costs
+//! nothing, one that comes late undoes nothing, and a station whose bikes come and go while its
+//! trips stay the same is never counted again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::model::{Station, StationId, SystemId};
+use crate::store::{Change, FromStationCount, Store, StoreError, Tallies};
+
+/// The name under which a program refreshes counts of its own store.
+pub const CONSUMER: &str = "refresh";
+
+/// Changes read at once: a snapshot of a large system, or a part of one.
+const CHUNK: usize = 4096;
+
+/// What a refresh did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refreshed {
+    /// Changes read, those of the report time alone included.
+    pub changes: u64,
+    /// Stations that the other changes are about.
+    pub stations: u64,
+    /// Ids of theirs that were counted again.
+    pub recounted: u64,
+    /// Ids of theirs whose count was new enough.
+    pub skipped: u64,
+}
+
+impl Refreshed {
+    fn add(&mut self, other: Self) {
+        self.changes += other.changes;
+        self.stations += other.stations;
+        self.recounted += other.recounted;
+        self.skipped += other.skipped;
+    }
+}
+
+/// Reads the change stream to its end and refreshes the counts.
+///
+/// # Errors
+///
+/// Those of the store. What was not acknowledged before is delivered again.
+pub async fn drain(
+    store: &dyn Store,
+    consumer: &str,
+    now: Timestamp,
+) -> Result<Refreshed, StoreError> {
+    let mut refreshed = Refreshed::default();
+    loop {
+        let changes = store.changes(consumer, CHUNK).await?;
+        let Some(last) = changes.last() else {
+            return Ok(refreshed);
+        };
+        refreshed.add(handle(store, &changes, now).await?);
+        store.acknowledge(consumer, last.sequence).await?;
+    }
+}
+
+/// Counts every station of a system again, whatever changed.
+///
+/// # Errors
+///
+/// Those of [`drain`].
+pub async fn refresh_all(
+    store: &dyn Store,
+    system: &SystemId,
+    now: Timestamp,
+) -> Result<Refreshed, StoreError> {
+    store.touch_all(system).await?;
+    drain(store, CONSUMER, now).await
+}
+
+/// Refreshes the counts that the changes concern.
+///
+/// # Errors
+///
+/// Those of the store; among them [`Behind`](crate::store::StoreErrorKind::Behind) where its
+/// index has not caught up with its trips. All are mended by handling the same changes again.
+pub async fn handle(
+    tallies: &dyn Tallies,
+    changes: &[Change],
+    now: Timestamp,
+) -> Result<Refreshed, StoreError> {
+    let mut refreshed = Refreshed {
+        changes: changes.len() as u64,
+        ..Refreshed::default()
+    };
+    let mut stations: BTreeSet<(&SystemId, &StationId)> = BTreeSet::new();
+    let mut wanted: BTreeMap<&SystemId, Versions> = BTreeMap::new();
+    for change in changes.iter().filter(|change| !change.report_time_only) {
+        stations.insert((&change.system, &change.station.id));
+        let versions = wanted.entry(&change.system).or_default();
+        for id in counted_ids(&change.station) {
+            let version = versions.entry(id.clone()).or_default();
+            *version = change.station.trips_version.max(*version);
+        }
+    }
+    refreshed.stations = stations.len() as u64;
+    for (system, versions) in wanted {
+        let ids = versions.len() as u64;
+        let recounted = recount(tallies, system, versions, now).await?;
+        refreshed.recounted += recounted;
+        refreshed.skipped += ids - recounted;
+    }
+    Ok(refreshed)
+}
+
+/// The newest version asked for of each id.
+type Versions = BTreeMap<StationId, Option<u64>>;
+
+/// Lists the ids to be counted for a station: those that trips use for it, and where there are
+/// none its own, so that it has a count of 0.
+fn counted_ids(station: &Station) -> impl Iterator<Item = &StationId> {
+    let own = station.origin_ids.is_empty().then_some(&station.id);
+    station.origin_ids.iter().chain(own)
+}
+
+/// Counts again what was counted at an older version than asked for. Returns how many ids.
+async fn recount(
+    tallies: &dyn Tallies,
+    system: &SystemId,
+    versions: Versions,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let ids: Vec<StationId> = versions.keys().cloned().collect();
+    let counts = tallies.counts_of(system, &ids).await?;
+    let stale: Versions = versions
+        .into_iter()
+        .zip(counts)
+        .filter(|((_, version), count)| {
+            count
+                .as_ref()
+                .is_none_or(|count| count.trips_version < *version)
+        })
+        .map(|(id_and_version, _)| id_and_version)
+        .collect();
+    if stale.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<StationId> = stale.keys().cloned().collect();
+    let departures = tallies.departures(system, &ids).await?;
+    let counts: Vec<FromStationCount> = stale
+        .into_iter()
+        .zip(departures)
+        .map(
+            |((from_station_id, trips_version), from_count)| FromStationCount {
+                from_station_id,
+                from_count,
+                trips_version,
+                refreshed_at: now,
+            },
+        )
+        .collect();
+    tallies.put_counts(system, &counts).await?;
+    Ok(counts.len() as u64)
+}

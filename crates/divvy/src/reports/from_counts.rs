@@ -1,0 +1,114 @@
+//! The table that the change stream keeps.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::places;
+use super::stations::behind;
+use super::{Column, Filter, Kind, Note, Question, Report, Row, Table, Value, plural};
+use crate::model::StationId;
+use crate::store::StoreError;
+
+/// FromStationCounts, and a 0 for every station that it lacks.
+pub struct FromCounts;
+
+/// The departures from one id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FromCountRow {
+    /// The id as the trips use it; the feed's, for a station without trips.
+    pub from_station_id: StationId,
+    /// Trips that start there.
+    pub from_count: i64,
+    /// When they were counted, RFC 3339. `None` where they never were.
+    pub refreshed_at: Option<String>,
+}
+
+impl Row for FromCountRow {
+    fn columns() -> Vec<Column> {
+        vec![
+            Column::new("from_station_id", Kind::Text),
+            Column::new("from_count", Kind::Count),
+            Column::new("refreshed_at", Kind::Instant),
+        ]
+    }
+
+    fn values(self) -> Vec<Value> {
+        vec![
+            self.from_station_id.as_str().into(),
+            self.from_count.into(),
+            self.refreshed_at.into(),
+        ]
+    }
+}
+
+#[async_trait]
+impl Report for FromCounts {
+    fn name(&self) -> &'static str {
+        "from-counts"
+    }
+
+    fn about(&self) -> &'static str {
+        "departures by station id: the table that the change stream keeps"
+    }
+
+    fn takes(&self) -> &'static [Filter] {
+        &[Filter::Station, Filter::Top]
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        FromCountRow::columns()
+    }
+
+    async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
+        let counted = question.counted_everywhere().await?;
+        let known = counted.known();
+        let kept = question.store.counts(&question.system.id).await?;
+        let places = question.places(known).await?;
+        let meant = match &question.filters.station {
+            None => places.iter().collect(),
+            Some(text) => places::meant(&places, text, known),
+        };
+        // An id of the trips, or of a station without trips.
+        let mut counts: BTreeMap<&StationId, (i64, Option<Timestamp>)> = BTreeMap::new();
+        for place in meant {
+            for (id, _) in &place.ids {
+                counts.insert(id, (0, None));
+            }
+            if place.ids.is_empty() {
+                counts.insert(&place.id, (0, None));
+            }
+        }
+        for count in &kept {
+            let row = (count.from_count as i64, Some(count.refreshed_at));
+            match counts.get_mut(&count.from_station_id) {
+                Some(slot) => *slot = row,
+                // A count outlives its trips; it shows unless one station was asked for.
+                None if question.filters.station.is_none() => {
+                    counts.insert(&count.from_station_id, row);
+                }
+                None => {}
+            }
+        }
+        let mut rows: Vec<FromCountRow> = counts
+            .into_iter()
+            .map(|(id, (from_count, at))| FromCountRow {
+                from_station_id: id.clone(),
+                from_count,
+                refreshed_at: at.map(|at| question.instant(at)),
+            })
+            .collect();
+        rows.sort_by_key(|row| Reverse(row.from_count)); // stable: equal ones stay by id
+        let mut notes = question.scope(&counted);
+        notes.extend(behind(known, &kept));
+        let counted: i64 = rows.iter().map(|row| row.from_count).sum();
+        notes.push(Note::Scope(format!(
+            "{} from {}",
+            plural(counted, "departure"),
+            plural(rows.len() as i64, "station id"),
+        )));
+        Ok(Table::new(rows, notes))
+    }
+}

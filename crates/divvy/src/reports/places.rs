@@ -1,0 +1,92 @@
+//! Stations as people mean them: one place, whatever ids its trips use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::identity::{self, MatchKey};
+use crate::model::{Station, StationId, StationSource};
+use crate::tally::Totals;
+
+/// One place.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Place {
+    /// The feed's id; the trips' id where no feed knows it.
+    pub id: StationId,
+    /// What StationData has of it. `None` where nothing but trips name it.
+    pub station: Option<Station>,
+    /// The ids that trips use for it, and by what each was found. No key where there is no feed
+    /// station to be found.
+    pub ids: Vec<(StationId, Option<MatchKey>)>,
+}
+
+impl Place {
+    /// Returns its name: the feed's, else the latest that trips use.
+    pub fn name<'a>(&'a self, known: &'a Totals) -> Option<&'a str> {
+        let named = self.station.as_ref().and_then(|row| row.name.as_deref());
+        named.or_else(|| self.ids.iter().find_map(|(id, _)| known.names.latest(id)))
+    }
+
+    /// Tells whether a feed has named it.
+    pub fn is_of_feed(&self) -> bool {
+        let source = self.station.as_ref().map(|row| row.source);
+        source == Some(StationSource::Feed)
+    }
+}
+
+/// Lists every place known from trips, lists or feeds. `known` are the totals over all trips.
+pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
+    let matches = identity::resolve(&stations, known);
+    let matched: BTreeSet<&StationId> = matches.iter().map(|(_, id, _)| id).collect();
+    let mut places: BTreeMap<StationId, Place> = BTreeMap::new();
+    for station in stations {
+        let of_feed = station.source == StationSource::Feed;
+        if !of_feed && matched.contains(&station.id) {
+            continue; // a feed has named it since
+        }
+        let ids = match of_feed {
+            true => matches.of(&station.id).iter(),
+            false => [].iter(),
+        };
+        let place = Place {
+            id: station.id.clone(),
+            ids: ids.map(|(id, key)| (id.clone(), Some(*key))).collect(),
+            station: Some(station),
+        };
+        places.insert(place.id.clone(), place);
+    }
+    let mut apart = Vec::new();
+    for id in matches.unmatched() {
+        match places.get_mut(id).filter(|place| !place.is_of_feed()) {
+            Some(place) => place.ids.push((id.clone(), None)),
+            // The feed may use the same id for another place, so this one stands beside it.
+            None => apart.push(Place {
+                id: id.clone(),
+                station: None,
+                ids: vec![(id.clone(), None)],
+            }),
+        }
+    }
+    places.into_values().chain(apart).collect()
+}
+
+/// Finds the places that a person means by a text. The first rule that finds any decides: the
+/// feed's id, an id of trips, another spelling of the feed's, a name.
+pub(super) fn meant<'a>(places: &'a [Place], text: &str, known: &Totals) -> Vec<&'a Place> {
+    let feed_says = |place: &Place, get: fn(&Station) -> &Option<String>| {
+        let said = place.station.as_ref().and_then(|row| get(row).as_deref());
+        said == Some(text)
+    };
+    let rules: [&dyn Fn(&Place) -> bool; 4] = [
+        &|place| place.id.as_str() == text,
+        &|place| place.ids.iter().any(|(id, _)| id.as_str() == text),
+        &|place| feed_says(place, |row| &row.short_name) || feed_says(place, |row| &row.legacy_id),
+        &|place| {
+            let name = place.name(known).map(str::to_lowercase);
+            name == Some(text.to_lowercase())
+        },
+    ];
+    rules
+        .iter()
+        .map(|rule| places.iter().filter(|place| rule(place)).collect())
+        .find(|found: &Vec<&Place>| !found.is_empty())
+        .unwrap_or_default()
+}

@@ -1,0 +1,362 @@
+//! Every station: what it reports at this minute beside the trips it has seen.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+
+use async_trait::async_trait;
+
+use super::places::{self, Place};
+use super::question::{Counted, nowhere};
+use super::{Column, Filter, Kind, Note, Question, Report, Row, Table, Value, grouped, plural};
+use crate::identity::MatchKey;
+use crate::model::{Degrees, Station, StationId};
+use crate::store::{FeedState, FromStationCount, StoreError};
+use crate::tally::Totals;
+
+/// Stations with their counts and their state.
+pub struct Stations;
+
+/// One station.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StationRow {
+    /// The feed's id; the trips' where no feed knows the station.
+    pub station_id: StationId,
+    /// The feed's name, else the trips' latest.
+    pub name: Option<String>,
+    /// As published; where no feed says it, the mean of the trip ends there.
+    pub latitude: Option<Degrees>,
+    /// See [`latitude`](Self::latitude).
+    pub longitude: Option<Degrees>,
+    /// Whether it can be used; [`NOT_IN_FEED`] where the newest snapshot lacks it. `None` where
+    /// there is no feed.
+    pub status: Option<String>,
+    /// Vehicles that can be rented, e-bikes included.
+    pub available_bikes: Option<u32>,
+    /// E-bikes among them.
+    pub available_ebikes: Option<u32>,
+    /// Docks that accept a vehicle.
+    pub available_docks: Option<u32>,
+    /// Docks installed.
+    pub total_docks: Option<u32>,
+    /// When it last reported, RFC 3339.
+    pub reported_at: Option<String>,
+    /// Trips that start here.
+    pub from_count: i64,
+    /// Trips that end here.
+    pub to_count: i64,
+}
+
+/// The status of a station that the newest snapshot lacks.
+pub const NOT_IN_FEED: &str = "not in feed";
+
+impl Row for StationRow {
+    fn columns() -> Vec<Column> {
+        let count = |name| Column::new(name, Kind::Count);
+        vec![
+            Column::new("station_id", Kind::Text).spare(3),
+            Column::new("name", Kind::Name),
+            Column::new("latitude", Kind::Degrees).spare(5),
+            Column::new("longitude", Kind::Degrees).spare(5),
+            Column::new("status", Kind::Text).spare(1),
+            count("available_bikes"),
+            count("available_ebikes").spare(2),
+            count("available_docks"),
+            count("total_docks").spare(2),
+            Column::new("reported_at", Kind::Instant).spare(4),
+            count("from_count"),
+            Column::new("from_range", Kind::Text),
+            count("to_count"),
+            Column::new("to_range", Kind::Text),
+        ]
+    }
+
+    fn values(self) -> Vec<Value> {
+        let Self {
+            station_id,
+            name,
+            latitude,
+            longitude,
+            status,
+            available_bikes,
+            available_ebikes,
+            available_docks,
+            total_docks,
+            reported_at,
+            from_count,
+            to_count,
+        } = self;
+        vec![
+            station_id.as_str().into(),
+            name.into(),
+            latitude.into(),
+            longitude.into(),
+            status.into(),
+            available_bikes.into(),
+            available_ebikes.into(),
+            available_docks.into(),
+            total_docks.into(),
+            reported_at.into(),
+            from_count.into(),
+            Range::of(from_count).as_str().into(),
+            to_count.into(),
+            Range::of(to_count).as_str().into(),
+        ]
+    }
+}
+
+/// How busy a station is, by its number of trips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Range {
+    /// Below 10.
+    ExtraSmall,
+    /// Below 100.
+    Small,
+    /// Below 1,500.
+    Medium,
+    /// Below 5,000.
+    Large,
+    /// From 5,000.
+    ExtraLarge,
+}
+
+impl Range {
+    /// Finds the range of a number of trips.
+    pub fn of(trips: i64) -> Self {
+        match trips {
+            ..10 => Self::ExtraSmall,
+            10..100 => Self::Small,
+            100..1_500 => Self::Medium,
+            1_500..5_000 => Self::Large,
+            5_000.. => Self::ExtraLarge,
+        }
+    }
+
+    /// Returns the size as on a shirt.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ExtraSmall => "XS",
+            Self::Small => "S",
+            Self::Medium => "M",
+            Self::Large => "L",
+            Self::ExtraLarge => "XL",
+        }
+    }
+}
+
+#[async_trait]
+impl Report for Stations {
+    fn name(&self) -> &'static str {
+        "stations"
+    }
+
+    fn about(&self) -> &'static str {
+        "every station: departures and arrivals beside what it reports now"
+    }
+
+    fn takes(&self) -> &'static [Filter] {
+        &Filter::ALL
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        StationRow::columns()
+    }
+
+    async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
+        let counted = question.counted_everywhere().await?;
+        let known = counted.known();
+        let kept = question.store.counts(&question.system.id).await?;
+        let feed = question.store.feed(&question.system.id).await?;
+        let places = question.places(known).await?;
+        let shown: Vec<&Place> = match &question.filters.station {
+            None => places.iter().collect(),
+            Some(text) => places::meant(&places, text, known),
+        };
+        let facts = Facts::new(question, &counted, &kept, feed.as_ref());
+        let mut rows: Vec<StationRow> = shown.iter().map(|place| facts.row(place)).collect();
+        rows.sort_by(|a, b| {
+            let key = |row: &StationRow| Reverse(row.from_count);
+            (key(a), &a.station_id).cmp(&(key(b), &b.station_id))
+        });
+
+        let mut notes = question.scope(&counted);
+        notes.extend(nowhere(&counted.asked));
+        if !question.filters.narrow_trips() {
+            notes.extend(behind(known, &kept));
+        }
+        match (&feed, &question.filters.station) {
+            (_, Some(text)) if rows.is_empty() => notes.push(Note::Warning(format!(
+                "no station is called {text:?}, by id or by name"
+            ))),
+            (Some(feed), None) => notes.extend(joined(question, feed, &places, &counted.asked)),
+            _ => {}
+        }
+        Ok(Table::new(rows, notes))
+    }
+}
+
+/// All that the rows are made from.
+struct Facts<'a> {
+    question: &'a Question<'a>,
+    counted: &'a Counted,
+    /// By id, where the counts kept by the stream are those asked for.
+    kept: Option<HashMap<&'a StationId, i64>>,
+    feed: Option<&'a FeedState>,
+}
+
+impl<'a> Facts<'a> {
+    fn new(
+        question: &'a Question<'a>,
+        counted: &'a Counted,
+        kept: &'a [FromStationCount],
+        feed: Option<&'a FeedState>,
+    ) -> Self {
+        let by_id = || {
+            kept.iter()
+                .map(|count| (&count.from_station_id, count.from_count as i64))
+        };
+        Self {
+            question,
+            counted,
+            kept: (!question.filters.narrow_trips()).then(|| by_id().collect()),
+            feed,
+        }
+    }
+
+    fn row(&self, place: &Place) -> StationRow {
+        let listed = self
+            .feed
+            .is_some_and(|feed| feed.listed.contains(&place.id));
+        let listed = listed && place.is_of_feed();
+        let station = place.station.as_ref();
+        let live = station.filter(|_| listed);
+        let status = match live {
+            Some(station) => station.status.as_ref().map(ToString::to_string),
+            None => self.feed.map(|_| NOT_IN_FEED.to_owned()),
+        };
+        let (latitude, longitude) = self.position(place).unzip();
+        let available = live.map(|station| station.available).unwrap_or_default();
+        StationRow {
+            station_id: place.id.clone(),
+            name: place.name(self.counted.known()).map(Into::into),
+            latitude,
+            longitude,
+            status,
+            available_bikes: available.vehicles,
+            available_ebikes: available.ebikes,
+            available_docks: available.docks,
+            total_docks: live.and_then(|station| station.capacity),
+            reported_at: live
+                .and_then(|station| station.reported_at)
+                .map(|at| self.question.instant(at)),
+            from_count: place.ids.iter().map(|(id, _)| self.from_count(id)).sum(),
+            to_count: place.ids.iter().map(|(id, _)| self.to_count(id)).sum(),
+        }
+    }
+
+    fn from_count(&self, id: &StationId) -> i64 {
+        match &self.kept {
+            Some(kept) => kept.get(id).copied().unwrap_or(0),
+            None => self.counted.asked.stations.departures(id),
+        }
+    }
+
+    fn to_count(&self, id: &StationId) -> i64 {
+        let totals = self.counted.asked.stations.0.get(id);
+        totals.map_or(0, |totals| totals.arrivals)
+    }
+
+    /// Returns where a place is: as the feed or a list says, else as its trips do.
+    fn position(&self, place: &Place) -> Option<(Degrees, Degrees)> {
+        let said = |row: &Station| {
+            row.position()?;
+            row.latitude.clone().zip(row.longitude.clone())
+        };
+        let by_trips = || {
+            let known = &self.counted.known().stations.0;
+            let micro = |id| known.get(id)?.position_micro();
+            let (latitude, longitude) = place.ids.iter().find_map(|(id, _)| micro(id))?;
+            Some((
+                Degrees::from_micro(latitude),
+                Degrees::from_micro(longitude),
+            ))
+        };
+        place.station.as_ref().and_then(said).or_else(by_trips)
+    }
+}
+
+/// Warns where the counts kept by the stream differ from the trips stored.
+pub(super) fn behind(known: &Totals, kept: &[FromStationCount]) -> Option<Note> {
+    let mut departures: BTreeMap<&StationId, i64> = known
+        .stations
+        .0
+        .iter()
+        .map(|(id, totals)| (id, totals.departures))
+        .collect();
+    for count in kept {
+        *departures.entry(&count.from_station_id).or_default() -= count.from_count as i64;
+    }
+    let behind = departures.values().filter(|rest| **rest != 0).count() as i64;
+    let text = format!(
+        "the counts of {} are behind the trips stored: divvy refresh brings them up to date",
+        plural(behind, "station id")
+    );
+    (behind != 0).then_some(Note::Warning(text))
+}
+
+/// Says how many ids of the trips, and how many trips, were found in the feed, and by what.
+fn joined(
+    question: &Question<'_>,
+    feed: &FeedState,
+    places: &[Place],
+    asked: &Totals,
+) -> Vec<Note> {
+    let mut found: BTreeMap<Option<MatchKey>, (i64, i64)> = BTreeMap::new();
+    for (id, key) in places.iter().flat_map(|place| &place.ids) {
+        let (ids, trips) = found.entry(*key).or_default();
+        *ids += 1;
+        *trips += asked.stations.departures(id);
+    }
+    let (lost_ids, lost_trips) = found.remove(&None).unwrap_or_default();
+    let (ids, trips) = found
+        .values()
+        .fold((0, 0), |sum, (ids, trips)| (sum.0 + ids, sum.1 + trips));
+    let (all_ids, all_trips) = (ids + lost_ids, trips + lost_trips);
+    let at = feed.status_at.max(feed.information_at);
+    let mut text = format!(
+        "feed{}: {}; ",
+        at.map_or(String::new(), |at| format!(" of {}", question.instant(at))),
+        plural(feed.listed.len() as i64, "station"),
+    );
+    if all_ids == 0 {
+        text += "no trip names a station yet";
+        return vec![Note::Scope(text)];
+    }
+    let by_key: Vec<String> = MatchKey::ALL
+        .into_iter()
+        .map(|key| {
+            let (ids, trips) = found.get(&Some(key)).copied().unwrap_or_default();
+            format!(
+                "{} by {} ({})",
+                grouped(ids),
+                key.as_str(),
+                plural(trips, "trip")
+            )
+        })
+        .collect();
+    text += &format!(
+        "of {} in the trips it has {}; not matched: {} ({})",
+        plural(all_ids, "station id"),
+        by_key.join(", "),
+        grouped(lost_ids),
+        plural(lost_trips, "trip"),
+    );
+    let mut notes = vec![Note::Scope(text)];
+    if 2 * trips < all_trips {
+        notes.push(Note::Warning(format!(
+            "only {} % of the trips start at a station of this feed: the live columns say little \
+             about them; a feed of the same years would match more",
+            100 * trips / all_trips,
+        )));
+    }
+    notes
+}

@@ -1,0 +1,208 @@
+//! What every report hands out, whatever it is about and however it is shown.
+
+use crate::model::Degrees;
+
+/// One column of a report. Its name and kind are a contract: scripts rely on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The name, with the unit at its end where it has one: `median_s`.
+    pub name: &'static str,
+    /// What its values mean.
+    pub kind: Kind,
+    /// How soon a narrow table may do without it: 0 never, the largest first.
+    pub spare: u8,
+}
+
+impl Column {
+    /// Makes a column that every table shows.
+    pub const fn new(name: &'static str, kind: Kind) -> Self {
+        Self {
+            name,
+            kind,
+            spare: 0,
+        }
+    }
+
+    /// Makes it one that a narrow table may leave out, the larger numbers first.
+    pub const fn spare(self, spare: u8) -> Self {
+        Self { spare, ..self }
+    }
+}
+
+/// What the values of a column mean: type and unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Words, or an id: a short text that is not to be cut.
+    Text,
+    /// A name for people; a narrow table may cut it.
+    Name,
+    /// How many.
+    Count,
+    /// Which one: an hour, a year. Never grouped by thousands.
+    Ordinal,
+    /// A duration in seconds.
+    Seconds,
+    /// A share of the whole, from 0 to 1.
+    Share,
+    /// Decimal degrees, exactly as published.
+    Degrees,
+    /// An instant as RFC 3339 with the offset of the system's clocks.
+    Instant,
+}
+
+impl Kind {
+    /// Tells whether its values line up at their right ends.
+    pub fn is_numeric(self) -> bool {
+        !matches!(self, Self::Text | Self::Name | Self::Instant)
+    }
+}
+
+/// One value of a report.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Not known.
+    Empty,
+    /// Words, an id or an instant.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number, rounded to as many digits as are worth reading.
+    Float(f64),
+    /// A decimal number, exactly as published.
+    Decimal(Degrees),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self::Integer(number.into())
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Float(number)
+    }
+}
+
+impl From<Degrees> for Value {
+    fn from(degrees: Degrees) -> Self {
+        Self::Decimal(degrees)
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Empty, Into::into)
+    }
+}
+
+/// One row of one report.
+pub trait Row {
+    /// Lists the columns.
+    fn columns() -> Vec<Column>;
+
+    /// Lists the values, one a column.
+    fn values(self) -> Vec<Value>;
+}
+
+/// A sentence below a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// What was counted, and what was left out.
+    Scope(String),
+    /// What the reader must know before believing the numbers.
+    Warning(String),
+}
+
+impl Note {
+    /// Returns the sentence.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Scope(text) | Self::Warning(text) => text,
+        }
+    }
+}
+
+/// A report, answered: every format shows the same one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The rows, each with one value a column.
+    pub rows: Vec<Vec<Value>>,
+    /// Rows that were asked not to be shown.
+    pub more: usize,
+    /// Whether the first rows are worth reading without the rest.
+    pub ranked: bool,
+    /// What was counted and what was left out.
+    pub notes: Vec<Note>,
+}
+
+impl Table {
+    /// Makes a table of rows of one type.
+    pub fn new<R: Row>(rows: impl IntoIterator<Item = R>, notes: Vec<Note>) -> Self {
+        Self {
+            columns: R::columns(),
+            rows: rows.into_iter().map(R::values).collect(),
+            more: 0,
+            ranked: false,
+            notes,
+        }
+    }
+
+    /// Keeps the first rows only.
+    pub fn keep(&mut self, rows: usize) {
+        self.more += self.rows.len().saturating_sub(rows);
+        self.rows.truncate(rows);
+    }
+}
+
+/// Writes a whole number with its thousands apart: `1,048,576`.
+pub fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::from(if number < 0 { "-" } else { "" });
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Writes how many there are of something: `1 trip`, `2,000 trips`.
+pub fn plural(number: i64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", grouped(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        let texts = [0, 999, 1_000, -12_345, 1_048_576].map(grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "-12,345", "1,048,576"]);
+        assert_eq!(plural(1, "trip"), "1 trip");
+        assert_eq!(plural(84_776, "trip"), "84,776 trips");
+    }
+}

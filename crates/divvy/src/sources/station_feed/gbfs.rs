@@ -1,0 +1,184 @@
+//! GBFS 1.0 to 3.0: `station_information` and `station_status`.
+//!
+//! <https://github.com/MobilityData/gbfs/blob/v3.0/gbfs.md#station_informationjson>
+
+use serde_json::Value;
+
+use super::entry::Entry;
+use super::error::FeedError;
+use super::stations::{Fields, Listed, Presence, Stations};
+use super::value;
+use super::{Envelope, Feed, FeedKind};
+use crate::model::{Availability, Station, StationStatus};
+
+/// Reads either of the two.
+pub(super) fn read(envelope: &Envelope, entries: &[Entry], file: &str) -> Result<Feed, FeedError> {
+    let time = value::time(&envelope.last_updated)
+        .value()
+        .ok_or_else(|| FeedError::no_time(file, "last_updated", &envelope.last_updated))?;
+    let version = value::text(&envelope.version).value();
+    // Only 1.1 and later say their version.
+    let flags_are_digits = version.as_ref().is_none_or(|v| v.starts_with("1."));
+    let kind = kind(entries, file);
+    let mut stations = Stations::default();
+    for entry in entries {
+        let id = value::id(entry.get("station_id"));
+        stations.take(entry, ("station_id", id), |station, fields| match kind {
+            FeedKind::StationStatus => fill_status(station, fields, flags_are_digits),
+            _ => fill_information(station, fields),
+        });
+    }
+    let Listed {
+        stations,
+        local_reports,
+        faults,
+    } = stations.finish(file)?;
+    Ok(Feed {
+        file: file.into(),
+        kind,
+        version,
+        time,
+        ttl_s: value::count(&envelope.ttl).value(),
+        stations,
+        faults,
+        local_reports,
+    })
+}
+
+/// Tells the feed by what only one of the two has. An empty list has neither: then the name of
+/// the file decides.
+fn kind(entries: &[Entry], file: &str) -> FeedKind {
+    const STATES: &[&str] = &[
+        "num_bikes_available",
+        "num_vehicles_available",
+        "num_docks_available",
+        "vehicle_types_available",
+        "last_reported",
+    ];
+    const PLACES: &[&str] = &["name", "lat", "lon"];
+    const FLAGS: &[&str] = &["is_installed", "is_renting", "is_returning"];
+    let have = |fields| entries.iter().any(|entry| entry.has_any(fields));
+    let is_status = if entries.is_empty() {
+        file.to_ascii_lowercase().contains("status")
+    } else {
+        have(STATES) || (!have(PLACES) && have(FLAGS))
+    };
+    if is_status {
+        FeedKind::StationStatus
+    } else {
+        FeedKind::StationInformation
+    }
+}
+
+fn fill_information(station: &mut Station, fields: &mut Fields) {
+    use Presence::{Optional, Required};
+    station.name = fields.text("name", Required);
+    station.short_name = fields.other_id("short_name");
+    station.legacy_id = fields.other_id("legacy_id");
+    station.latitude = fields.latitude("lat");
+    station.longitude = fields.longitude("lon");
+    station.capacity = fields.count("capacity", Optional);
+}
+
+fn fill_status(station: &mut Station, fields: &mut Fields, flags_are_digits: bool) {
+    use Presence::{Optional, Required};
+    let types = VehicleTypes::of(fields.entry().get("vehicle_types_available"));
+    let vehicles = fields
+        .count_of(["num_vehicles_available", "num_bikes_available"], Required)
+        .or(types.total());
+    let ebikes = fields
+        .count("num_ebikes_available", Optional)
+        .or_else(|| types.lyft_ebikes(vehicles))
+        .or_else(|| pbsc_ebikes(fields.entry().get("num_bikes_available_types")));
+    station.available = Availability {
+        vehicles,
+        ebikes,
+        vehicles_disabled: fields
+            .count_of(["num_vehicles_disabled", "num_bikes_disabled"], Optional),
+        docks: docks(fields),
+        docks_disabled: fields.count("num_docks_disabled", Optional),
+    };
+    station.status = status(fields, flags_are_digits);
+    station.reported_at = fields.report_time("last_reported", Required);
+}
+
+/// Free docks. `None` where there are none to count: absent means a station without docks.
+fn docks(fields: &mut Fields) -> Option<u32> {
+    /// How some publishers say that they do not know.
+    const UNKNOWN: u32 = 999;
+    let docks = fields.count("num_docks_available", Presence::Optional)?;
+    if docks == UNKNOWN {
+        fields.fault("num_docks_available", "a true number");
+        return None;
+    }
+    Some(docks)
+}
+
+/// Tells the status from the flags. One that is missing is taken for true, its usual value;
+/// `None` where all are.
+fn status(fields: &mut Fields, flags_are_digits: bool) -> Option<StationStatus> {
+    let [installed, renting, returning] = ["is_installed", "is_renting", "is_returning"]
+        .map(|field| fields.flag(field, flags_are_digits, Presence::Required));
+    if installed.is_none() && renting.is_none() && returning.is_none() {
+        return None;
+    }
+    let or_true = |flag: Option<bool>| flag.unwrap_or(true);
+    Some(StationStatus::from_flags(
+        or_true(installed),
+        or_true(renting),
+        or_true(returning),
+    ))
+}
+
+/// `vehicle_types_available`: how many of each type.
+struct VehicleTypes(Vec<(String, u32)>);
+
+impl VehicleTypes {
+    fn of(list: &Value) -> Self {
+        let counted = |item: &Value| {
+            let id = value::text(&item["vehicle_type_id"]).value()?;
+            Some((id, value::count(&item["count"]).value()?))
+        };
+        Self(
+            list.as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(counted)
+                .collect(),
+        )
+    }
+
+    /// Counts all. `None` without a list.
+    fn total(&self) -> Option<u32> {
+        let add = |sum: u32, (_, count): &(String, u32)| sum.saturating_add(*count);
+        (!self.0.is_empty()).then(|| self.0.iter().fold(0, add))
+    }
+
+    /// Counts e-bikes by Lyft's ids: 1 a bike, 2 an e-bike, 3 a scooter. Ids of other publishers
+    /// mean what their `vehicle_types` says, so they tell nothing here; nor does a list of zeros
+    /// beside vehicles, which Lyft once sent.
+    fn lyft_ebikes(&self, vehicles: Option<u32>) -> Option<u32> {
+        let lyft = self
+            .0
+            .iter()
+            .all(|(id, _)| matches!(id.as_str(), "1" | "2" | "3"));
+        let zeros = self.total() == Some(0) && vehicles.is_some_and(|n| n > 0);
+        if !lyft || zeros {
+            return None;
+        }
+        self.0
+            .iter()
+            .find(|(id, _)| id == "2")
+            .map(|(_, count)| *count)
+    }
+}
+
+/// Counts e-bikes in `num_bikes_available_types`, an extension of PBSC's: an object such as
+/// `{"mechanical": 3, "ebike": 2}`, or a list of such objects.
+fn pbsc_ebikes(types: &Value) -> Option<u32> {
+    let count = |object: &Value| value::count(object.get("ebike")?).value();
+    match types {
+        Value::Array(objects) => objects.iter().find_map(count),
+        object => count(object),
+    }
+}

@@ -1,0 +1,345 @@
+//! Station lists: the CSV files with names and places that were published beside the trips until
+//! 2017, told by their header.
+//!
+//! Their dates (`online date`, `dateCreated`) come in five forms and some tell when a row was
+//! edited, so they are not read; nor is `landmark`, the number of a terminal, and `city`.
+
+use std::io::Read;
+
+use csv::ByteRecord;
+use rustc_hash::FxHashMap;
+
+use super::station_feed::{Fault, Faults};
+use crate::model::{Degrees, Station, StationId};
+
+/// The stations of one list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StationList {
+    /// The stations, each id once, in the order of the file.
+    pub stations: Vec<Station>,
+    /// Values that could not be used, and rows left out.
+    pub faults: Vec<Fault>,
+}
+
+/// Why a file cannot be read as a station list.
+#[derive(Debug, thiserror::Error)]
+pub enum StationListError {
+    /// There is no first line.
+    #[error("{file} is empty")]
+    Empty {
+        /// The file, or member of an archive.
+        file: String,
+    },
+    /// The header is none of a station list.
+    #[error(
+        "{file} holds no station list: its first line is {first_line:?}; expected columns such as \
+         id, name, latitude, longitude, dpcapacity"
+    )]
+    NotStations {
+        /// The file, or member of an archive.
+        file: String,
+        /// How it begins.
+        first_line: String,
+    },
+    /// The bytes cannot be had: a bad checksum, a truncated archive, a failing disk.
+    #[error("{file}: {source}")]
+    Read {
+        /// The file, or member of an archive.
+        file: String,
+        /// What went wrong.
+        source: csv::Error,
+    },
+}
+
+// Every spelling of every column, as `normalise` leaves it.
+const ID: &[&str] = &["id", "stationid"];
+const NAME: &[&str] = &["name", "stationname"];
+const SHORT_NAME: &[&str] = &["shortname"];
+const LATITUDE: &[&str] = &["latitude", "lat"];
+const LONGITUDE: &[&str] = &["longitude", "lon", "lng"];
+const CAPACITY: &[&str] = &["dpcapacity", "capacity", "totaldocks"];
+/// Columns that no list of stations has: tables of trips or of states, one row a moment.
+const FOREIGN: &[&str] = &[
+    "tripid",
+    "rideid",
+    "bikeid",
+    "executiontime",
+    "lastreported",
+    "availablebikes",
+    "numbikesavailable",
+];
+
+/// Tells whether a file with this first line is a station list.
+///
+/// ```
+/// use divvy::sources::station_list::recognise;
+/// assert!(recognise("id,name,latitude,longitude,dpcapacity,online date"));
+/// assert!(!recognise("trip_id,starttime,stoptime,bikeid"));
+/// ```
+pub fn recognise(header: &str) -> bool {
+    let mut reader = csv_reader(header.as_bytes());
+    let mut record = ByteRecord::new();
+    let found = reader.read_byte_record(&mut record);
+    found.is_ok_and(|found| found && Columns::of(&record).is_some())
+}
+
+/// Reads a station list. `file` is its name, for messages.
+///
+/// A row without an id is left out; of two rows with one id the last is kept. Both become faults,
+/// as does a value that cannot be read.
+///
+/// # Errors
+///
+/// [`StationListError`] where the file is no station list, or its bytes end in an error.
+pub fn read(input: impl Read, file: &str) -> Result<StationList, StationListError> {
+    let reading = |source| StationListError::Read {
+        file: file.into(),
+        source,
+    };
+    let mut reader = csv_reader(input);
+    let mut row = ByteRecord::new();
+    if !reader.read_byte_record(&mut row).map_err(reading)? {
+        return Err(StationListError::Empty { file: file.into() });
+    }
+    let Some(columns) = Columns::of(&row) else {
+        return Err(StationListError::NotStations {
+            file: file.into(),
+            first_line: shown(&row),
+        });
+    };
+    let mut stations: Vec<Station> = Vec::new();
+    let mut places: FxHashMap<StationId, usize> = FxHashMap::default();
+    let mut faults = Faults::default();
+    while reader.read_byte_record(&mut row).map_err(reading)? {
+        let Some(station) = columns.station(&row, &mut faults) else {
+            let line = row.position().map_or(0, csv::Position::line);
+            let found = || format!("line {line}: {}", shown(&row));
+            faults.general("id", found, "the id of a station");
+            continue;
+        };
+        match places.get(&station.id) {
+            Some(place) => {
+                let expected = "each station once; the last is kept";
+                faults.of_station(&station.id, "id", "it again", expected);
+                stations[*place] = station;
+            }
+            None => {
+                places.insert(station.id.clone(), stations.len());
+                stations.push(station);
+            }
+        }
+    }
+    Ok(StationList {
+        stations,
+        faults: faults.into_vec(),
+    })
+}
+
+fn csv_reader<R: Read>(input: R) -> csv::Reader<R> {
+    csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(input)
+}
+
+/// Where each column stands.
+struct Columns {
+    id: usize,
+    name: usize,
+    latitude: usize,
+    longitude: usize,
+    short_name: Option<usize>,
+    capacity: Option<usize>,
+}
+
+impl Columns {
+    /// Finds the columns of a header. `None` where it is none of a station list.
+    fn of(header: &ByteRecord) -> Option<Self> {
+        let names: Vec<String> = header.iter().map(normalise).collect();
+        let place = |aliases: &[&str]| {
+            let is_alias = |name: &String| aliases.contains(&name.as_str());
+            names.iter().position(is_alias)
+        };
+        if place(FOREIGN).is_some() {
+            return None;
+        }
+        Some(Self {
+            id: place(ID)?,
+            name: place(NAME)?,
+            latitude: place(LATITUDE)?,
+            longitude: place(LONGITUDE)?,
+            short_name: place(SHORT_NAME),
+            capacity: place(CAPACITY),
+        })
+    }
+
+    /// Reads a row. `None` for one without an id.
+    fn station(&self, row: &ByteRecord, faults: &mut Faults) -> Option<Station> {
+        let cell = |place: usize| {
+            let text = String::from_utf8_lossy(row.get(place).unwrap_or_default());
+            (!text.is_empty()).then(|| text.into_owned())
+        };
+        let mut station = Station::unknown(cell(self.id)?.into());
+        station.name = cell(self.name);
+        station.short_name = self.short_name.and_then(cell);
+        let mut parse = Parse {
+            id: station.id.clone(),
+            faults,
+        };
+        let latitude = |text: &str| degrees(text, 90.0);
+        let longitude = |text: &str| degrees(text, 180.0);
+        station.latitude = parse.value("latitude", cell(self.latitude), latitude, "degrees");
+        station.longitude = parse.value("longitude", cell(self.longitude), longitude, "degrees");
+        let capacity = self.capacity.and_then(cell);
+        if capacity.is_some() {
+            station.capacity = parse.value("capacity", capacity, whole, "a whole number from 0");
+        }
+        Some(station)
+    }
+}
+
+/// Parses the values of one station, and notes those that fail.
+struct Parse<'a> {
+    id: StationId,
+    faults: &'a mut Faults,
+}
+
+impl Parse<'_> {
+    fn value<T>(
+        &mut self,
+        column: &'static str,
+        cell: Option<String>,
+        parse: impl FnOnce(&str) -> Option<T>,
+        expected: &'static str,
+    ) -> Option<T> {
+        let value = cell.as_deref().and_then(parse);
+        if value.is_none() {
+            let found = cell.map_or("nothing".into(), |text| format!("{text:?}"));
+            self.faults.of_station(&self.id, column, found, expected);
+        }
+        value
+    }
+}
+
+fn degrees(text: &str, limit: f64) -> Option<Degrees> {
+    let degrees: Degrees = text.parse().ok()?;
+    (degrees.to_f64().abs() <= limit).then_some(degrees)
+}
+
+/// Reads `15`, or `15.0` after a spreadsheet.
+fn whole(text: &str) -> Option<u32> {
+    text.strip_suffix(".0").unwrap_or(text).parse().ok()
+}
+
+/// Leaves letters and digits of the name of a column, in lower case.
+fn normalise(name: &[u8]) -> String {
+    let plain = name.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    plain
+        .map(|byte| byte.to_ascii_lowercase() as char)
+        .collect()
+}
+
+/// Returns a row as text, cut to a readable length.
+fn shown(row: &ByteRecord) -> String {
+    const READABLE: usize = 80;
+    let cells: Vec<_> = row.iter().map(String::from_utf8_lossy).collect();
+    cells.join(",").chars().take(READABLE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(text: &str) -> StationList {
+        read(text.as_bytes(), "list.csv").unwrap()
+    }
+
+    #[test]
+    fn every_published_header_is_a_station_list() {
+        for header in [
+            "id,name,latitude,longitude,dpcapacity,landmark,online date",
+            "id,name,latitude,longitude,dpcapacity,dateCreated",
+            "id,name,latitude,longitude,dpcapacity,landmark",
+            "\"id\",\"name\",\"latitude\",\"longitude\",\"dpcapacity\",\"online_date\"\r\n",
+            "id,name,city,latitude,longitude,dpcapacity,online_date,",
+            "\u{feff}id,name,latitude,longitude,dpcapacity,online_date",
+            "ID,Station Name,Short Name,Total Docks,Docks in Service,Status,Latitude,Longitude,Location",
+        ] {
+            assert!(recognise(header), "{header}");
+        }
+        for header in [
+            "",
+            "ride_id,rideable_type,started_at,ended_at,start_station_name,start_station_id",
+            "trip_id,id,name,latitude,longitude",
+            "id,stationName,latitude,longitude,totalDocks,availableBikes,executionTime",
+            "id,name",
+        ] {
+            assert!(!recognise(header), "{header}");
+        }
+    }
+
+    #[test]
+    fn ids_stay_text_and_coordinates_keep_their_digits() {
+        let list = list(
+            "id,name,city,latitude,longitude,dpcapacity,online_date,\r\n\
+             007,\"Lake St & First Ave \",Chicago            ,41.870000000001,-87.62770,27,6/10/2013 10:43,\r\n",
+        );
+        assert_eq!(list.faults, []);
+        let [station] = &list.stations[..] else {
+            panic!("one station")
+        };
+        assert_eq!(station.id.as_str(), "007");
+        assert_eq!(station.name.as_deref(), Some("Lake St & First Ave"));
+        assert_eq!(
+            station.latitude.as_ref().unwrap().as_str(),
+            "41.870000000001"
+        );
+        assert_eq!(station.longitude.as_ref().unwrap().as_str(), "-87.62770");
+        assert_eq!(station.capacity, Some(27));
+        assert_eq!(station.status, None);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_a_fault() {
+        let list = list(
+            "id,name,latitude,longitude,dpcapacity\n\
+             1,First,north,-87.6,15.0\n\
+             ,Nowhere,41.9,-87.6,15\n\
+             1,First again,41.9,-187.6,\n\
+             2,Short row\n",
+        );
+        let faults: Vec<String> = list.faults.iter().map(Fault::to_string).collect();
+        insta::assert_snapshot!(faults.join("\n"), @r#"
+        id: expected the id of a station, found line 3: ,Nowhere,41.9,-87.6,15
+        station 1: latitude: expected degrees, found "north"
+        station 1: longitude: expected degrees, found "-187.6"
+        station 1: id: expected each station once; the last is kept, found it again
+        station 2: latitude: expected degrees, found nothing
+        station 2: longitude: expected degrees, found nothing
+        "#);
+        let names: Vec<_> = list.stations.iter().map(|s| s.name.as_deref()).collect();
+        assert_eq!(names, [Some("First again"), Some("Short row")]);
+    }
+
+    #[test]
+    fn other_files_are_refused_in_a_sentence() {
+        let refuse = |text: &str| read(text.as_bytes(), "x.csv").unwrap_err().to_string();
+        assert_eq!(refuse(""), "x.csv is empty");
+        assert_eq!(
+            refuse("a,b\n1,2\n"),
+            "x.csv holds no station list: its first line is \"a,b\"; expected columns such as \
+             id, name, latitude, longitude, dpcapacity"
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = read(&bytes[..], "x.csv");
+            let mut list = b"id,name,latitude,longitude\n".to_vec();
+            list.extend(bytes);
+            let _ = read(&list[..], "x.csv");
+        }
+    }
+}

@@ -1,0 +1,743 @@
+//! The catalog: everything but the trips themselves, in one SQLite database.
+//!
+//! What no row of `file` names does not exist: a commit is one transaction that names files which
+//! are durable already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Params, Row as SqlRow, params};
+
+use super::{catalog_failed, corrupt};
+use crate::issue::{Reason, RejectedCounts};
+use crate::model::{BoundingBox, Station, StationId, System, SystemId};
+use crate::store::station_data::{Row, StationData, Write};
+use crate::store::{
+    ArchiveId, Change, ContentHash, FeedState, FromStationCount, LedgerEntry, StoreError,
+    StoreErrorKind,
+};
+use crate::tally::Totals;
+
+/// The version of the tables. A newer one is refused.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE system (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, time_zone TEXT NOT NULL,
+    area TEXT,            -- south, west, north, east as JSON
+    totals BLOB           -- over all archives
+) WITHOUT ROWID;
+CREATE TABLE archive (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    system TEXT NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL,
+    loaded_at INTEGER NOT NULL,     -- ms since 1970
+    rows_read INTEGER NOT NULL,
+    rejected TEXT NOT NULL,         -- {reason: n} as JSON, without the duplicates
+    members TEXT NOT NULL,          -- names as JSON, by place
+    totals BLOB NOT NULL,           -- of the trips that are stored under it
+    UNIQUE (system, content)
+);
+CREATE TABLE file (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    archive INTEGER NOT NULL REFERENCES archive, member INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('trips', 'duplicates')),
+    path TEXT NOT NULL UNIQUE,      -- below the store's folder
+    rows INTEGER NOT NULL,
+    key_min BLOB NOT NULL, key_max BLOB NOT NULL  -- of the id index, big-endian
+);
+CREATE TABLE departures (
+    system TEXT, origin TEXT, trips INTEGER NOT NULL, PRIMARY KEY (system, origin)
+) WITHOUT ROWID;
+CREATE TABLE station (
+    system TEXT, id TEXT, row TEXT NOT NULL, written_at INTEGER, PRIMARY KEY (system, id)
+) WITHOUT ROWID;
+CREATE TABLE feed (
+    system TEXT PRIMARY KEY, status_at INTEGER, information_at INTEGER,
+    listed TEXT NOT NULL  -- ids as JSON
+) WITHOUT ROWID;
+CREATE TABLE status_history (
+    system TEXT, station TEXT, taken_at INTEGER, status TEXT,
+    vehicles INTEGER, ebikes INTEGER, vehicles_disabled INTEGER,
+    docks INTEGER, docks_disabled INTEGER, reported_at INTEGER,
+    PRIMARY KEY (system, station, taken_at)
+) WITHOUT ROWID;
+CREATE TABLE change (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    system TEXT NOT NULL, station TEXT NOT NULL, report_time_only INTEGER NOT NULL,
+    made_at INTEGER      -- of the snapshot; NULL for a change that no feed made
+);
+CREATE TABLE checkpoint (consumer TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE from_station_count (
+    system TEXT, from_station_id TEXT, from_count INTEGER NOT NULL,
+    trips_version INTEGER, refreshed_at INTEGER NOT NULL,
+    PRIMARY KEY (system, from_station_id)
+) WITHOUT ROWID;
+";
+
+/// How long acknowledged changes are kept: as long as DynamoDB Streams keep theirs.
+const KEPT_MS: i64 = 24 * 3600 * 1000;
+
+/// Opens the catalog of a store and makes its tables where there are none.
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    let failed = catalog_failed("open the catalog");
+    let connection = Connection::open(path).map_err(&failed)?;
+    // Another process writes for milliseconds; half a minute means that it hangs.
+    connection
+        .busy_timeout(Duration::from_secs(30))
+        .map_err(&failed)?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+        )
+        .map_err(&failed)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let version: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(&failed)?;
+    match version {
+        VERSION => {}
+        0 => {
+            let make = format!(
+                "BEGIN IMMEDIATE; {} PRAGMA user_version = {VERSION}; COMMIT;",
+                TABLES.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
+            );
+            connection.execute_batch(&make).map_err(&failed)?;
+        }
+        newer => {
+            return Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!(
+                    "{} was made by a newer divvy (tables of version {newer}, this one knows {VERSION})",
+                    path.display()
+                ),
+            ));
+        }
+    }
+    Ok(connection)
+}
+
+/// A trips file or duplicates file that the catalog names.
+#[derive(Clone, Debug)]
+pub(super) struct FileRow {
+    pub(super) id: i64,
+    pub(super) archive: u64,
+    pub(super) member: usize,
+    pub(super) kind: Kind,
+    /// Below the store's folder.
+    pub(super) path: String,
+    pub(super) rows: u64,
+    pub(super) keys: (u64, u64),
+}
+
+/// What a file of trips is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Stored trips.
+    Trips,
+    /// Copies that lost to another.
+    Duplicates,
+}
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Trips => "trips",
+            Self::Duplicates => "duplicates",
+        }
+    }
+}
+
+fn all<T, P: Params>(
+    catalog: &Connection,
+    sql: &str,
+    params: P,
+    row: impl FnMut(&SqlRow<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    let read = || -> rusqlite::Result<Vec<T>> {
+        let mut statement = catalog.prepare_cached(sql)?;
+        statement.query_map(params, row)?.collect()
+    };
+    read().map_err(catalog_failed("read the catalog"))
+}
+
+fn run(catalog: &Connection, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+    let run = || catalog.prepare_cached(sql)?.execute(params);
+    run().map_err(catalog_failed("write the catalog"))
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(corrupt)
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value)
+        .expect("these types have text for keys and no floats but finite ones")
+}
+
+fn ms(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+fn instant(ms: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(ms).map_err(corrupt)
+}
+
+/// Packs totals as the catalog keeps them: Postcard, then Zstandard.
+pub(super) fn pack(totals: &Totals) -> Vec<u8> {
+    let bytes = postcard::to_stdvec(totals).expect("totals are maps, lists and numbers");
+    zstd::bulk::compress(&bytes, 1).expect("memory is written to without fail")
+}
+
+fn unpack(blob: &[u8]) -> Result<Totals, StoreError> {
+    let bytes = zstd::stream::decode_all(blob).map_err(corrupt)?;
+    postcard::from_bytes(&bytes).map_err(corrupt)
+}
+
+// Systems
+
+pub(super) fn systems(catalog: &Connection) -> Result<Vec<System>, StoreError> {
+    let rows = all(
+        catalog,
+        "SELECT id, name, time_zone, area FROM system ORDER BY id",
+        [],
+        |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get::<_, Option<String>>(3)?,
+            ))
+        },
+    )?;
+    rows.into_iter()
+        .map(|(id, name, time_zone, area)| {
+            let area: Option<BoundingBox> = area.as_deref().map(json).transpose()?;
+            Ok(System {
+                id: id.into(),
+                name,
+                time_zone,
+                area,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn put_system(catalog: &Connection, system: &System) -> Result<(), StoreError> {
+    run(
+        catalog,
+        "INSERT INTO system (id, name, time_zone, area) VALUES (?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, area = excluded.area",
+        params![
+            system.id.as_str(),
+            system.name,
+            system.time_zone,
+            system.area.as_ref().map(to_json)
+        ],
+    )?;
+    Ok(())
+}
+
+// Totals
+
+pub(super) fn totals(catalog: &Connection, system: &SystemId) -> Result<Totals, StoreError> {
+    let blob: Option<Option<Vec<u8>>> = catalog
+        .query_row(
+            "SELECT totals FROM system WHERE id = ?",
+            [system.as_str()],
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(catalog_failed("read the catalog"))?;
+    match blob.flatten() {
+        Some(blob) => unpack(&blob),
+        None => Ok(Totals::default()),
+    }
+}
+
+/// Writes the totals of a system, and the departures that differ from `before`.
+pub(super) fn put_totals(
+    catalog: &Connection,
+    system: &SystemId,
+    totals: &Totals,
+    before: &Totals,
+) -> Result<(), StoreError> {
+    run(
+        catalog,
+        "UPDATE system SET totals = ? WHERE id = ?",
+        params![pack(totals), system.as_str()],
+    )?;
+    let origins: BTreeSet<&StationId> = (totals.stations.0.keys())
+        .chain(before.stations.0.keys())
+        .collect();
+    for origin in origins {
+        let trips = totals.stations.departures(origin);
+        if trips == before.stations.departures(origin) {
+            continue;
+        }
+        run(
+            catalog,
+            "INSERT INTO departures VALUES (?, ?, ?)
+             ON CONFLICT DO UPDATE SET trips = excluded.trips",
+            params![system.as_str(), origin.as_str(), trips],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn departures(
+    catalog: &Connection,
+    system: &SystemId,
+    origin: &StationId,
+) -> Result<u64, StoreError> {
+    let found = all(
+        catalog,
+        "SELECT trips FROM departures WHERE system = ? AND origin = ?",
+        [system.as_str(), origin.as_str()],
+        |row| row.get(0),
+    )?;
+    Ok(found.first().copied().unwrap_or(0))
+}
+
+// Archives and files
+
+/// An archive with what only its own store needs to know.
+pub(super) struct ArchiveRow {
+    pub(super) entry: LedgerEntry,
+    pub(super) members: Vec<String>,
+    pub(super) totals: Totals,
+}
+
+pub(super) fn archives(
+    catalog: &Connection,
+    system: &SystemId,
+) -> Result<Vec<ArchiveRow>, StoreError> {
+    let found = systems(catalog)?.into_iter().find(|s| s.id == *system);
+    let Some(found) = found else {
+        return Ok(Vec::new());
+    };
+    let rows = all(
+        catalog,
+        "SELECT sequence, name, content, loaded_at, rows_read, rejected, members, totals,
+                (SELECT coalesce(sum(rows), 0) FROM file
+                 WHERE file.archive = sequence AND kind = 'duplicates')
+         FROM archive WHERE system = ? ORDER BY sequence",
+        [system.as_str()],
+        |row| {
+            Ok((
+                row.get::<_, u64>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, String>(2)?,
+                row.get::<_, i64>(3)?,
+                row.get::<_, u64>(4)?,
+                row.get::<_, String>(5)?,
+                row.get::<_, String>(6)?,
+                row.get::<_, Vec<u8>>(7)?,
+                row.get::<_, u64>(8)?,
+            ))
+        },
+    )?;
+    rows.into_iter()
+        .map(|row| {
+            let (sequence, name, content, loaded_at, rows_read, rejected, members, totals, losers) =
+                row;
+            let totals = unpack(&totals)?;
+            let by_name: BTreeMap<String, u64> = json(&rejected)?;
+            let mut rejected: RejectedCounts = by_name
+                .into_iter()
+                .filter_map(|(name, n)| Some((Reason::named(&name)?, n)))
+                .collect();
+            if losers > 0 {
+                rejected.insert(Reason::Duplicate, losers);
+            }
+            let content = u128::from_str_radix(&content, 16).map_err(corrupt)?;
+            let entry = LedgerEntry {
+                id: ArchiveId {
+                    system: found.clone(),
+                    name,
+                    content: ContentHash(content),
+                },
+                sequence,
+                loaded_at: instant(loaded_at)?,
+                rows_read,
+                stored: u64::try_from(totals.trips).map_err(corrupt)?,
+                rejected,
+                flagged: totals.flags.clone(),
+            };
+            Ok(ArchiveRow {
+                entry,
+                members: json(&members)?,
+                totals,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn next_sequence(catalog: &Connection) -> Result<u64, StoreError> {
+    let last: Vec<u64> = all(
+        catalog,
+        "SELECT seq FROM sqlite_sequence WHERE name = 'archive'",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(last.first().map_or(1, |last| last + 1))
+}
+
+pub(super) fn put_archive(catalog: &Connection, archive: &ArchiveRow) -> Result<(), StoreError> {
+    let LedgerEntry {
+        id,
+        sequence,
+        loaded_at,
+        rows_read,
+        stored: _,
+        rejected,
+        flagged: _,
+    } = &archive.entry;
+    let rejected: BTreeMap<&str, u64> = rejected
+        .iter()
+        .filter(|(reason, _)| **reason != Reason::Duplicate)
+        .map(|(reason, n)| (reason.as_str(), *n))
+        .collect();
+    run(
+        catalog,
+        "INSERT INTO archive VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            sequence,
+            id.system.id.as_str(),
+            id.name,
+            id.content.to_string(),
+            ms(*loaded_at),
+            rows_read,
+            to_json(&rejected),
+            to_json(&archive.members),
+            pack(&archive.totals)
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn put_archive_totals(
+    catalog: &Connection,
+    sequence: u64,
+    totals: &Totals,
+) -> Result<(), StoreError> {
+    run(
+        catalog,
+        "UPDATE archive SET totals = ? WHERE sequence = ?",
+        params![pack(totals), sequence],
+    )?;
+    Ok(())
+}
+
+/// Forgets an archive and its files.
+pub(super) fn delete_archive(catalog: &Connection, sequence: u64) -> Result<(), StoreError> {
+    run(catalog, "DELETE FROM file WHERE archive = ?", [sequence])?;
+    run(
+        catalog,
+        "DELETE FROM archive WHERE sequence = ?",
+        [sequence],
+    )?;
+    Ok(())
+}
+
+/// Lists the files of one system, or of all.
+pub(super) fn files(
+    catalog: &Connection,
+    system: Option<&SystemId>,
+) -> Result<Vec<FileRow>, StoreError> {
+    all(
+        catalog,
+        "SELECT file.id, archive, member, kind, path, rows, key_min, key_max
+         FROM file JOIN archive ON sequence = archive
+         WHERE ?1 IS NULL OR system = ?1
+         ORDER BY archive, member, file.id",
+        [system.map(SystemId::as_str)],
+        |row| {
+            let kind = match row.get::<_, String>(3)?.as_str() {
+                "trips" => Kind::Trips,
+                _ => Kind::Duplicates,
+            };
+            Ok(FileRow {
+                id: row.get(0)?,
+                archive: row.get(1)?,
+                member: row.get(2)?,
+                kind,
+                path: row.get(4)?,
+                rows: row.get(5)?,
+                keys: (
+                    u64::from_be_bytes(row.get(6)?),
+                    u64::from_be_bytes(row.get(7)?),
+                ),
+            })
+        },
+    )
+}
+
+pub(super) fn put_file(catalog: &Connection, file: &FileRow) -> Result<(), StoreError> {
+    run(
+        catalog,
+        "INSERT INTO file (archive, member, kind, path, rows, key_min, key_max)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![
+            file.archive,
+            file.member,
+            file.kind.as_str(),
+            file.path,
+            file.rows,
+            file.keys.0.to_be_bytes(),
+            file.keys.1.to_be_bytes()
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn delete_file(catalog: &Connection, id: i64) -> Result<(), StoreError> {
+    run(catalog, "DELETE FROM file WHERE id = ?", [id])?;
+    Ok(())
+}
+
+// Stations and their changes
+
+pub(super) fn station_data(
+    catalog: &Connection,
+    system: &SystemId,
+) -> Result<StationData, StoreError> {
+    let rows = all(
+        catalog,
+        "SELECT row, written_at FROM station WHERE system = ? ORDER BY id",
+        [system.as_str()],
+        |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?)),
+    )?;
+    let rows: Vec<Row> = rows
+        .into_iter()
+        .map(|(station, written_at)| {
+            Ok(Row {
+                station: json(&station)?,
+                written_at: written_at.map(instant).transpose()?,
+            })
+        })
+        .collect::<Result<_, StoreError>>()?;
+    Ok(StationData::new(rows, feed(catalog, system)?))
+}
+
+pub(super) fn feed(
+    catalog: &Connection,
+    system: &SystemId,
+) -> Result<Option<FeedState>, StoreError> {
+    let rows = all(
+        catalog,
+        "SELECT status_at, information_at, listed FROM feed WHERE system = ?",
+        [system.as_str()],
+        |row| {
+            Ok((
+                row.get::<_, Option<i64>>(0)?,
+                row.get::<_, Option<i64>>(1)?,
+                row.get::<_, String>(2)?,
+            ))
+        },
+    )?;
+    let Some((status_at, information_at, listed)) = rows.into_iter().next() else {
+        return Ok(None);
+    };
+    Ok(Some(FeedState {
+        status_at: status_at.map(instant).transpose()?,
+        information_at: information_at.map(instant).transpose()?,
+        listed: json(&listed)?,
+    }))
+}
+
+pub(super) fn put_feed(
+    catalog: &Connection,
+    system: &SystemId,
+    feed: &FeedState,
+) -> Result<(), StoreError> {
+    run(
+        catalog,
+        "INSERT OR REPLACE INTO feed VALUES (?, ?, ?, ?)",
+        params![
+            system.as_str(),
+            feed.status_at.map(ms),
+            feed.information_at.map(ms),
+            to_json(&feed.listed)
+        ],
+    )?;
+    Ok(())
+}
+
+/// Writes stations, and all but deletions into the change stream. `taken_at` is the time of the
+/// snapshot, if one is the cause: the states that it changed become history.
+pub(super) fn write_stations(
+    catalog: &Connection,
+    system: &SystemId,
+    writes: &[Write],
+    taken_at: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    for write in writes {
+        let row = match write {
+            Write::Delete(id) => {
+                run(
+                    catalog,
+                    "DELETE FROM station WHERE system = ? AND id = ?",
+                    [system.as_str(), id.as_str()],
+                )?;
+                continue;
+            }
+            Write::Insert(row) | Write::Change(row) | Write::Report(row) => row,
+        };
+        let station = &row.station;
+        let text = to_json(station);
+        run(
+            catalog,
+            "INSERT OR REPLACE INTO station VALUES (?, ?, ?, ?)",
+            params![
+                system.as_str(),
+                station.id.as_str(),
+                text,
+                row.written_at.map(ms)
+            ],
+        )?;
+        run(
+            catalog,
+            "INSERT INTO change (system, station, report_time_only, made_at) VALUES (?, ?, ?, ?)",
+            params![
+                system.as_str(),
+                text,
+                matches!(write, Write::Report(_)),
+                taken_at.map(ms)
+            ],
+        )?;
+        if let Some(taken_at) = taken_at.filter(|_| station.status.is_some()) {
+            let available = &station.available;
+            run(
+                catalog,
+                "INSERT OR REPLACE INTO status_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    system.as_str(),
+                    station.id.as_str(),
+                    ms(taken_at),
+                    station.status.as_ref().map(|status| status.as_str()),
+                    available.vehicles,
+                    available.ebikes,
+                    available.vehicles_disabled,
+                    available.docks,
+                    available.docks_disabled,
+                    station.reported_at.map(ms)
+                ],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops changes that every consumer has seen and that are a day older than `taken_at`.
+pub(super) fn prune_changes(catalog: &Connection, taken_at: Timestamp) -> Result<(), StoreError> {
+    run(
+        catalog,
+        "DELETE FROM change WHERE made_at < ? AND sequence <= (SELECT min(sequence) FROM checkpoint)",
+        [ms(taken_at) - KEPT_MS],
+    )?;
+    Ok(())
+}
+
+pub(super) fn changes(
+    catalog: &Connection,
+    consumer: &str,
+    limit: usize,
+) -> Result<Vec<Change>, StoreError> {
+    let rows = all(
+        catalog,
+        "SELECT sequence, system, station, report_time_only FROM change
+         WHERE sequence > coalesce((SELECT sequence FROM checkpoint WHERE consumer = ?), 0)
+         ORDER BY sequence LIMIT ?",
+        params![consumer, limit],
+        |row| {
+            Ok((
+                row.get::<_, u64>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, String>(2)?,
+                row.get::<_, bool>(3)?,
+            ))
+        },
+    )?;
+    rows.into_iter()
+        .map(|(sequence, system, station, report_time_only)| {
+            let station: Station = json(&station)?;
+            Ok(Change {
+                sequence,
+                system: system.into(),
+                station,
+                report_time_only,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn acknowledge(
+    catalog: &Connection,
+    consumer: &str,
+    sequence: u64,
+) -> Result<(), StoreError> {
+    run(
+        catalog,
+        "INSERT INTO checkpoint VALUES (?, ?)
+         ON CONFLICT DO UPDATE SET sequence = max(sequence, excluded.sequence)",
+        params![consumer, sequence],
+    )?;
+    Ok(())
+}
+
+// Counts
+
+pub(super) fn counts(
+    catalog: &Connection,
+    system: &SystemId,
+    origin: Option<&StationId>,
+) -> Result<Vec<FromStationCount>, StoreError> {
+    let rows = all(
+        catalog,
+        "SELECT from_station_id, from_count, trips_version, refreshed_at FROM from_station_count
+         WHERE system = ?1 AND (?2 IS NULL OR from_station_id = ?2) ORDER BY from_station_id",
+        params![system.as_str(), origin.map(StationId::as_str)],
+        |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get::<_, i64>(3)?,
+            ))
+        },
+    )?;
+    rows.into_iter()
+        .map(|(id, from_count, trips_version, refreshed_at)| {
+            Ok(FromStationCount {
+                from_station_id: id.into(),
+                from_count,
+                trips_version,
+                refreshed_at: instant(refreshed_at)?,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn put_count(
+    catalog: &Connection,
+    system: &SystemId,
+    count: &FromStationCount,
+) -> Result<(), StoreError> {
+    run(
+        catalog,
+        "INSERT INTO from_station_count VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET from_count = excluded.from_count,
+             trips_version = excluded.trips_version, refreshed_at = excluded.refreshed_at
+         WHERE coalesce(excluded.trips_version, 0) >= coalesce(trips_version, 0)",
+        params![
+            system.as_str(),
+            count.from_station_id.as_str(),
+            count.from_count,
+            count.trips_version,
+            ms(count.refreshed_at)
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,551 @@
+//! How an archive becomes part of the store: duplicates decided, files put in their places, and
+//! then one transaction that names them.
+//!
+//! ```text
+//!  writer lock ─► sweep ─► contested keys ─► fates of rows ─► files split ─► rename, fsync
+//!                                                                  └─► transaction ─► remove the superseded
+//! ```
+//!
+//! Killed before the transaction, the store is as it was: files that no row names are swept by
+//! the next writer. Killed after it, the archive is there, and superseded files are swept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::catalog::{self, ArchiveRow, FileRow, Kind};
+use super::index::{self, Entry, Index};
+use super::lock::{Staging, WriterLock};
+use super::trips_file::{TripsFile, TripsWriter};
+use super::{Shared, cannot, catalog_failed, index_path, sweep};
+use crate::issue::{Reason, RejectSink, Rejected};
+use crate::model::{StationId, Trip, TripBatch};
+use crate::store::{ArchiveRead, ContentHash, LedgerEntry, StoreError};
+use crate::tally::{Tally, Totals};
+
+/// A member's trips file that nothing names yet.
+pub(super) struct Staged {
+    pub(super) member: usize,
+    pub(super) path: PathBuf,
+    pub(super) index_path: PathBuf,
+    pub(super) rows: u64,
+    pub(super) keys: (u64, u64),
+}
+
+/// A file that takes part: stored already, or on its way in.
+struct Part {
+    archive: u64,
+    member: usize,
+    kind: Kind,
+    path: PathBuf,
+    index_path: PathBuf,
+    rows: u64,
+    keys: (u64, u64),
+    /// The row of the catalog. `None` for a file on its way in.
+    row: Option<FileRow>,
+    /// Rows that change sides: from trips to duplicates, or back. Sorted.
+    moving: Vec<u32>,
+}
+
+impl Part {
+    fn overlaps(&self, other: &Self) -> bool {
+        self.keys.0 <= other.keys.1 && other.keys.0 <= self.keys.1
+    }
+}
+
+/// Trips held at a time while copies are compared.
+const SLICE: usize = 50_000;
+
+pub(super) fn commit(
+    store: &Shared,
+    staging: &Staging,
+    archive: ArchiveRead,
+    staged: Vec<Staged>,
+    rejects: &dyn RejectSink,
+) -> Result<LedgerEntry, StoreError> {
+    let _lock = WriterLock::wait(&store.root)?;
+    let mut connection = store.catalog();
+    sweep::sweep(&store.root, &connection)?;
+    let system = &archive.id.system;
+    let archives = catalog::archives(&connection, &system.id)?;
+    if let Some(held) = archives
+        .iter()
+        .find(|held| held.entry.id.content == archive.id.content)
+    {
+        return Ok(held.entry.clone());
+    }
+    let sequence = catalog::next_sequence(&connection)?;
+    let replaced: BTreeSet<u64> = archives
+        .iter()
+        .filter(|old| archive.replace && old.entry.id.name == archive.id.name)
+        .map(|old| old.entry.sequence)
+        .collect();
+    let files = catalog::files(&connection, Some(&system.id))?;
+    let mut parts = parts(store, files, staged, sequence, &replaced);
+    decide(&mut parts, &replaced)?;
+
+    // From here on files are written: first beside, then into their places.
+    let mut totals = Changes::default();
+    for old in archives {
+        match replaced.contains(&old.entry.sequence) {
+            true => totals.origins.extend(old.totals.stations.origins()),
+            false => totals.keep(old),
+        }
+    }
+    let before = catalog::totals(&connection, &system.id)?;
+    let mut entry = LedgerEntry {
+        id: archive.id.clone(),
+        sequence,
+        loaded_at: archive.loaded_at,
+        rows_read: archive.rows_read,
+        stored: 0,
+        rejected: archive.rejected.clone(),
+        flagged: Default::default(),
+    };
+    totals.origins.extend(archive.totals.stations.origins());
+    totals.keep(ArchiveRow {
+        entry: entry.clone(),
+        members: archive.members.clone(),
+        totals: archive.totals.clone(),
+    });
+
+    let mut ready = Vec::new();
+    for (place, part) in parts.iter().enumerate() {
+        if part.moving.is_empty() {
+            if part.row.is_none() && part.rows > 0 {
+                ready.push(Ready::of(
+                    part,
+                    part.kind,
+                    part.path.clone(),
+                    part.index_path.clone(),
+                ));
+            }
+            continue;
+        }
+        ready.extend(split(part, place, staging, &mut totals, rejects)?);
+    }
+    let named = put_in_place(store, &archive.id.system.id.to_string(), ready, &totals)?;
+
+    let superseded: Vec<&FileRow> = parts
+        .iter()
+        .filter(|part| !part.moving.is_empty() || replaced.contains(&part.archive))
+        .filter_map(|part| part.row.as_ref())
+        .collect();
+    let after = totals.sum(&before, sequence, !replaced.is_empty());
+    let failed = catalog_failed("commit the archive");
+    let transaction = connection.transaction().map_err(&failed)?;
+    catalog::put_system(&transaction, system)?;
+    for file in &superseded {
+        catalog::delete_file(&transaction, file.id)?;
+    }
+    for old in &replaced {
+        catalog::delete_archive(&transaction, *old)?;
+    }
+    for (old, (row, touched)) in &totals.archives {
+        if *old == sequence {
+            catalog::put_archive(&transaction, row)?;
+        } else if *touched {
+            catalog::put_archive_totals(&transaction, *old, &row.totals)?;
+        }
+    }
+    for file in &named {
+        catalog::put_file(&transaction, file)?;
+    }
+    catalog::put_totals(&transaction, &system.id, &after, &before)?;
+    let mut stations = catalog::station_data(&transaction, &system.id)?;
+    let version = stations.next_version();
+    let writes = stations.trips_changed(&totals.origins, version, &after);
+    catalog::write_stations(&transaction, &system.id, &writes, None)?;
+    transaction.commit().map_err(&failed)?;
+
+    for file in superseded {
+        sweep::remove(&store.root, &file.path);
+    }
+    let (row, _) = &totals.archives[&sequence];
+    let duplicates: u64 = named
+        .iter()
+        .filter(|file| file.archive == sequence && file.kind == Kind::Duplicates)
+        .map(|file| file.rows)
+        .sum();
+    if duplicates > 0 {
+        entry.rejected.insert(Reason::Duplicate, duplicates);
+    }
+    entry.stored = row.totals.trips.try_into().unwrap_or(0);
+    entry.flagged = row.totals.flags.clone();
+    Ok(entry)
+}
+
+fn parts(
+    store: &Shared,
+    files: Vec<FileRow>,
+    staged: Vec<Staged>,
+    sequence: u64,
+    replaced: &BTreeSet<u64>,
+) -> Vec<Part> {
+    let stored = files.into_iter().map(|row| Part {
+        archive: row.archive,
+        member: row.member,
+        kind: row.kind,
+        path: store.root.join(&row.path),
+        index_path: index_path(&store.root, &row.path),
+        rows: row.rows,
+        keys: row.keys,
+        row: Some(row),
+        moving: Vec::new(),
+    });
+    // A replaced archive's duplicates go with it: nothing is to be decided about them.
+    let stored =
+        stored.filter(|part| !(replaced.contains(&part.archive) && part.kind == Kind::Duplicates));
+    let new = staged.into_iter().map(|staged| Part {
+        archive: sequence,
+        member: staged.member,
+        kind: Kind::Trips,
+        path: staged.path,
+        index_path: staged.index_path,
+        rows: staged.rows,
+        keys: staged.keys,
+        row: None,
+        moving: Vec::new(),
+    });
+    stored.chain(new).collect()
+}
+
+/// Decides which copy of each trip is stored, and so which rows change sides.
+fn decide(parts: &mut [Part], replaced: &BTreeSet<u64>) -> Result<(), StoreError> {
+    // What may hold another copy of a trip that comes, or of one that goes.
+    let moved: Vec<usize> = (0..parts.len())
+        .filter(|place| parts[*place].row.is_none() || replaced.contains(&parts[*place].archive))
+        .filter(|place| parts[*place].rows > 0)
+        .collect();
+    let others: Vec<usize> = (0..parts.len())
+        .filter(|place| !moved.contains(place) && parts[*place].rows > 0)
+        .filter(|place| moved.iter().any(|new| parts[*new].overlaps(&parts[*place])))
+        .collect();
+    let open = |places: &[usize]| {
+        places
+            .iter()
+            .map(|place| Index::open(&parts[*place].index_path))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let (new, old) = (open(&moved)?, open(&others)?);
+    let contested = index::contested(&new, &old)?;
+    let judged: Vec<(usize, &Index)> = moved
+        .iter()
+        .zip(&new)
+        .chain(others.iter().zip(&old))
+        .map(|(place, index)| (*place, index))
+        .filter(|(place, _)| !replaced.contains(&parts[*place].archive))
+        .collect();
+    let mut moving: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    for keys in contested.chunks(SLICE) {
+        let mut copies = Vec::new();
+        for (place, index) in &judged {
+            let part = &parts[*place];
+            read_rows(&part.path, &index.among(keys)?, |entry, trip| {
+                copies.push(Copy {
+                    trip,
+                    rank: (part.archive, part.member, entry.line, entry.row),
+                    part: *place,
+                    row: entry.row,
+                });
+            })?;
+        }
+        copies.sort_by(|a, b| {
+            (a.trip.id.cmp(&b.trip.id))
+                .then_with(|| a.trip.cmp_copies(&b.trip))
+                .then_with(|| a.rank.cmp(&b.rank))
+        });
+        for same in copies.chunk_by(|a, b| a.trip.id == b.trip.id) {
+            for (place, copy) in same.iter().enumerate() {
+                let belongs = if place == 0 {
+                    Kind::Trips
+                } else {
+                    Kind::Duplicates
+                };
+                if parts[copy.part].kind != belongs {
+                    moving.entry(copy.part).or_default().push(copy.row);
+                }
+            }
+        }
+    }
+    for (place, mut rows) in moving {
+        rows.sort_unstable();
+        parts[place].moving = rows;
+    }
+    Ok(())
+}
+
+/// One copy of a trip.
+struct Copy {
+    trip: Trip,
+    /// Archive, member, line, row: equal copies stay with the first.
+    rank: (u64, usize, u32, u32),
+    part: usize,
+    row: u32,
+}
+
+/// Reads single rows of a file; `entries` are in the order of rows.
+pub(super) fn read_rows(
+    path: &Path,
+    entries: &[Entry],
+    mut take: impl FnMut(&Entry, Trip),
+) -> Result<(), StoreError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let file = TripsFile::open(path)?;
+    for (group, rows) in file.groups().into_iter().enumerate() {
+        let from = entries.partition_point(|entry| entry.row < rows.start);
+        let until = entries.partition_point(|entry| entry.row < rows.end);
+        if from == until {
+            continue;
+        }
+        let batch = file.read(group)?;
+        for entry in &entries[from..until] {
+            take(entry, batch.trip((entry.row - rows.start) as usize));
+        }
+    }
+    Ok(())
+}
+
+/// A file that is written and waits for its place.
+struct Ready {
+    archive: u64,
+    member: usize,
+    kind: Kind,
+    path: PathBuf,
+    index_path: PathBuf,
+    rows: u64,
+    keys: (u64, u64),
+}
+
+impl Ready {
+    fn of(part: &Part, kind: Kind, path: PathBuf, index_path: PathBuf) -> Self {
+        Self {
+            archive: part.archive,
+            member: part.member,
+            kind,
+            path,
+            index_path,
+            rows: part.rows,
+            keys: part.keys,
+        }
+    }
+}
+
+/// What a commit changes in the tallies.
+#[derive(Default)]
+struct Changes {
+    /// Every archive that stays, and whether its totals changed.
+    archives: BTreeMap<u64, (ArchiveRow, bool)>,
+    /// The origins of trips that come, go or change sides.
+    origins: BTreeSet<StationId>,
+}
+
+impl Changes {
+    fn keep(&mut self, archive: ArchiveRow) {
+        self.archives
+            .insert(archive.entry.sequence, (archive, false));
+    }
+
+    /// Counts rows that change sides.
+    fn moved(&mut self, part: &Part, batch: &TripBatch) {
+        let times = match part.kind {
+            Kind::Trips => -1,
+            Kind::Duplicates => 1,
+        };
+        let (archive, touched) = self
+            .archives
+            .get_mut(&part.archive)
+            .expect("rows of replaced archives do not move");
+        archive.totals.count(batch, times);
+        *touched = true;
+        origins_of(batch, &mut self.origins);
+    }
+
+    /// Adds up the totals over all archives: from what they were where nothing but the new one and
+    /// moved rows counts, else anew.
+    fn sum(&self, before: &Totals, new: u64, anew: bool) -> Totals {
+        let untouched =
+            |(place, (_, touched)): &(&u64, &(ArchiveRow, bool))| **place != new && *touched;
+        if !anew && !self.archives.iter().any(|row| untouched(&row)) {
+            let mut totals = before.clone();
+            totals.merge(&self.archives[&new].0.totals);
+            return totals;
+        }
+        let mut totals = Totals::default();
+        for (archive, _) in self.archives.values() {
+            totals.merge(&archive.totals);
+        }
+        totals
+    }
+}
+
+fn origins_of(batch: &TripBatch, origins: &mut BTreeSet<StationId>) {
+    let places: BTreeSet<u32> = batch.origin.iter().copied().collect();
+    origins.extend(
+        places
+            .into_iter()
+            .filter_map(|place| batch.stations.get(place))
+            .map(StationId::from),
+    );
+}
+
+/// Splits a file into the rows that stay and those that change sides.
+fn split(
+    part: &Part,
+    place: usize,
+    staging: &Staging,
+    totals: &mut Changes,
+    rejects: &dyn RejectSink,
+) -> Result<Vec<Ready>, StoreError> {
+    let other = match part.kind {
+        Kind::Trips => Kind::Duplicates,
+        Kind::Duplicates => Kind::Trips,
+    };
+    let member = totals.archives[&part.archive].0.members.get(part.member);
+    let member = member.cloned().unwrap_or_default();
+    let lines = Index::open(&part.index_path)?.lines()?;
+    let file = TripsFile::open(&part.path)?;
+    let path = |kind: Kind| {
+        staging
+            .path
+            .join(format!("split-{place}-{}.parquet", kind.as_str()))
+    };
+    let mut stay = TripsWriter::create(path(part.kind))?;
+    let mut go = TripsWriter::create(path(other))?;
+    for (group, rows) in file.groups().into_iter().enumerate() {
+        let mut batch = file.read(group)?;
+        for (line, known) in batch.line.iter_mut().zip(&lines[rows.start as usize..]) {
+            *line = u64::from(*known);
+        }
+        let (going, staying): (Vec<u32>, Vec<u32>) = rows
+            .clone()
+            .partition(|row| part.moving.binary_search(row).is_ok());
+        let within = |rows_: Vec<u32>| -> Vec<u32> {
+            rows_.into_iter().map(|row| row - rows.start).collect()
+        };
+        stay.write(&batch.select(&within(staying)))?;
+        let going = batch.select(&within(going));
+        go.write(&going)?;
+        totals.moved(part, &going);
+        if other == Kind::Duplicates {
+            for row in 0..going.len() {
+                rejects.reject(Rejected {
+                    file: member.clone(),
+                    line: going.line[row],
+                    column: String::new(),
+                    reason: Reason::Duplicate,
+                    expected: "a trip that no other row tells better".into(),
+                    found: going.id(row).into(),
+                });
+            }
+        }
+    }
+    let mut ready = Vec::new();
+    for (kind, writer) in [(part.kind, stay), (other, go)] {
+        let entries = writer.finish()?;
+        if entries.is_empty() {
+            continue;
+        }
+        let rows = entries.len() as u64;
+        let index_path = path(kind).with_extension("index");
+        let keys = index::write(&index_path, entries)?;
+        ready.push(Ready {
+            rows,
+            keys,
+            ..Ready::of(part, kind, path(kind), index_path)
+        });
+    }
+    Ok(ready)
+}
+
+/// Moves files from beside into their places and makes that durable.
+fn put_in_place(
+    store: &Shared,
+    system: &str,
+    ready: Vec<Ready>,
+    totals: &Changes,
+) -> Result<Vec<FileRow>, StoreError> {
+    let mut folders = BTreeSet::new();
+    let mut named = Vec::new();
+    for file in ready {
+        let (archive, _) = &totals.archives[&file.archive];
+        let id = &archive.entry.id;
+        let folder = format!(
+            "{}/{system}/{}-{}",
+            file.kind.as_str(),
+            plain(stem(&id.name)),
+            short(id.content)
+        );
+        let member = archive.members.get(file.member).map_or("", String::as_str);
+        let member = plain(stem(member.rsplit('/').next().unwrap_or_default()));
+        let relative = free_place(&store.root, &folder, &member);
+        let index = index_path(&store.root, &relative);
+        for (from, to) in [
+            (&file.index_path, index),
+            (&file.path, store.root.join(&relative)),
+        ] {
+            let folder = to.parent().expect("it has been joined to a folder");
+            std::fs::create_dir_all(folder).map_err(|e| cannot("make", folder, e))?;
+            std::fs::rename(from, &to).map_err(|e| cannot("move to", &to, e))?;
+            let mut folder = folder;
+            while folder.starts_with(&store.root) && folders.insert(folder.to_path_buf()) {
+                folder = folder.parent().unwrap_or(folder);
+            }
+        }
+        named.push(FileRow {
+            id: 0,
+            archive: file.archive,
+            member: file.member,
+            kind: file.kind,
+            path: relative,
+            rows: file.rows,
+            keys: file.keys,
+        });
+    }
+    for folder in folders {
+        // Windows cannot open a folder as a file, and needs no such thing.
+        #[cfg(unix)]
+        std::fs::File::open(&folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|e| cannot("make durable", &folder, e))?;
+    }
+    Ok(named)
+}
+
+/// Finds a name that no file has: the member's own, or that with a number.
+fn free_place(root: &Path, folder: &str, member: &str) -> String {
+    let mut place = format!("{folder}/{member}.parquet");
+    let mut revision = 1;
+    while root.join(&place).exists() || index_path(root, &place).exists() {
+        revision += 1;
+        place = format!("{folder}/{member}-r{revision}.parquet");
+    }
+    place
+}
+
+fn stem(name: &str) -> &str {
+    let end = name.find('.').filter(|dot| *dot > 0);
+    &name[..end.unwrap_or(name.len())]
+}
+
+fn short(content: ContentHash) -> String {
+    content.to_string()[..8].to_owned()
+}
+
+/// Keeps letters, digits, `-` and `_` of a name: it becomes a folder or a file.
+fn plain(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .map(|c| match c {
+            c if c.is_alphanumeric() || c == '-' || c == '_' => c,
+            _ => '_',
+        })
+        .take(100)
+        .collect();
+    if plain.is_empty() {
+        "trips".into()
+    } else {
+        plain
+    }
+}

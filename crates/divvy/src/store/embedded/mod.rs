@@ -1,0 +1,354 @@
+//! The store in a folder: no account, no network, nothing to install.
+//!
+//! ```text
+//!  divvy-data/
+//!    trips/<system>/<archive>/<member>.parquet        exactly the stored trips
+//!    duplicates/<system>/<archive>/<member>.parquet   copies that lost to another
+//!    index/trips/…, index/duplicates/…                sorted ids of each of these files
+//!    catalog.db                                       all the rest (SQLite)
+//!    staging/                                         what nothing names yet
+//!    writer.lock
+//! ```
+//!
+//! A row of `catalog.db` is what makes a file exist; `docs/FORMATS.md` describes them all.
+
+mod catalog;
+mod check;
+mod commit;
+mod dictionary;
+mod incoming;
+mod index;
+mod lock;
+mod schema;
+mod shared_file;
+mod sweep;
+mod trips_file;
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+pub use check::Checked;
+
+use self::catalog::Kind;
+use self::incoming::EmbeddedIncoming;
+use self::lock::WriterLock;
+use self::trips_file::TripsFile;
+use super::station_data::StationData;
+use super::{
+    Applied, ArchiveId, Change, ContentHash, FeedState, FromStationCount, Incoming, Ledger,
+    LedgerEntry, Stations, StoreError, StoreErrorKind, Tallies, Trips,
+};
+use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
+use crate::tally::Totals;
+
+/// A store in a folder. Cheap to share: clone the `Arc` it stands in.
+///
+/// Its calls block: they read and write local files, so there is nothing to wait for elsewhere.
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    root: PathBuf,
+    catalog: Mutex<Connection>,
+}
+
+impl Shared {
+    fn catalog(&self) -> MutexGuard<'_, Connection> {
+        self.catalog.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl EmbeddedStore {
+    /// Opens the store in a folder; makes it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// `Unreachable` where the folder cannot be written, `Damaged` where its catalog is no
+    /// catalog or of a newer program.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        for folder in ["trips", "duplicates", "index", "staging"] {
+            let folder = root.join(folder);
+            std::fs::create_dir_all(&folder).map_err(|e| cannot("make", &folder, e))?;
+        }
+        let catalog = catalog::open(&root.join("catalog.db"))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                root: root.into(),
+                catalog: Mutex::new(catalog),
+            }),
+        })
+    }
+
+    /// Opens the store in a folder. `None` where there is none: nothing is made.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_existing(root: &Path) -> Result<Option<Self>, StoreError> {
+        match root.join("catalog.db").exists() {
+            true => Self::open(root).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Returns the folder.
+    pub fn root(&self) -> &Path {
+        &self.shared.root
+    }
+
+    /// Changes stations of a system under the writer lock, in one transaction.
+    fn write_stations<T>(
+        &self,
+        system: &System,
+        taken_at: Option<Timestamp>,
+        change: impl FnOnce(
+            &Connection,
+            &mut StationData,
+        ) -> Result<(T, Vec<super::station_data::Write>), StoreError>,
+    ) -> Result<T, StoreError> {
+        let _lock = WriterLock::wait(&self.shared.root)?;
+        let mut connection = self.shared.catalog();
+        let failed = catalog_failed("write the catalog");
+        let transaction = connection.transaction().map_err(&failed)?;
+        let mut stations = catalog::station_data(&transaction, &system.id)?;
+        let (result, writes) = change(&transaction, &mut stations)?;
+        catalog::put_system(&transaction, system)?;
+        catalog::write_stations(&transaction, &system.id, &writes, taken_at)?;
+        if let Some(feed) = stations.feed() {
+            catalog::put_feed(&transaction, &system.id, feed)?;
+        }
+        if let Some(taken_at) = taken_at {
+            catalog::prune_changes(&transaction, taken_at)?;
+        }
+        transaction.commit().map_err(&failed)?;
+        Ok(result)
+    }
+
+    /// Opens the trips files of a system, all at once: what is open can be read to its end, even
+    /// when another process supersedes it meanwhile.
+    fn open_trips(&self, system: &SystemId) -> Result<Vec<TripsFile>, StoreError> {
+        const ATTEMPTS: usize = 10;
+        let mut attempt = 0;
+        loop {
+            let mut files = catalog::files(&self.shared.catalog(), Some(system))?;
+            files.retain(|file| file.kind == Kind::Trips);
+            let opened = files
+                .iter()
+                .map(|file| TripsFile::open(&self.shared.root.join(&file.path)))
+                .collect::<Result<Vec<_>, _>>();
+            attempt += 1;
+            let gone = |file: &catalog::FileRow| !self.shared.root.join(&file.path).exists();
+            match opened {
+                Err(_) if attempt < ATTEMPTS && files.iter().any(gone) => {}
+                opened => return opened,
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Trips for EmbeddedStore {
+    async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
+        Ok(Box::new(EmbeddedIncoming::new(self.shared.clone())?))
+    }
+
+    async fn scan(
+        &self,
+        system: &SystemId,
+        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+    ) -> Result<(), StoreError> {
+        let files = self.open_trips(system)?;
+        let groups: Vec<(&TripsFile, usize)> = files
+            .iter()
+            .flat_map(|file| (0..file.groups().len()).map(move |group| (file, group)))
+            .collect();
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let work = || -> Result<(), StoreError> {
+            while !stop.load(Ordering::Relaxed) {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some((file, group)) = groups.get(place) else {
+                    break;
+                };
+                let go_on = visit(file.read(*group)?);
+                stop.fetch_or(!go_on, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads.min(groups.len());
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            workers
+                .into_iter()
+                .map(|worker| worker.join().expect("reading does not panic"))
+                .collect()
+        })
+    }
+}
+
+#[async_trait]
+impl Stations for EmbeddedStore {
+    async fn stations(&self, system: &SystemId) -> Result<Vec<Station>, StoreError> {
+        let stations = catalog::station_data(&self.shared.catalog(), system)?;
+        Ok(stations.stations().cloned().collect())
+    }
+
+    async fn apply(
+        &self,
+        snapshot: &Snapshot,
+        _fetched_at: Timestamp,
+    ) -> Result<Applied, StoreError> {
+        let system = &snapshot.system;
+        self.write_stations(system, Some(snapshot.taken_at), |catalog, stations| {
+            stations.apply(snapshot, || catalog::totals(catalog, &system.id))
+        })
+    }
+
+    async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError> {
+        catalog::feed(&self.shared.catalog(), system)
+    }
+
+    async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError> {
+        self.write_stations(system, None, |_, stations| {
+            let writes = stations.describe(listed);
+            Ok((writes.len() as u64, writes))
+        })
+    }
+
+    async fn touch_all(&self, system: &SystemId) -> Result<u64, StoreError> {
+        let known = catalog::systems(&self.shared.catalog())?;
+        let Some(system) = known.into_iter().find(|known| known.id == *system) else {
+            return Ok(0);
+        };
+        self.write_stations(&system, None, |_, stations| {
+            let version = stations.next_version();
+            let writes = stations.touch_all(version);
+            Ok((writes.len() as u64, writes))
+        })
+    }
+
+    async fn changes(&self, consumer: &str, limit: usize) -> Result<Vec<Change>, StoreError> {
+        catalog::changes(&self.shared.catalog(), consumer, limit)
+    }
+
+    async fn acknowledge(&self, consumer: &str, sequence: u64) -> Result<(), StoreError> {
+        catalog::acknowledge(&self.shared.catalog(), consumer, sequence)
+    }
+}
+
+#[async_trait]
+impl Tallies for EmbeddedStore {
+    async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
+        catalog::totals(&self.shared.catalog(), system)
+    }
+
+    async fn departures(
+        &self,
+        system: &SystemId,
+        origins: &[StationId],
+    ) -> Result<Vec<u64>, StoreError> {
+        let catalog = self.shared.catalog();
+        origins
+            .iter()
+            .map(|origin| catalog::departures(&catalog, system, origin))
+            .collect()
+    }
+
+    async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError> {
+        catalog::counts(&self.shared.catalog(), system, None)
+    }
+
+    async fn counts_of(
+        &self,
+        system: &SystemId,
+        origins: &[StationId],
+    ) -> Result<Vec<Option<FromStationCount>>, StoreError> {
+        let catalog = self.shared.catalog();
+        origins
+            .iter()
+            .map(|origin| Ok(catalog::counts(&catalog, system, Some(origin))?.pop()))
+            .collect()
+    }
+
+    async fn put_counts(
+        &self,
+        system: &SystemId,
+        counts: &[FromStationCount],
+    ) -> Result<(), StoreError> {
+        let mut connection = self.shared.catalog();
+        let failed = catalog_failed("write the catalog");
+        let transaction = connection.transaction().map_err(&failed)?;
+        for count in counts {
+            catalog::put_count(&transaction, system, count)?;
+        }
+        transaction.commit().map_err(&failed)
+    }
+}
+
+#[async_trait]
+impl Ledger for EmbeddedStore {
+    async fn systems(&self) -> Result<Vec<System>, StoreError> {
+        catalog::systems(&self.shared.catalog())
+    }
+
+    async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError> {
+        let archives = catalog::archives(&self.shared.catalog(), system)?;
+        Ok(archives.into_iter().map(|archive| archive.entry).collect())
+    }
+
+    async fn holding(
+        &self,
+        system: &SystemId,
+        content: ContentHash,
+    ) -> Result<Option<LedgerEntry>, StoreError> {
+        let entries = self.entries(system).await?;
+        Ok(entries
+            .into_iter()
+            .find(|entry| entry.id.content == content))
+    }
+}
+
+/// Where the id index of a file lies.
+fn index_path(root: &Path, relative: &str) -> PathBuf {
+    root.join("index").join(relative).with_extension("index")
+}
+
+/// The disk said no.
+fn cannot(doing: &str, path: &Path, cause: std::io::Error) -> StoreError {
+    let doing = format!("cannot {doing} {}", path.display());
+    StoreError::because(StoreErrorKind::Unreachable, doing, cause)
+}
+
+/// A file is not what this program wrote.
+fn damaged(
+    path: &Path,
+    cause: impl std::error::Error + Display + Send + Sync + 'static,
+) -> StoreError {
+    let doing = format!("{} is damaged", path.display());
+    StoreError::because(StoreErrorKind::Damaged, doing, cause)
+}
+
+/// SQLite said no.
+fn catalog_failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |cause| {
+        use rusqlite::ErrorCode;
+        let kind = match cause.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreErrorKind::Damaged,
+            _ => StoreErrorKind::Unreachable,
+        };
+        StoreError::because(kind, format!("cannot {doing}"), cause)
+    }
+}
+
+/// A value of the catalog is not what this program wrote.
+fn corrupt(cause: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::because(StoreErrorKind::Damaged, "the catalog is damaged", cause)
+}

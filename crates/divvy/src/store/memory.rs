@@ -1,0 +1,460 @@
+//! A store in memory: says in the plainest way what every store means.
+//!
+//! It keeps every copy of every trip, the one to be kept first, and works out all else from them.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::station_data::{StationData, Write};
+use super::{
+    Applied, ArchiveId, ArchiveRead, Change, ContentHash, FeedState, FromStationCount, Incoming,
+    Ledger, LedgerEntry, Stations, StoreError, Tallies, Trips,
+};
+use crate::issue::{Reason, RejectSink, Rejected};
+use crate::model::{Snapshot, Station, StationId, System, SystemId, Trip, TripBatch, TripId};
+use crate::tally::{FlagCounts, Tally, Totals};
+
+/// Trips handed over at once.
+const BATCH: usize = 4096;
+
+/// A store that lives as long as the process. Clones share what they hold.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    systems: BTreeMap<SystemId, SystemHeld>,
+    /// The change stream: sequence `n` stands at place `n - 1`.
+    changes: Vec<Change>,
+    checkpoints: BTreeMap<String, u64>,
+}
+
+/// All of one system.
+#[derive(Debug)]
+struct SystemHeld {
+    system: System,
+    /// The archives by their sequence.
+    archives: BTreeMap<u64, ArchiveRead>,
+    last_sequence: u64,
+    /// Every copy of every trip. The first is the one stored; no list is empty.
+    trips: BTreeMap<TripId, Vec<TripCopy>>,
+    stations: StationData,
+    counts: BTreeMap<StationId, FromStationCount>,
+}
+
+/// One row of an archive.
+#[derive(Clone, Debug)]
+struct TripCopy {
+    trip: Trip,
+    place: Place,
+    /// The line of the member on which it begins.
+    line: u64,
+}
+
+/// Where a copy comes from. Of equal copies the first is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    archive: u64,
+    member: usize,
+    row: u64,
+}
+
+impl TripCopy {
+    fn cmp_copies(&self, other: &Self) -> Ordering {
+        self.trip
+            .cmp_copies(&other.trip)
+            .then(self.place.cmp(&other.place))
+    }
+}
+
+impl SystemHeld {
+    fn new(system: System) -> Self {
+        Self {
+            system,
+            archives: BTreeMap::new(),
+            last_sequence: 0,
+            trips: BTreeMap::new(),
+            stations: StationData::default(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    fn stored(&self) -> impl Iterator<Item = &TripCopy> {
+        self.trips.values().map(|copies| &copies[0])
+    }
+
+    fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        let trips: TripBatch = self.stored().map(|copy| copy.trip.clone()).collect();
+        totals.count(&trips, 1);
+        for archive in self.archives.values() {
+            totals.names.merge(&archive.totals.names);
+        }
+        totals
+    }
+
+    fn entry(&self, sequence: u64) -> LedgerEntry {
+        let archive = &self.archives[&sequence];
+        let is_ours = |copy: &&TripCopy| copy.place.archive == sequence;
+        let stored: TripBatch = self
+            .stored()
+            .filter(is_ours)
+            .map(|copy| copy.trip.clone())
+            .collect();
+        let losers = self.trips.values().flat_map(|copies| &copies[1..]);
+        let duplicates = losers.filter(is_ours).count() as u64;
+        let mut rejected = archive.rejected.clone();
+        if duplicates > 0 {
+            rejected.insert(Reason::Duplicate, duplicates);
+        }
+        let mut flagged = FlagCounts::default();
+        flagged.count(&stored, 1);
+        LedgerEntry {
+            id: archive.id.clone(),
+            sequence,
+            loaded_at: archive.loaded_at,
+            rows_read: archive.rows_read,
+            stored: stored.len() as u64,
+            rejected,
+            flagged,
+        }
+    }
+
+    fn holding(&self, content: ContentHash) -> Option<LedgerEntry> {
+        let held = self
+            .archives
+            .iter()
+            .find(|(_, archive)| archive.id.content == content);
+        held.map(|(sequence, _)| self.entry(*sequence))
+    }
+
+    /// Takes an archive in. Returns its sequence and what became of the stations.
+    fn load(&mut self, archive: ArchiveRead, batches: &[(usize, TripBatch)]) -> (u64, Vec<Write>) {
+        let before: Vec<TripCopy> = self.stored().cloned().collect();
+        if archive.replace {
+            self.supersede(&archive.id.name);
+        }
+        self.last_sequence += 1;
+        let sequence = self.last_sequence;
+        self.archives.insert(sequence, archive);
+        self.put(sequence, batches);
+
+        let changed = origins_changed(&before, self);
+        let version = self.stations.next_version();
+        let totals = self.totals();
+        let writes = self.stations.trips_changed(&changed, version, &totals);
+        (sequence, writes)
+    }
+
+    /// Takes away every archive of that name; copies that lost against theirs move up.
+    fn supersede(&mut self, name: &str) {
+        self.archives.retain(|_, archive| archive.id.name != name);
+        let archives = &self.archives;
+        self.trips.retain(|_, copies| {
+            copies.retain(|copy| archives.contains_key(&copy.place.archive));
+            !copies.is_empty()
+        });
+    }
+
+    fn put(&mut self, archive: u64, batches: &[(usize, TripBatch)]) {
+        let mut rows: BTreeMap<usize, u64> = BTreeMap::new();
+        for (member, batch) in batches {
+            let next_row = rows.entry(*member).or_default();
+            for (trip, line) in batch.trips().zip(&batch.line) {
+                let place = Place {
+                    archive,
+                    member: *member,
+                    row: *next_row,
+                };
+                *next_row += 1;
+                let copies = self.trips.entry(trip.id.clone()).or_default();
+                copies.push(TripCopy {
+                    trip,
+                    place,
+                    line: *line,
+                });
+                copies.sort_by(TripCopy::cmp_copies);
+            }
+        }
+    }
+
+    /// Lists the copies that were kept or unheard of before, and are not kept now.
+    fn new_losers(&self, before: &BTreeSet<Place>, sequence: u64) -> Vec<Rejected> {
+        let losers = self.trips.values().flat_map(|copies| &copies[1..]);
+        losers
+            .filter(|copy| copy.place.archive == sequence || before.contains(&copy.place))
+            .map(|copy| {
+                let archive = &self.archives[&copy.place.archive];
+                let member = archive.members.get(copy.place.member);
+                Rejected {
+                    file: member.unwrap_or(&archive.id.name).clone(),
+                    line: copy.line,
+                    column: String::new(),
+                    reason: Reason::Duplicate,
+                    expected: "one copy of each trip".into(),
+                    found: copy.trip.id.to_string(),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Lists the origins of all trips that are stored now and were not, or the other way round.
+fn origins_changed(before: &[TripCopy], now: &SystemHeld) -> BTreeSet<StationId> {
+    let was: BTreeMap<&TripId, &Trip> = before.iter().map(|c| (&c.trip.id, &c.trip)).collect();
+    let is: BTreeMap<&TripId, &Trip> = now.stored().map(|c| (&c.trip.id, &c.trip)).collect();
+    let gone = was.iter().filter(|(id, trip)| is.get(*id) != Some(trip));
+    let come = is.iter().filter(|(id, trip)| was.get(*id) != Some(trip));
+    gone.chain(come)
+        .filter_map(|(_, trip)| trip.origin.clone())
+        .collect()
+}
+
+impl Held {
+    fn system(&mut self, system: &System) -> &mut SystemHeld {
+        self.systems
+            .entry(system.id.clone())
+            .or_insert_with(|| SystemHeld::new(system.clone()))
+    }
+
+    /// Appends what was written to the change stream. Returns how many entries that makes.
+    fn record(&mut self, system: &SystemId, writes: Vec<Write>) -> u64 {
+        let before = self.changes.len();
+        for write in writes {
+            let Some(row) = write.row() else { continue };
+            self.changes.push(Change {
+                sequence: self.changes.len() as u64 + 1,
+                system: system.clone(),
+                station: row.station.clone(),
+                report_time_only: matches!(write, Write::Report(_)),
+            });
+        }
+        (self.changes.len() - before) as u64
+    }
+}
+
+impl MemoryStore {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().expect("no holder of this lock panics")
+    }
+
+    /// Asks something of a system; one never heard of has nothing.
+    fn ask<T: Default>(&self, system: &SystemId, question: impl FnOnce(&SystemHeld) -> T) -> T {
+        self.held()
+            .systems
+            .get(system)
+            .map(question)
+            .unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl Trips for MemoryStore {
+    async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
+        Ok(Box::new(MemoryIncoming {
+            store: self.clone(),
+            batches: Mutex::default(),
+        }))
+    }
+
+    async fn scan(
+        &self,
+        system: &SystemId,
+        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+    ) -> Result<(), StoreError> {
+        let trips: Vec<Trip> = self.ask(system, |held| {
+            held.stored().map(|copy| copy.trip.clone()).collect()
+        });
+        for batch in trips.chunks(BATCH) {
+            if !visit(batch.iter().cloned().collect()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An archive on its way in.
+struct MemoryIncoming {
+    store: MemoryStore,
+    batches: Mutex<Vec<(usize, TripBatch)>>,
+}
+
+#[async_trait]
+impl Incoming for MemoryIncoming {
+    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError> {
+        self.batches
+            .lock()
+            .expect("no holder of this lock panics")
+            .push((member, batch));
+        Ok(())
+    }
+
+    async fn commit(
+        self: Box<Self>,
+        archive: ArchiveRead,
+        rejects: &dyn RejectSink,
+    ) -> Result<LedgerEntry, StoreError> {
+        let batches = self
+            .batches
+            .into_inner()
+            .expect("no holder of this lock panics");
+        let (entry, losers) = {
+            let mut held = self.store.held();
+            let system = held.system(&archive.id.system);
+            if let Some(entry) = system.holding(archive.id.content) {
+                return Ok(entry);
+            }
+            let id = archive.id.system.id.clone();
+            let before = system.stored().map(|copy| copy.place).collect();
+            let (sequence, writes) = system.load(archive, &batches);
+            let losers = system.new_losers(&before, sequence);
+            let entry = system.entry(sequence);
+            held.record(&id, writes);
+            (entry, losers)
+        };
+        for loser in losers {
+            rejects.reject(loser);
+        }
+        Ok(entry)
+    }
+}
+
+#[async_trait]
+impl Stations for MemoryStore {
+    async fn stations(&self, system: &SystemId) -> Result<Vec<Station>, StoreError> {
+        Ok(self.ask(system, |held| held.stations.stations().cloned().collect()))
+    }
+
+    async fn apply(&self, snapshot: &Snapshot, _: Timestamp) -> Result<Applied, StoreError> {
+        let mut held = self.held();
+        let system = held.system(&snapshot.system);
+        // Out of the way, because the totals are worked out from what is beside it.
+        let mut stations = std::mem::take(&mut system.stations);
+        let Ok((applied, writes)) =
+            stations.apply(snapshot, || Ok::<_, Infallible>(system.totals()));
+        system.stations = stations;
+        held.record(&snapshot.system.id, writes);
+        Ok(applied)
+    }
+
+    async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError> {
+        Ok(self.ask(system, |held| held.stations.feed().cloned()))
+    }
+
+    async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError> {
+        let mut held = self.held();
+        let writes = held.system(system).stations.describe(listed);
+        Ok(held.record(&system.id, writes))
+    }
+
+    async fn touch_all(&self, system: &SystemId) -> Result<u64, StoreError> {
+        let mut held = self.held();
+        let Some(known) = held.systems.get_mut(system) else {
+            return Ok(0);
+        };
+        let version = known.stations.next_version();
+        let writes = known.stations.touch_all(version);
+        Ok(held.record(system, writes))
+    }
+
+    async fn changes(&self, consumer: &str, limit: usize) -> Result<Vec<Change>, StoreError> {
+        let held = self.held();
+        let checkpoint = held.checkpoints.get(consumer).copied().unwrap_or(0);
+        let ahead = held.changes.iter().skip(checkpoint as usize);
+        Ok(ahead.take(limit).cloned().collect())
+    }
+
+    async fn acknowledge(&self, consumer: &str, sequence: u64) -> Result<(), StoreError> {
+        let mut held = self.held();
+        let checkpoint = held.checkpoints.entry(consumer.into()).or_default();
+        *checkpoint = sequence.max(*checkpoint);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Tallies for MemoryStore {
+    async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
+        Ok(self.ask(system, SystemHeld::totals))
+    }
+
+    async fn departures(
+        &self,
+        system: &SystemId,
+        origins: &[StationId],
+    ) -> Result<Vec<u64>, StoreError> {
+        let mut departures: BTreeMap<StationId, u64> = BTreeMap::new();
+        self.ask(system, |held| {
+            for origin in held.stored().filter_map(|copy| copy.trip.origin.as_ref()) {
+                *departures.entry(origin.clone()).or_default() += 1;
+            }
+        });
+        let of = |origin| departures.get(origin).copied().unwrap_or(0);
+        Ok(origins.iter().map(of).collect())
+    }
+
+    async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError> {
+        Ok(self.ask(system, |held| held.counts.values().cloned().collect()))
+    }
+
+    async fn counts_of(
+        &self,
+        system: &SystemId,
+        origins: &[StationId],
+    ) -> Result<Vec<Option<FromStationCount>>, StoreError> {
+        let held = self.held();
+        let counts = held.systems.get(system).map(|system| &system.counts);
+        let of = |origin| counts.and_then(|counts| counts.get(origin)).cloned();
+        Ok(origins.iter().map(of).collect())
+    }
+
+    async fn put_counts(
+        &self,
+        system: &SystemId,
+        counts: &[FromStationCount],
+    ) -> Result<(), StoreError> {
+        let mut held = self.held();
+        let Some(system) = held.systems.get_mut(system) else {
+            return Ok(());
+        };
+        for count in counts {
+            let kept = system.counts.get(&count.from_station_id);
+            if kept.is_none_or(|kept| kept.trips_version <= count.trips_version) {
+                let id = count.from_station_id.clone();
+                system.counts.insert(id, count.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryStore {
+    async fn systems(&self) -> Result<Vec<System>, StoreError> {
+        let held = self.held();
+        Ok(held.systems.values().map(|s| s.system.clone()).collect())
+    }
+
+    async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError> {
+        Ok(self.ask(system, |held| {
+            let sequences = held.archives.keys();
+            sequences.map(|sequence| held.entry(*sequence)).collect()
+        }))
+    }
+
+    async fn holding(
+        &self,
+        system: &SystemId,
+        content: ContentHash,
+    ) -> Result<Option<LedgerEntry>, StoreError> {
+        Ok(self.ask(system, |held| held.holding(content)))
+    }
+}
