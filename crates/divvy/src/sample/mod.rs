@@ -86,7 +86,7 @@ impl Era {
 
     /// The seed of this era's trips, so that no ride id is in two eras.
     fn trips_seed(self, seed: u64) -> u64 {
-        chance::mix(seed ^ self.publication().first_trip_id << 20)
+        chance::mix(seed).wrapping_add(self as u64)
     }
 }
 
@@ -217,8 +217,10 @@ struct Publication {
     stations: usize,
     /// The share of trips that members make.
     member_share: f64,
+    /// The share of casual riders whose gender and age is known.
     casuals_who_say_who_they_are: f64,
     vehicles: u64,
+    /// Where the numbers of the trips begin. 0 in files that do not number them.
     first_trip_id: u64,
 }
 
@@ -288,7 +290,7 @@ static Y2020: Publication = Publication {
     member_share: 0.55,
     casuals_who_say_who_they_are: 0.0,
     vehicles: 6_500,
-    first_trip_id: 26_000_000,
+    first_trip_id: 0,
 };
 
 static Y2024: Publication = Publication {
@@ -308,7 +310,7 @@ static Y2024: Publication = Publication {
     member_share: 0.58,
     casuals_who_say_who_they_are: 0.0,
     vehicles: 15_000,
-    first_trip_id: 54_000_000,
+    first_trip_id: 0,
 };
 
 /// How much text is handed to the deflater at a time.
