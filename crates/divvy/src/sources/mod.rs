@@ -1,5 +1,6 @@
 //! Everything that publishers ever wrote, read into the model. No store in sight.
 
 pub mod archive;
+pub mod http;
 pub mod sniff;
 pub mod trips_csv;
