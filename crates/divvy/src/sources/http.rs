@@ -1,32 +1,108 @@
-//! The only place that opens connections.
+//! The only place that opens connections: feeds into memory, archives onto disk.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use ureq::http::Response;
-use ureq::{Agent, Body, ResponseExt, Timeout};
+use ureq::http::{Response, Uri};
+use ureq::{Agent, Body};
 
-/// What a feed may weigh, unpacked. The largest system's is 2 MB.
-const FEED_LIMIT_BYTES: u64 = 64 << 20;
-/// A redirect or two are usual; more is a loop.
-const REDIRECTS: u32 = 5;
-/// How long a server may keep silent.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a feed may take in all. Archives take what they take.
-const FEED_PATIENCE: Duration = Duration::from_secs(60);
+/// No feed is longer: the largest system's takes some 2 MiB.
+const MOST_FEED_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Tells addresses from paths.
+/// How often a server may send us elsewhere.
+const MOST_REDIRECTS: u32 = 5;
+
+/// How long a server may keep silent, and how long a feed may take in all.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const BLOCK: usize = 256 * 1024;
+
+/// Tells whether a text is an address for [`Client`] rather than a path.
 pub fn is_url(text: &str) -> bool {
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-    scheme.is_some_and(|s| s.eq_ignore_ascii_case("http") || s.eq_ignore_ascii_case("https"))
+    ["http://", "https://"].iter().any(|scheme| {
+        text.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })
 }
 
-/// Fetches feeds and archives.
-///
-/// Follows redirects within http(s), unpacks gzip, honours `HTTPS_PROXY` and its kin, and gives up
-/// on a server that keeps silent.
+/// A request that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{url}: {problem}")]
+pub struct HttpError {
+    /// What was asked for.
+    pub url: String,
+    /// What went wrong.
+    pub problem: Problem,
+}
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// Not an address.
+    #[error("this is no address of the web: write http:// or https://, a host and a path")]
+    BadUrl,
+    /// The name of the host has no meaning.
+    #[error("no host of that name can be found: check the address and the network")]
+    NoSuchHost,
+    /// Nobody listens there.
+    #[error("the host refuses connections: check the address, or try again later")]
+    Refused,
+    /// The network does not lead there, or the connection broke.
+    #[error("the connection failed ({0}): try again")]
+    Connection(io::Error),
+    /// Silence.
+    #[error("no answer in time: try again later")]
+    Timeout,
+    /// Encryption failed.
+    #[error(
+        "no secure connection can be made ({0}): check the address, the clock of this computer \
+         and the certificate of the host"
+    )]
+    Tls(String),
+    /// The server answers, but not with the file.
+    #[error("the server answers {status}: {}", meaning(*.status))]
+    Status {
+        /// The number, 404 for example.
+        status: u16,
+    },
+    /// More bytes than anything of ours has.
+    #[error("the answer is longer than {} MiB and is not read: check the address", .most_bytes >> 20)]
+    TooLarge {
+        /// What would have been read.
+        most_bytes: u64,
+    },
+    /// A redirect to an address that we do not follow.
+    #[error("the server sends us to an address that is not followed ({0})")]
+    Redirect(String),
+    /// Redirects in a circle.
+    #[error("the server sends us on more than {MOST_REDIRECTS} times: check the address")]
+    TooManyRedirects,
+    /// Not HTTP, or damaged on the way.
+    #[error("the answer makes no sense ({0}): check the address, or try again")]
+    Answer(String),
+    /// The disk does not take it.
+    #[error("the download cannot be saved: {0}")]
+    Save(io::Error),
+}
+
+fn meaning(status: u16) -> &'static str {
+    match status {
+        401 | 407 => "a password is needed",
+        // S3 denies what does not exist.
+        403 => "access denied; the file may not exist, or is not public",
+        404 | 410 => "there is no such file; check the address",
+        408 | 429 => "too many requests; wait some minutes",
+        500..=599 => "the server has failed; try again later",
+        _ => "this is not the file; check the address",
+    }
+}
+
+/// Fetches over HTTP: compressed where the server can, following redirects within http and https.
+#[derive(Clone, Debug)]
 pub struct Client {
     agent: Agent,
+    patience: Duration,
 }
 
 impl Default for Client {
@@ -36,321 +112,383 @@ impl Default for Client {
 }
 
 impl Client {
-    /// Makes a client; nothing is opened yet.
+    /// Makes a client. It keeps connections open between requests; its clones share them.
     pub fn new() -> Self {
+        Self::with_patience(PATIENCE)
+    }
+
+    fn with_patience(patience: Duration) -> Self {
         let config = Agent::config_builder()
-            .user_agent(concat!("divvy-analyze/", env!("CARGO_PKG_VERSION")))
-            .max_redirects(REDIRECTS)
-            .http_status_as_error(false)
-            .timeout_resolve(Some(PATIENCE))
-            .timeout_connect(Some(PATIENCE))
-            .timeout_recv_response(Some(PATIENCE))
-            .timeout_per_read(Some(PATIENCE));
-        Self {
-            agent: config.build().into(),
-        }
-    }
-
-    /// Fetches a feed.
-    ///
-    /// # Errors
-    ///
-    /// [`HttpError`], also for a body beyond 64 MiB.
-    pub fn get(&self, url: &str) -> Result<Vec<u8>, HttpError> {
-        let mut bytes = Vec::new();
-        let response = self.open(url, Some(FEED_PATIENCE))?;
-        copy(response, &mut bytes, FEED_LIMIT_BYTES, url)?;
-        Ok(bytes)
-    }
-
-    /// Fetches an archive of at most `limit_bytes` into a file. Returns the name that the address
-    /// gives it.
-    ///
-    /// # Errors
-    ///
-    /// [`HttpError`]; what has been written to the file is then of no use.
-    pub fn download(
-        &self,
-        url: &str,
-        to: &mut impl Write,
-        limit_bytes: u64,
-    ) -> Result<String, HttpError> {
-        let response = self.open(url, None)?;
-        let name = name_in(url);
-        copy(response, to, limit_bytes, url)?;
-        Ok(name)
-    }
-
-    fn open(&self, url: &str, patience: Option<Duration>) -> Result<Response<Body>, HttpError> {
-        let failed = |error| HttpError::of(url, error);
-        let request = self
-            .agent
-            .get(url)
-            .config()
-            .timeout_global(patience)
+            .user_agent(concat!("divvy/", env!("CARGO_PKG_VERSION")))
+            .max_redirects(MOST_REDIRECTS)
+            .timeout_resolve(Some(patience))
+            .timeout_connect(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
             .build();
-        let response = request.call().map_err(failed)?;
-        let scheme = response.get_uri().scheme_str();
-        if !matches!(scheme, Some("http" | "https")) {
-            return Err(HttpError::Redirect { url: url.into() });
-        }
-        match response.status().as_u16() {
-            200..=299 => Ok(response),
-            status => Err(HttpError::Status {
-                url: url.into(),
-                status,
-                meaning: meaning(status),
-            }),
+        Self {
+            agent: config.new_agent(),
+            patience,
         }
     }
-}
 
-/// Copies a body, up to a limit.
-fn copy(
-    response: Response<Body>,
-    to: &mut impl Write,
-    limit_bytes: u64,
-    url: &str,
-) -> Result<(), HttpError> {
-    let mut body = response
-        .into_body()
-        .into_with_config()
-        .limit(u64::MAX)
-        .reader();
-    let mut block = vec![0; 256 * 1024];
-    let mut copied = 0;
-    loop {
-        let n = match body.read(&mut block) {
-            Ok(0) => return Ok(()),
-            Ok(n) => n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(HttpError::of(url, error.into())),
+    /// Fetches a feed, of at most 64 MiB unpacked.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError`]. What the bytes are is for their reader to tell: servers send web pages with
+    /// a status of success.
+    pub fn get(&self, url: &str) -> Result<Vec<u8>, HttpError> {
+        let fetch = || {
+            let request = self.agent.get(parse(url)?);
+            let request = request.config().timeout_global(Some(self.patience)).build();
+            let mut body = checked(request.call())?.into_body();
+            let mut reader = body.with_config().limit(MOST_FEED_BYTES).reader();
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).map_err(broke_off)?;
+            Ok(bytes)
         };
-        copied += n as u64;
-        if copied > limit_bytes {
-            return Err(HttpError::TooLarge {
-                url: url.into(),
-                limit_bytes,
-            });
+        fetch().map_err(|problem| HttpError {
+            url: url.into(),
+            problem,
+        })
+    }
+
+    /// Fetches an archive of at most `most_bytes` into a file, and returns the name that the
+    /// address gives it: its last part. However long that takes: only silence is limited.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError`]; the file then holds what came until then.
+    pub fn download(&self, url: &str, to: &mut File, most_bytes: u64) -> Result<String, HttpError> {
+        let mut fetch = || {
+            let uri = parse(url)?;
+            let name = file_name(&uri);
+            // As published: what is packed already is not packed again.
+            let request = self.agent.get(uri).header("accept-encoding", "identity");
+            let mut body = checked(request.call())?.into_body();
+            let mut reader = body.with_config().limit(most_bytes).reader();
+            let mut block = vec![0; BLOCK];
+            loop {
+                match reader.read(&mut block) {
+                    Ok(0) => return Ok(name),
+                    Ok(n) => to.write_all(&block[..n]).map_err(Problem::Save)?,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(broke_off(error)),
+                }
+            }
+        };
+        fetch().map_err(|problem| HttpError {
+            url: url.into(),
+            problem,
+        })
+    }
+}
+
+fn parse(url: &str) -> Result<Uri, Problem> {
+    let uri: Uri = url.parse().map_err(|_| Problem::BadUrl)?;
+    let has_host = uri.host().is_some_and(|host| !host.is_empty());
+    if is_url(url) && has_host {
+        Ok(uri)
+    } else {
+        Err(Problem::BadUrl)
+    }
+}
+
+/// Takes an answer that is the file.
+fn checked(answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Problem> {
+    let response = answer.map_err(problem)?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    Err(Problem::Status {
+        status: status.as_u16(),
+    })
+}
+
+/// Tells what broke while the body came.
+fn broke_off(error: io::Error) -> Problem {
+    problem(ureq::Error::from(error))
+}
+
+fn problem(error: ureq::Error) -> Problem {
+    use ureq::Error;
+    match error {
+        Error::StatusCode(status) => Problem::Status { status },
+        Error::HostNotFound => Problem::NoSuchHost,
+        Error::Timeout(_) => Problem::Timeout,
+        Error::BodyExceedsLimit(most_bytes) => Problem::TooLarge { most_bytes },
+        Error::TooManyRedirects => Problem::TooManyRedirects,
+        // The first address has been looked at, so this one came from a server.
+        Error::BadUri(detail) => Problem::Redirect(detail),
+        Error::Protocol(ureq_problem) => match ureq_problem.to_string() {
+            detail if detail.contains("location header") => Problem::Redirect(detail),
+            detail => Problem::Answer(detail),
+        },
+        Error::Rustls(error) => Problem::Tls(error.to_string()),
+        Error::Tls(detail) => Problem::Tls(detail.into()),
+        Error::Io(error) => io_problem(error),
+        other => Problem::Answer(other.to_string()),
+    }
+}
+
+fn io_problem(error: io::Error) -> Problem {
+    const NO_SUCH_HOST_WINDOWS: i32 = 11_001;
+    let says = error.to_string();
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Problem::Refused,
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Problem::Timeout,
+        // The encryption speaks through the stream that it encrypts.
+        io::ErrorKind::InvalidData => Problem::Tls(says),
+        // The standard library has no kind for this one.
+        _ if says.contains("lookup address")
+            || error.raw_os_error() == Some(NO_SUCH_HOST_WINDOWS) =>
+        {
+            Problem::NoSuchHost
         }
-        to.write_all(&block[..n])
-            .map_err(|source| HttpError::Keep {
-                url: url.into(),
-                source,
-            })?;
+        _ => Problem::Connection(error),
     }
 }
 
-/// The last part of the path: what a browser would call the download.
-fn name_in(url: &str) -> String {
-    let path = url.split(['?', '#']).next().unwrap_or_default();
-    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
-    match path.rsplit_once('/') {
-        Some((_, name)) if !name.is_empty() => name.into(),
-        _ => "download".into(),
+/// Takes the last part of an address for a file name, or the host where there is none.
+fn file_name(uri: &Uri) -> String {
+    let last = uri.path().rsplit('/').next().unwrap_or_default();
+    let bytes = percent_decoded(last.as_bytes());
+    let name: String = String::from_utf8_lossy(&bytes)
+        .chars()
+        .map(|c| {
+            if c.is_control() || matches!(c, '/' | '\\') {
+                '_'
+            } else {
+                c
+            }
+        })
+        .collect();
+    match name.as_str() {
+        "" | "." | ".." => uri.host().unwrap_or("download").to_owned(),
+        _ => name,
     }
 }
 
-fn meaning(status: u16) -> &'static str {
-    match status {
-        401 | 403 => "the server does not let us; the address may be misspelt or no longer public",
-        404 | 410 => "there is nothing at this address; look for it at the publisher's site",
-        429 => "too many requests; wait a little and try again",
-        500..=599 => "the server has trouble; try again later",
-        _ => "that is no answer with data in it",
+/// Undoes `%20` and the like (RFC 3986, 2.1); what is not hexadecimal stays.
+fn percent_decoded(mut text: &[u8]) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut bytes = Vec::with_capacity(text.len());
+    while let [first, rest @ ..] = text {
+        let hex = match rest {
+            [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        bytes.push(hex.map_or(*first, |(high, low)| (high * 16 + low) as u8));
+        text = if hex.is_some() { &rest[2..] } else { rest };
     }
-}
-
-/// Why an address could not be fetched.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpError {
-    /// It is no address.
-    #[error("{url} is no address that can be fetched: expected http:// or https:// and a host")]
-    Address {
-        /// The address.
-        url: String,
-    },
-    /// No such host.
-    #[error("{url}: no such host: check the address, and that this machine is online")]
-    Host {
-        /// The address.
-        url: String,
-    },
-    /// The server does not answer, or stops in the middle.
-    #[error("{url}: the server did not answer in time ({during}): try again later")]
-    Timeout {
-        /// The address.
-        url: String,
-        /// While doing what.
-        during: &'static str,
-    },
-    /// The connection failed or broke.
-    #[error("{url}: the connection failed: {source}")]
-    Connection {
-        /// The address.
-        url: String,
-        /// Why.
-        source: Box<ureq::Error>,
-    },
-    /// The server is not who it says.
-    #[error("{url}: no secure connection: {source}")]
-    Tls {
-        /// The address.
-        url: String,
-        /// Why.
-        source: Box<ureq::Error>,
-    },
-    /// It leads elsewhere for ever, or to something that is no web address.
-    #[error("{url} leads on and on, or away from the web: check the address in a browser")]
-    Redirect {
-        /// The address.
-        url: String,
-    },
-    /// The server answers with a status that is not success.
-    #[error("{url} answers {status}: {meaning}")]
-    Status {
-        /// The address.
-        url: String,
-        /// The status.
-        status: u16,
-        /// What it means.
-        meaning: &'static str,
-    },
-    /// More bytes than such a thing ever has.
-    #[error("{url} sends more than {} MiB: that is not what was expected here", limit_bytes >> 20)]
-    TooLarge {
-        /// The address.
-        url: String,
-        /// What would have been read.
-        limit_bytes: u64,
-    },
-    /// The download cannot be kept.
-    #[error("the download of {url} cannot be kept: {source}")]
-    Keep {
-        /// The address.
-        url: String,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-impl HttpError {
-    fn of(url: &str, error: ureq::Error) -> Self {
-        let url = url.to_owned();
-        match error {
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => Self::Address { url },
-            ureq::Error::HostNotFound => Self::Host { url },
-            ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => Self::Redirect { url },
-            ureq::Error::Timeout(during) => Self::Timeout {
-                url,
-                during: match during {
-                    Timeout::Resolve => "looking up its name",
-                    Timeout::Connect => "connecting",
-                    _ => "waiting for data",
-                },
-            },
-            error @ (ureq::Error::Tls(_) | ureq::Error::Rustls(_)) => Self::Tls {
-                url,
-                source: Box::new(error),
-            },
-            error => Self::Connection {
-                url,
-                source: Box::new(error),
-            },
-        }
-    }
+    bytes
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::io::BufRead;
-    use std::net::TcpListener;
+    use std::io::{BufRead, BufReader, Seek};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
 
-    /// Serves canned answers on loopback, one a connection; returns the address.
-    fn serve(answers: Vec<Vec<u8>>) -> String {
+    use super::*;
+
+    /// Answers each connection with the next text, then closes it. Returns the address.
+    fn server(answers: Vec<Vec<u8>>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let base = address.clone();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             for answer in answers {
                 let (mut stream, _) = listener.accept().unwrap();
-                let mut lines = io::BufReader::new(stream.try_clone().unwrap()).lines();
-                while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-                let text = String::from_utf8_lossy(&answer).replace("BASE", &base);
-                let bytes = if text.contains(&base) {
-                    text.into_bytes()
-                } else {
-                    answer
-                };
-                stream.write_all(&bytes).unwrap();
+                read_request(&stream);
+                let _ = stream.write_all(&answer);
             }
         });
         address
     }
 
+    fn read_request(stream: &TcpStream) {
+        let lines = BufReader::new(stream).lines();
+        for line in lines.map_while(Result::ok) {
+            if line.is_empty() {
+                return;
+            }
+        }
+    }
+
     fn answer(head: &str, body: &[u8]) -> Vec<u8> {
         let length = body.len();
         let head =
-            format!("HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+            format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
         [head.as_bytes(), body].concat()
     }
 
-    #[test]
-    fn addresses_are_told_from_paths() {
-        assert!(is_url("https://gbfs.divvybikes.com/gbfs/gbfs.json"));
-        assert!(is_url("HTTP://localhost/"));
-        assert!(!is_url("C://temp") && !is_url("feeds/http") && !is_url("ftp://host/file"));
-        assert_eq!(name_in("https://host/a/202101.zip?x=1/2#y"), "202101.zip");
-        assert_eq!(name_in("https://host"), "download");
+    fn client() -> Client {
+        Client::with_patience(Duration::from_millis(300))
+    }
+
+    /// The problem that an answer is.
+    fn problem_with(answers: Vec<Vec<u8>>) -> String {
+        let address = server(answers);
+        client().get(&address).unwrap_err().problem.to_string()
     }
 
     #[test]
-    fn redirects_and_gzip_are_followed() {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), Default::default());
-        packer.write_all(b"{\"data\":1}").unwrap();
-        let packed = packer.finish().unwrap();
-        let url = serve(vec![
-            answer("302 Found\r\nLocation: BASE/there", b""),
-            answer("200 OK\r\nContent-Encoding: gzip", &packed),
+    fn a_feed_comes_plain_packed_and_through_redirects() {
+        let feed = b"{\"last_updated\":1}";
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(feed).unwrap();
+        let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n12\r\n{\"last_updated\":1}\r\n0\r\n\r\n";
+        let elsewhere = server(vec![answer("200 OK", feed)]);
+        let address = server(vec![
+            answer("200 OK", feed),
+            answer("200 OK\r\ncontent-encoding: gzip", &gzip.finish().unwrap()),
+            chunked.to_vec(),
+            answer("302 Found\r\nlocation: /other", b""),
+            answer("200 OK", feed),
+            answer(&format!("301 Moved\r\nlocation: {elsewhere}/feed"), b""),
         ]);
-        assert_eq!(Client::new().get(&url).unwrap(), b"{\"data\":1}");
+        for _ in 0..5 {
+            assert_eq!(client().get(&address).unwrap(), feed);
+        }
     }
 
     #[test]
-    fn every_failure_is_a_sentence() {
-        let gone = serve(vec![answer("404 Not Found", b"no")]);
-        let error = Client::new().get(&gone).unwrap_err().to_string();
-        assert!(error.contains("answers 404: there is nothing"), "{error}");
+    fn a_download_is_named_by_its_address() {
+        let bytes: Vec<u8> = (0..600_000_u32).map(|n| n as u8).collect();
+        let address = server(vec![answer("200 OK", &bytes)]);
+        let mut file = tempfile::tempfile().unwrap();
+        let url = format!("{address}/tripdata/202004%20divvy.zip?versionId=7#top");
+        let name = client().download(&url, &mut file, 1 << 20).unwrap();
+        assert_eq!(name, "202004 divvy.zip");
+        let mut saved = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut saved).unwrap();
+        assert!(saved == bytes);
+    }
 
-        let away = serve(vec![answer(
-            "302 Found\r\nLocation: file:///etc/passwd",
-            b"",
-        )]);
-        let error = Client::new().get(&away).unwrap_err();
-        assert!(!matches!(error, HttpError::Status { .. }), "{error}");
+    #[test]
+    fn names_from_addresses() {
+        let name = |url: &str| file_name(&url.parse().unwrap());
+        assert_eq!(name("https://host/a/b.csv.gz"), "b.csv.gz");
+        assert_eq!(name("https://host"), "host");
+        assert_eq!(name("https://host/a/"), "host");
+        assert_eq!(name("https://host/a/%2e%2E"), "host");
+        assert_eq!(name("https://host/%2fetc%2Fpasswd%00"), "_etc_passwd_");
+        assert_eq!(name("https://host/50%25%zz%"), "50%%zz%");
+    }
 
-        let large = serve(vec![answer("200 OK", &[b'x'; 2000])]);
-        let error = Client::new()
-            .download(&large, &mut Vec::new(), 1000)
-            .unwrap_err();
-        assert!(matches!(error, HttpError::TooLarge { .. }), "{error}");
+    #[test]
+    fn addresses_and_paths() {
+        for url in ["http://a/b", "HTTPS://a", "http://"] {
+            assert!(is_url(url), "{url}");
+        }
+        for path in [
+            "http",
+            "httpd/x.zip",
+            "./http://",
+            "ftp://a/b",
+            "",
+            "hütte://",
+        ] {
+            assert!(!is_url(path), "{path}");
+        }
+    }
 
-        let cut = serve(vec![
-            b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_vec(),
+    #[test]
+    fn each_failure_is_one_sentence() {
+        let status = |status: &str| vec![answer(status, b"<html>Sorry</html>")];
+        let redirect = |to: &str| answer(&format!("302 Found\r\nlocation: {to}"), b"");
+        let too_long = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 65 << 20);
+        let too_long = [too_long.as_bytes(), &vec![b' '; 65 << 20]].concat();
+        let sentences = [
+            problem_with(status("403 Forbidden")),
+            problem_with(status("404 Not Found")),
+            problem_with(status("429 Slow Down")),
+            problem_with(status("503 Service Unavailable")),
+            problem_with(status("304 Not Modified")),
+            problem_with(vec![redirect("ftp://host/trips.zip")]),
+            problem_with(vec![redirect("/round"); 10]),
+            problem_with(vec![
+                b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_vec(),
+            ]),
+            problem_with(vec![b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()]),
+            problem_with(vec![b"".to_vec()]),
+            problem_with(vec![answer(
+                "200 OK\r\ncontent-encoding: gzip",
+                b"not gzip at all",
+            )]),
+            // 65 MiB take longer than the others.
+            Client::new()
+                .get(&server(vec![too_long]))
+                .unwrap_err()
+                .problem
+                .to_string(),
+        ];
+        insta::assert_snapshot!(sentences.join("\n"), @r#"
+    the server answers 403: access denied; the file may not exist, or is not public
+    the server answers 404: there is no such file; check the address
+    the server answers 429: too many requests; wait some minutes
+    the server answers 503: the server has failed; try again later
+    the server answers 304: this is not the file; check the address
+    the server sends us to an address that is not followed (unknown scheme: ftp)
+    the server sends us on more than 5 times: check the address
+    the connection failed (Peer disconnected): try again
+    the answer makes no sense (http parse fail: invalid HTTP version): check the address, or try again
+    the connection failed (Peer disconnected): try again
+    the answer makes no sense (gzip decompression failed: invalid gzip header): check the address, or try again
+    the answer is longer than 64 MiB and is not read: check the address
+    "#);
+    }
+
+    #[test]
+    fn hosts_that_cannot_be_had() {
+        let get = |url: &str| client().get(url).unwrap_err().to_string();
+        // A label this long is no name for any resolver, so none is asked.
+        let no_name = format!("http://{}.invalid/", "x".repeat(70));
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let refusing = format!("http://{}/", taken.local_addr().unwrap());
+        drop(taken);
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let silent = (format!("http://{}/", silent.local_addr().unwrap()), silent);
+        let plain = server(vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]);
+        let sentences = [
+            get(&no_name).replace(&no_name, "NO-NAME"),
+            get(&refusing).replace(&refusing, "REFUSING"),
+            get(&silent.0).replace(&silent.0, "SILENT"),
+            get(&plain.replace("http:", "https:")).replace(&plain[5..], "PLAIN"),
+            get("http://"),
+            get("stations.json"),
+            get("http://white space/"),
+        ];
+        insta::assert_snapshot!(sentences.join("\n"), @r#"
+    NO-NAME: no host of that name can be found: check the address and the network
+    REFUSING: the host refuses connections: check the address, or try again later
+    SILENT: no answer in time: try again later
+    https:PLAIN: no secure connection can be made (received corrupt message of type InvalidContentType): check the address, the clock of this computer and the certificate of the host
+    http://: this is no address of the web: write http:// or https://, a host and a path
+    stations.json: this is no address of the web: write http:// or https://, a host and a path
+    http://white space/: this is no address of the web: write http:// or https://, a host and a path
+    "#);
+    }
+
+    #[test]
+    fn a_full_disk_and_a_limit_stop_a_download() {
+        let address = server(vec![
+            answer("200 OK", &[0; 2000]),
+            answer("200 OK", &[0; 2000]),
         ]);
-        let error = Client::new().get(&cut).unwrap_err();
-        assert!(matches!(error, HttpError::Connection { .. }), "{error}");
-
-        let closed = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let error = Client::new().get(&format!("http://{closed}")).unwrap_err();
-        assert!(matches!(error, HttpError::Connection { .. }), "{error}");
+        let mut file = tempfile::tempfile().unwrap();
+        let limited = client().download(&address, &mut file, 1000).unwrap_err();
         assert!(matches!(
-            Client::new().get("http://"),
-            Err(HttpError::Address { .. })
+            limited.problem,
+            Problem::TooLarge { most_bytes: 1000 }
         ));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("read-only");
+        std::fs::write(&path, "").unwrap();
+        let unsaved = client().download(&address, &mut File::open(path).unwrap(), 5000);
+        assert!(matches!(unsaved.unwrap_err().problem, Problem::Save(_)));
     }
 }

@@ -37,7 +37,14 @@ pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
     }
     let mut at = Cursor { rest: text };
     let (first, digits) = at.number()?;
-    let separator = at.next()?;
+    let Some(separator) = at.next() else {
+        // Midnight sharp has no fraction.
+        return if digits == 5 {
+            spreadsheet_day(first, None)
+        } else {
+            None
+        };
+    };
     let day = match separator {
         b'.' if digits == 5 => return spreadsheet_day(first, Some(at.rest)),
         b'-' | b'/' if digits == 4 => {
@@ -334,6 +341,7 @@ mod tests {
             ("01-07-2019 00:20", DayFirst, "2019-07-01T00:20:00", 60_000),
             ("44562.51985", MonthFirst, "2022-01-01T12:28:35", 1000),
             ("44642.5", MonthFirst, "2022-03-22T12:00:00", 1000),
+            ("44642", MonthFirst, "2022-03-22T00:00:00", 1000),
             ("2/29/2020", MonthFirst, "2020-02-29T00:00:00", 60_000),
         ];
         for (text, order, expected, precision_ms) in cases {
