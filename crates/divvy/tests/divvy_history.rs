@@ -4,13 +4,16 @@
 //! Two days of each month are replayed; all 216 with `DIVVY_HISTORY=all`.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use divvy::model::{Snapshot, System};
+use divvy::ingest;
+use divvy::model::{Station, StationId, System};
 use divvy::sources::station_feed::{self, Document, FeedError};
+use divvy::store::memory::MemoryStore;
+use divvy::store::{Applied, Stations};
+use futures_executor::block_on;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -90,9 +93,10 @@ fn every_recorded_minute_is_accepted_repeated_or_refused() {
     }
 }
 
-/// Polls every recorded state of a month's wanted days.
+/// Polls every recorded state of a month's wanted days into a store of its own.
 fn month_of_polls(archives: &Path, month: &str, is_wanted: &dyn Fn(&str) -> bool) -> Outcome {
     let divvy = System::named("divvy").unwrap();
+    let store = MemoryStore::default();
     let mut last: Option<Timestamp> = None;
     let mut outcome = Outcome::default();
     replay(archives, month, is_wanted, &mut |state| {
@@ -103,17 +107,33 @@ fn month_of_polls(archives: &Path, month: &str, is_wanted: &dyn Fn(&str) -> bool
             Err(error) => panic!("{error}"),
         };
         outcome.faults += feed.faults.len();
-        let snapshot = station_feed::snapshot(vec![feed], &divvy, last).unwrap();
-        assert_same_stations(&snapshot, state);
+        let fetched_at = last.unwrap_or_default();
+        let polled = block_on(ingest::apply(vec![feed], &store, &divvy, fetched_at)).unwrap();
         outcome.snapshots += 1;
-        outcome.stations = outcome.stations.max(snapshot.stations.len());
-        match last.map_or(Ordering::Greater, |last| snapshot.taken_at.cmp(&last)) {
-            Ordering::Greater => {
+        outcome.stations = outcome.stations.max(polled.stations);
+        match polled.applied {
+            Applied::Accepted { .. } => {
+                assert!(
+                    last.is_none_or(|last| last < polled.taken_at),
+                    "{}",
+                    state.name
+                );
                 outcome.accepted += 1;
-                last = Some(snapshot.taken_at);
+                last = Some(polled.taken_at);
+                assert_same_stations(&block_on(store.stations(&divvy.id)).unwrap(), state);
             }
-            Ordering::Equal => outcome.repeated += 1,
-            Ordering::Less => outcome.refused += 1,
+            Applied::Repeated => {
+                assert_eq!(last, Some(polled.taken_at), "{}", state.name);
+                outcome.repeated += 1;
+            }
+            Applied::Refused { last: newer } => {
+                assert!(
+                    newer > polled.taken_at && last == Some(newer),
+                    "{}",
+                    state.name
+                );
+                outcome.refused += 1;
+            }
         }
     });
     outcome
@@ -139,17 +159,14 @@ impl Outcome {
     }
 }
 
-fn assert_same_stations(snapshot: &Snapshot, state: &State) {
-    assert_eq!(
-        snapshot.stations.len(),
-        state.stations.len(),
-        "{}",
-        state.name
-    );
-    for (station, recorded) in snapshot.stations.iter().zip(&state.stations) {
+/// Every station of the recorded state is in the store as recorded.
+fn assert_same_stations(stations: &[Station], state: &State) {
+    for recorded in &state.stations {
+        let id = StationId::from(recorded.id.as_str());
+        let place = stations.binary_search_by(|station| station.id.cmp(&id));
+        let station = &stations[place.unwrap_or_else(|_| panic!("{}: no {id}", state.name))];
         let counts = (station.available.vehicles, station.available.docks);
-        assert_eq!(station.id.as_str(), recorded.id, "{}", state.name);
-        assert_eq!(counts, recorded.counts, "{}", state.name);
+        assert_eq!(counts, recorded.counts, "{}: {id}", state.name);
     }
 }
 

@@ -1,0 +1,96 @@
+//! Law 6: a process killed at any moment loses nothing that was acknowledged and counts nothing
+//! twice. The real binary, killed for real.
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use serde_json::Value;
+
+/// Kills, spread evenly over the time that a load takes, and a little beyond.
+const KILLS: u32 = 50;
+const TRIPS: u64 = 60_000;
+
+fn divvy(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_divvy"));
+    command
+        .current_dir(folder)
+        .env_remove("DIVVY_STORE")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> String {
+    let output = divvy(folder).args(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Counts the rows of the glob, as another engine would.
+fn parquet_rows(folder: &Path) -> u64 {
+    let mut rows = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        rows += if path.is_dir() {
+            parquet_rows(&path)
+        } else {
+            let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
+            reader.metadata().file_metadata().num_rows() as u64
+        };
+    }
+    rows
+}
+
+fn stored(summary: &str) -> u64 {
+    let summary: Value = serde_json::from_str(summary).unwrap();
+    summary[0]["stored"].as_u64().unwrap()
+}
+
+#[test]
+fn a_load_killed_at_any_moment_leaves_a_sound_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let trips = TRIPS.to_string();
+    for (seed, name) in [("1", "first.zip"), ("2", "second.zip")] {
+        let sample = [
+            "sample", "--trips", &trips, "--era", "2024", "--seed", seed, name,
+        ];
+        run(folder, &sample);
+    }
+    let load = ["load", "--format", "json", "first.zip"];
+    assert_eq!(stored(&run(folder, &load)), TRIPS);
+
+    // How long the second load takes, found on a store of its own.
+    let second = ["load", "--format", "json", "second.zip"];
+    let start = Instant::now();
+    run(folder, &["--store", "rehearsal", "load", "second.zip"]);
+    let whole = start.elapsed();
+
+    let mut finished = 0;
+    for kill in 0..KILLS {
+        let moment = whole * (kill + 1) / (KILLS - 5);
+        let mut child = divvy(folder).args(second).spawn().unwrap();
+        std::thread::sleep(moment.max(Duration::from_millis(1)));
+        let _ = child.kill();
+        finished += u32::from(child.wait().unwrap().success());
+
+        run(folder, &["check"]);
+        let rows = parquet_rows(&folder.join("divvy-data/trips"));
+        let sound = rows == TRIPS || rows == 2 * TRIPS;
+        assert!(sound, "{rows} rows after kill {kill}");
+    }
+    println!("{KILLS} loads: {finished} ended before they were killed");
+
+    assert_eq!(stored(&run(folder, &second)), TRIPS);
+    run(folder, &["check"]);
+    let rows = parquet_rows(&folder.join("divvy-data/trips"));
+    assert_eq!(rows, 2 * TRIPS);
+    let staging = std::fs::read_dir(folder.join("divvy-data/staging")).unwrap();
+    assert_eq!(staging.count(), 0, "what killed loads left is swept");
+}
