@@ -3,6 +3,8 @@
 //! The files are not part of the repository: they are looked for in `DIVVY_REAL_DATA`, else beside
 //! the workspace.
 
+#![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 use std::fmt::Write;
 use std::fs;
 use std::io;

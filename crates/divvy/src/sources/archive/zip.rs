@@ -85,7 +85,7 @@ pub(super) fn contents(file: File, file_bytes: u64, name: &str) -> Result<Conten
         if entry.is_dir() {
             continue;
         }
-        let member = entry.name().map_err(broken)?.replace('\\', "/");
+        let member = printable(&entry.name().map_err(broken)?);
         match told_by_name(&member) {
             Some(word) => contents.leave_out(member, word, None),
             None => {
@@ -107,6 +107,18 @@ pub(super) fn contents(file: File, file_bytes: u64, name: &str) -> Result<Conten
         return Err(contents.nothing(name));
     }
     Ok(contents)
+}
+
+/// Makes a name one that is safe to show: its control characters could move a terminal about.
+/// Windows programs part folders by backslashes.
+fn printable(name: &str) -> String {
+    name.chars()
+        .map(|c| match c {
+            '\\' => '/',
+            c if c.is_control() => char::REPLACEMENT_CHARACTER,
+            c => c,
+        })
+        .collect()
 }
 
 /// Recognises what operating systems leave in zips.

@@ -105,10 +105,11 @@ fn read_header<R: Read>(rows: &Rows<R>, file: &str) -> Result<Header, TripsError
         .map(|place| {
             let cell = rows.cell(place);
             let text = String::from_utf8_lossy(&cell);
+            // Names stand in messages, which are to stay on one line.
             text.trim_start_matches('\u{feff}')
                 .trim_matches('"')
                 .trim()
-                .to_owned()
+                .replace(char::is_control, " ")
         })
         .collect();
     if let [only] = names.as_slice() {
