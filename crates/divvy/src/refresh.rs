@@ -161,3 +161,92 @@ async fn recount(
     tallies.put_counts(system, &counts).await?;
     Ok(counts.len() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+
+    use super::*;
+    use crate::model::System;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Stations, Tallies};
+
+    fn divvy() -> System {
+        System::named("divvy").unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// A store that knows a system with so many stations.
+    fn store(stations: usize) -> MemoryStore {
+        let store = MemoryStore::default();
+        let listed: Vec<Station> = (0..stations)
+            .map(|n| Station::unknown(StationId::from(n.to_string())))
+            .collect();
+        block_on(store.describe(&divvy(), &listed)).unwrap();
+        store
+    }
+
+    fn change(trips_version: u64) -> Change {
+        Change {
+            sequence: trips_version,
+            system: divvy().id,
+            station: Station {
+                trips_version: Some(trips_version),
+                ..Station::unknown("0".into())
+            },
+            report_time_only: false,
+        }
+    }
+
+    fn version(store: &MemoryStore) -> Option<u64> {
+        block_on(store.counts(&divvy().id)).unwrap()[0].trips_version
+    }
+
+    #[test]
+    fn a_late_change_does_not_hide_a_newer_one() {
+        let store = store(1);
+        block_on(handle(&store, &[change(3)], at(0))).unwrap();
+        let done = block_on(handle(&store, &[change(5), change(2)], at(1))).unwrap();
+        let expected = Refreshed {
+            changes: 2,
+            stations: 1,
+            recounted: 1,
+            skipped: 0,
+        };
+        assert_eq!(done, expected);
+        assert_eq!(version(&store), Some(5));
+        let late = block_on(handle(&store, &[change(4)], at(2))).unwrap();
+        assert_eq!((late.recounted, late.skipped), (0, 1));
+        assert_eq!(version(&store), Some(5));
+    }
+
+    #[test]
+    fn a_report_time_alone_asks_for_nothing() {
+        let store = store(1);
+        let reported = Change {
+            report_time_only: true,
+            ..change(1)
+        };
+        let done = block_on(handle(&store, &[reported], at(0))).unwrap();
+        let expected = Refreshed {
+            changes: 1,
+            ..Refreshed::default()
+        };
+        assert_eq!(done, expected);
+        assert_eq!(block_on(store.counts(&divvy().id)).unwrap(), []);
+    }
+
+    #[test]
+    fn a_long_stream_is_drained_to_its_end() {
+        let store = store(CHUNK + 1);
+        let done = block_on(drain(&store, CONSUMER, at(0))).unwrap();
+        assert_eq!(done.recounted, CHUNK as u64 + 1);
+        assert_eq!(
+            block_on(drain(&store, CONSUMER, at(0))).unwrap(),
+            Refreshed::default()
+        );
+    }
+}

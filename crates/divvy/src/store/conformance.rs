@@ -431,9 +431,7 @@ impl Model {
 
     fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for trip in self.trips() {
-            totals.count(&[trip].into_iter().collect(), 1);
-        }
+        totals.count(&self.trips().into_iter().collect(), 1);
         for archive in &self.archives {
             for (_, batch) in archive.batches() {
                 totals.names.count(&batch, 1);

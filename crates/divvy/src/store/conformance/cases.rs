@@ -142,26 +142,34 @@ pub enum Step {
 
 /// Any steps, few of each kind.
 pub fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => archive().prop_map(Step::Load),
+    rows().prop_flat_map(|rows| prop::collection::vec(step(rows), 1..12))
+}
+
+fn step(rows: Vec<Row>) -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => archive(rows).prop_map(Step::Load),
         4 => snapshot().prop_map(Step::Poll),
         1 => stations().prop_map(Step::Describe),
         1 => Just(Step::TouchAll),
         2 => Just(Step::Drain),
         2 => (0..30_usize, 1..10_usize).prop_map(|(skip, take)| Step::Redeliver { skip, take }),
-    ];
-    prop::collection::vec(step, 1..12)
+    ]
 }
 
 /// Some archives with many copies of few trips.
 pub fn archives() -> impl Strategy<Value = Vec<Archive>> {
-    prop::collection::vec(archive(), 1..6)
+    rows().prop_flat_map(|rows| prop::collection::vec(archive(rows), 1..6))
 }
 
-fn archive() -> impl Strategy<Value = Archive> {
+/// The rows that all archives of a case are dealt from, so that equal copies are common.
+fn rows() -> impl Strategy<Value = Vec<Row>> {
+    prop::collection::vec(row(), 1..12)
+}
+
+fn archive(rows: Vec<Row>) -> impl Strategy<Value = Archive> {
     (
         select(&["202401.zip", "202402.zip"]),
-        prop::collection::vec(prop::collection::vec(row(), 0..6), 1..4),
+        prop::collection::vec(prop::collection::vec(select(rows), 0..6), 1..4),
         0..3_u64,
         1..4_usize,
         prop::bool::weighted(0.3),
@@ -175,8 +183,8 @@ fn archive() -> impl Strategy<Value = Archive> {
         })
 }
 
-/// A row. Five ids, and few values of everything else, so that copies are equal, better in time,
-/// or better in nothing but their text.
+/// A row. Five ids, and few values of everything else, so that copies differ in their order, in
+/// their time, or in nothing but their text.
 fn row() -> impl Strategy<Value = Row> {
     let times = (
         0..3_i64,
