@@ -3,9 +3,9 @@
 pub mod identity;
 pub mod issue;
 pub mod model;
+pub mod refresh;
 pub mod reports;
 pub mod sample;
-pub mod refresh;
 pub mod sources;
 pub mod store;
 pub mod tally;

@@ -17,11 +17,11 @@
 //!
 //! [`Trip::cmp_copies`]: crate::model::Trip::cmp_copies
 
-#[cfg(feature = "embedded")]
-pub mod embedded;
 #[cfg(feature = "conformance")]
 #[doc(hidden)]
 pub mod conformance;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod memory;
 pub mod station_data;
 
