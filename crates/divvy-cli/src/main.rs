@@ -1,1 +1,50 @@
-fn main() {}
+//! `divvy`: bike-share trips and stations on the command line.
+//!
+//! stdout is data and nothing else; progress and messages go to stderr. Exit status: 0 done;
+//! 1 done, but `--strict` saw rejected rows; 2 could not finish all.
+
+mod cmd;
+mod open;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cmd::Verb;
+
+/// What bike-share systems publish, loaded, joined to the stations of this minute, and reported.
+#[derive(Debug, Parser)]
+#[command(
+    name = "divvy",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Try it without any data: divvy demo")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    common: open::Common,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.verb.run(&cli.common) {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("divvy: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whoever read our output (`head`, a pager) has seen enough: that is success.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}

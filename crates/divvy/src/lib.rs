@@ -1,6 +1,7 @@
 //! Bike-share trips and stations: read, tally, store, report.
 
 pub mod identity;
+pub mod ingest;
 pub mod issue;
 pub mod model;
 pub mod refresh;

@@ -98,5 +98,5 @@ macro_rules! conforms {
 
 // One line a store.
 #[cfg(feature = "embedded")]
-conforms!(embedded, embedded_store(), cases: 24);
+conforms!(embedded, embedded_store(), cases: 12);
 conforms!(memory, (MemoryStore::default(), ()), cases: 256);

@@ -75,11 +75,7 @@ pub(super) fn look(archive: &Archive, day_first: bool) -> Result<Contents, LoadE
 
 impl Contents {
     /// Decides whose trips and stations these are.
-    pub(super) fn system(
-        &self,
-        archive: &str,
-        said: Option<&System>,
-    ) -> Result<System, LoadError> {
+    pub(super) fn system(&self, archive: &str, said: Option<&System>) -> Result<System, LoadError> {
         let trips = self
             .trips
             .iter()

@@ -46,9 +46,7 @@ pub enum LoadError {
         found: String,
     },
     /// Members of several systems.
-    #[error(
-        "{archive} holds files of two systems ({first} and {second}): load them one by one"
-    )]
+    #[error("{archive} holds files of two systems ({first} and {second}): load them one by one")]
     TwoSystems {
         /// The archive.
         archive: String,

@@ -95,10 +95,21 @@ pub async fn load(
             content,
         };
         let incoming = store.begin(&id).await?;
-        let read = pipeline::run(archive, &contents.trips, &system, &*incoming, rejects, progress)?;
+        let read = pipeline::run(
+            archive,
+            &contents.trips,
+            &system,
+            &*incoming,
+            rejects,
+            progress,
+        )?;
         let read = ArchiveRead {
             id,
-            members: contents.trips.iter().map(|trips| trips.name.clone()).collect(),
+            members: contents
+                .trips
+                .iter()
+                .map(|trips| trips.name.clone())
+                .collect(),
             rows_read: read.rows_read,
             rejected: read.rejected,
             totals: read.totals,

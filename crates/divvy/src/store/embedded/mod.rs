@@ -20,6 +20,7 @@ mod incoming;
 mod index;
 mod lock;
 mod schema;
+mod shared_file;
 mod sweep;
 mod trips_file;
 

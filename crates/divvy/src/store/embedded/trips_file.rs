@@ -14,6 +14,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use super::dictionary::{self, Texts};
 use super::index::{Entry, key_of};
 use super::schema::{LAYOUT, LAYOUT_KEY, PROPERTIES, SCHEMA, column};
+use super::shared_file::SharedFile;
 use super::{cannot, damaged};
 use crate::model::{Dictionary, Flags, NONE_I16, NONE_I32, TripBatch};
 use crate::store::StoreError;
@@ -209,7 +210,7 @@ fn optional(
 /// A trips file that is open: it can be read even after another process superseded it.
 pub(super) struct TripsFile {
     path: PathBuf,
-    reader: SerializedFileReader<File>,
+    reader: SerializedFileReader<SharedFile>,
 }
 
 impl TripsFile {
@@ -218,6 +219,7 @@ impl TripsFile {
     /// `Unreachable` where it cannot be opened, `Damaged` where it is no trips file.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|e| cannot("open", path, e))?;
+        let file = SharedFile::new(file).map_err(|e| cannot("open", path, e))?;
         let reader = SerializedFileReader::new(file).map_err(|e| damaged(path, e))?;
         let metadata = reader.metadata().file_metadata();
         let layout = metadata

@@ -1,0 +1,28 @@
+//! `divvy check`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::open::Common;
+
+/// Proves that the store is sound: its files can be read, the ledger is true, no trip is stored
+/// twice, and every tally and count equals a recount from the trips.
+#[derive(Debug, Args)]
+pub struct Check {}
+
+impl Check {
+    pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let checked = common.open_existing()?.check()?;
+        for fact in &checked.facts {
+            common.say(fact);
+        }
+        for fault in &checked.faults {
+            eprintln!("divvy: {fault}");
+        }
+        Ok(match checked.faults.is_empty() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(2),
+        })
+    }
+}

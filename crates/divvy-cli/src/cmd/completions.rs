@@ -1,0 +1,25 @@
+//! `divvy completions`
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+/// Prints completions for a shell.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  divvy completions bash > ~/.local/share/bash-completion/completions/divvy")]
+pub struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+impl Completions {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let mut script = Vec::new();
+        let mut command = crate::Cli::command();
+        clap_complete::generate(self.shell, &mut command, "divvy", &mut script);
+        std::io::Write::write_all(&mut std::io::stdout(), &script)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,101 @@
+//! `divvy demo`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use divvy::ingest::{self, LoadOptions};
+use divvy::refresh;
+use divvy::sample::{self, Era, Sample};
+use divvy::sources::archive::Archive;
+use divvy::store::embedded::EmbeddedStore;
+use futures_executor::block_on;
+use jiff::Timestamp;
+
+use super::grouped;
+use crate::open::Common;
+use crate::progress::Bar;
+
+/// Runs the whole flow on a sample: makes an archive and a feed in a folder of its own, loads
+/// them, and prints reports. No network, no account.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// The folder to work in
+    #[arg(long, default_value = "divvy-demo", value_name = "FOLDER")]
+    folder: PathBuf,
+    /// How many trips to invent
+    #[arg(long, default_value_t = 100_000)]
+    trips: u64,
+}
+
+/// The demo is the same every day, but for the clock of its feed.
+const SEED: u64 = 1;
+const ERA: Era = Era::Y2024;
+
+impl Demo {
+    pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let now = Timestamp::now();
+        let folder = &self.folder;
+        let making = || format!("cannot make {}", folder.display());
+        std::fs::create_dir_all(folder.join("feed")).with_context(making)?;
+
+        common.say("1. A trip archive, as a publisher would put it on the web");
+        let path = folder.join(ERA.archive_name());
+        let file = std::fs::File::create(&path).with_context(making)?;
+        let sample = Sample {
+            era: ERA,
+            trips: self.trips,
+            seed: SEED,
+        };
+        sample
+            .write_zip(std::io::BufWriter::new(file), &mut |_| {})
+            .with_context(making)?;
+        for (name, bytes) in sample::feed(ERA, SEED, now) {
+            std::fs::write(folder.join("feed").join(name), bytes).with_context(making)?;
+        }
+        common.say(format_args!(
+            "   {} and {}",
+            path.display(),
+            folder.join("feed").display()
+        ));
+
+        common.say("2. divvy load: every row becomes a trip or a rejected row");
+        let store = EmbeddedStore::open(&folder.join("divvy-data"))?;
+        let archive = Archive::open(&path)?;
+        let options = LoadOptions {
+            system: None,
+            day_first: false,
+            replace: true,
+            now,
+        };
+        let bar = Bar::new(common, archive.name());
+        let loaded = block_on(ingest::load(&archive, &store, &options, &(), &bar));
+        bar.finish();
+        if let Some(entry) = loaded?.entry {
+            common.say(format_args!(
+                "   {} rows: {} trips stored, {} rejected",
+                grouped(entry.rows_read),
+                grouped(entry.stored),
+                grouped(entry.rejected_total())
+            ));
+        }
+
+        common.say("3. divvy poll: the stations of this minute");
+        let feed = folder.join("feed").display().to_string();
+        let polled = block_on(ingest::poll(&[feed], &store, None, now))?;
+        common.say(format_args!(
+            "   {} stations",
+            grouped(polled.stations as u64)
+        ));
+
+        common.say("4. The change stream brings the counts up to date");
+        let refreshed = block_on(refresh::drain(&store, refresh::CONSUMER, now))?;
+        common.say(format_args!(
+            "   {} changes, {} counts refreshed",
+            grouped(refreshed.changes),
+            grouped(refreshed.recounted)
+        ));
+        Ok(ExitCode::SUCCESS)
+    }
+}

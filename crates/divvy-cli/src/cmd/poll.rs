@@ -1,0 +1,71 @@
+//! `divvy poll`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use divvy::ingest;
+use divvy::refresh;
+use divvy::store::Applied;
+use futures_executor::block_on;
+use jiff::Timestamp;
+
+use super::grouped;
+use crate::open::Common;
+
+/// Takes one snapshot of the stations and refreshes the counts it concerns.
+///
+/// A snapshot is a GBFS discovery file (gbfs.json), a pair of GBFS files, a folder of them, or the
+/// older stations.json: files or addresses.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  divvy poll https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json
+  divvy poll station_information.json station_status.json
+  divvy poll recorded/2025-01-29/")]
+pub struct Poll {
+    /// One source, or the two files of a pair
+    #[arg(required = true, num_args = 1..=2, value_name = "SOURCE")]
+    sources: Vec<String>,
+}
+
+impl Poll {
+    pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let store = common.open()?;
+        let now = Timestamp::now();
+        let polled = ingest::poll(&self.sources, &store, common.system.as_ref(), now);
+        let polled = block_on(polled)?;
+        let refreshed = block_on(refresh::drain(&store, refresh::CONSUMER, now))?;
+        let at = polled.system.zone().rfc3339(polled.taken_at);
+        let id = &polled.system.id;
+        let stations = grouped(polled.stations as u64);
+        common.say(match &polled.applied {
+            Applied::Accepted {
+                inserted,
+                changed,
+                reported,
+            } => format!(
+                "{id}: {stations} stations at {at}: {} new, {} changed, {} only reported; {} \
+                 counts refreshed",
+                grouped(*inserted),
+                grouped(*changed),
+                grouped(*reported),
+                grouped(refreshed.recounted),
+            ),
+            Applied::Repeated => format!("{id}: the snapshot of {at} is known already"),
+            Applied::Refused { last } => format!(
+                "{id}: the snapshot of {at} is older than the last one ({}): nothing changed",
+                polled.system.zone().rfc3339(*last)
+            ),
+        });
+        let shown = if common.verbose { usize::MAX } else { 3 };
+        for fault in polled.faults.iter().take(shown) {
+            common.say(format_args!("  {fault}"));
+        }
+        if polled.faults.len() > shown {
+            let more = polled.faults.len() - shown;
+            common.say(format_args!(
+                "  … and {more} more departures from the specification (-v)"
+            ));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,313 @@
+//! What a zip holds: its directory, read once, and where each member lies.
+//!
+//! Format: APPNOTE.TXT of PKWARE, <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use ::zip::read::ZipFileEntry;
+use ::zip::result::ZipError;
+use ::zip::{CompressionMethod, HasZipMetadata, ZipArchive};
+use flate2::bufread::DeflateDecoder;
+
+use super::checked::{Checked, Damage, most_unpacked};
+use super::{ArchiveError, LeftOut, Member, damaged, head_of};
+use crate::sources::sniff::{self, HEAD_BYTES, Kind};
+
+/// No archive of trips has a longer directory (some 40,000 members), and it is held in memory.
+const MOST_DIRECTORY_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Where and how a member is packed.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Where its packed bytes begin in the file.
+    start: u64,
+    packed_bytes: u64,
+    size_bytes: u64,
+    crc32: u32,
+    method: CompressionMethod,
+}
+
+impl Part {
+    /// Where its packed bytes end in the file.
+    fn end(&self) -> u64 {
+        self.start.saturating_add(self.packed_bytes)
+    }
+
+    /// Begins to read it, through a buffer of `buffer_bytes`.
+    pub(super) fn read(
+        &self,
+        mut file: File,
+        buffer_bytes: usize,
+    ) -> io::Result<Box<dyn Read + Send>> {
+        file.seek(SeekFrom::Start(self.start))?;
+        let packed = file.take(self.packed_bytes);
+        Ok(if self.method == CompressionMethod::Stored {
+            Box::new(Checked::stated(packed, self.size_bytes, self.crc32))
+        } else {
+            let packed = BufReader::with_capacity(buffer_bytes, packed);
+            let unpacked = DeflateDecoder::new(packed);
+            Box::new(Checked::stated(unpacked, self.size_bytes, self.crc32))
+        })
+    }
+}
+
+/// The members of a zip.
+#[derive(Default)]
+pub(super) struct Contents {
+    /// Where each of `members` lies.
+    pub(super) parts: Vec<Part>,
+    pub(super) members: Vec<Member>,
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// Reads the directory of a zip, and the beginning of each member.
+pub(super) fn contents(file: File, file_bytes: u64, name: &str) -> Result<Contents, ArchiveError> {
+    let broken = |error: ZipError| zip_error(name, error);
+    let opening = |source| ArchiveError::Open {
+        file: name.into(),
+        source,
+    };
+    let handle = file.try_clone().map_err(opening)?;
+    let directory = BufReader::new(file);
+    let directory = ZipArchive::new(Limited::new(directory)).map_err(broken)?;
+    if directory.has_duplicate_names() {
+        return Err(ArchiveError::StrangeZip {
+            file: name.into(),
+            detail: "two members of the same name".into(),
+        });
+    }
+
+    let mut contents = Contents::default();
+    let mut candidates = Vec::new();
+    for place in 0..directory.len() {
+        let entry = directory.by_index_data(place).map_err(broken)?;
+        if entry.is_dir() {
+            continue;
+        }
+        let member = entry.name().map_err(broken)?.replace('\\', "/");
+        match told_by_name(&member) {
+            Some(word) => contents.leave_out(member, word, None),
+            None => {
+                let part = locate(&entry, &handle, file_bytes, name, &member)?;
+                candidates.push((entry.header_start(), part, member));
+            }
+        }
+    }
+    check_overlap(&candidates, name)?;
+    for (_, part, member) in candidates {
+        let shared = handle.try_clone().map_err(opening)?;
+        let head = part
+            .read(shared, HEAD_BYTES)
+            .and_then(head_of)
+            .map_err(|error| damaged(name, &member, error))?;
+        contents.sort_in(member, part, &head);
+    }
+    if contents.members.is_empty() {
+        return Err(contents.nothing(name));
+    }
+    Ok(contents)
+}
+
+/// Recognises what operating systems leave in zips.
+fn told_by_name(member: &str) -> Option<&'static str> {
+    let mut folders = member.split('/');
+    let file = folders.next_back().unwrap_or_default();
+    if folders.any(|folder| folder == "__MACOSX") || file.starts_with("._") {
+        return Some("macOS leftover");
+    }
+    file.starts_with('.').then_some("hidden file")
+}
+
+/// Finds the packed bytes of a member, and refuses what cannot be unpacked.
+fn locate(
+    entry: &ZipFileEntry<'_>,
+    mut file: &File,
+    file_bytes: u64,
+    name: &str,
+    member: &str,
+) -> Result<Part, ArchiveError> {
+    if entry.encrypted() {
+        return Err(ArchiveError::Password {
+            file: name.into(),
+            member: member.into(),
+        });
+    }
+    let method = entry.compression();
+    if !matches!(
+        method,
+        CompressionMethod::Stored | CompressionMethod::Deflated
+    ) {
+        return Err(ArchiveError::Method {
+            file: name.into(),
+            member: member.into(),
+            method: method_name(method),
+        });
+    }
+    let wrong = |damage| ArchiveError::Damaged {
+        file: name.into(),
+        member: member.into(),
+        damage,
+    };
+    let start = entry
+        .get_metadata()
+        .data_start(&mut file)
+        .map_err(|error| zip_error(name, error))?;
+    let part = Part {
+        start,
+        packed_bytes: entry.compressed_size(),
+        size_bytes: entry.size(),
+        crc32: entry.crc32(),
+        method,
+    };
+    if part.end() > file_bytes {
+        return Err(wrong(Damage::CutOff));
+    }
+    if part.size_bytes > most_unpacked(part.packed_bytes) {
+        return Err(wrong(Damage::Bomb));
+    }
+    Ok(part)
+}
+
+/// Refuses members that share bytes, by which a small zip unpacks to a large one. Each candidate
+/// begins with its header, the first number.
+fn check_overlap(candidates: &[(u64, Part, String)], name: &str) -> Result<(), ArchiveError> {
+    let mut in_file: Vec<_> = candidates.iter().collect();
+    in_file.sort_by_key(|(header_start, part, _)| (*header_start, part.end()));
+    let overlap = in_file.windows(2).find(|pair| pair[1].0 < pair[0].1.end());
+    overlap.map_or(Ok(()), |pair| {
+        Err(ArchiveError::Overlap {
+            file: name.into(),
+            member: pair[1].2.clone(),
+        })
+    })
+}
+
+impl Contents {
+    fn leave_out(&mut self, name: String, word: &'static str, advice: Option<&'static str>) {
+        self.left_out.push(LeftOut { name, word, advice });
+    }
+
+    /// Makes a member one to read, or one to leave out, by its first bytes.
+    fn sort_in(&mut self, name: String, part: Part, head: &[u8]) {
+        let file = name.rsplit('/').next().unwrap_or_default();
+        let foreign = match sniff::sniff(head) {
+            Kind::Text => return self.leave_out(name, "readme", None),
+            Kind::Table if file.to_ascii_lowercase().starts_with("readme") => {
+                return self.leave_out(name, "readme", None);
+            }
+            Kind::Table => {
+                let size_bytes = Some(part.size_bytes);
+                self.members.push(Member { name, size_bytes });
+                self.parts.push(part);
+                return;
+            }
+            Kind::Zip => &sniff::NESTED_ZIP,
+            Kind::Gzip => &sniff::NESTED_GZIP,
+            Kind::Foreign(foreign) => foreign,
+        };
+        self.leave_out(name, foreign.word, Some(foreign.advice));
+    }
+
+    /// Says what a zip holds in place of a table.
+    fn nothing(&self, file: &str) -> ArchiveError {
+        const SHOWN: usize = 3;
+        // What has a remedy comes first.
+        let (mut held, harmless): (Vec<_>, Vec<_>) =
+            self.left_out.iter().partition(|left| left.advice.is_some());
+        held.extend(harmless);
+        let advice = held.first().and_then(|left| left.advice);
+        let names: Vec<String> = held
+            .iter()
+            .take(SHOWN)
+            .map(|left| format!("{} ({})", left.name, left.word))
+            .collect();
+        let held = match (names.len(), held.len()) {
+            (0, _) => ", it is empty".into(),
+            (shown, all) if shown < all => {
+                format!(", only {} and {} more", names.join(", "), all - shown)
+            }
+            _ => format!(", only {}", names.join(", ")),
+        };
+        ArchiveError::Nothing {
+            file: file.into(),
+            held,
+            advice: advice.unwrap_or("download the archive with the trips"),
+        }
+    }
+}
+
+/// A reader that gives up rather than fill the memory with a directory of millions.
+struct Limited<R> {
+    input: R,
+    left_bytes: u64,
+}
+
+impl<R> Limited<R> {
+    fn new(input: R) -> Self {
+        let left_bytes = MOST_DIRECTORY_BYTES;
+        Self { input, left_bytes }
+    }
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(into)?;
+        let left = self.left_bytes.checked_sub(n as u64);
+        self.left_bytes =
+            left.ok_or_else(|| io::Error::other("its list of members is too long"))?;
+        Ok(n)
+    }
+}
+
+impl<R: Seek> Seek for Limited<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.input.seek(to)
+    }
+}
+
+fn zip_error(file: &str, error: ZipError) -> ArchiveError {
+    let file = file.into();
+    match error {
+        ZipError::Io(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
+            ArchiveError::Open { file, source }
+        }
+        ZipError::Io(_) => ArchiveError::BrokenZip {
+            file,
+            detail: "it ends too early".into(),
+        },
+        // The end of central directory record, by which every zip is found.
+        ZipError::InvalidArchive(detail) if detail.contains("EOCD") => ArchiveError::BrokenZip {
+            file,
+            detail: "its end is missing".into(),
+        },
+        ZipError::InvalidArchive(detail) => ArchiveError::BrokenZip {
+            file,
+            detail: detail.into_owned(),
+        },
+        other => ArchiveError::StrangeZip {
+            file,
+            detail: other.to_string(),
+        },
+    }
+}
+
+/// The methods of APPNOTE 4.4.5 that programs still write.
+fn method_name(method: CompressionMethod) -> String {
+    #[expect(deprecated, reason = "the only way to the number of a method")]
+    let number = method.to_u16();
+    let known = match number {
+        1 => "shrink",
+        2..=5 => "reduce",
+        6 => "implode",
+        9 => "deflate64",
+        12 => "bzip2",
+        14 => "lzma",
+        20 | 93 => "zstd",
+        95 => "xz",
+        98 => "ppmd",
+        99 => "AES encryption",
+        _ => return format!("method {number}"),
+    };
+    known.into()
+}
