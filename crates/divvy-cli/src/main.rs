@@ -6,6 +6,7 @@
 mod cmd;
 mod open;
 mod progress;
+mod render;
 
 use std::process::ExitCode;
 

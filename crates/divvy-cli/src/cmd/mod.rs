@@ -6,6 +6,7 @@ mod demo;
 mod load;
 mod poll;
 mod refresh;
+mod report;
 mod sample;
 
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ pub enum Verb {
     Poll(poll::Poll),
     /// Bring the counts up to date by hand
     Refresh(refresh::Refresh),
+    /// Print a report: stations, from-counts, hours, durations, riders, quality
+    Report(report::Report),
     /// Prove that the store is sound: files readable, ledger true, tallies equal a recount
     Check(check::Check),
     /// Write a realistic trip archive of invented trips
@@ -41,6 +44,7 @@ impl Verb {
             Self::Load(verb) => verb.run(common),
             Self::Poll(verb) => verb.run(common),
             Self::Refresh(verb) => verb.run(common),
+            Self::Report(verb) => verb.run(common),
             Self::Check(verb) => verb.run(common),
             Self::Sample(verb) => verb.run(common),
             Self::Completions(verb) => verb.run(),

@@ -128,9 +128,9 @@ pub async fn report(
         return Err(ReportError::Dates { from, to });
     }
     let mut table = report.answer(&question).await?;
-    table.ranked = report.takes().contains(&Filter::Top);
-    if let Some(top) = filters.top {
-        table.keep(top);
+    match filters.top {
+        Some(top) => table.keep(top),
+        None => table.may_be_cut = report.takes().contains(&Filter::Top),
     }
     Ok(table)
 }

@@ -31,6 +31,8 @@ pub(super) struct Counted {
     stored: Option<Totals>,
     /// How many archives they come from.
     archives: usize,
+    /// Which filters let them through.
+    filters: Filters,
 }
 
 impl Counted {
@@ -43,21 +45,25 @@ impl Counted {
 impl Question<'_> {
     /// Counts the trips that all filters let through.
     pub(super) async fn counted(&self) -> Result<Counted, StoreError> {
-        let all = self.store.totals(&self.system.id).await?;
         let Some(station) = &self.filters.station else {
-            return self.count(all, None).await;
+            return self.counted_everywhere().await;
         };
+        let all = self.store.totals(&self.system.id).await?;
         let places = self.places(&all).await?;
         let meant = places::meant(&places, station, &all);
         let ids = meant.iter().flat_map(|place| &place.ids);
         let origins: BTreeSet<StationId> = ids.map(|(id, _)| id.clone()).collect();
-        self.count(all, Some(&origins)).await
+        self.count(all, self.filters.clone(), Some(&origins)).await
     }
 
     /// Counts the trips that the filters let through, wherever they start.
     pub(super) async fn counted_everywhere(&self) -> Result<Counted, StoreError> {
         let all = self.store.totals(&self.system.id).await?;
-        self.count(all, None).await
+        let anywhere = Filters {
+            station: None,
+            ..self.filters.clone()
+        };
+        self.count(all, anywhere, None).await
     }
 
     /// Lists every place known from trips, lists or feeds.
@@ -74,20 +80,22 @@ impl Question<'_> {
     async fn count(
         &self,
         all: Totals,
+        filters: Filters,
         origins: Option<&BTreeSet<StationId>>,
     ) -> Result<Counted, StoreError> {
         let archives = self.store.entries(&self.system.id).await?.len();
-        if origins.is_none() && !self.filters.narrow_trips() {
+        if origins.is_none() && !filters.narrow_trips() {
             return Ok(Counted {
                 asked: all,
                 stored: None,
                 archives,
+                filters,
             });
         }
         let asked = Mutex::new(Totals::default());
         self.store
             .scan(&self.system.id, &|batch| {
-                let picked = self.filters.pick(&batch);
+                let picked = filters.pick(&batch);
                 let starts_there: Option<Vec<bool>> = origins.map(|origins| {
                     let ids = batch.stations.iter();
                     ids.map(|id| origins.contains(&StationId::from(id)))
@@ -115,6 +123,7 @@ impl Question<'_> {
             asked: asked.into_inner().expect("no holder of this lock panics"),
             stored: Some(all),
             archives,
+            filters,
         })
     }
 
@@ -137,32 +146,49 @@ impl Question<'_> {
         let mut notes = vec![Note::Scope(format!(
             "{} counted ({}), of {stored}",
             plural(counted.asked.trips, "trip"),
-            self.filters
+            counted.filters
         ))];
         if counted.asked.trips == 0 {
-            notes.push(Note::Warning(self.why_nothing(known)));
+            notes.push(Note::Warning(why_nothing(&counted.filters, known)));
         }
         notes
     }
 
-    /// Says why no trip was counted, and what could have been asked for.
-    fn why_nothing(&self, known: &Totals) -> String {
-        let mut reason = format!("no stored trip matches {}", self.filters);
-        let words = |words: BTreeSet<&str>| words.into_iter().collect::<Vec<_>>().join(", ");
-        if self.filters.rider.is_some() {
-            let riders = known.riders.0.keys().map(|(rider, _)| rider.as_str());
-            reason += &format!("; riders are {}", words(riders.collect()));
-        }
-        if self.filters.bike.is_some() {
-            let bikes = known.riders.0.keys().map(|(_, bike)| bike.as_ref());
-            let bikes: BTreeSet<&str> = bikes.filter(|bike| !bike.is_empty()).collect();
-            reason += &match bikes.is_empty() {
-                true => "; these trips do not say which bike".to_owned(),
-                false => format!("; bikes are {}", words(bikes)),
-            };
-        }
-        reason
+    /// Refuses filters that the report cannot take.
+    pub(super) fn check(&self, report: &dyn super::Report) -> Result<(), ReportError> {
+        let takes = report.takes();
+        let Some(refused) = self.filters.used().find(|filter| !takes.contains(filter)) else {
+            return Ok(());
+        };
+        let takes: Vec<&str> = takes.iter().map(|filter| filter.as_str()).collect();
+        Err(ReportError::Filter {
+            report: report.name(),
+            refused: refused.as_str(),
+            takes: match takes.is_empty() {
+                true => "takes no filter".to_owned(),
+                false => format!("takes {}", takes.join(", ")),
+            },
+        })
     }
+}
+
+/// Says why no trip was counted, and what could have been asked for.
+fn why_nothing(filters: &Filters, known: &Totals) -> String {
+    let mut reason = format!("no stored trip matches {}", filters);
+    let words = |words: BTreeSet<&str>| words.into_iter().collect::<Vec<_>>().join(", ");
+    if filters.rider.is_some() {
+        let riders = known.riders.0.keys().map(|(rider, _)| rider.as_str());
+        reason += &format!("; riders are {}", words(riders.collect()));
+    }
+    if filters.bike.is_some() {
+        let bikes = known.riders.0.keys().map(|(_, bike)| bike.as_ref());
+        let bikes: BTreeSet<&str> = bikes.filter(|bike| !bike.is_empty()).collect();
+        reason += &match bikes.is_empty() {
+            true => "; these trips do not say which bike".to_owned(),
+            false => format!("; bikes are {}", words(bikes)),
+        };
+    }
+    reason
 }
 
 /// Says which trips a report leaves out for their flags. `None` where it leaves out none.
@@ -198,24 +224,5 @@ fn dates((first, last): (i32, i32)) -> String {
     match first == last {
         true => format!("of {}", date(first)),
         false => format!("{} to {}", date(first), date(last)),
-    }
-}
-
-impl Question<'_> {
-    /// Refuses filters that the report cannot take.
-    pub(super) fn check(&self, report: &dyn super::Report) -> Result<(), ReportError> {
-        let takes = report.takes();
-        let Some(refused) = self.filters.used().find(|filter| !takes.contains(filter)) else {
-            return Ok(());
-        };
-        let takes: Vec<&str> = takes.iter().map(|filter| filter.as_str()).collect();
-        Err(ReportError::Filter {
-            report: report.name(),
-            refused: refused.as_str(),
-            takes: match takes.is_empty() {
-                true => "takes no filter".to_owned(),
-                false => format!("takes {}", takes.join(", ")),
-            },
-        })
     }
 }

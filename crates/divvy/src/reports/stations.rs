@@ -248,19 +248,19 @@ impl<'a> Facts<'a> {
             reported_at: live
                 .and_then(|station| station.reported_at)
                 .map(|at| self.question.instant(at)),
-            from_count: place.ids.iter().map(|(id, _)| self.from_count(id)).sum(),
-            to_count: place.ids.iter().map(|(id, _)| self.to_count(id)).sum(),
+            from_count: place.ids.iter().map(|(id, _)| self.departures(id)).sum(),
+            to_count: place.ids.iter().map(|(id, _)| self.arrivals(id)).sum(),
         }
     }
 
-    fn from_count(&self, id: &StationId) -> i64 {
+    fn departures(&self, id: &StationId) -> i64 {
         match &self.kept {
             Some(kept) => kept.get(id).copied().unwrap_or(0),
             None => self.counted.asked.stations.departures(id),
         }
     }
 
-    fn to_count(&self, id: &StationId) -> i64 {
+    fn arrivals(&self, id: &StationId) -> i64 {
         let totals = self.counted.asked.stations.0.get(id);
         totals.map_or(0, |totals| totals.arrivals)
     }

@@ -150,8 +150,9 @@ pub struct Table {
     pub rows: Vec<Vec<Value>>,
     /// Rows that were asked not to be shown.
     pub more: usize,
-    /// Whether the first rows are worth reading without the rest.
-    pub ranked: bool,
+    /// Whether a table for people may show the first rows alone: they are the ones worth reading,
+    /// and nobody has said how many to show.
+    pub may_be_cut: bool,
     /// What was counted and what was left out.
     pub notes: Vec<Note>,
 }
@@ -163,7 +164,7 @@ impl Table {
             columns: R::columns(),
             rows: rows.into_iter().map(R::values).collect(),
             more: 0,
-            ranked: false,
+            may_be_cut: false,
             notes,
         }
     }

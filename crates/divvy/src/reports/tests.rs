@@ -1,1 +1,439 @@
+//! Reports over a small invented Chicago:
+//!
+//! | id of the trips | station of the feed | joined by |
+//! |---|---|---|
+//! | `TA01` | `uuid-canal`, short name `TA01`, same name | short_name |
+//! | `35` | `uuid-lake`, legacy id `35`, same name; gone from the newest snapshot | legacy_id |
+//! | `gone` | none | - |
+//! | - | `uuid-quiet`: no trips | - |
 
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use futures_executor::block_on;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::*;
+use crate::issue::Reason;
+use crate::model::*;
+use crate::store::memory::MemoryStore;
+use crate::store::{ArchiveId, ArchiveRead, ContentHash, FromStationCount, Store};
+use crate::tally::{Tally, Totals};
+
+const NAMES: [(&str, &str); 3] = [
+    ("TA01", "Canal St & Adams St"),
+    ("35", "Lake St"),
+    ("gone", "Gone St"),
+];
+
+fn chicago() -> System {
+    System::named("divvy").unwrap()
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn id(text: &str) -> Option<StationId> {
+    (!text.is_empty()).then(|| text.into())
+}
+
+/// `id start seconds origin destination rider bike`
+fn trip(row: &str) -> Trip {
+    let [name, start, seconds, from, to, rider, bike] =
+        row.split_whitespace().collect::<Vec<_>>()[..]
+    else {
+        panic!("seven words: {row}")
+    };
+    let blank = |text: &str| text.replace('-', "");
+    let start: DateTime = start.parse().unwrap();
+    let started_ms = TimeZone::UTC.to_timestamp(start).unwrap().as_millisecond();
+    let seconds: i64 = seconds.parse().unwrap();
+    let mut flags = Flags::NONE;
+    flags.insert_if(Flag::NoOrigin, from == "-");
+    flags.insert_if(Flag::Over24H, seconds > 86_400);
+    flags.insert_if(Flag::Under60S, seconds < 60);
+    Trip {
+        id: name.into(),
+        started_ms,
+        started_offset_s: -21_600,
+        ended_ms: started_ms + seconds * 1000,
+        ended_offset_s: -21_600,
+        precision_ms: 1000,
+        reported_s: None,
+        origin: id(&blank(from)),
+        destination: id(&blank(to)),
+        vehicle: None,
+        bike: (bike != "-").then(|| bike.into()),
+        rider: Rider::parse(rider),
+        gender: None,
+        birth_year: None,
+        from: (from != "-").then_some((41_879_255, -87_639_904)),
+        to: None,
+        flags,
+    }
+}
+
+const TRIPS: &str = "
+    a1 2021-01-04T08:10:00 600    TA01 35   member classic_bike
+    a2 2021-01-04T08:50:00 900    TA01 gone member classic_bike
+    a3 2021-01-31T17:05:00 725    TA01 35   casual electric_bike
+    a4 2021-02-01T09:00:00 30     35   TA01 casual electric_bike
+    a5 2021-02-02T10:00:00 172800 35   TA01 casual docked_bike
+    a6 2021-02-03T10:00:00 1200   gone TA01 member -
+    a7 2021-02-03T23:50:00 1201   -    35   member electric_bike";
+
+fn load(store: &dyn Store, rows: &str) {
+    let rows = rows.lines().filter(|row| !row.trim().is_empty());
+    let mut batch: TripBatch = rows.map(trip).collect();
+    let names = NAMES.iter().filter_map(|(id, name)| {
+        let station = batch.stations.iter().position(|text| text == *id)? as u32;
+        Some(StationName {
+            station,
+            name: (*name).into(),
+            days: (18_631, 18_661),
+        })
+    });
+    batch.names = names.collect();
+    let archive = ArchiveId {
+        system: chicago(),
+        name: "winter.zip".into(),
+        content: ContentHash(7),
+    };
+    let mut totals = Totals::default();
+    totals.count(&batch, 1);
+    let read = ArchiveRead {
+        id: archive.clone(),
+        members: vec!["winter.csv".into()],
+        rows_read: batch.len() as u64 + 2,
+        rejected: [(Reason::NoStart, 2)].into(),
+        totals,
+        loaded_at: at("2021-03-01T12:00:00Z"),
+        replace: false,
+    };
+    let incoming = block_on(store.begin(&archive)).unwrap();
+    incoming.write(0, batch).unwrap();
+    block_on(incoming.commit(read, &())).unwrap();
+}
+
+/// Does what the consumer of the change stream does.
+fn refresh(store: &dyn Store) {
+    let totals = block_on(store.totals(&chicago().id)).unwrap();
+    let counts: Vec<FromStationCount> = totals
+        .stations
+        .0
+        .iter()
+        .map(|(id, totals)| FromStationCount {
+            from_station_id: id.clone(),
+            from_count: totals.departures as u64,
+            trips_version: Some(9),
+            refreshed_at: at("2021-03-01T12:00:05Z"),
+        })
+        .collect();
+    block_on(store.put_counts(&chicago().id, &counts)).unwrap();
+}
+
+fn station(id: &str, name: &str, short_name: Option<&str>, legacy_id: Option<&str>) -> Station {
+    Station {
+        name: Some(name.into()),
+        short_name: short_name.map(Into::into),
+        legacy_id: legacy_id.map(Into::into),
+        latitude: Some("41.87925500".parse().unwrap()),
+        longitude: Some("-87.639904".parse().unwrap()),
+        capacity: Some(47),
+        status: Some(StationStatus::InService),
+        available: Availability {
+            vehicles: Some(7),
+            ebikes: Some(2),
+            docks: Some(38),
+            ..Availability::default()
+        },
+        reported_at: Some(at("2021-03-02T08:00:00Z")),
+        ..Station::unknown(id.into())
+    }
+}
+
+fn poll(store: &dyn Store, taken_at: &str, ids: &[&str]) {
+    let all = [
+        station("uuid-canal", "Canal St & Adams St", Some("TA01"), None),
+        station("uuid-lake", "Lake St", None, Some("35")),
+        station("uuid-quiet", "Quiet Ct", Some("KA99"), None),
+    ];
+    let snapshot = Snapshot {
+        system: chicago(),
+        taken_at: at(taken_at),
+        kind: SnapshotKind::Full,
+        stations: all
+            .into_iter()
+            .filter(|station| ids.contains(&station.id.as_str()))
+            .collect(),
+    };
+    block_on(store.apply(&snapshot, at(taken_at))).unwrap();
+}
+
+/// A store with everything in it.
+fn winter() -> MemoryStore {
+    let store = MemoryStore::default();
+    load(&store, TRIPS);
+    refresh(&store);
+    let all = ["uuid-canal", "uuid-lake", "uuid-quiet"];
+    poll(&store, "2021-03-02T09:00:00Z", &all);
+    poll(
+        &store,
+        "2021-03-02T09:05:00Z",
+        &["uuid-canal", "uuid-quiet"],
+    );
+    store
+}
+
+/// Shows rows as text, a blank column as `_`, and the notes below.
+fn show(table: &Table) -> String {
+    let mut text = String::new();
+    for row in &table.rows {
+        let cells: Vec<String> = row
+            .iter()
+            .map(|value| match value {
+                Value::Empty => "_".into(),
+                Value::Text(text) => text.clone(),
+                Value::Integer(number) => number.to_string(),
+                Value::Float(number) => number.to_string(),
+                Value::Decimal(degrees) => degrees.to_string(),
+            })
+            .collect();
+        writeln!(text, "{}", cells.join(" | ")).unwrap();
+    }
+    for note in &table.notes {
+        writeln!(text, "{note:?}").unwrap();
+    }
+    text
+}
+
+fn ask(store: &dyn Store, name: &str, filters: Filters) -> Table {
+    block_on(report(name, store, &chicago(), &filters)).unwrap()
+}
+
+fn answer(store: &dyn Store, name: &str) -> String {
+    show(&ask(store, name, Filters::default()))
+}
+
+#[test]
+fn names_types_and_units_are_a_contract() {
+    let mut schema = String::new();
+    for report in REPORTS {
+        writeln!(schema, "{}", report.name()).unwrap();
+        for column in report.columns() {
+            writeln!(schema, "  {:?} {}", column.kind, column.name).unwrap();
+        }
+    }
+    insta::assert_snapshot!(schema);
+}
+
+#[test]
+fn every_answer_has_the_columns_it_promises() {
+    let store = winter();
+    for report in REPORTS {
+        let table = ask(&store, report.name(), Filters::default());
+        assert_eq!(table.columns, report.columns());
+        assert!(!table.rows.is_empty(), "{}", report.name());
+        for row in &table.rows {
+            assert_eq!(row.len(), table.columns.len(), "{}", report.name());
+        }
+        let names: BTreeSet<&str> = table.columns.iter().map(|column| column.name).collect();
+        assert_eq!(names.len(), table.columns.len());
+    }
+}
+
+#[test]
+fn stations_join_counts_to_what_the_feed_says() {
+    let store = winter();
+    insta::assert_snapshot!(answer(&store, "stations"), @r#"
+    uuid-canal | Canal St & Adams St | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 3 | XS | 3 | XS
+    uuid-lake | Lake St | 41.87925500 | -87.639904 | not in feed | _ | _ | _ | _ | _ | 2 | XS | 3 | XS
+    gone | Gone St | 41.879255 | -87.639904 | not in feed | _ | _ | _ | _ | _ | 1 | XS | 1 | XS
+    uuid-quiet | Quiet Ct | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 0 | XS | 0 | XS
+    Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
+    Scope("1 trip without an origin and 0 without a destination are counted at no station")
+    Scope("feed of 2021-03-02T03:05:00-06:00: 2 stations; of 3 station ids in the trips it has 0 by station_id (0 trips), 1 by short_name (3 trips), 1 by legacy_id (2 trips), 0 by name (0 trips); not matched: 1 (1 trip)")
+    "#);
+}
+
+#[test]
+fn stations_are_known_from_trips_alone() {
+    let store = MemoryStore::default();
+    load(&store, TRIPS);
+    insta::assert_snapshot!(answer(&store, "stations"), @r#"
+    35 | Lake St | 41.879255 | -87.639904 | _ | _ | _ | _ | _ | _ | 0 | XS | 3 | XS
+    TA01 | Canal St & Adams St | 41.879255 | -87.639904 | _ | _ | _ | _ | _ | _ | 0 | XS | 3 | XS
+    gone | Gone St | 41.879255 | -87.639904 | _ | _ | _ | _ | _ | _ | 0 | XS | 1 | XS
+    Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
+    Scope("1 trip without an origin and 0 without a destination are counted at no station")
+    Warning("the counts of 3 station ids are behind the trips stored: divvy refresh brings them up to date")
+    "#);
+}
+
+#[test]
+fn a_join_that_finds_little_says_so() {
+    let store = MemoryStore::default();
+    load(&store, TRIPS);
+    refresh(&store);
+    poll(&store, "2021-03-02T09:00:00Z", &["uuid-lake", "uuid-quiet"]);
+    let notes = ask(&store, "stations", Filters::default()).notes;
+    let loud = notes.iter().filter(|note| matches!(note, Note::Warning(_)));
+    let loud: Vec<&str> = loud.map(Note::text).collect();
+    assert_eq!(loud.len(), 1);
+    assert!(loud[0].starts_with("only 33 % of the trips"), "{loud:?}");
+}
+
+#[test]
+fn the_other_reports() {
+    let store = winter();
+    insta::assert_snapshot!(answer(&store, "from-counts"), @r#"
+    TA01 | 3 | 2021-03-01T06:00:05-06:00
+    35 | 2 | 2021-03-01T06:00:05-06:00
+    gone | 1 | 2021-03-01T06:00:05-06:00
+    uuid-quiet | 0 | _
+    Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
+    Scope("6 departures from 4 station ids")
+    "#);
+    insta::assert_snapshot!(answer(&store, "durations"), @r#"
+    member | 4 | 600 | 975.25 | 900 | 1201 | 1201 | 1201
+    casual | 1 | 725 | 725 | 725 | 725 | 725 | 725
+    all | 5 | 600 | 925.2 | 900 | 1201 | 1201 | 1201
+    Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
+    Scope("2 trips left out: 1 under_60_s, 1 over_24_h")
+    "#);
+    insta::assert_snapshot!(answer(&store, "riders"), @r#"
+    member | classic_bike | 2 | 0.285714
+    casual | electric_bike | 2 | 0.285714
+    member | _ | 1 | 0.142857
+    member | electric_bike | 1 | 0.142857
+    casual | docked_bike | 1 | 0.142857
+    Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
+    "#);
+    insta::assert_snapshot!(answer(&store, "quality"), @r#"
+    winter.zip | 9 | 7 | 0 | 0 | 0 | 2 | 0 | 0 | 0 | 1 | 1 | 1 | 0 | 0 | 0 | 0 | 0
+    Scope("Divvy (Chicago): 1 archive, 9 rows read = 7 stored + 2 rejected; flagged trips are stored and counted")
+    "#);
+}
+
+#[test]
+fn hours_count_both_ends() {
+    let store = winter();
+    let rows = ask(&store, "hours", Filters::default()).rows;
+    assert_eq!(rows.len(), 24);
+    let hour = |hour: usize| rows[hour].clone();
+    assert_eq!(hour(8), [8_i64, 2, 1].map(Value::from));
+    assert_eq!(hour(0), [0_i64, 0, 1].map(Value::from)); // over midnight
+    assert_eq!(hour(23), [23_i64, 1, 0].map(Value::from));
+}
+
+#[test]
+fn filters_count_the_same_way_over_fewer_trips() {
+    let store = winter();
+    let january: Period = "2021-01".parse().unwrap();
+    let trips = |filters: Filters| {
+        let table = ask(&store, "riders", filters);
+        let trips = table.rows.iter().map(|row| match row[2] {
+            Value::Integer(trips) => trips,
+            _ => panic!("trips are counted"),
+        });
+        trips.sum::<i64>()
+    };
+    let all = Filters::default;
+    assert_eq!(trips(all()), 7);
+    let (from, to) = (Some(january.first), Some(january.last));
+    assert_eq!(trips(Filters { from, to, ..all() }), 3);
+    assert_eq!(trips(Filters { from, ..all() }), 7);
+    assert_eq!(trips(Filters { to, ..all() }), 3);
+    let rider = Some(Rider::parse("Subscriber"));
+    assert_eq!(trips(Filters { rider, ..all() }), 4);
+    let bike = Some("electric".into());
+    assert_eq!(trips(Filters { bike, ..all() }), 3);
+    for (text, expected) in [
+        ("TA01", 3),
+        ("uuid-canal", 3),
+        ("canal st & adams st", 3),
+        ("35", 2),
+        ("KA99", 0),
+        ("nowhere", 0),
+    ] {
+        let station = Some(text.to_owned());
+        assert_eq!(trips(Filters { station, ..all() }), expected, "{text}");
+    }
+}
+
+#[test]
+fn filtered_stations_are_counted_from_the_trips_themselves() {
+    let store = winter();
+    let filters = Filters {
+        rider: Some(Rider::Casual),
+        station: Some("Canal St & Adams St".into()),
+        ..Filters::default()
+    };
+    insta::assert_snapshot!(show(&ask(&store, "stations", filters)), @r#"
+    uuid-canal | Canal St & Adams St | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 1 | XS | 2 | XS
+    Scope("3 trips counted (rider casual), of Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
+    "#);
+}
+
+#[test]
+fn a_filter_that_matches_nothing_says_what_there_is() {
+    let store = winter();
+    let filters = Filters {
+        bike: Some("cargo".into()),
+        rider: Some(Rider::parse("pirate")),
+        ..Filters::default()
+    };
+    insta::assert_snapshot!(show(&ask(&store, "riders", filters)), @r#"
+    Scope("0 trips counted (rider pirate, bike cargo), of Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
+    Warning("no stored trip matches rider pirate, bike cargo; riders are casual, member; bikes are classic_bike, docked_bike, electric_bike")
+    "#);
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused_in_a_sentence() {
+    let store = winter();
+    let refuse = |name: &str, filters: Filters| {
+        block_on(report(name, &store, &chicago(), &filters))
+            .unwrap_err()
+            .to_string()
+    };
+    let rider = Filters {
+        rider: Some(Rider::Member),
+        ..Filters::default()
+    };
+    let swapped = Filters {
+        from: Some("2021-02-01".parse().unwrap()),
+        to: Some("2021-01-01".parse().unwrap()),
+        ..Filters::default()
+    };
+    insta::assert_snapshot!(refuse("quality", rider.clone()), @r#"the report "quality" cannot be narrowed by --rider: it takes --top"#);
+    insta::assert_snapshot!(refuse("from-counts", rider), @r#"the report "from-counts" cannot be narrowed by --rider: it takes --station, --top"#);
+    insta::assert_snapshot!(refuse("hours", swapped), @"no date is both from 2021-02-01 on and up to 2021-01-01: the first date comes after the last");
+    insta::assert_snapshot!(refuse("station", Filters::default()), @r#"there is no report "station": expected one of stations, from-counts, hours, durations, riders, quality"#);
+}
+
+#[test]
+fn top_keeps_the_first_rows_and_counts_the_rest() {
+    let store = winter();
+    let top = Filters {
+        top: Some(1),
+        ..Filters::default()
+    };
+    let table = ask(&store, "stations", top);
+    assert_eq!((table.rows.len(), table.more), (1, 3));
+    assert!(!table.may_be_cut);
+    let may_be_cut = |name| ask(&store, name, Filters::default()).may_be_cut;
+    assert!(may_be_cut("stations") && !may_be_cut("hours"));
+}
+
+#[test]
+fn an_empty_system_has_empty_reports() {
+    let store = MemoryStore::default();
+    for report in REPORTS {
+        let table = ask(&store, report.name(), Filters::default());
+        assert!(!table.notes.is_empty(), "{}", report.name());
+    }
+}

@@ -1,0 +1,66 @@
+//! Values as people read them.
+
+use divvy::reports::{Column, Kind, Value, grouped};
+
+/// Names a column in words, without the unit: the values show it.
+pub fn heading(column: &Column) -> String {
+    let name = match column.kind {
+        Kind::Seconds => column.name.trim_end_matches("_s"),
+        _ => column.name,
+    };
+    name.replace('_', " ")
+}
+
+/// Writes a value with its unit.
+pub fn text(kind: Kind, value: &Value) -> String {
+    match (kind, value) {
+        (_, Value::Empty) => String::new(),
+        (Kind::Instant, Value::Text(instant)) => minute(instant),
+        (_, Value::Text(text)) => text.clone(),
+        (Kind::Seconds, Value::Integer(seconds)) => duration(*seconds),
+        (Kind::Seconds, Value::Float(seconds)) => duration(seconds.round() as i64),
+        (Kind::Ordinal, Value::Integer(number)) => number.to_string(),
+        (_, Value::Integer(number)) => grouped(*number),
+        (Kind::Share, Value::Float(share)) => format!("{:.1} %", share * 100.0),
+        (_, Value::Float(number)) => number.to_string(),
+        (_, Value::Decimal(degrees)) => format!("{:.5}", degrees.to_f64()), // 1 m
+    }
+}
+
+/// Writes a local instant without seconds and offset: `2021-03-02 02:00`.
+fn minute(rfc3339: &str) -> String {
+    match rfc3339.get(..16) {
+        Some(minute) => minute.replace('T', " "),
+        None => rfc3339.to_owned(),
+    }
+}
+
+/// Writes seconds as `45 s`, `12 min 05 s` or `2 h 03 min`.
+fn duration(seconds: i64) -> String {
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes} min {:02} s", seconds % 60),
+        3600.. => format!("{hours} h {:02} min", minutes % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_at_a_glance() {
+        let texts = [0, 59, 60, 725, 3_599, 3_600, 86_400].map(duration);
+        let expected = [
+            "0 s",
+            "59 s",
+            "1 min 00 s",
+            "12 min 05 s",
+            "59 min 59 s",
+            "1 h 00 min",
+            "24 h 00 min",
+        ];
+        assert_eq!(texts, expected);
+    }
+}
