@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use divvy::ingest::{self, LoadOptions};
 use divvy::refresh;
+use divvy::reports::{self, Filters};
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::embedded::EmbeddedStore;
@@ -14,8 +15,10 @@ use futures_executor::block_on;
 use jiff::Timestamp;
 
 use super::grouped;
+use super::report::print;
 use crate::open::Common;
 use crate::progress::Bar;
+use crate::render::Format;
 
 /// Runs the whole flow on a sample: makes an archive and a feed in a folder of its own, loads
 /// them, and prints reports. No network, no account.
@@ -95,6 +98,32 @@ impl Demo {
             "   {} changes, {} counts refreshed",
             grouped(refreshed.changes),
             grouped(refreshed.recounted)
+        ));
+
+        common.say("5. divvy report: history joined to the stations of this minute");
+        for (name, top) in [
+            ("stations", Some(10)),
+            ("durations", None),
+            ("riders", None),
+        ] {
+            let filters = Filters {
+                top,
+                ..Filters::default()
+            };
+            let table = block_on(reports::report(name, &store, &polled.system, &filters))?;
+            common.say(format_args!("\n   divvy report {name}"));
+            print(&table, Format::Table)?;
+        }
+        let data = folder.join("divvy-data");
+        common.say(format_args!(
+            "\nThe store is in {0}. Look around in it:\n  \
+             divvy report hours --store {0}\n  \
+             divvy report stations --rider casual --top 5 --store {0}\n  \
+             divvy check --store {0}\nOr load real archives:\n  \
+             divvy load https://divvy-tripdata.s3.amazonaws.com/202101-divvy-tripdata.zip\n  \
+             divvy poll https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json\n  \
+             divvy report stations",
+            data.display()
         ));
         Ok(ExitCode::SUCCESS)
     }

@@ -24,7 +24,6 @@ mod shared_file;
 mod sweep;
 mod trips_file;
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -187,8 +186,7 @@ impl Trips for EmbeddedStore {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             workers
                 .into_iter()
-                .map(|worker| worker.join().expect("reading does not panic"))
-                .collect()
+                .try_for_each(|worker| worker.join().expect("reading does not panic"))
         })
     }
 }
@@ -327,10 +325,7 @@ fn cannot(doing: &str, path: &Path, cause: std::io::Error) -> StoreError {
 }
 
 /// A file is not what this program wrote.
-fn damaged(
-    path: &Path,
-    cause: impl std::error::Error + Display + Send + Sync + 'static,
-) -> StoreError {
+fn damaged(path: &Path, cause: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     let doing = format!("{} is damaged", path.display());
     StoreError::because(StoreErrorKind::Damaged, doing, cause)
 }
