@@ -1,5 +1,7 @@
 //! Keeps `docs/FORMATS.md` true: every example in it is read as the page says.
 
+#![allow(clippy::unwrap_used)] // a test, helpers included
+
 use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::sync::Mutex;
