@@ -410,7 +410,7 @@ mod tests {
     fn what_is_written_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trips.parquet");
-        let mut trips = vec![trip("17", 9_000), trip("18", 4_000), trip("19", 5_000)];
+        let mut trips = [trip("17", 9_000), trip("18", 4_000), trip("19", 5_000)];
         trips[0].reported_s = Some(600);
         trips[1].reported_s = Some(599);
         trips[1].origin = Some("TA1".into());
