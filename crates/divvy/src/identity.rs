@@ -5,7 +5,9 @@
 //! Clark & Jarvis, 12 km away. So an id alone joins only where nothing speaks against it, and a
 //! feed's other spellings of it only where the name or the place agrees.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
 
 use crate::model::{Position, Station, StationId, StationSource};
 use crate::tally::Totals;
@@ -173,10 +175,10 @@ impl Candidate<'_> {
 #[derive(Default)]
 struct Feed<'a> {
     stations: Vec<Candidate<'a>>,
-    by_id: HashMap<&'a str, Vec<usize>>,
-    by_short_name: HashMap<&'a str, Vec<usize>>,
-    by_legacy_id: HashMap<&'a str, Vec<usize>>,
-    by_name: HashMap<String, Vec<usize>>,
+    by_id: FxHashMap<&'a str, Vec<usize>>,
+    by_short_name: FxHashMap<&'a str, Vec<usize>>,
+    by_legacy_id: FxHashMap<&'a str, Vec<usize>>,
+    by_name: FxHashMap<String, Vec<usize>>,
 }
 
 impl<'a> Feed<'a> {
