@@ -36,10 +36,23 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("divvy: {error:#}");
+            tell(&error);
             ExitCode::from(2)
         }
     }
+}
+
+/// Prints an error with its causes to stderr, each said once: some sentences hold their cause.
+fn tell(error: &anyhow::Error) {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !sentence.contains(&cause) {
+            let gap = if sentence.is_empty() { "" } else { ": " };
+            sentence.push_str(gap);
+            sentence.push_str(&cause);
+        }
+    }
+    eprintln!("divvy: {sentence}");
 }
 
 /// Whoever read our output (`head`, a pager) has seen enough: that is success.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use divvy::issue::Rejected;
 use divvy::model::System;
 use divvy::sources::archive::Archive;
+use divvy::sources::station_feed::{self, Document};
 use divvy::sources::trips_csv::{Plan, TripReader, TripsError};
 use divvy::tally::{Tally, Totals};
 use proptest::collection::vec;
@@ -82,6 +83,55 @@ fn archive_reader() {
         std::fs::write(&path, bytes).unwrap();
         read_archive(&path);
     });
+}
+
+#[test]
+fn feed_reader() {
+    let inputs = prop_oneof![
+        1 => vec(any::<u8>(), 0..500),
+        2 => feeds(),
+        6 => edited(feeds()),
+    ];
+    put(inputs, |bytes| {
+        let divvy = System::named("divvy").unwrap();
+        match station_feed::read(&bytes, "feed.json") {
+            Ok(Document::Discovery(_)) => {}
+            Ok(Document::Feed(feed)) => {
+                for fault in &feed.faults {
+                    assert_sentence(&fault.to_string());
+                }
+                if let Err(error) = station_feed::snapshot(vec![feed], &divvy, None) {
+                    assert_sentence(&error.to_string());
+                }
+            }
+            Err(error) => assert_sentence(&error.to_string()),
+        }
+    });
+}
+
+/// Feeds of every version, small.
+fn feeds() -> impl Strategy<Value = Vec<u8>> {
+    let station = r#"{"station_id":"7","name":"Heron St","lat":41.88,"lon":-87.63,"capacity":15,
+        "num_bikes_available":3,"num_docks_available":11,"is_installed":1,"is_renting":true,
+        "is_returning":"1","last_reported":1700000000,"legacy_id":12,"short_name":"HR-1"}"#;
+    let bean = r#"{"id":7,"stationName":"Heron St","availableDocks":11,"totalDocks":15,
+        "latitude":41.88,"longitude":-87.63,"statusValue":"In Service","statusKey":1,
+        "availableBikes":3,"testStation":false,"lastCommunicationTime":null}"#;
+    select(vec![
+        format!(r#"{{"last_updated":1700000000,"ttl":5,"data":{{"stations":[{station}]}}}}"#),
+        format!(
+            r#"{{"last_updated":"2026-02-03T04:05:06Z","ttl":60,"version":"3.0","data":{{
+            "stations":[{{"station_id":"7","name":[{{"text":"Heron St","language":"en"}}],
+            "lat":41.88,"lon":-87.63}},{station}]}}}}"#
+        ),
+        format!(
+            r#"{{"executionTime":"2013-11-03 01:30:00 AM","stationBeanList":[{bean},{bean}]}}"#
+        ),
+        r#"{"last_updated":1,"ttl":0,"data":{"en":{"feeds":[{"name":"station_status",
+        "url":"https://example.org/s"}]}}}"#
+            .to_owned(),
+    ])
+    .prop_map(String::into_bytes)
 }
 
 fn read_archive(path: &std::path::Path) {

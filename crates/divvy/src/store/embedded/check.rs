@@ -75,9 +75,9 @@ fn files_are_named(shared: &Shared, checked: &mut Checked) -> Result<(), StoreEr
         });
     }
     let n = named.len();
-    checked
-        .facts
-        .push(format!("trips/ holds exactly the {n} files of the ledger"));
+    checked.facts.push(format!(
+        "trips/ holds exactly the files of the ledger ({n})"
+    ));
     Ok(())
 }
 
