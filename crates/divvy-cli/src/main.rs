@@ -36,10 +36,23 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("divvy: {error:#}");
+            eprintln!("divvy: {}", sentence(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// Writes an error with its causes, each once: many a message ends with its cause already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if sentence.is_empty() {
+            sentence = cause;
+        } else if !sentence.ends_with(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
+    sentence
 }
 
 /// Whoever read our output (`head`, a pager) has seen enough: that is success.

@@ -122,7 +122,7 @@ impl Load {
         let paths = match paths {
             Ok(paths) => paths,
             Err(error) => {
-                eprintln!("divvy: {error:#}");
+                eprintln!("divvy: {}", crate::sentence(&error));
                 return Ok(false);
             }
         };
@@ -132,7 +132,7 @@ impl Load {
                 Ok(loaded) => done(&loaded, start.elapsed().as_secs_f64()),
                 Err(error) => {
                     all = false;
-                    eprintln!("divvy: {error:#}");
+                    eprintln!("divvy: {}", crate::sentence(&error));
                 }
             }
         }
