@@ -36,23 +36,23 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&error);
+            eprintln!("divvy: {}", sentence(&error));
             ExitCode::from(2)
         }
     }
 }
 
-/// Prints an error with its causes to stderr, each said once: some sentences hold their cause.
-fn tell(error: &anyhow::Error) {
+/// Writes an error with its causes, each once: many a message ends with its cause already.
+fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        if !sentence.contains(&cause) {
-            let gap = if sentence.is_empty() { "" } else { ": " };
-            sentence.push_str(gap);
-            sentence.push_str(&cause);
+        if sentence.is_empty() {
+            sentence = cause;
+        } else if !sentence.ends_with(&cause) {
+            sentence = format!("{sentence}: {cause}");
         }
     }
-    eprintln!("divvy: {sentence}");
+    sentence
 }
 
 /// Whoever read our output (`head`, a pager) has seen enough: that is success.

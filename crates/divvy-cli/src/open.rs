@@ -17,6 +17,7 @@ pub struct Common {
         long,
         global = true,
         env = "DIVVY_STORE",
+        hide_env_values = true,
         value_name = "FOLDER",
         default_value = "divvy-data"
     )]

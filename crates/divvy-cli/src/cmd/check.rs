@@ -6,8 +6,10 @@ use clap::Args;
 
 use crate::open::Common;
 
-/// Proves that the store is sound: its files can be read, the ledger is true, no trip is stored
-/// twice, and every tally and count equals a recount from the trips.
+/// Proves that the store is sound.
+///
+/// Its files can be read, the ledger is true, no trip is stored twice, and every tally and count
+/// equals a recount from the trips.
 #[derive(Debug, Args)]
 pub struct Check {}
 

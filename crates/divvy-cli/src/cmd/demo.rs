@@ -20,8 +20,9 @@ use crate::open::Common;
 use crate::progress::Bar;
 use crate::render::Format;
 
-/// Runs the whole flow on a sample: makes an archive and a feed in a folder of its own, loads
-/// them, and prints reports. No network, no account.
+/// Runs the whole flow on a sample: no network, no account.
+///
+/// Makes an archive and a feed in a folder of its own, loads them, and prints reports.
 #[derive(Debug, Args)]
 pub struct Demo {
     /// The folder to work in

@@ -122,7 +122,7 @@ impl Load {
         let paths = match paths {
             Ok(paths) => paths,
             Err(error) => {
-                crate::tell(&error);
+                eprintln!("divvy: {}", crate::sentence(&error));
                 return Ok(false);
             }
         };
@@ -132,7 +132,7 @@ impl Load {
                 Ok(loaded) => done(&loaded, start.elapsed().as_secs_f64()),
                 Err(error) => {
                     all = false;
-                    crate::tell(&error);
+                    eprintln!("divvy: {}", crate::sentence(&error));
                 }
             }
         }

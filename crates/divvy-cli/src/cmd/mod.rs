@@ -15,24 +15,16 @@ use clap::Subcommand;
 
 use crate::open::Common;
 
-/// What `divvy` can do.
+/// What `divvy` can do. Each verb's own words are its help.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run the whole flow on a sample: no network, no account
     Demo(demo::Demo),
-    /// Load trip archives: zip, csv, csv.gz, folders of them, or addresses
     Load(load::Load),
-    /// Take one snapshot of the stations: files, a folder, or an address
     Poll(poll::Poll),
-    /// Bring the counts up to date by hand
     Refresh(refresh::Refresh),
-    /// Print a report: stations, from-counts, hours, durations, riders, quality
     Report(report::Report),
-    /// Prove that the store is sound: files readable, ledger true, tallies equal a recount
     Check(check::Check),
-    /// Write a realistic trip archive of invented trips
     Sample(sample::SampleArgs),
-    /// Print completions for a shell
     Completions(completions::Completions),
 }
 

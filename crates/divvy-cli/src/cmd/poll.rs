@@ -43,8 +43,8 @@ impl Poll {
                 changed,
                 reported,
             } => format!(
-                "{id}: {stations} stations at {at}: {} new, {} changed, {} only reported; {} \
-                 counts refreshed",
+                "{id}: {stations} stations at {at}: {} new, {} changed, {} only reported; \
+                 counts refreshed: {}",
                 grouped(*inserted),
                 grouped(*changed),
                 grouped(*reported),

@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use super::grouped;
 use crate::open::Common;
 
-/// Brings FromStationCounts up to date by hand: reads on where the last refresh stopped.
+/// Brings the counts up to date by hand.
+///
+/// Reads on in the change stream where the last refresh stopped.
 #[derive(Debug, Args)]
 pub struct Refresh {
     /// Count every station again, whatever changed

@@ -7,11 +7,20 @@ use divvy::reports::{Table, Value};
 /// Writes a header and the rows, numbers raw, unknown values empty.
 pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(table.columns.iter().map(|column| column.name))?;
+    csv.write_record(table.columns.iter().map(|column| column.name))
+        .map_err(cause)?;
     for row in &table.rows {
-        csv.write_record(row.iter().map(raw))?;
+        csv.write_record(row.iter().map(raw)).map_err(cause)?;
     }
     csv.flush()
+}
+
+/// Takes the error of writing out of its wrapping: a broken pipe must be seen as one.
+fn cause(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(cause) => cause,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 fn raw(value: &Value) -> String {

@@ -62,7 +62,9 @@ pub fn write(table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Resu
         let names = left_out.join(", ");
         write_wrapped(out, &format!("not shown for want of width: {names}"), width)?;
     }
-    writeln!(out)?;
+    if !rows.is_empty() {
+        writeln!(out)?;
+    }
     for note in &table.notes {
         match note {
             Note::Scope(text) => write_wrapped(out, text, width)?,

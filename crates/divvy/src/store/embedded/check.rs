@@ -153,10 +153,10 @@ fn check_system(shared: &Shared, system: &System, checked: &mut Checked) -> Resu
         }
     }
     checked.facts.push(format!(
-        "{}: {} archives, {} trips, each stored once; tallies equal a recount{}",
+        "{}: {} trips, each stored once (ledger: {}); tallies equal a recount{}",
         system.id,
-        archives.len(),
         totals.trips,
+        archives.len(),
         if drained {
             format!("; {} counts are those of the trips", counts.len())
         } else {

@@ -1,0 +1,10 @@
+//! What a person types and sees: each file of `cmd/` is a page of the manual and a test.
+//! `TRYCMD=overwrite cargo test -p divvy-cli --test transcripts` writes them anew.
+
+#[test]
+fn the_manual_is_true() {
+    trycmd::TestCases::new()
+        .env("DIVVY_STORE", "divvy-data")
+        .env("COLUMNS", "100")
+        .case("tests/cmd/*.md");
+}
