@@ -224,11 +224,15 @@ impl<R: Read> TripReader<R> {
         trips.reported_s.push(reported_s.unwrap_or(NONE_I32));
         trips.origin.push(origin);
         trips.destination.push(destination);
-        trips
-            .vehicle
-            .push(batch.vehicles.find(&mut trips.vehicles, vehicle));
-        let mut word = |words: &mut Words, place: usize, meaning: fn(&str) -> Cow<'_, str>| {
-            words.find(&mut trips.words, &value(rows.cell(place)), meaning)
+        trips.vehicle.push(
+            batch
+                .vehicles
+                .find(vehicle, |id| add(&mut trips.vehicles, id)),
+        );
+        let mut word = |seen: &mut Interned, place: usize, meaning: fn(&str) -> Cow<'_, str>| {
+            seen.find(&value(rows.cell(place)), |word| {
+                word_meaning(&mut trips.words, &meaning(word))
+            })
         };
         let bike = word(&mut batch.bikes, columns.bike, |text| Cow::Borrowed(text));
         let rider = word(&mut batch.riders, columns.rider, |text| {
@@ -356,18 +360,20 @@ impl Columns {
 }
 
 /// Takes a value, unless it is one of the words that programs write for "none".
-#[inline]
+#[inline(always)]
 fn value(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    let none = match cell.as_ref() {
-        [b'N' | b'n' | b'\\', ..] => {
-            matches!(
-                cell.as_ref(),
-                b"NULL" | b"null" | b"\\N" | b"NA" | b"NaN" | b"nan" | b"None"
-            )
-        }
-        _ => false,
-    };
-    if none { Cow::Borrowed(b"") } else { cell }
+    match cell.first() {
+        Some(b'N' | b'n' | b'\\') if is_none(&cell) => Cow::Borrowed(b""),
+        _ => cell,
+    }
+}
+
+#[cold]
+fn is_none(cell: &[u8]) -> bool {
+    matches!(
+        cell,
+        b"NULL" | b"null" | b"\\N" | b"NA" | b"NaN" | b"nan" | b"None"
+    )
 }
 
 /// Takes `86.0` for `86`: a whole number that went through a program that knows only floats.
@@ -611,31 +617,75 @@ impl Clock {
     }
 }
 
+/// A text of at most 16 bytes as numbers: two texts are equal if and only if these are. Looking
+/// one up then follows no pointer, which for millions of short ids is most of the cost.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+struct Short {
+    low: u64,
+    high: u64,
+    len: u8,
+}
+
+impl Short {
+    /// Packs a text; `None` for a longer one.
+    #[inline]
+    fn pack(text: &[u8]) -> Option<Self> {
+        // The two halves may overlap: with the length, they still say every byte.
+        let (low, high) = match text {
+            [] => (0, 0),
+            [a] => (u64::from(*a), 0),
+            [a, b] => (u64::from(*a), u64::from(*b)),
+            [a, b, c] => (u64::from(*a), u64::from(*b) << 8 | u64::from(*c)),
+            _ if text.len() < 8 => {
+                let (first, last) = (text.first_chunk()?, text.last_chunk()?);
+                let number = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+                (number(first), number(last))
+            }
+            _ if text.len() <= 16 => {
+                let (first, last) = (text.first_chunk()?, text.last_chunk()?);
+                (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+            }
+            _ => return None,
+        };
+        let len = text.len() as u8;
+        Some(Self { low, high, len })
+    }
+}
+
 /// Texts that stand in many rows, each kept once.
 #[derive(Default)]
 struct Interned {
-    places: FxHashMap<Box<[u8]>, u32>,
-    /// The last one asked for.
-    last: u32,
+    short: FxHashMap<Short, u32>,
+    long: FxHashMap<Box<[u8]>, u32>,
+    /// The short text met last.
+    last: Option<(Short, u32)>,
 }
 
 impl Interned {
+    /// Finds the place of a text. One that is met for the first time gets it from `add`.
     #[inline]
-    fn find(&mut self, texts: &mut Dictionary, raw: &[u8]) -> u32 {
-        if texts.text(self.last).as_bytes() == raw {
-            return self.last;
-        }
-        self.last = match self.places.get(raw) {
-            Some(place) => *place,
-            None if raw.is_empty() => 0,
-            None => {
-                let place = texts.push(&String::from_utf8_lossy(raw));
-                self.places.insert(raw.into(), place);
+    fn find(&mut self, raw: &[u8], add: impl FnOnce(&str) -> u32) -> u32 {
+        let new = || add(&String::from_utf8_lossy(raw));
+        let Some(short) = Short::pack(raw) else {
+            return match self.long.get(raw) {
+                Some(place) => *place,
+                None => *self.long.entry(raw.into()).or_insert_with(new),
+            };
+        };
+        match self.last {
+            Some((last, place)) if last == short => place,
+            _ => {
+                let place = *self.short.entry(short).or_insert_with(new);
+                self.last = Some((short, place));
                 place
             }
-        };
-        self.last
+        }
     }
+}
+
+/// Gives a text its place in a dictionary; the empty text has one already.
+fn add(texts: &mut Dictionary, text: &str) -> u32 {
+    if text.is_empty() { 0 } else { texts.push(text) }
 }
 
 /// The stations of a batch, with the names that its rows give them.
@@ -656,7 +706,7 @@ impl Places {
     /// Finds a station, notes its name and tells whether it serves tests.
     #[inline]
     fn find(&mut self, stations: &mut Dictionary, id: &[u8], name: &[u8], day: i32) -> (u32, bool) {
-        let place = self.ids.find(stations, id);
+        let place = self.ids.find(id, |id| add(stations, id));
         if self.names.len() <= place as usize {
             self.names.resize_with(place as usize + 1, Vec::new);
         }
@@ -682,45 +732,10 @@ impl Places {
     }
 }
 
-/// The words of one column as the file spells them: a few, in every file that is sound.
-#[derive(Default)]
-struct Words {
-    places: FxHashMap<Box<[u8]>, u32>,
-    /// The word met last.
-    last: Option<(Box<[u8]>, u32)>,
-}
-
-impl Words {
-    #[inline]
-    fn find(
-        &mut self,
-        words: &mut Dictionary,
-        raw: &[u8],
-        meaning: fn(&str) -> Cow<'_, str>,
-    ) -> u32 {
-        if let Some((known, place)) = &self.last
-            && **known == *raw
-        {
-            return *place;
-        }
-        let place = match self.places.get(raw) {
-            Some(place) => *place,
-            None => {
-                let text = String::from_utf8_lossy(raw);
-                let text = meaning(&text);
-                // Spellings of one meaning share a place; a word is met for the first time rarely.
-                let known = words.iter().position(|word| word == text);
-                let place = match known {
-                    Some(known) => known as u32,
-                    None => words.push(&text),
-                };
-                self.places.insert(raw.into(), place);
-                place
-            }
-        };
-        self.last = Some((raw.into(), place));
-        place
-    }
+/// Finds the place of a word by its meaning. Spellings of one meaning share a place.
+fn word_meaning(words: &mut Dictionary, meaning: &str) -> u32 {
+    let known = words.iter().position(|word| word == meaning);
+    known.map_or_else(|| words.push(meaning), |place| place as u32)
 }
 
 /// A batch in the making.
@@ -729,9 +744,9 @@ struct Builder {
     trips: TripBatch,
     places: Places,
     vehicles: Interned,
-    bikes: Words,
-    riders: Words,
-    genders: Words,
+    bikes: Interned,
+    riders: Interned,
+    genders: Interned,
 }
 
 impl Builder {
@@ -746,5 +761,24 @@ impl Builder {
             }
         }
         self.trips
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn short_texts_are_equal_only_when_their_numbers_are(
+            a in proptest::collection::vec(prop_oneof![Just(0_u8), Just(b'1'), any::<u8>()], 0..20),
+            b in proptest::collection::vec(prop_oneof![Just(0_u8), Just(b'1'), any::<u8>()], 0..20),
+        ) {
+            prop_assert_eq!(Short::pack(&a).is_some(), a.len() <= 16);
+            if let (Some(one), Some(other)) = (Short::pack(&a), Short::pack(&b)) {
+                prop_assert_eq!(one == other, a == b);
+            }
+        }
     }
 }
