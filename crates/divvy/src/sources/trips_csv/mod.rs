@@ -9,6 +9,7 @@
 //! Nothing here drops a row for being odd; odd ones are flagged. `docs/FORMATS.md` describes the
 //! forms with an example each.
 
+mod marks;
 mod plan;
 mod reader;
 mod rows;

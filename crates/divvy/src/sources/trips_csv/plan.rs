@@ -101,7 +101,7 @@ impl Plan {
 }
 
 fn read_header<R: Read>(rows: &Rows<R>, file: &str) -> Result<Header, TripsError> {
-    let names: Vec<String> = (0..rows.cells().len())
+    let names: Vec<String> = (0..rows.len())
         .map(|place| {
             let cell = rows.cell(place);
             let text = String::from_utf8_lossy(&cell);

@@ -107,7 +107,7 @@ impl<R: Read> TripReader<R> {
         if rows.is_broken() {
             return Err(Wrong::row("a closing quote"));
         }
-        let cells = rows.cells().len();
+        let cells = rows.len();
         if cells < columns.needed || cells > columns.named {
             let surplus = cells.saturating_sub(columns.named);
             let empty = (columns.named..cells).all(|place| rows.cell(place).is_empty());

@@ -2,11 +2,16 @@
 //!
 //! Our own, because the reader of trips is what the program is about: the cells of a row are
 //! offsets into one buffer, nothing is copied, and a row that is broken costs that row alone.
+//!
+//! Each stretch that is read is [marked](Marks) at once where its quoting is plain, which is
+//! nearly always; else its rows are [split](split) one by one.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
 
 use memchr::memchr2;
+
+use super::marks::Marks;
 
 /// How much is read at a time.
 const BLOCK: usize = 256 * 1024;
@@ -34,6 +39,14 @@ pub(super) struct Rows<R> {
     /// The line on which the next row begins; the first is 1.
     next_line: u64,
     ended: bool,
+    block: usize,
+    /// The cells of all rows of the buffer. Empty where it has to be split row by row.
+    marks: Marks,
+    /// The next row of `marks`.
+    next_mark: usize,
+    /// The first mark of the row at hand, and how many cells follow. `None`: see `cells`.
+    marked: Option<(usize, usize)>,
+    /// The cells of the row at hand where it was split by itself.
     cells: Vec<Cell>,
     /// The row at hand.
     row: (usize, usize),
@@ -44,13 +57,21 @@ pub(super) struct Rows<R> {
 
 impl<R: Read> Rows<R> {
     pub(super) fn new(input: R) -> Self {
+        Self::by_blocks(input, BLOCK)
+    }
+
+    fn by_blocks(input: R, block: usize) -> Self {
         Self {
             input,
-            buffer: vec![0; BLOCK],
+            buffer: Vec::new(),
             filled: 0,
             at: 0,
             next_line: 1,
             ended: false,
+            block,
+            marks: Marks::default(),
+            next_mark: 0,
+            marked: None,
             cells: Vec::with_capacity(32),
             row: (0, 0),
             line: 0,
@@ -61,15 +82,31 @@ impl<R: Read> Rows<R> {
     /// Moves to the next row that is not blank. `false` at the end.
     #[inline]
     pub(super) fn advance(&mut self) -> io::Result<bool> {
+        while let Some(behind) = self.marks.rows.get(self.next_mark).copied() {
+            let first = match self.next_mark {
+                0 => 0,
+                next => self.marks.rows[next - 1],
+            };
+            self.next_mark += 1;
+            self.marked = Some((first as usize, (behind - first) as usize));
+            let next = self.marks.starts[behind as usize] as usize;
+            self.step(next, 1, false);
+            if behind - first > 1 || !self.cell(0).is_empty() {
+                return Ok(true);
+            }
+        }
+        self.advance_unmarked()
+    }
+
+    /// Moves to the next row where none is marked: behind the last whole row of the buffer, or
+    /// where its quoting is odd.
+    fn advance_unmarked(&mut self) -> io::Result<bool> {
+        self.marked = None;
         loop {
             match split(&self.buffer[..self.filled], self.at, &mut self.cells) {
                 Some(Split { next, lines }) => {
                     self.step(next, lines, false);
-                    let blank = match self.cells.as_slice() {
-                        [only] => only.start == only.end && !only.quotes,
-                        _ => false,
-                    };
-                    if !blank {
+                    if self.cells.len() > 1 || !self.cell(0).is_empty() {
                         return Ok(true);
                     }
                 }
@@ -80,7 +117,12 @@ impl<R: Read> Rows<R> {
                     self.take_broken_line();
                     return Ok(true);
                 }
-                None => self.fill()?,
+                None => {
+                    self.fill()?;
+                    if self.marks.scan(&self.buffer[..self.filled]) && !self.marks.rows.is_empty() {
+                        return self.advance();
+                    }
+                }
             }
         }
     }
@@ -106,8 +148,10 @@ impl<R: Read> Rows<R> {
         self.buffer.copy_within(self.at..self.filled, 0);
         self.filled -= self.at;
         self.at = 0;
-        if self.buffer.len() < self.filled + BLOCK {
-            self.buffer.resize(self.filled + BLOCK, 0);
+        self.marks.clear();
+        self.next_mark = 0;
+        if self.buffer.len() < self.filled + self.block {
+            self.buffer.resize(self.filled + self.block, 0);
         }
         // One byte stays free for the line end that the last row may lack.
         let end = self.buffer.len() - 1;
@@ -146,14 +190,27 @@ impl<R: Read> Rows<R> {
         String::from_utf8_lossy(row.strip_suffix(b"\r").unwrap_or(row))
     }
 
-    pub(super) fn cells(&self) -> &[Cell] {
-        &self.cells
+    /// How many cells the row at hand has.
+    pub(super) fn len(&self) -> usize {
+        self.marked.map_or(self.cells.len(), |(_, cells)| cells)
     }
 
     /// The bytes of a cell of the row at hand; blanks around it are cut off. Empty for a cell
     /// that the row lacks.
     #[inline]
     pub(super) fn cell(&self, place: usize) -> Cow<'_, [u8]> {
+        if let Some((first, cells)) = self.marked {
+            if place >= cells {
+                return Cow::Borrowed(b"");
+            }
+            let bounds = &self.marks.starts[first + place..first + place + 2];
+            let raw = &self.buffer[bounds[0] as usize..bounds[1] as usize - 1];
+            return Cow::Borrowed(match raw {
+                [b'"', inside @ .., b'"'] => trim(inside),
+                [b'"', inside @ .., b'"', b'\r'] => trim(inside),
+                _ => trim(raw),
+            });
+        }
         let Some(cell) = self.cells.get(place) else {
             return Cow::Borrowed(b"");
         };
@@ -302,7 +359,7 @@ mod tests {
         let mut rows = Rows::new(text);
         let mut found = Vec::new();
         while rows.advance().unwrap() {
-            let cells = (0..rows.cells().len())
+            let cells = (0..rows.len())
                 .map(|place| String::from_utf8_lossy(&rows.cell(place)).into_owned())
                 .collect();
             found.push((rows.line(), cells));
@@ -344,6 +401,36 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn marked_or_split_the_cells_are_the_same(
+            text in proptest::collection::vec(
+                prop_oneof![
+                    8 => "[a-z ]{0,3}",
+                    4 => "\"[a-z ,]{0,5}\"",
+                    6 => Just(",".to_owned()),
+                    4 => Just("\n".to_owned()),
+                    1 => Just("\r\n".to_owned()),
+                    1 => "[\",\n\r]{1,3}",
+                ], 0..120),
+            block in 2_usize..300,
+        ) {
+            let text = text.concat().into_bytes();
+            let mut split = Rows::new(&text[..]);
+            let mut by_split = Vec::new();
+            split.fill().unwrap();
+            while split.advance_unmarked().unwrap() {
+                let cells: Vec<_> = (0..split.len()).map(|place| split.cell(place).into_owned()).collect();
+                by_split.push((split.line(), split.is_broken(), cells));
+            }
+            let mut marked = Rows::by_blocks(&text[..], block);
+            let mut by_marks = Vec::new();
+            while marked.advance().unwrap() {
+                let cells: Vec<_> = (0..marked.len()).map(|place| marked.cell(place).into_owned()).collect();
+                by_marks.push((marked.line(), marked.is_broken(), cells));
+            }
+            prop_assert_eq!(by_marks, by_split);
+        }
+
         #[test]
         fn cells_are_those_of_the_csv_crate(
             table in proptest::collection::vec(
