@@ -1,13 +1,14 @@
 //! From rows to trips.
 
 use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
 use std::io::Read;
 
 use rustc_hash::FxHashMap;
 
 use super::schema::{Column, IdKind};
 use super::test_stations::is_test_station;
-use super::time::{self, LocalTime};
+use super::time::{self, LocalTime, Times};
 use super::{Plan, TripsError, rows::Rows};
 use crate::issue::{Reason, RejectSink, Rejected, RejectedCounts};
 use crate::model::{
@@ -24,6 +25,8 @@ pub struct TripReader<R> {
     file: String,
     plan: Plan,
     columns: Columns,
+    starts: Times,
+    ends: Times,
     clock: Clock,
     system: String,
     area: Option<BoundingBox>,
@@ -48,6 +51,8 @@ impl<R: Read> TripReader<R> {
             rows,
             file: file.into(),
             columns: Columns::of(&plan),
+            starts: Times::new(plan.order),
+            ends: Times::new(plan.order),
             plan,
             clock: Clock::new(system.zone()),
             system: system.id.as_str().into(),
@@ -101,6 +106,8 @@ impl<R: Read> TripReader<R> {
             rows,
             plan,
             columns,
+            starts,
+            ends,
             clock,
             ..
         } = self;
@@ -129,10 +136,12 @@ impl<R: Read> TripReader<R> {
                     time::EXPECTED,
                 ));
             }
-            time::parse(&text, plan.order)
+            starts
+                .parse(&text)
                 .ok_or_else(|| Wrong::cell(Reason::Unparsable, Column::StartedAt, time::EXPECTED))?
         };
-        let ended = time::parse(&rows.cell(columns.ended_at), plan.order)
+        let ended = ends
+            .parse(&rows.cell(columns.ended_at))
             .ok_or_else(|| Wrong::cell(Reason::Unparsable, Column::EndedAt, time::EXPECTED))?;
         // From here on nothing fails, so columns stay equally long.
 
@@ -535,13 +544,13 @@ struct Clock {
 }
 
 /// Where two local times lie on the line of instants.
-struct Times {
+struct Instants {
     started_offset_s: i32,
     ended_offset_s: i32,
     clock_change: bool,
 }
 
-impl Times {
+impl Instants {
     fn elapsed_ms(&self, started: LocalTime, ended: LocalTime) -> i64 {
         (ended.ms - started.ms) - 1000 * i64::from(self.ended_offset_s - self.started_offset_s)
     }
@@ -556,7 +565,7 @@ impl Clock {
     }
 
     #[inline]
-    fn place(&mut self, started: LocalTime, ended: LocalTime, reported_s: Option<i32>) -> Times {
+    fn place(&mut self, started: LocalTime, ended: LocalTime, reported_s: Option<i32>) -> Instants {
         let steady = |(from, until, _): (i64, i64, i32)| {
             (from..until).contains(&started.ms) && (from..until).contains(&ended.ms)
         };
@@ -567,7 +576,7 @@ impl Clock {
         }
         if steady(self.steady) {
             let offset_s = self.steady.2;
-            return Times {
+            return Instants {
                 started_offset_s: offset_s,
                 ended_offset_s: offset_s,
                 clock_change: false,
@@ -584,7 +593,7 @@ impl Clock {
         started: LocalTime,
         ended: LocalTime,
         reported_s: Option<i32>,
-    ) -> Times {
+    ) -> Instants {
         let (start, end) = (self.zone.resolve(started.ms), self.zone.resolve(ended.ms));
         let meanings = |resolved: crate::model::Resolved| match resolved.fold {
             Fold::Twice { later_offset_s } => vec![resolved.offset_s, later_offset_s],
@@ -595,14 +604,14 @@ impl Clock {
         let mut pairs = Vec::new();
         for started_offset_s in meanings(start) {
             for ended_offset_s in meanings(end) {
-                pairs.push(Times {
+                pairs.push(Instants {
                     started_offset_s,
                     ended_offset_s,
                     clock_change,
                 });
             }
         }
-        let unfit = |times: &Times| {
+        let unfit = |times: &Instants| {
             let elapsed_ms = times.elapsed_ms(started, ended);
             match reported_s {
                 Some(reported_s) => (elapsed_ms - 1000 * i64::from(reported_s)).abs(),
@@ -619,11 +628,18 @@ impl Clock {
 
 /// A text of at most 16 bytes as numbers: two texts are equal if and only if these are. Looking
 /// one up then follows no pointer, which for millions of short ids is most of the cost.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct Short {
     low: u64,
     high: u64,
     len: u8,
+}
+
+impl Hash for Short {
+    /// One number for all three: hashing is then one multiplication.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.low ^ self.high.rotate_left(27) ^ u64::from(self.len) << 56);
+    }
 }
 
 impl Short {
@@ -675,7 +691,10 @@ impl Interned {
         match self.last {
             Some((last, place)) if last == short => place,
             _ => {
-                let place = *self.short.entry(short).or_insert_with(new);
+                let place = match self.short.get(&short) {
+                    Some(place) => *place,
+                    None => *self.short.entry(short).or_insert_with(new),
+                };
                 self.last = Some((short, place));
                 place
             }
