@@ -1,36 +1,24 @@
-//! Columns of texts with few values, as Parquet pages: a dictionary page, then one page of codes.
+//! Columns with few distinct values: a dictionary page, then one page of codes.
 //!
-//! A [`TripBatch`](crate::model::TripBatch) has such columns as places in a dictionary already.
-//! The library's writer would look up each text again, which costs more than reading the CSV;
-//! here a place is packed into bits and that is all.
+//! A [`TripBatch`](crate::model::TripBatch) has such texts as places in a dictionary already, so a
+//! place is packed into bits and that is all.
 //!
-//! Format: <https://parquet.apache.org/docs/file-format/data-pages/encodings/>, data page V1,
-//! RLE_DICTIONARY.
+//! Format: RLE_DICTIONARY of
+//! <https://parquet.apache.org/docs/file-format/data-pages/encodings/>.
 
-use bytes::Bytes;
-use parquet::basic::{Compression, Encoding, PageType, ZstdLevel};
-use parquet::column::page::{CompressedPage, Page, PageReader, PageWriter};
-use parquet::column::writer::ColumnCloseResult;
+use parquet::basic::{Encoding, PageType};
+use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
-use parquet::schema::types::ColumnDescPtr;
 use rustc_hash::FxHashMap;
 
-use crate::model::Dictionary;
+use super::delta::int_statistics;
+use super::pages::{Pages, levels, pack, varint};
+use crate::model::{Dictionary, NONE_I32};
 
-/// Encodes one optional column: the text at each place, none at place 0.
-///
-/// Returns the bytes of the column chunk and what the row group must know of it.
-pub(super) fn encode(
-    column: ColumnDescPtr,
-    places: &[u32],
-    texts: &Dictionary,
-    zstd: &mut zstd::bulk::Compressor<'_>,
-) -> Result<(Bytes, ColumnCloseResult)> {
+/// Encodes an optional column of texts: the text at each place, none at place 0.
+pub(super) fn texts(places: &[u32], texts: &Dictionary) -> Pages {
     let mut codes_of = vec![u32::MAX; texts.len()];
-    codes_of[0] = 0;
     let mut used: Vec<u32> = Vec::new();
     let mut codes: Vec<u32> = Vec::with_capacity(places.len());
     for place in places.iter().filter(|place| **place != 0) {
@@ -41,81 +29,15 @@ pub(super) fn encode(
         }
         codes.push(*code);
     }
-
     let mut plain = Vec::new();
     for place in &used {
         let text = texts.text(*place).as_bytes();
         plain.extend_from_slice(&(text.len() as u32).to_le_bytes());
         plain.extend_from_slice(text);
     }
-    let mut page = Vec::with_capacity(places.len() * 2);
-    let levels = levels(places, codes.len());
-    page.extend_from_slice(&(levels.len() as u32).to_le_bytes());
-    page.extend_from_slice(&levels);
-    if !used.is_empty() {
-        let width = 32 - (used.len() as u32 - 1).leading_zeros();
-        let width = width.max(1);
-        page.push(width as u8);
-        if used.len() == 1 {
-            varint(&mut page, (codes.len() as u64) << 1);
-            page.push(0);
-        } else {
-            varint(&mut page, ((codes.len() as u64).div_ceil(8)) << 1 | 1);
-            pack(&mut page, &codes, width);
-        }
-    }
-
-    let mut sink = TrackedWrite::new(Vec::new());
-    let mut writer = SerializedPageWriter::new(&mut sink);
-    let (small_plain, small_page) = (zstd.compress(&plain)?, zstd.compress(&page)?);
-    // Reading what hardly shrank would cost for nothing.
-    let shrinks = (small_plain.len() + small_page.len()) * 20 < (plain.len() + page.len()) * 19;
-    let (compression, packed_plain, packed_page) = if shrinks {
-        (
-            Compression::ZSTD(ZstdLevel::default()),
-            small_plain,
-            small_page,
-        )
-    } else {
-        (Compression::UNCOMPRESSED, plain.clone(), page.clone())
-    };
-    let mut metadata = ColumnChunkMetaData::builder(column)
-        .set_compression(compression)
-        .set_num_values(places.len() as i64);
-    let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
-    let (mut packed, mut unpacked) = (0, 0);
-    let mut write = |writer: &mut SerializedPageWriter<'_, Vec<u8>>, bytes: Page, size: usize| {
-        let spec = writer.write_page(CompressedPage::new(bytes, size))?;
-        packed += spec.compressed_size as i64;
-        unpacked += spec.uncompressed_size as i64;
-        Ok::<_, ParquetError>(spec.offset as i64)
-    };
-    if !used.is_empty() {
-        let dictionary = Page::DictionaryPage {
-            buf: Bytes::from(packed_plain),
-            num_values: used.len() as u32,
-            encoding: Encoding::PLAIN,
-            is_sorted: false,
-        };
-        let offset = write(&mut writer, dictionary, plain.len())?;
-        metadata = metadata.set_dictionary_page_offset(Some(offset));
-        encodings.push(Encoding::RLE_DICTIONARY);
-    }
-    let data = Page::DataPage {
-        buf: Bytes::from(packed_page),
-        num_values: places.len() as u32,
-        encoding: if used.is_empty() {
-            Encoding::PLAIN
-        } else {
-            Encoding::RLE_DICTIONARY
-        },
-        def_level_encoding: Encoding::RLE,
-        rep_level_encoding: Encoding::RLE,
-        statistics: None,
-    };
-    let offset = write(&mut writer, data, page.len())?;
-    writer.close()?;
-
+    let nulls = places.len() - codes.len();
+    let mut data = Vec::with_capacity(places.len() * 2);
+    levels(&mut data, places.len(), nulls, |row| places[row] != 0);
     let in_order = |place: &&u32| texts.text(**place);
     let bound =
         |place: Option<&u32>| place.map(|place| texts.text(*place).as_bytes().to_vec().into());
@@ -123,77 +45,95 @@ pub(super) fn encode(
         bound(used.iter().min_by_key(in_order)),
         bound(used.iter().max_by_key(in_order)),
         None,
-        Some((places.len() - codes.len()) as u64),
+        Some(nulls as u64),
         false,
     );
-    let metadata = metadata
-        .set_encodings(encodings)
-        .set_data_page_offset(offset)
-        .set_total_compressed_size(packed)
-        .set_total_uncompressed_size(unpacked)
-        .set_statistics(statistics)
-        .build()?;
-    let chunk = sink.into_inner()?;
-    let result = ColumnCloseResult {
-        bytes_written: chunk.len() as u64,
-        rows_written: places.len() as u64,
-        metadata,
-        bloom_filter: None,
-        column_index: None,
-        offset_index: None,
-    };
-    Ok((Bytes::from(chunk), result))
+    pages((plain, used.len() as u32), data, &codes, statistics)
 }
 
-/// Definition levels: 1 where there is a text.
-fn levels(places: &[u32], present: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    if present == places.len() || present == 0 {
-        varint(&mut out, (places.len() as u64) << 1);
-        out.push(u8::from(present != 0));
+/// Encodes a required column of numbers of which there are few.
+pub(super) fn ints(values: &[i32]) -> Pages {
+    coded(values, Vec::new(), values.iter().copied())
+}
+
+/// Encodes an optional column of numbers of which there are few; [`NONE_I32`] for none.
+pub(super) fn optional_ints(values: &[i32]) -> Pages {
+    let present = || values.iter().copied().filter(|value| *value != NONE_I32);
+    let mut data = Vec::with_capacity(values.len() + 16);
+    levels(
+        &mut data,
+        values.len(),
+        values.len() - present().count(),
+        |row| values[row] != NONE_I32,
+    );
+    coded(values, data, present())
+}
+
+fn coded(all: &[i32], data: Vec<u8>, values: impl Iterator<Item = i32>) -> Pages {
+    let mut codes_of: FxHashMap<i32, u32> = FxHashMap::default();
+    let mut plain = Vec::new();
+    let mut codes = Vec::with_capacity(all.len());
+    let mut last = None;
+    for value in values {
+        let code = match last {
+            Some((same, code)) if same == value => code,
+            _ => {
+                let next = codes_of.len() as u32;
+                *codes_of.entry(value).or_insert_with(|| {
+                    plain.extend_from_slice(&value.to_le_bytes());
+                    next
+                })
+            }
+        };
+        last = Some((value, code));
+        codes.push(code);
+    }
+    let dictionary = (plain, codes_of.len() as u32);
+    pages(dictionary, data, &codes, int_statistics(all))
+}
+
+/// Puts the codes behind the levels.
+fn pages(
+    dictionary: (Vec<u8>, u32),
+    mut data: Vec<u8>,
+    codes: &[u32],
+    statistics: Statistics,
+) -> Pages {
+    let distinct = dictionary.1;
+    if distinct == 0 {
+        return Pages {
+            dictionary: None,
+            data,
+            encoding: Encoding::PLAIN,
+            dense: true,
+            statistics,
+        };
+    }
+    let width = (32 - (distinct - 1).leading_zeros()).max(1);
+    data.push(width as u8);
+    if distinct == 1 {
+        varint(&mut data, (codes.len() as u64) << 1);
+        data.push(0);
     } else {
-        varint(&mut out, ((places.len() as u64).div_ceil(8)) << 1 | 1);
-        out.extend(places.chunks(8).map(|eight| {
-            let bits = eight.iter().enumerate();
-            bits.fold(0, |byte, (bit, place)| byte | u8::from(*place != 0) << bit)
-        }));
+        let eights = codes.len().div_ceil(8);
+        varint(&mut data, (eights as u64) << 1 | 1);
+        let padding = std::iter::repeat_n(0, 8 * eights - codes.len());
+        pack(&mut data, codes.iter().copied().chain(padding), width);
     }
-    out
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// Packs codes at `width` bits each, the lowest bit first, and fills up the last eight with zeros.
-fn pack(out: &mut Vec<u8>, codes: &[u32], width: u32) {
-    let (mut buffer, mut bits) = (0_u64, 0);
-    let padding = codes.len().next_multiple_of(8) - codes.len();
-    for code in codes.iter().copied().chain(std::iter::repeat_n(0, padding)) {
-        buffer |= u64::from(code) << bits;
-        bits += width;
-        if bits >= 32 {
-            out.extend_from_slice(&(buffer as u32).to_le_bytes());
-            buffer >>= 32;
-            bits -= 32;
-        }
-    }
-    while bits > 0 {
-        out.push(buffer as u8);
-        buffer >>= 8;
-        bits = bits.saturating_sub(8);
+    Pages {
+        dictionary: Some(dictionary),
+        data,
+        encoding: Encoding::RLE_DICTIONARY,
+        dense: false,
+        statistics,
     }
 }
 
-/// Decodes a column that [`encode`] wrote: adds its texts to a dictionary and returns their places.
+/// Decodes a column that [`texts`] made: adds its texts to a dictionary and returns their places.
 ///
 /// # Errors
 ///
-/// For pages that [`encode`] does not write.
+/// For pages that [`texts`] does not make.
 pub(super) fn decode(pages: &mut dyn PageReader, texts: &mut Texts) -> Result<Vec<u32>> {
     let mut places_of: Vec<u32> = Vec::new();
     let mut places = Vec::new();

@@ -15,10 +15,12 @@
 mod catalog;
 mod check;
 mod commit;
+mod delta;
 mod dictionary;
 mod incoming;
 mod index;
 mod lock;
+mod pages;
 mod schema;
 mod shared_file;
 mod sweep;

@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::{ColumnPath, TypePtr};
+use parquet::schema::types::TypePtr;
 
 /// The version of this layout, in each file's metadata. A reader refuses a newer one.
 pub(super) const LAYOUT: u32 = 1;
@@ -67,39 +66,14 @@ pub(super) static SCHEMA: LazyLock<TypePtr> = LazyLock::new(|| {
     Arc::new(message)
 });
 
-/// How the columns that the Parquet library encodes are encoded. Numbers are packed as
-/// differences, which suits times in order and constants alike. Texts with few values are ours:
-/// see [`dictionary`](super::dictionary).
+/// What the file says of itself. How columns are encoded is [`pages`](super::pages)' business.
 pub(super) static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
-    let fast = Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a level of Zstandard"));
-    let mut properties = WriterProperties::builder()
+    let properties = WriterProperties::builder()
         .set_created_by(concat!("divvy ", env!("CARGO_PKG_VERSION")).into())
         .set_key_value_metadata(Some(vec![KeyValue::new(
             LAYOUT_KEY.into(),
             LAYOUT.to_string(),
         )]))
-        .set_dictionary_enabled(false)
-        .set_encoding(Encoding::DELTA_BINARY_PACKED)
-        .set_compression(Compression::UNCOMPRESSED)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_offset_index_disabled(true)
-        .set_write_batch_size(1 << 14)
-        .set_data_page_size_limit(1 << 22)
-        .set_data_page_row_count_limit(1 << 20);
-    let id = path(column::TRIP_ID);
-    properties = properties
-        .set_column_encoding(id.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
-        .set_column_compression(id.clone(), fast)
-        .set_column_statistics_enabled(id, EnabledStatistics::None);
-    for place in column::FROM_LATITUDE..=column::TO_LONGITUDE {
-        properties = properties
-            .set_column_encoding(path(place), Encoding::PLAIN)
-            .set_column_compression(path(place), fast);
-    }
+        .set_offset_index_disabled(true);
     Arc::new(properties.build())
 });
-
-fn path(place: usize) -> ColumnPath {
-    let name = SCHEMA.get_fields()[place].name().to_owned();
-    ColumnPath::new(vec![name])
-}

@@ -4,19 +4,20 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::data_type::{ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::SerializedFileWriter;
 
+use super::delta;
 use super::dictionary::{self, Texts};
 use super::index::{Entry, key_of};
+use super::pages::Pages;
 use super::schema::{LAYOUT, LAYOUT_KEY, PROPERTIES, SCHEMA, column};
 use super::shared_file::SharedFile;
 use super::{cannot, damaged};
-use crate::model::{Dictionary, Flags, NONE_I16, NONE_I32, TripBatch};
+use crate::model::{Flags, NONE_I16, NONE_I32, TripBatch};
 use crate::store::StoreError;
 
 /// Writes a trips file.
@@ -53,9 +54,7 @@ impl TripsWriter {
         let batch = if sorted {
             batch
         } else {
-            let mut order: Vec<u32> = (0..batch.len() as u32).collect();
-            order.sort_by_key(|row| batch.started_ms[*row as usize]);
-            ordered = batch.select(&order);
+            ordered = batch.select(&by_start(&batch.started_ms));
             &ordered
         };
         let first = self.entries.len() as u32;
@@ -72,27 +71,6 @@ impl TripsWriter {
     }
 
     fn write_row_group(&mut self, batch: &TripBatch) -> Result<(), ParquetError> {
-        let mut group = self.writer.next_row_group()?;
-        required::<ByteArrayType>(&mut group, &ids(batch))?;
-        required::<Int64Type>(&mut group, &batch.started_ms)?;
-        required::<Int32Type>(&mut group, &batch.started_offset_s)?;
-        required::<Int64Type>(&mut group, &batch.ended_ms)?;
-        required::<Int32Type>(&mut group, &batch.ended_offset_s)?;
-        required::<Int32Type>(&mut group, &batch.precision_ms)?;
-        optional(&mut group, &reported_differently(batch))?;
-        let texts: [(&[u32], &Dictionary); 6] = [
-            (&batch.origin, &batch.stations),
-            (&batch.destination, &batch.stations),
-            (&batch.vehicle, &batch.vehicles),
-            (&batch.bike, &batch.words),
-            (&batch.rider, &batch.words),
-            (&batch.gender, &batch.words),
-        ];
-        for (place, (places, words)) in (column::ORIGIN..).zip(texts) {
-            let descriptor = DESCRIPTOR.with(|schema| schema.column(place));
-            let (chunk, result) = dictionary::encode(descriptor, places, words, &mut self.zstd)?;
-            group.append_column(&chunk, result)?;
-        }
         let years: Vec<i32> = batch
             .birth_year
             .iter()
@@ -101,13 +79,35 @@ impl TripsWriter {
                 year => i32::from(year),
             })
             .collect();
-        optional(&mut group, &years)?;
-        optional(&mut group, &batch.from_latitude)?;
-        optional(&mut group, &batch.from_longitude)?;
-        optional(&mut group, &batch.to_latitude)?;
-        optional(&mut group, &batch.to_longitude)?;
         let flags: Vec<i32> = batch.flags.iter().map(|f| i32::from(f.bits())).collect();
-        required::<Int32Type>(&mut group, &flags)?;
+        // In the order of the schema.
+        let columns: [&dyn Fn() -> Pages; 19] = [
+            &|| delta::texts(&batch.id_bytes, &batch.id_ends),
+            &|| delta::longs(&batch.started_ms),
+            &|| dictionary::ints(&batch.started_offset_s),
+            &|| delta::longs(&batch.ended_ms),
+            &|| dictionary::ints(&batch.ended_offset_s),
+            &|| dictionary::ints(&batch.precision_ms),
+            &|| delta::optional_ints(&reported_differently(batch)),
+            &|| dictionary::texts(&batch.origin, &batch.stations),
+            &|| dictionary::texts(&batch.destination, &batch.stations),
+            &|| dictionary::texts(&batch.vehicle, &batch.vehicles),
+            &|| dictionary::texts(&batch.bike, &batch.words),
+            &|| dictionary::texts(&batch.rider, &batch.words),
+            &|| dictionary::texts(&batch.gender, &batch.words),
+            &|| dictionary::optional_ints(&years),
+            &|| delta::optional_plain(&batch.from_latitude),
+            &|| delta::optional_plain(&batch.from_longitude),
+            &|| delta::optional_plain(&batch.to_latitude),
+            &|| delta::optional_plain(&batch.to_longitude),
+            &|| dictionary::ints(&flags),
+        ];
+        let mut group = self.writer.next_row_group()?;
+        for (place, pages) in columns.into_iter().enumerate() {
+            let column = DESCRIPTOR.with(|schema| schema.column(place));
+            let (bytes, result) = pages().chunk(column, batch.len(), &mut self.zstd)?;
+            group.append_column(&bytes, result)?;
+        }
         group.close()?;
         Ok(())
     }
@@ -130,6 +130,18 @@ impl TripsWriter {
     }
 }
 
+/// Puts rows in order of their start; rows of one start stay in the order of the file.
+fn by_start(started_ms: &[i64]) -> Vec<u32> {
+    let first = started_ms.iter().min().copied().unwrap_or(0);
+    // Start and row in one number: sorting then follows no row to its start.
+    let mut keys: Vec<u128> = (0..)
+        .zip(started_ms)
+        .map(|(row, started)| u128::from(started.abs_diff(first)) << 32 | row)
+        .collect();
+    keys.sort();
+    keys.into_iter().map(|key| key as u32).collect()
+}
+
 thread_local! {
     // Not Sync in the library, so one a thread.
     static DESCRIPTOR: parquet::schema::types::SchemaDescriptor =
@@ -138,20 +150,6 @@ thread_local! {
 
 fn write_failed(path: &Path, error: ParquetError) -> StoreError {
     cannot("write", path, io::Error::other(error))
-}
-
-fn ids(batch: &TripBatch) -> Vec<ByteArray> {
-    let bytes = Bytes::copy_from_slice(&batch.id_bytes);
-    let mut start = 0;
-    batch
-        .id_ends
-        .iter()
-        .map(|end| {
-            let id = bytes.slice(start..*end as usize);
-            start = *end as usize;
-            ByteArray::from(id)
-        })
-        .collect()
 }
 
 /// The stated durations that the two times do not tell already.
@@ -173,39 +171,6 @@ fn reported_differently(batch: &TripBatch) -> Vec<i32> {
 const SAME_AS_ELAPSED: i32 = i32::MIN + 1;
 /// Stands in the file for "the publisher states no duration".
 const NOT_STATED: i32 = -1;
-
-fn required<T: DataType>(
-    group: &mut SerializedRowGroupWriter<'_, BufWriter<File>>,
-    values: &[T::T],
-) -> Result<(), ParquetError> {
-    let mut column = group
-        .next_column()?
-        .expect("columns are written in the order of the schema");
-    column.typed::<T>().write_batch(values, None, None)?;
-    column.close()
-}
-
-fn optional(
-    group: &mut SerializedRowGroupWriter<'_, BufWriter<File>>,
-    values: &[i32],
-) -> Result<(), ParquetError> {
-    let levels: Vec<i16> = values
-        .iter()
-        .map(|value| i16::from(*value != NONE_I32))
-        .collect();
-    let present: Vec<i32> = values
-        .iter()
-        .copied()
-        .filter(|value| *value != NONE_I32)
-        .collect();
-    let mut column = group
-        .next_column()?
-        .expect("columns are written in the order of the schema");
-    column
-        .typed::<Int32Type>()
-        .write_batch(&present, Some(&levels), None)?;
-    column.close()
-}
 
 /// A trips file that is open: it can be read even after another process superseded it.
 pub(super) struct TripsFile {
@@ -470,5 +435,43 @@ mod tests {
             .trips()
             .collect();
         assert_eq!(read, trips);
+    }
+
+    proptest::proptest! {
+        /// The library reads what our own pages say, however wild the numbers.
+        #[test]
+        fn any_numbers_survive(
+            rows in proptest::collection::vec(
+                (
+                    proptest::prop_oneof![-9_000_000_i64..9_000_000, -(1_i64 << 60)..1 << 60],
+                    proptest::option::of(0..i32::MAX),
+                    proptest::option::of((-90_000_000..90_000_000, -180_000_000..=180_000_000)),
+                    proptest::option::of(1900_i16..2020),
+                    0_u16..1024,
+                    "[A-Z0-9]{1,18}",
+                ),
+                1..400,
+            ),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("trips.parquet");
+            let mut trips: Vec<Trip> = rows
+                .into_iter()
+                .map(|(started_ms, reported_s, from, birth_year, flags, id)| Trip {
+                    started_offset_s: started_ms as i32 % 86_400,
+                    reported_s,
+                    from,
+                    birth_year,
+                    flags: Flags::from_bits(flags),
+                    ..trip(&id, started_ms)
+                })
+                .collect();
+            let mut writer = TripsWriter::create(path.clone()).unwrap();
+            writer.write(&trips.iter().cloned().collect()).unwrap();
+            writer.finish().unwrap();
+            let read: Vec<Trip> = TripsFile::open(&path).unwrap().read(0).unwrap().trips().collect();
+            trips.sort_by_key(|trip| trip.started_ms);
+            proptest::prop_assert_eq!(read, trips);
+        }
     }
 }

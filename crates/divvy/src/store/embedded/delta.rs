@@ -1,0 +1,142 @@
+//! Numbers as the differences between neighbours: times, which are in order, and lengths.
+//!
+//! Format: DELTA_BINARY_PACKED and DELTA_LENGTH_BYTE_ARRAY of
+//! <https://parquet.apache.org/docs/file-format/data-pages/encodings/>.
+
+use parquet::basic::Encoding;
+use parquet::file::statistics::Statistics;
+
+use super::pages::{Pages, levels, pack, varint};
+use crate::model::NONE_I32;
+
+/// Differences that share the smallest of them.
+const BLOCK: usize = 128;
+/// Differences that share a width.
+const MINI: usize = 32;
+
+/// Encodes the values of a required column of 64-bit numbers.
+pub(super) fn longs(values: &[i64]) -> Pages {
+    let mut data = Vec::with_capacity(values.len() * 4);
+    pack_differences(&mut data, values, i64::wrapping_sub);
+    let bounds = (values.iter().min().copied(), values.iter().max().copied());
+    Pages {
+        dictionary: None,
+        data,
+        encoding: Encoding::DELTA_BINARY_PACKED,
+        dense: true,
+        statistics: Statistics::int64(bounds.0, bounds.1, None, Some(0), false),
+    }
+}
+
+/// Encodes an optional column of 32-bit numbers; [`NONE_I32`] for none.
+pub(super) fn optional_ints(values: &[i32]) -> Pages {
+    let present: Vec<i64> = present(values).map(i64::from).collect();
+    let mut data = Vec::with_capacity(present.len() * 2 + 16);
+    let nulls = values.len() - present.len();
+    levels(&mut data, values.len(), nulls, |row| {
+        values[row] != NONE_I32
+    });
+    // The format wants differences that wrap around at the width of the column.
+    pack_differences(&mut data, &present, |a, b| {
+        i64::from((a as i32).wrapping_sub(b as i32))
+    });
+    Pages {
+        dictionary: None,
+        data,
+        encoding: Encoding::DELTA_BINARY_PACKED,
+        dense: true,
+        statistics: int_statistics(values),
+    }
+}
+
+/// Encodes an optional column of 32-bit numbers that nothing can foretell, plain.
+pub(super) fn optional_plain(values: &[i32]) -> Pages {
+    let nulls = values.iter().filter(|value| **value == NONE_I32).count();
+    let mut data = Vec::with_capacity(values.len() * 4 + 16);
+    levels(&mut data, values.len(), nulls, |row| {
+        values[row] != NONE_I32
+    });
+    if nulls < values.len() {
+        data.extend(present(values).flat_map(i32::to_le_bytes));
+    }
+    Pages {
+        dictionary: None,
+        data,
+        encoding: Encoding::PLAIN,
+        dense: false,
+        statistics: int_statistics(values),
+    }
+}
+
+/// Encodes a required column of texts, each for itself: their lengths, then their bytes.
+pub(super) fn texts(bytes: &[u8], ends: &[u32]) -> Pages {
+    let mut start = 0;
+    let lengths: Vec<i64> = ends
+        .iter()
+        .map(|end| i64::from(*end - std::mem::replace(&mut start, *end)))
+        .collect();
+    let mut data = Vec::with_capacity(bytes.len() + ends.len() / 16 + 16);
+    pack_differences(&mut data, &lengths, i64::wrapping_sub);
+    data.extend_from_slice(bytes);
+    Pages {
+        dictionary: None,
+        data,
+        encoding: Encoding::DELTA_LENGTH_BYTE_ARRAY,
+        dense: false,
+        // Of ids, which a reader looks up by other means.
+        statistics: Statistics::byte_array(None, None, None, Some(0), false),
+    }
+}
+
+fn present(values: &[i32]) -> impl Iterator<Item = i32> {
+    values.iter().copied().filter(|value| *value != NONE_I32)
+}
+
+pub(super) fn int_statistics(values: &[i32]) -> Statistics {
+    let nulls = values.len() - present(values).count();
+    let bounds = (present(values).min(), present(values).max());
+    Statistics::int32(bounds.0, bounds.1, None, Some(nulls as u64), false)
+}
+
+fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63) as u64
+}
+
+fn pack_differences(out: &mut Vec<u8>, values: &[i64], difference: impl Fn(i64, i64) -> i64) {
+    varint(out, BLOCK as u64);
+    varint(out, (BLOCK / MINI) as u64);
+    varint(out, values.len() as u64);
+    varint(out, zigzag(values.first().copied().unwrap_or(0)));
+    let mut block = [0_i64; BLOCK];
+    for start in (1..values.len()).step_by(BLOCK) {
+        let end = values.len().min(start + BLOCK);
+        let pairs = values[start - 1..end - 1].iter().zip(&values[start..end]);
+        let block = &mut block[..end - start];
+        for (slot, (before, value)) in block.iter_mut().zip(pairs) {
+            *slot = difference(*value, *before);
+        }
+        let least = block.iter().copied().fold(i64::MAX, i64::min);
+        varint(out, zigzag(least));
+        let widths = out.len();
+        out.extend_from_slice(&[0; BLOCK / MINI]);
+        for (place, mini) in block.chunks_mut(MINI).enumerate() {
+            let mut any = 0;
+            for slot in mini.iter_mut() {
+                *slot = slot.wrapping_sub(least);
+                any |= *slot as u64;
+            }
+            let width = 64 - any.leading_zeros();
+            out[widths + place] = width as u8;
+            // The last one is filled up with zeros.
+            let padding = std::iter::repeat_n(0, MINI - mini.len());
+            let numbers = mini.iter().map(|slot| *slot as u64).chain(padding);
+            if width <= 32 {
+                pack(out, numbers.map(|number| number as u32), width);
+            } else {
+                // Not met in times that a clock shows; the two halves keep it right.
+                let bits = numbers.flat_map(|number| (0..width).map(move |bit| number >> bit & 1));
+                pack(out, bits.map(|bit| bit as u32), 1);
+            }
+        }
+    }
+}

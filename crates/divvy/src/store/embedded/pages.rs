@@ -1,0 +1,153 @@
+//! A column of a row group as Parquet pages: an optional dictionary page, then one data page.
+//!
+//! The library's writers take each value by itself and copy a column some times on its way; a
+//! [`TripBatch`](crate::model::TripBatch) has whole columns, and most of the time of a load used
+//! to go there. So the pages are ours and the file around them is the library's.
+//!
+//! Format: <https://parquet.apache.org/docs/file-format/data-pages/>, data page V1.
+
+use bytes::Bytes;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::schema::types::ColumnDescPtr;
+
+/// What the pages of a column are made of.
+pub(super) struct Pages {
+    /// The distinct values, plain, and their number. `None` where the data page holds values.
+    pub(super) dictionary: Option<(Vec<u8>, u32)>,
+    /// The data page: levels, then values.
+    pub(super) data: Vec<u8>,
+    pub(super) encoding: Encoding,
+    /// Nothing is gained by compressing it.
+    pub(super) dense: bool,
+    pub(super) statistics: Statistics,
+}
+
+/// The bytes of a column chunk, and what the row group must know of it.
+pub(super) type Chunk = (Bytes, ColumnCloseResult);
+
+impl Pages {
+    /// Makes the chunk of a column with as many rows.
+    pub(super) fn chunk(
+        self,
+        column: ColumnDescPtr,
+        rows: usize,
+        zstd: &mut zstd::bulk::Compressor<'_>,
+    ) -> Result<Chunk> {
+        let (plain, distinct) = self.dictionary.unwrap_or_default();
+        let sizes = (plain.len(), self.data.len());
+        let mut compression = Compression::UNCOMPRESSED;
+        let (mut dictionary, mut data) = (plain, self.data);
+        if !self.dense {
+            let small = (zstd.compress(&dictionary)?, zstd.compress(&data)?);
+            // Reading what hardly shrank would cost for nothing.
+            if (small.0.len() + small.1.len()) * 20 < (sizes.0 + sizes.1) * 19 {
+                compression = Compression::ZSTD(ZstdLevel::default());
+                (dictionary, data) = small;
+            }
+        }
+        let mut sink = TrackedWrite::new(Vec::with_capacity(dictionary.len() + data.len() + 64));
+        let mut writer = SerializedPageWriter::new(&mut sink);
+        let (mut packed, mut unpacked) = (0, 0);
+        let mut write = |page: Page, size: usize| {
+            let spec = writer.write_page(CompressedPage::new(page, size))?;
+            packed += spec.compressed_size as i64;
+            unpacked += spec.uncompressed_size as i64;
+            Ok::<_, ParquetError>(spec.offset as i64)
+        };
+        let mut metadata = ColumnChunkMetaData::builder(column)
+            .set_compression(compression)
+            .set_num_values(rows as i64);
+        let mut encodings = vec![Encoding::RLE, self.encoding];
+        if distinct > 0 {
+            let page = Page::DictionaryPage {
+                buf: dictionary.into(),
+                num_values: distinct,
+                encoding: Encoding::PLAIN,
+                is_sorted: false,
+            };
+            let offset = write(page, sizes.0)?;
+            metadata = metadata.set_dictionary_page_offset(Some(offset));
+            encodings.push(Encoding::PLAIN);
+        }
+        let page = Page::DataPage {
+            buf: data.into(),
+            num_values: rows as u32,
+            encoding: self.encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        let offset = write(page, sizes.1)?;
+        writer.close()?;
+        let metadata = metadata
+            .set_encodings(encodings)
+            .set_data_page_offset(offset)
+            .set_total_compressed_size(packed)
+            .set_total_uncompressed_size(unpacked)
+            .set_statistics(self.statistics)
+            .build()?;
+        let chunk = sink.into_inner()?;
+        let result = ColumnCloseResult {
+            bytes_written: chunk.len() as u64,
+            rows_written: rows as u64,
+            metadata,
+            bloom_filter: None,
+            column_index: None,
+            offset_index: None,
+        };
+        Ok((Bytes::from(chunk), result))
+    }
+}
+
+/// Writes the definition levels of an optional column: 1 where there is a value.
+pub(super) fn levels(out: &mut Vec<u8>, rows: usize, nulls: usize, has: impl Fn(usize) -> bool) {
+    let length = out.len();
+    out.extend_from_slice(&[0; 4]);
+    if nulls == 0 || nulls == rows {
+        varint(out, (rows as u64) << 1);
+        out.push(u8::from(nulls == 0));
+    } else {
+        varint(out, ((rows as u64).div_ceil(8)) << 1 | 1);
+        out.extend((0..rows).step_by(8).map(|start| {
+            let eight = start..rows.min(start + 8);
+            eight.fold(0, |byte, row| byte | u8::from(has(row)) << (row - start))
+        }));
+    }
+    let written = (out.len() - length - 4) as u32;
+    out[length..length + 4].copy_from_slice(&written.to_le_bytes());
+}
+
+/// Writes a number of unsigned LEB128.
+pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Packs numbers of at most 32 bits at `width` bits each, the lowest bit first. The last byte is
+/// filled up with zeros.
+pub(super) fn pack(out: &mut Vec<u8>, values: impl Iterator<Item = u32>, width: u32) {
+    let (mut buffer, mut bits) = (0_u64, 0);
+    for value in values {
+        buffer |= u64::from(value) << bits;
+        bits += width;
+        if bits >= 32 {
+            out.extend_from_slice(&(buffer as u32).to_le_bytes());
+            buffer >>= 32;
+            bits -= 32;
+        }
+    }
+    while bits > 0 {
+        out.push(buffer as u8);
+        buffer >>= 8;
+        bits = bits.saturating_sub(8);
+    }
+}
