@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use super::contents::TripsMember;
@@ -107,10 +107,12 @@ impl Load<'_> {
         let input = self.archive.read(member.place)?;
         thread::scope(|scope| {
             let (text, blocks) = sync_channel(BLOCKS);
+            // Blocks that were read come back to be filled again.
+            let (spent, empty) = channel();
             let (batches, stored) = sync_channel(1);
-            scope.spawn(move || self.inflate(input, &text));
+            scope.spawn(move || self.inflate(input, &text, &empty));
             let storing = scope.spawn(move || self.store(place, &stored));
-            let read = self.read_rows(member, Blocks::new(blocks), &batches);
+            let read = self.read_rows(member, Blocks::new(blocks, spent), &batches);
             drop(batches);
             // Where storing failed, reading stopped early: its reason is the reason.
             storing.join().expect("storing does not panic")?;
@@ -119,9 +121,14 @@ impl Load<'_> {
     }
 
     /// First stage: the bytes as they unpack.
-    fn inflate(&self, mut input: Box<dyn Read + Send>, text: &SyncSender<io::Result<Vec<u8>>>) {
+    fn inflate(
+        &self,
+        mut input: Box<dyn Read + Send>,
+        text: &SyncSender<io::Result<Vec<u8>>>,
+        empty: &Receiver<Vec<u8>>,
+    ) {
         loop {
-            let mut block = vec![0; BLOCK];
+            let mut block = empty.try_recv().unwrap_or_else(|_| vec![0; BLOCK]);
             let mut filled = 0;
             let failure = loop {
                 match input.read(&mut block[filled..]) {
@@ -186,14 +193,16 @@ impl Load<'_> {
 /// Blocks from another thread as one input.
 struct Blocks {
     blocks: Receiver<io::Result<Vec<u8>>>,
+    spent: Sender<Vec<u8>>,
     block: Vec<u8>,
     at: usize,
 }
 
 impl Blocks {
-    fn new(blocks: Receiver<io::Result<Vec<u8>>>) -> Self {
+    fn new(blocks: Receiver<io::Result<Vec<u8>>>, spent: Sender<Vec<u8>>) -> Self {
         Self {
             blocks,
+            spent,
             block: Vec::new(),
             at: 0,
         }
@@ -204,7 +213,14 @@ impl Read for Blocks {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.at == self.block.len() {
             match self.blocks.recv() {
-                Ok(block) => (self.block, self.at) = (block?, 0),
+                Ok(block) => {
+                    let spent = std::mem::replace(&mut self.block, block?);
+                    self.at = 0;
+                    // Only whole blocks are filled again; where nobody is left to, none is.
+                    if spent.len() == BLOCK {
+                        let _ = self.spent.send(spent);
+                    }
+                }
                 Err(_) => return Ok(0),
             }
         }

@@ -195,6 +195,34 @@ impl TripBatch {
         }
     }
 
+    /// Makes an empty batch with room for some rows.
+    pub fn with_capacity(rows: usize) -> Self {
+        Self {
+            id_bytes: Vec::with_capacity(rows * 8),
+            id_ends: Vec::with_capacity(rows),
+            started_ms: Vec::with_capacity(rows),
+            started_offset_s: Vec::with_capacity(rows),
+            ended_ms: Vec::with_capacity(rows),
+            ended_offset_s: Vec::with_capacity(rows),
+            precision_ms: Vec::with_capacity(rows),
+            reported_s: Vec::with_capacity(rows),
+            origin: Vec::with_capacity(rows),
+            destination: Vec::with_capacity(rows),
+            vehicle: Vec::with_capacity(rows),
+            bike: Vec::with_capacity(rows),
+            rider: Vec::with_capacity(rows),
+            gender: Vec::with_capacity(rows),
+            birth_year: Vec::with_capacity(rows),
+            from_latitude: Vec::with_capacity(rows),
+            from_longitude: Vec::with_capacity(rows),
+            to_latitude: Vec::with_capacity(rows),
+            to_longitude: Vec::with_capacity(rows),
+            flags: Vec::with_capacity(rows),
+            line: Vec::with_capacity(rows),
+            ..Self::default()
+        }
+    }
+
     /// Makes a batch of some of the rows, in the order given. It keeps the whole dictionaries, and
     /// no names: those speak of the file as a whole.
     pub fn select(&self, rows: &[u32]) -> Self {

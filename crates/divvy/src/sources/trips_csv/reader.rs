@@ -71,7 +71,10 @@ impl<R: Read> TripReader<R> {
         &mut self,
         rejects: &dyn RejectSink,
     ) -> Result<Option<TripBatch>, TripsError> {
-        let mut batch = Builder::default();
+        let mut batch = Builder {
+            trips: TripBatch::with_capacity(BATCH_ROWS),
+            ..Builder::default()
+        };
         while batch.trips.len() < BATCH_ROWS && self.advance()? {
             self.rows_read += 1;
             if let Err(wrong) = self.take_row(&mut batch) {

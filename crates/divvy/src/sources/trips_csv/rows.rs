@@ -197,20 +197,28 @@ impl<R: Read> Rows<R> {
 
     /// The bytes of a cell of the row at hand; blanks around it are cut off. Empty for a cell
     /// that the row lacks.
-    #[inline]
+    #[inline(always)]
     pub(super) fn cell(&self, place: usize) -> Cow<'_, [u8]> {
-        if let Some((first, cells)) = self.marked {
-            if place >= cells {
-                return Cow::Borrowed(b"");
-            }
-            let bounds = &self.marks.starts[first + place..first + place + 2];
-            let raw = &self.buffer[bounds[0] as usize..bounds[1] as usize - 1];
-            return Cow::Borrowed(match raw {
-                [b'"', inside @ .., b'"'] => trim(inside),
-                [b'"', inside @ .., b'"', b'\r'] => trim(inside),
-                _ => trim(raw),
-            });
+        let Some((first, cells)) = self.marked else {
+            return self.split_cell(place);
+        };
+        if place >= cells {
+            return Cow::Borrowed(b"");
         }
+        let (start, end) = (
+            self.marks.starts[first + place],
+            self.marks.starts[first + place + 1],
+        );
+        let raw = &self.buffer[start as usize..end as usize - 1];
+        Cow::Borrowed(match raw {
+            [b'"', inside @ .., b'"'] => trim(inside),
+            [b'"', inside @ .., b'"', b'\r'] => trim(inside),
+            _ => trim(raw),
+        })
+    }
+
+    #[inline(never)]
+    fn split_cell(&self, place: usize) -> Cow<'_, [u8]> {
         let Some(cell) = self.cells.get(place) else {
             return Cow::Borrowed(b"");
         };
@@ -223,7 +231,7 @@ impl<R: Read> Rows<R> {
 }
 
 /// Cuts blanks off, which almost no cell has.
-#[inline]
+#[inline(always)]
 fn trim(raw: &[u8]) -> &[u8] {
     match raw {
         [first, .., last] if *first > b' ' && *last > b' ' => raw,
