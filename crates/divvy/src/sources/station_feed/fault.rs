@@ -44,15 +44,15 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(station) = &self.station {
-            write!(f, "station {station}: ")?;
+            write!(f, "station {}: ", printable(station.as_str()))?;
         }
         let Self {
             field,
-            found,
             expected,
             times,
             ..
         } = self;
+        let found = printable(&self.found);
         write!(f, "{field}: expected {expected}, found {found}")?;
         if *times > 1 {
             write!(f, " ({times} times)")?;
@@ -123,9 +123,19 @@ pub(super) fn shown(json: &str) -> String {
     if json == "null" {
         return "nothing".into();
     }
+    let json = printable(json);
     let json = json.split_whitespace().collect::<Vec<_>>().join(" ");
     match json.char_indices().nth(READABLE) {
         None => json,
         Some((end, _)) => format!("{}…", &json[..end]),
+    }
+}
+
+/// Makes blanks of control characters: what a publisher wrote may not move a terminal about.
+fn printable(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        text.replace(char::is_control, " ").into()
+    } else {
+        text.into()
     }
 }

@@ -362,6 +362,22 @@ fn a_station_that_never_reported_has_no_report_time() {
 }
 
 #[test]
+fn what_a_feed_says_does_not_move_a_terminal_about() {
+    let odd = json!({"station_id": "\u{1b}[31mred", "last_reported": "so\u{7f}on"});
+    let feed = status_of("2.3", json!([state(odd)]));
+    assert_eq!(feed.stations[0].id.as_str(), "\u{1b}[31mred");
+    assert_eq!(
+        faults(&feed),
+        ["station  [31mred: last_reported: expected a time since 2010, found \"so on\""]
+    );
+    let timeless = json!({"last_updated": "so\u{85}on", "data": {"stations": []}}).to_string();
+    assert_eq!(
+        read_text(&timeless).unwrap_err().to_string(),
+        "feed.json does not say when it was made: expected a time in last_updated, found \"so on\""
+    );
+}
+
+#[test]
 fn gbfs_3_writes_times_as_text_and_names_by_language() {
     let information = feed_of(json!({
         "last_updated": "2026-02-22T09:39:02.2711283+01:00", "ttl": 0, "version": "3.0",
