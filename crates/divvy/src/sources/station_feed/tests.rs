@@ -575,6 +575,7 @@ fn every_other_file_is_refused_in_a_sentence() {
         "{\"message\": \"Forbidden\"}",
         "{}",
         "[1, 2]",
+        "[package]\nname = \"divvy\"\n",
         "{\"data\": \"none\"}",
         "{\"data\": {\"stations\": {\"a\": 1}}}",
         "{\"data\": {\"bikes\": []}, \"last_updated\": 1}",
@@ -600,6 +601,7 @@ fn every_other_file_is_refused_in_a_sentence() {
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found "message"
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found an empty object
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found a list
+    feed.json is no JSON: it begins with "[package]"; expected a station feed
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found "data"
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found "data"
     (other) feed.json is free_bike_status, which holds no stations: expected station_information, station_status or gbfs.json
