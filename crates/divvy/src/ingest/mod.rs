@@ -21,7 +21,7 @@ pub use gather::Gathered;
 use crate::issue::RejectSink;
 use crate::model::System;
 use crate::sources::archive::Archive;
-use crate::sources::station_feed::{self, Feed};
+use crate::sources::station_feed::{self, Fault, Feed};
 use crate::store::{Applied, ArchiveId, ArchiveRead, ContentHash, LedgerEntry, Store};
 
 /// How to load.
@@ -153,8 +153,8 @@ pub struct Polled {
     pub stations: usize,
     /// What the store made of it.
     pub applied: Applied,
-    /// Departures of the feed from its specification, one sentence each.
-    pub faults: Vec<String>,
+    /// Departures of the feed from its specification.
+    pub faults: Vec<Fault>,
 }
 
 /// Takes one snapshot of stations from files, a folder, or addresses, and brings StationData up
@@ -192,8 +192,7 @@ pub async fn apply(
     let last = state.and_then(|state| state.status_at.max(state.information_at));
     let faults = feeds
         .iter()
-        .flat_map(|feed| &feed.faults)
-        .map(ToString::to_string)
+        .flat_map(|feed| feed.faults.iter().cloned())
         .collect();
     let snapshot = station_feed::snapshot(feeds, system, last)?;
     let applied = store.apply(&snapshot, fetched_at).await?;

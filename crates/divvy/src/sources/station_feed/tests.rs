@@ -346,6 +346,32 @@ fn a_spelling_that_all_stations_share_is_one_fault() {
 }
 
 #[test]
+fn faults_of_one_kind_are_told_in_one_sentence() {
+    let flags = |id: &str, flag: serde_json::Value, reported: u64| {
+        state(json!({
+            "station_id": id, "is_installed": flag, "is_renting": flag, "is_returning": flag,
+            "last_reported": reported
+        }))
+    };
+    let mut list = vec![flags("a", json!(1), 0), flags("b", json!(0), 18001)];
+    let short =
+        |list: &[serde_json::Value]| in_short(&status_of("2.3", list.into()).faults).join("\n");
+    insta::assert_snapshot!(short(&list), @"
+    is_installed, is_renting, is_returning: expected true or false, found 1 (at 2 stations)
+    last_reported: expected a time since 2010, found 0 (at station a, and at 1 more)
+    ");
+    list[1]["is_renting"] = json!(true);
+    list[1]["last_reported"] = json!(1_699_999_990);
+    list[1]["num_bikes_available"] = json!(-1);
+    list[1]["num_docks_available"] = json!("none");
+    insta::assert_snapshot!(short(&list), @r#"
+    is_installed, is_renting, is_returning: expected true or false, found 1 (each at up to 2 stations)
+    station a: last_reported: expected a time since 2010, found 0
+    station b: num_bikes_available, num_docks_available: expected a whole number from 0, found -1
+    "#);
+}
+
+#[test]
 fn a_station_that_never_reported_has_no_report_time() {
     for never in [
         json!(0),
