@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Arg, Args};
 use divvy::model::System;
 use divvy::store::Store;
 use divvy::store::embedded::EmbeddedStore;
 use futures_executor::block_on;
 
-/// Flags that every verb takes.
+/// Flags that stand before or behind any verb, but for those [`without`] some.
 #[derive(Debug, Args)]
 pub struct Common {
     /// The folder of the store
@@ -34,6 +34,14 @@ pub struct Common {
     /// Say more
     #[arg(long, short, global = true)]
     pub verbose: bool,
+}
+
+/// Makes of common flags ones that mean nothing to a verb: left out of its help, and refused.
+pub fn without(flags: &'static [&'static str]) -> impl Iterator<Item = Arg> {
+    let refuse = |_: &str| Err::<String, _>("this verb does not take it");
+    let refused =
+        move |flag: &&'static str| Arg::new(*flag).long(*flag).hide(true).value_parser(refuse);
+    flags.iter().map(refused)
 }
 
 fn system(text: &str) -> Result<System, String> {

@@ -166,10 +166,18 @@ async fn recount(
 mod tests {
     use futures_executor::block_on;
 
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use async_trait::async_trait;
+
     use super::*;
-    use crate::model::System;
+    use crate::model::{Snapshot, System, TripBatch};
     use crate::store::memory::MemoryStore;
-    use crate::store::{Stations, Tallies};
+    use crate::store::{
+        Applied, ArchiveId, ContentHash, FeedState, Incoming, Ledger, LedgerEntry, Stations,
+        StoreErrorKind, Tallies, Trips,
+    };
+    use crate::tally::Totals;
 
     fn divvy() -> System {
         System::named("divvy").unwrap()
@@ -248,5 +256,125 @@ mod tests {
             block_on(drain(&store, CONSUMER, at(0))).unwrap(),
             Refreshed::default()
         );
+    }
+
+    #[test]
+    fn a_change_that_could_not_be_handled_comes_again() {
+        let store = Lagging {
+            store: store(2),
+            is_behind: AtomicBool::new(true),
+        };
+        let failed = block_on(drain(&store, CONSUMER, at(0))).unwrap_err();
+        assert_eq!(failed.kind, StoreErrorKind::Behind);
+        assert_eq!(block_on(store.counts(&divvy().id)).unwrap(), []);
+
+        store.is_behind.store(false, Ordering::Relaxed);
+        let done = block_on(drain(&store, CONSUMER, at(1))).unwrap();
+        assert_eq!((done.changes, done.recounted), (2, 2));
+        let after = block_on(drain(&store, CONSUMER, at(2))).unwrap();
+        assert_eq!(after, Refreshed::default());
+    }
+
+    /// A store whose index of trips lags behind at times.
+    struct Lagging {
+        store: MemoryStore,
+        is_behind: AtomicBool,
+    }
+
+    type Answer<T> = Result<T, StoreError>;
+
+    #[async_trait]
+    impl Tallies for Lagging {
+        async fn departures(&self, system: &SystemId, ids: &[StationId]) -> Answer<Vec<u64>> {
+            match self.is_behind.load(Ordering::Relaxed) {
+                true => Err(StoreError::new(StoreErrorKind::Behind, "not caught up")),
+                false => self.store.departures(system, ids).await,
+            }
+        }
+
+        async fn totals(&self, system: &SystemId) -> Answer<Totals> {
+            self.store.totals(system).await
+        }
+
+        async fn counts(&self, system: &SystemId) -> Answer<Vec<FromStationCount>> {
+            self.store.counts(system).await
+        }
+
+        async fn counts_of(
+            &self,
+            system: &SystemId,
+            ids: &[StationId],
+        ) -> Answer<Vec<Option<FromStationCount>>> {
+            self.store.counts_of(system, ids).await
+        }
+
+        async fn put_counts(&self, system: &SystemId, counts: &[FromStationCount]) -> Answer<()> {
+            self.store.put_counts(system, counts).await
+        }
+    }
+
+    #[async_trait]
+    impl Stations for Lagging {
+        async fn stations(&self, system: &SystemId) -> Answer<Vec<Station>> {
+            self.store.stations(system).await
+        }
+
+        async fn apply(&self, snapshot: &Snapshot, fetched_at: Timestamp) -> Answer<Applied> {
+            self.store.apply(snapshot, fetched_at).await
+        }
+
+        async fn feed(&self, system: &SystemId) -> Answer<Option<FeedState>> {
+            self.store.feed(system).await
+        }
+
+        async fn describe(&self, system: &System, listed: &[Station]) -> Answer<u64> {
+            self.store.describe(system, listed).await
+        }
+
+        async fn touch_all(&self, system: &SystemId) -> Answer<u64> {
+            self.store.touch_all(system).await
+        }
+
+        async fn changes(&self, consumer: &str, limit: usize) -> Answer<Vec<Change>> {
+            self.store.changes(consumer, limit).await
+        }
+
+        async fn acknowledge(&self, consumer: &str, sequence: u64) -> Answer<()> {
+            self.store.acknowledge(consumer, sequence).await
+        }
+    }
+
+    #[async_trait]
+    impl Trips for Lagging {
+        async fn begin(&self, archive: &ArchiveId) -> Answer<Box<dyn Incoming>> {
+            self.store.begin(archive).await
+        }
+
+        async fn scan(
+            &self,
+            system: &SystemId,
+            visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+        ) -> Answer<()> {
+            self.store.scan(system, visit).await
+        }
+    }
+
+    #[async_trait]
+    impl Ledger for Lagging {
+        async fn systems(&self) -> Answer<Vec<System>> {
+            self.store.systems().await
+        }
+
+        async fn entries(&self, system: &SystemId) -> Answer<Vec<LedgerEntry>> {
+            self.store.entries(system).await
+        }
+
+        async fn holding(
+            &self,
+            system: &SystemId,
+            content: ContentHash,
+        ) -> Answer<Option<LedgerEntry>> {
+            self.store.holding(system, content).await
+        }
     }
 }

@@ -107,7 +107,7 @@ fn month_of_polls(archives: &Path, month: &str, is_wanted: &dyn Fn(&str) -> bool
             Err(error) => panic!("{error}"),
         };
         outcome.faults += feed.faults.len();
-        let fetched_at = last.unwrap_or_default();
+        let fetched_at = Timestamp::MAX;
         let polled = block_on(ingest::apply(vec![feed], &store, &divvy, fetched_at)).unwrap();
         outcome.snapshots += 1;
         outcome.stations = outcome.stations.max(polled.stations);

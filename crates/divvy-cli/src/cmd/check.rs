@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::open::Common;
+use crate::open::{Common, without};
 
 /// Proves that the store is sound.
 ///
 /// Its files can be read, the ledger is true, no trip is stored twice, and every tally and count
 /// equals a recount from the trips.
 #[derive(Debug, Args)]
+#[command(args = without(&["system"]))]
 pub struct Check {}
 
 impl Check {

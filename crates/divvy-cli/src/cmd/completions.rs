@@ -5,8 +5,11 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+use crate::open::without;
+
 /// Prints completions for a shell.
 #[derive(Debug, Args)]
+#[command(args = without(&["store", "system"]))]
 #[command(after_help = "Example:
   divvy completions bash > ~/.local/share/bash-completion/completions/divvy")]
 pub struct Completions {

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use super::grouped;
 use super::report::print;
-use crate::open::Common;
+use crate::open::{Common, without};
 use crate::progress::Bar;
 use crate::render::Format;
 
@@ -24,6 +24,7 @@ use crate::render::Format;
 ///
 /// Makes an archive and a feed in a folder of its own, loads them, and prints reports.
 #[derive(Debug, Args)]
+#[command(args = without(&["store", "system"]))]
 pub struct Demo {
     /// The folder to work in
     #[arg(long, default_value = "divvy-demo", value_name = "FOLDER")]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use divvy::ingest;
 use divvy::refresh;
+use divvy::sources::station_feed::{self, Fault};
 use divvy::store::Applied;
 use futures_executor::block_on;
 use jiff::Timestamp;
@@ -56,14 +57,20 @@ impl Poll {
                 polled.system.zone().rfc3339(*last)
             ),
         });
-        let shown = if common.verbose { usize::MAX } else { 3 };
-        for fault in polled.faults.iter().take(shown) {
+        let (faults, shown) = match common.verbose {
+            true => (
+                polled.faults.iter().map(Fault::to_string).collect(),
+                usize::MAX,
+            ),
+            false => (station_feed::in_short(&polled.faults), 3),
+        };
+        for fault in faults.iter().take(shown) {
             common.say(format_args!("  {fault}"));
         }
-        if polled.faults.len() > shown {
-            let more = polled.faults.len() - shown;
+        if faults.len() > shown {
+            let more = faults.len() - shown;
             common.say(format_args!(
-                "  … and {more} more departures from the specification (-v)"
+                "  … and {more} more kinds of departures from the specification (-v shows all)"
             ));
         }
         Ok(ExitCode::SUCCESS)

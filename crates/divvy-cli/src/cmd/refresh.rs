@@ -9,12 +9,13 @@ use futures_executor::block_on;
 use jiff::Timestamp;
 
 use super::grouped;
-use crate::open::Common;
+use crate::open::{Common, without};
 
 /// Brings the counts up to date by hand.
 ///
 /// Reads on in the change stream where the last refresh stopped.
 #[derive(Debug, Args)]
+#[command(args = without(&["system"]))]
 pub struct Refresh {
     /// Count every station again, whatever changed
     #[arg(long)]

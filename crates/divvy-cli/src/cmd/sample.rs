@@ -10,12 +10,13 @@ use clap::Args;
 use divvy::sample::{Era, Sample};
 
 use super::grouped;
-use crate::open::Common;
+use crate::open::{Common, without};
 
 /// Writes a realistic trip archive of invented trips, in the form the publisher used that year.
 ///
 /// The same arguments give the same bytes.
 #[derive(Debug, Args)]
+#[command(args = without(&["store", "system"]))]
 #[command(after_help = "Example:
   divvy sample --trips 2100000 --era 2016 Divvy_Trips_2016_Q3Q4.zip")]
 pub struct SampleArgs {

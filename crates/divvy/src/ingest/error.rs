@@ -116,4 +116,18 @@ pub enum PollError {
         /// The system that the stations tell.
         found: String,
     },
+    /// The clock of the feed is far ahead.
+    #[error(
+        "{file} says that it was made at {taken_at}, more than a day after it was read \
+         ({fetched_at}): it is not taken, since all later snapshots would count as older; one of \
+         the two clocks is wrong"
+    )]
+    FromTheFuture {
+        /// The file or address.
+        file: String,
+        /// When it was made, by its own clock.
+        taken_at: String,
+        /// When it was read, by ours.
+        fetched_at: String,
+    },
 }

@@ -13,7 +13,7 @@ mod error;
 mod gather;
 mod pipeline;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use error::{LoadError, PollError};
 pub use gather::Gathered;
@@ -21,7 +21,7 @@ pub use gather::Gathered;
 use crate::issue::RejectSink;
 use crate::model::System;
 use crate::sources::archive::Archive;
-use crate::sources::station_feed::{self, Feed};
+use crate::sources::station_feed::{self, Fault, Feed};
 use crate::store::{Applied, ArchiveId, ArchiveRead, ContentHash, LedgerEntry, Store};
 
 /// How to load.
@@ -153,8 +153,8 @@ pub struct Polled {
     pub stations: usize,
     /// What the store made of it.
     pub applied: Applied,
-    /// Departures of the feed from its specification, one sentence each.
-    pub faults: Vec<String>,
+    /// Departures of the feed from its specification.
+    pub faults: Vec<Fault>,
 }
 
 /// Takes one snapshot of stations from files, a folder, or addresses, and brings StationData up
@@ -177,11 +177,15 @@ pub async fn poll(
     apply(gathered.feeds, store, &system, fetched_at).await
 }
 
+/// How far the clock of a feed may be ahead of ours. The worst wrong zone is 14 hours off.
+const MOST_AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
 /// Brings StationData up to feeds that have been read: one feed, or a pair of GBFS.
 ///
 /// # Errors
 ///
-/// [`PollError`] where the feeds are no snapshot, or the store fails.
+/// [`PollError`] where the feeds are no snapshot, or one made more than a day after `fetched_at`,
+/// or the store fails.
 pub async fn apply(
     feeds: Vec<Feed>,
     store: &dyn Store,
@@ -192,10 +196,19 @@ pub async fn apply(
     let last = state.and_then(|state| state.status_at.max(state.information_at));
     let faults = feeds
         .iter()
-        .flat_map(|feed| &feed.faults)
-        .map(ToString::to_string)
+        .flat_map(|feed| feed.faults.iter().cloned())
         .collect();
+    let newest = feeds.iter().max_by_key(|feed| feed.kind);
+    let file = newest.map_or_else(String::new, |feed| feed.file.clone());
     let snapshot = station_feed::snapshot(feeds, system, last)?;
+    if snapshot.taken_at.duration_since(fetched_at) > MOST_AHEAD {
+        let zone = system.zone();
+        return Err(PollError::FromTheFuture {
+            file,
+            taken_at: zone.rfc3339(snapshot.taken_at),
+            fetched_at: zone.rfc3339(fetched_at),
+        });
+    }
     let applied = store.apply(&snapshot, fetched_at).await?;
     Ok(Polled {
         system: system.clone(),
@@ -204,4 +217,44 @@ pub async fn apply(
         applied,
         faults,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+
+    use super::*;
+    use crate::sources::station_feed::Document;
+    use crate::store::Ledger;
+    use crate::store::memory::MemoryStore;
+
+    fn polled(store: &MemoryStore, made: i64, fetched: i64) -> Result<Polled, PollError> {
+        let json = format!(
+            r#"{{"last_updated":{made},"data":{{"stations":[{{"station_id":"a","name":"Lake St",
+            "lat":41.9,"lon":-87.6}}]}}}}"#
+        );
+        let Document::Feed(feed) = station_feed::read(json.as_bytes(), "stations.json").unwrap()
+        else {
+            panic!("a feed")
+        };
+        let fetched_at = Timestamp::from_second(fetched).unwrap();
+        let divvy = System::named("divvy").unwrap();
+        block_on(apply(vec![feed], store, &divvy, fetched_at))
+    }
+
+    #[test]
+    fn a_feed_from_the_future_does_not_block_those_of_the_present() {
+        const NOW: i64 = 1_700_000_000;
+        const DAY: i64 = 86_400;
+        let store = MemoryStore::default();
+        let refused = polled(&store, NOW + DAY + 1, NOW).unwrap_err();
+        insta::assert_snapshot!(refused, @"stations.json says that it was made at 2023-11-15T16:13:21-06:00, more than a day after it was read (2023-11-14T16:13:20-06:00): it is not taken, since all later snapshots would count as older; one of the two clocks is wrong");
+        assert!(block_on(store.systems()).unwrap().is_empty());
+
+        // A recording of long ago, this minute, and a clock in the wrong zone.
+        for made in [NOW - 3000 * DAY, NOW, NOW + DAY] {
+            let polled = polled(&store, made, NOW).unwrap();
+            assert!(matches!(polled.applied, Applied::Accepted { .. }));
+        }
+    }
 }

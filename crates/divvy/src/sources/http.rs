@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use flate2::read::{GzDecoder, MultiGzDecoder};
 use ureq::http::{Response, Uri};
 use ureq::{Agent, Body};
 
@@ -140,12 +141,23 @@ impl Client {
     /// a status of success.
     pub fn get(&self, url: &str) -> Result<Vec<u8>, HttpError> {
         let fetch = || {
-            let request = self.agent.get(parse(url)?);
+            let request = self
+                .agent
+                .get(parse(url)?)
+                .header("accept-encoding", "gzip");
             let request = request.config().timeout_global(Some(self.patience)).build();
-            let mut body = checked(request.call())?.into_body();
-            let mut reader = body.with_config().limit(MOST_FEED_BYTES).reader();
+            let response = checked(request.call())?;
+            let is_packed = is_packed(&response);
+            let body = response.into_body().into_reader();
             let mut bytes = Vec::new();
-            reader.read_to_end(&mut bytes).map_err(broke_off)?;
+            let keep = |block: &[u8]| {
+                bytes.extend_from_slice(block);
+                Ok(())
+            };
+            match is_packed {
+                true => copy(MultiGzDecoder::new(body), MOST_FEED_BYTES, keep)?,
+                false => copy(body, MOST_FEED_BYTES, keep)?,
+            }
             Ok(bytes)
         };
         fetch().map_err(|problem| HttpError {
@@ -164,19 +176,16 @@ impl Client {
         let mut fetch = || {
             let uri = parse(url)?;
             let name = file_name(&uri);
-            // As published: what is packed already is not packed again.
             let request = self.agent.get(uri).header("accept-encoding", "identity");
-            let mut body = checked(request.call())?.into_body();
-            let mut reader = body.with_config().limit(most_bytes).reader();
-            let mut block = vec![0; BLOCK];
-            loop {
-                match reader.read(&mut block) {
-                    Ok(0) => return Ok(name),
-                    Ok(n) => to.write_all(&block[..n]).map_err(Problem::Save)?,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(broke_off(error)),
-                }
+            let response = checked(request.call())?;
+            let is_packed = is_packed(&response);
+            let body = response.into_body().into_reader();
+            let save = |block: &[u8]| to.write_all(block).map_err(Problem::Save);
+            match is_packed {
+                true => copy(as_published(body, &name)?, most_bytes, save)?,
+                false => copy(body, most_bytes, save)?,
             }
+            Ok(name)
         };
         fetch().map_err(|problem| HttpError {
             url: url.into(),
@@ -205,6 +214,62 @@ fn checked(answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>
     Err(Problem::Status {
         status: status.as_u16(),
     })
+}
+
+/// Tells whether a server labels the body as packed. It does so even where that was not asked for.
+fn is_packed(response: &Response<Body>) -> bool {
+    let label = response.headers().get("content-encoding");
+    let label = label.and_then(|label| label.to_str().ok()).map(str::trim);
+    label.is_some_and(|label| {
+        ["gzip", "x-gzip"]
+            .iter()
+            .any(|gzip| label.eq_ignore_ascii_case(gzip))
+    })
+}
+
+/// Undoes the packing of an archive that was put on for the way, and only that.
+///
+/// Servers label two things as packed: what they have just packed, although it was to come as it
+/// is; and a file that is gzip itself, stored with that label, as many a `trips.csv.gz` is. The
+/// latter is saved packed, as browsers do: unpacked it would be another archive than the same one
+/// downloaded by hand. So under a name in `.gz` the body is the file, unless a gzip is packed in it.
+fn as_published<'a>(mut body: impl Read + 'a, name: &str) -> Result<Box<dyn Read + 'a>, Problem> {
+    const GZIP: [u8; 2] = [0x1f, 0x8b];
+    let mut head = Vec::new();
+    let taken = body.by_ref().take(BLOCK as u64).read_to_end(&mut head);
+    taken.map_err(broke_off)?;
+    let mut inside = [0; GZIP.len()];
+    let is_read = GzDecoder::new(&head[..]).read_exact(&mut inside).is_ok();
+    let is_gzip_itself = name.to_ascii_lowercase().ends_with(".gz") && !(is_read && inside == GZIP);
+    let body = io::Cursor::new(head).chain(body);
+    Ok(match is_gzip_itself {
+        true => Box::new(body),
+        false => Box::new(MultiGzDecoder::new(body)),
+    })
+}
+
+/// Takes a body to its end, of at most `most_bytes`.
+fn copy(
+    mut body: impl Read,
+    most_bytes: u64,
+    mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let mut block = vec![0; BLOCK];
+    let mut bytes = 0;
+    loop {
+        match body.read(&mut block) {
+            Ok(0) => return Ok(()),
+            Ok(n) => {
+                bytes += n as u64;
+                if bytes > most_bytes {
+                    return Err(Problem::TooLarge { most_bytes });
+                }
+                take(&block[..n])?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(broke_off(error)),
+        }
+    }
 }
 
 /// Tells what broke while the body came.
@@ -241,6 +306,8 @@ fn io_problem(error: io::Error) -> Problem {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Problem::Timeout,
         // The encryption speaks through the stream that it encrypts.
         io::ErrorKind::InvalidData => Problem::Tls(says),
+        // So does the unpacking.
+        io::ErrorKind::InvalidInput => Problem::Answer(says),
         // The standard library has no kind for this one.
         _ if says.contains("lookup address")
             || error.raw_os_error() == Some(NO_SUCH_HOST_WINDOWS) =>
@@ -369,6 +436,35 @@ mod tests {
     }
 
     #[test]
+    fn a_download_is_the_file_that_was_published() {
+        let gzip = |bytes: &[u8]| {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(bytes).unwrap();
+            gzip.finish().unwrap()
+        };
+        let (table, zip) = (
+            &b"ride_id,rideable_type\n"[..],
+            &b"PK\x03\x04 and so on"[..],
+        );
+        let packed = gzip(table);
+        for (name, body, published) in [
+            ("trips.csv.gz", packed.clone(), &packed[..]),
+            ("trips.csv.gz", gzip(&packed), &packed),
+            ("trips.csv", packed.clone(), table),
+            ("trips.zip", gzip(zip), zip),
+        ] {
+            let address = server(vec![answer("200 OK\r\nContent-Encoding: gzip", &body)]);
+            let mut file = tempfile::tempfile().unwrap();
+            let url = format!("{address}/{name}");
+            client().download(&url, &mut file, 1 << 20).unwrap();
+            let mut saved = Vec::new();
+            file.rewind().unwrap();
+            file.read_to_end(&mut saved).unwrap();
+            assert!(saved == published, "{name}");
+        }
+    }
+
+    #[test]
     fn names_from_addresses() {
         let name = |url: &str| file_name(&url.parse().unwrap());
         assert_eq!(name("https://host/a/b.csv.gz"), "b.csv.gz");
@@ -437,7 +533,7 @@ mod tests {
     the connection failed (Peer disconnected): try again
     the answer makes no sense (http parse fail: invalid HTTP version): check the address, or try again
     the connection failed (Peer disconnected): try again
-    the answer makes no sense (gzip decompression failed: invalid gzip header): check the address, or try again
+    the answer makes no sense (invalid gzip header): check the address, or try again
     the answer is longer than 64 MiB and is not read: check the address
     "#);
     }

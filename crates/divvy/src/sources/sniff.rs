@@ -1,6 +1,9 @@
 //! What a file is, told by its first bytes and never by its name: publishers name workbooks `.csv`,
 //! and servers send web pages under the name of a zip.
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
 /// How many bytes from the beginning of a file are enough for [`sniff`].
 pub const HEAD_BYTES: usize = 4096;
 
@@ -176,7 +179,7 @@ fn sniff_text(head: &[u8]) -> Kind {
             let is_html = says(b"<html") || says(b"<!doctype html") || says(b"<head");
             return Kind::Foreign(if is_html { &HTML } else { &XML });
         }
-        b'{' | b'[' => return Kind::Foreign(&JSON),
+        b'{' | b'[' if begins_as_json(text) => return Kind::Foreign(&JSON),
         _ => {}
     }
     let controls = head
@@ -188,6 +191,13 @@ fn sniff_text(head: &[u8]) -> Kind {
     let first_line = text.split(|b| matches!(b, b'\n' | b'\r')).next();
     let separated = first_line.is_some_and(|line| line.iter().any(|b| b",;\t|".contains(b)));
     if separated { Kind::Table } else { Kind::Text }
+}
+
+/// Tells JSON from other text in brackets, such as `[package]`: nothing that can be seen of its
+/// first value is wrong, though the head may end within it.
+pub(super) fn begins_as_json(text: &[u8]) -> bool {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    IgnoredAny::deserialize(&mut json).map_or_else(|error| error.is_eof(), |_| true)
 }
 
 /// Text has no zero bytes, unless its letters are two bytes wide: then every second one is zero.
@@ -282,6 +292,18 @@ mod tests {
             ),
             (b"{\"last_updated\":1}", "JSON"),
             (b"[1,2]", "JSON"),
+            (b"{}", "JSON"),
+            (
+                b"{\n  \"data\": {\"stations\": [{\"name\": \"caf\xc3",
+                "JSON",
+            ),
+            (b"{\"a\":1}\n{\"a\":2}\n", "JSON"),
+            (b"[tru", "JSON"),
+            (b"[package]\nname = \"divvy\"\n", "text"),
+            (b"[[bin]]\npath = \"main.rs\"\n", "text"),
+            (b"[false friends]\n", "text"),
+            (b"[2024-06-01 00:00:00] started, listening\n", "table"),
+            (b"{{ template }}\n", "text"),
             (b"7z\xbc\xaf\x27\x1c", "7z archive"),
             (b"Rar!\x1a\x07\x01\0", "RAR archive"),
             (b"\xfd7zXZ\x00", "xz"),

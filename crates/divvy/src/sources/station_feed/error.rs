@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::fault::{Fault, shown};
+use crate::sources::sniff::begins_as_json;
 
 /// Why no stations can be had from a file, or no snapshot from its stations.
 #[derive(Debug, thiserror::Error)]
@@ -193,7 +194,7 @@ pub(super) fn json_text<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, Feed
     match text.as_bytes().first() {
         None => Err(FeedError::Empty { file: file() }),
         Some(b'{') => Ok(text),
-        Some(b'[') => Err(FeedError::NotAFeed {
+        Some(b'[') if begins_as_json(text.as_bytes()) => Err(FeedError::NotAFeed {
             file: file(),
             found: "a list".into(),
         }),

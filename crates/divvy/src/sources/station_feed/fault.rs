@@ -1,6 +1,7 @@
 //! What is wrong with a feed that was read all the same.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -44,21 +45,89 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(station) = &self.station {
-            write!(f, "station {station}: ")?;
+            write!(f, "station {}: ", printable(station.as_str()))?;
         }
         let Self {
             field,
-            found,
             expected,
             times,
             ..
         } = self;
+        let found = printable(&self.found);
         write!(f, "{field}: expected {expected}, found {found}")?;
         if *times > 1 {
             write!(f, " ({times} times)")?;
         }
         Ok(())
     }
+}
+
+/// Tells faults in short: those of one kind in one sentence, with their fields and how many
+/// stations they concern. What was found first stands for all.
+///
+/// ```
+/// use divvy::sources::station_feed::{Fault, in_short};
+/// let fault = |field| Fault {
+///     station: None,
+///     field,
+///     found: "1".into(),
+///     expected: "true or false".into(),
+///     times: 1998,
+/// };
+/// assert_eq!(
+///     in_short(&[fault("is_renting".into()), fault("is_returning".into())]),
+///     ["is_renting, is_returning: expected true or false, found 1 (at 1998 stations)"]
+/// );
+/// ```
+pub fn in_short(faults: &[Fault]) -> Vec<String> {
+    let mut kinds: Vec<Vec<&Fault>> = Vec::new();
+    for fault in faults {
+        let same = |kind: &&mut Vec<&Fault>| {
+            let first = kind[0];
+            first.expected == fault.expected && first.station.is_some() == fault.station.is_some()
+        };
+        match kinds.iter_mut().find(same) {
+            Some(kind) => kind.push(fault),
+            None => kinds.push(vec![fault]),
+        }
+    }
+    kinds.iter().map(|kind| sentence(kind)).collect()
+}
+
+/// Writes faults of one kind: all of stations, or all of the feed as a whole.
+fn sentence(kind: &[&Fault]) -> String {
+    let first = kind[0];
+    if kind.len() == 1 {
+        return first.to_string();
+    }
+    let mut fields: Vec<&str> = Vec::new();
+    for fault in kind {
+        if !fields.contains(&fault.field.as_ref()) {
+            fields.push(&fault.field);
+        }
+    }
+    let all = Fault {
+        field: fields.join(", ").into(),
+        times: 1,
+        ..first.clone()
+    };
+    let Some(station) = &first.station else {
+        let most = kind.iter().map(|fault| fault.times).max().unwrap_or(1);
+        let is_each = kind.iter().all(|fault| fault.times == most);
+        // Which stations these are is not known, only how many have it in each of the fields.
+        let at = if is_each { "at" } else { "each at up to" };
+        return format!("{all} ({at} {most} stations)");
+    };
+    let stations: BTreeSet<_> = kind.iter().filter_map(|f| f.station.as_ref()).collect();
+    if stations.len() == 1 {
+        return all.to_string();
+    }
+    let all = Fault {
+        station: None,
+        ..all
+    };
+    let (station, more) = (printable(station.as_str()), stations.len() - 1);
+    format!("{all} (at station {station}, and at {more} more)")
 }
 
 /// Gathers the faults of a file.
@@ -123,9 +192,19 @@ pub(super) fn shown(json: &str) -> String {
     if json == "null" {
         return "nothing".into();
     }
+    let json = printable(json);
     let json = json.split_whitespace().collect::<Vec<_>>().join(" ");
     match json.char_indices().nth(READABLE) {
         None => json,
         Some((end, _)) => format!("{}…", &json[..end]),
+    }
+}
+
+/// Makes blanks of control characters: what a publisher wrote may not move a terminal about.
+fn printable(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        text.replace(char::is_control, " ").into()
+    } else {
+        text.into()
     }
 }

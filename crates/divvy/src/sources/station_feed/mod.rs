@@ -30,8 +30,8 @@ use serde_json::value::RawValue;
 
 pub use discovery::Discovery;
 pub use error::FeedError;
-pub use fault::Fault;
 pub(super) use fault::Faults;
+pub use fault::{Fault, in_short};
 pub use snapshot::snapshot;
 pub use time::FeedTime;
 

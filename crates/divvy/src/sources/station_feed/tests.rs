@@ -346,6 +346,32 @@ fn a_spelling_that_all_stations_share_is_one_fault() {
 }
 
 #[test]
+fn faults_of_one_kind_are_told_in_one_sentence() {
+    let flags = |id: &str, flag: serde_json::Value, reported: u64| {
+        state(json!({
+            "station_id": id, "is_installed": flag, "is_renting": flag, "is_returning": flag,
+            "last_reported": reported
+        }))
+    };
+    let mut list = vec![flags("a", json!(1), 0), flags("b", json!(0), 18001)];
+    let short =
+        |list: &[serde_json::Value]| in_short(&status_of("2.3", list.into()).faults).join("\n");
+    insta::assert_snapshot!(short(&list), @"
+    is_installed, is_renting, is_returning: expected true or false, found 1 (at 2 stations)
+    last_reported: expected a time since 2010, found 0 (at station a, and at 1 more)
+    ");
+    list[1]["is_renting"] = json!(true);
+    list[1]["last_reported"] = json!(1_699_999_990);
+    list[1]["num_bikes_available"] = json!(-1);
+    list[1]["num_docks_available"] = json!("none");
+    insta::assert_snapshot!(short(&list), @r#"
+    is_installed, is_renting, is_returning: expected true or false, found 1 (each at up to 2 stations)
+    station a: last_reported: expected a time since 2010, found 0
+    station b: num_bikes_available, num_docks_available: expected a whole number from 0, found -1
+    "#);
+}
+
+#[test]
 fn a_station_that_never_reported_has_no_report_time() {
     for never in [
         json!(0),
@@ -359,6 +385,22 @@ fn a_station_that_never_reported_has_no_report_time() {
             format!("station a: last_reported: expected a time since 2010, found {never}");
         assert_eq!(faults(&feed), [expected]);
     }
+}
+
+#[test]
+fn what_a_feed_says_does_not_move_a_terminal_about() {
+    let odd = json!({"station_id": "\u{1b}[31mred", "last_reported": "so\u{7f}on"});
+    let feed = status_of("2.3", json!([state(odd)]));
+    assert_eq!(feed.stations[0].id.as_str(), "\u{1b}[31mred");
+    assert_eq!(
+        faults(&feed),
+        ["station  [31mred: last_reported: expected a time since 2010, found \"so on\""]
+    );
+    let timeless = json!({"last_updated": "so\u{85}on", "data": {"stations": []}}).to_string();
+    assert_eq!(
+        read_text(&timeless).unwrap_err().to_string(),
+        "feed.json does not say when it was made: expected a time in last_updated, found \"so on\""
+    );
 }
 
 #[test]
@@ -559,6 +601,7 @@ fn every_other_file_is_refused_in_a_sentence() {
         "{\"message\": \"Forbidden\"}",
         "{}",
         "[1, 2]",
+        "[package]\nname = \"divvy\"\n",
         "{\"data\": \"none\"}",
         "{\"data\": {\"stations\": {\"a\": 1}}}",
         "{\"data\": {\"bikes\": []}, \"last_updated\": 1}",
@@ -584,6 +627,7 @@ fn every_other_file_is_refused_in_a_sentence() {
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found "message"
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found an empty object
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found a list
+    feed.json is no JSON: it begins with "[package]"; expected a station feed
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found "data"
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found "data"
     (other) feed.json is free_bike_status, which holds no stations: expected station_information, station_status or gbfs.json

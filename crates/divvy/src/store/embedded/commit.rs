@@ -62,6 +62,7 @@ pub(super) fn commit(
     staged: Vec<Staged>,
     rejects: &dyn RejectSink,
 ) -> Result<LedgerEntry, StoreError> {
+    store.make()?;
     let _lock = WriterLock::wait(&store.root)?;
     let mut connection = store.catalog();
     sweep::sweep(&store.root, &connection)?;

@@ -57,6 +57,9 @@ pub struct EmbeddedStore {
 
 struct Shared {
     root: PathBuf,
+    /// The folder was there before the store.
+    is_old_folder: bool,
+    /// In memory, and empty, until the store is made.
     catalog: Mutex<Connection>,
 }
 
@@ -64,24 +67,65 @@ impl Shared {
     fn catalog(&self) -> MutexGuard<'_, Connection> {
         self.catalog.lock().expect("no holder of this lock panics")
     }
+
+    /// Makes the store where there is none yet. Every write begins so.
+    fn make(&self) -> Result<(), StoreError> {
+        let mut catalog = self.catalog();
+        if is_in_memory(&catalog) {
+            *catalog = make(&self.root)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Shared {
+    /// Leaves nothing of a store that was never made. A folder with something in it stays.
+    fn drop(&mut self) {
+        if !self.root.join(CATALOG).exists() {
+            let _ = std::fs::remove_dir(self.root.join(STAGING));
+            if !self.is_old_folder {
+                let _ = std::fs::remove_dir(&self.root);
+            }
+        }
+    }
+}
+
+const CATALOG: &str = "catalog.db";
+const STAGING: &str = "staging";
+
+fn is_in_memory(catalog: &Connection) -> bool {
+    catalog.path().is_none_or(str::is_empty)
+}
+
+/// Makes what there is not yet of a store's folder, and opens its catalog.
+fn make(root: &Path) -> Result<Connection, StoreError> {
+    for folder in ["trips", "duplicates", "index", STAGING] {
+        make_folder(&root.join(folder))?;
+    }
+    catalog::open(&root.join(CATALOG))
+}
+
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    std::fs::create_dir_all(folder).map_err(|e| cannot("make", folder, e))
 }
 
 impl EmbeddedStore {
-    /// Opens the store in a folder; makes it where there is none.
+    /// Opens the store in a folder. Where there is none it is empty, and made by the first write:
+    /// what comes to nothing leaves nothing.
     ///
     /// # Errors
     ///
-    /// `Unreachable` where the folder cannot be written, `Damaged` where its catalog is no
-    /// catalog or of a newer program.
+    /// `Unreachable` where the folder cannot be read or written, `Damaged` where its catalog is
+    /// no catalog or of a newer program.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        for folder in ["trips", "duplicates", "index", "staging"] {
-            let folder = root.join(folder);
-            std::fs::create_dir_all(&folder).map_err(|e| cannot("make", &folder, e))?;
-        }
-        let catalog = catalog::open(&root.join("catalog.db"))?;
+        let catalog = match root.join(CATALOG).exists() {
+            true => make(root)?,
+            false => catalog::open(Path::new(":memory:"))?,
+        };
         Ok(Self {
             shared: Arc::new(Shared {
                 root: root.into(),
+                is_old_folder: root.exists(),
                 catalog: Mutex::new(catalog),
             }),
         })
@@ -93,7 +137,7 @@ impl EmbeddedStore {
     ///
     /// As [`open`](Self::open).
     pub fn open_existing(root: &Path) -> Result<Option<Self>, StoreError> {
-        match root.join("catalog.db").exists() {
+        match root.join(CATALOG).exists() {
             true => Self::open(root).map(Some),
             false => Ok(None),
         }
@@ -114,6 +158,7 @@ impl EmbeddedStore {
             &mut StationData,
         ) -> Result<(T, Vec<super::station_data::Write>), StoreError>,
     ) -> Result<T, StoreError> {
+        self.shared.make()?;
         let _lock = WriterLock::wait(&self.shared.root)?;
         let mut connection = self.shared.catalog();
         let failed = catalog_failed("write the catalog");
@@ -157,6 +202,7 @@ impl EmbeddedStore {
 #[async_trait]
 impl Trips for EmbeddedStore {
     async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
+        make_folder(&self.shared.root.join(STAGING))?;
         Ok(Box::new(EmbeddedIncoming::new(self.shared.clone())?))
     }
 
@@ -239,6 +285,7 @@ impl Stations for EmbeddedStore {
     }
 
     async fn acknowledge(&self, consumer: &str, sequence: u64) -> Result<(), StoreError> {
+        self.shared.make()?;
         catalog::acknowledge(&self.shared.catalog(), consumer, sequence)
     }
 }
@@ -282,6 +329,7 @@ impl Tallies for EmbeddedStore {
         system: &SystemId,
         counts: &[FromStationCount],
     ) -> Result<(), StoreError> {
+        self.shared.make()?;
         let mut connection = self.shared.catalog();
         let failed = catalog_failed("write the catalog");
         let transaction = connection.transaction().map_err(&failed)?;
@@ -348,4 +396,59 @@ fn catalog_failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError
 /// A value of the catalog is not what this program wrote.
 fn corrupt(cause: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::because(StoreErrorKind::Damaged, "the catalog is damaged", cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+
+    use super::*;
+
+    fn divvy() -> System {
+        System::named("divvy").unwrap()
+    }
+
+    /// Goes in by halves: reads, opens the way in for an archive, and writes a batch.
+    fn come_to_nothing(root: &Path) {
+        let store = EmbeddedStore::open(root).unwrap();
+        assert_eq!(block_on(store.systems()).unwrap(), []);
+        assert_eq!(block_on(store.changes("refresh", 10)).unwrap(), []);
+        let archive = ArchiveId {
+            system: divvy(),
+            name: "trips.zip".into(),
+            content: ContentHash(1),
+        };
+        let incoming = block_on(store.begin(&archive)).unwrap();
+        incoming.write(0, TripBatch::default()).unwrap();
+        assert!(root.exists());
+    }
+
+    #[test]
+    fn what_comes_to_nothing_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("divvy-data");
+        come_to_nothing(&root);
+        assert!(!root.exists());
+
+        let is_empty = |folder: &Path| std::fs::read_dir(folder).unwrap().next().is_none();
+        assert!(is_empty(folder.path()));
+        come_to_nothing(folder.path());
+        assert!(is_empty(folder.path()), "the folder was there before");
+    }
+
+    #[test]
+    fn two_that_make_one_store_share_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("divvy-data");
+        let (one, other) = (
+            EmbeddedStore::open(&root).unwrap(),
+            EmbeddedStore::open(&root).unwrap(),
+        );
+        let listed = |id: &str| [Station::unknown(id.into())];
+        block_on(one.describe(&divvy(), &listed("35"))).unwrap();
+        block_on(other.describe(&divvy(), &listed("76"))).unwrap();
+        drop(one);
+        let stations = block_on(other.stations(&divvy().id)).unwrap();
+        assert_eq!(stations.len(), 2);
+    }
 }
