@@ -674,10 +674,26 @@ impl Short {
 /// Texts that stand in many rows, each kept once.
 #[derive(Default)]
 struct Interned {
+    /// Places of small whole numbers, by number: most ids are, and a table of them stays in the
+    /// cache where a map would not. 0 for none yet, else one more than the place.
+    numbers: Vec<u32>,
     short: FxHashMap<Short, u32>,
     long: FxHashMap<Box<[u8]>, u32>,
     /// The short text met last.
     last: Option<(Short, u32)>,
+}
+
+/// Reads a whole number below 100,000 that is written in one way only.
+#[inline]
+fn small_number(text: &[u8]) -> Option<usize> {
+    let plain = matches!(text, [b'1'..=b'9', ..]) && text.len() <= 5;
+    if !plain {
+        return None;
+    }
+    text.iter().try_fold(0, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then_some(number * 10 + usize::from(digit))
+    })
 }
 
 impl Interned {
@@ -685,6 +701,16 @@ impl Interned {
     #[inline]
     fn find(&mut self, raw: &[u8], add: impl FnOnce(&str) -> u32) -> u32 {
         let new = || add(&String::from_utf8_lossy(raw));
+        if let Some(number) = small_number(raw) {
+            if self.numbers.len() <= number {
+                self.numbers.resize(number + 1, 0);
+            }
+            let slot = &mut self.numbers[number];
+            if *slot == 0 {
+                *slot = new() + 1;
+            }
+            return *slot - 1;
+        }
         let Some(short) = Short::pack(raw) else {
             return match self.long.get(raw) {
                 Some(place) => *place,
@@ -714,14 +740,32 @@ fn add(texts: &mut Dictionary, text: &str) -> u32 {
 #[derive(Default)]
 struct Places {
     ids: Interned,
-    /// By place in the dictionary, each name that was met; the one met last comes first.
-    names: Vec<Vec<Named>>,
+    /// By place in the dictionary, the name that was met last.
+    names: Vec<Named>,
+    /// Other names of a place: few stations have any.
+    others: FxHashMap<u32, Vec<Named>>,
 }
 
 struct Named {
     raw: Box<[u8]>,
+    /// First and last day of a trip under that name.
     days: (i32, i32),
     is_test: bool,
+}
+
+impl Named {
+    /// The days of a name that no trip has borne yet.
+    const NEVER: (i32, i32) = (i32::MAX, i32::MIN);
+}
+
+impl Default for Named {
+    fn default() -> Self {
+        Self {
+            raw: Box::default(),
+            days: Self::NEVER,
+            is_test: false,
+        }
+    }
 }
 
 impl Places {
@@ -730,27 +774,40 @@ impl Places {
     fn find(&mut self, stations: &mut Dictionary, id: &[u8], name: &[u8], day: i32) -> (u32, bool) {
         let place = self.ids.find(id, |id| add(stations, id));
         if self.names.len() <= place as usize {
-            self.names.resize_with(place as usize + 1, Vec::new);
+            self.names.resize_with(place as usize + 1, Named::default);
         }
-        let names = &mut self.names[place as usize];
-        match names.iter().position(|named| *named.raw == *name) {
-            Some(0) => {}
-            Some(other) => names.swap(0, other),
-            None => {
-                let is_test = is_test_station(stations.text(place), &String::from_utf8_lossy(name));
-                names.insert(
-                    0,
-                    Named {
-                        raw: name.into(),
-                        days: (day, day),
-                        is_test,
-                    },
-                );
-            }
+        let named = &mut self.names[place as usize];
+        if *named.raw != *name || named.days == Named::NEVER {
+            self.rename(stations, place, name);
         }
-        let named = &mut names[0];
+        let named = &mut self.names[place as usize];
         named.days = (named.days.0.min(day), named.days.1.max(day));
         (place, named.is_test)
+    }
+
+    /// Puts another name of a station in the first place.
+    #[cold]
+    fn rename(&mut self, stations: &Dictionary, place: u32, name: &[u8]) {
+        let named = &mut self.names[place as usize];
+        let others = self.others.entry(place).or_default();
+        if named.days != Named::NEVER {
+            others.push(std::mem::take(named));
+        }
+        *named = match others.iter().position(|other| *other.raw == *name) {
+            Some(known) => others.swap_remove(known),
+            None => Named {
+                raw: name.into(),
+                is_test: is_test_station(stations.text(place), &String::from_utf8_lossy(name)),
+                ..Named::default()
+            },
+        };
+    }
+
+    /// Lists every name with the place it belongs to.
+    fn names(&self) -> impl Iterator<Item = (u32, &Named)> {
+        let others = self.others.iter();
+        let others = others.flat_map(|(place, names)| names.iter().map(move |name| (*place, name)));
+        (0..).zip(&self.names).chain(others)
     }
 }
 
@@ -773,15 +830,19 @@ struct Builder {
 
 impl Builder {
     fn finish(mut self) -> TripBatch {
-        for (station, names) in self.places.names.iter().enumerate() {
-            for named in names.iter().filter(|named| !named.raw.is_empty()) {
+        for (station, named) in self.places.names() {
+            if !named.raw.is_empty() {
                 self.trips.names.push(StationName {
-                    station: station as u32,
+                    station,
                     name: String::from_utf8_lossy(&named.raw).into(),
                     days: named.days,
                 });
             }
         }
+        // A map has no order of its own, and loads are to come out the same each time.
+        self.trips
+            .names
+            .sort_by(|a, b| (a.station, a.days, &a.name).cmp(&(b.station, b.days, &b.name)));
         self.trips
     }
 }
