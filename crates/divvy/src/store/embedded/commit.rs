@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::catalog::{self, ArchiveRow, FileRow, Kind};
-use super::index::{self, Entry, Index};
+use super::index::{self, Entry, Index, Keys};
 use super::lock::{Staging, WriterLock};
 use super::trips_file::{TripsFile, TripsWriter};
 use super::{Shared, cannot, catalog_failed, index_path, sweep};
@@ -28,7 +28,7 @@ pub(super) struct Staged {
     pub(super) path: PathBuf,
     pub(super) index_path: PathBuf,
     pub(super) rows: u64,
-    pub(super) keys: (u64, u64),
+    pub(super) keys: Keys,
 }
 
 /// A file that takes part: stored already, or on its way in.
@@ -40,6 +40,8 @@ struct Part {
     index_path: PathBuf,
     rows: u64,
     keys: (u64, u64),
+    /// Some id may stand twice in it.
+    twice: bool,
     /// The row of the catalog. `None` for a file on its way in.
     row: Option<FileRow>,
     /// Rows that change sides: from trips to duplicates, or back. Sorted.
@@ -124,7 +126,7 @@ pub(super) fn commit(
         }
         ready.extend(split(part, place, staging, &mut totals, rejects)?);
     }
-    let named = put_in_place(store, &archive.id.system.id.to_string(), ready, &totals)?;
+    let (named, moves) = name(store, &archive.id.system.id.to_string(), ready, &totals);
 
     let superseded: Vec<&FileRow> = parts
         .iter()
@@ -156,6 +158,9 @@ pub(super) fn commit(
     let version = stations.next_version();
     let writes = stations.trips_changed(&totals.origins, version, &after);
     catalog::write_stations(&transaction, &system.id, &writes, None)?;
+    // Last of all, and the transaction waits only for this: between the two, another engine would
+    // count files that no row names.
+    put_in_place(store, &moves)?;
     transaction.commit().map_err(&failed)?;
 
     for file in superseded {
@@ -190,6 +195,7 @@ fn parts(
         index_path: index_path(&store.root, &row.path),
         rows: row.rows,
         keys: row.keys,
+        twice: row.kind == Kind::Duplicates,
         row: Some(row),
         moving: Vec::new(),
     });
@@ -203,7 +209,8 @@ fn parts(
         path: staged.path,
         index_path: staged.index_path,
         rows: staged.rows,
-        keys: staged.keys,
+        keys: staged.keys.bounds,
+        twice: staged.keys.twice,
         row: None,
         moving: Vec::new(),
     });
@@ -216,6 +223,15 @@ fn decide(parts: &mut [Part], replaced: &BTreeSet<u64>) -> Result<(), StoreError
     let moved: Vec<usize> = (0..parts.len())
         .filter(|place| parts[*place].row.is_none() || replaced.contains(&parts[*place].archive))
         .filter(|place| parts[*place].rows > 0)
+        // Nothing is to be decided about ids that stand nowhere else, and most months are such.
+        .filter(|place| {
+            let part = &parts[*place];
+            let others = parts.iter().enumerate().filter(|(other, _)| other != place);
+            part.twice
+                || others
+                    .into_iter()
+                    .any(|(_, other)| other.rows > 0 && part.overlaps(other))
+        })
         .collect();
     let others: Vec<usize> = (0..parts.len())
         .filter(|place| !moved.contains(place) && parts[*place].rows > 0)
@@ -453,22 +469,22 @@ fn split(
         let keys = index::write(&index_path, entries)?;
         ready.push(Ready {
             rows,
-            keys,
+            keys: keys.bounds,
             ..Ready::of(part, kind, path(kind), index_path)
         });
     }
     Ok(ready)
 }
 
-/// Moves files from beside into their places and makes that durable.
-fn put_in_place(
+/// Gives files their names: the rows of the catalog, and what is to be moved where.
+fn name(
     store: &Shared,
     system: &str,
     ready: Vec<Ready>,
     totals: &Changes,
-) -> Result<Vec<FileRow>, StoreError> {
-    let mut folders = BTreeSet::new();
-    let mut named = Vec::new();
+) -> (Vec<FileRow>, Vec<(PathBuf, PathBuf)>) {
+    let mut named: Vec<FileRow> = Vec::new();
+    let mut moves = Vec::new();
     for file in ready {
         let (archive, _) = &totals.archives[&file.archive];
         let id = &archive.entry.id;
@@ -480,29 +496,37 @@ fn put_in_place(
         );
         let member = archive.members.get(file.member).map_or("", String::as_str);
         let member = plain(stem(member.rsplit('/').next().unwrap_or_default()));
-        let relative = free_place(&store.root, &folder, &member);
-        let index = index_path(&store.root, &relative);
-        for (from, to) in [
-            (&file.index_path, index),
-            (&file.path, store.root.join(&relative)),
-        ] {
-            let folder = to.parent().expect("it has been joined to a folder");
-            std::fs::create_dir_all(folder).map_err(|e| cannot("make", folder, e))?;
-            std::fs::rename(from, &to).map_err(|e| cannot("move to", &to, e))?;
-            let mut folder = folder;
-            while folder.starts_with(&store.root) && folders.insert(folder.to_path_buf()) {
-                folder = folder.parent().unwrap_or(folder);
-            }
-        }
+        let free = |place: &str| {
+            !store.root.join(place).exists()
+                && !index_path(&store.root, place).exists()
+                && named.iter().all(|file| file.path != place)
+        };
+        let path = free_place(&folder, &member, free);
+        moves.push((file.index_path, index_path(&store.root, &path)));
+        moves.push((file.path, store.root.join(&path)));
         named.push(FileRow {
             id: 0,
             archive: file.archive,
             member: file.member,
             kind: file.kind,
-            path: relative,
+            path,
             rows: file.rows,
             keys: file.keys,
         });
+    }
+    (named, moves)
+}
+
+/// Moves files to their places and makes that durable.
+fn put_in_place(store: &Shared, moves: &[(PathBuf, PathBuf)]) -> Result<(), StoreError> {
+    let mut folders = BTreeSet::new();
+    for (from, to) in moves {
+        let mut folder = to.parent().expect("it has been joined to a folder");
+        std::fs::create_dir_all(folder).map_err(|e| cannot("make", folder, e))?;
+        std::fs::rename(from, to).map_err(|e| cannot("move to", to, e))?;
+        while folder.starts_with(&store.root) && folders.insert(folder.to_path_buf()) {
+            folder = folder.parent().unwrap_or(folder);
+        }
     }
     for folder in folders {
         // Windows cannot open a folder as a file, and needs no such thing.
@@ -511,14 +535,14 @@ fn put_in_place(
             .and_then(|folder| folder.sync_all())
             .map_err(|e| cannot("make durable", &folder, e))?;
     }
-    Ok(named)
+    Ok(())
 }
 
 /// Finds a name that no file has: the member's own, or that with a number.
-fn free_place(root: &Path, folder: &str, member: &str) -> String {
+fn free_place(folder: &str, member: &str, free: impl Fn(&str) -> bool) -> String {
     let mut place = format!("{folder}/{member}.parquet");
     let mut revision = 1;
-    while root.join(&place).exists() || index_path(root, &place).exists() {
+    while !free(&place) {
         revision += 1;
         place = format!("{folder}/{member}-r{revision}.parquet");
     }

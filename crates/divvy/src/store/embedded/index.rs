@@ -51,8 +51,18 @@ pub(super) fn key_of(id: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(id)
 }
 
-/// Writes the index of a trips file and makes it durable. Returns the smallest and the largest key.
-pub(super) fn write(path: &Path, mut entries: Vec<Entry>) -> Result<(u64, u64), StoreError> {
+/// What is known of an index without reading it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keys {
+    /// The smallest and the largest.
+    pub(super) bounds: (u64, u64),
+    /// Some key stands twice, or may.
+    pub(super) twice: bool,
+}
+
+/// Writes the index of a trips file and makes it durable. Entries that come in runs are sorted the
+/// quicker.
+pub(super) fn write(path: &Path, mut entries: Vec<Entry>) -> Result<Keys, StoreError> {
     let failed = |e| cannot("write", path, e);
     let file = File::create(path).map_err(failed)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
@@ -65,8 +75,11 @@ pub(super) fn write(path: &Path, mut entries: Vec<Entry>) -> Result<(u64, u64), 
         write(&(run.len() as u64).to_le_bytes())?;
     }
     let (mut low, mut high) = (u64::MAX, 0);
+    // Equal keys in two runs lie apart: not looked for here.
+    let mut twice = runs > 1;
     for run in entries.chunks_mut(RUN) {
-        run.sort_unstable();
+        run.sort();
+        twice |= run.windows(2).any(|pair| pair[0].key == pair[1].key);
         low = low.min(run[0].key);
         high = high.max(run[run.len() - 1].key);
         let mut bytes = Vec::with_capacity(run.len() * 8);
@@ -83,7 +96,10 @@ pub(super) fn write(path: &Path, mut entries: Vec<Entry>) -> Result<(u64, u64), 
         .into_inner()
         .map_err(|e| cannot("write", path, e.into_error()))?;
     file.sync_all().map_err(failed)?;
-    Ok((low, high))
+    Ok(Keys {
+        bounds: (low, high),
+        twice,
+    })
 }
 
 /// The index of one trips file.

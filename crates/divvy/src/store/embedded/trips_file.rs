@@ -66,6 +66,8 @@ impl TripsWriter {
                 line: batch.line[row] as u32,
             });
         }
+        // In order batch by batch, while others are read: at the end only runs are merged.
+        self.entries[first as usize..].sort_unstable();
         self.write_row_group(batch)
             .map_err(|e| write_failed(&self.path, e))
     }
@@ -398,10 +400,8 @@ mod tests {
         let read: Vec<Trip> = file.read(0).unwrap().trips().collect();
         assert_eq!(read.iter().collect::<Vec<_>>(), in_order);
         assert_eq!(file.read(1).unwrap().trip(0), trip("20", 1));
-        assert_eq!(
-            entries.iter().map(|e| e.key).collect::<Vec<_>>(),
-            [18, 19, 17, 20]
-        );
+        let entries: Vec<_> = entries.iter().map(|e| (e.key, e.row)).collect();
+        assert_eq!(entries, [(17, 2), (18, 0), (19, 1), (20, 3)]);
     }
 
     #[test]
