@@ -195,7 +195,11 @@ fn stored_twice(shared: &Shared, files: &[FileRow]) -> Result<Vec<String>, Store
     for file in &trips {
         indexes.push(Index::open(&index_path(&shared.root, &file.path))?);
     }
-    let keys = index::contested(&indexes, &[])?;
+    let whole: Vec<_> = indexes
+        .iter()
+        .map(|index| (index.clone(), (0, u64::MAX)))
+        .collect();
+    let keys = index::contested(&whole, &[])?;
     let mut ids = Vec::new();
     for (file, index) in trips.iter().zip(&indexes) {
         let entries = index.among(&keys)?;

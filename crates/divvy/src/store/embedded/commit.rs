@@ -40,7 +40,7 @@ struct Part {
     index_path: PathBuf,
     rows: u64,
     keys: (u64, u64),
-    /// Some id may stand twice in it.
+    /// Some id may stand twice in it. What is stored already was decided when it came.
     twice: bool,
     /// The row of the catalog. `None` for a file on its way in.
     row: Option<FileRow>,
@@ -195,7 +195,7 @@ fn parts(
         index_path: index_path(&store.root, &row.path),
         rows: row.rows,
         keys: row.keys,
-        twice: row.kind == Kind::Duplicates,
+        twice: false,
         row: Some(row),
         moving: Vec::new(),
     });
@@ -219,37 +219,28 @@ fn parts(
 
 /// Decides which copy of each trip is stored, and so which rows change sides.
 fn decide(parts: &mut [Part], replaced: &BTreeSet<u64>) -> Result<(), StoreError> {
-    // What may hold another copy of a trip that comes, or of one that goes.
-    let moved: Vec<usize> = (0..parts.len())
-        .filter(|place| parts[*place].row.is_none() || replaced.contains(&parts[*place].archive))
-        .filter(|place| parts[*place].rows > 0)
-        // Nothing is to be decided about ids that stand nowhere else, and most months are such.
-        .filter(|place| {
-            let part = &parts[*place];
-            let others = parts.iter().enumerate().filter(|(other, _)| other != place);
-            part.twice
-                || others
-                    .into_iter()
-                    .any(|(_, other)| other.rows > 0 && part.overlaps(other))
-        })
-        .collect();
-    let others: Vec<usize> = (0..parts.len())
-        .filter(|place| !moved.contains(place) && parts[*place].rows > 0)
-        .filter(|place| moved.iter().any(|new| parts[*new].overlaps(&parts[*place])))
-        .collect();
-    let open = |places: &[usize]| {
-        places
-            .iter()
-            .map(|place| Index::open(&parts[*place].index_path))
-            .collect::<Result<Vec<_>, _>>()
-    };
-    let (new, old) = (open(&moved)?, open(&others)?);
-    let contested = index::contested(&new, &old)?;
-    let judged: Vec<(usize, &Index)> = moved
+    // What comes or goes, and what may hold other copies of these trips. Nothing is to be decided
+    // about ids that stand nowhere else, and most months are such.
+    let moves: Vec<bool> = parts
         .iter()
-        .zip(&new)
-        .chain(others.iter().zip(&old))
-        .map(|(place, index)| (*place, index))
+        .map(|part| part.row.is_none() || replaced.contains(&part.archive))
+        .collect();
+    let (mut places, mut new, mut old) = (Vec::new(), Vec::new(), Vec::new());
+    for among in [true, false] {
+        for place in (0..parts.len()).filter(|place| moves[*place] == among) {
+            let range = shared_keys(parts, place, |other| among || moves[other]);
+            if let Some(range) = range {
+                let index = Index::open(&parts[place].index_path)?;
+                let indexes = if among { &mut new } else { &mut old };
+                indexes.push((index, range));
+                places.push(place);
+            }
+        }
+    }
+    let contested = index::contested(&new, &old)?;
+    let judged: Vec<(usize, &Index)> = places
+        .into_iter()
+        .zip(new.iter().chain(&old).map(|(index, _)| index))
         .filter(|(place, _)| !replaced.contains(&parts[*place].archive))
         .collect();
     let mut moving: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
@@ -289,6 +280,21 @@ fn decide(parts: &mut [Part], replaced: &BTreeSet<u64>) -> Result<(), StoreError
         parts[place].moving = rows;
     }
     Ok(())
+}
+
+/// Finds the keys between which a part may share some with others, or hold one twice.
+fn shared_keys(parts: &[Part], place: usize, counts: impl Fn(usize) -> bool) -> Option<(u64, u64)> {
+    let part = &parts[place];
+    if part.rows == 0 {
+        return None;
+    }
+    let others = parts.iter().enumerate();
+    let shared = others
+        .filter(|(other, _)| *other != place && counts(*other))
+        .filter(|(_, other)| other.rows > 0 && part.overlaps(other))
+        .map(|(_, other)| (part.keys.0.max(other.keys.0), part.keys.1.min(other.keys.1)))
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    part.twice.then_some(part.keys).or(shared)
 }
 
 /// One copy of a trip.

@@ -148,17 +148,33 @@ impl Index {
         })
     }
 
-    /// Opens a cursor over the keys of each run.
-    pub(super) fn cursors(&self) -> Result<Vec<Cursor>, StoreError> {
+    /// Opens a cursor over the keys of each run that lie between two keys, these included.
+    pub(super) fn cursors(&self, (low, high): (u64, u64)) -> Result<Vec<Cursor>, StoreError> {
+        let failed = |e| cannot("read", &self.path, e);
         let mut cursors = Vec::new();
         for run in &self.runs {
             let mut file = File::open(&self.path).map_err(|e| cannot("open", &self.path, e))?;
-            file.seek(SeekFrom::Start(run.start))
-                .map_err(|e| cannot("read", &self.path, e))?;
+            let mut key_at = |place: u64| {
+                let mut key = [0; 8];
+                file.seek(SeekFrom::Start(run.start + 8 * place))?;
+                file.read_exact(&mut key).map(|()| u64::from_le_bytes(key))
+            };
+            let (mut first, mut behind) = (0, run.len);
+            while first < behind {
+                let middle = first.midpoint(behind);
+                if key_at(middle).map_err(failed)? < low {
+                    first = middle + 1;
+                } else {
+                    behind = middle;
+                }
+            }
+            file.seek(SeekFrom::Start(run.start + 8 * first))
+                .map_err(failed)?;
             let mut cursor = Cursor {
                 path: self.path.clone(),
                 input: BufReader::with_capacity(1 << 16, file),
-                left: run.len,
+                left: run.len - first,
+                high,
                 key: None,
             };
             cursor.advance()?;
@@ -227,6 +243,8 @@ pub(super) struct Cursor {
     path: PathBuf,
     input: BufReader<File>,
     left: u64,
+    /// The last key that matters.
+    high: u64,
     /// The key at hand; `None` behind the last.
     key: Option<u64>,
 }
@@ -240,23 +258,26 @@ impl Cursor {
             self.input
                 .read_exact(&mut key)
                 .map_err(|e| cannot("read", &self.path, e))?;
-            self.key = Some(u64::from_le_bytes(key));
+            self.key = Some(u64::from_le_bytes(key)).filter(|key| *key <= self.high);
         }
         Ok(())
     }
 }
 
+/// An index, and between which of its keys others may have the same.
+pub(super) type Ranged = (Index, (u64, u64));
+
 /// Finds the keys that occur twice: within `new`, or in `new` and in `old`. Sorted, each once.
-pub(super) fn contested(new: &[Index], old: &[Index]) -> Result<Vec<u64>, StoreError> {
+pub(super) fn contested(new: &[Ranged], old: &[Ranged]) -> Result<Vec<u64>, StoreError> {
     /// Keys of the new archive that are held at a time.
     const SLICE: usize = 2 << 20;
     let mut news = Vec::new();
-    for index in new {
-        news.extend(index.cursors()?);
+    for (index, range) in new {
+        news.extend(index.cursors(*range)?);
     }
     let mut olds = Vec::new();
-    for index in old {
-        olds.extend(index.cursors()?);
+    for (index, range) in old {
+        olds.extend(index.cursors(*range)?);
     }
     let mut twice = Vec::new();
     let mut slice: Vec<u64> = Vec::new();
@@ -341,8 +362,12 @@ mod tests {
         let a = index(folder.path(), "a", &[5, 1, 9, 9, 40]);
         let b = index(folder.path(), "b", &[2, 40, 7]);
         let c = index(folder.path(), "c", &[1, 7, 8, 9]);
-        assert_eq!(contested(&[a.clone(), b.clone()], &[]).unwrap(), [9, 40]);
-        assert_eq!(contested(&[a.clone(), b], &[c]).unwrap(), [1, 7, 9, 40]);
+        let all = |index: &Index| (index.clone(), (0, u64::MAX));
+        assert_eq!(contested(&[all(&a), all(&b)], &[]).unwrap(), [9, 40]);
+        let (new, old) = ([all(&a), all(&b)], [all(&c)]);
+        assert_eq!(contested(&new, &old).unwrap(), [1, 7, 9, 40]);
+        let some = |index: &Index| (index.clone(), (2, 39));
+        assert_eq!(contested(&[some(&a), some(&b)], &old).unwrap(), [7, 9]);
         let found = a.among(&[5, 9]).unwrap();
         assert_eq!(
             found.iter().map(|e| (e.row, e.line)).collect::<Vec<_>>(),

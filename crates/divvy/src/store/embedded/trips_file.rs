@@ -49,25 +49,28 @@ impl TripsWriter {
         if batch.is_empty() {
             return Ok(());
         }
-        let sorted = batch.started_ms.is_sorted();
+        let first = self.entries.len() as u32;
+        // In the order of the file: ids are mostly given out in order, and sorted soon.
+        self.entries
+            .extend((0..batch.len() as u32).map(|row| Entry {
+                key: key_of(batch.id_raw(row as usize)),
+                row: first + row,
+                line: batch.line[row as usize] as u32,
+            }));
+        let entries = &mut self.entries[first as usize..];
         let ordered;
-        let batch = if sorted {
+        let batch = if batch.started_ms.is_sorted() {
             batch
         } else {
-            ordered = batch.select(&by_start(&batch.started_ms));
+            let order = by_start(&batch.started_ms);
+            for (place, row) in (first..).zip(&order) {
+                entries[*row as usize].row = place;
+            }
+            ordered = batch.select(&order);
             &ordered
         };
-        let first = self.entries.len() as u32;
-        self.entries.reserve(batch.len());
-        for row in 0..batch.len() {
-            self.entries.push(Entry {
-                key: key_of(batch.id_raw(row)),
-                row: first + row as u32,
-                line: batch.line[row] as u32,
-            });
-        }
-        // In order batch by batch, while others are read: at the end only runs are merged.
-        self.entries[first as usize..].sort_unstable();
+        // Batch by batch, while others are read: at the end only runs are merged.
+        entries.sort();
         self.write_row_group(batch)
             .map_err(|e| write_failed(&self.path, e))
     }
@@ -134,14 +137,23 @@ impl TripsWriter {
 
 /// Puts rows in order of their start; rows of one start stay in the order of the file.
 fn by_start(started_ms: &[i64]) -> Vec<u32> {
+    const ROW_BITS: u32 = 20;
     let first = started_ms.iter().min().copied().unwrap_or(0);
-    // Start and row in one number: sorting then follows no row to its start.
-    let mut keys: Vec<u128> = (0..)
-        .zip(started_ms)
-        .map(|(row, started)| u128::from(started.abs_diff(first)) << 32 | row)
-        .collect();
-    keys.sort();
-    keys.into_iter().map(|key| key as u32).collect()
+    let last = started_ms.iter().max().copied().unwrap_or(0);
+    if last.abs_diff(first) < 1 << (64 - ROW_BITS) && started_ms.len() <= 1 << ROW_BITS {
+        // Start and row in one number: sorting then follows no row to its start.
+        let starts = started_ms.iter().map(|started| started.abs_diff(first));
+        let mut keys: Vec<u64> = (0..)
+            .zip(starts)
+            .map(|(row, start)| start << ROW_BITS | row)
+            .collect();
+        keys.sort();
+        let row = (1 << ROW_BITS) - 1;
+        return keys.into_iter().map(|key| (key & row) as u32).collect();
+    }
+    let mut order: Vec<u32> = (0..started_ms.len() as u32).collect();
+    order.sort_by_key(|row| started_ms[*row as usize]);
+    order
 }
 
 thread_local! {
