@@ -17,7 +17,7 @@ use super::{cannot, damaged};
 use crate::store::StoreError;
 
 /// Entries of a run.
-const RUN: usize = 4 << 20;
+const RUN: usize = 2 << 20;
 const MAGIC: &[u8; 4] = b"DVIX";
 const VERSION: u32 = 1;
 
@@ -60,8 +60,7 @@ pub(super) struct Keys {
     pub(super) twice: bool,
 }
 
-/// Writes the index of a trips file and makes it durable. Entries that come in runs are sorted the
-/// quicker.
+/// Writes the index of a trips file and makes it durable.
 pub(super) fn write(path: &Path, mut entries: Vec<Entry>) -> Result<Keys, StoreError> {
     let failed = |e| cannot("write", path, e);
     let file = File::create(path).map_err(failed)?;
@@ -78,7 +77,7 @@ pub(super) fn write(path: &Path, mut entries: Vec<Entry>) -> Result<Keys, StoreE
     // Equal keys in two runs lie apart: not looked for here.
     let mut twice = runs > 1;
     for run in entries.chunks_mut(RUN) {
-        run.sort();
+        radsort::sort_by_key(run, |entry| entry.key);
         twice |= run.windows(2).any(|pair| pair[0].key == pair[1].key);
         low = low.min(run[0].key);
         high = high.max(run[run.len() - 1].key);

@@ -50,7 +50,7 @@ impl TripsWriter {
             return Ok(());
         }
         let first = self.entries.len() as u32;
-        // In the order of the file: ids are mostly given out in order, and sorted soon.
+        // In the order of the file: ids are mostly given out in order.
         self.entries
             .extend((0..batch.len() as u32).map(|row| Entry {
                 key: key_of(batch.id_raw(row as usize)),
@@ -69,8 +69,6 @@ impl TripsWriter {
             ordered = batch.select(&order);
             &ordered
         };
-        // Batch by batch, while others are read: at the end only runs are merged.
-        entries.sort();
         self.write_row_group(batch)
             .map_err(|e| write_failed(&self.path, e))
     }
@@ -137,6 +135,15 @@ impl TripsWriter {
 
 /// Puts rows in order of their start; rows of one start stay in the order of the file.
 fn by_start(started_ms: &[i64]) -> Vec<u32> {
+    // The newest first, as many files are: turned round, it is in order.
+    if started_ms.is_sorted_by(|a, b| a >= b) {
+        let mut order = Vec::with_capacity(started_ms.len());
+        for same in started_ms.chunk_by(|a, b| a == b).rev() {
+            let behind = (started_ms.len() - order.len()) as u32;
+            order.extend(behind - same.len() as u32..behind);
+        }
+        return order;
+    }
     const ROW_BITS: u32 = 20;
     let first = started_ms.iter().min().copied().unwrap_or(0);
     let last = started_ms.iter().max().copied().unwrap_or(0);
@@ -412,7 +419,8 @@ mod tests {
         let read: Vec<Trip> = file.read(0).unwrap().trips().collect();
         assert_eq!(read.iter().collect::<Vec<_>>(), in_order);
         assert_eq!(file.read(1).unwrap().trip(0), trip("20", 1));
-        let entries: Vec<_> = entries.iter().map(|e| (e.key, e.row)).collect();
+        let mut entries: Vec<_> = entries.iter().map(|e| (e.key, e.row)).collect();
+        entries.sort_unstable();
         assert_eq!(entries, [(17, 2), (18, 0), (19, 1), (20, 3)]);
     }
 
