@@ -120,6 +120,7 @@ pub async fn report(
         store,
         system,
         filters,
+        zone: system.zone(),
     };
     question.check(*report)?;
     if let (Some(from), Some(to)) = (filters.from, filters.to)

@@ -9,7 +9,7 @@ use jiff::{Span, Timestamp};
 use super::places::{self, Place};
 use super::table::{Note, grouped, plural};
 use super::{Filters, ReportError};
-use crate::model::{Flag, Flags, StationId, System};
+use crate::model::{Flag, Flags, StationId, System, Zone};
 use crate::store::{Store, StoreError};
 use crate::tally::{FlagCounts, Tally, Totals};
 
@@ -21,6 +21,8 @@ pub struct Question<'a> {
     pub system: &'a System,
     /// Which.
     pub filters: &'a Filters,
+    /// The system's clocks: a table for each station would cost more than its row.
+    pub(super) zone: Zone,
 }
 
 /// The trips that a report counts.
@@ -74,7 +76,7 @@ impl Question<'_> {
 
     /// Writes an instant on the system's clocks.
     pub(super) fn instant(&self, at: Timestamp) -> String {
-        self.system.zone().rfc3339(at)
+        self.zone.rfc3339(at)
     }
 
     async fn count(

@@ -4,7 +4,7 @@
 //! offsets into one buffer, nothing is copied, and a row that is broken costs that row alone.
 //!
 //! Each stretch that is read is [marked](Marks) at once where its quoting is plain, which is
-//! nearly always; else its rows are [split](split) one by one.
+//! nearly always; else its rows are [`split`] one by one.
 
 use std::borrow::Cow;
 use std::io::{self, Read};

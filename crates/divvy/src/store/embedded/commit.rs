@@ -2,12 +2,12 @@
 //! then one transaction that names them.
 //!
 //! ```text
-//!  writer lock ─► sweep ─► contested keys ─► fates of rows ─► files split ─► rename, fsync
-//!                                                                  └─► transaction ─► remove the superseded
+//!  writer lock ─► sweep ─► contested keys ─► fates of rows ─► files split
+//!  ─► transaction: names ─► files renamed, fsynced ─► committed ─► the superseded removed
 //! ```
 //!
-//! Killed before the transaction, the store is as it was: files that no row names are swept by
-//! the next writer. Killed after it, the archive is there, and superseded files are swept.
+//! Killed before the transaction is committed, the store is as it was: files that no row names are
+//! swept by the next writer. Killed after it, the archive is there, and superseded files are swept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -221,14 +221,14 @@ fn parts(
 fn decide(parts: &mut [Part], replaced: &BTreeSet<u64>) -> Result<(), StoreError> {
     // What comes or goes, and what may hold other copies of these trips. Nothing is to be decided
     // about ids that stand nowhere else, and most months are such.
-    let moves: Vec<bool> = parts
+    let comes_or_goes: Vec<bool> = parts
         .iter()
         .map(|part| part.row.is_none() || replaced.contains(&part.archive))
         .collect();
     let (mut places, mut new, mut old) = (Vec::new(), Vec::new(), Vec::new());
     for among in [true, false] {
-        for place in (0..parts.len()).filter(|place| moves[*place] == among) {
-            let range = shared_keys(parts, place, |other| among || moves[other]);
+        for place in (0..parts.len()).filter(|place| comes_or_goes[*place] == among) {
+            let range = shared_keys(parts, place, |other| among || comes_or_goes[other]);
             if let Some(range) = range {
                 let index = Index::open(&parts[place].index_path)?;
                 let indexes = if among { &mut new } else { &mut old };

@@ -6,8 +6,7 @@
 use parquet::basic::Encoding;
 use parquet::file::statistics::Statistics;
 
-use super::pages::{Pages, levels, pack, varint};
-use crate::model::NONE_I32;
+use super::pages::{Pages, int_levels, int_statistics, pack, present, varint};
 
 /// Differences that share the smallest of them.
 const BLOCK: usize = 128;
@@ -28,14 +27,10 @@ pub(super) fn longs(values: &[i64]) -> Pages {
     }
 }
 
-/// Encodes an optional column of 32-bit numbers; [`NONE_I32`] for none.
+/// Encodes an optional column of 32-bit numbers; [`NONE_I32`](crate::model::NONE_I32) for none.
 pub(super) fn optional_ints(values: &[i32]) -> Pages {
     let present: Vec<i64> = present(values).map(i64::from).collect();
-    let mut data = Vec::with_capacity(present.len() * 2 + 16);
-    let nulls = values.len() - present.len();
-    levels(&mut data, values.len(), nulls, |row| {
-        values[row] != NONE_I32
-    });
+    let mut data = int_levels(values);
     // The format wants differences that wrap around at the width of the column.
     pack_differences(&mut data, &present, |a, b| {
         i64::from((a as i32).wrapping_sub(b as i32))
@@ -45,25 +40,6 @@ pub(super) fn optional_ints(values: &[i32]) -> Pages {
         data,
         encoding: Encoding::DELTA_BINARY_PACKED,
         dense: true,
-        statistics: int_statistics(values),
-    }
-}
-
-/// Encodes an optional column of 32-bit numbers that nothing can foretell, plain.
-pub(super) fn optional_plain(values: &[i32]) -> Pages {
-    let nulls = values.iter().filter(|value| **value == NONE_I32).count();
-    let mut data = Vec::with_capacity(values.len() * 4 + 16);
-    levels(&mut data, values.len(), nulls, |row| {
-        values[row] != NONE_I32
-    });
-    if nulls < values.len() {
-        data.extend(present(values).flat_map(i32::to_le_bytes));
-    }
-    Pages {
-        dictionary: None,
-        data,
-        encoding: Encoding::PLAIN,
-        dense: false,
         statistics: int_statistics(values),
     }
 }
@@ -86,16 +62,6 @@ pub(super) fn texts(bytes: &[u8], ends: &[u32]) -> Pages {
         // Of ids, which a reader looks up by other means.
         statistics: Statistics::byte_array(None, None, None, Some(0), false),
     }
-}
-
-fn present(values: &[i32]) -> impl Iterator<Item = i32> {
-    values.iter().copied().filter(|value| *value != NONE_I32)
-}
-
-pub(super) fn int_statistics(values: &[i32]) -> Statistics {
-    let nulls = values.len() - present(values).count();
-    let bounds = (present(values).min(), present(values).max());
-    Statistics::int32(bounds.0, bounds.1, None, Some(nulls as u64), false)
 }
 
 fn zigzag(value: i64) -> u64 {
@@ -133,7 +99,7 @@ fn pack_differences(out: &mut Vec<u8>, values: &[i64], difference: impl Fn(i64, 
             if width <= 32 {
                 pack(out, numbers.map(|number| number as u32), width);
             } else {
-                // Not met in times that a clock shows; the two halves keep it right.
+                // No clock shows such times, so bit by bit is quick enough.
                 let bits = numbers.flat_map(|number| (0..width).map(move |bit| number >> bit & 1));
                 pack(out, bits.map(|bit| bit as u32), 1);
             }

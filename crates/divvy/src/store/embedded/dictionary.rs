@@ -12,9 +12,8 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::statistics::Statistics;
 use rustc_hash::FxHashMap;
 
-use super::delta::int_statistics;
-use super::pages::{Pages, levels, pack, varint};
-use crate::model::{Dictionary, NONE_I32};
+use super::pages::{Pages, int_levels, int_statistics, levels, pack, present, varint};
+use crate::model::Dictionary;
 
 /// Encodes an optional column of texts: the text at each place, none at place 0.
 pub(super) fn texts(places: &[u32], texts: &Dictionary) -> Pages {
@@ -56,17 +55,9 @@ pub(super) fn ints(values: &[i32]) -> Pages {
     coded(values, Vec::new(), values.iter().copied())
 }
 
-/// Encodes an optional column of numbers of which there are few; [`NONE_I32`] for none.
+/// Encodes an optional column of numbers of which there are few; [`NONE_I32`](crate::model::NONE_I32) for none.
 pub(super) fn optional_ints(values: &[i32]) -> Pages {
-    let present = || values.iter().copied().filter(|value| *value != NONE_I32);
-    let mut data = Vec::with_capacity(values.len() + 16);
-    levels(
-        &mut data,
-        values.len(),
-        values.len() - present().count(),
-        |row| values[row] != NONE_I32,
-    );
-    coded(values, data, present())
+    coded(values, int_levels(values), present(values))
 }
 
 fn coded(all: &[i32], data: Vec<u8>, values: impl Iterator<Item = i32>) -> Pages {

@@ -16,6 +16,8 @@ use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
+use crate::model::NONE_I32;
+
 /// What the pages of a column are made of.
 pub(super) struct Pages {
     /// The distinct values, plain, and their number. `None` where the data page holds values.
@@ -103,6 +105,41 @@ impl Pages {
         };
         Ok((Bytes::from(chunk), result))
     }
+}
+
+/// Takes an optional column of 32-bit numbers as it is, for what nothing can foretell;
+/// [`NONE_I32`] for none.
+pub(super) fn plain(values: &[i32]) -> Pages {
+    let mut data = int_levels(values);
+    data.extend(present(values).flat_map(i32::to_le_bytes));
+    Pages {
+        dictionary: None,
+        data,
+        encoding: Encoding::PLAIN,
+        dense: false,
+        statistics: int_statistics(values),
+    }
+}
+
+/// Lists the numbers of an optional column that are there.
+pub(super) fn present(values: &[i32]) -> impl Iterator<Item = i32> {
+    values.iter().copied().filter(|value| *value != NONE_I32)
+}
+
+/// Begins the data page of an optional column of numbers: its definition levels.
+pub(super) fn int_levels(values: &[i32]) -> Vec<u8> {
+    let mut data = Vec::with_capacity(values.len() * 4 + 16);
+    let nulls = values.len() - present(values).count();
+    levels(&mut data, values.len(), nulls, |row| {
+        values[row] != NONE_I32
+    });
+    data
+}
+
+pub(super) fn int_statistics(values: &[i32]) -> Statistics {
+    let nulls = values.len() - present(values).count();
+    let bounds = (present(values).min(), present(values).max());
+    Statistics::int32(bounds.0, bounds.1, None, Some(nulls as u64), false)
 }
 
 /// Writes the definition levels of an optional column: 1 where there is a value.

@@ -13,7 +13,7 @@ use parquet::file::writer::SerializedFileWriter;
 use super::delta;
 use super::dictionary::{self, Texts};
 use super::index::{Entry, key_of};
-use super::pages::Pages;
+use super::pages::{self, Pages};
 use super::schema::{LAYOUT, LAYOUT_KEY, PROPERTIES, SCHEMA, column};
 use super::shared_file::SharedFile;
 use super::{cannot, damaged};
@@ -99,16 +99,16 @@ impl TripsWriter {
             &|| dictionary::texts(&batch.rider, &batch.words),
             &|| dictionary::texts(&batch.gender, &batch.words),
             &|| dictionary::optional_ints(&years),
-            &|| delta::optional_plain(&batch.from_latitude),
-            &|| delta::optional_plain(&batch.from_longitude),
-            &|| delta::optional_plain(&batch.to_latitude),
-            &|| delta::optional_plain(&batch.to_longitude),
+            &|| pages::plain(&batch.from_latitude),
+            &|| pages::plain(&batch.from_longitude),
+            &|| pages::plain(&batch.to_latitude),
+            &|| pages::plain(&batch.to_longitude),
             &|| dictionary::ints(&flags),
         ];
         let mut group = self.writer.next_row_group()?;
-        for (place, pages) in columns.into_iter().enumerate() {
+        for (place, encode) in columns.into_iter().enumerate() {
             let column = DESCRIPTOR.with(|schema| schema.column(place));
-            let (bytes, result) = pages().chunk(column, batch.len(), &mut self.zstd)?;
+            let (bytes, result) = encode().chunk(column, batch.len(), &mut self.zstd)?;
             group.append_column(&bytes, result)?;
         }
         group.close()?;
