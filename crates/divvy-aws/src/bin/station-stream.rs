@@ -1,0 +1,2 @@
+//! The Lambda behind the stream of StationData.
+fn main() {}

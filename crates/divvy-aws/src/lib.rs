@@ -1,0 +1,1 @@
+//! Divvy Analyze on DynamoDB and Lambda.
