@@ -1,1 +1,4 @@
 //! Divvy Analyze on DynamoDB and Lambda.
+
+pub mod connect;
+pub mod item;

@@ -1,0 +1,246 @@
+//! The way to the service: credentials, region, endpoint, clients, and what to say when it fails.
+//!
+//! Credentials come from the whole standard chain: environment, profiles (Identity Center SSO,
+//! assumed roles, `credential_process`), web identity, and the roles of containers and instances.
+
+mod http;
+mod refusal;
+
+use std::time::Duration;
+
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, Region};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use divvy::store::{StoreError, StoreErrorKind};
+
+pub use refusal::{Access, Limit, Throttle, sentence, throttles};
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long the service may keep silent. A batch that it works on is answered within 5 s.
+const READ: Duration = Duration::from_secs(20);
+/// How long one attempt may take in all.
+const ATTEMPT: Duration = Duration::from_secs(30);
+/// How often a call that nobody paces is tried.
+const ATTEMPTS: u32 = 8;
+
+/// Where to connect to. The default is what environment and profile say.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    /// The region, such as `us-east-2`. `None` takes it from environment or profile.
+    pub region: Option<String>,
+    /// The address of the service, such as `http://127.0.0.1:8000`. `None` takes it from
+    /// environment or profile, else it is the region's own.
+    pub endpoint: Option<String>,
+    /// Carries the requests instead of the network: the emulator in the process. It asks for no
+    /// credentials and no region.
+    pub http_client: Option<SharedHttpClient>,
+}
+
+/// Clients of one region.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Tries each request once: for what is paced, so that no attempt goes unseen.
+    pub dynamo: aws_sdk_dynamodb::Client,
+    /// Tries again by itself, 8 times in all: for single calls.
+    pub steady: aws_sdk_dynamodb::Client,
+    /// The change streams. Tries again by itself as well.
+    pub streams: aws_sdk_dynamodbstreams::Client,
+    /// The region.
+    pub region: String,
+    /// The address of the service. `None` where it is the region's own.
+    pub endpoint: Option<String>,
+}
+
+impl Connection {
+    /// Makes the clients. Nothing is sent, but to find out the region.
+    ///
+    /// # Errors
+    ///
+    /// No region is known, or the certificates that `AWS_CA_BUNDLE` names cannot be read.
+    pub async fn open(options: ConnectOptions) -> Result<Self, StoreError> {
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        Self::load(loader, options).await
+    }
+
+    async fn load(loader: ConfigLoader, options: ConnectOptions) -> Result<Self, StoreError> {
+        let in_process = options.http_client.is_some();
+        let http_client = match options.http_client {
+            Some(client) => client,
+            None => http::client()?,
+        };
+        let loader = match (options.region, in_process) {
+            (Some(region), _) => loader.region(Region::new(region)),
+            (None, true) => loader.region(Region::from_static("us-east-1")),
+            (None, false) => loader.region(
+                RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                    .or_else(ProfileFileRegionProvider::new()),
+            ),
+        };
+        let loader = match &options.endpoint {
+            Some(endpoint) => loader.endpoint_url(endpoint),
+            None if in_process => loader.endpoint_url("http://localhost"),
+            None => loader,
+        };
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(READ)
+            .operation_attempt_timeout(ATTEMPT)
+            .build();
+        let config = loader
+            .http_client(http_client)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .load()
+            .await;
+        let Some(region) = config.region().map(Region::to_string) else {
+            return Err(StoreError::new(
+                StoreErrorKind::Unreachable,
+                "no AWS region: name it in the store (dynamodb://PREFIX?region=us-east-2), in \
+                 AWS_REGION, or in the profile",
+            ));
+        };
+        let endpoint = config.endpoint_url().map(str::to_owned);
+        let local = endpoint.as_deref().is_some_and(http::is_this_machine);
+        let invented = in_process || (local && !has_credentials());
+        Ok(Self::of(&config, region, endpoint, invented))
+    }
+
+    /// Makes the clients. An emulator does not look at credentials, but the SDK asks for some.
+    fn of(config: &SdkConfig, region: String, endpoint: Option<String>, invented: bool) -> Self {
+        let mut dynamo = aws_sdk_dynamodb::config::Builder::from(config);
+        let mut streams = aws_sdk_dynamodbstreams::config::Builder::from(config);
+        if invented {
+            let credentials = Credentials::new("divvy", "divvy", None, None, "emulator");
+            dynamo = dynamo.credentials_provider(credentials.clone());
+            streams = streams.credentials_provider(credentials);
+        }
+        let steady = dynamo.clone().build();
+        let once = dynamo.retry_config(RetryConfig::disabled()).build();
+        Self {
+            dynamo: aws_sdk_dynamodb::Client::from_conf(once),
+            steady: aws_sdk_dynamodb::Client::from_conf(steady),
+            streams: aws_sdk_dynamodbstreams::Client::from_conf(streams.build()),
+            region,
+            endpoint,
+        }
+    }
+}
+
+/// Tells whether the environment names credentials.
+fn has_credentials() -> bool {
+    [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    ]
+    .iter()
+    .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use aws_sdk_dynamodb::error::SdkError;
+    use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+
+    /// What a canned service answers: status and body.
+    pub type Canned = Result<(u16, String), ConnectorError>;
+
+    /// Answers every request with what `answer` makes of its operation and body.
+    pub fn canned(
+        answer: impl Fn(&str, &str) -> Canned + Clone + Send + Sync + 'static,
+    ) -> SharedHttpClient {
+        http_client_fn(move |_, _| SharedHttpConnector::new(CannedConnector(answer.clone())))
+    }
+
+    #[derive(Clone)]
+    struct CannedConnector<F>(F);
+
+    impl<F> std::fmt::Debug for CannedConnector<F> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("CannedConnector")
+        }
+    }
+
+    impl<F: Fn(&str, &str) -> Canned + Send + Sync> HttpConnector for CannedConnector<F> {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let target = request.headers().get("x-amz-target").unwrap_or_default();
+            let operation = target.rsplit('.').next().unwrap_or_default();
+            let body = request.body().bytes().unwrap_or_default();
+            let answer = (self.0)(operation, &String::from_utf8_lossy(body));
+            HttpConnectorFuture::ready(answer.map(|(status, body)| {
+                let status = StatusCode::try_from(status).unwrap();
+                HttpResponse::new(status, SdkBody::from(body))
+            }))
+        }
+    }
+
+    /// A connection to a canned service, which looks at no environment.
+    pub async fn connection(
+        answer: impl Fn(&str, &str) -> Canned + Clone + Send + Sync + 'static,
+    ) -> Connection {
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).empty_test_environment();
+        let options = ConnectOptions {
+            http_client: Some(canned(answer)),
+            ..ConnectOptions::default()
+        };
+        Connection::load(loader, options).await.unwrap()
+    }
+
+    /// Asks a canned service for a table, in vain.
+    pub async fn refused(
+        answer: impl Fn(&str, &str) -> Canned + Clone + Send + Sync + 'static,
+    ) -> SdkError<DescribeTableError, HttpResponse> {
+        let connection = connection(answer).await;
+        let asked = connection.dynamo.describe_table().table_name("TripData");
+        asked.send().await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn an_emulator_needs_no_account() {
+        let connection = connection(|operation, body| {
+            assert_eq!(operation, "DescribeTable");
+            assert_eq!(body, r#"{"TableName":"TripData"}"#);
+            Ok((200, r#"{"Table":{"TableName":"TripData"}}"#.into()))
+        })
+        .await;
+        assert_eq!(connection.region, "us-east-1");
+        let asked = connection.dynamo.describe_table().table_name("TripData");
+        let table = asked.send().await.unwrap().table.unwrap();
+        assert_eq!(table.table_name(), Some("TripData"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn single_calls_are_tried_again_and_paced_ones_are_not() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicU32, Ordering};
+
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = calls.clone();
+        let connection = connection(move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok((500, r#"{"__type":"x#InternalServerError"}"#.into()))
+        })
+        .await;
+        for (client, attempts) in [(&connection.dynamo, 1), (&connection.steady, ATTEMPTS)] {
+            calls.store(0, Ordering::Relaxed);
+            let asked = client.describe_table().table_name("TripData").send().await;
+            assert!(asked.is_err());
+            assert_eq!(calls.load(Ordering::Relaxed), attempts);
+        }
+    }
+}

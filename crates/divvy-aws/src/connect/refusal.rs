@@ -1,0 +1,460 @@
+//! What the service refuses, as one sentence and as a kind; and what a throttle is about.
+
+use std::error::Error;
+use std::io;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use divvy::store::{StoreError, StoreErrorKind};
+use serde::Deserialize;
+
+use StoreErrorKind::{Busy, Unreachable};
+
+/// Says in one line why a request failed: `{doing}: {why}`.
+///
+/// `doing` says what was wanted and of which table, such as `writing trips to prod-TripData`.
+/// The kind is [`Busy`] where trying again later may do, else [`Unreachable`].
+pub fn sentence<E>(error: &SdkError<E, HttpResponse>, doing: &str) -> StoreError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let (kind, why) = why(error);
+    StoreError::new(kind, format!("{doing}: {why}"))
+}
+
+fn why<E>(error: &SdkError<E, HttpResponse>) -> (StoreErrorKind, String)
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(service) => {
+            let said = service.err();
+            let code = said.code().unwrap_or_default();
+            let message = said.message().unwrap_or_default();
+            let status = service.raw().status().as_u16();
+            refused(status, code, message, &throttles(error))
+        }
+        SdkError::TimeoutError(_) => (Busy, "no answer in time".into()),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => (
+            Unreachable,
+            "no connection in time: check the endpoint, the region and the network".into(),
+        ),
+        SdkError::ResponseError(response) => {
+            let status = response.raw().status().as_u16();
+            let why = format!("the answer (HTTP {status}) is none of DynamoDB's");
+            (Unreachable, format!("{why}: check the endpoint"))
+        }
+        _ => (Unreachable, unsent(error)),
+    }
+}
+
+/// The service has answered.
+fn refused(
+    status: u16,
+    code: &str,
+    message: &str,
+    throttles: &[Throttle],
+) -> (StoreErrorKind, String) {
+    match code {
+        _ if is_throttle(code) || !throttles.is_empty() => {
+            let reasons: Vec<String> = throttles.iter().map(Throttle::to_string).collect();
+            match reasons.is_empty() {
+                true => (Busy, format!("DynamoDB asks to slow down ({code})")),
+                false => (Busy, format!("throttled: {}", reasons.join(", and "))),
+            }
+        }
+        "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException" => (
+            Unreachable,
+            "AWS does not know these credentials: check the access key, and that it is active"
+                .into(),
+        ),
+        "ExpiredTokenException" | "ExpiredToken" => (
+            Unreachable,
+            "the AWS credentials have expired: sign in again (aws sso login) or get new ones"
+                .into(),
+        ),
+        "InvalidSignatureException" | "SignatureDoesNotMatch" | "IncompleteSignatureException" => {
+            let is_late = ["expired", "not yet current"].iter();
+            match is_late.clone().any(|late| message.contains(late)) {
+                true => (
+                    Unreachable,
+                    "AWS refuses the time of the request: check the clock of this computer".into(),
+                ),
+                false => (
+                    Unreachable,
+                    "AWS refuses the signature: the secret access key is not that of the access \
+                     key"
+                    .into(),
+                ),
+            }
+        }
+        "AccessDeniedException" | "AccessDenied" => (Unreachable, denied(message)),
+        "ResourceNotFoundException" => (
+            Unreachable,
+            match named(message, "Table: ") {
+                Some(table) => format!("there is no table {table} in this region and account"),
+                None => "there is no such table in this region and account".into(),
+            },
+        ),
+        "ResourceInUseException" => {
+            let state = ["created", "deleted", "updated"];
+            let state = state.into_iter().find(|state| message.contains(state));
+            let state = state.map_or("changed", |state| state);
+            (
+                Busy,
+                format!("the table is being {state}: try again in a minute"),
+            )
+        }
+        _ if status >= 500 => (
+            Busy,
+            format!("DynamoDB failed (HTTP {status} {code}): try again later"),
+        ),
+        _ => (
+            Unreachable,
+            match message.is_empty() {
+                true => format!("DynamoDB refuses (HTTP {status} {code})"),
+                false => format!("DynamoDB refuses: {message} ({code})"),
+            },
+        ),
+    }
+}
+
+fn is_throttle(code: &str) -> bool {
+    [
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "Throttling",
+        "RequestLimitExceeded",
+        "LimitExceededException",
+    ]
+    .contains(&code)
+}
+
+/// `User: ARN is not authorized to perform: ACTION on resource: ARN because …`
+fn denied(message: &str) -> String {
+    let action = named(message, "not authorized to perform: ");
+    let resource = named(message, "on resource: ");
+    match (action, resource) {
+        (Some(action), Some(resource)) => {
+            format!("these credentials may not {action} on {resource}: grant it, or use others")
+        }
+        (Some(action), None) => {
+            format!("these credentials may not {action}: grant it, or use others")
+        }
+        _ => format!("access denied: {message}"),
+    }
+}
+
+/// The word behind a phrase.
+fn named<'a>(message: &'a str, phrase: &str) -> Option<&'a str> {
+    let (_, rest) = message.split_once(phrase)?;
+    let word = rest.split_whitespace().next()?;
+    Some(word.trim_end_matches(['.', ',']))
+}
+
+/// The request never got there.
+fn unsent(error: &(dyn Error + 'static)) -> String {
+    let chain = || causes(error);
+    if let Some(cause) = chain().find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
+        return without_credentials(cause);
+    }
+    let texts: Vec<String> = chain().map(ToString::to_string).collect();
+    let says = |phrase: &str| texts.iter().any(|text| text.contains(phrase));
+    if says("identity resolver timed out") {
+        return "no AWS credentials in time: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in \
+                (aws sso login)"
+            .into();
+    }
+    if says("dns error") || says("failed to lookup address") {
+        return "no host of that name can be found: check the endpoint, the region and the network"
+            .into();
+    }
+    let io = chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    match io.map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => "nobody listens there: check the endpoint".into(),
+        Some(io::ErrorKind::TimedOut) => "no answer in time".into(),
+        _ if says("invalid peer certificate") || says("InvalidCertificate") => {
+            "the certificate of the host is not trusted: check the endpoint, the proxy, and \
+             AWS_CA_BUNDLE"
+                .into()
+        }
+        _ => format!("the request was not sent: {}", innermost(error)),
+    }
+}
+
+fn without_credentials(error: &CredentialsError) -> String {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            "no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso \
+             login)"
+                .into()
+        }
+        CredentialsError::ProviderTimedOut(_) => {
+            "what should give the AWS credentials does not answer in time".into()
+        }
+        _ => {
+            let cause = innermost(error);
+            let is_old = causes(error).any(|cause| {
+                let text = cause.to_string().to_lowercase();
+                text.contains("expired") || text.contains("sso")
+            });
+            let hint = if is_old {
+                ": sign in again (aws sso login)"
+            } else {
+                ""
+            };
+            format!("the AWS credentials cannot be had ({cause}){hint}")
+        }
+    }
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        // What an io::Error wraps is not what it names as its source.
+        match error.downcast_ref::<io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let last = causes(error).last().unwrap_or(error);
+    last.to_string()
+}
+
+/// One reason why the service asked to slow down.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Throttle {
+    /// The table, without prefixes of ARNs.
+    pub table: String,
+    /// The index. `None` where the table itself is meant.
+    pub index: Option<String>,
+    /// Which of the two capacities.
+    pub access: Access,
+    /// Which bound was met.
+    pub limit: Limit,
+}
+
+/// Reading or writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Read units.
+    Read,
+    /// Write units.
+    Write,
+}
+
+/// What bounds a capacity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// The provisioned units.
+    Provisioned,
+    /// What one partition can do: a hot key.
+    KeyRange,
+    /// The ceiling that the owner set on a table on demand.
+    OnDemandCeiling,
+    /// The quota of the account.
+    Account,
+    /// One that this list lacks.
+    Unknown,
+}
+
+impl std::fmt::Display for Throttle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let limit = match self.limit {
+            Limit::Provisioned => "the provisioned",
+            Limit::KeyRange => "one partition's",
+            Limit::OnDemandCeiling => "the ceiling of",
+            Limit::Account => "the account's",
+            Limit::Unknown => "some bound of",
+        };
+        let access = match self.access {
+            Access::Read => "read",
+            Access::Write => "write",
+        };
+        write!(f, "{limit} {access} capacity of ")?;
+        match &self.index {
+            Some(index) => write!(f, "index {index} of table {}", self.table),
+            None => write!(f, "table {}", self.table),
+        }
+    }
+}
+
+/// The body of a throttle, as far as the SDK keeps it from generic eyes.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(alias = "throttlingReasons", default)]
+    #[serde(rename = "ThrottlingReasons")]
+    reasons: Vec<Reason>,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    resource: String,
+}
+
+/// Lists why the service asked to slow down. Empty where it did not, or does not say why.
+pub fn throttles<E>(error: &SdkError<E, HttpResponse>) -> Vec<Throttle> {
+    let body = error
+        .raw_response()
+        .and_then(|response| response.body().bytes());
+    let body: Option<Body> = body.and_then(|bytes| serde_json::from_slice(bytes).ok());
+    let reasons = body.map(|body| body.reasons).unwrap_or_default();
+    reasons.iter().filter_map(Throttle::parse).collect()
+}
+
+impl Throttle {
+    /// `IndexWriteProvisionedThroughputExceeded`, `arn:aws:dynamodb:R:A:table/T/index/I`
+    fn parse(reason: &Reason) -> Option<Self> {
+        let Reason { reason, resource } = reason;
+        let (is_index, rest) = match reason.strip_prefix("Index") {
+            Some(rest) => (true, rest),
+            None => (false, reason.strip_prefix("Table")?),
+        };
+        let (access, rest) = match rest.strip_prefix("Write") {
+            Some(rest) => (Access::Write, rest),
+            None => (Access::Read, rest.strip_prefix("Read")?),
+        };
+        let limit = match rest {
+            "ProvisionedThroughputExceeded" => Limit::Provisioned,
+            "KeyRangeThroughputExceeded" => Limit::KeyRange,
+            "MaxOnDemandThroughputExceeded" => Limit::OnDemandCeiling,
+            "AccountLimitExceeded" => Limit::Account,
+            _ => Limit::Unknown,
+        };
+        let name = resource.split_once("table/").map_or("", |(_, name)| name);
+        let (table, index) = match name.split_once("/index/") {
+            Some((table, index)) => (table, Some(index)),
+            None => (name, is_index.then_some("")),
+        };
+        Some(Self {
+            table: table.into(),
+            index: index.map(str::to_owned),
+            access,
+            limit,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
+    use super::super::tests::{Canned, refused};
+    use super::*;
+
+    const DOING: &str = "writing trips to TripData";
+
+    async fn said(answer: impl Fn() -> Canned + Clone + Send + Sync + 'static) -> String {
+        let error = refused(move |_, _| answer()).await;
+        let StoreError { kind, message, .. } = sentence(&error, DOING);
+        format!("{kind:?} {}", message.replace(DOING, "…"))
+    }
+
+    /// What is said of an error that the service names.
+    async fn of(status: u16, code: &str, message: &str) -> String {
+        let namespace = "com.amazonaws.dynamodb.v20120810";
+        let body = format!(r#"{{"__type":"{namespace}#{code}","message":"{message}"}}"#);
+        said(move || Ok((status, body.clone()))).await
+    }
+
+    #[tokio::test]
+    async fn each_refusal_has_its_sentence() {
+        let user = "User: arn:aws:iam::123456789012:user/ann is not authorized to perform:";
+        let table = "arn:aws:dynamodb:us-east-2:123456789012:table/TripData";
+        let because = "because no identity-based policy allows the dynamodb:BatchWriteItem action";
+        let denied = format!("{user} dynamodb:BatchWriteItem on resource: {table} {because}");
+        let sentences = [
+            of(400, "UnrecognizedClientException", "The security token included in the request is invalid.").await,
+            of(400, "ExpiredTokenException", "The security token included in the request is expired").await,
+            of(400, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided.").await,
+            of(400, "InvalidSignatureException", "Signature expired: 20261124T000000Z is now earlier than").await,
+            of(400, "AccessDeniedException", &denied).await,
+            of(400, "ResourceNotFoundException", "Requested resource not found: Table: TripData not found").await,
+            of(400, "ResourceNotFoundException", "Requested resource not found").await,
+            of(400, "ResourceInUseException", "Attempt to change a resource which is still in use: Table is being deleted: TripData").await,
+            of(400, "ResourceInUseException", "Table is being created: TripData").await,
+            of(400, "ThrottlingException", "Rate of requests exceeds the allowed throughput.").await,
+            of(400, "ValidationException", "One or more parameter values were invalid").await,
+            of(500, "InternalServerError", "").await,
+            said(|| Ok((200, "<html>".into()))).await,
+        ];
+        insta::assert_snapshot!(sentences.join("\n"), @"");
+    }
+
+    #[tokio::test]
+    async fn a_throttle_says_what_is_exhausted() {
+        let arn = "arn:aws:dynamodb:us-east-2:123456789012:table/TripData";
+        let reasons = format!(
+            r#"[{{"reason":"IndexWriteProvisionedThroughputExceeded",
+                  "resource":"{arn}/index/from_station_id-index"}},
+                {{"reason":"TableWriteKeyRangeThroughputExceeded","resource":"{arn}"}}]"#
+        );
+        let body = format!(
+            r#"{{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+                "message":"slow down","ThrottlingReasons":{reasons}}}"#
+        );
+        let error = refused(move |_, _| Ok((400, body.clone()))).await;
+        let expected = [
+            Throttle {
+                table: "TripData".into(),
+                index: Some("from_station_id-index".into()),
+                access: Access::Write,
+                limit: Limit::Provisioned,
+            },
+            Throttle {
+                table: "TripData".into(),
+                index: None,
+                access: Access::Write,
+                limit: Limit::KeyRange,
+            },
+        ];
+        assert_eq!(throttles(&error), expected);
+        let said = sentence(&error, DOING);
+        assert_eq!(said.kind, Busy);
+        insta::assert_snapshot!(said, @"");
+
+        let ceiling = r#"{"__type":"x#ThrottlingException","throttlingReasons":[{"reason":
+            "TableReadMaxOnDemandThroughputExceeded","resource":"arn:aws:dynamodb:r:1:table/T"}]}"#;
+        let error = refused(move |_, _| Ok((400, ceiling.into()))).await;
+        insta::assert_snapshot!(sentence(&error, DOING), @"");
+    }
+
+    #[tokio::test]
+    async fn what_never_got_there_has_its_sentence() {
+        let io = |kind| move || Err(ConnectorError::io(io::Error::from(kind).into()));
+        let lost = |error: CredentialsError| {
+            let error = ConnectorError::other(error.into(), None);
+            let error = SdkError::<DescribeTableError, HttpResponse>::dispatch_failure(error);
+            let StoreError { kind, message, .. } = sentence(&error, DOING);
+            format!("{kind:?} {}", message.replace(DOING, "…"))
+        };
+        let sentences = [
+            said(io(io::ErrorKind::ConnectionRefused)).await,
+            said(io(io::ErrorKind::ConnectionReset)).await,
+            said(|| {
+                let error = io::Error::other("dns error: failed to lookup address information");
+                Err(ConnectorError::io(error.into()))
+            })
+            .await,
+            said(|| Err(ConnectorError::timeout("connect timed out".into()))).await,
+            lost(CredentialsError::not_loaded_no_source()),
+            lost(CredentialsError::provider_error(
+                "the SSO token has expired",
+            )),
+            lost(CredentialsError::invalid_configuration(
+                "profile ann names no source_profile",
+            )),
+        ];
+        insta::assert_snapshot!(sentences.join("\n"), @"");
+    }
+}

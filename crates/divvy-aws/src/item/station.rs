@@ -1,0 +1,377 @@
+//! StationData: a station, with the newest that its feed says.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use divvy::model::{Availability, Degrees, Station, StationId, StationSource, StationStatus};
+use divvy::store::station_data::Row;
+
+use super::{Item, ItemError, Reader, put_number, put_text};
+
+/// The name of the table, without its prefix.
+pub const TABLE: &str = "StationData";
+/// The attribute that is its key.
+pub const KEY: &str = "station_id";
+
+const SOURCE: &str = "source";
+const NAME: &str = "name";
+const SHORT_NAME: &str = "short_name";
+const LEGACY_ID: &str = "legacy_id";
+const LATITUDE: &str = "latitude";
+const LONGITUDE: &str = "longitude";
+const CAPACITY: &str = "capacity";
+const STATUS: &str = "status";
+const VEHICLES: &str = "available_bikes";
+const EBIKES: &str = "available_ebikes";
+const VEHICLES_DISABLED: &str = "disabled_bikes";
+const DOCKS: &str = "available_docks";
+const DOCKS_DISABLED: &str = "disabled_docks";
+const REPORTED_AT: &str = "reported_at";
+const ORIGIN_IDS: &str = "origin_ids";
+/// The attribute that a load changes, and that wakes the refresh.
+pub const TRIPS_VERSION: &str = "trips_version";
+const WRITTEN_AT: &str = "written_at";
+
+/// Makes the item of a row.
+pub fn item(row: &Row) -> Item {
+    // By name, so that a new field cannot be forgotten.
+    let Row {
+        station,
+        written_at,
+    } = row;
+    let Station {
+        id,
+        source,
+        name,
+        short_name,
+        legacy_id,
+        latitude,
+        longitude,
+        capacity,
+        status,
+        available,
+        reported_at,
+        origin_ids,
+        trips_version,
+    } = station;
+    let Availability {
+        vehicles,
+        ebikes,
+        vehicles_disabled,
+        docks,
+        docks_disabled,
+    } = available;
+    let mut item = Item::new();
+    put_text(&mut item, KEY, Some(id.as_str()));
+    put_text(&mut item, SOURCE, Some(source.as_str()));
+    put_text(&mut item, NAME, name.as_deref());
+    put_text(&mut item, SHORT_NAME, short_name.as_deref());
+    put_text(&mut item, LEGACY_ID, legacy_id.as_deref());
+    put_degrees(&mut item, LATITUDE, latitude.as_ref());
+    put_degrees(&mut item, LONGITUDE, longitude.as_ref());
+    put_number(&mut item, CAPACITY, *capacity);
+    put_text(
+        &mut item,
+        STATUS,
+        status.as_ref().map(StationStatus::as_str),
+    );
+    put_number(&mut item, VEHICLES, *vehicles);
+    put_number(&mut item, EBIKES, *ebikes);
+    put_number(&mut item, VEHICLES_DISABLED, *vehicles_disabled);
+    put_number(&mut item, DOCKS, *docks);
+    put_number(&mut item, DOCKS_DISABLED, *docks_disabled);
+    put_text(
+        &mut item,
+        REPORTED_AT,
+        reported_at.map(|at| at.to_string()).as_deref(),
+    );
+    if !origin_ids.is_empty() {
+        let ids = origin_ids.iter().map(ToString::to_string).collect();
+        item.insert(ORIGIN_IDS.into(), AttributeValue::Ss(ids));
+    }
+    put_number(&mut item, TRIPS_VERSION, *trips_version);
+    put_text(
+        &mut item,
+        WRITTEN_AT,
+        written_at.map(|at| at.to_string()).as_deref(),
+    );
+    item
+}
+
+/// Reads the row of an item.
+///
+/// # Errors
+///
+/// An attribute is not what [`item`] writes.
+pub fn row(item: &Item) -> Result<Row, ItemError> {
+    let reader = Reader::new(TABLE, KEY, item);
+    let text = |attribute| Ok::<_, ItemError>(reader.text(attribute)?.map(str::to_owned));
+    let source = match reader.text(SOURCE)? {
+        None => StationSource::default(),
+        Some(word) => StationSource::named(word)
+            .ok_or_else(|| reader.unexpected(SOURCE, "trips, list or feed"))?,
+    };
+    let origin_ids: BTreeSet<StationId> = reader
+        .texts(ORIGIN_IDS)?
+        .iter()
+        .map(|id| StationId::from(id.as_str()))
+        .collect();
+    Ok(Row {
+        station: Station {
+            id: reader.required_text(KEY)?.into(),
+            source,
+            name: text(NAME)?,
+            short_name: text(SHORT_NAME)?,
+            legacy_id: text(LEGACY_ID)?,
+            latitude: degrees(&reader, item, LATITUDE)?,
+            longitude: degrees(&reader, item, LONGITUDE)?,
+            capacity: reader.number(CAPACITY)?,
+            status: text(STATUS)?.map(StationStatus::from),
+            available: Availability {
+                vehicles: reader.number(VEHICLES)?,
+                ebikes: reader.number(EBIKES)?,
+                vehicles_disabled: reader.number(VEHICLES_DISABLED)?,
+                docks: reader.number(DOCKS)?,
+                docks_disabled: reader.number(DOCKS_DISABLED)?,
+            },
+            reported_at: reader.instant(REPORTED_AT)?,
+            origin_ids,
+            trips_version: reader.number(TRIPS_VERSION)?,
+        },
+        written_at: reader.instant(WRITTEN_AT)?,
+    })
+}
+
+/// Puts a coordinate as a number, which others can compute with, where the store gives back the
+/// very digits: it drops trailing zeros and has its own way with exponents. Else as a text.
+fn put_degrees(item: &mut Item, attribute: &str, degrees: Option<&Degrees>) {
+    let Some(degrees) = degrees else { return };
+    let digits = degrees.as_str().to_owned();
+    let value = match is_canonical(&digits) {
+        true => AttributeValue::N(digits),
+        false => AttributeValue::S(digits),
+    };
+    item.insert(attribute.into(), value);
+}
+
+/// Tells whether a decimal text is the shortest of its number, as DynamoDB gives it back: at most
+/// 38 digits, no zeros that say nothing, no sign of a zero or a plus, no exponent.
+///
+/// Very small numbers, which come back with an exponent, have more than 6 decimal zeros; here one
+/// of 6 or more counts as small.
+fn is_canonical(digits: &str) -> bool {
+    let magnitude = digits.strip_prefix('-').unwrap_or(digits);
+    let (whole, fraction) = match magnitude.split_once('.') {
+        None => (magnitude, None),
+        Some((whole, fraction)) => (whole, Some(fraction)),
+    };
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let whole_is_plain = are_digits(whole) && (whole == "0" || !whole.starts_with('0'));
+    let fraction_is_plain = fraction.is_none_or(|fraction| {
+        are_digits(fraction) && !fraction.ends_with('0') && !fraction.starts_with("000000")
+    });
+    let is_short = magnitude.len() <= 38;
+    whole_is_plain && fraction_is_plain && is_short && digits != "-0"
+}
+
+fn degrees(
+    reader: &Reader<'_>,
+    item: &Item,
+    attribute: &'static str,
+) -> Result<Option<Degrees>, ItemError> {
+    let parsed = match item.get(attribute) {
+        None => return Ok(None),
+        Some(AttributeValue::N(digits) | AttributeValue::S(digits)) => digits.parse().ok(),
+        Some(_) => None,
+    };
+    match parsed {
+        Some(degrees) => Ok(Some(degrees)),
+        None => Err(reader.unexpected(attribute, "decimal degrees")),
+    }
+}
+
+/// Tells whether two items of a station differ in nothing but when it reported and when its row
+/// was written: of no concern to counts.
+pub fn differ_in_report_time_only(old: &Item, new: &Item) -> bool {
+    let is_report = |name: &str| name == REPORTED_AT || name == WRITTEN_AT;
+    let rest = |item: &Item| item.keys().filter(|name| !is_report(name)).count();
+    old != new
+        && rest(old) == rest(new)
+        && old
+            .iter()
+            .filter(|(name, _)| !is_report(name))
+            .all(|(name, value)| new.get(name).is_some_and(|other| is_same(value, other)))
+}
+
+/// Tells whether two values mean the same: a set has no order.
+pub(crate) fn is_same(one: &AttributeValue, other: &AttributeValue) -> bool {
+    match (one, other) {
+        (AttributeValue::Ss(one), AttributeValue::Ss(other)) => {
+            let sorted = |texts: &[String]| texts.iter().cloned().collect::<BTreeSet<_>>();
+            sorted(one) == sorted(other)
+        }
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use jiff::Timestamp;
+    use proptest::option::of;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn degrees_text() -> impl Strategy<Value = Degrees> {
+        let forms = prop_oneof![
+            "-?[0-9]{1,3}\\.[0-9]{1,20}",
+            "-?[0-9]{1,3}",
+            "[+-]?[0-9]{1,2}(\\.[0-9]{0,8})?[eE]-?[0-9]",
+            Just("41.000000".to_owned()),
+            Just("-0".to_owned()),
+            Just("-0.0".to_owned()),
+            Just(".5".to_owned()),
+            Just("0.0000001".to_owned()),
+        ];
+        forms.prop_filter_map("a number", |text| text.parse().ok())
+    }
+
+    fn instant() -> impl Strategy<Value = Timestamp> {
+        (-2_000_000_000_i64..4_000_000_000, 0..1000_i32)
+            .prop_map(|(second, ms)| Timestamp::new(second, ms * 1_000_000).unwrap())
+    }
+
+    /// Any row whose texts are not empty: what is blank is left out.
+    pub(crate) fn rows() -> impl Strategy<Value = Row> {
+        let text = || "[^\u{0}]{1,12}";
+        let id = || text().prop_map(StationId::from);
+        let source = prop_oneof![
+            Just(StationSource::Trips),
+            Just(StationSource::List),
+            Just(StationSource::Feed)
+        ];
+        let names = (of(text()), of(text()), of(text()));
+        let place = (of(degrees_text()), of(degrees_text()), of(any::<u32>()));
+        let count = || of(any::<u32>());
+        let available = (count(), count(), count(), count(), count());
+        let ids = prop::collection::btree_set(id(), 0..3);
+        let state = (
+            of(text().prop_map(StationStatus::from)),
+            available,
+            of(instant()),
+        );
+        let kept = (ids, of(any::<u64>()), of(instant()));
+        (id(), source, names, place, state, kept).prop_map(
+            |(id, source, names, place, (status, available, reported_at), kept)| Row {
+                station: Station {
+                    id,
+                    source,
+                    name: names.0,
+                    short_name: names.1,
+                    legacy_id: names.2,
+                    latitude: place.0,
+                    longitude: place.1,
+                    capacity: place.2,
+                    status,
+                    available: Availability {
+                        vehicles: available.0,
+                        ebikes: available.1,
+                        vehicles_disabled: available.2,
+                        docks: available.3,
+                        docks_disabled: available.4,
+                    },
+                    reported_at,
+                    origin_ids: kept.0,
+                    trips_version: kept.1,
+                },
+                written_at: kept.2,
+            },
+        )
+    }
+
+    /// What the service makes of an item: numbers lose the zeros that say nothing.
+    fn stored(item: Item) -> Item {
+        let keep = |value| match value {
+            AttributeValue::N(digits) => AttributeValue::N(normal(&digits)),
+            other => other,
+        };
+        item.into_iter().map(|(k, v)| (k, keep(v))).collect()
+    }
+
+    fn normal(digits: &str) -> String {
+        let (sign, magnitude) = match digits.strip_prefix('-') {
+            Some(magnitude) => ("-", magnitude),
+            None => ("", digits),
+        };
+        let magnitude = magnitude.trim_start_matches('0');
+        let magnitude = match magnitude.split_once('.') {
+            None => magnitude,
+            Some(_) => magnitude.trim_end_matches('0').trim_end_matches('.'),
+        };
+        match magnitude.strip_prefix('.') {
+            Some(fraction) => format!("{sign}0.{fraction}"),
+            None if magnitude.is_empty() => "0".into(),
+            None => format!("{sign}{magnitude}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_survives_the_table(row in rows()) {
+            let item = stored(item(&row));
+            prop_assert_eq!(super::row(&item).unwrap(), row.clone());
+            let event = super::super::to_event(&item);
+            prop_assert_eq!(super::row(&super::super::of_event(&event)).unwrap(), row);
+        }
+
+        #[test]
+        fn a_report_time_alone_is_told_from_other_changes(row in rows(), other in rows(), at in instant()) {
+            let mut later = row.clone();
+            later.station.reported_at = Some(at);
+            later.written_at = Some(at);
+            let is_later = later != row;
+            prop_assert_eq!(differ_in_report_time_only(&item(&row), &item(&later)), is_later);
+            let rest = |mut row: Row| {
+                row.station.reported_at = None;
+                row.written_at = None;
+                row
+            };
+            prop_assume!(rest(row.clone()) != rest(other.clone()));
+            prop_assert!(!differ_in_report_time_only(&item(&row), &item(&other)));
+        }
+    }
+
+    #[test]
+    fn coordinates_are_numbers_where_the_store_keeps_their_digits() {
+        for (digits, is_number) in [
+            ("41.8964", true),
+            ("-87.661", true),
+            ("0.5", true),
+            ("41", true),
+            ("0", true),
+            ("41.000000", false),
+            ("1e2", false),
+            ("+41.5", false),
+            ("-0", false),
+            (".5", false),
+            ("041.5", false),
+            ("0.00000012", false),
+        ] {
+            assert_eq!(is_canonical(digits), is_number, "{digits}");
+        }
+    }
+
+    #[test]
+    fn a_blank_attribute_is_left_out() {
+        let row = Row {
+            station: Station {
+                name: Some(String::new()),
+                ..Station::unknown("35".into())
+            },
+            written_at: None,
+        };
+        let mut names: Vec<String> = item(&row).into_keys().collect();
+        names.sort();
+        assert_eq!(names, ["source", "station_id"]);
+    }
+}
