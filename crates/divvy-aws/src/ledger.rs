@@ -30,7 +30,8 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::pace::{Item, Key, PacedTable, Write};
+use crate::item::Item;
+use crate::pace::{Key, PacedTable, Write};
 
 /// A part holds at most this, so that one request never costs more than 300 units.
 const PART_BYTES: usize = 300 * 1024;
@@ -311,7 +312,10 @@ impl LedgerTable {
     /// Lists the archives in the order of loading.
     pub async fn archives(&self) -> Result<Vec<Archive>, StoreError> {
         const ENTRY_BYTES: f64 = 600.0;
-        let items = self.table.query(("archive", ARCHIVES), None, ENTRY_BYTES).await?;
+        let items = self
+            .table
+            .query(("archive", ARCHIVES), None, ENTRY_BYTES)
+            .await?;
         let mut archives: Vec<Archive> = items.iter().map(archive).collect::<Result<_, _>>()?;
         archives.sort_by_key(|archive| archive.entry.sequence);
         Ok(archives)
@@ -387,7 +391,8 @@ impl LedgerTable {
         totals: &Totals,
     ) -> Result<Stored, StoreError> {
         let bytes = postcard::to_stdvec(totals).expect("totals are maps, lists and numbers");
-        self.put_parts(archive, generation, Part::Totals, &bytes).await
+        self.put_parts(archive, generation, Part::Totals, &bytes)
+            .await
     }
 
     /// Deletes totals over all archives that are no longer in force.
@@ -408,7 +413,9 @@ impl LedgerTable {
         let gone = old.filter(|((_, old), (_, now))| old != now);
         let keys = gone.flat_map(|((part, old), _)| keys(Some(archive), part, old));
         let keys: Vec<Key> = keys.collect();
-        self.table.write_all(keys.into_iter().map(Write::Delete)).await
+        self.table
+            .write_all(keys.into_iter().map(Write::Delete))
+            .await
     }
 
     /// Commits a load: one transaction names what is in force from now on.
@@ -437,11 +444,7 @@ impl LedgerTable {
         let (condition, values) = of_revision(state.revision);
         let mut next = state.clone();
         next.revision += 1;
-        let put_item = |item: Item| {
-            Put::builder()
-                .table_name(name)
-                .set_item(Some(item))
-        };
+        let put_item = |item: Item| Put::builder().table_name(name).set_item(Some(item));
         let mut actions = vec![
             TransactWriteItem::builder()
                 .put(
@@ -484,7 +487,9 @@ impl LedgerTable {
             );
         }
         let token = format!("{owner}-{}", state.revision);
-        self.table.transact(actions, &token[token.len().saturating_sub(36)..]).await
+        self.table
+            .transact(actions, &token[token.len().saturating_sub(36)..])
+            .await
     }
 
     /// Reads a small text under a key of the feed or of the stream.
@@ -574,7 +579,9 @@ fn entry_item(archive: &Archive) -> Item {
         loaded_at: entry.loaded_at,
         rows_read: entry.rows_read,
         stored: entry.stored,
-        rejected: rejected.map(|(reason, n)| (reason.as_str().into(), *n)).collect(),
+        rejected: rejected
+            .map(|(reason, n)| (reason.as_str().into(), *n))
+            .collect(),
         flagged: entry.flagged.clone(),
         members: archive.members.clone(),
         parts: archive.parts,
@@ -592,7 +599,10 @@ fn archive(item: &Item) -> Result<Archive, StoreError> {
     for (reason, n) in &said.rejected {
         let known = Reason::named(reason);
         let known = known.ok_or_else(|| {
-            damaged(&format!("the entry of {}", said.name), format!("what is {reason}?"))
+            damaged(
+                &format!("the entry of {}", said.name),
+                format!("what is {reason}?"),
+            )
         })?;
         rejected.insert(known, *n);
     }

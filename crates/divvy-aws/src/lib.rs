@@ -2,3 +2,6 @@
 
 pub mod connect;
 pub mod item;
+pub mod ledger;
+pub mod pace;
+pub mod tables;

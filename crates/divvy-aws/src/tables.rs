@@ -187,7 +187,11 @@ impl Tables {
                 StoreErrorKind::Damaged,
                 format!(
                     "of the four tables {} missing: {}",
-                    if missing.len() == 1 { "one is" } else { "some are" },
+                    if missing.len() == 1 {
+                        "one is"
+                    } else {
+                        "some are"
+                    },
                     missing.join(", ")
                 ),
             ));
@@ -226,8 +230,14 @@ impl Tables {
             }
         }
         for table in &missing {
-            create(client, *table, &table.named(prefix), layout.unwrap_or_default(), capacity)
-                .await?;
+            create(
+                client,
+                *table,
+                &table.named(prefix),
+                layout.unwrap_or_default(),
+                capacity,
+            )
+            .await?;
         }
         for table in missing {
             wait_until_active(client, &table.named(prefix)).await?;
@@ -256,7 +266,11 @@ impl Tables {
 /// Which stack a table belongs to; `None` too where that cannot be asked.
 async fn stack_of(client: &Client, table: &Described) -> Option<String> {
     let arn = table.arn.as_ref()?;
-    let tags = client.list_tags_of_resource().resource_arn(arn).send().await;
+    let tags = client
+        .list_tags_of_resource()
+        .resource_arn(arn)
+        .send()
+        .await;
     let tags = tags.ok()?.tags.unwrap_or_default();
     let stack = tags
         .into_iter()
@@ -289,7 +303,9 @@ async fn describe(
     let said = match client.describe_table().table_name(name).send().await {
         Ok(said) => said.table,
         Err(error)
-            if error.as_service_error().and_then(ProvideErrorMetadata::code)
+            if error
+                .as_service_error()
+                .and_then(ProvideErrorMetadata::code)
                 == Some("ResourceNotFoundException") =>
         {
             return Ok(None);
@@ -326,8 +342,14 @@ async fn describe(
         == Some(&BillingMode::PayPerRequest);
     let warm = said.warm_throughput();
     let most = said.on_demand_throughput();
-    let index = said.global_secondary_indexes().iter().find(|i| i.index_name() == Some(INDEX));
-    let grants = |write: Option<i64>, read: Option<i64>, warm: (Option<i64>, Option<i64>), most: (Option<i64>, Option<i64>)| match on_demand {
+    let index = said
+        .global_secondary_indexes()
+        .iter()
+        .find(|i| i.index_name() == Some(INDEX));
+    let grants = |write: Option<i64>,
+                  read: Option<i64>,
+                  warm: (Option<i64>, Option<i64>),
+                  most: (Option<i64>, Option<i64>)| match on_demand {
         true => Granted {
             write: on_demand_grant(warm.0, most.0, ON_DEMAND_WRITE),
             read: on_demand_grant(warm.1, most.1, ON_DEMAND_READ),
@@ -390,7 +412,9 @@ fn provisioned(units: Option<i64>) -> Grant {
 
 /// What an on-demand table takes at once: what it is warm for; at most what its owner allows.
 fn on_demand_grant(warm: Option<i64>, most: Option<i64>, new: f64) -> Grant {
-    let limit = most.filter(|most| *most > 0).map_or(ON_DEMAND_MOST, |most| most as f64);
+    let limit = most
+        .filter(|most| *most > 0)
+        .map_or(ON_DEMAND_MOST, |most| most as f64);
     let rate = warm.map_or(new, |warm| (warm as f64).max(new)).min(limit);
     Grant {
         rate,
@@ -412,7 +436,11 @@ fn differences(table: Table, said: &TableDescription) -> Vec<String> {
         if found.as_deref() != expected {
             differences.push(format!(
                 "its {} key is {}, expected {}",
-                if kind == KeyType::Hash { "hash" } else { "range" },
+                if kind == KeyType::Hash {
+                    "hash"
+                } else {
+                    "range"
+                },
                 found.as_deref().unwrap_or("none"),
                 expected.unwrap_or("none")
             ));
@@ -434,7 +462,9 @@ fn differences(table: Table, said: &TableDescription) -> Vec<String> {
         }
     }
     if table == Table::StationData {
-        let view = said.stream_specification().and_then(|stream| stream.stream_view_type());
+        let view = said
+            .stream_specification()
+            .and_then(|stream| stream.stream_view_type());
         if view != Some(&StreamViewType::NewAndOldImages) {
             differences.push(format!(
                 "its stream shows {}, expected NEW_AND_OLD_IMAGES",
@@ -459,11 +489,16 @@ fn index_differences(said: &TableDescription) -> Option<String> {
         .find(|element| *element.key_type() == KeyType::Hash)
         .map(|element| element.attribute_name());
     if hash != Some(INDEX_KEY) {
-        return Some(format!("{INDEX} is by {}, expected {INDEX_KEY}", hash.unwrap_or("nothing")));
+        return Some(format!(
+            "{INDEX} is by {}, expected {INDEX_KEY}",
+            hash.unwrap_or("nothing")
+        ));
     }
     let projection = index.projection();
     let kind = projection.and_then(|projection| projection.projection_type());
-    let with = projection.map(|projection| projection.non_key_attributes()).unwrap_or_default();
+    let with = projection
+        .map(|projection| projection.non_key_attributes())
+        .unwrap_or_default();
     match kind {
         Some(ProjectionType::KeysOnly) => None,
         Some(ProjectionType::Include) if with == ["n"] => None,
@@ -553,7 +588,9 @@ async fn create(
         Ok(_) => Ok(()),
         // Somebody else has made it just now; its shape is checked when it is described.
         Err(error)
-            if error.as_service_error().and_then(ProvideErrorMetadata::code)
+            if error
+                .as_service_error()
+                .and_then(ProvideErrorMetadata::code)
                 == Some("ResourceInUseException") =>
         {
             Ok(())
@@ -573,9 +610,7 @@ pub async fn set_capacity(
     wcu: (i64, i64),
     rcu: (i64, i64),
 ) -> Result<(), StoreError> {
-    use aws_sdk_dynamodb::types::{
-        GlobalSecondaryIndexUpdate, UpdateGlobalSecondaryIndexAction,
-    };
+    use aws_sdk_dynamodb::types::{GlobalSecondaryIndexUpdate, UpdateGlobalSecondaryIndexAction};
     let throughput = |wcu: i64, rcu: i64| {
         ProvisionedThroughput::builder()
             .write_capacity_units(wcu)
@@ -586,11 +621,20 @@ pub async fn set_capacity(
     let name = &table.name;
     let doing = format!("change the capacity of {name}");
     let now = client.describe_table().table_name(name).send().await;
-    let now = now.map_err(|error| connect::sentence(&error, &doing))?.table;
+    let now = now
+        .map_err(|error| connect::sentence(&error, &doing))?
+        .table;
     let units = |t: Option<&aws_sdk_dynamodb::types::ProvisionedThroughputDescription>| {
-        t.map(|t| (t.write_capacity_units().unwrap_or(0), t.read_capacity_units().unwrap_or(0)))
+        t.map(|t| {
+            (
+                t.write_capacity_units().unwrap_or(0),
+                t.read_capacity_units().unwrap_or(0),
+            )
+        })
     };
-    let has = now.as_ref().and_then(|now| units(now.provisioned_throughput()));
+    let has = now
+        .as_ref()
+        .and_then(|now| units(now.provisioned_throughput()));
     let index = now.iter().flat_map(|now| now.global_secondary_indexes());
     let index_has = index
         .into_iter()
@@ -634,9 +678,9 @@ async fn wait_until_active(client: &Client, name: &str) -> Result<(), StoreError
         let indexes_active = table.is_none_or(|table| {
             let mut indexes = table.global_secondary_indexes().iter();
             indexes.all(|index| {
-                index.index_status().is_none_or(|status| {
-                    *status == aws_sdk_dynamodb::types::IndexStatus::Active
-                })
+                index
+                    .index_status()
+                    .is_none_or(|status| *status == aws_sdk_dynamodb::types::IndexStatus::Active)
             })
         });
         let status = table.and_then(TableDescription::table_status);

@@ -3,17 +3,10 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::{
-    batch_get_item::BatchGetItemError, batch_write_item::BatchWriteItemError,
-    delete_item::DeleteItemError, get_item::GetItemError, put_item::PutItemError,
-    query::QueryError, scan::ScanError, transact_write_items::TransactWriteItemsError,
-    update_item::UpdateItemError,
-};
-use aws_sdk_dynamodb::types::ThrottlingReason;
 use divvy::store::StoreError;
 use tokio::time::sleep;
 
-use crate::connect;
+use crate::connect::{self, Limit};
 
 /// What to do about a failure.
 #[derive(Debug)]
@@ -40,58 +33,35 @@ pub struct Shortage {
 }
 
 impl Shortage {
-    fn of(reasons: &[ThrottlingReason]) -> Self {
-        let said = |word: &str| {
-            let reasons = reasons.iter().filter_map(ThrottlingReason::reason);
-            reasons.into_iter().any(|reason| reason.contains(word))
-        };
-        let key_range = said("KeyRange");
+    fn of<E>(error: &SdkError<E>) -> Self {
+        let reasons = connect::throttles(error);
+        let all_said = !reasons.is_empty();
+        let ranges = reasons
+            .iter()
+            .filter(|reason| reason.limit == Limit::KeyRange);
+        let key_range = all_said && ranges.count() == reasons.len();
+        let of_index = |reason: &connect::Throttle| reason.index.is_some();
         Self {
-            table: !key_range && (said("Table") || reasons.is_empty()),
-            index: !key_range && (said("Index") || reasons.is_empty()),
+            // A throttle without a reason may be of either.
+            table: !key_range && (!all_said || !reasons.iter().all(of_index)),
+            index: !key_range && (!all_said || reasons.iter().any(of_index)),
             key_range,
         }
     }
 }
 
-/// An error that may tell why the service throttles.
-pub trait Failure: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static {
-    /// Returns the reasons. Empty where it gives none, or it is another error.
-    fn reasons(&self) -> &[ThrottlingReason];
-}
-
-macro_rules! failures {
-    ($($error:ident),+) => { $(
-        impl Failure for $error {
-            fn reasons(&self) -> &[ThrottlingReason] {
-                match self {
-                    Self::ProvisionedThroughputExceededException(e) => e.throttling_reasons(),
-                    Self::ThrottlingException(e) => e.throttling_reasons(),
-                    Self::RequestLimitExceeded(e) => e.throttling_reasons(),
-                    _ => &[],
-                }
-            }
-        }
-    )+ };
-}
-failures!(
-    BatchGetItemError,
-    BatchWriteItemError,
-    DeleteItemError,
-    GetItemError,
-    PutItemError,
-    QueryError,
-    ScanError,
-    TransactWriteItemsError,
-    UpdateItemError
-);
+/// An error of an operation.
+pub trait Failure: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static {}
+impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> Failure for E {}
 
 /// Tells what to do about a failure.
 pub fn trouble<E: Failure>(error: &SdkError<E>) -> Trouble {
     let Some(service) = error.as_service_error() else {
         return match error {
             SdkError::ConstructionFailure(_) => Trouble::Final,
-            SdkError::DispatchFailure(failure) if failure.is_other().is_some() || failure.is_user() => {
+            SdkError::DispatchFailure(failure)
+                if failure.is_other() || failure.is_user() =>
+            {
                 Trouble::Final
             }
             _ => Trouble::Passing,
@@ -100,22 +70,26 @@ pub fn trouble<E: Failure>(error: &SdkError<E>) -> Trouble {
     match service.code().unwrap_or_default() {
         "ProvisionedThroughputExceededException"
         | "ThrottlingException"
-        | "RequestLimitExceeded" => Trouble::Throttled(Shortage::of(service.reasons())),
+        | "RequestLimitExceeded" => Trouble::Throttled(Shortage::of(error)),
         "ConditionalCheckFailedException" => Trouble::Condition,
         "TransactionCanceledException" => {
             let message = service.message().unwrap_or_default();
             match message {
                 m if m.contains("ConditionalCheckFailed") => Trouble::Condition,
                 m if m.contains("ThrottlingError") || m.contains("ProvisionedThroughput") => {
-                    Trouble::Throttled(Shortage::of(&[]))
+                    Trouble::Throttled(Shortage::of(error))
                 }
                 m if m.contains("TransactionConflict") => Trouble::Passing,
                 _ => Trouble::Final,
             }
         }
-        "InternalServerError" | "ServiceUnavailable" | "InternalFailure"
-        | "TransactionInProgressException" | "TransactionConflictException"
-        | "ReplicatedWriteConflictException" | "LimitExceededException" => Trouble::Passing,
+        "InternalServerError"
+        | "ServiceUnavailable"
+        | "InternalFailure"
+        | "TransactionInProgressException"
+        | "TransactionConflictException"
+        | "ReplicatedWriteConflictException"
+        | "LimitExceededException" => Trouble::Passing,
         _ => match error.raw_response().map(|r| r.status().as_u16()) {
             Some(500..) => Trouble::Passing,
             _ => Trouble::Final,

@@ -17,8 +17,7 @@ pub use lane::{BURST_S, Grant, Lane};
 pub use paced::{Consumed, Key, PacedTable, Scanned, Used};
 pub use writes::{Batch, Write, Writer};
 
-/// Items as the service has them.
-pub type Item = std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;
+use crate::item::Item;
 
 /// Bytes of a write unit.
 const WRITE_UNIT: u64 = 1024;

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, Select, TransactWriteItem,
+    AttributeValue, ConsumedCapacity, Delete, KeysAndAttributes, Put, ReturnConsumedCapacity, Select,
+    TransactWriteItem,
 };
 use divvy::store::StoreError;
 
 use super::calls::{Attempts, Failure, Trouble, trouble};
 use super::lane::Lane;
-use super::{Item, READ_UNIT_EVENTUAL, item_bytes, write_units};
+use super::{READ_UNIT_EVENTUAL, item_bytes, write_units};
 use crate::connect;
+use crate::item::Item;
 use crate::tables::{Described, INDEX};
 
 /// The key of an item.
@@ -118,7 +120,12 @@ impl PacedTable {
     /// Returns what has been charged so far.
     pub fn used(&self) -> Used {
         let of = |lane: &Option<Lane>, get: fn(&Lane) -> f64| lane.as_ref().map_or(0.0, get);
-        let lanes = [Some(&self.write), Some(&self.read), self.index_write.as_ref(), self.index_read.as_ref()];
+        let lanes = [
+            Some(&self.write),
+            Some(&self.read),
+            self.index_write.as_ref(),
+            self.index_read.as_ref(),
+        ];
         Used {
             write: self.write.used(),
             index_write: of(&self.index_write, Lane::used),
@@ -405,7 +412,10 @@ impl PacedTable {
                             request = request
                                 .key_condition_expression("#h = :h AND begins_with(#r, :r)")
                                 .expression_attribute_names("#r", name)
-                                .expression_attribute_values(":r", AttributeValue::S(prefix.into()));
+                                .expression_attribute_values(
+                                    ":r",
+                                    AttributeValue::S(prefix.into()),
+                                );
                         }
                         request.send()
                     },
@@ -448,6 +458,34 @@ impl PacedTable {
             )
             .await?;
         Ok(done.is_some())
+    }
+
+    /// Puts some items and deletes others, all together.
+    ///
+    /// # Errors
+    ///
+    /// Those of the service; more than 100 of them.
+    pub async fn replace_together(
+        &self,
+        puts: Vec<Item>,
+        deletes: Vec<Key>,
+    ) -> Result<(), StoreError> {
+        let puts = puts.into_iter().map(|item| {
+            let put = Put::builder().table_name(&self.name).set_item(Some(item));
+            let put = put.build().expect("table and item are given");
+            TransactWriteItem::builder().put(put).build()
+        });
+        let deletes = deletes.into_iter().map(|key| {
+            let delete = Delete::builder().table_name(&self.name).set_key(Some(key));
+            let delete = delete.build().expect("table and key are given");
+            TransactWriteItem::builder().delete(delete).build()
+        });
+        let actions: Vec<TransactWriteItem> = puts.chain(deletes).collect();
+        if actions.is_empty() {
+            return Ok(());
+        }
+        let token = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        self.transact(actions, &token).await.map(drop)
     }
 
     /// Counts the entries of the index under one key, page by page, none dearer than what a

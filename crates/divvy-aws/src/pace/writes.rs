@@ -12,8 +12,9 @@ use tokio::task::JoinSet;
 
 use super::calls::{Attempts, Trouble, trouble};
 use super::paced::{Consumed, Key, PacedTable, Shared};
-use super::{Item, item_bytes, write_units};
+use super::{item_bytes, write_units};
 use crate::connect;
+use crate::item::Item;
 
 /// One write.
 #[derive(Clone, Debug)]
@@ -150,7 +151,10 @@ impl PacedTable {
             }
             match result {
                 Ok(done) => {
-                    let left = done.unprocessed_items.unwrap_or_default().remove(&self.name);
+                    let left = done
+                        .unprocessed_items
+                        .unwrap_or_default()
+                        .remove(&self.name);
                     let left = left.unwrap_or_default();
                     if left.len() < requests.len() {
                         attempts.progressed();
