@@ -1,1 +1,3 @@
 //! Divvy Analyze on DynamoDB and Lambda.
+
+pub mod blocks;
