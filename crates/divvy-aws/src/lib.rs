@@ -1,3 +1,4 @@
 //! Divvy Analyze on DynamoDB and Lambda.
 
 pub mod blocks;
+pub mod item;
