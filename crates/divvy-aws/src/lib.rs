@@ -1,5 +1,6 @@
 //! Divvy Analyze on DynamoDB and Lambda.
 
+pub mod blocks;
 pub mod connect;
 pub mod item;
 pub mod ledger;

@@ -6,7 +6,10 @@
 //! into the other.
 
 pub mod count;
+pub mod packed;
+pub mod size;
 pub mod station;
+pub mod trip;
 
 use std::collections::HashMap;
 use std::str::FromStr;
