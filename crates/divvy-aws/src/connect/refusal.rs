@@ -40,13 +40,15 @@ where
             Unreachable,
             "no connection in time: check the endpoint, the region and the network".into(),
         ),
-        SdkError::ResponseError(response) => {
-            let status = response.raw().status().as_u16();
-            let why = format!("the answer (HTTP {status}) is none of DynamoDB's");
-            (Unreachable, format!("{why}: check the endpoint"))
-        }
-        _ => (Unreachable, unsent(error)),
+        SdkError::ResponseError(response) => stranger(response.raw().status().as_u16()),
+        _ => unsent(error),
     }
+}
+
+/// Somebody else has answered.
+fn stranger(status: u16) -> (StoreErrorKind, String) {
+    let why = format!("the answer (HTTP {status}) is none of DynamoDB's: check the endpoint");
+    (Unreachable, why)
 }
 
 /// The service has answered.
@@ -109,6 +111,7 @@ fn refused(
                 format!("the table is being {state}: try again in a minute"),
             )
         }
+        "" if status < 500 => stranger(status),
         _ if status >= 500 => (
             Busy,
             format!("DynamoDB failed (HTTP {status} {code}): try again later"),
@@ -140,10 +143,12 @@ fn denied(message: &str) -> String {
     let resource = named(message, "on resource: ");
     match (action, resource) {
         (Some(action), Some(resource)) => {
-            format!("these credentials may not {action} on {resource}: grant it, or use others")
+            format!(
+                "these credentials may not call {action} on {resource}: grant it, or use others"
+            )
         }
         (Some(action), None) => {
-            format!("these credentials may not {action}: grant it, or use others")
+            format!("these credentials may not call {action}: grant it, or use others")
         }
         _ => format!("access denied: {message}"),
     }
@@ -156,34 +161,38 @@ fn named<'a>(message: &'a str, phrase: &str) -> Option<&'a str> {
     Some(word.trim_end_matches(['.', ',']))
 }
 
-/// The request never got there.
-fn unsent(error: &(dyn Error + 'static)) -> String {
+/// The request never got there, or the answer never came.
+fn unsent(error: &(dyn Error + 'static)) -> (StoreErrorKind, String) {
     let chain = || causes(error);
     if let Some(cause) = chain().find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
-        return without_credentials(cause);
+        return (Unreachable, without_credentials(cause));
     }
     let texts: Vec<String> = chain().map(ToString::to_string).collect();
     let says = |phrase: &str| texts.iter().any(|text| text.contains(phrase));
-    if says("identity resolver timed out") {
-        return "no AWS credentials in time: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in \
-                (aws sso login)"
-            .into();
-    }
-    if says("dns error") || says("failed to lookup address") {
-        return "no host of that name can be found: check the endpoint, the region and the network"
-            .into();
-    }
     let io = chain().find_map(|cause| cause.downcast_ref::<io::Error>());
-    match io.map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => "nobody listens there: check the endpoint".into(),
-        Some(io::ErrorKind::TimedOut) => "no answer in time".into(),
-        _ if says("invalid peer certificate") || says("InvalidCertificate") => {
+    let why = match io.map(io::Error::kind) {
+        _ if says("identity resolver timed out") => {
+            "no AWS credentials in time: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws \
+             sso login)"
+        }
+        _ if says("dns error") || says("failed to lookup address") => {
+            "no host of that name can be found: check the endpoint, the region and the network"
+        }
+        _ if says("invalid peer certificate") => {
             "the certificate of the host is not trusted: check the endpoint, the proxy, and \
              AWS_CA_BUNDLE"
-                .into()
         }
-        _ => format!("the request was not sent: {}", innermost(error)),
-    }
+        Some(io::ErrorKind::ConnectionRefused) => "nobody listens there: check the endpoint",
+        Some(_) => {
+            let why = format!("the connection broke ({}): try again", innermost(error));
+            return (Busy, why);
+        }
+        None => {
+            let why = format!("the request was not sent: {}", innermost(error));
+            return (Unreachable, why);
+        }
+    };
+    (Unreachable, why.into())
 }
 
 fn without_credentials(error: &CredentialsError) -> String {
@@ -266,18 +275,17 @@ pub enum Limit {
 
 impl std::fmt::Display for Throttle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let limit = match self.limit {
-            Limit::Provisioned => "the provisioned",
-            Limit::KeyRange => "one partition's",
-            Limit::OnDemandCeiling => "the ceiling of",
-            Limit::Account => "the account's",
-            Limit::Unknown => "some bound of",
-        };
         let access = match self.access {
             Access::Read => "read",
             Access::Write => "write",
         };
-        write!(f, "{limit} {access} capacity of ")?;
+        match self.limit {
+            Limit::Provisioned => write!(f, "the provisioned {access} capacity of "),
+            Limit::KeyRange => write!(f, "the {access} capacity of one partition of "),
+            Limit::OnDemandCeiling => write!(f, "the on-demand {access} ceiling of "),
+            Limit::Account => write!(f, "the account's {access} quota for "),
+            Limit::Unknown => write!(f, "some {access} bound of "),
+        }?;
         match &self.index {
             Some(index) => write!(f, "index {index} of table {}", self.table),
             None => write!(f, "table {}", self.table),
@@ -388,7 +396,21 @@ mod tests {
             of(500, "InternalServerError", "").await,
             said(|| Ok((200, "<html>".into()))).await,
         ];
-        insta::assert_snapshot!(sentences.join("\n"), @"");
+        insta::assert_snapshot!(sentences.join("\n"), @r"
+        Unreachable …: AWS does not know these credentials: check the access key, and that it is active
+        Unreachable …: the AWS credentials have expired: sign in again (aws sso login) or get new ones
+        Unreachable …: AWS refuses the signature: the secret access key is not that of the access key
+        Unreachable …: AWS refuses the time of the request: check the clock of this computer
+        Unreachable …: these credentials may not call dynamodb:BatchWriteItem on arn:aws:dynamodb:us-east-2:123456789012:table/TripData: grant it, or use others
+        Unreachable …: there is no table TripData in this region and account
+        Unreachable …: there is no such table in this region and account
+        Busy …: the table is being deleted: try again in a minute
+        Busy …: the table is being created: try again in a minute
+        Busy …: DynamoDB asks to slow down (ThrottlingException)
+        Unreachable …: DynamoDB refuses: One or more parameter values were invalid (ValidationException)
+        Busy …: DynamoDB failed (HTTP 500 InternalServerError): try again later
+        Unreachable …: the answer (HTTP 200) is none of DynamoDB's: check the endpoint
+        ");
     }
 
     #[tokio::test]
@@ -421,12 +443,12 @@ mod tests {
         assert_eq!(throttles(&error), expected);
         let said = sentence(&error, DOING);
         assert_eq!(said.kind, Busy);
-        insta::assert_snapshot!(said, @"");
+        insta::assert_snapshot!(said, @"writing trips to TripData: throttled: the provisioned write capacity of index from_station_id-index of table TripData, and the write capacity of one partition of table TripData");
 
         let ceiling = r#"{"__type":"x#ThrottlingException","throttlingReasons":[{"reason":
             "TableReadMaxOnDemandThroughputExceeded","resource":"arn:aws:dynamodb:r:1:table/T"}]}"#;
         let error = refused(move |_, _| Ok((400, ceiling.into()))).await;
-        insta::assert_snapshot!(sentence(&error, DOING), @"");
+        insta::assert_snapshot!(sentence(&error, DOING), @"writing trips to TripData: throttled: the on-demand read ceiling of table T");
     }
 
     #[tokio::test]
@@ -455,6 +477,14 @@ mod tests {
                 "profile ann names no source_profile",
             )),
         ];
-        insta::assert_snapshot!(sentences.join("\n"), @"");
+        insta::assert_snapshot!(sentences.join("\n"), @r"
+        Unreachable …: nobody listens there: check the endpoint
+        Busy …: the connection broke (connection reset): try again
+        Unreachable …: no host of that name can be found: check the endpoint, the region and the network
+        Unreachable …: no connection in time: check the endpoint, the region and the network
+        Unreachable …: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
+        Unreachable …: the AWS credentials cannot be had (the SSO token has expired): sign in again (aws sso login)
+        Unreachable …: the AWS credentials cannot be had (profile ann names no source_profile)
+        ");
     }
 }
