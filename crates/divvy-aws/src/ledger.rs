@@ -370,6 +370,25 @@ impl LedgerTable {
         zstd::stream::decode_all(&bytes[..]).map_err(|error| damaged(&name(), error))
     }
 
+    /// Finds parts that no entry names: those of a load that was killed.
+    pub async fn find_parts(
+        &self,
+        archive: &str,
+        part: Part,
+        generation: u64,
+    ) -> Result<Stored, StoreError> {
+        let prefix = format!("{generation:06}#{}#", part.as_str());
+        let range = Some(("part", prefix.as_str()));
+        let items = self
+            .table
+            .query(("archive", archive), range, PART_BYTES as f64)
+            .await?;
+        Ok(Stored {
+            generation,
+            parts: items.len() as u32,
+        })
+    }
+
     /// Reads totals; none yet are totals of nothing.
     pub async fn totals(
         &self,

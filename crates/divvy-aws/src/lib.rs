@@ -5,4 +5,8 @@ pub mod connect;
 pub mod item;
 pub mod ledger;
 pub mod pace;
+pub mod store;
+pub mod stream;
 pub mod tables;
+
+pub use store::{DynamoStore, OpenOptions};

@@ -51,6 +51,11 @@ impl<'a> Reader<'a> {
         Self { table, key, item }
     }
 
+    /// Returns the item.
+    pub fn item(&self) -> &'a Item {
+        self.item
+    }
+
     /// Makes the error of an attribute.
     pub fn unexpected(&self, attribute: &'static str, expected: &'static str) -> ItemError {
         let key = match self.item.get(self.key) {

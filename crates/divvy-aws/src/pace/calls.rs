@@ -59,9 +59,7 @@ pub fn trouble<E: Failure>(error: &SdkError<E>) -> Trouble {
     let Some(service) = error.as_service_error() else {
         return match error {
             SdkError::ConstructionFailure(_) => Trouble::Final,
-            SdkError::DispatchFailure(failure)
-                if failure.is_other() || failure.is_user() =>
-            {
+            SdkError::DispatchFailure(failure) if failure.is_other() || failure.is_user() => {
                 Trouble::Final
             }
             _ => Trouble::Passing,

@@ -149,6 +149,16 @@ impl Lane {
         }
     }
 
+    /// Learns that the capacity has been changed.
+    pub fn regrant(&self, rate: f64) {
+        let mut state = self.state();
+        state.refill();
+        let seconds = state.cap / state.granted;
+        state.cap = rate * seconds;
+        state.balance = state.balance.min(state.cap);
+        (state.granted, state.ceiling, state.rate) = (rate, rate, rate);
+    }
+
     /// Returns the rate in units a second.
     pub fn rate(&self) -> f64 {
         self.state().rate

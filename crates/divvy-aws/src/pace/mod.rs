@@ -15,7 +15,7 @@ mod writes;
 pub use calls::{Failure, Trouble};
 pub use lane::{BURST_S, Grant, Lane};
 pub use paced::{Consumed, Key, PacedTable, Scanned, Used};
-pub use writes::{Batch, Write, Writer};
+pub use writes::{BATCH_BYTES, Batch, Write, Writer};
 
 use crate::item::Item;
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConsumedCapacity, Delete, KeysAndAttributes, Put, ReturnConsumedCapacity, Select,
-    TransactWriteItem,
+    AttributeValue, ConsumedCapacity, Delete, KeysAndAttributes, Put, ReturnConsumedCapacity,
+    Select, TransactWriteItem,
 };
 use divvy::store::StoreError;
 
@@ -54,6 +54,19 @@ pub struct Used {
     pub index_read: f64,
     /// Throttled requests, of all four.
     pub throttles: u64,
+}
+
+impl Used {
+    /// Returns what was used since an earlier moment.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            write: self.write - before.write,
+            index_write: self.index_write - before.index_write,
+            read: self.read - before.read,
+            index_read: self.index_read - before.index_read,
+            throttles: self.throttles - before.throttles,
+        }
+    }
 }
 
 /// What one request consumed.

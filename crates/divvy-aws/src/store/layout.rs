@@ -18,7 +18,11 @@ use crate::tables::Layout;
 const HANDS: usize = 64;
 
 fn broken(error: blocks::BlockError) -> StoreError {
-    StoreError::because(StoreErrorKind::Damaged, "a block of trips cannot be read", error)
+    StoreError::because(
+        StoreErrorKind::Damaged,
+        "a block of trips cannot be read",
+        error,
+    )
 }
 
 /// Reads the rows of a page of items, by archive.
@@ -258,8 +262,9 @@ impl Writes {
                         return Ok(None);
                     };
                     let rows = spool.read(block)?;
-                    let free = (0..rows.len())
-                        .filter(|row| decided.is_empty() || !decided.contains(rows.batch.id_raw(*row)));
+                    let free = (0..rows.len()).filter(|row| {
+                        decided.is_empty() || !decided.contains(rows.batch.id_raw(*row))
+                    });
                     let writes = free.map(|row| (put_row(&rows, row, mark), 1));
                     *ready = writes.collect::<Vec<_>>().into_iter();
                 }
@@ -328,7 +333,9 @@ fn put_row(rows: &Rows, row: usize, mark: &str) -> Write {
 /// Makes the items of single copies, in the layout of rows.
 pub(super) fn put_copies(copies: &[Copy], mark: &str) -> Vec<Write> {
     let rows = rows_of(copies);
-    (0..rows.len()).map(|row| put_row(&rows, row, mark)).collect()
+    (0..rows.len())
+        .map(|row| put_row(&rows, row, mark))
+        .collect()
 }
 
 /// Where a copy lies in the packed layout.
@@ -360,9 +367,8 @@ pub(super) async fn repack(
             let rows = blocks::decode(&block.block).map_err(broken)?;
             copies.extend(copies_of(&rows, 0));
         }
-        let same = |a: &Copy, b: &Copy| {
-            (&a.trip.id, a.member, a.line) == (&b.trip.id, b.member, b.line)
-        };
+        let same =
+            |a: &Copy, b: &Copy| (&a.trip.id, a.member, a.line) == (&b.trip.id, b.member, b.line);
         copies.retain(|copy| !remove.iter().any(|gone| same(copy, gone)));
         for copy in add.iter().filter(|copy| group_of(copy) == group) {
             if !copies.iter().any(|known| same(known, copy)) {
@@ -377,10 +383,20 @@ pub(super) async fn repack(
                 puts.push(item::packed::item(&packed, &mark));
             });
         }
-        let gone: Vec<String> = old.iter().filter(|key| !new.contains(*key)).cloned().collect();
-        shared.trips.replace_together(puts, gone.iter().map(|key| {
-            string_key(item::trip::KEY, key)
-        }).collect()).await?;
+        let gone: Vec<String> = old
+            .iter()
+            .filter(|key| !new.contains(*key))
+            .cloned()
+            .collect();
+        shared
+            .trips
+            .replace_together(
+                puts,
+                gone.iter()
+                    .map(|key| string_key(item::trip::KEY, key))
+                    .collect(),
+            )
+            .await?;
         for key in gone {
             keys.remove(&key);
         }

@@ -32,9 +32,6 @@ use divvy::store::{
 use divvy::tally::Totals;
 use jiff::Timestamp;
 
-pub use check::Checked;
-pub use layout::trips_of;
-
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;
 use crate::ledger::{Archive, LedgerTable, Stored};
@@ -334,7 +331,9 @@ impl Tallies for DynamoStore {
         let mut counts = Vec::with_capacity(origins.len());
         for origin in origins {
             let trips = &self.shared.trips;
-            let n = trips.count(item::count::KEY, origin.as_str(), packed).await?;
+            let n = trips
+                .count(item::count::KEY, origin.as_str(), packed)
+                .await?;
             let least = expected.stations.departures(origin).max(0) as u64;
             if n < least {
                 return Err(StoreError::new(
@@ -370,7 +369,9 @@ impl Tallies for DynamoStore {
         if origins.is_empty() || !self.is_of(system).await? {
             return Ok(vec![None; origins.len()]);
         }
-        let keys = origins.iter().map(|id| string_key(item::count::KEY, id.as_str()));
+        let keys = origins
+            .iter()
+            .map(|id| string_key(item::count::KEY, id.as_str()));
         let mut distinct: Vec<_> = keys.collect();
         distinct.sort_by_key(|key| key[item::count::KEY].as_s().cloned().unwrap_or_default());
         distinct.dedup();
@@ -463,7 +464,9 @@ impl Tallies for TalliesFrom<'_> {
 fn joined(
     done: Option<Result<Result<(), StoreError>, tokio::task::JoinError>>,
 ) -> Result<(), StoreError> {
-    done.map_or(Ok(()), |done| done.expect("a put neither panics nor is aborted"))
+    done.map_or(Ok(()), |done| {
+        done.expect("a put neither panics nor is aborted")
+    })
 }
 
 /// The count that is kept is of an older version; or of the same, and no later record of the

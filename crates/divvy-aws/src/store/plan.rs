@@ -101,7 +101,10 @@ pub(super) async fn lost_at(
     parts: &PartsOf,
     place: usize,
 ) -> Result<Vec<Copy>, StoreError> {
-    let bytes = shared.ledger.parts(Some(content), Part::Lost, parts.lost).await?;
+    let bytes = shared
+        .ledger
+        .parts(Some(content), Part::Lost, parts.lost)
+        .await?;
     if bytes.is_empty() {
         return Ok(Vec::new());
     }
@@ -146,14 +149,18 @@ impl Plan {
         // Copies that wait behind a better one, where that one may be gone or be beaten.
         let mut lost: BTreeMap<usize, Vec<Copy>> = BTreeMap::new();
         for (place, archive) in kept.iter().enumerate() {
-            let is_concerned = !superseded.is_empty() || owners.values().any(|o| o.contains(&place));
+            let is_concerned =
+                !superseded.is_empty() || owners.values().any(|o| o.contains(&place));
             if archive.lost > 0 && is_concerned {
                 lost.insert(place, lost_of(shared, archive, place).await?);
             }
         }
         let mut waiting: HashMap<TripId, Vec<Copy>> = HashMap::new();
         for copy in lost.values().flatten() {
-            waiting.entry(copy.trip.id.clone()).or_default().push(copy.clone());
+            waiting
+                .entry(copy.trip.id.clone())
+                .or_default()
+                .push(copy.clone());
         }
         for archive in superseded {
             plan.supersede(shared, archive, mine, &waiting).await?;
@@ -191,7 +198,9 @@ impl Plan {
         let lost = lost_of(shared, archive, 0).await?;
         let mut lost_copies: HashMap<&[u8], usize> = HashMap::new();
         for copy in &lost {
-            *lost_copies.entry(copy.trip.id.as_str().as_bytes()).or_default() += 1;
+            *lost_copies
+                .entry(copy.trip.id.as_str().as_bytes())
+                .or_default() += 1;
         }
         let bytes = ids_of(shared, archive).await?;
         let mut copies: BTreeMap<Box<[u8]>, usize> = BTreeMap::new();
@@ -250,7 +259,12 @@ impl Plan {
             found: copy.trip.id.to_string(),
         });
         self.told = told.collect();
-        for copy in changes.demoted.values().chain(changes.promoted.values()).flatten() {
+        for copy in changes
+            .demoted
+            .values()
+            .chain(changes.promoted.values())
+            .flatten()
+        {
             self.origins.extend(copy.trip.origin.clone());
         }
         for copy in &changes.puts {
@@ -302,16 +316,28 @@ impl Changes {
             return;
         };
         if let Some(stored) = stored.filter(|stored| **stored != best) {
-            self.demoted.entry(stored.archive).or_default().push(stored.clone());
-            self.lost.entry(stored.archive).or_default().push(stored.clone());
+            self.demoted
+                .entry(stored.archive)
+                .or_default()
+                .push(stored.clone());
+            self.lost
+                .entry(stored.archive)
+                .or_default()
+                .push(stored.clone());
             self.told.push(stored.clone());
         }
         for copy in mine.iter().filter(|copy| **copy != best) {
-            self.lost.entry(copy.archive).or_default().push(copy.clone());
+            self.lost
+                .entry(copy.archive)
+                .or_default()
+                .push(copy.clone());
             self.told.push(copy.clone());
         }
         if waiting.contains(&best) {
-            self.promoted.entry(best.archive).or_default().push(best.clone());
+            self.promoted
+                .entry(best.archive)
+                .or_default()
+                .push(best.clone());
         }
         if stored != Some(&best) {
             self.puts.push(best);
@@ -329,5 +355,8 @@ fn overlap(mine: &Sorted, archive: &Archive) -> bool {
 
 pub(super) async fn ids_of(shared: &Shared, archive: &Archive) -> Result<Vec<u8>, StoreError> {
     let content = archive.content();
-    shared.ledger.parts(Some(&content), Part::Ids, archive.parts.ids).await
+    shared
+        .ledger
+        .parts(Some(&content), Part::Ids, archive.parts.ids)
+        .await
 }

@@ -45,7 +45,9 @@ impl Chunks {
             len: bytes.len(),
         };
         let writing = cannot("write");
-        self.file.seek(SeekFrom::Start(self.end)).map_err(&writing)?;
+        self.file
+            .seek(SeekFrom::Start(self.end))
+            .map_err(&writing)?;
         self.file.write_all(bytes).map_err(&writing)?;
         self.end += bytes.len() as u64;
         Ok(chunk)
@@ -54,7 +56,9 @@ impl Chunks {
     pub(super) fn rows(&mut self, chunk: Chunk) -> Result<Rows, StoreError> {
         let reading = cannot("read");
         let mut bytes = vec![0; chunk.len];
-        self.file.seek(SeekFrom::Start(chunk.offset)).map_err(&reading)?;
+        self.file
+            .seek(SeekFrom::Start(chunk.offset))
+            .map_err(&reading)?;
         self.file.read_exact(&mut bytes).map_err(&reading)?;
         blocks::decode(&bytes).map_err(|error| {
             let doing = "a temporary file cannot be read back";

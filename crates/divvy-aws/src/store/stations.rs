@@ -45,6 +45,21 @@ impl Shared {
         Ok((StationData::new(rows.clone(), feed), by_id.collect()))
     }
 
+    /// Tells the version of the trips of every id that they use, and of stations without any.
+    pub(super) async fn station_versions(
+        &self,
+    ) -> Result<HashMap<StationId, Option<u64>>, StoreError> {
+        let (data, _) = self.station_data().await?;
+        let mut versions = HashMap::new();
+        for row in data.stations() {
+            let own = row.origin_ids.is_empty().then_some(&row.id);
+            for id in row.origin_ids.iter().chain(own) {
+                versions.insert(id.clone(), row.trips_version);
+            }
+        }
+        Ok(versions)
+    }
+
     async fn feed(&self) -> Result<Option<FeedState>, StoreError> {
         let Some(clock) = self.ledger.note::<Clock>(Note::Clock).await? else {
             return Ok(None);
@@ -53,7 +68,11 @@ impl Shared {
         Ok(Some(FeedState {
             status_at: clock.status_at,
             information_at: clock.information_at,
-            listed: listed.unwrap_or_default().into_iter().map(StationId::from).collect(),
+            listed: listed
+                .unwrap_or_default()
+                .into_iter()
+                .map(StationId::from)
+                .collect(),
         }))
     }
 
@@ -79,7 +98,6 @@ impl Shared {
         &self,
         before: &HashMap<StationId, Row>,
         writes: &[Write],
-        written_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
         let mut under_way: JoinSet<Result<bool, StoreError>> = JoinSet::new();
         let mut all = true;
@@ -88,9 +106,7 @@ impl Shared {
             let (id, item) = match write {
                 Write::Delete(id) => (id, None),
                 Write::Insert(row) | Write::Change(row) | Write::Report(row) => {
-                    let mut row = row.clone();
-                    row.written_at = written_at.or(row.written_at);
-                    (&write_row(write).station.id, Some(item::station::item(&row)))
+                    (&row.station.id, Some(item::station::item(row)))
                 }
             };
             let known = before.get(id).map(item::station::item);
@@ -110,7 +126,6 @@ impl Shared {
     /// `change` said of the first attempt.
     async fn change_rows<T>(
         &self,
-        written_at: Option<Timestamp>,
         mut change: impl AsyncFnMut(&mut StationData) -> Result<(T, Vec<Write>), StoreError>,
     ) -> Result<(T, Option<FeedState>, Option<FeedState>), StoreError> {
         let mut first = None;
@@ -118,7 +133,7 @@ impl Shared {
             let (mut data, before) = self.station_data().await?;
             let feed_before = data.feed().cloned();
             let (said, writes) = change(&mut data).await?;
-            let all = self.write_rows(&before, &writes, written_at).await?;
+            let all = self.write_rows(&before, &writes).await?;
             let said = first.unwrap_or(said);
             if all {
                 return Ok((said, feed_before, data.feed().cloned()));
@@ -140,7 +155,7 @@ impl Shared {
         origins: &BTreeSet<StationId>,
         totals: &Totals,
     ) -> Result<(), StoreError> {
-        self.change_rows(None, async |data: &mut StationData| {
+        self.change_rows(async |data: &mut StationData| {
             let version = data.next_version();
             let writes = data.trips_changed(origins, version, totals);
             Ok(((), writes))
@@ -148,10 +163,6 @@ impl Shared {
         .await?;
         Ok(())
     }
-}
-
-fn write_row(write: &Write) -> &Row {
-    write.row().expect("a deletion has no row, and was told apart")
 }
 
 /// Writes or deletes one row, if it is as it was known. Returns whether it was.
@@ -174,7 +185,7 @@ async fn put_row(
 
 /// The attributes of which each writer changes one at least: a feed the time of writing, a load
 /// the version or the ids.
-const WITNESSES: [&str; 4] = ["written_at", "trips_version", "origin_ids", "source"];
+const WITNESSES: [&str; 3] = ["written_at", "trips_version", "origin_ids"];
 
 fn as_known(known: Option<&Item>) -> (String, HashMap<String, AttributeValue>) {
     let Some(known) = known else {
@@ -182,9 +193,7 @@ fn as_known(known: Option<&Item>) -> (String, HashMap<String, AttributeValue>) {
         return (new, HashMap::new());
     };
     let mut values = HashMap::new();
-    // `source` is a reserved word in conditions, so it only stands for rows that have none of the
-    // others: a list's.
-    let clauses = WITNESSES[..3].iter().map(|name| match known.get(*name) {
+    let clauses = WITNESSES.iter().map(|name| match known.get(*name) {
         None => format!("attribute_not_exists({name})"),
         Some(value) => {
             values.insert(format!(":{name}"), value.clone());
@@ -202,11 +211,7 @@ fn held(
     done: Option<Result<Result<bool, StoreError>, tokio::task::JoinError>>,
 ) -> Result<bool, StoreError> {
     let mut was = true;
-    joined(done.map(|done| {
-        done.map(|result| {
-            result.map(|held| was = held)
-        })
-    }))?;
+    joined(done.map(|done| done.map(|result| result.map(|held| was = held))))?;
     Ok(was)
 }
 
@@ -245,7 +250,7 @@ impl Stations for DynamoStore {
         // In force or about to be: an id is never taken for gone.
         let totals = state.pending_totals.or(state.totals);
         let (applied, before, now) = shared
-            .change_rows(Some(snapshot.taken_at), async |data: &mut StationData| {
+            .change_rows(async |data: &mut StationData| {
                 let totals = shared.totals(totals).await?;
                 data.apply(snapshot, || Ok::<_, StoreError>(&*totals))
             })
@@ -267,7 +272,7 @@ impl Stations for DynamoStore {
         self.shared.ledger.begin(system).await?;
         let (n, _, _) = self
             .shared
-            .change_rows(None, async |data: &mut StationData| {
+            .change_rows(async |data: &mut StationData| {
                 let writes = data.describe(listed);
                 Ok((writes.len() as u64, writes))
             })
@@ -281,7 +286,7 @@ impl Stations for DynamoStore {
         }
         let (n, _, _) = self
             .shared
-            .change_rows(None, async |data: &mut StationData| {
+            .change_rows(async |data: &mut StationData| {
                 let version = data.next_version();
                 let writes = data.touch_all(version);
                 Ok((writes.len() as u64, writes))
@@ -299,23 +304,34 @@ impl Stations for DynamoStore {
         };
         let note = Note::Consumer(consumer);
         let position: Option<Position> = self.shared.ledger.note(note).await?;
-        let position = position.unwrap_or_default();
+        let mut position = position.unwrap_or_default();
+        if position.shards.stream_arn != *stream {
+            position.shards = Checkpoints::start(stream.as_str()); // the table was made anew
+        }
         let streams = self.shared.connection.streams.clone();
-        let mut reader = StreamReader::new(streams, stream.clone(), position.shards);
-        let mut changes = Vec::new();
-        let mut behind = Vec::new();
+        let mut reader = StreamReader::new(streams, position.shards.clone());
+        let mut shards = position.shards;
         let mut sequence = position.sequence;
+        let mut changes: Vec<Change> = Vec::new();
+        let mut behind: Vec<(u64, Checkpoints)> = Vec::new();
         while changes.len() < limit {
-            // One by one, so that each change has the checkpoints right behind it.
-            let read = reader.read(1).await?;
-            let Some(record) = read.first() else { break };
-            sequence += 1;
-            let change = stream::change(record, &system.id).map_err(foreign)?;
-            if let Some(read) = change {
-                let mut change = read.change;
-                change.sequence = sequence;
-                behind.push((sequence, reader.checkpoints().clone()));
-                changes.push(change);
+            let read = reader.read(limit - changes.len()).await?;
+            if read.is_empty() {
+                break;
+            }
+            for delivery in &read {
+                shards.advance(delivery);
+                sequence += 1;
+                let change = stream::change(&delivery.record, &system.id).map_err(foreign)?;
+                if let Some(read) = change {
+                    changes.push(Change {
+                        sequence,
+                        ..read.change
+                    });
+                    behind.push((sequence, shards.clone()));
+                } else if let Some((_, before)) = behind.last_mut() {
+                    before.clone_from(&shards); // nothing to be done for this one
+                }
             }
         }
         let mut consumers = self.shared.consumers.lock().await;
@@ -359,10 +375,4 @@ impl DynamoStore {
         });
         Ok(changes.collect())
     }
-}
-
-/// A store has all four.
-const _: fn(&DynamoStore) -> &dyn divvy::store::Store = |store| store;
-fn _has_all(store: &DynamoStore) -> (&dyn Ledger, &dyn Tallies) {
-    (store, store)
 }
