@@ -1,0 +1,704 @@
+//! The change stream of StationData: its records as changes, and a reader of its shards.
+//!
+//! A stream has shards, which open and close: a shard that closes has children, which go on where
+//! it ended. Records of one station are in order within a shard and from parent to child. The
+//! reader gives them in that order, as Lambda gets them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use aws_lambda_events::dynamodb::{EventRecord, StreamRecord, StreamViewType};
+use aws_sdk_dynamodbstreams::Client;
+use aws_sdk_dynamodbstreams::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsOutput;
+use aws_sdk_dynamodbstreams::types::{
+    AttributeValue, OperationType, Record, Shard, ShardIteratorType,
+};
+use divvy::model::SystemId;
+use divvy::store::{Change, StoreError, StoreErrorKind};
+use serde::{Deserialize, Serialize};
+
+use crate::connect;
+use crate::item::{self, ItemError, station};
+
+/// Records that one request may ask for.
+const PAGE: usize = 1000;
+
+/// Answers without records after which a shard counts as read to its end, for now. One says
+/// little: the service may have looked at a stretch of the shard that holds none.
+const EMPTY_PAGES: u32 = 3;
+
+/// A change, with the place of its record in the stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamChange {
+    /// The change. Its `sequence` is 0: who hands changes on numbers them, because those of
+    /// streams do not fit.
+    pub change: Change,
+    /// The number of the record, 21 to 40 digits.
+    pub sequence_number: String,
+}
+
+/// Reads a record. `None` where it is of no concern: the row was removed, or nothing changed.
+///
+/// # Errors
+///
+/// The new image is no row of StationData.
+pub fn change(record: &EventRecord, system: &SystemId) -> Result<Option<StreamChange>, ItemError> {
+    if record.event_name == "REMOVE" {
+        return Ok(None);
+    }
+    let new = item::of_event(&record.change.new_image);
+    let old = item::of_event(&record.change.old_image);
+    let row = station::row(&new)?;
+    if station::are_same(&old, &new) {
+        return Ok(None);
+    }
+    let change = Change {
+        sequence: 0,
+        system: system.clone(),
+        station: row.station,
+        report_time_only: station::differ_in_report_time_only(&old, &new),
+    };
+    Ok(Some(StreamChange {
+        change,
+        sequence_number: record.change.sequence_number.clone().unwrap_or_default(),
+    }))
+}
+
+/// How far a stream has been read. Kept by a consumer between runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoints {
+    /// The stream. Places in another one, of a table made anew, mean nothing.
+    pub stream_arn: String,
+    /// The shards that have been begun. Those not named are read from their start.
+    pub shards: BTreeMap<String, Place>,
+}
+
+/// How far a shard has been read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// Up to a record, which is done.
+    After(String),
+    /// To its end: it is closed.
+    End,
+}
+
+impl Checkpoints {
+    /// Nothing of a stream has been read.
+    pub fn start(stream_arn: impl Into<String>) -> Self {
+        Self {
+            stream_arn: stream_arn.into(),
+            shards: BTreeMap::new(),
+        }
+    }
+
+    /// Moves behind a record that is done. Never moves back.
+    pub fn advance(&mut self, delivery: &Delivery) {
+        let Some(done) = &delivery.record.change.sequence_number else {
+            return;
+        };
+        self.move_to(&delivery.shard, Place::After(done.clone()));
+    }
+
+    fn move_to(&mut self, shard: &str, place: Place) {
+        let number = |place: &Place| match place {
+            Place::After(sequence) => item::count::padded_sequence(sequence),
+            // behind every digit
+            Place::End => "~".into(),
+        };
+        let known = self.shards.get(shard);
+        if known.is_none_or(|known| number(known) < number(&place)) {
+            self.shards.insert(shard.into(), place);
+        }
+    }
+}
+
+/// A record, and the shard that it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// The shard.
+    pub shard: String,
+    /// The record, as Lambda would get it.
+    pub record: EventRecord,
+}
+
+/// Reads a stream on, from checkpoints.
+#[derive(Debug)]
+pub struct StreamReader {
+    client: Client,
+    /// How far records have been handed out.
+    reached: Checkpoints,
+    /// Shards and their parents, as last listed. `None` before, and after a shard was closed.
+    shards: Option<Vec<Listed>>,
+    /// Where the next page of a shard is. They last for 15 minutes.
+    iterators: BTreeMap<String, String>,
+    lost: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Listed {
+    id: String,
+    parent: Option<String>,
+}
+
+impl StreamReader {
+    /// Begins where the checkpoints say.
+    pub fn new(client: Client, checkpoints: Checkpoints) -> Self {
+        Self {
+            client,
+            reached: checkpoints,
+            shards: None,
+            iterators: BTreeMap::new(),
+            lost: false,
+        }
+    }
+
+    /// Returns how far records have been handed out: what a consumer keeps once all are done.
+    pub fn reached(&self) -> &Checkpoints {
+        &self.reached
+    }
+
+    /// Tells whether records were gone (they are kept for 24 hours) before they were read: the
+    /// counts then need a refresh of all.
+    pub fn has_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Reads at most `limit` records. None at all means that no more are waiting now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect::sentence`]. Nothing is lost by them: the next call goes on.
+    pub async fn read(&mut self, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        let mut read = Vec::new();
+        let mut open = self.open_shards().await?;
+        while let Some(shard) = open.pop_front() {
+            let is_closed = match self.read_shard(&shard, limit, &mut read).await {
+                Ok(is_closed) => is_closed,
+                // What has been read is handed out first; the next call fails if this lasts.
+                Err(_) if !read.is_empty() => break,
+                Err(error) => return Err(error),
+            };
+            if read.len() >= limit {
+                break;
+            }
+            if is_closed {
+                // Its children may be read now.
+                self.shards = None;
+                let waiting: BTreeSet<String> = open.iter().cloned().collect();
+                let listed = match self.open_shards().await {
+                    Ok(listed) => listed,
+                    Err(_) if !read.is_empty() => break,
+                    Err(error) => return Err(error),
+                };
+                open.extend(listed.into_iter().filter(|next| !waiting.contains(next)));
+            }
+        }
+        Ok(read)
+    }
+
+    /// Reads a shard until `read` is full or nothing more is there. Tells whether it is closed.
+    async fn read_shard(
+        &mut self,
+        shard: &str,
+        limit: usize,
+        read: &mut Vec<Delivery>,
+    ) -> Result<bool, StoreError> {
+        let mut empty_pages = 0;
+        while read.len() < limit && empty_pages < EMPTY_PAGES {
+            let wanted = (limit - read.len()).min(PAGE);
+            let Some(page) = self.page(shard, wanted).await? else {
+                self.reached.move_to(shard, Place::End);
+                return Ok(true);
+            };
+            let records = page.records.unwrap_or_default();
+            empty_pages = match records.is_empty() {
+                true => empty_pages + 1,
+                false => 0,
+            };
+            for record in records {
+                let delivery = Delivery {
+                    shard: shard.into(),
+                    record: event_record(record, &self.reached.stream_arn),
+                };
+                self.reached.advance(&delivery);
+                read.push(delivery);
+            }
+            match page.next_shard_iterator {
+                Some(next) => {
+                    self.iterators.insert(shard.into(), next);
+                }
+                None => {
+                    self.iterators.remove(shard);
+                    self.reached.move_to(shard, Place::End);
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Asks for the next records of a shard. `None` where the shard is gone.
+    async fn page(
+        &mut self,
+        shard: &str,
+        wanted: usize,
+    ) -> Result<Option<GetRecordsOutput>, StoreError> {
+        loop {
+            let iterator = match self.iterators.get(shard) {
+                Some(iterator) => iterator.clone(),
+                None => match self.iterator(shard).await? {
+                    Some(iterator) => iterator,
+                    None => return Ok(None),
+                },
+            };
+            let asked = self.client.get_records();
+            let asked = asked.shard_iterator(iterator).limit(wanted as i32);
+            let error = match asked.send().await {
+                Ok(page) => return Ok(Some(page)),
+                Err(error) => error,
+            };
+            self.iterators.remove(shard);
+            match error.code() {
+                // A new iterator does.
+                Some("ExpiredIteratorException") => {}
+                Some("TrimmedDataAccessException") => self.skip_lost(shard),
+                Some("ResourceNotFoundException") => return Ok(None),
+                _ => return Err(self.failed(&error)),
+            }
+        }
+    }
+
+    /// Asks where to go on in a shard. `None` where the shard is gone.
+    async fn iterator(&mut self, shard: &str) -> Result<Option<String>, StoreError> {
+        loop {
+            let asked = self.client.get_shard_iterator();
+            let asked = asked.stream_arn(&self.reached.stream_arn).shard_id(shard);
+            let asked = match self.reached.shards.get(shard) {
+                Some(Place::After(done)) => asked
+                    .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
+                    .sequence_number(done),
+                Some(Place::End) => return Ok(None),
+                None => asked.shard_iterator_type(ShardIteratorType::TrimHorizon),
+            };
+            let error = match asked.send().await {
+                Ok(answer) => return Ok(answer.shard_iterator),
+                Err(error) => error,
+            };
+            match error.code() {
+                Some("TrimmedDataAccessException") if self.reached.shards.contains_key(shard) => {
+                    self.skip_lost(shard);
+                }
+                Some("ResourceNotFoundException") => return Ok(None),
+                _ => return Err(self.failed(&error)),
+            }
+        }
+    }
+
+    /// What came after the checkpoint is gone: goes on with the oldest record that is left.
+    fn skip_lost(&mut self, shard: &str) {
+        self.lost = true;
+        self.reached.shards.remove(shard);
+    }
+
+    /// Lists the shards to be read now: not closed, and their parent read to its end.
+    async fn open_shards(&mut self) -> Result<VecDeque<String>, StoreError> {
+        let shards = match self.shards.take() {
+            Some(shards) => shards,
+            None => self.list().await?,
+        };
+        let ids: BTreeSet<&str> = shards.iter().map(|shard| shard.id.as_str()).collect();
+        let is_read = |id: &str| self.reached.shards.get(id) == Some(&Place::End);
+        let open = shards
+            .iter()
+            .filter(|shard| !is_read(&shard.id))
+            .filter(|shard| match shard.parent.as_deref() {
+                Some(parent) => is_read(parent) || !ids.contains(parent),
+                None => true,
+            })
+            .map(|shard| shard.id.clone())
+            .collect();
+        self.shards = Some(shards);
+        Ok(open)
+    }
+
+    /// Asks for all shards, and forgets the checkpoints of those that are no more.
+    async fn list(&mut self) -> Result<Vec<Listed>, StoreError> {
+        let mut listed = Vec::new();
+        let mut start = None;
+        loop {
+            let asked = self.client.describe_stream();
+            let asked = asked.stream_arn(&self.reached.stream_arn);
+            let answer = asked.set_exclusive_start_shard_id(start).send().await;
+            let answer = answer.map_err(|error| self.failed(&error))?;
+            let Some(described) = answer.stream_description else {
+                break;
+            };
+            listed.extend(described.shards().iter().filter_map(Listed::of));
+            start = described.last_evaluated_shard_id;
+            if start.is_none() {
+                break;
+            }
+        }
+        let ids: BTreeSet<&String> = listed.iter().map(|shard| &shard.id).collect();
+        for (id, place) in std::mem::take(&mut self.reached.shards) {
+            if ids.contains(&id) {
+                self.reached.shards.insert(id, place);
+            } else if place != Place::End {
+                self.lost = true;
+            }
+        }
+        Ok(listed)
+    }
+
+    fn failed<E>(
+        &self,
+        error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
+    ) -> StoreError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let table = self.reached.stream_arn.split("table/").nth(1);
+        let table = table.and_then(|rest| rest.split('/').next());
+        let doing = format!("reading the stream of {}", table.unwrap_or(station::TABLE));
+        match error.code() {
+            // Of streams it says that too many read a shard at once.
+            Some("LimitExceededException") => StoreError::new(
+                StoreErrorKind::Busy,
+                format!("{doing}: more than two consumers read it at once"),
+            ),
+            _ => connect::sentence(error, &doing),
+        }
+    }
+}
+
+impl Listed {
+    fn of(shard: &Shard) -> Option<Self> {
+        Some(Self {
+            id: shard.shard_id.clone()?,
+            parent: shard.parent_shard_id.clone(),
+        })
+    }
+}
+
+/// Makes of a record of the SDK one of Lambda.
+fn event_record(record: Record, stream_arn: &str) -> EventRecord {
+    let mut event = EventRecord::default();
+    event.aws_region = record.aws_region.unwrap_or_default();
+    event.event_id = record.event_id.unwrap_or_default();
+    event.event_name = record
+        .event_name
+        .as_ref()
+        .map_or("", OperationType::as_str)
+        .into();
+    event.event_source = record.event_source;
+    event.event_version = record.event_version;
+    event.event_source_arn = Some(stream_arn.into());
+    let Some(said) = record.dynamodb else {
+        return event;
+    };
+    let mut change = StreamRecord::default();
+    if let Some(at) = said.approximate_creation_date_time {
+        // from the epoch
+        change.approximate_creation_date_time +=
+            Duration::new(at.secs().try_into().unwrap_or(0), at.subsec_nanos());
+    }
+    let image = |map: Option<std::collections::HashMap<String, AttributeValue>>| {
+        let attribute = |(name, value)| (name, attribute(value));
+        let map = map.unwrap_or_default().into_iter().map(attribute);
+        let map: std::collections::HashMap<String, serde_dynamo::AttributeValue> = map.collect();
+        serde_dynamo::Item::from(map)
+    };
+    change.keys = image(said.keys);
+    change.new_image = image(said.new_image);
+    change.old_image = image(said.old_image);
+    change.sequence_number = said.sequence_number;
+    change.size_bytes = said.size_bytes.unwrap_or(0);
+    change.stream_view_type = Some(StreamViewType::NewAndOldImages);
+    event.change = change;
+    event
+}
+
+fn attribute(value: AttributeValue) -> serde_dynamo::AttributeValue {
+    use serde_dynamo::AttributeValue as Event;
+    match value {
+        AttributeValue::N(digits) => Event::N(digits),
+        AttributeValue::S(text) => Event::S(text),
+        AttributeValue::Bool(is) => Event::Bool(is),
+        AttributeValue::B(blob) => Event::B(blob.into_inner()),
+        AttributeValue::Null(is) => Event::Null(is),
+        AttributeValue::M(map) => {
+            let entry = |(name, value)| (name, attribute(value));
+            Event::M(map.into_iter().map(entry).collect())
+        }
+        AttributeValue::L(list) => Event::L(list.into_iter().map(attribute).collect()),
+        AttributeValue::Ss(texts) => Event::Ss(texts),
+        AttributeValue::Ns(numbers) => Event::Ns(numbers),
+        AttributeValue::Bs(blobs) => {
+            let bytes = blobs.into_iter().map(|blob| blob.into_inner());
+            Event::Bs(bytes.collect())
+        }
+        other => Event::S(format!("{other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use divvy::model::{Station, StationStatus};
+    use divvy::store::station_data::Row;
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::connect::tests::{Canned, connection};
+
+    const ARN: &str =
+        "arn:aws:dynamodb:us-east-1:1:table/StationData/stream/2026-11-24T00:00:00.000";
+
+    fn row(version: Option<u64>, reported: i64) -> Row {
+        Row {
+            station: Station {
+                status: Some(StationStatus::InService),
+                reported_at: Some(Timestamp::from_second(reported).unwrap()),
+                trips_version: version,
+                ..Station::unknown("35".into())
+            },
+            written_at: None,
+        }
+    }
+
+    fn record(name: &str, old: Option<Row>, new: Option<Row>) -> EventRecord {
+        let image = |row: Option<Row>| {
+            let item = row.map(|row| station::item(&row)).unwrap_or_default();
+            item::to_event(&item)
+        };
+        let mut record = EventRecord::default();
+        record.event_name = name.into();
+        record.change.old_image = image(old);
+        record.change.new_image = image(new);
+        record.change.sequence_number = Some("1".repeat(25));
+        record
+    }
+
+    #[test]
+    fn records_are_told_apart() {
+        let divvy = SystemId::from("divvy");
+        let of = |record: &EventRecord| {
+            let change = change(record, &divvy).unwrap();
+            change.map(|StreamChange { change, .. }| change.report_time_only)
+        };
+        let (old, later) = (row(Some(1), 0), row(Some(1), 60));
+        assert_eq!(of(&record("INSERT", None, Some(old.clone()))), Some(false));
+        let changed = record("MODIFY", Some(old.clone()), Some(row(Some(2), 60)));
+        assert_eq!(of(&changed), Some(false));
+        let reported = record("MODIFY", Some(old.clone()), Some(later));
+        assert_eq!(of(&reported), Some(true));
+        let same = record("MODIFY", Some(old.clone()), Some(old.clone()));
+        assert_eq!(of(&same), None);
+        assert_eq!(of(&record("REMOVE", Some(old.clone()), None)), None);
+        let emptied = record("MODIFY", Some(old), None);
+        assert_eq!(
+            change(&emptied, &divvy).unwrap_err().attribute,
+            "station_id"
+        );
+    }
+
+    /// A stream in which one shard was closed and has a child; and one that is open.
+    #[derive(Debug, Default)]
+    struct Streams {
+        /// Records by shard, each a number.
+        records: BTreeMap<&'static str, Vec<u64>>,
+        closed: BTreeSet<&'static str>,
+        /// The oldest number that is left.
+        horizon: u64,
+        /// Iterators that have been used up are expired.
+        expired: BTreeSet<String>,
+        asked: Vec<String>,
+    }
+
+    impl Streams {
+        fn answer(&mut self, operation: &str, body: &str) -> Canned {
+            let body: Value = serde_json::from_str(body).unwrap();
+            let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+            self.asked.push(operation.into());
+            let refused = |kind: &str| {
+                let namespace = "com.amazonaws.dynamodb.v20120810";
+                Ok((400, format!(r#"{{"__type":"{namespace}#{kind}"}}"#)))
+            };
+            let answer = match operation {
+                "DescribeStream" => {
+                    let shards = [("child", Some("parent")), ("other", None), ("parent", None)];
+                    let shard = |(id, parent): (&str, Option<&str>)| json!({"ShardId": id, "ParentShardId": parent});
+                    // one a page
+                    let start = text("ExclusiveStartShardId");
+                    let next = shards
+                        .iter()
+                        .position(|(id, _)| *id == start)
+                        .map_or(0, |at| at + 1);
+                    let last = (next < 2).then(|| shards[next].0);
+                    json!({"StreamDescription": {
+                        "StreamArn": ARN, "Shards": [shard(shards[next])],
+                        "LastEvaluatedShardId": last,
+                    }})
+                }
+                "GetShardIterator" => {
+                    let after: u64 = text("SequenceNumber").parse().unwrap_or(0);
+                    if body["ShardIteratorType"] == "AFTER_SEQUENCE_NUMBER" && after < self.horizon
+                    {
+                        return refused("TrimmedDataAccessException");
+                    }
+                    json!({"ShardIterator": format!("{}:{after}:{}", text("ShardId"), self.asked.len())})
+                }
+                "GetRecords" => {
+                    let iterator = text("ShardIterator");
+                    if self.expired.remove(&iterator) {
+                        return refused("ExpiredIteratorException");
+                    }
+                    let mut parts = iterator.split(':');
+                    let shard = parts.next().unwrap();
+                    let after: u64 = parts.next().unwrap().parse().unwrap();
+                    let limit = body["Limit"].as_u64().unwrap() as usize;
+                    let waiting = self.records.get(shard).into_iter().flatten();
+                    let numbers: Vec<u64> = waiting
+                        .copied()
+                        .filter(|n| *n > after && *n >= self.horizon)
+                        .take(limit)
+                        .collect();
+                    let last = numbers.last().copied().unwrap_or(after);
+                    let all = self.records.get(shard).and_then(|all| all.last()).copied();
+                    let is_end = self.closed.contains(shard) && all.is_none_or(|all| all <= last);
+                    let next = (!is_end).then(|| format!("{shard}:{last}:{}", self.asked.len()));
+                    let record = |n: &u64| {
+                        json!({"eventName": "INSERT", "eventID": n.to_string(), "dynamodb": {
+                            "SequenceNumber": n.to_string(), "ApproximateCreationDateTime": 60.0,
+                            "SizeBytes": 1, "NewImage": {"station_id": {"S": n.to_string()}},
+                        }})
+                    };
+                    let records: Vec<Value> = numbers.iter().map(record).collect();
+                    json!({"Records": records, "NextShardIterator": next})
+                }
+                other => panic!("nobody asks for {other}"),
+            };
+            Ok((200, answer.to_string()))
+        }
+    }
+
+    async fn reader(streams: &Arc<Mutex<Streams>>, from: Checkpoints) -> StreamReader {
+        let streams = streams.clone();
+        let answer =
+            move |operation: &str, body: &str| streams.lock().unwrap().answer(operation, body);
+        StreamReader::new(connection(answer).await.streams, from)
+    }
+
+    fn numbers(read: &[Delivery]) -> Vec<String> {
+        let number = |delivery: &Delivery| delivery.record.change.sequence_number.clone().unwrap();
+        read.iter().map(number).collect()
+    }
+
+    fn streams() -> Arc<Mutex<Streams>> {
+        Arc::new(Mutex::new(Streams {
+            records: [
+                ("parent", vec![1, 3, 5]),
+                ("child", vec![8, 9]),
+                ("other", vec![2, 10]),
+            ]
+            .into(),
+            closed: ["parent"].into(),
+            ..Streams::default()
+        }))
+    }
+
+    #[tokio::test]
+    async fn children_are_read_after_their_parents() {
+        let streams = streams();
+        let mut reader = reader(&streams, Checkpoints::start(ARN)).await;
+        let read = reader.read(100).await.unwrap();
+        assert_eq!(numbers(&read), ["2", "10", "1", "3", "5", "8", "9"]);
+        let first = &read[0].record;
+        assert_eq!(first.change.approximate_creation_date_time.timestamp(), 60);
+        assert_eq!(first.event_source_arn.as_deref(), Some(ARN));
+        assert_eq!(reader.read(100).await.unwrap(), []);
+        assert_eq!(reader.reached().shards["parent"], Place::End);
+        assert_eq!(reader.reached().shards["child"], Place::After("9".into()));
+
+        streams
+            .lock()
+            .unwrap()
+            .records
+            .get_mut("child")
+            .unwrap()
+            .push(11);
+        assert_eq!(numbers(&reader.read(100).await.unwrap()), ["11"]);
+        assert!(!reader.has_lost());
+    }
+
+    #[tokio::test]
+    async fn a_reader_goes_on_from_its_checkpoints() {
+        let streams = streams();
+        let mut one = reader(&streams, Checkpoints::start(ARN)).await;
+        let mut kept = Checkpoints::start(ARN);
+        let mut all = Vec::new();
+        loop {
+            let read = one.read(2).await.unwrap();
+            let Some(last) = read.last() else { break };
+            assert!(read.len() <= 2);
+            read.iter().for_each(|delivery| kept.advance(delivery));
+            all.extend(numbers(&read));
+            let json = serde_json::to_string(&kept).unwrap();
+            one = reader(&streams, serde_json::from_str(&json).unwrap()).await;
+            let before = kept.clone();
+            kept.advance(last);
+            assert_eq!(kept, before, "never back");
+        }
+        assert_eq!(all, ["2", "10", "1", "3", "5", "8", "9"]);
+    }
+
+    #[tokio::test]
+    async fn an_expired_iterator_is_renewed() {
+        let streams = streams();
+        let mut reader = reader(&streams, Checkpoints::start(ARN)).await;
+        assert_eq!(numbers(&reader.read(3).await.unwrap()), ["2", "10", "1"]);
+        let held = reader.iterators.values().cloned();
+        streams.lock().unwrap().expired.extend(held);
+        assert_eq!(
+            numbers(&reader.read(100).await.unwrap()),
+            ["3", "5", "8", "9"]
+        );
+    }
+
+    #[tokio::test]
+    async fn records_that_are_gone_are_told() {
+        let streams = streams();
+        let mut from = Checkpoints::start(ARN);
+        from.shards
+            .insert("parent".into(), Place::After("1".into()));
+        streams.lock().unwrap().horizon = 4;
+        let mut trimmed = reader(&streams, from.clone()).await;
+        let read = trimmed.read(100).await.unwrap();
+        assert_eq!(numbers(&read), ["10", "5", "8", "9"]);
+        assert!(trimmed.has_lost());
+
+        from.shards = [("gone".into(), Place::After("1".into()))].into();
+        let mut gone = reader(&streams, from).await;
+        gone.read(100).await.unwrap();
+        assert!(gone.has_lost());
+        assert!(!gone.reached().shards.contains_key("gone"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_cannot_be_read_has_its_sentence() {
+        let answer =
+            |_: &str, _: &str| Ok((400, r#"{"__type":"x#LimitExceededException"}"#.into()));
+        let connection = connection(answer).await;
+        let mut reader = StreamReader::new(connection.streams, Checkpoints::start(ARN));
+        let error = reader.read(1).await.unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Busy);
+        assert_eq!(
+            error.message,
+            "reading the stream of StationData: more than two consumers read it at once"
+        );
+    }
+}
