@@ -88,32 +88,89 @@ pub async fn handle(
     changes: &[Change],
     now: Timestamp,
 ) -> Result<Refreshed, StoreError> {
-    let mut refreshed = Refreshed {
-        changes: changes.len() as u64,
-        ..Refreshed::default()
-    };
-    let mut stations: BTreeSet<(&SystemId, &StationId)> = BTreeSet::new();
-    let mut wanted: BTreeMap<&SystemId, Versions> = BTreeMap::new();
-    for change in changes.iter().filter(|change| !change.report_time_only) {
-        stations.insert((&change.system, &change.station.id));
-        let versions = wanted.entry(&change.system).or_default();
-        for id in counted_ids(&change.station) {
-            let version = versions.entry(id.clone()).or_default();
-            *version = change.station.trips_version.max(*version);
-        }
+    let Asked {
+        mut refreshed,
+        stale,
+    } = look(tallies, changes).await?;
+    let mut by_system: BTreeMap<&SystemId, Vec<Stale>> = BTreeMap::new();
+    for (change, stale) in changes.iter().zip(stale) {
+        by_system.entry(&change.system).or_default().extend(stale);
     }
-    refreshed.stations = stations.len() as u64;
-    for (system, versions) in wanted {
-        let ids = versions.len() as u64;
-        let recounted = recount(tallies, system, versions, now).await?;
-        refreshed.recounted += recounted;
-        refreshed.skipped += ids - recounted;
+    for (system, stale) in by_system {
+        refreshed.recounted += count_again(tallies, system, &stale, now).await?;
     }
     Ok(refreshed)
 }
 
-/// The newest version asked for of each id.
-type Versions = BTreeMap<StationId, Option<u64>>;
+/// What changes ask for, looked up for all of them at once.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// What is known so far: nothing has been recounted.
+    pub refreshed: Refreshed,
+    /// For each change, the ids to be counted again: each id stands once, at the first change
+    /// that concerns it.
+    pub stale: Vec<Vec<Stale>>,
+}
+
+/// An id to be counted again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// The id as the trips use it.
+    pub id: StationId,
+    /// The newest version asked for.
+    pub version: Option<u64>,
+    /// The place of the last change that asks for that version.
+    pub asked_by: usize,
+}
+
+/// Finds out which ids have to be counted again. Nothing is written.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn look(tallies: &dyn Tallies, changes: &[Change]) -> Result<Asked, StoreError> {
+    let mut asked = Asked {
+        refreshed: Refreshed {
+            changes: changes.len() as u64,
+            ..Refreshed::default()
+        },
+        stale: vec![Vec::new(); changes.len()],
+    };
+    let mut stations: BTreeSet<(&SystemId, &StationId)> = BTreeSet::new();
+    // By system, then by id: the first change that concerns it, and what is asked for.
+    let mut wanted: BTreeMap<&SystemId, BTreeMap<&StationId, (usize, Stale)>> = BTreeMap::new();
+    for (place, change) in changes.iter().enumerate() {
+        if change.report_time_only {
+            continue;
+        }
+        stations.insert((&change.system, &change.station.id));
+        let wanted = wanted.entry(&change.system).or_default();
+        for id in counted_ids(&change.station) {
+            let version = change.station.trips_version;
+            let stale = Stale {
+                id: id.clone(),
+                version,
+                asked_by: place,
+            };
+            let (_, newest) = wanted.entry(id).or_insert_with(|| (place, stale.clone()));
+            if newest.version <= version {
+                *newest = stale;
+            }
+        }
+    }
+    asked.refreshed.stations = stations.len() as u64;
+    for (system, wanted) in wanted {
+        let ids: Vec<StationId> = wanted.keys().map(|id| (*id).clone()).collect();
+        let counts = tallies.counts_of(system, &ids).await?;
+        for ((first, stale), count) in wanted.into_values().zip(counts) {
+            match count.is_none_or(|count| count.trips_version < stale.version) {
+                true => asked.stale[first].push(stale),
+                false => asked.refreshed.skipped += 1,
+            }
+        }
+    }
+    Ok(asked)
+}
 
 /// Lists the ids to be counted for a station: those that trips use for it, and where there are
 /// none its own, so that it has a count of 0.
@@ -122,41 +179,31 @@ fn counted_ids(station: &Station) -> impl Iterator<Item = &StationId> {
     station.origin_ids.iter().chain(own)
 }
 
-/// Counts again what was counted at an older version than asked for. Returns how many ids.
-async fn recount(
+/// Counts ids again, and keeps each count under the version asked for. Returns how many ids.
+///
+/// # Errors
+///
+/// Those of [`handle`].
+pub async fn count_again(
     tallies: &dyn Tallies,
     system: &SystemId,
-    versions: Versions,
+    stale: &[Stale],
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let ids: Vec<StationId> = versions.keys().cloned().collect();
-    let counts = tallies.counts_of(system, &ids).await?;
-    let stale: Versions = versions
-        .into_iter()
-        .zip(counts)
-        .filter(|((_, version), count)| {
-            count
-                .as_ref()
-                .is_none_or(|count| count.trips_version < *version)
-        })
-        .map(|(id_and_version, _)| id_and_version)
-        .collect();
     if stale.is_empty() {
         return Ok(0);
     }
-    let ids: Vec<StationId> = stale.keys().cloned().collect();
+    let ids: Vec<StationId> = stale.iter().map(|stale| stale.id.clone()).collect();
     let departures = tallies.departures(system, &ids).await?;
     let counts: Vec<FromStationCount> = stale
-        .into_iter()
+        .iter()
         .zip(departures)
-        .map(
-            |((from_station_id, trips_version), from_count)| FromStationCount {
-                from_station_id,
-                from_count,
-                trips_version,
-                refreshed_at: now,
-            },
-        )
+        .map(|(stale, from_count)| FromStationCount {
+            from_station_id: stale.id.clone(),
+            from_count,
+            trips_version: stale.version,
+            refreshed_at: now,
+        })
         .collect();
     tallies.put_counts(system, &counts).await?;
     Ok(counts.len() as u64)
@@ -229,6 +276,32 @@ mod tests {
         let late = block_on(handle(&store, &[change(4)], at(2))).unwrap();
         assert_eq!((late.recounted, late.skipped), (0, 1));
         assert_eq!(version(&store), Some(5));
+    }
+
+    #[test]
+    fn an_id_is_asked_for_once_at_its_newest_version() {
+        let store = store(2);
+        let other = |version| {
+            let mut other = change(version);
+            other.station.id = "1".into();
+            other
+        };
+        let changes = [change(3), other(4), change(5), change(2)];
+        let asked = block_on(look(&store, &changes)).unwrap();
+        let stale = |id: &str, version, asked_by| Stale {
+            id: id.into(),
+            version: Some(version),
+            asked_by,
+        };
+        let expected = [
+            vec![stale("0", 5, 2)],
+            vec![stale("1", 4, 1)],
+            Vec::new(),
+            Vec::new(),
+        ];
+        assert_eq!(asked.stale, expected);
+        assert_eq!((asked.refreshed.changes, asked.refreshed.stations), (4, 2));
+        assert_eq!(block_on(store.counts(&divvy().id)).unwrap(), []);
     }
 
     #[test]

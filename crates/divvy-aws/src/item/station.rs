@@ -193,25 +193,27 @@ fn degrees(
 /// Tells whether two items of a station differ in nothing but when it reported and when its row
 /// was written: of no concern to counts.
 pub fn differ_in_report_time_only(old: &Item, new: &Item) -> bool {
-    let is_report = |name: &str| name == REPORTED_AT || name == WRITTEN_AT;
-    let rest = |item: &Item| item.keys().filter(|name| !is_report(name)).count();
-    old != new
-        && rest(old) == rest(new)
-        && old
-            .iter()
-            .filter(|(name, _)| !is_report(name))
-            .all(|(name, value)| new.get(name).is_some_and(|other| is_same(value, other)))
+    let rest = |item: &Item| {
+        let mut rest = item.clone();
+        rest.retain(|name, _| name != REPORTED_AT && name != WRITTEN_AT);
+        rest
+    };
+    !are_same(old, new) && are_same(&rest(old), &rest(new))
 }
 
-/// Tells whether two values mean the same: a set has no order.
-pub(crate) fn is_same(one: &AttributeValue, other: &AttributeValue) -> bool {
-    match (one, other) {
-        (AttributeValue::Ss(one), AttributeValue::Ss(other)) => {
-            let sorted = |texts: &[String]| texts.iter().cloned().collect::<BTreeSet<_>>();
-            sorted(one) == sorted(other)
+/// Tells whether two items are the same row: a set has no order.
+pub fn are_same(one: &Item, other: &Item) -> bool {
+    let is_same = |value: &AttributeValue, other: &AttributeValue| match (value, other) {
+        (AttributeValue::Ss(texts), AttributeValue::Ss(others)) => {
+            let texts: BTreeSet<&String> = texts.iter().collect();
+            texts == others.iter().collect()
         }
-        _ => one == other,
-    }
+        _ => value == other,
+    };
+    one.len() == other.len()
+        && one
+            .iter()
+            .all(|(name, value)| other.get(name).is_some_and(|other| is_same(value, other)))
 }
 
 #[cfg(test)]

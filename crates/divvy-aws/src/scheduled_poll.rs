@@ -1,0 +1,106 @@
+//! The poll that a schedule calls: a feed in, StationData up to it. The stream does the rest.
+
+use std::time::Duration;
+
+use divvy::ingest::{self, PollError, Polled};
+use divvy::model::System;
+use divvy::store::{Applied, Store};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::metrics::{Metric, line};
+
+/// What an invocation did.
+#[derive(Clone, Debug)]
+pub struct PollLog {
+    /// What became of the snapshot.
+    pub polled: Polled,
+    /// When the feed was asked for.
+    pub fetched_at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Takes one snapshot of a feed.
+///
+/// # Errors
+///
+/// [`PollError`]; StationData is then as it was, and the next call mends it.
+pub async fn poll(
+    feed: &str,
+    store: &dyn Store,
+    system: Option<&System>,
+    now: Timestamp,
+) -> Result<PollLog, PollError> {
+    let started = std::time::Instant::now();
+    let polled = ingest::poll(&[feed.to_owned()], store, system, now).await?;
+    Ok(PollLog {
+        polled,
+        fetched_at: now,
+        duration: started.elapsed(),
+    })
+}
+
+impl PollLog {
+    /// Makes the log line: JSON in CloudWatch's embedded metric format.
+    pub fn line(&self, function: &str) -> String {
+        let polled = &self.polled;
+        let (outcome, inserted, changed, reported) = match polled.applied {
+            Applied::Accepted {
+                inserted,
+                changed,
+                reported,
+            } => ("accepted", inserted, changed, reported),
+            Applied::Repeated => ("repeated", 0, 0, 0),
+            Applied::Refused { .. } => ("refused", 0, 0, 0),
+        };
+        let age = self.fetched_at.duration_since(polled.taken_at);
+        let metrics = [
+            Metric::count("stations", polled.stations as u64),
+            Metric::count("inserted", inserted),
+            Metric::count("changed", changed),
+            Metric::count("reported", reported),
+            Metric::count("faults", polled.faults.len() as u64),
+            Metric::of("feed_age_s", age.as_secs_f64().max(0.0), "Seconds"),
+            Metric::of(
+                "duration_ms",
+                self.duration.as_secs_f64() * 1e3,
+                "Milliseconds",
+            ),
+        ];
+        let more = json!({
+            "outcome": outcome,
+            "system": polled.system.id.as_str(),
+            "taken_at": polled.taken_at.to_string(),
+        });
+        line(function, self.fetched_at, &metrics, more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use divvy::store::Stations;
+    use divvy::store::memory::MemoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_snapshot_is_taken_and_told_in_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stations.json");
+        let feed = r#"{"executionTime":"2016-10-01 12:00:00 PM","stationBeanList":[{"id":35,
+            "stationName":"Streeter Dr","availableDocks":3,"totalDocks":10,"latitude":41.881032,
+            "longitude":-87.624084,"statusValue":"In Service","availableBikes":7}]}"#;
+        std::fs::write(&path, feed).unwrap();
+        let store = MemoryStore::default();
+        let now: Timestamp = "2016-10-01T17:00:30Z".parse().unwrap();
+        let divvy = System::named("divvy").unwrap();
+        let path = path.to_str().unwrap();
+        let mut log = poll(path, &store, Some(&divvy), now).await.unwrap();
+        log.duration = Duration::from_millis(5);
+        insta::assert_snapshot!(log.line("divvy-poll"), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"stations","Unit":"Count"},{"Name":"inserted","Unit":"Count"},{"Name":"changed","Unit":"Count"},{"Name":"reported","Unit":"Count"},{"Name":"faults","Unit":"Count"},{"Name":"feed_age_s","Unit":"Seconds"},{"Name":"duration_ms","Unit":"Milliseconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1475341230000},"changed":0,"duration_ms":5.0,"faults":0,"feed_age_s":30.0,"function":"divvy-poll","inserted":1,"outcome":"accepted","reported":0,"stations":1,"system":"divvy","taken_at":"2016-10-01T17:00:00Z"}"#);
+        assert_eq!(store.stations(&divvy.id).await.unwrap().len(), 1);
+        let again = poll(path, &store, None, now).await.unwrap();
+        assert!(again.line("divvy-poll").contains(r#""outcome":"repeated""#));
+    }
+}
