@@ -1,1 +1,4 @@
 //! Divvy Analyze on DynamoDB and Lambda.
+
+#[cfg(feature = "local")]
+pub mod local;
