@@ -1,5 +1,6 @@
 //! The emulator behind its front, through the real SDK.
 #![cfg(feature = "local")]
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, Write as _};
