@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region, Sha
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::QueryError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
@@ -455,6 +456,52 @@ async fn an_on_demand_table_has_its_own_ceilings() {
     let capped = reasons(put("Capped", 2, 10).await.unwrap_err());
     let maximum = ("TableWriteMaxOnDemandThroughputExceeded", "Capped");
     assert_eq!(words(&capped), [maximum]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hot_key_waits_alone() {
+    let local = rested();
+    let client = client(&local);
+    make(&client, (40_000, 40_000), Some((5, 40_000))).await;
+    let at = |id: u64, station: &str| {
+        let mut trip = trip(id);
+        trip.insert("from_station_id".to_owned(), s(station));
+        trip
+    };
+    for first in (0..1_000).step_by(25) {
+        let batch = puts((first..first + 25).map(|id| at(id, "35")));
+        assert!(send(&client, batch).await.unwrap().is_empty());
+    }
+    let batch = puts([at(2_000, "35"), at(2_001, "36")]);
+    let unprocessed = send(&client, batch).await.unwrap();
+    assert_eq!(ids(&unprocessed), BTreeSet::from([2_000]));
+    let reasons = throttled(send(&client, unprocessed).await.unwrap_err());
+    let hot = ("IndexWriteKeyRangeThroughputExceeded", INDEX);
+    assert_eq!(words(&reasons), [hot]);
+    // Reads are held to three thousand units a key: of this item, thirty-one times 98.
+    let block = client.put_item().table_name(TABLE);
+    let block = block.set_item(Some(with_block(trip(3_000), 390_000)));
+    block.send().await.unwrap();
+    let query = |id: u64| {
+        client
+            .query()
+            .table_name(TABLE)
+            .key_condition_expression("trip_id = :id")
+            .expression_attribute_values(":id", s(id.to_string()))
+            .select(Select::Count)
+            .consistent_read(true)
+            .send()
+    };
+    for _ in 0..32 {
+        query(3_000).await.unwrap();
+    }
+    let error = match query(3_000).await.unwrap_err().into_service_error() {
+        QueryError::ProvisionedThroughputExceededException(error) => error,
+        other => panic!("{other:?}"),
+    };
+    let hot = ("TableReadKeyRangeThroughputExceeded", TABLE);
+    assert_eq!(words(error.throttling_reasons()), [hot]);
+    query(2_001).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

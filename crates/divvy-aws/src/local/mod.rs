@@ -14,8 +14,10 @@
 //! All time is tokio's. On its paused clock a load that takes five days at 5 units a second takes
 //! as long as the emulator needs.
 
+mod batch;
 mod capacity;
 mod connector;
+mod expression;
 mod faults;
 mod front;
 mod meter;
@@ -23,6 +25,7 @@ mod remedies;
 mod server;
 mod table;
 mod throttle;
+mod wire;
 
 use std::io;
 use std::path::PathBuf;

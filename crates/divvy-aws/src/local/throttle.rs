@@ -27,18 +27,16 @@ impl Reason {
         direction: Direction,
         limit: Limit,
     ) -> Self {
-        let (kind, resource, lanes) = match index {
-            None => ("Table", &table.arn, &mut table.lanes),
-            Some(place) => {
-                let index = &mut table.indexes[place];
-                ("Index", &index.arn, &mut index.lanes)
-            }
+        let (kind, resource) = match index {
+            None => ("Table", table.arn.clone()),
+            Some(place) => ("Index", table.indexes[place].arn.clone()),
         };
+        let lane = table.lanes_of(index).of(direction);
         Self {
             reason: format!("{kind}{}{}", direction.name(), limit.name()),
-            resource: resource.clone(),
+            resource,
             limit,
-            on_demand: lanes.of(direction).on_demand(),
+            on_demand: lane.on_demand(),
         }
     }
 
