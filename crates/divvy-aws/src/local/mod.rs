@@ -153,7 +153,8 @@ impl Local {
         })
     }
 
-    /// Listens on a free port of this machine, for other processes.
+    /// Listens on a free port of this machine, for other processes. They live on the real clock,
+    /// so tokio's must not be paused.
     ///
     /// # Errors
     ///
