@@ -10,7 +10,6 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region, SharedHttpClient};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -43,28 +42,14 @@ fn rested() -> Local {
     })
 }
 
-fn config(http: SharedHttpClient, endpoint: &str) -> aws_sdk_dynamodb::config::Builder {
-    Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::from_static("us-east-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-        .endpoint_url(endpoint)
-        .http_client(http)
+/// What the clients of these tests have in common: they try once.
+fn config(local: &Local) -> aws_sdk_dynamodb::config::Builder {
+    aws_sdk_dynamodb::config::Builder::from(&local.sdk_config())
         .retry_config(RetryConfig::disabled())
 }
 
 fn client(local: &Local) -> Client {
-    Client::from_conf(config(local.http_client(), "http://local").build())
-}
-
-fn streams(local: &Local) -> aws_sdk_dynamodbstreams::Client {
-    let config = aws_sdk_dynamodbstreams::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::from_static("us-east-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-        .endpoint_url("http://local")
-        .http_client(local.http_client());
-    aws_sdk_dynamodbstreams::Client::from_conf(config.build())
+    Client::from_conf(config(local).build())
 }
 
 /// RCU and WCU a second.
@@ -598,7 +583,7 @@ async fn a_client_sees_the_capacity_it_asks_for() {
 async fn fates(faults: Faults) -> (Vec<String>, BTreeSet<u64>, Local) {
     let local = rested();
     let timeout = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5));
-    let config = config(local.http_client(), "http://local").timeout_config(timeout.build());
+    let config = config(&local).timeout_config(timeout.build());
     let client = Client::from_conf(config.build());
     make(&client, (100, 5), None).await;
     local.set_faults(faults);
@@ -672,7 +657,7 @@ async fn a_partial_batch_is_whole_with_what_comes_back() {
 
 /// Reads the stream of the table from its beginning.
 async fn events(local: &Local) -> Vec<String> {
-    let streams = streams(local);
+    let streams = aws_sdk_dynamodbstreams::Client::new(&local.sdk_config());
     let list = streams.list_streams().table_name(TABLE);
     let list = list.send().await.unwrap();
     let arn = list.streams()[0].stream_arn().unwrap();
@@ -737,7 +722,12 @@ async fn another_process_can_reach_it() {
     let serving = local.serve().await.unwrap();
     let http = aws_smithy_http_client::Builder::new().build_http();
     let endpoint = format!("http://{}", serving.addr);
-    let client = Client::from_conf(config(http, &endpoint).build());
+    let client = Client::from_conf(
+        config(&local)
+            .http_client(http)
+            .endpoint_url(endpoint)
+            .build(),
+    );
     // Too little to come back while the test runs.
     make(&client, (5, 1), None).await;
     for first in [0, 25, 50] {

@@ -21,6 +21,7 @@ use super::throttle::Reason;
 use super::wire::{Refusal, Report, everything, write};
 
 impl Request<'_> {
+    /// Writes what there is capacity for.
     pub(super) fn batch_write_item(
         &mut self,
         mut request: BatchWriteItemRequest,
@@ -87,6 +88,7 @@ impl Request<'_> {
         write(&response)
     }
 
+    /// Reads what there is capacity for.
     pub(super) fn batch_get_item(
         &mut self,
         mut request: BatchGetItemRequest,
@@ -98,6 +100,7 @@ impl Request<'_> {
             .map(|wanted| wanted.keys.len())
             .sum();
         let sound = (1..=100).contains(&keys)
+            && request.return_consumed_capacity == everything()
             && request.request_items.iter().all(|(name, wanted)| {
                 self.know(name) && {
                     let table = &self.state.tables[name];
@@ -178,6 +181,7 @@ impl Request<'_> {
         let mut promised = Promised::nothing(&self.state.tables[name]);
         let (admitted, rest) = writes.into_iter().partition(|write| {
             let Some(change) = change(write) else {
+                // A sound batch has no such request, and the emulator refuses it.
                 return true;
             };
             let want = self.state.tables[name].want(change);
@@ -237,6 +241,7 @@ impl Request<'_> {
     fn is_sound(&mut self, request: &BatchWriteItemRequest) -> bool {
         let writes: usize = request.request_items.values().map(Vec::len).sum();
         (1..=25).contains(&writes)
+            && request.return_consumed_capacity == everything()
             && request.request_items.iter().all(|(name, writes)| {
                 self.know(name) && {
                     let table = &self.state.tables[name];

@@ -32,6 +32,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::{Database, DynoxideError};
 
@@ -151,6 +153,19 @@ impl Local {
             front: Arc::clone(&self.front),
             patience: None,
         })
+    }
+
+    /// Returns a configuration for the SDK's clients of tables and of streams, which call the
+    /// emulator in the process.
+    pub fn sdk_config(&self) -> SdkConfig {
+        let nobody = Credentials::new("local", "local", None, None, "local");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("local"))
+            .credentials_provider(SharedCredentialsProvider::new(nobody))
+            .endpoint_url("http://dynamodb.local")
+            .http_client(self.http_client())
+            .build()
     }
 
     /// Listens on a free port of this machine, for other processes. They live on the real clock,

@@ -27,6 +27,7 @@ impl From<DynoxideError> for Refusal {
     }
 }
 
+/// Writes a refusal as the service does.
 pub(super) fn refuse(refusal: &Refusal) -> Answer {
     match refusal {
         Refusal::Emulator(error) => Answer {
@@ -70,6 +71,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError>
     })
 }
 
+/// Writes an answer.
 pub(super) fn write<T: Serialize>(response: &T) -> Result<Vec<u8>, Refusal> {
     let written = serde_json::to_vec(response);
     written.map_err(|error| DynoxideError::InternalServerError(error.to_string()).into())
@@ -87,11 +89,11 @@ impl Report {
     /// Takes down what a client wants; the emulator is always asked for everything.
     pub(super) fn replace(wanted: &mut Option<String>) -> Self {
         let report = match wanted.as_deref() {
+            None | Some("NONE") => Self::Nothing,
             Some("TOTAL") => Self::Total,
             Some("INDEXES") => Self::Indexes,
             // Left for the emulator to refuse.
-            Some(other) if other != "NONE" => return Self::Nothing,
-            _ => Self::Nothing,
+            Some(_) => return Self::Nothing,
         };
         *wanted = everything();
         report
@@ -112,6 +114,7 @@ impl Report {
         }
     }
 
+    /// Leaves of reports by table what the client wants.
     pub(super) fn trim_all(self, used: Vec<ConsumedCapacity>) -> Option<Vec<ConsumedCapacity>> {
         if self == Self::Nothing {
             return None;
@@ -124,6 +127,7 @@ impl Report {
     }
 }
 
+/// Asks the emulator for its whole capacity report.
 pub(super) fn everything() -> Option<String> {
     Some("INDEXES".to_owned())
 }
