@@ -28,7 +28,7 @@ impl Buckets {
 
     /// Finds the bucket of a hash.
     pub(crate) fn of(&self, hash: u64) -> usize {
-        (u128::from(hash) * self.files.len() as u128 >> 64) as usize
+        ((u128::from(hash) * self.files.len() as u128) >> 64) as usize
     }
 
     /// Puts each row into the bucket of its hash.

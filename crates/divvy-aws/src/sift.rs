@@ -89,7 +89,7 @@ pub(crate) struct Share {
     pub(crate) kept: Vec<u32>,
 }
 
-/// Reads archives.
+/// Reads archives, one after another; `progress` hears of each from its beginning.
 ///
 /// # Errors
 ///
@@ -98,7 +98,7 @@ pub fn sift(
     archives: &[Archive],
     options: &LoadOptions,
     rejects: &dyn RejectSink,
-    progress: &dyn Fn(&Archive) -> Box<dyn Progress>,
+    progress: &dyn Progress,
 ) -> Result<Sifted, SiftError> {
     let buckets = Buckets::new(buckets_for(archives))?;
     let mut sources: Vec<Source> = Vec::new();
@@ -114,7 +114,7 @@ pub fn sift(
                 StoreError::because(StoreErrorKind::Unreachable, doing, error)
             })
         };
-        let read = ingest::read(archive, options, &write, rejects, &*progress(archive))?;
+        let read = ingest::read(archive, options, &write, rejects, progress)?;
         let system = sources.first().map(|first| &first.read.id.system);
         if let Some(system) = system.filter(|system| system.id != read.id.system.id) {
             return Err(SiftError::TwoSystems {

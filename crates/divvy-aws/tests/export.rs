@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use divvy::ingest::{self, LoadOptions, Progress};
+use divvy::ingest::{self, LoadOptions};
 use divvy::model::Trip;
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
@@ -35,8 +35,7 @@ fn sifted(paths: &[PathBuf]) -> Result<Sifted, SiftError> {
         .iter()
         .map(|path| Archive::open(path).unwrap())
         .collect();
-    let quiet = |_: &Archive| Box::new(()) as Box<dyn Progress>;
-    sift(&archives, &options(), &(), &quiet)
+    sift(&archives, &options(), &(), &())
 }
 
 /// A sample of 2016, and a file with some of its trips once more: twice the same, once better.

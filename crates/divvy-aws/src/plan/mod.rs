@@ -127,6 +127,8 @@ pub struct Terms {
     pub busy: bool,
     /// The free tier is there to be used, and nothing else uses it.
     pub free_tier: bool,
+    /// Blocks are what is wanted: the ways of an item a trip are left out.
+    pub packed_only: bool,
     /// What AWS charges.
     pub prices: Prices,
     /// What comes after the load.
@@ -220,6 +222,7 @@ pub fn forecasts(workload: &Workload, terms: &Terms) -> Vec<Forecast> {
     }
     ways.push(Way::Seed);
     ways.into_iter()
+        .filter(|way| way.is_packed() || !terms.packed_only)
         .filter_map(|way| common.forecast(way))
         .collect()
 }
