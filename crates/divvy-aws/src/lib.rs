@@ -1,8 +1,17 @@
 //! Divvy Analyze on DynamoDB and Lambda.
 
+pub mod blocks;
 pub mod connect;
 pub mod item;
+pub mod ledger;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod metrics;
+pub mod pace;
 pub mod scheduled_poll;
 pub mod station_stream;
+pub mod store;
 pub mod stream;
+pub mod tables;
+
+pub use store::{DynamoStore, OpenOptions};

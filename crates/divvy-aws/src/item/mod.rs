@@ -6,7 +6,10 @@
 //! into the other.
 
 pub mod count;
+pub mod packed;
+pub mod size;
 pub mod station;
+pub mod trip;
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -46,6 +49,11 @@ impl<'a> Reader<'a> {
     /// Opens an item of a table whose key is the attribute `key`.
     pub fn new(table: &'static str, key: &'static str, item: &'a Item) -> Self {
         Self { table, key, item }
+    }
+
+    /// Returns the item.
+    pub fn item(&self) -> &'a Item {
+        self.item
     }
 
     /// Makes the error of an attribute.

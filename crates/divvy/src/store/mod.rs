@@ -297,6 +297,24 @@ pub struct FromStationCount {
     pub refreshed_at: Timestamp,
 }
 
+/// What a check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// What was looked at and holds, one sentence each.
+    pub facts: Vec<String>,
+    /// What does not hold, one sentence each. Empty for a sound store.
+    pub faults: Vec<String>,
+}
+
+impl Checked {
+    /// Notes a fault where something does not hold.
+    pub fn expect(&mut self, holds: bool, fault: impl FnOnce() -> String) {
+        if !holds {
+            self.faults.push(fault());
+        }
+    }
+}
+
 /// Why a store could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]

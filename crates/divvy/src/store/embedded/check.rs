@@ -9,25 +9,8 @@ use super::trips_file::TripsFile;
 use super::{EmbeddedStore, Shared, index_path, sweep};
 use crate::issue::Reason;
 use crate::model::System;
-use crate::store::StoreError;
+use crate::store::{Checked, StoreError};
 use crate::tally::{Tally, Totals};
-
-/// What a check found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Checked {
-    /// What was looked at and holds, one sentence each.
-    pub facts: Vec<String>,
-    /// What does not hold, one sentence each. Empty for a sound store.
-    pub faults: Vec<String>,
-}
-
-impl Checked {
-    fn expect(&mut self, holds: bool, fault: impl FnOnce() -> String) {
-        if !holds {
-            self.faults.push(fault());
-        }
-    }
-}
 
 impl EmbeddedStore {
     /// Proves the laws on this store. Sweeps what a killed process left, unless another process is

@@ -34,7 +34,6 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-pub use check::Checked;
 
 use self::catalog::Kind;
 use self::incoming::EmbeddedIncoming;

@@ -1,0 +1,55 @@
+//! What items weigh, and what that costs.
+//!
+//! Rules of <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>:
+//! names and texts weigh their bytes of UTF-8. A number weighs a byte, and one for each two
+//! significant digits before and behind the point; a negative number one more. "Approximately",
+//! the page says of numbers; the halves and the sign are as measured by the authors of the
+//! emulator.
+
+/// Returns the write units that an item takes: one for each kilobyte that it begins.
+pub fn write_units(bytes: u64) -> u64 {
+    bytes.div_ceil(1024).max(1)
+}
+
+/// Returns the bytes of a decimal number such as `-87.6298`.
+pub fn number_bytes(text: &str) -> u64 {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let whole = whole.trim_start_matches('0');
+    let fraction = fraction.trim_end_matches('0');
+    let (whole, fraction) = match (whole, fraction) {
+        (whole, "") => (whole.trim_end_matches('0'), ""),
+        ("", fraction) => ("", fraction.trim_start_matches('0')),
+        both => both,
+    };
+    let sign = digits.len() < text.len() && !(whole.is_empty() && fraction.is_empty());
+    (whole.len().div_ceil(2) + fraction.len().div_ceil(2) + 1 + usize::from(sign)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_weigh_their_digits() {
+        let bytes = [
+            ("0", 1),
+            ("-0", 1),
+            ("42", 2),
+            ("-42", 3),
+            ("1000", 2),
+            ("1001", 3),
+            ("0.005", 2),
+            ("41.8964", 4),
+            ("-87.6298", 5),
+            ("100.5", 4),
+        ];
+        assert_eq!(bytes.map(|(text, _)| (text, number_bytes(text))), bytes);
+    }
+
+    #[test]
+    fn a_kilobyte_begun_is_a_unit() {
+        let units = [(0, 1), (1, 1), (1024, 1), (1025, 2), (32 * 1024, 32)];
+        assert_eq!(units.map(|(bytes, _)| (bytes, write_units(bytes))), units);
+    }
+}

@@ -1,0 +1,532 @@
+//! TripData, one item a trip.
+//!
+//! | attribute | type | left out |
+//! |---|---|---|
+//! | `trip_id` | S, the key | |
+//! | `from_station_id` | S, the key of the index | no origin: the index lacks the trip |
+//! | `to_station_id`, `bike_id`, `bike_type`, `rider`, `gender` | S | not told |
+//! | `started_at`, `ended_at` | S, local time with its offset | |
+//! | `precision_ms` | N | 1000 |
+//! | `duration_s` | N, as the file states it | the file states none |
+//! | `birth_year` | N | not told |
+//! | `from_latitude`, `from_longitude`, `to_latitude`, `to_longitude` | N, decimal degrees | not told |
+//! | `flags` | N, [`Flags::bits`] | 0 |
+//! | `archive` | S, see [`archive_tag`] | |
+//! | `member`, `line` | N, where the row stands | 0 |
+
+use std::fmt::Write;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use divvy::model::{
+    Degrees, Flags, NONE_I16, NONE_I32, Rider, StationId, Trip, TripBatch, TripId, VehicleId,
+};
+use divvy::store::ContentHash;
+
+use super::size::number_bytes;
+use super::{Item, ItemError, Reader};
+
+/// The name of the table, without its prefix.
+pub const TABLE: &str = "TripData";
+/// The attribute that is its key.
+pub const KEY: &str = "trip_id";
+/// The attribute that is the key of its index.
+pub const INDEX_KEY: &str = "from_station_id";
+/// The attribute that tells the archive.
+pub const ARCHIVE: &str = "archive";
+
+const TO_STATION_ID: &str = "to_station_id";
+const STARTED_AT: &str = "started_at";
+const ENDED_AT: &str = "ended_at";
+const PRECISION_MS: &str = "precision_ms";
+const DURATION_S: &str = "duration_s";
+const BIKE_ID: &str = "bike_id";
+const BIKE_TYPE: &str = "bike_type";
+const RIDER: &str = "rider";
+const GENDER: &str = "gender";
+const BIRTH_YEAR: &str = "birth_year";
+const FROM: [&str; 2] = ["from_latitude", "from_longitude"];
+const TO: [&str; 2] = ["to_latitude", "to_longitude"];
+const FLAGS: &str = "flags";
+const MEMBER: &str = "member";
+const LINE: &str = "line";
+
+/// How fine the times of most files are.
+const USUAL_PRECISION_MS: i32 = 1000;
+
+/// Returns what items call an archive: the first 16 hex digits of its content's hash.
+pub fn archive_tag(content: ContentHash) -> String {
+    format!("{:016x}", content.0 >> 64)
+}
+
+/// A row on its way to an item.
+#[derive(Clone, Copy, Debug)]
+pub struct TripRow<'a> {
+    /// The batch.
+    pub batch: &'a TripBatch,
+    /// The row in it.
+    pub row: usize,
+    /// The archive's member that holds the row.
+    pub member: u32,
+    /// The archive's tag.
+    pub archive: &'a str,
+}
+
+/// A type of attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Type {
+    S,
+    N,
+}
+
+impl TripRow<'_> {
+    /// Lists the attributes: the one definition behind all forms.
+    fn each(&self, mut put: impl FnMut(&'static str, Type, &str)) {
+        let Self {
+            batch,
+            row,
+            member,
+            archive,
+        } = *self;
+        let mut text = String::with_capacity(32);
+        put(KEY, Type::S, batch.id(row));
+        let rider = match Rider::parse(batch.words.text(batch.rider[row])) {
+            Rider::Unknown => "",
+            _ => batch.words.text(batch.rider[row]),
+        };
+        for (name, value) in [
+            (INDEX_KEY, batch.stations.text(batch.origin[row])),
+            (TO_STATION_ID, batch.stations.text(batch.destination[row])),
+            (BIKE_ID, batch.vehicles.text(batch.vehicle[row])),
+            (BIKE_TYPE, batch.words.text(batch.bike[row])),
+            (RIDER, rider),
+            (GENDER, batch.words.text(batch.gender[row])),
+            (ARCHIVE, archive),
+        ] {
+            if !value.is_empty() {
+                put(name, Type::S, value);
+            }
+        }
+        for (name, local_ms, offset_s) in [
+            (
+                STARTED_AT,
+                batch.started_ms[row],
+                batch.started_offset_s[row],
+            ),
+            (ENDED_AT, batch.ended_ms[row], batch.ended_offset_s[row]),
+        ] {
+            text.clear();
+            write_time(&mut text, local_ms, offset_s);
+            put(name, Type::S, &text);
+        }
+        let reported_s = batch.reported_s[row];
+        let birth_year = batch.birth_year[row];
+        let precision_ms = batch.precision_ms[row];
+        let flags = batch.flags[row].bits();
+        let line = batch.line[row];
+        for (name, there, number) in [
+            (
+                PRECISION_MS,
+                precision_ms != USUAL_PRECISION_MS,
+                i128::from(precision_ms),
+            ),
+            (DURATION_S, reported_s != NONE_I32, reported_s.into()),
+            (BIRTH_YEAR, birth_year != NONE_I16, birth_year.into()),
+            (FLAGS, flags != 0, flags.into()),
+            (MEMBER, member != 0, member.into()),
+            (LINE, line != 0, line.into()),
+        ] {
+            if there {
+                text.clear();
+                write!(text, "{number}").expect("texts take what is written");
+                put(name, Type::N, &text);
+            }
+        }
+        for (names, latitude, longitude) in [
+            (FROM, batch.from_latitude[row], batch.from_longitude[row]),
+            (TO, batch.to_latitude[row], batch.to_longitude[row]),
+        ] {
+            if latitude != NONE_I32 && longitude != NONE_I32 {
+                put(names[0], Type::N, Degrees::from_micro(latitude).as_str());
+                put(names[1], Type::N, Degrees::from_micro(longitude).as_str());
+            }
+        }
+    }
+
+    /// Makes the item.
+    pub fn item(&self) -> Item {
+        let mut item = Item::with_capacity(16);
+        self.each(|name, kind, value| {
+            let value = match kind {
+                Type::S => AttributeValue::S(value.into()),
+                Type::N => AttributeValue::N(value.into()),
+            };
+            item.insert(name.into(), value);
+        });
+        item
+    }
+
+    /// Appends the item as DynamoDB JSON: `{"trip_id":{"S":"10426648"},…}`.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        let mut before = b'{';
+        self.each(|name, kind, value| {
+            out.push(before);
+            before = b',';
+            let kind: &[u8] = match kind {
+                Type::S => b"S",
+                Type::N => b"N",
+            };
+            for part in [b"\"", name.as_bytes(), b"\":{\"", kind, b"\":"] {
+                out.extend_from_slice(part);
+            }
+            serde_json::to_writer(&mut *out, value).expect("a text is JSON, and memory takes it");
+            out.push(b'}');
+        });
+        out.push(b'}');
+    }
+
+    /// Returns the bytes of the item by DynamoDB's rule.
+    pub fn bytes(&self) -> u64 {
+        let mut bytes = 0;
+        self.each(|name, kind, value| {
+            bytes += name.len() as u64;
+            bytes += match kind {
+                Type::S => value.len() as u64,
+                Type::N => number_bytes(value),
+            };
+        });
+        bytes
+    }
+
+    /// Returns the bytes of the item's entry in the index, which has the keys alone: what a count
+    /// of it reads. `None` where the index lacks it.
+    pub fn index_bytes(&self) -> Option<u64> {
+        let origin = self.batch.stations.text(self.batch.origin[self.row]);
+        let id = self.batch.id_raw(self.row);
+        (!origin.is_empty()).then(|| (KEY.len() + id.len() + INDEX_KEY.len() + origin.len()) as u64)
+    }
+}
+
+/// A trip as an item tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredTrip {
+    /// The trip.
+    pub trip: Trip,
+    /// The tag of its archive.
+    pub archive: String,
+    /// The archive's member that holds its row.
+    pub member: u32,
+    /// The line of its row. 0 where not known.
+    pub line: u64,
+}
+
+/// Reads the trip of an item.
+///
+/// # Errors
+///
+/// An attribute is not what [`TripRow::item`] writes.
+pub fn trip(item: &Item) -> Result<StoredTrip, ItemError> {
+    let reader = Reader::new(TABLE, KEY, item);
+    let text = |name| Ok::<_, ItemError>(reader.text(name)?.map(Into::into));
+    let time = |name| {
+        let expected = "a local time such as 2016-07-01T00:04:09-05:00";
+        let text = reader.required_text(name)?;
+        read_time(text).ok_or_else(|| reader.unexpected(name, expected))
+    };
+    let (started_ms, started_offset_s) = time(STARTED_AT)?;
+    let (ended_ms, ended_offset_s) = time(ENDED_AT)?;
+    let point = |[latitude, longitude]: [&'static str; 2]| {
+        Ok::<_, ItemError>(
+            match (degrees(&reader, latitude)?, degrees(&reader, longitude)?) {
+                (Some(latitude), Some(longitude)) => Some((latitude, longitude)),
+                _ => None,
+            },
+        )
+    };
+    Ok(StoredTrip {
+        trip: Trip {
+            id: TripId::from(reader.required_text(KEY)?),
+            started_ms,
+            started_offset_s,
+            ended_ms,
+            ended_offset_s,
+            precision_ms: reader.number(PRECISION_MS)?.unwrap_or(USUAL_PRECISION_MS),
+            reported_s: reader.number(DURATION_S)?,
+            origin: reader.text(INDEX_KEY)?.map(StationId::from),
+            destination: reader.text(TO_STATION_ID)?.map(StationId::from),
+            vehicle: reader.text(BIKE_ID)?.map(VehicleId::from),
+            bike: text(BIKE_TYPE)?,
+            rider: Rider::parse(reader.text(RIDER)?.unwrap_or_default()),
+            gender: text(GENDER)?,
+            birth_year: reader.number(BIRTH_YEAR)?,
+            from: point(FROM)?,
+            to: point(TO)?,
+            flags: Flags::from_bits(reader.number(FLAGS)?.unwrap_or_default()),
+        },
+        archive: reader.text(ARCHIVE)?.unwrap_or_default().into(),
+        member: reader.number(MEMBER)?.unwrap_or_default(),
+        line: reader.number(LINE)?.unwrap_or_default(),
+    })
+}
+
+/// Reads decimal degrees as millionths; no float comes near them.
+fn degrees(reader: &Reader, name: &'static str) -> Result<Option<i32>, ItemError> {
+    const EXPECTED: &str = "decimal degrees of up to six decimals";
+    let read = |text: &str| {
+        let magnitude = text.strip_prefix('-').unwrap_or(text);
+        let (whole, fraction) = magnitude.split_once('.').unwrap_or((magnitude, ""));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || fraction.len() > 6 || !digits(whole) || !digits(fraction) {
+            return None;
+        }
+        let micro: i64 = format!("{whole}{fraction:0<6}").parse().ok()?;
+        let sign = if magnitude.len() < text.len() { -1 } else { 1 };
+        i32::try_from(sign * micro).ok()
+    };
+    match reader.item().get(name) {
+        None => Ok(None),
+        Some(AttributeValue::N(text)) => match read(text) {
+            Some(micro) => Ok(Some(micro)),
+            None => Err(reader.unexpected(name, EXPECTED)),
+        },
+        Some(_) => Err(reader.unexpected(name, EXPECTED)),
+    }
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Writes a local time with its offset as RFC 3339: `2016-07-01T00:04:09-05:00`. What the RFC has
+/// no room for (years of five digits, offsets with seconds) is written as ISO 8601 does, so that
+/// the numbers survive whatever they are.
+fn write_time(out: &mut String, local_ms: i64, offset_s: i32) {
+    let (year, month, day) = date_of(local_ms.div_euclid(DAY_MS));
+    let ms = local_ms.rem_euclid(DAY_MS);
+    let (second, ms) = (ms / 1000, ms % 1000);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let written = match year {
+        0..=9999 => write!(out, "{year:04}"),
+        _ => write!(out, "{year:+07}"),
+    };
+    written
+        .and_then(|()| {
+            write!(
+                out,
+                "-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+            )
+        })
+        .and_then(|()| match ms {
+            0 => Ok(()),
+            _ => write!(out, ".{ms:03}"),
+        })
+        .and_then(|()| {
+            let sign = if offset_s < 0 { '-' } else { '+' };
+            let offset = offset_s.unsigned_abs();
+            write!(out, "{sign}{:02}:{:02}", offset / 3600, offset / 60 % 60)?;
+            match offset % 60 {
+                0 => Ok(()),
+                seconds => write!(out, ":{seconds:02}"),
+            }
+        })
+        .expect("texts take what is written");
+}
+
+/// Reads what [`write_time`] wrote: local milliseconds, and seconds east of UTC.
+fn read_time(text: &str) -> Option<(i64, i32)> {
+    let number = |text: &str| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<i64>().ok().filter(|_| digits)
+    };
+    let (date, time) = text.split_once('T')?;
+    let mut parts = date.rsplitn(3, '-');
+    let (day, month, year) = (
+        number(parts.next()?)?,
+        number(parts.next()?)?,
+        parts.next()?,
+    );
+    let year: i64 = year.parse().ok()?;
+    let at = time.find(['+', '-'])?;
+    let (clock, offset) = time.split_at(at);
+    let (clock, ms) = clock.split_once('.').unwrap_or((clock, "000"));
+    let mut parts = clock.split(':').map(number);
+    let mut next = || parts.next().flatten();
+    let (hour, minute, second) = (next()?, next()?, next()?);
+    let (sign, offset) = offset.split_at(1);
+    let mut parts = offset.split(':').map(number);
+    let (hours, minutes) = (parts.next()??, parts.next()??);
+    let seconds = parts.next().unwrap_or(Some(0))?;
+    let offset = i128::from(hours) * 3600 + i128::from(minutes * 60 + seconds);
+    let offset = if sign == "-" { -offset } else { offset };
+    let real = (1..=12).contains(&month) && (1..=31).contains(&day) && ms.len() == 3;
+    let days = day_of(year, month, day);
+    let second = hour.checked_mul(3600)?.checked_add(minute * 60 + second)?;
+    let local_ms = (days * 86_400 + i128::from(second)) * 1000 + i128::from(number(ms)?);
+    if !real || date_of(i64::try_from(days).ok()?) != (year, month, day) {
+        return None;
+    }
+    Some((local_ms.try_into().ok()?, offset.try_into().ok()?))
+}
+
+const DAYS_OF_400_YEARS: i64 = 146_097;
+
+/// Returns year, month and day of a day since 1970-01-01.
+///
+/// As in <https://howardhinnant.github.io/date_algorithms.html>, where years begin in March.
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(DAYS_OF_400_YEARS);
+    let day = days.rem_euclid(DAYS_OF_400_YEARS);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    (400 * era + year + next, month, day)
+}
+
+/// Returns the day since 1970-01-01; the other way round.
+fn day_of(year: i64, month: i64, day: i64) -> i128 {
+    let year = i128::from(year) - i128::from(month <= 2);
+    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
+    let month = i128::from((month + 9) % 12);
+    let day = (153 * month + 2) / 5 + i128::from(day) - 1;
+    let day = year * 365 + year / 4 - year / 100 + day;
+    era * i128::from(DAYS_OF_400_YEARS) + day - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::blocks::any;
+
+    fn row<'a>(batch: &'a TripBatch, row: usize, member: u32) -> TripRow<'a> {
+        TripRow {
+            batch,
+            row,
+            member,
+            archive: "0123456789abcdef",
+        }
+    }
+
+    /// The size by the emulator's own rule would be another program's; this is the page's.
+    fn weighed(item: &Item) -> u64 {
+        let value = |value: &AttributeValue| match value {
+            AttributeValue::S(text) => text.len() as u64,
+            AttributeValue::N(text) => number_bytes(text),
+            other => panic!("{other:?}"),
+        };
+        item.iter()
+            .map(|(name, held)| name.len() as u64 + value(held))
+            .sum()
+    }
+
+    proptest! {
+        #[test]
+        fn a_trip_survives_the_table(rows in any::rows()) {
+            for at in 0..rows.len() {
+                let row = row(&rows.batch, at, rows.member[at]);
+                let item = row.item();
+                let stored = trip(&item).unwrap();
+                prop_assert_eq!(&stored.trip, &rows.batch.trip(at));
+                prop_assert_eq!(stored.member, rows.member[at]);
+                prop_assert_eq!(stored.line, rows.batch.line[at]);
+                prop_assert_eq!(row.bytes(), weighed(&item));
+
+                let mut json = Vec::new();
+                row.write_json(&mut json);
+                let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+                let attributes = json.as_object().unwrap();
+                prop_assert_eq!(attributes.len(), item.len());
+                for (name, value) in &item {
+                    let same = match value {
+                        AttributeValue::S(text) => attributes[name]["S"] == text.as_str(),
+                        AttributeValue::N(text) => attributes[name]["N"] == text.as_str(),
+                        _ => false,
+                    };
+                    prop_assert!(same, "{} {:?}", name, value);
+                }
+            }
+        }
+
+        #[test]
+        fn times_are_what_others_read(
+            second in -60_000_000_000..250_000_000_000_i64,
+            ms in 0..1000_i64,
+            offset_s in -50_000..50_000_i32,
+        ) {
+            let mut text = String::new();
+            write_time(&mut text, second * 1000 + ms, offset_s);
+            let local: jiff::civil::DateTime = text.parse().unwrap();
+            let expected = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0)
+                .checked_add(jiff::SignedDuration::from_millis(second * 1000 + ms)).unwrap();
+            prop_assert_eq!(local, expected);
+            if offset_s % 60 == 0 {
+                let instant: jiff::Timestamp = text.parse().unwrap();
+                prop_assert_eq!(instant.as_millisecond(), (second - i64::from(offset_s)) * 1000 + ms);
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_time_or_none(text in "[+-]?[0-9]{0,19}-?[0-9]{0,3}-?[0-9]{0,20}T?[0-9:.+-]{0,40}") {
+            if let Some((local_ms, offset_s)) = read_time(&text) {
+                let mut back = String::new();
+                write_time(&mut back, local_ms, offset_s);
+                prop_assert_eq!(read_time(&back), Some((local_ms, offset_s)));
+            }
+        }
+    }
+
+    fn sample() -> TripBatch {
+        let mut batch: TripBatch = [Trip {
+            id: "10426648".into(),
+            started_ms: 1_467_331_449_000,
+            started_offset_s: -18_000,
+            ended_ms: 1_467_332_000_500,
+            ended_offset_s: -18_000,
+            precision_ms: 1000,
+            reported_s: Some(551),
+            origin: Some("35".into()),
+            destination: None,
+            vehicle: Some("3018".into()),
+            bike: None,
+            rider: Rider::Member,
+            gender: Some("Male".into()),
+            birth_year: Some(1985),
+            from: Some((41_896_400, -87_661_000)),
+            to: None,
+            flags: Flags::NONE,
+        }]
+        .into_iter()
+        .collect();
+        batch.line = vec![1042];
+        batch
+    }
+
+    #[test]
+    fn an_item_is_readable() {
+        let mut json = Vec::new();
+        let batch = sample();
+        row(&batch, 0, 0).write_json(&mut json);
+        insta::assert_snapshot!(String::from_utf8(json).unwrap(), @r#"{"trip_id":{"S":"10426648"},"from_station_id":{"S":"35"},"bike_id":{"S":"3018"},"rider":{"S":"member"},"gender":{"S":"Male"},"archive":{"S":"0123456789abcdef"},"started_at":{"S":"2016-07-01T00:04:09-05:00"},"ended_at":{"S":"2016-07-01T00:13:20.500-05:00"},"duration_s":{"N":"551"},"birth_year":{"N":"1985"},"line":{"N":"1042"},"from_latitude":{"N":"41.8964"},"from_longitude":{"N":"-87.661"}}"#);
+        assert_eq!(row(&batch, 0, 0).bytes(), 228);
+        assert_eq!(row(&batch, 0, 0).index_bytes(), Some(32));
+    }
+
+    #[test]
+    fn an_item_of_another_program_is_named() {
+        let batch = sample();
+        let item = row(&batch, 0, 0).item();
+        let with = |name: &str, value: AttributeValue| {
+            let mut item = item.clone();
+            item.insert(name.into(), value);
+            trip(&item).unwrap_err().to_string()
+        };
+        insta::assert_snapshot!(with(STARTED_AT, AttributeValue::S("7/1/2016 0:04".into())), @r#"TripData: item 10426648: started_at: expected a local time such as 2016-07-01T00:04:09-05:00, found the text "7/1/2016 0:04""#);
+        insta::assert_snapshot!(with("from_latitude", AttributeValue::N("41.8964001".into())), @"TripData: item 10426648: from_latitude: expected decimal degrees of up to six decimals, found the number 41.8964001");
+        insta::assert_snapshot!(with(FLAGS, AttributeValue::N("70000".into())), @"TripData: item 10426648: flags: expected a whole number, found the number 70000");
+    }
+}

@@ -1,0 +1,729 @@
+//! LoadLedger: what is loaded, and all that a load must remember.
+//!
+//! | archive | part | holds |
+//! |---|---|---|
+//! | `#store` | `state` | the system, the revision, which totals are in force |
+//! | `#store` | `load` | the load under way: its owner, how far it is, what it has set aside |
+//! | `#store` | `G#totals#NNN` | totals over all archives, generation G |
+//! | `#archives` | content | one entry an archive |
+//! | content | `G#totals#NNN` | totals of the archive's stored trips |
+//! | content | `G#ids#NNN` | every id of the archive, sorted |
+//! | content | `G#lost#NNN` | copies of trips that another copy was better than |
+//! | content | `G#keys#NNN` | keys of its blocks, in the packed layout |
+//! | `#feed` | `clock`, `listed#NNN` | what is known of the feed |
+//! | `#stream` | consumer | how far a consumer has read |
+//!
+//! Parts are written under a new generation and come into force when one transaction names that
+//! generation and their number: in the entries, and in the state. Until then nothing has happened;
+//! after it, the parts of the generation before are deleted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use divvy::issue::{Reason, RejectedCounts};
+use divvy::model::System;
+use divvy::store::{ArchiveId, ContentHash, LedgerEntry, StoreError, StoreErrorKind};
+use divvy::tally::{FlagCounts, Totals};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::item::Item;
+use crate::pace::{Key, PacedTable, Write};
+
+/// A part holds at most this, so that one request never costs more than 300 units.
+const PART_BYTES: usize = 300 * 1024;
+/// How hard parts are compressed: their bytes are paid for.
+const PART_LEVEL: i32 = 9;
+
+/// The key under which the store keeps what is not of one archive.
+const STORE: &str = "#store";
+const ARCHIVES: &str = "#archives";
+const FEED: &str = "#feed";
+const STREAM: &str = "#stream";
+
+/// What the whole store is at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Whose trips and stations these are: the tables of a prefix belong to one system.
+    pub system: System,
+    /// Grows with every commit.
+    pub revision: u64,
+    /// The place of the next archive in the order of loading.
+    pub next_sequence: u64,
+    /// The totals over all archives. `None` before the first.
+    pub totals: Option<Stored>,
+    /// Those that a load is about to bring into force: all its trips are there already, so a
+    /// count below these is a count of an index that lags.
+    pub pending_totals: Option<Stored>,
+}
+
+/// Where parts are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Their generation.
+    pub generation: u64,
+    /// How many.
+    pub parts: u32,
+}
+
+impl State {
+    /// Begins a store.
+    pub fn new(system: System) -> Self {
+        Self {
+            system,
+            revision: 0,
+            next_sequence: 1,
+            totals: None,
+            pending_totals: None,
+        }
+    }
+}
+
+/// A load under way, or one that was killed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// The process.
+    pub owner: String,
+    /// What it loads.
+    pub content: String,
+    /// The name of the archive.
+    pub archive: String,
+    /// The revision that it was planned against.
+    pub revision: u64,
+    /// The generation of what it has set aside.
+    pub generation: u64,
+    /// Writes that are done: all before this one, in the order of the plan.
+    pub done: u64,
+    /// Archives of which it has set copies aside, before their rows are overwritten.
+    pub set_aside: Vec<String>,
+    /// Until when its owner has it, in milliseconds since 1970. Renewed while it runs.
+    pub until_ms: i64,
+}
+
+/// One archive, with what the store has to know of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Archive {
+    /// As everybody sees it.
+    pub entry: LedgerEntry,
+    /// Its members with trips, by place.
+    pub members: Vec<String>,
+    /// Its parts in force.
+    pub parts: PartsOf,
+    /// Its smallest and its largest id. `None` without rows.
+    pub ids: Option<(String, String)>,
+    /// Copies of its trips that another copy was better than.
+    pub lost: u64,
+}
+
+impl Archive {
+    /// Returns the text of its content hash: the key of its parts.
+    pub fn content(&self) -> String {
+        self.entry.id.content.to_string()
+    }
+
+    /// Returns what its rows carry as `archive`.
+    pub fn mark(&self) -> String {
+        mark(self.entry.id.content)
+    }
+}
+
+/// The parts of an archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartsOf {
+    /// Its totals.
+    pub totals: Stored,
+    /// Its ids, sorted.
+    pub ids: Stored,
+    /// Its copies that lost.
+    pub lost: Stored,
+    /// The keys of its blocks.
+    pub keys: Stored,
+}
+
+impl PartsOf {
+    fn list(&self) -> [(Part, Stored); 4] {
+        [
+            (Part::Totals, self.totals),
+            (Part::Ids, self.ids),
+            (Part::Lost, self.lost),
+            (Part::Keys, self.keys),
+        ]
+    }
+}
+
+/// What rows carry as `archive`: the first half of the content hash.
+pub fn mark(content: ContentHash) -> String {
+    content.to_string()[..16].to_owned()
+}
+
+/// The entry as it lies in the table.
+#[derive(Serialize, Deserialize)]
+struct EntryText {
+    system: System,
+    name: String,
+    content: String,
+    sequence: u64,
+    loaded_at: Timestamp,
+    rows_read: u64,
+    stored: u64,
+    rejected: BTreeMap<String, u64>,
+    flagged: FlagCounts,
+    members: Vec<String>,
+    parts: PartsOf,
+    ids: Option<(String, String)>,
+    lost: u64,
+}
+
+/// What kind of parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Totals.
+    Totals,
+    /// Ids.
+    Ids,
+    /// Copies that lost.
+    Lost,
+    /// Keys of blocks.
+    Keys,
+}
+
+impl Part {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Totals => "totals",
+            Self::Ids => "ids",
+            Self::Lost => "lost",
+            Self::Keys => "keys",
+        }
+    }
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct LedgerTable {
+    pub(crate) table: Arc<PacedTable>,
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn key(archive: &str, part: &str) -> Key {
+    HashMap::from([
+        ("archive".to_owned(), text(archive)),
+        ("part".to_owned(), text(part)),
+    ])
+}
+
+fn said<T: Serialize>(archive: &str, part: &str, what: &T) -> Item {
+    let json = serde_json::to_string(what).expect("these are texts, numbers, lists and maps");
+    let mut item = key(archive, part);
+    item.insert("said".into(), AttributeValue::S(json));
+    item
+}
+
+fn damaged(what: &str, cause: impl std::fmt::Display) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Damaged,
+        format!("LoadLedger: {what} cannot be read: {cause}"),
+    )
+}
+
+fn heard<T: DeserializeOwned>(item: &Item) -> Result<T, StoreError> {
+    let name = |key: &str| {
+        let value = item.get(key).and_then(|value| value.as_s().ok());
+        value.map_or("?", String::as_str)
+    };
+    let what = || format!("{} {}", name("archive"), name("part"));
+    let json = item.get("said").and_then(|value| value.as_s().ok());
+    let json = json.ok_or_else(|| damaged(&what(), "it has no text"))?;
+    serde_json::from_str(json).map_err(|error| damaged(&what(), error))
+}
+
+impl LedgerTable {
+    /// Reads the state. `None` before the first write.
+    pub async fn state(&self) -> Result<Option<State>, StoreError> {
+        let item = self.table.get(key(STORE, "state")).await?;
+        item.as_ref().map(heard).transpose()
+    }
+
+    /// Begins the store for a system, unless it has begun; refuses another system.
+    pub async fn begin(&self, system: &System) -> Result<State, StoreError> {
+        for _ in 0..2 {
+            if let Some(state) = self.state().await? {
+                if state.system.id == system.id {
+                    return Ok(state);
+                }
+                return Err(StoreError::new(
+                    StoreErrorKind::Damaged,
+                    format!(
+                        "the tables beside {} hold {}, and each system has its own: give {} \
+                         another prefix",
+                        self.table.name, state.system.id, system.id
+                    ),
+                ));
+            }
+            let item = state_item(&State::new(system.clone()));
+            let new = Some(("attribute_not_exists(archive)", HashMap::new()));
+            self.table.put_if(item, new).await?;
+        }
+        Err(damaged("#store state", "it was written, and is gone again"))
+    }
+
+    /// Replaces the state of a revision by another of the same revision. Returns whether it was
+    /// still of that revision.
+    pub async fn put_state(&self, state: &State) -> Result<bool, StoreError> {
+        self.table
+            .put_if(state_item(state), Some(of_revision(state.revision)))
+            .await
+    }
+
+    /// Reads the load under way. `None` where there is none.
+    pub async fn load(&self) -> Result<Option<Load>, StoreError> {
+        let item = self.table.get(key(STORE, "load")).await?;
+        item.as_ref().map(heard).transpose()
+    }
+
+    /// Takes, keeps or takes over the right to load. Returns whether that was possible: not where
+    /// another owner than `from` has it.
+    pub async fn put_load(&self, load: &Load, from: Option<&str>) -> Result<bool, StoreError> {
+        let mut item = said(STORE, "load", load);
+        item.insert("owner_id".into(), text(&load.owner));
+        let owners = HashMap::from([
+            (":from".to_owned(), text(from.unwrap_or(&load.owner))),
+            (":new".to_owned(), text(&load.owner)),
+        ]);
+        let free = "attribute_not_exists(archive) OR owner_id = :from OR owner_id = :new";
+        self.table.put_if(item, Some((free, owners))).await
+    }
+
+    /// Gives the right to load back.
+    pub async fn end_load(&self, owner: &str) -> Result<(), StoreError> {
+        let mine = HashMap::from([(":owner".to_owned(), text(owner))]);
+        self.table
+            .delete_if(key(STORE, "load"), Some(("owner_id = :owner", mine)))
+            .await?;
+        Ok(())
+    }
+
+    /// Lists the archives in the order of loading.
+    pub async fn archives(&self) -> Result<Vec<Archive>, StoreError> {
+        const ENTRY_BYTES: f64 = 600.0;
+        let items = self
+            .table
+            .query(("archive", ARCHIVES), None, ENTRY_BYTES)
+            .await?;
+        let mut archives: Vec<Archive> = items.iter().map(archive).collect::<Result<_, _>>()?;
+        archives.sort_by_key(|archive| archive.entry.sequence);
+        Ok(archives)
+    }
+
+    /// Writes parts under a generation; they are in force once something names it. Returns where
+    /// they are.
+    pub async fn put_parts(
+        &self,
+        archive: Option<&str>,
+        generation: u64,
+        part: Part,
+        bytes: &[u8],
+    ) -> Result<Stored, StoreError> {
+        let bytes = zstd::bulk::compress(bytes, PART_LEVEL)
+            .map_err(|error| damaged("what is to be written", error))?;
+        let chunks: Vec<&[u8]> = bytes.chunks(PART_BYTES).collect();
+        let stored = Stored {
+            generation,
+            parts: chunks.len() as u32,
+        };
+        let keys = keys(archive, part, stored);
+        let items = keys.into_iter().zip(chunks).map(|(mut item, chunk)| {
+            item.insert("bytes".into(), AttributeValue::B(Blob::new(chunk)));
+            Write::Put(item)
+        });
+        self.table.write_all(items).await?;
+        Ok(stored)
+    }
+
+    /// Reads parts. Empty where there are none.
+    pub async fn parts(
+        &self,
+        archive: Option<&str>,
+        part: Part,
+        stored: Stored,
+    ) -> Result<Vec<u8>, StoreError> {
+        let name = || format!("{} {}", archive.unwrap_or(STORE), part.as_str());
+        let mut items = self.table.get_all(keys(archive, part, stored)).await?;
+        if items.len() != stored.parts as usize {
+            return Err(damaged(&name(), "some of its parts are missing"));
+        }
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
+        items.sort_by(|a, b| part_name(a).cmp(part_name(b)));
+        let mut bytes = Vec::new();
+        for item in &items {
+            let chunk = item.get("bytes").and_then(|value| value.as_b().ok());
+            bytes.extend_from_slice(chunk.map_or(&[], |chunk| chunk.as_ref()));
+        }
+        zstd::stream::decode_all(&bytes[..]).map_err(|error| damaged(&name(), error))
+    }
+
+    /// Finds parts that no entry names: those of a load that was killed.
+    pub async fn find_parts(
+        &self,
+        archive: &str,
+        part: Part,
+        generation: u64,
+    ) -> Result<Stored, StoreError> {
+        let prefix = format!("{generation:06}#{}#", part.as_str());
+        let range = Some(("part", prefix.as_str()));
+        let items = self
+            .table
+            .query(("archive", archive), range, PART_BYTES as f64)
+            .await?;
+        Ok(Stored {
+            generation,
+            parts: items.len() as u32,
+        })
+    }
+
+    /// Reads totals; none yet are totals of nothing.
+    pub async fn totals(
+        &self,
+        archive: Option<&str>,
+        stored: Option<Stored>,
+    ) -> Result<Totals, StoreError> {
+        let Some(stored) = stored else {
+            return Ok(Totals::default());
+        };
+        let bytes = self.parts(archive, Part::Totals, stored).await?;
+        postcard::from_bytes(&bytes).map_err(|error| damaged("totals", error))
+    }
+
+    /// Writes totals under a generation.
+    pub async fn put_totals(
+        &self,
+        archive: Option<&str>,
+        generation: u64,
+        totals: &Totals,
+    ) -> Result<Stored, StoreError> {
+        let bytes = postcard::to_stdvec(totals).expect("totals are maps, lists and numbers");
+        self.put_parts(archive, generation, Part::Totals, &bytes)
+            .await
+    }
+
+    /// Deletes totals over all archives that are no longer in force.
+    pub async fn delete_totals(&self, old: Option<Stored>) -> Result<(), StoreError> {
+        let old = old.map(|old| keys(None, Part::Totals, old));
+        let old = old.into_iter().flatten();
+        self.table.write_all(old.map(Write::Delete)).await
+    }
+
+    /// Deletes parts of an archive that are no longer in force: those that `now` does not name.
+    pub async fn delete_parts(
+        &self,
+        archive: &str,
+        old: &PartsOf,
+        now: &PartsOf,
+    ) -> Result<(), StoreError> {
+        let old = old.list().into_iter().zip(now.list());
+        let gone = old.filter(|((_, old), (_, now))| old != now);
+        let keys = gone.flat_map(|((part, old), _)| keys(Some(archive), part, old));
+        let keys: Vec<Key> = keys.collect();
+        self.table
+            .write_all(keys.into_iter().map(Write::Delete))
+            .await
+    }
+
+    /// Commits a load: one transaction names what is in force from now on.
+    ///
+    /// Returns whether it could: not where the revision is another, or the right to load is lost.
+    pub async fn commit(
+        &self,
+        state: &State,
+        owner: &str,
+        put: &[&Archive],
+        delete: &[String],
+    ) -> Result<bool, StoreError> {
+        /// As many as the service takes in one transaction, without the state and the load.
+        const MOST: usize = 98;
+        if put.len() + delete.len() > MOST {
+            return Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!(
+                    "this load changes {} archives at once, and one transaction of DynamoDB holds \
+                     {MOST}",
+                    put.len() + delete.len()
+                ),
+            ));
+        }
+        let name = &self.table.name;
+        let (condition, values) = of_revision(state.revision);
+        let mut next = state.clone();
+        next.revision += 1;
+        let put_item = |item: Item| Put::builder().table_name(name).set_item(Some(item));
+        let mut actions = vec![
+            TransactWriteItem::builder()
+                .put(
+                    put_item(state_item(&next))
+                        .condition_expression(condition)
+                        .set_expression_attribute_values(Some(values))
+                        .build()
+                        .expect("table and item are given"),
+                )
+                .build(),
+            TransactWriteItem::builder()
+                .delete(
+                    Delete::builder()
+                        .table_name(name)
+                        .set_key(Some(key(STORE, "load")))
+                        .condition_expression("owner_id = :owner")
+                        .expression_attribute_values(":owner", text(owner))
+                        .build()
+                        .expect("table and key are given"),
+                )
+                .build(),
+        ];
+        for archive in put {
+            let put = put_item(entry_item(archive)).build();
+            actions.push(
+                TransactWriteItem::builder()
+                    .put(put.expect("table and item are given"))
+                    .build(),
+            );
+        }
+        for content in delete {
+            let delete = Delete::builder()
+                .table_name(name)
+                .set_key(Some(key(ARCHIVES, content)))
+                .build();
+            actions.push(
+                TransactWriteItem::builder()
+                    .delete(delete.expect("table and key are given"))
+                    .build(),
+            );
+        }
+        let token = format!("{owner}-{}", state.revision);
+        self.table
+            .transact(actions, &token[token.len().saturating_sub(36)..])
+            .await
+    }
+
+    /// Reads a small text under a key of the feed or of the stream.
+    pub async fn note<T: DeserializeOwned>(&self, note: Note<'_>) -> Result<Option<T>, StoreError> {
+        let (archive, part) = note.key();
+        let item = self.table.get(key(archive, part)).await?;
+        item.as_ref().map(heard).transpose()
+    }
+
+    /// Writes a small text under a key of the feed or of the stream.
+    pub async fn put_note<T: Serialize>(&self, note: Note<'_>, what: &T) -> Result<(), StoreError> {
+        let (archive, part) = note.key();
+        self.table.put_if(said(archive, part, what), None).await?;
+        Ok(())
+    }
+
+    /// Deletes such a text.
+    pub async fn delete_note(&self, note: Note<'_>) -> Result<(), StoreError> {
+        let (archive, part) = note.key();
+        self.table.delete_if(key(archive, part), None).await?;
+        Ok(())
+    }
+}
+
+/// A small text beside the archives.
+#[derive(Clone, Copy, Debug)]
+pub enum Note<'a> {
+    /// The clocks of the feed.
+    Clock,
+    /// The stations that the feed lists.
+    Listed,
+    /// How far a consumer of the stream has read.
+    Consumer(&'a str),
+    /// The capacity that tables had before a load raised it.
+    Boost,
+}
+
+impl Note<'_> {
+    fn key(&self) -> (&'static str, &str) {
+        match self {
+            Self::Clock => (FEED, "clock"),
+            Self::Listed => (FEED, "listed"),
+            Self::Consumer(name) => (STREAM, name),
+            Self::Boost => (STORE, "boost"),
+        }
+    }
+}
+
+fn state_item(state: &State) -> Item {
+    let mut item = said(STORE, "state", state);
+    let revision = AttributeValue::N(state.revision.to_string());
+    item.insert("revision".into(), revision);
+    item
+}
+
+fn of_revision(revision: u64) -> (&'static str, HashMap<String, AttributeValue>) {
+    let value = AttributeValue::N(revision.to_string());
+    (
+        "revision = :revision",
+        HashMap::from([(":revision".to_owned(), value)]),
+    )
+}
+
+/// Lists the keys of parts.
+fn keys(archive: Option<&str>, part: Part, stored: Stored) -> Vec<Key> {
+    let archive = archive.unwrap_or(STORE);
+    let (generation, part) = (stored.generation, part.as_str());
+    (0..stored.parts)
+        .map(|n| key(archive, &format!("{generation:06}#{part}#{n:03}")))
+        .collect()
+}
+
+fn part_name(item: &Item) -> &str {
+    let part = item.get("part").and_then(|part| part.as_s().ok());
+    part.map_or("", String::as_str)
+}
+
+fn entry_item(archive: &Archive) -> Item {
+    let entry = &archive.entry;
+    let content = archive.content();
+    let rejected = entry.rejected.iter();
+    let entry_text = EntryText {
+        system: entry.id.system.clone(),
+        name: entry.id.name.clone(),
+        content: content.clone(),
+        sequence: entry.sequence,
+        loaded_at: entry.loaded_at,
+        rows_read: entry.rows_read,
+        stored: entry.stored,
+        rejected: rejected
+            .map(|(reason, n)| (reason.as_str().into(), *n))
+            .collect(),
+        flagged: entry.flagged.clone(),
+        members: archive.members.clone(),
+        parts: archive.parts,
+        ids: archive.ids.clone(),
+        lost: archive.lost,
+    };
+    said(ARCHIVES, &content, &entry_text)
+}
+
+fn archive(item: &Item) -> Result<Archive, StoreError> {
+    let said: EntryText = heard(item)?;
+    let content = u128::from_str_radix(&said.content, 16)
+        .map_err(|error| damaged(&format!("the entry of {}", said.name), error))?;
+    let mut rejected = RejectedCounts::new();
+    for (reason, n) in &said.rejected {
+        let known = Reason::named(reason);
+        let known = known.ok_or_else(|| {
+            damaged(
+                &format!("the entry of {}", said.name),
+                format!("what is {reason}?"),
+            )
+        })?;
+        rejected.insert(known, *n);
+    }
+    Ok(Archive {
+        entry: LedgerEntry {
+            id: ArchiveId {
+                system: said.system,
+                name: said.name,
+                content: ContentHash(content),
+            },
+            sequence: said.sequence,
+            loaded_at: said.loaded_at,
+            rows_read: said.rows_read,
+            stored: said.stored,
+            rejected,
+            flagged: said.flagged,
+        },
+        members: said.members,
+        parts: said.parts,
+        ids: said.ids,
+        lost: said.lost,
+    })
+}
+
+/// Writes sorted ids one after another, each as what it shares with the one before and the rest.
+pub fn encode_ids<'a>(ids: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut before: &[u8] = &[];
+    for id in ids {
+        let shared = before.iter().zip(id).take_while(|(a, b)| a == b).count();
+        put_number(&mut bytes, shared);
+        put_number(&mut bytes, id.len() - shared);
+        bytes.extend_from_slice(&id[shared..]);
+        before = id;
+    }
+    bytes
+}
+
+/// Reads what [`encode_ids`] wrote, id by id, until `visit` has seen all.
+///
+/// # Errors
+///
+/// The bytes are none of its.
+pub fn decode_ids(bytes: &[u8], mut visit: impl FnMut(&[u8])) -> Result<(), StoreError> {
+    let broken = || damaged("a list of ids", "it ends in the middle of one");
+    let mut at = 0;
+    let mut id: Vec<u8> = Vec::new();
+    while at < bytes.len() {
+        let shared = number(bytes, &mut at).ok_or_else(broken)?;
+        let rest = number(bytes, &mut at).ok_or_else(broken)?;
+        let rest = bytes.get(at..at.saturating_add(rest)).ok_or_else(broken)?;
+        at += rest.len();
+        if shared > id.len() {
+            return Err(broken());
+        }
+        id.truncate(shared);
+        id.extend_from_slice(rest);
+        visit(&id);
+    }
+    Ok(())
+}
+
+fn put_number(bytes: &mut Vec<u8>, mut n: usize) {
+    while n >= 0x80 {
+        bytes.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    bytes.push(n as u8);
+}
+
+fn number(bytes: &[u8], at: &mut usize) -> Option<usize> {
+    let mut n = 0_usize;
+    for shift in (0..35).step_by(7) {
+        let byte = *bytes.get(*at)?;
+        *at += 1;
+        n |= usize::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(n);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn ids_come_back(mut ids in prop::collection::vec("[0-9A-F]{0,18}", 0..50)) {
+            ids.sort();
+            let bytes = encode_ids(ids.iter().map(String::as_bytes));
+            let mut found = Vec::new();
+            decode_ids(&bytes, |id| found.push(String::from_utf8_lossy(id).into_owned())).unwrap();
+            prop_assert_eq!(found, ids);
+        }
+
+        #[test]
+        fn other_bytes_are_refused_or_read_but_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = decode_ids(&bytes, |_| {});
+        }
+    }
+}

@@ -1,0 +1,523 @@
+//! The store on DynamoDB: the four traits over the four tables.
+//!
+//! ```text
+//!  Incoming ─► spool (a file) ─► plan ─► rows or blocks ─► tallies ─► versions ─► entry
+//!                                  ▲                          (one transaction, last of all)
+//!                     ids and copies of the other archives
+//! ```
+//!
+//! The tables of a prefix belong to one system. One archive is loaded at a time; polls, stream
+//! consumers and reports go on beside it.
+
+mod boost;
+mod check;
+mod incoming;
+mod layout;
+mod lease;
+mod plan;
+mod spool;
+mod stations;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use divvy::model::{StationId, System, SystemId, TripBatch};
+use divvy::store::{
+    ArchiveId, ContentHash, FromStationCount, Incoming, Ledger, LedgerEntry, StoreError,
+    StoreErrorKind, Tallies, Trips,
+};
+use divvy::tally::Totals;
+use jiff::Timestamp;
+
+use crate::connect::{ConnectOptions, Connection};
+use crate::item;
+use crate::ledger::{Archive, LedgerTable, Stored};
+use crate::pace::{PacedTable, Used};
+use crate::tables::{Capacity, Layout, Tables};
+
+/// Which tables, and how to use them.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// What the names of the tables begin with; empty for the bare names.
+    pub prefix: String,
+    /// Where the service is.
+    pub region: Option<String>,
+    /// Its address, where it is not the region's own.
+    pub endpoint: Option<String>,
+    /// Carries the requests instead of the network.
+    pub http_client: Option<SharedHttpClient>,
+    /// How trips are to lie. `None` takes what is there, rows where there is nothing yet.
+    pub layout: Option<Layout>,
+    /// The capacity of tables that are made.
+    pub capacity: Capacity,
+    /// The share of the capacity that is used, up to 1. `None` is all of it.
+    pub share: Option<f64>,
+}
+
+/// How loads are done.
+#[derive(Clone, Debug, Default)]
+pub struct LoadSettings {
+    /// The trips are in the table already, imported from S3: they are verified, not written.
+    pub imported: bool,
+    /// Raises the table and its index to so many write units while a load writes.
+    pub boost: Option<u32>,
+}
+
+/// What a load tells while it writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// The archive.
+    pub archive: String,
+    /// Writes done.
+    pub done: u64,
+    /// Writes in all.
+    pub of: u64,
+    /// What TripData has charged since the load began.
+    pub used: Used,
+    /// Write units a second, at this moment.
+    pub rate: f64,
+    /// How long the rest will take, in seconds. `None` before anything was written.
+    pub rest_s: Option<f64>,
+}
+
+/// Hears how far a load has come, and what it waits for.
+pub trait Listener: Send + Sync {
+    /// Some writes are done.
+    fn written(&self, written: &Written);
+    /// Something that people should know, in a sentence.
+    fn note(&self, note: &str);
+}
+
+/// Nobody listens.
+impl Listener for () {
+    fn written(&self, _: &Written) {}
+    fn note(&self, _: &str) {}
+}
+
+/// A store on DynamoDB. Clones share what they hold.
+#[derive(Clone)]
+pub struct DynamoStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    connection: Connection,
+    prefix: String,
+    tables: Tables,
+    stations: Arc<PacedTable>,
+    trips: Arc<PacedTable>,
+    counts: Arc<PacedTable>,
+    ledger: LedgerTable,
+    settings: LoadSettings,
+    listener: Arc<dyn Listener>,
+    /// Totals that were read, and where they lie: they are asked for again and again.
+    totals: Mutex<Option<(Stored, Arc<Totals>)>>,
+    /// What consumers of the stream have read and not acknowledged.
+    consumers: tokio::sync::Mutex<HashMap<String, stations::Consumer>>,
+}
+
+impl std::fmt::Debug for DynamoStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DynamoStore({:?})", self.shared.prefix)
+    }
+}
+
+/// What a store has used of each table's capacity since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct UsedOf {
+    /// StationData.
+    pub station_data: Used,
+    /// TripData.
+    pub trip_data: Used,
+    /// FromStationCounts.
+    pub from_station_counts: Used,
+    /// LoadLedger.
+    pub load_ledger: Used,
+}
+
+impl DynamoStore {
+    /// Opens the store; makes its tables where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// No credentials, no region, no such endpoint, a right is missing, or a table is there in
+    /// another shape: one sentence each.
+    pub async fn open(options: OpenOptions) -> Result<Self, StoreError> {
+        let connection = connect(&options).await?;
+        let tables = Tables::ensure(
+            &connection.steady,
+            &options.prefix,
+            options.layout,
+            options.capacity,
+        )
+        .await?;
+        Ok(Self::over(connection, tables, &options))
+    }
+
+    /// Opens a store that is there. `None` where none of its tables is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub async fn open_existing(options: OpenOptions) -> Result<Option<Self>, StoreError> {
+        let connection = connect(&options).await?;
+        let tables = Tables::describe(&connection.steady, &options.prefix).await?;
+        Ok(tables.map(|tables| Self::over(connection, tables, &options)))
+    }
+
+    fn over(connection: Connection, tables: Tables, options: &OpenOptions) -> Self {
+        let share = options.share.unwrap_or(1.0);
+        let paced = |described| {
+            let client = connection.dynamo.clone();
+            Arc::new(PacedTable::new(client, described, share))
+        };
+        let shared = Shared {
+            stations: paced(&tables.station_data),
+            trips: paced(&tables.trip_data),
+            counts: paced(&tables.counts),
+            ledger: LedgerTable {
+                table: paced(&tables.ledger),
+            },
+            connection,
+            prefix: options.prefix.clone(),
+            tables,
+            settings: LoadSettings::default(),
+            listener: Arc::new(()),
+            totals: Mutex::default(),
+            consumers: tokio::sync::Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Sets how loads are done, and who hears of them.
+    ///
+    /// # Panics
+    ///
+    /// Where the store has been cloned already.
+    pub fn with_loads(mut self, settings: LoadSettings, listener: Arc<dyn Listener>) -> Self {
+        let shared = Arc::get_mut(&mut self.shared).expect("a store that is new has no clones");
+        shared.settings = settings;
+        shared.listener = listener;
+        self
+    }
+
+    /// Returns what the tables are like.
+    pub fn tables(&self) -> &Tables {
+        &self.shared.tables
+    }
+
+    /// Returns the clients.
+    pub fn connection(&self) -> &Connection {
+        &self.shared.connection
+    }
+
+    /// Returns what has been used of each table since the store was opened.
+    pub fn used(&self) -> UsedOf {
+        UsedOf {
+            station_data: self.shared.stations.used(),
+            trip_data: self.shared.trips.used(),
+            from_station_counts: self.shared.counts.used(),
+            load_ledger: self.shared.ledger.table.used(),
+        }
+    }
+
+    /// Returns the system that the tables belong to. `None` where nothing has come yet.
+    pub async fn system(&self) -> Result<Option<System>, StoreError> {
+        let state = self.shared.ledger.state().await?;
+        Ok(state.map(|state| state.system))
+    }
+
+    /// The same tallies, whose counts say which record of the stream asked for them.
+    pub fn tallies_from<'a>(&'a self, source_sequence: &'a str) -> TalliesFrom<'a> {
+        TalliesFrom {
+            store: self,
+            source_sequence: Some(source_sequence),
+        }
+    }
+
+    /// Asks something of the system; the tables have nothing of another.
+    async fn is_of(&self, system: &SystemId) -> Result<bool, StoreError> {
+        let state = self.shared.ledger.state().await?;
+        Ok(state.is_some_and(|state| state.system.id == *system))
+    }
+}
+
+async fn connect(options: &OpenOptions) -> Result<Connection, StoreError> {
+    Connection::open(ConnectOptions {
+        region: options.region.clone(),
+        endpoint: options.endpoint.clone(),
+        http_client: options.http_client.clone(),
+    })
+    .await
+}
+
+/// An item that another program wrote.
+fn foreign(error: item::ItemError) -> StoreError {
+    StoreError::because(StoreErrorKind::Damaged, "an item cannot be read", error)
+}
+
+fn string_key(name: &str, value: &str) -> item::Item {
+    HashMap::from([(name.to_owned(), AttributeValue::S(value.to_owned()))])
+}
+
+impl Shared {
+    /// Returns the totals over all archives that lie there.
+    async fn totals(&self, stored: Option<Stored>) -> Result<Arc<Totals>, StoreError> {
+        let Some(at) = stored else {
+            return Ok(Arc::default());
+        };
+        let known = || self.totals.lock().expect("no holder of this lock panics");
+        if let Some((_, totals)) = known().as_ref().filter(|(known, _)| *known == at) {
+            return Ok(Arc::clone(totals));
+        }
+        let totals = Arc::new(self.ledger.totals(None, stored).await?);
+        *known() = Some((at, Arc::clone(&totals)));
+        Ok(totals)
+    }
+}
+
+#[async_trait]
+impl Trips for DynamoStore {
+    async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
+        Ok(Box::new(incoming::DynamoIncoming::new(Arc::clone(
+            &self.shared,
+        ))?))
+    }
+
+    async fn scan(
+        &self,
+        system: &SystemId,
+        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+    ) -> Result<(), StoreError> {
+        if !self.is_of(system).await? {
+            return Ok(());
+        }
+        let archives = self.shared.ledger.archives().await?;
+        let marks = archives.iter().map(Archive::mark).collect();
+        layout::scan(&self.shared, &marks, &mut |rows| visit(rows.batch)).await
+    }
+}
+
+#[async_trait]
+impl Tallies for DynamoStore {
+    async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
+        match self.shared.ledger.state().await? {
+            Some(state) if state.system.id == *system => {
+                let totals = self.shared.totals(state.totals).await?;
+                Ok(Totals::clone(&totals))
+            }
+            _ => Ok(Totals::default()),
+        }
+    }
+
+    async fn departures(
+        &self,
+        system: &SystemId,
+        origins: &[StationId],
+    ) -> Result<Vec<u64>, StoreError> {
+        let state = self.shared.ledger.state().await?;
+        let Some(state) = state.filter(|state| state.system.id == *system) else {
+            return Ok(vec![0; origins.len()]);
+        };
+        // Where a load is about to end, its trips are there already.
+        let expected = state.pending_totals.or(state.totals);
+        let expected = self.shared.totals(expected).await?;
+        let packed = self.shared.tables.trip_data.layout == Layout::Packed;
+        let mut counts = Vec::with_capacity(origins.len());
+        for origin in origins {
+            let trips = &self.shared.trips;
+            let n = trips
+                .count(item::count::KEY, origin.as_str(), packed)
+                .await?;
+            let least = expected.stations.departures(origin).max(0) as u64;
+            if n < least {
+                return Err(StoreError::new(
+                    StoreErrorKind::Behind,
+                    format!(
+                        "the index of {} has {n} trips from {origin}, and {least} are stored: it \
+                         has not caught up",
+                        trips.name
+                    ),
+                ));
+            }
+            counts.push(n);
+        }
+        Ok(counts)
+    }
+
+    async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError> {
+        if !self.is_of(system).await? {
+            return Ok(Vec::new());
+        }
+        let items = self.shared.counts.scan(true).await?;
+        let counts: Result<Vec<_>, _> = items.iter().map(item::count::count).collect();
+        let mut counts = counts.map_err(foreign)?;
+        counts.sort_by(|a, b| a.from_station_id.cmp(&b.from_station_id));
+        Ok(counts)
+    }
+
+    async fn counts_of(
+        &self,
+        system: &SystemId,
+        origins: &[StationId],
+    ) -> Result<Vec<Option<FromStationCount>>, StoreError> {
+        if origins.is_empty() || !self.is_of(system).await? {
+            return Ok(vec![None; origins.len()]);
+        }
+        let keys = origins
+            .iter()
+            .map(|id| string_key(item::count::KEY, id.as_str()));
+        let mut distinct: Vec<_> = keys.collect();
+        distinct.sort_by_key(|key| key[item::count::KEY].as_s().cloned().unwrap_or_default());
+        distinct.dedup();
+        let items = self.shared.counts.get_all(distinct).await?;
+        let mut found = HashMap::new();
+        for item in &items {
+            let count = item::count::count(item).map_err(foreign)?;
+            found.insert(count.from_station_id.clone(), count);
+        }
+        Ok(origins.iter().map(|id| found.get(id).cloned()).collect())
+    }
+
+    async fn put_counts(
+        &self,
+        system: &SystemId,
+        counts: &[FromStationCount],
+    ) -> Result<(), StoreError> {
+        let unasked = TalliesFrom {
+            store: self,
+            source_sequence: None,
+        };
+        unasked.put_counts(system, counts).await
+    }
+}
+
+/// The tallies of a store, on behalf of one record of the stream.
+pub struct TalliesFrom<'a> {
+    store: &'a DynamoStore,
+    source_sequence: Option<&'a str>,
+}
+
+/// How many counts are put at once.
+const COUNTS_AT_ONCE: usize = 16;
+
+#[async_trait]
+impl Tallies for TalliesFrom<'_> {
+    async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
+        self.store.totals(system).await
+    }
+
+    async fn departures(
+        &self,
+        system: &SystemId,
+        origins: &[StationId],
+    ) -> Result<Vec<u64>, StoreError> {
+        self.store.departures(system, origins).await
+    }
+
+    async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError> {
+        self.store.counts(system).await
+    }
+
+    async fn counts_of(
+        &self,
+        system: &SystemId,
+        origins: &[StationId],
+    ) -> Result<Vec<Option<FromStationCount>>, StoreError> {
+        self.store.counts_of(system, origins).await
+    }
+
+    async fn put_counts(
+        &self,
+        system: &SystemId,
+        counts: &[FromStationCount],
+    ) -> Result<(), StoreError> {
+        if counts.is_empty() || !self.store.is_of(system).await? {
+            return Ok(());
+        }
+        let mut under_way = tokio::task::JoinSet::new();
+        for count in counts {
+            let table = Arc::clone(&self.store.shared.counts);
+            let item = item::count::item(count, self.source_sequence);
+            let condition = newer_than_kept(&item);
+            if under_way.len() >= COUNTS_AT_ONCE {
+                joined(under_way.join_next().await)?;
+            }
+            under_way.spawn(async move {
+                // A newer count is kept: that is as good.
+                let (text, values) = condition;
+                table.put_if(item, Some((&text, values))).await.map(drop)
+            });
+        }
+        while let Some(done) = under_way.join_next().await {
+            joined(Some(done))?;
+        }
+        Ok(())
+    }
+}
+
+fn joined(
+    done: Option<Result<Result<(), StoreError>, tokio::task::JoinError>>,
+) -> Result<(), StoreError> {
+    done.map_or(Ok(()), |done| {
+        done.expect("a put neither panics nor is aborted")
+    })
+}
+
+/// The count that is kept is of an older version; or of the same, and no later record of the
+/// stream asked for it.
+fn newer_than_kept(item: &item::Item) -> (String, HashMap<String, AttributeValue>) {
+    use item::count::{SOURCE_SEQUENCE, TRIPS_VERSION};
+    let mut values = HashMap::new();
+    let mut text = format!("attribute_not_exists({TRIPS_VERSION})");
+    if let Some(version) = item.get(TRIPS_VERSION) {
+        values.insert(":version".to_owned(), version.clone());
+        let same = match item.get(SOURCE_SEQUENCE) {
+            None => format!("{TRIPS_VERSION} = :version"),
+            Some(sequence) => {
+                values.insert(":sequence".to_owned(), sequence.clone());
+                format!(
+                    "({TRIPS_VERSION} = :version AND (attribute_not_exists({SOURCE_SEQUENCE}) OR \
+                     {SOURCE_SEQUENCE} <= :sequence))"
+                )
+            }
+        };
+        text = format!("{text} OR {TRIPS_VERSION} < :version OR {same}");
+    }
+    (text, values)
+}
+
+#[async_trait]
+impl Ledger for DynamoStore {
+    async fn systems(&self) -> Result<Vec<System>, StoreError> {
+        Ok(self.system().await?.into_iter().collect())
+    }
+
+    async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError> {
+        if !self.is_of(system).await? {
+            return Ok(Vec::new());
+        }
+        let archives = self.shared.ledger.archives().await?;
+        Ok(archives.into_iter().map(|archive| archive.entry).collect())
+    }
+
+    async fn holding(
+        &self,
+        system: &SystemId,
+        content: ContentHash,
+    ) -> Result<Option<LedgerEntry>, StoreError> {
+        let entries = self.entries(system).await?;
+        let mut entries = entries.into_iter();
+        Ok(entries.find(|entry| entry.id.content == content))
+    }
+}
+
+/// The present moment, for leases between processes.
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,378 @@
+//! StationData: what feeds and loads write, each row under the condition that nobody else has
+//! changed it since it was read; and the stream of its changes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
+use divvy::model::{Snapshot, Station, StationId, System, SystemId};
+use divvy::store::station_data::{Row, StationData, Write};
+use divvy::store::{
+    Applied, Change, FeedState, Ledger, Stations, StoreError, StoreErrorKind, Tallies,
+};
+use divvy::tally::Totals;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use super::{DynamoStore, Shared, foreign, joined, string_key};
+use crate::item::{self, Item};
+use crate::ledger::Note;
+use crate::pace::PacedTable;
+use crate::stream::{self, Checkpoints, StreamReader};
+
+/// Rows written at once.
+const AT_ONCE: usize = 16;
+/// How often rows are read again because somebody else has written them meanwhile.
+const ATTEMPTS: usize = 20;
+
+/// The clocks of a feed, as the ledger keeps them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Clock {
+    status_at: Option<Timestamp>,
+    information_at: Option<Timestamp>,
+}
+
+impl Shared {
+    /// Reads the rows, and what is known of the feed.
+    async fn station_data(&self) -> Result<(StationData, HashMap<StationId, Row>), StoreError> {
+        let items = self.stations.scan(true).await?;
+        let rows: Result<Vec<Row>, _> = items.iter().map(item::station::row).collect();
+        let rows = rows.map_err(foreign)?;
+        let feed = self.feed().await?;
+        let by_id = rows.iter().map(|row| (row.station.id.clone(), row.clone()));
+        Ok((StationData::new(rows.clone(), feed), by_id.collect()))
+    }
+
+    /// Tells the version of the trips of every id that they use, and of stations without any.
+    pub(super) async fn station_versions(
+        &self,
+    ) -> Result<HashMap<StationId, Option<u64>>, StoreError> {
+        let (data, _) = self.station_data().await?;
+        let mut versions = HashMap::new();
+        for row in data.stations() {
+            let own = row.origin_ids.is_empty().then_some(&row.id);
+            for id in row.origin_ids.iter().chain(own) {
+                versions.insert(id.clone(), row.trips_version);
+            }
+        }
+        Ok(versions)
+    }
+
+    async fn feed(&self) -> Result<Option<FeedState>, StoreError> {
+        let Some(clock) = self.ledger.note::<Clock>(Note::Clock).await? else {
+            return Ok(None);
+        };
+        let listed = self.ledger.note::<Vec<String>>(Note::Listed).await?;
+        Ok(Some(FeedState {
+            status_at: clock.status_at,
+            information_at: clock.information_at,
+            listed: listed
+                .unwrap_or_default()
+                .into_iter()
+                .map(StationId::from)
+                .collect(),
+        }))
+    }
+
+    async fn put_feed(
+        &self,
+        before: Option<&FeedState>,
+        now: &FeedState,
+    ) -> Result<(), StoreError> {
+        // The list is long and hardly ever changes; the clock always does.
+        if before.map(|feed| &feed.listed) != Some(&now.listed) {
+            let listed: Vec<&str> = now.listed.iter().map(StationId::as_str).collect();
+            self.ledger.put_note(Note::Listed, &listed).await?;
+        }
+        let clock = Clock {
+            status_at: now.status_at,
+            information_at: now.information_at,
+        };
+        self.ledger.put_note(Note::Clock, &clock).await
+    }
+
+    /// Writes rows. Returns whether all of them were as they had been read.
+    async fn write_rows(
+        &self,
+        before: &HashMap<StationId, Row>,
+        writes: &[Write],
+    ) -> Result<bool, StoreError> {
+        let mut under_way: JoinSet<Result<bool, StoreError>> = JoinSet::new();
+        let mut all = true;
+        for write in writes {
+            let table = Arc::clone(&self.stations);
+            let (id, item) = match write {
+                Write::Delete(id) => (id, None),
+                Write::Insert(row) | Write::Change(row) | Write::Report(row) => {
+                    (&row.station.id, Some(item::station::item(row)))
+                }
+            };
+            let known = before.get(id).map(item::station::item);
+            let id = id.clone();
+            if under_way.len() >= AT_ONCE {
+                all &= held(under_way.join_next().await)?;
+            }
+            under_way.spawn(async move { put_row(&table, &id, item, known).await });
+        }
+        while let Some(done) = under_way.join_next().await {
+            all &= held(Some(done))?;
+        }
+        Ok(all)
+    }
+
+    /// Brings StationData up to something, as often as somebody else is faster. Returns what
+    /// `change` said of the first attempt.
+    async fn change_rows<T>(
+        &self,
+        mut change: impl AsyncFnMut(&mut StationData) -> Result<(T, Vec<Write>), StoreError>,
+    ) -> Result<(T, Option<FeedState>, Option<FeedState>), StoreError> {
+        let mut first = None;
+        for _ in 0..ATTEMPTS {
+            let (mut data, before) = self.station_data().await?;
+            let feed_before = data.feed().cloned();
+            let (said, writes) = change(&mut data).await?;
+            let all = self.write_rows(&before, &writes).await?;
+            let said = first.unwrap_or(said);
+            if all {
+                return Ok((said, feed_before, data.feed().cloned()));
+            }
+            first = Some(said);
+        }
+        Err(StoreError::new(
+            StoreErrorKind::Busy,
+            format!(
+                "{} is being written by others all the time: try again",
+                self.stations.name
+            ),
+        ))
+    }
+
+    /// Gives the stations of these origins a new version: what wakes the refresh.
+    pub(super) async fn trips_changed(
+        &self,
+        origins: &BTreeSet<StationId>,
+        totals: &Totals,
+    ) -> Result<(), StoreError> {
+        self.change_rows(async |data: &mut StationData| {
+            let version = data.next_version();
+            let writes = data.trips_changed(origins, version, totals);
+            Ok(((), writes))
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// Writes or deletes one row, if it is as it was known. Returns whether it was.
+async fn put_row(
+    table: &PacedTable,
+    id: &StationId,
+    item: Option<Item>,
+    known: Option<Item>,
+) -> Result<bool, StoreError> {
+    let (text, values) = as_known(known.as_ref());
+    let condition = Some((text.as_str(), values));
+    match item {
+        Some(item) => table.put_if(item, condition).await,
+        None => {
+            let key = string_key(item::station::KEY, id.as_str());
+            table.delete_if(key, condition).await
+        }
+    }
+}
+
+/// The attributes of which each writer changes one at least: a feed the time of writing, a load
+/// the version or the ids.
+const WITNESSES: [&str; 3] = ["written_at", "trips_version", "origin_ids"];
+
+fn as_known(known: Option<&Item>) -> (String, HashMap<String, AttributeValue>) {
+    let Some(known) = known else {
+        let new = format!("attribute_not_exists({})", item::station::KEY);
+        return (new, HashMap::new());
+    };
+    let mut values = HashMap::new();
+    let clauses = WITNESSES.iter().map(|name| match known.get(*name) {
+        None => format!("attribute_not_exists({name})"),
+        Some(value) => {
+            values.insert(format!(":{name}"), value.clone());
+            format!("{name} = :{name}")
+        }
+    });
+    let text = clauses.collect::<Vec<_>>().join(" AND ");
+    (
+        format!("attribute_exists({}) AND {text}", item::station::KEY),
+        values,
+    )
+}
+
+fn held(
+    done: Option<Result<Result<bool, StoreError>, tokio::task::JoinError>>,
+) -> Result<bool, StoreError> {
+    let mut was = true;
+    joined(done.map(|done| done.map(|result| result.map(|held| was = held))))?;
+    Ok(was)
+}
+
+/// What a consumer has read: the changes, and where it stands once they are acknowledged.
+#[derive(Debug, Default)]
+pub(super) struct Consumer {
+    /// Of each change handed out, by its sequence: the checkpoints behind it.
+    behind: Vec<(u64, Checkpoints)>,
+}
+
+/// How far a consumer has read, as the ledger keeps it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Position {
+    /// The sequence given to the last change acknowledged.
+    sequence: u64,
+    shards: Checkpoints,
+}
+
+#[async_trait]
+impl Stations for DynamoStore {
+    async fn stations(&self, system: &SystemId) -> Result<Vec<Station>, StoreError> {
+        if !self.is_of(system).await? {
+            return Ok(Vec::new());
+        }
+        let items = self.shared.stations.scan(true).await?;
+        let rows: Result<Vec<Row>, _> = items.iter().map(item::station::row).collect();
+        let rows = rows.map_err(foreign)?.into_iter();
+        let mut stations: Vec<Station> = rows.map(|row| row.station).collect();
+        stations.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(stations)
+    }
+
+    async fn apply(&self, snapshot: &Snapshot, _: Timestamp) -> Result<Applied, StoreError> {
+        let shared = &self.shared;
+        let state = shared.ledger.begin(&snapshot.system).await?;
+        // In force or about to be: an id is never taken for gone.
+        let totals = state.pending_totals.or(state.totals);
+        let (applied, before, now) = shared
+            .change_rows(async |data: &mut StationData| {
+                let totals = shared.totals(totals).await?;
+                data.apply(snapshot, || Ok::<_, StoreError>(&*totals))
+            })
+            .await?;
+        if let (Applied::Accepted { .. }, Some(now)) = (&applied, now) {
+            shared.put_feed(before.as_ref(), &now).await?;
+        }
+        Ok(applied)
+    }
+
+    async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError> {
+        match self.is_of(system).await? {
+            true => self.shared.feed().await,
+            false => Ok(None),
+        }
+    }
+
+    async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError> {
+        self.shared.ledger.begin(system).await?;
+        let (n, _, _) = self
+            .shared
+            .change_rows(async |data: &mut StationData| {
+                let writes = data.describe(listed);
+                Ok((writes.len() as u64, writes))
+            })
+            .await?;
+        Ok(n)
+    }
+
+    async fn touch_all(&self, system: &SystemId) -> Result<u64, StoreError> {
+        if !self.is_of(system).await? {
+            return Ok(0);
+        }
+        let (n, _, _) = self
+            .shared
+            .change_rows(async |data: &mut StationData| {
+                let version = data.next_version();
+                let writes = data.touch_all(version);
+                Ok((writes.len() as u64, writes))
+            })
+            .await?;
+        Ok(n)
+    }
+
+    async fn changes(&self, consumer: &str, limit: usize) -> Result<Vec<Change>, StoreError> {
+        let Some(stream) = &self.shared.tables.station_data.stream else {
+            return Ok(Vec::new());
+        };
+        let Some(system) = self.system().await? else {
+            return Ok(Vec::new());
+        };
+        let note = Note::Consumer(consumer);
+        let position: Option<Position> = self.shared.ledger.note(note).await?;
+        let mut position = position.unwrap_or_default();
+        if position.shards.stream_arn != *stream {
+            position.shards = Checkpoints::start(stream.as_str()); // the table was made anew
+        }
+        let streams = self.shared.connection.streams.clone();
+        let mut reader = StreamReader::new(streams, position.shards.clone());
+        let mut shards = position.shards;
+        let mut sequence = position.sequence;
+        let mut changes: Vec<Change> = Vec::new();
+        let mut behind: Vec<(u64, Checkpoints)> = Vec::new();
+        while changes.len() < limit {
+            let read = reader.read(limit - changes.len()).await?;
+            if read.is_empty() {
+                break;
+            }
+            for delivery in &read {
+                shards.advance(delivery);
+                sequence += 1;
+                let change = stream::change(&delivery.record, &system.id).map_err(foreign)?;
+                if let Some(read) = change {
+                    changes.push(Change {
+                        sequence,
+                        ..read.change
+                    });
+                    behind.push((sequence, shards.clone()));
+                } else if let Some((_, before)) = behind.last_mut() {
+                    before.clone_from(&shards); // nothing to be done for this one
+                }
+            }
+        }
+        let mut consumers = self.shared.consumers.lock().await;
+        consumers.insert(consumer.into(), Consumer { behind });
+        Ok(changes)
+    }
+
+    async fn acknowledge(&self, consumer: &str, sequence: u64) -> Result<(), StoreError> {
+        let consumers = self.shared.consumers.lock().await;
+        let read = consumers.get(consumer);
+        let behind = read.and_then(|read| {
+            let mut behind = read.behind.iter();
+            behind.find(|(known, _)| *known == sequence)
+        });
+        let Some((sequence, shards)) = behind else {
+            return Ok(());
+        };
+        let note = Note::Consumer(consumer);
+        let kept: Option<Position> = self.shared.ledger.note(note).await?;
+        if kept.is_some_and(|kept| kept.sequence >= *sequence) {
+            return Ok(());
+        }
+        let position = Position {
+            sequence: *sequence,
+            shards: shards.clone(),
+        };
+        self.shared.ledger.put_note(note, &position).await
+    }
+}
+
+impl DynamoStore {
+    /// Counts again every station whose trips are of a newer version than its count, without
+    /// waiting for the stream: what `divvy refresh` does where a Lambda reads the stream.
+    pub async fn changes_of_all(&self, system: &SystemId) -> Result<Vec<Change>, StoreError> {
+        let stations = self.stations(system).await?;
+        let changes = stations.into_iter().map(|station| Change {
+            sequence: 0,
+            system: system.clone(),
+            station,
+            report_time_only: false,
+        });
+        Ok(changes.collect())
+    }
+}
