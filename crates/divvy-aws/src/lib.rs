@@ -9,6 +9,7 @@ pub mod local;
 pub mod metrics;
 pub mod pace;
 pub mod scheduled_poll;
+pub mod settings;
 pub mod station_stream;
 pub mod store;
 pub mod stream;

@@ -34,7 +34,6 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-
 use self::catalog::Kind;
 use self::incoming::EmbeddedIncoming;
 use self::lock::WriterLock;
