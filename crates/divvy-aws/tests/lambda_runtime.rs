@@ -411,6 +411,13 @@ async fn a_lambda_that_cannot_begin_says_why_in_one_line() -> Done {
     for said in &said {
         assert_eq!(said.lines().count(), 1, "{said}");
     }
-    insta::assert_snapshot!(said.concat(), @"");
+    insta::assert_snapshot!(said.concat(), @r#"
+    no AWS region: name it in the store (dynamodb://PREFIX?region=us-east-2), in AWS_REGION, or in the profile
+    describe StationData: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
+    describe StationData: nobody listens there: check the endpoint
+    there are no tables without a prefix: deploy the stack first
+    DIVVY_FEED_URL is not set: it says which feed to poll
+    DIVVY_SYSTEM: no system is called "nowhere": expected one of divvy, citibike, capitalbikeshare, bluebikes, baywheels, biketown, ecobici, santander, or ID@Area/City for any other, such as velov@Europe/Paris
+    "#);
     Ok(())
 }

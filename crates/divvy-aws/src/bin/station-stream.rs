@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::dynamodb::Event;
 use aws_lambda_events::streams::DynamoDbEventResponse;
-use divvy::store::StoreError;
 use divvy_aws::DynamoStore;
 use divvy_aws::settings::Settings;
 use divvy_aws::station_stream::handle_event;
@@ -34,7 +33,7 @@ async fn handle(
     event: LambdaEvent<Event>,
     store: &DynamoStore,
     settings: &Settings,
-) -> Result<DynamoDbEventResponse, StoreError> {
+) -> Result<DynamoDbEventResponse, Error> {
     let (event, context) = event.into_parts();
     let system = settings.system_of(store).await?;
     let end = SystemTime::UNIX_EPOCH + Duration::from_millis(context.deadline);
