@@ -94,7 +94,7 @@ mod tests {
         let path = path.to_str().unwrap();
         let mut log = poll(path, &store, Some(&divvy), now).await.unwrap();
         log.duration = Duration::from_millis(5);
-        insta::assert_snapshot!(log.line("divvy-poll"), @"");
+        insta::assert_snapshot!(log.line("divvy-poll"), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"changed","Unit":"Count"},{"Name":"feed_age_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1475341230000},"changed":1,"duration_ms":5,"faults":0,"feed_age_s":30.0,"function":"divvy-poll","inserted":1,"outcome":"accepted","reported":0,"stations":1,"system":"divvy","taken_at":"2016-10-01T17:00:00Z"}"#);
         assert_eq!(store.stations(&divvy.id).await.unwrap().len(), 1);
         let again = poll(path, &store, None, now).await.unwrap();
         assert!(again.line("divvy-poll").contains(r#""outcome":"repeated""#));

@@ -553,7 +553,7 @@ mod tests {
             }),
             duration: Duration::from_micros(1_234_567),
         };
-        insta::assert_snapshot!(log.line("divvy-station-stream", at(0)), @"");
+        insta::assert_snapshot!(log.line("divvy-station-stream", at(0)), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"records","Unit":"Count"},{"Name":"recounts","Unit":"Count"},{"Name":"read_units","Unit":"None"},{"Name":"throttles","Unit":"Count"},{"Name":"failures","Unit":"Count"},{"Name":"lag_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1700000000000},"duration_ms":1234.567,"failures":0,"function":"divvy-station-stream","lag_s":5.25,"read_units":20.5,"records":100,"recounts":2,"skipped":38,"stations":40,"stopped":{"at":"4421584500000000017450439091","is_late":true,"why":"the time of the invocation is over"},"throttles":0,"write_units":2.0}"#);
     }
 
     /// What Lambda delivers again.
