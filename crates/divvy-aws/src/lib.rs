@@ -13,6 +13,7 @@ pub mod pace;
 pub mod plan;
 pub mod scheduled_poll;
 pub mod sift;
+pub mod settings;
 pub mod station_stream;
 pub mod store;
 pub mod stream;

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 /// Under which the metrics are found.
 pub const NAMESPACE: &str = "DivvyAnalyze";
 
-/// A number that CloudWatch keeps.
+/// A number that CloudWatch keeps. Ten are free, each further one costs more than the Lambda
+/// that sends it: what nobody watches is a plain field of the line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
     name: &'static str,
@@ -35,7 +36,7 @@ impl Metric {
     }
 }
 
-/// Makes the line of an invocation. `more` is an object with what is no number.
+/// Makes the line of an invocation. `more` is an object with its plain fields.
 pub fn line(function: &str, at: Timestamp, metrics: &[Metric], more: Value) -> String {
     let directives: Vec<Value> = metrics
         .iter()

@@ -56,22 +56,18 @@ impl PollLog {
         };
         let age = self.fetched_at.duration_since(polled.taken_at);
         let metrics = [
-            Metric::count("stations", polled.stations as u64),
-            Metric::count("inserted", inserted),
-            Metric::count("changed", changed),
-            Metric::count("reported", reported),
-            Metric::count("faults", polled.faults.len() as u64),
+            Metric::count("changed", inserted + changed),
             Metric::of("feed_age_s", age.as_secs_f64().max(0.0), "Seconds"),
-            Metric::of(
-                "duration_ms",
-                self.duration.as_secs_f64() * 1e3,
-                "Milliseconds",
-            ),
         ];
         let more = json!({
             "outcome": outcome,
             "system": polled.system.id.as_str(),
             "taken_at": polled.taken_at.to_string(),
+            "stations": polled.stations,
+            "inserted": inserted,
+            "reported": reported,
+            "faults": polled.faults.len(),
+            "duration_ms": self.duration.as_millis() as u64,
         });
         line(function, self.fetched_at, &metrics, more)
     }
@@ -98,7 +94,7 @@ mod tests {
         let path = path.to_str().unwrap();
         let mut log = poll(path, &store, Some(&divvy), now).await.unwrap();
         log.duration = Duration::from_millis(5);
-        insta::assert_snapshot!(log.line("divvy-poll"), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"stations","Unit":"Count"},{"Name":"inserted","Unit":"Count"},{"Name":"changed","Unit":"Count"},{"Name":"reported","Unit":"Count"},{"Name":"faults","Unit":"Count"},{"Name":"feed_age_s","Unit":"Seconds"},{"Name":"duration_ms","Unit":"Milliseconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1475341230000},"changed":0,"duration_ms":5.0,"faults":0,"feed_age_s":30.0,"function":"divvy-poll","inserted":1,"outcome":"accepted","reported":0,"stations":1,"system":"divvy","taken_at":"2016-10-01T17:00:00Z"}"#);
+        insta::assert_snapshot!(log.line("divvy-poll"), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"changed","Unit":"Count"},{"Name":"feed_age_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1475341230000},"changed":1,"duration_ms":5,"faults":0,"feed_age_s":30.0,"function":"divvy-poll","inserted":1,"outcome":"accepted","reported":0,"stations":1,"system":"divvy","taken_at":"2016-10-01T17:00:00Z"}"#);
         assert_eq!(store.stations(&divvy.id).await.unwrap().len(), 1);
         let again = poll(path, &store, None, now).await.unwrap();
         assert!(again.line("divvy-poll").contains(r#""outcome":"repeated""#));

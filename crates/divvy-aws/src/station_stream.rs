@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::item::ItemError;
 use crate::metrics::{Metric, line};
+use crate::store::DynamoStore;
 use crate::stream::{self, StreamChange};
 
 /// How long before its end an invocation stops: enough to send the answer.
@@ -31,10 +32,32 @@ const RESERVE: Duration = Duration::from_secs(1);
 pub trait Counts: Send + Sync {
     /// Gives tallies that keep counts under a record's number, and refuse to let an older record
     /// replace them.
-    fn tallies_from(&self, source_sequence: &str) -> Box<dyn Tallies + '_>;
+    fn tallies_from<'a>(&'a self, source_sequence: &'a str) -> Box<dyn Tallies + 'a>;
 
     /// Returns what has been spent since the program began.
     fn spent(&self) -> Spent;
+}
+
+impl Counts for DynamoStore {
+    fn tallies_from<'a>(&'a self, source_sequence: &'a str) -> Box<dyn Tallies + 'a> {
+        Box::new(Self::tallies_from(self, source_sequence))
+    }
+
+    fn spent(&self) -> Spent {
+        let used = self.used();
+        let mut spent = Spent::default();
+        for table in [
+            used.station_data,
+            used.trip_data,
+            used.from_station_counts,
+            used.load_ledger,
+        ] {
+            spent.read_units += table.read + table.index_read;
+            spent.write_units += table.write + table.index_write;
+            spent.throttles += table.throttles;
+        }
+        spent
+    }
 }
 
 /// Capacity used, and refused.
@@ -89,27 +112,26 @@ impl InvocationLog {
             .is_some_and(|stopped| !stopped.is_late);
         let metrics = [
             Metric::count("records", self.records),
-            Metric::count("stations", self.stations),
             Metric::count("recounts", self.recounts),
-            Metric::count("skipped", self.skipped),
             Metric::of("read_units", self.spent.read_units, "None"),
-            Metric::of("write_units", self.spent.write_units, "None"),
             Metric::count("throttles", self.spent.throttles),
             Metric::count("failures", u64::from(failures)),
-            Metric::of("duration_ms", millis(self.duration), "Milliseconds"),
         ];
         let lag = self
             .lag_s
             .map(|lag_s| Metric::of("lag_s", lag_s, "Seconds"));
         let metrics: Vec<Metric> = metrics.into_iter().chain(lag).collect();
-        let more = match &self.stopped {
-            None => json!({}),
-            Some(stopped) => json!({
-                "stopped_at": stopped.sequence_number,
+        let more = json!({
+            "stations": self.stations,
+            "skipped": self.skipped,
+            "write_units": self.spent.write_units,
+            "duration_ms": millis(self.duration),
+            "stopped": self.stopped.as_ref().map(|stopped| json!({
+                "at": stopped.sequence_number,
                 "is_late": stopped.is_late,
                 "why": stopped.why,
-            }),
-        };
+            })),
+        });
         line(function, at, &metrics, more)
     }
 }
@@ -322,7 +344,7 @@ mod tests {
     }
 
     impl Counts for Told {
-        fn tallies_from(&self, source_sequence: &str) -> Box<dyn Tallies + '_> {
+        fn tallies_from<'a>(&'a self, source_sequence: &'a str) -> Box<dyn Tallies + 'a> {
             Box::new(Numbered {
                 told: self,
                 number: source_sequence.into(),
@@ -531,7 +553,7 @@ mod tests {
             }),
             duration: Duration::from_micros(1_234_567),
         };
-        insta::assert_snapshot!(log.line("divvy-station-stream", at(0)), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"records","Unit":"Count"},{"Name":"stations","Unit":"Count"},{"Name":"recounts","Unit":"Count"},{"Name":"skipped","Unit":"Count"},{"Name":"read_units","Unit":"None"},{"Name":"write_units","Unit":"None"},{"Name":"throttles","Unit":"Count"},{"Name":"failures","Unit":"Count"},{"Name":"duration_ms","Unit":"Milliseconds"},{"Name":"lag_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1700000000000},"duration_ms":1234.567,"failures":0,"function":"divvy-station-stream","is_late":true,"lag_s":5.25,"read_units":20.5,"records":100,"recounts":2,"skipped":38,"stations":40,"stopped_at":"4421584500000000017450439091","throttles":0,"why":"the time of the invocation is over","write_units":2.0}"#);
+        insta::assert_snapshot!(log.line("divvy-station-stream", at(0)), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"records","Unit":"Count"},{"Name":"recounts","Unit":"Count"},{"Name":"read_units","Unit":"None"},{"Name":"throttles","Unit":"Count"},{"Name":"failures","Unit":"Count"},{"Name":"lag_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1700000000000},"duration_ms":1234.567,"failures":0,"function":"divvy-station-stream","lag_s":5.25,"read_units":20.5,"records":100,"recounts":2,"skipped":38,"stations":40,"stopped":{"at":"4421584500000000017450439091","is_late":true,"why":"the time of the invocation is over"},"throttles":0,"write_units":2.0}"#);
     }
 
     /// What Lambda delivers again.

@@ -1,2 +1,46 @@
 //! The Lambda behind the stream of StationData.
-fn main() {}
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::dynamodb::Event;
+use aws_lambda_events::streams::DynamoDbEventResponse;
+use divvy_aws::DynamoStore;
+use divvy_aws::settings::Settings;
+use divvy_aws::station_stream::handle_event;
+use jiff::Timestamp;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use tokio::time::Instant;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<(), Error> {
+    let settings = Settings::of_process()?;
+    let store = settings.open().await?;
+    run(service_fn(|event| handle(event, &store, &settings))).await
+}
+
+async fn handle(
+    event: LambdaEvent<Event>,
+    store: &DynamoStore,
+    settings: &Settings,
+) -> Result<DynamoDbEventResponse, Error> {
+    let (event, context) = event.into_parts();
+    let system = settings.system_of(store).await?;
+    let end = SystemTime::UNIX_EPOCH + Duration::from_millis(context.deadline);
+    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+    let deadline = Instant::now() + left;
+    let now = Timestamp::now();
+    let (response, log) = handle_event(event, store, &system, Some(deadline), now).await;
+    println!("{}", log.line(&settings.function, now));
+    Ok(response)
+}

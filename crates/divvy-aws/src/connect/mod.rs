@@ -5,6 +5,7 @@
 
 mod http;
 mod refusal;
+mod retries;
 
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, Region};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use divvy::store::{StoreError, StoreErrorKind};
+
+use retries::NobodyThere;
 
 pub use refusal::{Access, Limit, Throttle, sentence, throttles};
 
@@ -120,6 +123,8 @@ impl Connection {
             dynamo = dynamo.credentials_provider(credentials.clone());
             streams = streams.credentials_provider(credentials);
         }
+        dynamo = dynamo.retry_classifier(NobodyThere);
+        streams = streams.retry_classifier(NobodyThere);
         let steady = dynamo.clone().build();
         let once = dynamo.retry_config(RetryConfig::disabled()).build();
         Self {
@@ -222,6 +227,19 @@ pub(crate) mod tests {
         let asked = connection.dynamo.describe_table().table_name("TripData");
         let table = asked.send().await.unwrap().table.unwrap();
         assert_eq!(table.table_name(), Some("TripData"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_where_nobody_listens_is_not_tried_again() {
+        let started = tokio::time::Instant::now();
+        let refuse = |_: &str, _: &str| {
+            let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+            Err(ConnectorError::io(refused.into()))
+        };
+        let connection = connection(refuse).await;
+        let asked = connection.steady.describe_table().table_name("TripData");
+        assert!(asked.send().await.is_err());
+        assert_eq!(started.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

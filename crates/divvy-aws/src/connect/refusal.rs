@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use divvy::store::{StoreError, StoreErrorKind};
 use serde::Deserialize;
 
+use super::retries::is_unknown_name;
 use StoreErrorKind::{Busy, Unreachable};
 
 /// Says in one line why a request failed: `{doing}: {why}`.
@@ -175,7 +176,7 @@ fn unsent(error: &(dyn Error + 'static)) -> (StoreErrorKind, String) {
             "no AWS credentials in time: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws \
              sso login)"
         }
-        _ if says("dns error") || says("failed to lookup address") => {
+        _ if chain().any(is_unknown_name) => {
             "no host of that name can be found: check the endpoint, the region and the network"
         }
         _ if says("invalid peer certificate") => {
@@ -195,13 +196,15 @@ fn unsent(error: &(dyn Error + 'static)) -> (StoreErrorKind, String) {
     (Unreachable, why.into())
 }
 
+const NO_CREDENTIALS: &str = "no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or \
+                              sign in (aws sso login)";
+
 fn without_credentials(error: &CredentialsError) -> String {
+    // The last that is asked, and most machines are no instances.
+    let is_no_instance = causes(error).any(|cause| cause.to_string().contains("IMDS"));
     match error {
-        CredentialsError::CredentialsNotLoaded(_) => {
-            "no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso \
-             login)"
-                .into()
-        }
+        _ if is_no_instance => NO_CREDENTIALS.into(),
+        CredentialsError::CredentialsNotLoaded(_) => NO_CREDENTIALS.into(),
         CredentialsError::ProviderTimedOut(_) => {
             "what should give the AWS credentials does not answer in time".into()
         }
@@ -221,7 +224,10 @@ fn without_credentials(error: &CredentialsError) -> String {
     }
 }
 
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+/// An error, what it comes from, and so on.
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
         // What an io::Error wraps is not what it names as its source.
         match error.downcast_ref::<io::Error>() {

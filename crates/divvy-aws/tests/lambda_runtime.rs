@@ -1,0 +1,423 @@
+//! The real Lambda binaries, driven through the Runtime API on loopback, on the emulator.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::dynamodb::Event;
+use divvy::ingest::{self, LoadOptions};
+use divvy::model::System;
+use divvy::refresh;
+use divvy::sample::{self, Era, Sample};
+use divvy::sources::archive::Archive;
+use divvy::store::memory::MemoryStore;
+use divvy::store::{FromStationCount, Stations, Store, Tallies};
+use divvy_aws::item::{Item, of_event, to_event};
+use divvy_aws::local::{Local, Options, Serving};
+use divvy_aws::stream::{Checkpoints, StreamReader};
+use divvy_aws::{DynamoStore, OpenOptions};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc};
+
+type Done = Result<(), Box<dyn Error>>;
+
+/// The service that hands out invocations and takes answers:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+struct Runtime {
+    address: String,
+    invocations: mpsc::Sender<(Value, Duration)>,
+    /// What was posted: the last part of the path, and the body.
+    answers: mpsc::Receiver<(String, Value)>,
+}
+
+struct Lines {
+    waiting: Mutex<mpsc::Receiver<(Value, Duration)>>,
+    answers: mpsc::Sender<(String, Value)>,
+}
+
+impl Runtime {
+    async fn start() -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?.to_string();
+        let (invocations, waiting) = mpsc::channel(8);
+        let (answered, answers) = mpsc::channel(8);
+        let lines = Arc::new(Lines {
+            waiting: Mutex::new(waiting),
+            answers: answered,
+        });
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let lines = lines.clone();
+                let service = service_fn(move |request| serve(request, lines.clone()));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        Ok(Self {
+            address,
+            invocations,
+            answers,
+        })
+    }
+
+    /// Starts a binary as Lambda does, with no environment but what it is told.
+    fn lambda(&self, binary: &str, told: &[(&str, &str)]) -> std::io::Result<Lambda> {
+        let child = Command::new(binary)
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", &self.address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", "test")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .envs(told.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        Ok(Lambda(child))
+    }
+
+    /// Invokes the Lambda. Returns the kind of its answer, `response` or `error`, and the answer.
+    async fn invoke(&mut self, event: Value, time: Duration) -> (String, Value) {
+        let asked = self.invocations.send((event, time)).await;
+        asked.expect("the runtime lives");
+        let answer = tokio::time::timeout(MINUTE, self.answers.recv()).await;
+        let answer = answer.expect("the Lambda answers");
+        answer.expect("the runtime lives")
+    }
+}
+
+async fn serve(
+    request: Request<Incoming>,
+    lines: Arc<Lines>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let path = request.uri().path().to_owned();
+    if request.method() == Method::GET && path.ends_with("/runtime/invocation/next") {
+        let next = lines.waiting.lock().await.recv().await;
+        let Some((event, time)) = next else {
+            return std::future::pending().await;
+        };
+        let end = SystemTime::now() + time;
+        let end = end.duration_since(SystemTime::UNIX_EPOCH);
+        let end_ms = end.expect("the clock is right").as_millis();
+        let answer = Response::builder()
+            .header("Lambda-Runtime-Aws-Request-Id", "8476a536")
+            .header("Lambda-Runtime-Deadline-Ms", end_ms.to_string())
+            .header("Lambda-Runtime-Invoked-Function-Arn", "arn:test")
+            .header("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7")
+            .body(Full::new(Bytes::from(event.to_string())));
+        return Ok(answer.expect("headers are right"));
+    }
+    let body = request.into_body().collect().await;
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    let kind = path.rsplit('/').next().unwrap_or_default().to_owned();
+    let said = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let _ = lines.answers.send((kind, said)).await;
+    let mut accepted = Response::new(Full::new(Bytes::new()));
+    *accepted.status_mut() = StatusCode::ACCEPTED;
+    Ok(accepted)
+}
+
+/// A running Lambda; it ends with the test.
+struct Lambda(Child);
+
+impl Lambda {
+    /// Ends it, and returns its log.
+    fn log(mut self) -> String {
+        let _ = self.0.kill();
+        let mut log = String::new();
+        if let Some(mut stdout) = self.0.stdout.take() {
+            let _ = std::io::Read::read_to_string(&mut stdout, &mut log);
+        }
+        log
+    }
+}
+
+impl Drop for Lambda {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An emulator on a port, and a store on it.
+struct Emulated {
+    store: DynamoStore,
+    endpoint: String,
+    _serving: Serving,
+}
+
+impl Emulated {
+    async fn start() -> Result<Self, Box<dyn Error>> {
+        let serving = Local::open(Options::default())?.serve().await?;
+        let endpoint = format!("http://{}", serving.addr);
+        let options = OpenOptions {
+            prefix: "test".into(),
+            region: Some("us-east-1".into()),
+            endpoint: Some(endpoint.clone()),
+            ..OpenOptions::default()
+        };
+        Ok(Self {
+            store: DynamoStore::open(options).await?,
+            endpoint,
+            _serving: serving,
+        })
+    }
+
+    fn environment<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let told = [
+            ("DIVVY_TABLE_PREFIX", "test"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
+        ];
+        told.into_iter().chain(more.iter().copied()).collect()
+    }
+
+    /// Reads the stream from its beginning, as the events that Lambda would make of it.
+    async fn events(&self, size: usize) -> Result<Vec<Event>, Box<dyn Error>> {
+        let arn = self.store.tables().station_data.stream.clone();
+        let streams = self.store.connection().streams.clone();
+        let mut reader = StreamReader::new(streams, Checkpoints::start(arn.unwrap_or_default()));
+        let mut events = Vec::new();
+        loop {
+            let read = reader.read(size).await?;
+            if read.is_empty() {
+                return Ok(events);
+            }
+            let mut event = Event::default();
+            event.records = read.into_iter().map(|delivery| delivery.record).collect();
+            events.push(event);
+        }
+    }
+
+    async fn counts(&self) -> Result<Vec<FromStationCount>, Box<dyn Error>> {
+        Ok(self.store.counts(&divvy().id).await?)
+    }
+}
+
+fn divvy() -> System {
+    System::named("divvy").expect("a known system")
+}
+
+/// An archive and a folder with a feed, of one invented city.
+struct City {
+    folder: tempfile::TempDir,
+    now: Timestamp,
+}
+
+const ERA: Era = Era::Y2024;
+
+impl City {
+    fn build() -> Result<Self, Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let sample = Sample {
+            era: ERA,
+            trips: 2000,
+            seed: 7,
+        };
+        let file = std::fs::File::create(folder.path().join(ERA.archive_name()))?;
+        sample.write_zip(file, &mut |_| {})?;
+        let now = Timestamp::now();
+        std::fs::create_dir(folder.path().join("feed"))?;
+        for (name, bytes) in sample::feed(ERA, 7, now) {
+            std::fs::write(folder.path().join("feed").join(name), bytes)?;
+        }
+        Ok(Self { folder, now })
+    }
+
+    async fn load(&self, store: &dyn Store) -> Done {
+        let archive = Archive::open(&self.folder.path().join(ERA.archive_name()))?;
+        let options = LoadOptions {
+            system: Some(divvy()),
+            day_first: false,
+            replace: false,
+            now: self.now,
+        };
+        ingest::load(&archive, store, &options, &(), &()).await?;
+        Ok(())
+    }
+
+    async fn poll(&self, store: &dyn Store) -> Done {
+        let feed = self.folder.path().join("feed").display().to_string();
+        ingest::poll(&[feed], store, Some(&divvy()), self.now).await?;
+        Ok(())
+    }
+}
+
+/// Ids and counts, without when they were counted.
+fn numbers(counts: &[FromStationCount]) -> Vec<(String, u64)> {
+    let number = |count: &FromStationCount| (count.from_station_id.to_string(), count.from_count);
+    counts.iter().map(number).collect()
+}
+
+fn failed_at(answer: &Value) -> Option<&str> {
+    let failures = answer["batchItemFailures"].as_array()?;
+    assert!(failures.len() <= 1, "{answer}");
+    failures.first()?["itemIdentifier"].as_str()
+}
+
+const STATION_STREAM: &str = env!("CARGO_BIN_EXE_station-stream");
+const SCHEDULED_POLL: &str = env!("CARGO_BIN_EXE_scheduled-poll");
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_follow_the_stream_through_the_real_lambda() -> Done {
+    for trips_come_first in [true, false] {
+        let city = City::build()?;
+        let emulated = Emulated::start().await?;
+        let memory = MemoryStore::default();
+        for store in [&emulated.store as &dyn Store, &memory] {
+            if trips_come_first {
+                city.load(store).await?;
+                city.poll(store).await?;
+            } else {
+                city.poll(store).await?;
+                city.load(store).await?;
+            }
+        }
+        let mut runtime = Runtime::start().await?;
+        let lambda = runtime.lambda(STATION_STREAM, &emulated.environment(&[]))?;
+        let events = emulated.events(100).await?;
+        assert!(events.len() > 1);
+        for event in &events {
+            let (kind, answer) = runtime.invoke(serde_json::to_value(event)?, MINUTE).await;
+            let outcome = (kind.as_str(), failed_at(&answer));
+            assert_eq!(outcome, ("response", None), "{answer}");
+        }
+        let counts = emulated.counts().await?;
+        refresh::drain(&memory, refresh::CONSUMER, city.now).await?;
+        let expected = memory.counts(&divvy().id).await?;
+        assert_eq!(numbers(&counts), numbers(&expected));
+        assert!(counts.iter().any(|count| count.from_count > 0));
+
+        // What comes twice, or late, changes nothing: not even when a count was made.
+        for event in events.iter().rev() {
+            let (_, answer) = runtime.invoke(serde_json::to_value(event)?, MINUTE).await;
+            assert_eq!(failed_at(&answer), None, "{answer}");
+        }
+        assert_eq!(emulated.counts().await?, counts);
+
+        let log = lambda.log();
+        assert_eq!(log.lines().count(), 2 * events.len());
+        let last = log.lines().last().expect("a line an invocation");
+        let line: Value = serde_json::from_str(last)?;
+        assert_eq!(line["recounts"], 0, "{line}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_done_up_to_its_poison_and_up_to_its_time() -> Done {
+    let city = City::build()?;
+    let emulated = Emulated::start().await?;
+    city.load(&emulated.store).await?;
+    let mut runtime = Runtime::start().await?;
+    let _lambda = runtime.lambda(STATION_STREAM, &emulated.environment(&[]))?;
+    let mut event = emulated.events(1000).await?.remove(0);
+    event.records.truncate(10);
+    let number = |event: &Event, n: usize| event.records[n].change.sequence_number.clone();
+
+    // Time is over before it began: nothing is done, and all of it comes again.
+    let late = runtime.invoke(serde_json::to_value(&event)?, Duration::ZERO);
+    let (kind, answer) = late.await;
+    assert_eq!(kind, "response");
+    assert_eq!(failed_at(&answer), number(&event, 0).as_deref());
+    assert_eq!(emulated.counts().await?, []);
+
+    let mut poisoned = event.clone();
+    poisoned.records[4].change.new_image = to_event(&Item::new());
+    let (kind, answer) = runtime
+        .invoke(serde_json::to_value(&poisoned)?, MINUTE)
+        .await;
+    assert_eq!(kind, "response");
+    assert_eq!(failed_at(&answer), number(&event, 4).as_deref());
+    let before_it = event.records[..4].iter().map(|record| {
+        let keys = of_event(&record.change.keys);
+        keys["station_id"].as_s().cloned().unwrap_or_default()
+    });
+    let mut before_it: Vec<String> = before_it.collect();
+    before_it.sort();
+    let counts = emulated.counts().await?;
+    let ids = counts.iter().map(|count| count.from_station_id.to_string());
+    assert_eq!(ids.collect::<Vec<_>>(), before_it);
+
+    // Lambda delivers again from there; by then the record is whole.
+    event.records.drain(..4);
+    let (_, answer) = runtime.invoke(serde_json::to_value(&event)?, MINUTE).await;
+    assert_eq!(failed_at(&answer), None);
+    assert_eq!(emulated.counts().await?.len(), 10);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_brings_stations_up_to_the_feed() -> Done {
+    let city = City::build()?;
+    let emulated = Emulated::start().await?;
+    let mut runtime = Runtime::start().await?;
+    let feed = city.folder.path().join("feed").display().to_string();
+    let told = [("DIVVY_FEED_URL", feed.as_str()), ("DIVVY_SYSTEM", "divvy")];
+    let lambda = runtime.lambda(SCHEDULED_POLL, &emulated.environment(&told))?;
+    let event = json!({"source": "aws.events", "detail-type": "Scheduled Event"});
+    let (kind, answer) = runtime.invoke(event.clone(), MINUTE).await;
+    assert_eq!(kind, "response", "{answer}");
+    assert!(!emulated.store.stations(&divvy().id).await?.is_empty());
+
+    std::fs::remove_dir_all(&feed)?;
+    let (kind, answer) = runtime.invoke(event, MINUTE).await;
+    assert_eq!(kind, "error");
+    let message = answer["errorMessage"].to_string();
+    assert!(
+        message.contains("divvy-tripdata") || message.contains("feed"),
+        "{answer}"
+    );
+    assert_eq!(lambda.log().lines().count(), 1);
+    Ok(())
+}
+
+/// What a binary that cannot begin says.
+fn last_words(binary: &str, told: &[(&str, &str)]) -> Result<String, Box<dyn Error>> {
+    let output = Command::new(binary)
+        .env_clear()
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .envs(told.iter().copied())
+        .output()?;
+    assert!(!output.status.success());
+    Ok(String::from_utf8(output.stderr)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lambda_that_cannot_begin_says_why_in_one_line() -> Done {
+    let nobody = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}", nobody.local_addr()?);
+    drop(nobody);
+    let emulator = Local::open(Options::default())?.serve().await?;
+    let empty = format!("http://{}", emulator.addr);
+    let region = ("AWS_REGION", "us-east-1");
+    let feed = ("DIVVY_FEED_URL", "https://example.com/gbfs.json");
+    let said = [
+        last_words(STATION_STREAM, &[])?,
+        last_words(STATION_STREAM, &[region])?,
+        last_words(STATION_STREAM, &[region, ("AWS_ENDPOINT_URL", &address)])?,
+        last_words(STATION_STREAM, &[region, ("AWS_ENDPOINT_URL", &empty)])?,
+        last_words(SCHEDULED_POLL, &[region])?,
+        last_words(SCHEDULED_POLL, &[region, feed, ("DIVVY_SYSTEM", "nowhere")])?,
+    ];
+    for said in &said {
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    insta::assert_snapshot!(said.concat(), @r#"
+    no AWS region: name it in the store (dynamodb://PREFIX?region=us-east-2), in AWS_REGION, or in the profile
+    describe StationData: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
+    describe StationData: nobody listens there: check the endpoint
+    there are no tables without a prefix: deploy the stack first
+    DIVVY_FEED_URL is not set: it says which feed to poll
+    DIVVY_SYSTEM: no system is called "nowhere": expected one of divvy, citibike, capitalbikeshare, bluebikes, baywheels, biketown, ecobici, santander, or ID@Area/City for any other, such as velov@Europe/Paris
+    "#);
+    Ok(())
+}
