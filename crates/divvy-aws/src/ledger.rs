@@ -267,7 +267,7 @@ impl LedgerTable {
                 ));
             }
             let item = state_item(&State::new(system.clone()));
-            let new = Some(("attribute_not_exists(archive)", HashMap::new()));
+            let new = Some(("attribute_not_exists(part)", HashMap::new()));
             self.table.put_if(item, new).await?;
         }
         Err(damaged("#store state", "it was written, and is gone again"))
@@ -296,7 +296,7 @@ impl LedgerTable {
             (":from".to_owned(), text(from.unwrap_or(&load.owner))),
             (":new".to_owned(), text(&load.owner)),
         ]);
-        let free = "attribute_not_exists(archive) OR owner_id = :from OR owner_id = :new";
+        let free = "attribute_not_exists(part) OR owner_id = :from OR owner_id = :new";
         self.table.put_if(item, Some((free, owners))).await
     }
 
@@ -342,7 +342,7 @@ impl LedgerTable {
             item.insert("bytes".into(), AttributeValue::B(Blob::new(chunk)));
             Write::Put(item)
         });
-        self.table.write_all(items).await?;
+        self.table.write_all(items.collect()).await?;
         Ok(stored)
     }
 
@@ -418,7 +418,7 @@ impl LedgerTable {
     pub async fn delete_totals(&self, old: Option<Stored>) -> Result<(), StoreError> {
         let old = old.map(|old| keys(None, Part::Totals, old));
         let old = old.into_iter().flatten();
-        self.table.write_all(old.map(Write::Delete)).await
+        self.table.write_all(old.map(Write::Delete).collect()).await
     }
 
     /// Deletes parts of an archive that are no longer in force: those that `now` does not name.
@@ -431,9 +431,8 @@ impl LedgerTable {
         let old = old.list().into_iter().zip(now.list());
         let gone = old.filter(|((_, old), (_, now))| old != now);
         let keys = gone.flat_map(|((part, old), _)| keys(Some(archive), part, old));
-        let keys: Vec<Key> = keys.collect();
         self.table
-            .write_all(keys.into_iter().map(Write::Delete))
+            .write_all(keys.map(Write::Delete).collect())
             .await
     }
 

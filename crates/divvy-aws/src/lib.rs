@@ -1,14 +1,18 @@
 //! Divvy Analyze on DynamoDB and Lambda.
 
 pub mod blocks;
+mod buckets;
 pub mod connect;
+pub mod export;
 pub mod item;
 pub mod ledger;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod metrics;
 pub mod pace;
+pub mod plan;
 pub mod scheduled_poll;
+pub mod sift;
 pub mod settings;
 pub mod station_stream;
 pub mod store;

@@ -1,5 +1,6 @@
 //! Every store is held to the same laws.
 
+use divvy::conforms;
 use divvy::store::conformance::{self, cases};
 use divvy::store::memory::MemoryStore;
 use futures_executor::block_on;
@@ -12,85 +13,20 @@ fn embedded_store() -> (divvy::store::embedded::EmbeddedStore, tempfile::TempDir
     (store, folder)
 }
 
-/// Holds a store to every law. `$fresh` makes a new one, with what has to outlive it.
-macro_rules! conforms {
-    ($store:ident, $fresh:expr, cases: $cases:expr) => {
-        mod $store {
-            use super::*;
-
-            proptest! {
-                #![proptest_config(ProptestConfig {
-                    cases: $cases,
-                    failure_persistence: None,
-                    ..ProptestConfig::default()
-                })]
-
-                #[test]
-                fn one_copy_of_each_trip_is_stored(archives in cases::archives()) {
-                    let (store, _kept) = $fresh;
-                    block_on(conformance::one_copy_of_each_trip_is_stored(&store, &archives)).unwrap();
-                }
-
-                #[test]
-                fn loading_twice_changes_nothing(archives in cases::archives()) {
-                    let (store, _kept) = $fresh;
-                    block_on(conformance::loading_twice_changes_nothing(&store, &archives)).unwrap();
-                }
-
-                #[test]
-                fn any_split_in_any_order_is_the_same(
-                    archives in cases::archives(),
-                    deal in prop::collection::vec(0..3_usize, 1..30),
-                ) {
-                    let (store, _kept) = $fresh;
-                    let (other, _other_kept) = $fresh;
-                    block_on(conformance::any_split_in_any_order_is_the_same(
-                        &store, &other, &archives, &deal,
-                    )).unwrap();
-                }
-
-                #[test]
-                fn counts_follow_the_stream(steps in cases::steps()) {
-                    let (store, _kept) = $fresh;
-                    block_on(conformance::counts_follow_the_stream(&store, &steps)).unwrap();
-                }
-
-                #[test]
-                fn only_stations_whose_trips_changed_are_recounted(
-                    archives in cases::archives(),
-                    polls in prop::collection::vec(cases::snapshot(), 1..4),
-                ) {
-                    let (store, _kept) = $fresh;
-                    block_on(conformance::only_stations_whose_trips_changed_are_recounted(
-                        &store, &archives, &polls,
-                    )).unwrap();
-                }
-
-                #[test]
-                fn what_is_not_committed_does_not_exist(archives in cases::archives()) {
-                    let (store, _kept) = $fresh;
-                    block_on(conformance::what_is_not_committed_does_not_exist(
-                        &store, &archives,
-                    )).unwrap();
-                }
-
-                #[test]
-                fn systems_are_apart(archives in cases::archives(), poll in cases::snapshot()) {
-                    let (store, _kept) = $fresh;
-                    block_on(conformance::systems_are_apart(&store, &archives, &poll)).unwrap();
-                }
-            }
+/// Systems know nothing of each other, in a store that keeps several.
+macro_rules! keeps_several_systems {
+    ($name:ident, $fresh:expr, cases: $cases:expr) => {
+        proptest! {
+            #![proptest_config(ProptestConfig {
+                cases: $cases,
+                failure_persistence: None,
+                ..ProptestConfig::default()
+            })]
 
             #[test]
-            fn an_older_count_undoes_nothing() {
+            fn $name(archives in cases::archives(), poll in cases::snapshot()) {
                 let (store, _kept) = $fresh;
-                block_on(conformance::an_older_count_undoes_nothing(&store)).unwrap();
-            }
-
-            #[test]
-            fn a_checkpoint_never_moves_back() {
-                let (store, _kept) = $fresh;
-                block_on(conformance::a_checkpoint_never_moves_back(&store)).unwrap();
+                block_on(conformance::systems_are_apart(&store, &archives, &poll)).unwrap();
             }
         }
     };
@@ -98,8 +34,11 @@ macro_rules! conforms {
 
 // One line a store.
 #[cfg(feature = "embedded")]
-conforms!(embedded, embedded_store(), cases: 12);
-conforms!(memory, (MemoryStore::default(), ()), cases: 256);
+conforms!(embedded, embedded_store(), block_on: futures_executor::block_on, cases: 12);
+conforms!(memory, (MemoryStore::default(), ()), block_on: futures_executor::block_on, cases: 256);
+#[cfg(feature = "embedded")]
+keeps_several_systems!(embedded_keeps_several_systems, embedded_store(), cases: 12);
+keeps_several_systems!(memory_keeps_several_systems, (MemoryStore::default(), ()), cases: 256);
 
 /// Law 7: stores are held against each other.
 #[cfg(feature = "embedded")]

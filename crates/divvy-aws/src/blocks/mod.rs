@@ -23,7 +23,7 @@ use divvy::model::{Dictionary, Flags, NONE_I16, NONE_I32, TripBatch};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use gather::Gatherer;
-pub use pack::{MAX_BLOCK, Month, PACKED_LEVEL, Packed, TARGET_BLOCK, pack};
+pub use pack::{MAX_BLOCK, Month, PACKED_LEVEL, Packed, TARGET_BLOCK, pack, pack_some};
 use planes::{Reader, Writer, decimal, unzigzag, zigzag};
 
 /// The version that [`encode`] writes.

@@ -88,6 +88,12 @@ pub struct Packed {
 /// into blocks of about [`TARGET_BLOCK`] bytes. The same rows make the same blocks, in whatever
 /// order they come.
 pub fn pack(rows: &Rows, each: &mut dyn FnMut(Packed)) {
+    let all: Vec<u32> = (0..rows.len() as u32).collect();
+    pack_some(rows, &all, each);
+}
+
+/// Packs some of the rows; see [`pack`].
+pub fn pack_some(rows: &Rows, some: &[u32], each: &mut dyn FnMut(Packed)) {
     let batch = &rows.batch;
     let mut ranks: Vec<u32> = (0..batch.stations.len() as u32).collect();
     ranks.sort_by_key(|place| (*place != 0, batch.stations.text(*place)));
@@ -102,7 +108,7 @@ pub fn pack(rows: &Rows, each: &mut dyn FnMut(Packed)) {
             Month::of(batch.started_ms[row]),
         )
     };
-    let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+    let mut order = some.to_vec();
     order.sort_unstable_by_key(|row| {
         let at = *row as usize;
         (group(*row), rows.member[at], batch.line[at], *row)

@@ -15,7 +15,8 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
-use super::front::{Answer, Front, Reply};
+use super::front::{Front, Reply};
+use super::wire::Answer;
 
 /// How long a client waits that was told of no timeout.
 pub(super) const SILENCE: Duration = Duration::from_secs(3600);

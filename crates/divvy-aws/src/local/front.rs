@@ -4,12 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dynoxide::actions::batch_get_item::{
-    BatchGetItemRequest, BatchGetItemResponse, KeysAndAttributes,
-};
-use dynoxide::actions::batch_write_item::{
-    BatchWriteItemRequest, BatchWriteItemResponse, WriteRequest,
-};
 use dynoxide::actions::create_table::CreateTableRequest;
 use dynoxide::actions::delete_item::DeleteItemRequest;
 use dynoxide::actions::delete_table::DeleteTableRequest;
@@ -24,22 +18,19 @@ use dynoxide::actions::transact_write_items::{TransactWriteItem, TransactWriteIt
 use dynoxide::actions::update_item::UpdateItemRequest;
 use dynoxide::actions::update_table::UpdateTableRequest;
 use dynoxide::errors::CancellationReason;
-use dynoxide::types::{
-    CapacityDetail, ConsumedCapacity, MAX_ITEM_SIZE, item_size, write_capacity_units,
-};
-use dynoxide::validation::validate_item_attribute_values;
+use dynoxide::types::{ConsumedCapacity, item_size, write_capacity_units};
 use dynoxide::{Database, DynoxideError, Item};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::capacity::Direction;
-use super::faults::{FaultCounts, Faults, Injector, Strike, set_aside};
+use super::expression::{named, pinned};
+use super::faults::{FaultCounts, Faults, Injector, Strike};
 use super::meter::{Meter, TableUse};
 use super::remedies::Remedies;
-use super::table::{Change, Rules, Table, Want};
-use super::throttle::{self, Reason};
+use super::table::{Change, Promised, Rules, Table, Want, partition_of};
+use super::throttle::Reason;
+use super::wire::{Answer, Refusal, Report, read, refuse, write};
 
 /// What a request is answered with.
 #[derive(Debug)]
@@ -49,13 +40,6 @@ pub(super) enum Reply {
     Silence,
     /// An end of the connection.
     Cut,
-}
-
-/// An answer with the status of HTTP and a body of JSON.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
 }
 
 /// The emulator and what stands before it.
@@ -76,27 +60,16 @@ impl std::fmt::Debug for Emulator {
     }
 }
 
+/// What changes from one request to the next.
 #[derive(Debug)]
-struct State {
-    tables: HashMap<String, Table>,
+pub(super) struct State {
+    /// The tables that have been asked for.
+    pub(super) tables: HashMap<String, Table>,
     injector: Injector,
     operations: BTreeMap<String, u64>,
     throttled_requests: u64,
-    unprocessed_items: u64,
-    faults: FaultCounts,
-}
-
-/// Why a request is refused.
-enum Refusal {
-    Emulator(DynoxideError),
-    Throttled(Vec<Reason>),
-    UnknownOperation,
-}
-
-impl From<DynoxideError> for Refusal {
-    fn from(error: DynoxideError) -> Self {
-        Self::Emulator(error)
-    }
+    pub(super) unprocessed_items: u64,
+    pub(super) faults: FaultCounts,
 }
 
 impl Front {
@@ -229,111 +202,14 @@ fn operation(target: &str) -> Option<&str> {
     tables.or_else(|| target.strip_prefix("DynamoDBStreams_20120810."))
 }
 
-fn refuse(refusal: &Refusal) -> Answer {
-    match refusal {
-        Refusal::Emulator(error) => Answer {
-            status: error.status_code(),
-            body: error.to_json().into_bytes(),
-        },
-        Refusal::Throttled(reasons) => Answer {
-            status: 400,
-            body: throttle::body(reasons),
-        },
-        Refusal::UnknownOperation => Answer {
-            status: 400,
-            body: br#"{"__type":"com.amazon.coral.service#UnknownOperationException"}"#.to_vec(),
-        },
-    }
-}
-
-/// How much of the capacity report a client wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Report {
-    Nothing,
-    Total,
-    Indexes,
-}
-
-impl Report {
-    /// Takes down what a client wants; the emulator is always asked for everything.
-    fn replace(wanted: &mut Option<String>) -> Self {
-        let report = match wanted.as_deref() {
-            Some("TOTAL") => Self::Total,
-            Some("INDEXES") => Self::Indexes,
-            // Left for the emulator to refuse.
-            Some(other) if other != "NONE" => return Self::Nothing,
-            _ => Self::Nothing,
-        };
-        *wanted = everything();
-        report
-    }
-
-    /// Leaves of a report what the client wants.
-    fn trim(self, used: Option<ConsumedCapacity>) -> Option<ConsumedCapacity> {
-        match self {
-            Self::Nothing => None,
-            Self::Indexes => used,
-            Self::Total => used.map(|used| ConsumedCapacity {
-                table: None,
-                global_secondary_indexes: None,
-                local_secondary_indexes: None,
-                vector_indexes: None,
-                ..used
-            }),
-        }
-    }
-
-    fn trim_all(self, used: Vec<ConsumedCapacity>) -> Option<Vec<ConsumedCapacity>> {
-        if self == Self::Nothing {
-            return None;
-        }
-        Some(
-            used.into_iter()
-                .filter_map(|one| self.trim(Some(one)))
-                .collect(),
-        )
-    }
-}
-
-fn everything() -> Option<String> {
-    Some("INDEXES".to_owned())
-}
-
-/// Units promised to the parts of a batch that go through, before the emulator has counted them.
-#[derive(Default)]
-struct Promised {
-    table: f64,
-    indexes: Vec<f64>,
-}
-
-impl Promised {
-    fn nothing(table: &Table) -> Self {
-        Self {
-            table: 0.0,
-            indexes: vec![0.0; table.indexes.len()],
-        }
-    }
-
-    fn add(&mut self, want: &Want) {
-        self.table += want.units;
-        for entry in &want.entries {
-            self.indexes[entry.index] += entry.units;
-        }
-    }
-
-    fn total(&self) -> f64 {
-        self.table + self.indexes.iter().sum::<f64>()
-    }
-}
-
 /// One request being answered.
-struct Request<'a> {
-    database: &'a Database,
+pub(super) struct Request<'a> {
+    pub(super) database: &'a Database,
     remedies: &'a Remedies,
     rules: Rules,
-    state: &'a mut State,
-    strike: Strike,
-    now: Instant,
+    pub(super) state: &'a mut State,
+    pub(super) strike: Strike,
+    pub(super) now: Instant,
 }
 
 impl Request<'_> {
@@ -453,69 +329,6 @@ impl Request<'_> {
         write(&response)
     }
 
-    fn batch_write_item(&mut self, mut request: BatchWriteItemRequest) -> Result<Vec<u8>, Refusal> {
-        let report = Report::replace(&mut request.return_consumed_capacity);
-        if !self.is_sound(&request) {
-            // The emulator says what is wrong with it. Were it nothing, it would be paid for.
-            let mut response = self.database.batch_write_item(request)?;
-            let used = response.consumed_capacity.take().unwrap_or_default();
-            self.charge_all(&used, Direction::Write);
-            response.consumed_capacity = report.trim_all(used);
-            return write(&response);
-        }
-        // In one order, so that a run can be repeated.
-        let mut tables: Vec<_> = request.request_items.into_iter().collect();
-        tables.sort_by(|one, other| one.0.cmp(&other.0));
-        let aside = self.aside(tables.iter().map(|(_, writes)| writes.len()).sum());
-        let mut aside = aside.into_iter();
-        let mut response = BatchWriteItemResponse::default();
-        let mut used = Vec::new();
-        let mut reasons = Vec::new();
-        let mut done = 0;
-        for (name, writes) in tables {
-            let (set_aside, mut pending): (Vec<_>, Vec<_>) = writes
-                .into_iter()
-                .partition(|_| aside.next().unwrap_or_default());
-            loop {
-                let (admitted, rest, promised) = self.split(&name, pending, &mut reasons);
-                pending = rest;
-                if admitted.is_empty() {
-                    break;
-                }
-                done += admitted.len();
-                let part = self.database.batch_write_item(BatchWriteItemRequest {
-                    request_items: HashMap::from([(name.clone(), admitted)]),
-                    return_consumed_capacity: everything(),
-                    return_item_collection_metrics: request.return_item_collection_metrics.clone(),
-                })?;
-                let part_used = part.consumed_capacity.unwrap_or_default();
-                self.charge_all(&part_used, Direction::Write);
-                let total: f64 = part_used.iter().map(|one| one.capacity_units).sum();
-                merge(&mut used, part_used);
-                if let Some(metrics) = part.item_collection_metrics {
-                    let all = response.item_collection_metrics.get_or_insert_default();
-                    for (name, more) in metrics {
-                        all.entry(name).or_default().extend(more);
-                    }
-                }
-                // What cost less than it seemed (an entry that did not change) leaves room.
-                if pending.is_empty() || total >= promised {
-                    break;
-                }
-            }
-            let unprocessed: Vec<_> = set_aside.iter().chain(&pending).map(again).collect();
-            if !unprocessed.is_empty() {
-                self.state.unprocessed_items += unprocessed.len() as u64;
-                response.unprocessed_items.insert(name, unprocessed.into());
-            }
-        }
-        if done == 0 {
-            return Err(Refusal::Throttled(reasons));
-        }
-        response.consumed_capacity = report.trim_all(used);
-        write(&response)
-    }
-
     fn transact_write_items(
         &mut self,
         mut request: TransactWriteItemsRequest,
@@ -579,94 +392,19 @@ impl Request<'_> {
         let key = self.partition(&name, &request.key);
         self.admit_read(&name, None, key)?;
         let mut response = self.database.get_item(request)?;
-        self.charge_read(&name, key, response.consumed_capacity.as_ref());
+        self.charge_read(&name, None, key, response.consumed_capacity.as_ref());
         response.consumed_capacity = report.trim(response.consumed_capacity);
-        write(&response)
-    }
-
-    fn batch_get_item(&mut self, mut request: BatchGetItemRequest) -> Result<Vec<u8>, Refusal> {
-        let report = Report::replace(&mut request.return_consumed_capacity);
-        let keys: usize = request
-            .request_items
-            .values()
-            .map(|wanted| wanted.keys.len())
-            .sum();
-        let sound = (1..=100).contains(&keys)
-            && request.request_items.iter().all(|(name, wanted)| {
-                self.know(name) && {
-                    let table = &self.state.tables[name];
-                    !wanted.keys.is_empty() && distinct(table, wanted.keys.iter())
-                }
-            });
-        if !sound {
-            let mut response = self.database.batch_get_item(request)?;
-            let used = response.consumed_capacity.take().unwrap_or_default();
-            self.charge_all(&used, Direction::Read);
-            response.consumed_capacity = report.trim_all(used);
-            return write(&response);
-        }
-        let mut tables: Vec<_> = request.request_items.into_iter().collect();
-        tables.sort_by(|one, other| one.0.cmp(&other.0));
-        let mut aside = self.aside(keys).into_iter();
-        let mut response = BatchGetItemResponse::default();
-        let mut used = Vec::new();
-        let mut reasons = Vec::new();
-        let mut done = 0;
-        for (name, mut wanted) in tables {
-            let (mut unprocessed, mut pending): (Vec<_>, Vec<_>) = std::mem::take(&mut wanted.keys)
-                .into_iter()
-                .partition(|_| aside.next().unwrap_or_default());
-            // The least that a key can cost: half a unit, twice that when strongly consistent.
-            let least = if wanted.consistent_read == Some(true) {
-                1.0
-            } else {
-                0.5
-            };
-            while !pending.is_empty() {
-                let (admitted, rest) = self.split_keys(&name, pending, least, &mut reasons);
-                pending = rest;
-                if admitted.is_empty() {
-                    break;
-                }
-                done += admitted.len();
-                let part = self.database.batch_get_item(BatchGetItemRequest {
-                    request_items: HashMap::from([(name.clone(), with_keys(&wanted, admitted))]),
-                    return_consumed_capacity: everything(),
-                })?;
-                let part_used = part.consumed_capacity.unwrap_or_default();
-                self.charge_all(&part_used, Direction::Read);
-                merge(&mut used, part_used);
-                for (name, items) in part.responses {
-                    response.responses.entry(name).or_default().extend(items);
-                }
-                for (_, more) in part.unprocessed_keys {
-                    // Its own bound of 16 MB: the emulator gives them back in the same form.
-                    let more: Option<Vec<Item>> = more
-                        .get("Keys")
-                        .and_then(|keys| serde_json::from_value(keys.clone()).ok());
-                    unprocessed.extend(more.unwrap_or_default());
-                }
-            }
-            unprocessed.extend(pending);
-            if !unprocessed.is_empty() {
-                self.state.unprocessed_items += unprocessed.len() as u64;
-                let again = keys_again(&wanted, &unprocessed);
-                response.unprocessed_keys.insert(name, again);
-            }
-        }
-        if done == 0 {
-            return Err(Refusal::Throttled(reasons));
-        }
-        response.consumed_capacity = report.trim_all(used);
         write(&response)
     }
 
     fn query(&mut self, mut request: QueryRequest) -> Result<Vec<u8>, Refusal> {
         let report = Report::replace(&mut request.return_consumed_capacity);
         let name = request.table_name.clone();
-        self.admit_read(&name, request.index_name.as_deref(), None)?;
+        let index = self.index(&name, request.index_name.as_deref());
+        let key = self.queried(&name, index, &request);
+        self.admit_read(&name, index, key)?;
         let mut response = self.database.query(request)?;
-        self.charge_read(&name, None, response.consumed_capacity.as_ref());
+        self.charge_read(&name, index, key, response.consumed_capacity.as_ref());
         response.consumed_capacity = report.trim(response.consumed_capacity);
         write(&response)
     }
@@ -674,9 +412,10 @@ impl Request<'_> {
     fn scan(&mut self, mut request: ScanRequest) -> Result<Vec<u8>, Refusal> {
         let report = Report::replace(&mut request.return_consumed_capacity);
         let name = request.table_name.clone();
-        self.admit_read(&name, request.index_name.as_deref(), None)?;
+        let index = self.index(&name, request.index_name.as_deref());
+        self.admit_read(&name, index, None)?;
         let mut response = self.database.scan(request)?;
-        self.charge_read(&name, None, response.consumed_capacity.as_ref());
+        self.charge_read(&name, index, None, response.consumed_capacity.as_ref());
         response.consumed_capacity = report.trim(response.consumed_capacity);
         write(&response)
     }
@@ -719,7 +458,7 @@ impl Request<'_> {
     }
 
     /// Learns of a table what the buckets need. Returns whether there is such a table.
-    fn know(&mut self, name: &str) -> bool {
+    pub(super) fn know(&mut self, name: &str) -> bool {
         if self.state.tables.contains_key(name) {
             return true;
         }
@@ -760,7 +499,7 @@ impl Request<'_> {
     }
 
     /// Returns what keeps a write to a known table out.
-    fn obstacles(
+    pub(super) fn obstacles(
         &mut self,
         name: &str,
         change: Change<'_>,
@@ -797,123 +536,46 @@ impl Request<'_> {
         reasons
     }
 
-    /// Lets a read in.
+    /// Lets a read of a table, or of one of its indexes, in.
     fn admit_read(
         &mut self,
         name: &str,
-        index: Option<&str>,
+        index: Option<usize>,
         key: Option<u64>,
     ) -> Result<(), Refusal> {
-        if !self.know(name) {
-            return Ok(());
-        }
+        self.know(name);
         let Some(table) = self.state.tables.get_mut(name) else {
             return Ok(());
         };
-        // A local index reads from its table's capacity.
-        let place = index.and_then(|index| table.indexes.iter().position(|i| i.name == index));
-        let lane = match place {
-            Some(place) => &mut table.indexes[place].lanes.read,
-            None => &mut table.lanes.read,
-        };
+        let lane = &mut table.lanes_of(index).read;
         let forced = self.strike.throttle.then(|| lane.limit());
         match lane.closed(key, 0.0, self.now).or(forced) {
             Some(limit) => {
-                let reason = Reason::new(table, place, Direction::Read, limit);
+                let reason = Reason::new(table, index, Direction::Read, limit);
                 Err(Refusal::Throttled(vec![reason]))
             }
             None => Ok(()),
         }
     }
 
-    /// Parts the writes of a batch to one table into those that go now and the rest, and adds up
-    /// what those that go seem to cost.
-    fn split(
-        &mut self,
-        name: &str,
-        writes: Vec<WriteRequest>,
-        reasons: &mut Vec<Reason>,
-    ) -> (Vec<WriteRequest>, Vec<WriteRequest>, f64) {
-        let mut promised = Promised::nothing(&self.state.tables[name]);
-        let (admitted, rest) = writes.into_iter().partition(|write| {
-            let Some(change) = change(write) else {
-                return true;
-            };
-            let want = self.state.tables[name].want(change);
-            let obstacles = self.obstacles(name, change, &want, &promised);
-            if obstacles.is_empty() {
-                promised.add(&want);
-                if let Some(table) = self.state.tables.get_mut(name) {
-                    table.charge_keys(&want, self.now);
-                }
-                return true;
-            }
-            remember(reasons, obstacles);
-            false
-        });
-        (admitted, rest, promised.total())
+    /// Returns the place of a global index. `None` for a local one, which reads from its table's
+    /// capacity.
+    fn index(&mut self, name: &str, index: Option<&str>) -> Option<usize> {
+        self.know(name);
+        let indexes = &self.state.tables.get(name)?.indexes;
+        indexes
+            .iter()
+            .position(|one| Some(one.name.as_str()) == index)
     }
 
-    /// Parts the keys of a batch in the same way, each of which costs `least` or more.
-    fn split_keys(
-        &mut self,
-        name: &str,
-        keys: Vec<Item>,
-        least: f64,
-        reasons: &mut Vec<Reason>,
-    ) -> (Vec<Item>, Vec<Item>) {
-        let Some(table) = self.state.tables.get_mut(name) else {
-            return (keys, Vec::new());
-        };
-        let mut promised = 0.0;
-        keys.into_iter().partition(|key| {
-            let partition = table.partition(key);
-            let lane = &mut table.lanes.read;
-            let forced = self.strike.throttle.then(|| lane.limit());
-            if let Some(limit) = lane.closed(partition, promised, self.now).or(forced) {
-                let reason = Reason::new(table, None, Direction::Read, limit);
-                remember(reasons, vec![reason]);
-                return false;
-            }
-            promised += least;
-            lane.charge_key(partition, least, self.now);
-            true
-        })
-    }
-
-    /// Tells of each part of a batch whether a fault sets it aside.
-    fn aside(&mut self, parts: usize) -> Vec<bool> {
-        match self.strike.partial_batch {
-            Some(which) if parts > 1 => {
-                self.state.faults.partial_batches += 1;
-                set_aside(which, parts)
-            }
-            _ => vec![false; parts],
-        }
-    }
-
-    /// Tells whether a batch can be taken apart: the emulator refuses a faulty one whole.
-    fn is_sound(&mut self, request: &BatchWriteItemRequest) -> bool {
-        let writes: usize = request.request_items.values().map(Vec::len).sum();
-        (1..=25).contains(&writes)
-            && request.request_items.iter().all(|(name, writes)| {
-                self.know(name) && {
-                    let table = &self.state.tables[name];
-                    let items = || {
-                        writes
-                            .iter()
-                            .filter_map(|write| Some(change(write)?.item()))
-                    };
-                    !writes.is_empty()
-                        && items().count() == writes.len()
-                        && items().all(|item| {
-                            table.has_sound_keys(item)
-                                && validate_item_attribute_values(item).is_ok()
-                                && item_size(item) <= MAX_ITEM_SIZE
-                        })
-                        && distinct(table, items())
-                }
-            })
+    /// Returns the partition that a query reads.
+    fn queried(&self, name: &str, index: Option<usize>, request: &QueryRequest) -> Option<u64> {
+        let attribute = self.state.tables.get(name)?.partition_key(index)?;
+        let condition = request.key_condition_expression.as_deref()?;
+        let names = request.expression_attribute_names.as_ref();
+        let placeholder = pinned(condition, attribute, names)?;
+        let values = request.expression_attribute_values.as_ref()?;
+        partition_of(values.get(placeholder)?)
     }
 
     fn charge_write(&mut self, name: &str, want: Option<&Want>, used: Option<&ConsumedCapacity>) {
@@ -926,18 +588,22 @@ impl Request<'_> {
         }
     }
 
-    fn charge_read(&mut self, name: &str, key: Option<u64>, used: Option<&ConsumedCapacity>) {
+    fn charge_read(
+        &mut self,
+        name: &str,
+        index: Option<usize>,
+        key: Option<u64>,
+        used: Option<&ConsumedCapacity>,
+    ) {
         let (Some(table), Some(used)) = (self.state.tables.get_mut(name), used) else {
             return;
         };
         table.charge(used, Direction::Read, self.now);
-        table
-            .lanes
-            .read
-            .charge_key(key, used.capacity_units, self.now);
+        let lane = &mut table.lanes_of(index).read;
+        lane.charge_key(key, used.capacity_units, self.now);
     }
 
-    fn charge_all(&mut self, used: &[ConsumedCapacity], direction: Direction) {
+    pub(super) fn charge_all(&mut self, used: &[ConsumedCapacity], direction: Direction) {
         for one in used {
             if let Some(table) = self.state.tables.get_mut(&one.table_name) {
                 table.charge(one, direction, self.now);
@@ -987,14 +653,6 @@ fn stored(database: &Database, name: &str, key: Item) -> Option<Item> {
     database.get_item(request).ok()?.item
 }
 
-fn change(write: &WriteRequest) -> Option<Change<'_>> {
-    match (&write.put_request, &write.delete_request) {
-        (Some(put), None) => Some(Change::Put(&put.item)),
-        (None, Some(delete)) => Some(Change::Delete(&delete.key)),
-        _ => None,
-    }
-}
-
 /// One action of a transaction.
 struct Action<'a> {
     table: &'a str,
@@ -1035,19 +693,6 @@ impl<'a> Action<'a> {
     }
 }
 
-/// Returns the attributes that an update expression names. What is named without being changed
-/// is among them, and so are the words of the language.
-fn named(expression: &str, names: Option<&HashMap<String, String>>) -> BTreeSet<String> {
-    expression
-        .split(|c: char| !(c.is_alphanumeric() || "_#:".contains(c)))
-        .filter(|word| !word.is_empty() && !word.starts_with(':'))
-        .map(|word| {
-            let alias = names.and_then(|names| names.get(word));
-            alias.map_or(word, String::as_str).to_owned()
-        })
-        .collect()
-}
-
 /// Makes the error of a transaction of which some actions were throttled.
 fn cancellation(actions: &[Option<Reason>]) -> DynoxideError {
     let reasons: Vec<CancellationReason> = actions
@@ -1073,121 +718,4 @@ fn cancellation(actions: &[Option<Reason>]) -> DynoxideError {
         codes.join(", ")
     );
     DynoxideError::TransactionCanceledException(message, reasons)
-}
-
-fn remember(reasons: &mut Vec<Reason>, more: Vec<Reason>) {
-    for reason in more {
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    }
-}
-
-/// Tells whether all items name different ones. They are few.
-fn distinct<'a>(table: &Table, items: impl Iterator<Item = &'a Item> + Clone) -> bool {
-    let mut rest = items.clone();
-    items.into_iter().all(|item| {
-        rest.next();
-        !rest.clone().any(|other| table.same_key(item, other))
-    })
-}
-
-/// Adds up capacity reports by table.
-fn merge(all: &mut Vec<ConsumedCapacity>, more: Vec<ConsumedCapacity>) {
-    for one in more {
-        let Some(sum) = all.iter_mut().find(|sum| sum.table_name == one.table_name) else {
-            all.push(one);
-            continue;
-        };
-        sum.capacity_units += one.capacity_units;
-        if let Some(table) = one.table {
-            sum.table.get_or_insert_default().capacity_units += table.capacity_units;
-        }
-        add(
-            &mut sum.global_secondary_indexes,
-            one.global_secondary_indexes,
-        );
-        add(
-            &mut sum.local_secondary_indexes,
-            one.local_secondary_indexes,
-        );
-    }
-}
-
-fn add(
-    sum: &mut Option<HashMap<String, CapacityDetail>>,
-    more: Option<HashMap<String, CapacityDetail>>,
-) {
-    for (name, detail) in more.into_iter().flatten() {
-        let sum = sum.get_or_insert_default().entry(name).or_default();
-        sum.capacity_units += detail.capacity_units;
-    }
-}
-
-/// Writes a request of a batch as it came.
-fn again(write: &WriteRequest) -> serde_json::Value {
-    match (&write.put_request, &write.delete_request) {
-        (Some(put), _) => json!({ "PutRequest": { "Item": put.item } }),
-        (None, Some(delete)) => json!({ "DeleteRequest": { "Key": delete.key } }),
-        (None, None) => json!({}),
-    }
-}
-
-fn with_keys(wanted: &KeysAndAttributes, keys: Vec<Item>) -> KeysAndAttributes {
-    KeysAndAttributes {
-        keys,
-        projection_expression: wanted.projection_expression.clone(),
-        expression_attribute_names: wanted.expression_attribute_names.clone(),
-        consistent_read: wanted.consistent_read,
-        attributes_to_get: wanted.attributes_to_get.clone(),
-    }
-}
-
-/// Writes the rest of a batch of keys as it came.
-fn keys_again(wanted: &KeysAndAttributes, keys: &[Item]) -> serde_json::Value {
-    let mut again = json!({ "Keys": keys });
-    if let Some(projection) = &wanted.projection_expression {
-        again["ProjectionExpression"] = json!(projection);
-    }
-    if let Some(names) = &wanted.expression_attribute_names {
-        again["ExpressionAttributeNames"] = json!(names);
-    }
-    if let Some(consistent) = wanted.consistent_read {
-        again["ConsistentRead"] = json!(consistent);
-    }
-    if let Some(attributes) = &wanted.attributes_to_get {
-        again["AttributesToGet"] = json!(attributes);
-    }
-    again
-}
-
-/// Reads a request. The emulator marks what it refuses while reading by the class of the error.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
-    serde_json::from_slice(body).map_err(|error| {
-        let text = error.to_string();
-        let text = text.rfind(" at line ").map_or(&*text, |end| &text[..end]);
-        let after = |marks: &[&str]| marks.iter().find_map(|mark| text.strip_prefix(mark));
-        if let Some(text) = after(&["VALIDATION:", "VALIDATION_REQUEST:", "VALIDATION_AS_READ:"]) {
-            DynoxideError::ValidationException(text.to_owned())
-        } else if let Some(text) = after(&["SERIALIZATION:", "SERIALIZATION_AS_READ:"]) {
-            DynoxideError::SerializationException(text.to_owned())
-        } else if [
-            "missing field",
-            "unknown variant",
-            "invalid type: null",
-            "AttributeValue",
-        ]
-        .iter()
-        .any(|known| text.contains(known))
-        {
-            DynoxideError::ValidationException(text.to_owned())
-        } else {
-            DynoxideError::SerializationException(text.to_owned())
-        }
-    })
-}
-
-fn write<T: Serialize>(response: &T) -> Result<Vec<u8>, Refusal> {
-    let written = serde_json::to_vec(response);
-    written.map_err(|error| DynoxideError::InternalServerError(error.to_string()).into())
 }

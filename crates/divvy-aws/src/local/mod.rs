@@ -14,8 +14,10 @@
 //! All time is tokio's. On its paused clock a load that takes five days at 5 units a second takes
 //! as long as the emulator needs.
 
+mod batch;
 mod capacity;
 mod connector;
+mod expression;
 mod faults;
 mod front;
 mod meter;
@@ -23,12 +25,15 @@ mod remedies;
 mod server;
 mod table;
 mod throttle;
+mod wire;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::{Database, DynoxideError};
 
@@ -150,7 +155,21 @@ impl Local {
         })
     }
 
-    /// Listens on a free port of this machine, for other processes.
+    /// Returns a configuration for the SDK's clients of tables and of streams, which call the
+    /// emulator in the process.
+    pub fn sdk_config(&self) -> SdkConfig {
+        let nobody = Credentials::new("local", "local", None, None, "local");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("local"))
+            .credentials_provider(SharedCredentialsProvider::new(nobody))
+            .endpoint_url("http://dynamodb.local")
+            .http_client(self.http_client())
+            .build()
+    }
+
+    /// Listens on a free port of this machine, for other processes. They live on the real clock,
+    /// so tokio's must not be paused.
     ///
     /// # Errors
     ///

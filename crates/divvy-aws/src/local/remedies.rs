@@ -83,7 +83,81 @@ fn missing(connection: &Connection) -> Result<Option<String>, rusqlite::Error> {
 
 #[cfg(test)]
 mod tests {
+    use dynoxide::Database;
+    use serde_json::json;
+
     use super::*;
+
+    /// Makes a table with a stream, and one change in it.
+    fn changed(database: &Database, name: &str) {
+        let table = json!({
+            "TableName": name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [{"AttributeName": "station_id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "station_id", "AttributeType": "S"}],
+            "StreamSpecification":
+                {"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        });
+        let table = serde_json::from_value(table).unwrap();
+        database.create_table(table).unwrap();
+        let put = json!({"TableName": name, "Item": {"station_id": {"S": "35"}}});
+        let put = serde_json::from_value(put).unwrap();
+        database.put_item(put).unwrap();
+    }
+
+    fn streams(connection: &Connection) -> Vec<String> {
+        let mut rows = connection
+            .prepare("SELECT table_name FROM _stream_records ORDER BY id")
+            .unwrap();
+        let names = rows.query_map([], |row| row.get(0)).unwrap();
+        names.map(|name| name.unwrap()).collect()
+    }
+
+    #[test]
+    fn what_a_stream_keeps_is_a_day_old_at_most_and_of_a_table_that_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.db");
+        let place = path.to_str().unwrap().to_owned();
+        let database = Database::new(&place).unwrap();
+        for name in ["Kept", "Yesterday", "Gone"] {
+            changed(&database, name);
+        }
+        let gone = json!({"TableName": "Gone"});
+        let gone = serde_json::from_value(gone).unwrap();
+        database.delete_table(gone).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "UPDATE _stream_records SET created_at = created_at - 90000
+                 WHERE table_name = 'Yesterday'",
+            )
+            .unwrap();
+        let before = ["Kept", "Yesterday", "Gone"];
+        assert_eq!(streams(&connection), before);
+        let remedies = Remedies::apply(place).unwrap();
+        assert_eq!(remedies.missing(), None);
+        assert_eq!(streams(&connection), ["Kept"]);
+        remedies.forget("Kept").unwrap();
+        assert!(streams(&connection).is_empty());
+    }
+
+    #[test]
+    fn the_emulator_finds_numbers_by_the_index() {
+        let place = "file:remedies-index?mode=memory&cache=shared";
+        let database = Database::new(place).unwrap();
+        changed(&database, "StationData");
+        Remedies::apply(place.to_owned()).unwrap();
+        let plan: String = Connection::open(place)
+            .unwrap()
+            .query_row(
+                "EXPLAIN QUERY PLAN SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) + 1
+                 FROM _stream_records WHERE table_name = 'StationData'",
+                [],
+                |row| row.get("detail"),
+            )
+            .unwrap();
+        assert!(plan.contains("divvy_stream_records"), "{plan}");
+    }
 
     #[test]
     fn tables_that_are_not_as_known_are_left_alone() {

@@ -99,6 +99,33 @@ pub(super) struct EntryWant {
     pub(super) units: f64,
 }
 
+/// Units promised to the parts of a batch that go through, before the emulator has counted them.
+#[derive(Debug)]
+pub(super) struct Promised {
+    pub(super) table: f64,
+    pub(super) indexes: Vec<f64>,
+}
+
+impl Promised {
+    pub(super) fn nothing(table: &Table) -> Self {
+        Self {
+            table: 0.0,
+            indexes: vec![0.0; table.indexes.len()],
+        }
+    }
+
+    pub(super) fn add(&mut self, want: &Want) {
+        self.table += want.units;
+        for entry in &want.entries {
+            self.indexes[entry.index] += entry.units;
+        }
+    }
+
+    pub(super) fn total(&self) -> f64 {
+        self.table + self.indexes.iter().sum::<f64>()
+    }
+}
+
 /// A table of the emulator.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -181,6 +208,16 @@ impl Table {
         partition(&self.key[..1], item)
     }
 
+    /// Returns the attribute whose value is a partition of the table, or of one of its indexes.
+    /// `None`: it takes more than one.
+    pub(super) fn partition_key(&self, index: Option<usize>) -> Option<&str> {
+        match index.map(|place| self.indexes[place].hash.as_slice()) {
+            None => self.key.first().map(String::as_str),
+            Some([only]) => Some(only),
+            Some(_) => None,
+        }
+    }
+
     /// Returns what a write asks for.
     pub(super) fn want(&self, change: Change<'_>) -> Want {
         let entry = |(index, one): (usize, &Index)| match change {
@@ -213,6 +250,14 @@ impl Table {
             key: self.partition(item),
             units,
             entries: self.indexes.iter().enumerate().filter_map(entry).collect(),
+        }
+    }
+
+    /// Returns the lanes of the table, or of one of its indexes.
+    pub(super) fn lanes_of(&mut self, index: Option<usize>) -> &mut Lanes {
+        match index {
+            None => &mut self.lanes,
+            Some(place) => &mut self.indexes[place].lanes,
         }
     }
 
@@ -364,14 +409,26 @@ fn on_demand(description: &TableDescription) -> bool {
 fn partition(names: &[String], item: &Item) -> Option<u64> {
     let mut hash = Xxh3::new();
     for name in names {
-        match item.get(name)? {
-            AttributeValue::S(text) | AttributeValue::N(text) => hash.update(text.as_bytes()),
-            AttributeValue::B(bytes) => hash.update(bytes),
-            _ => return None,
-        }
-        hash.update(&[0xff]);
+        add(&mut hash, item.get(name)?)?;
     }
     Some(hash.digest())
+}
+
+/// Returns the one value of a partition key as a number, the same as of an item that has it.
+pub(super) fn partition_of(value: &AttributeValue) -> Option<u64> {
+    let mut hash = Xxh3::new();
+    add(&mut hash, value)?;
+    Some(hash.digest())
+}
+
+fn add(hash: &mut Xxh3, value: &AttributeValue) -> Option<()> {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => hash.update(text.as_bytes()),
+        AttributeValue::B(bytes) => hash.update(bytes),
+        _ => return None,
+    }
+    hash.update(&[0xff]);
+    Some(())
 }
 
 #[cfg(test)]

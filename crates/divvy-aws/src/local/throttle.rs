@@ -1,6 +1,7 @@
 //! How the service says that it is too much.
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::capacity::{Direction, Limit};
 use super::table::Table;
@@ -26,18 +27,16 @@ impl Reason {
         direction: Direction,
         limit: Limit,
     ) -> Self {
-        let (kind, resource, lanes) = match index {
-            None => ("Table", &table.arn, &mut table.lanes),
-            Some(place) => {
-                let index = &mut table.indexes[place];
-                ("Index", &index.arn, &mut index.lanes)
-            }
+        let (kind, resource) = match index {
+            None => ("Table", table.arn.clone()),
+            Some(place) => ("Index", table.indexes[place].arn.clone()),
         };
+        let lane = table.lanes_of(index).of(direction);
         Self {
             reason: format!("{kind}{}{}", direction.name(), limit.name()),
-            resource: resource.clone(),
+            resource,
             limit,
-            on_demand: lanes.of(direction).on_demand(),
+            on_demand: lane.on_demand(),
         }
     }
 
@@ -91,24 +90,23 @@ enum Kind {
 /// Writes the body of a throttled request, which has status 400. The first reason decides which
 /// exception it is.
 pub(super) fn body(reasons: &[Reason]) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        #[serde(rename = "__type")]
-        exception: String,
-        message: &'a str,
-        #[serde(rename = "ThrottlingReasons")]
-        reasons: &'a [Reason],
-    }
     let first = reasons.first();
-    let exception = match first.map(Reason::kind) {
-        None | Some(Kind::Provisioned) => "ProvisionedThroughputExceededException",
-        Some(Kind::OnDemand) => "ThrottlingException",
-        Some(Kind::Account) => "RequestLimitExceeded",
+    let message = first.map_or("", Reason::message);
+    let (exception, field) = match first.map(Reason::kind) {
+        None | Some(Kind::Provisioned) => (
+            "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+            "ThrottlingReasons",
+        ),
+        Some(Kind::Account) => (
+            "com.amazonaws.dynamodb.v20120810#RequestLimitExceeded",
+            "ThrottlingReasons",
+        ),
+        // This one is not of the service's own model, where names begin with a capital.
+        Some(Kind::OnDemand) => (
+            "com.amazon.coral.availability#ThrottlingException",
+            "throttlingReasons",
+        ),
     };
-    let body = Body {
-        exception: format!("com.amazonaws.dynamodb.v20120810#{exception}"),
-        message: first.map_or("", Reason::message),
-        reasons,
-    };
-    serde_json::to_vec(&body).expect("plain texts are always JSON")
+    let body = json!({ "__type": exception, "message": message, field: reasons });
+    body.to_string().into_bytes()
 }

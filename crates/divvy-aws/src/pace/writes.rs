@@ -194,10 +194,7 @@ impl PacedTable {
     /// # Errors
     ///
     /// The first failure.
-    pub async fn write_all(
-        self: &Arc<Self>,
-        writes: impl IntoIterator<Item = Write>,
-    ) -> Result<(), StoreError> {
+    pub async fn write_all(self: &Arc<Self>, writes: Vec<Write>) -> Result<(), StoreError> {
         let mut writer = Writer::new(Arc::clone(self), 0);
         let mut batch = Vec::new();
         let mut bytes = 0;

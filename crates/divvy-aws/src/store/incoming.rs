@@ -312,9 +312,8 @@ async fn outcome(
     totals.merge(&mine);
     let mut left = BTreeSet::new();
     for old in &superseded {
-        let own = shared
-            .ledger
-            .totals(Some(&old.content()), Some(old.parts.totals));
+        let content = old.content();
+        let own = shared.ledger.totals(Some(&content), Some(old.parts.totals));
         left.extend(own.await?.stations.origins());
     }
 
@@ -443,7 +442,10 @@ async fn write_trips(
         for old in &outcome.superseded {
             let keys = layout::keys_of(shared, old).await?;
             let keys = keys.iter().map(|key| string_key(item::trip::KEY, key));
-            shared.trips.write_all(keys.map(Write::Delete)).await?;
+            shared
+                .trips
+                .write_all(keys.map(Write::Delete).collect())
+                .await?;
         }
     }
     Ok(writes.keys())

@@ -8,9 +8,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::{Snapshot, Station, StationId, System, SystemId};
 use divvy::store::station_data::{Row, StationData, Write};
-use divvy::store::{
-    Applied, Change, FeedState, Ledger, Stations, StoreError, StoreErrorKind, Tallies,
-};
+use divvy::store::{Applied, Change, FeedState, Stations, StoreError, StoreErrorKind};
 use divvy::tally::Totals;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::{DynamoStore, Shared, foreign, joined, string_key};
 use crate::item::{self, Item};
-use crate::ledger::Note;
+use crate::ledger::{Note, Stored};
 use crate::pace::PacedTable;
 use crate::stream::{self, Checkpoints, StreamReader};
 
@@ -36,22 +34,25 @@ struct Clock {
 
 impl Shared {
     /// Reads the rows, and what is known of the feed.
-    async fn station_data(&self) -> Result<(StationData, HashMap<StationId, Row>), StoreError> {
+    async fn station_rows(
+        &self,
+    ) -> Result<(HashMap<StationId, Row>, Option<FeedState>), StoreError> {
         let items = self.stations.scan(true).await?;
-        let rows: Result<Vec<Row>, _> = items.iter().map(item::station::row).collect();
-        let rows = rows.map_err(foreign)?;
-        let feed = self.feed().await?;
-        let by_id = rows.iter().map(|row| (row.station.id.clone(), row.clone()));
-        Ok((StationData::new(rows.clone(), feed), by_id.collect()))
+        let mut rows = HashMap::with_capacity(items.len());
+        for item in &items {
+            let row = item::station::row(item).map_err(foreign)?;
+            rows.insert(row.station.id.clone(), row);
+        }
+        Ok((rows, self.feed().await?))
     }
 
     /// Tells the version of the trips of every id that they use, and of stations without any.
     pub(super) async fn station_versions(
         &self,
     ) -> Result<HashMap<StationId, Option<u64>>, StoreError> {
-        let (data, _) = self.station_data().await?;
+        let (rows, _) = self.station_rows().await?;
         let mut versions = HashMap::new();
-        for row in data.stations() {
+        for row in rows.values().map(|row| &row.station) {
             let own = row.origin_ids.is_empty().then_some(&row.id);
             for id in row.origin_ids.iter().chain(own) {
                 versions.insert(id.clone(), row.trips_version);
@@ -123,20 +124,32 @@ impl Shared {
     }
 
     /// Brings StationData up to something, as often as somebody else is faster. Returns what
-    /// `change` said of the first attempt.
+    /// `change` said of the first attempt, and the feed before and after.
+    ///
+    /// `change` is asked without totals first; where it cannot do without (`None`), it is asked
+    /// again with those that lie at `totals`.
     async fn change_rows<T>(
         &self,
-        mut change: impl AsyncFnMut(&mut StationData) -> Result<(T, Vec<Write>), StoreError>,
+        totals: Option<Stored>,
+        mut change: impl FnMut(&mut StationData, Option<&Totals>) -> Option<(T, Vec<Write>)>,
     ) -> Result<(T, Option<FeedState>, Option<FeedState>), StoreError> {
         let mut first = None;
         for _ in 0..ATTEMPTS {
-            let (mut data, before) = self.station_data().await?;
-            let feed_before = data.feed().cloned();
-            let (said, writes) = change(&mut data).await?;
-            let all = self.write_rows(&before, &writes).await?;
+            let (rows, feed) = self.station_rows().await?;
+            let fresh = || StationData::new(rows.values().cloned(), feed.clone());
+            let mut data = fresh();
+            let (said, writes) = match change(&mut data, None) {
+                Some(changed) => changed,
+                None => {
+                    let totals = self.totals(totals).await?;
+                    data = fresh();
+                    change(&mut data, Some(&totals)).expect("totals are all that was wanting")
+                }
+            };
+            let all = self.write_rows(&rows, &writes).await?;
             let said = first.unwrap_or(said);
             if all {
-                return Ok((said, feed_before, data.feed().cloned()));
+                return Ok((said, feed, data.feed().cloned()));
             }
             first = Some(said);
         }
@@ -155,10 +168,9 @@ impl Shared {
         origins: &BTreeSet<StationId>,
         totals: &Totals,
     ) -> Result<(), StoreError> {
-        self.change_rows(async |data: &mut StationData| {
+        self.change_rows(None, |data, _| {
             let version = data.next_version();
-            let writes = data.trips_changed(origins, version, totals);
-            Ok(((), writes))
+            Some(((), data.trips_changed(origins, version, totals)))
         })
         .await?;
         Ok(())
@@ -250,9 +262,8 @@ impl Stations for DynamoStore {
         // In force or about to be: an id is never taken for gone.
         let totals = state.pending_totals.or(state.totals);
         let (applied, before, now) = shared
-            .change_rows(async |data: &mut StationData| {
-                let totals = shared.totals(totals).await?;
-                data.apply(snapshot, || Ok::<_, StoreError>(&*totals))
+            .change_rows(totals, |data, totals| {
+                data.apply(snapshot, || totals.ok_or(())).ok()
             })
             .await?;
         if let (Applied::Accepted { .. }, Some(now)) = (&applied, now) {
@@ -272,9 +283,9 @@ impl Stations for DynamoStore {
         self.shared.ledger.begin(system).await?;
         let (n, _, _) = self
             .shared
-            .change_rows(async |data: &mut StationData| {
+            .change_rows(None, |data, _| {
                 let writes = data.describe(listed);
-                Ok((writes.len() as u64, writes))
+                Some((writes.len() as u64, writes))
             })
             .await?;
         Ok(n)
@@ -286,10 +297,10 @@ impl Stations for DynamoStore {
         }
         let (n, _, _) = self
             .shared
-            .change_rows(async |data: &mut StationData| {
+            .change_rows(None, |data, _| {
                 let version = data.next_version();
                 let writes = data.touch_all(version);
-                Ok((writes.len() as u64, writes))
+                Some((writes.len() as u64, writes))
             })
             .await?;
         Ok(n)

@@ -3,7 +3,9 @@
 mod check;
 mod completions;
 mod demo;
+mod export;
 mod load;
+mod plan;
 mod poll;
 mod refresh;
 mod report;
@@ -24,6 +26,8 @@ pub enum Verb {
     Refresh(refresh::Refresh),
     Report(report::Report),
     Check(check::Check),
+    Plan(plan::Plan),
+    Export(export::Export),
     Sample(sample::SampleArgs),
     Completions(completions::Completions),
 }
@@ -38,6 +42,8 @@ impl Verb {
             Self::Refresh(verb) => verb.run(common),
             Self::Report(verb) => verb.run(common),
             Self::Check(verb) => verb.run(common),
+            Self::Plan(verb) => verb.run(common),
+            Self::Export(verb) => verb.run(common),
             Self::Sample(verb) => verb.run(common),
             Self::Completions(verb) => verb.run(),
         }

@@ -6,6 +6,7 @@ use divvy::reports::{Column, Kind, Value, grouped};
 pub fn heading(column: &Column) -> String {
     let name = match column.kind {
         Kind::Seconds => column.name.trim_end_matches("_s"),
+        Kind::Dollars => column.name.trim_end_matches("_usd"),
         _ => column.name,
     };
     name.replace('_', " ")
@@ -22,6 +23,7 @@ pub fn text(kind: Kind, value: &Value) -> String {
         (Kind::Ordinal, Value::Integer(number)) => number.to_string(),
         (_, Value::Integer(number)) => grouped(*number),
         (Kind::Share, Value::Float(share)) => format!("{:.1} %", share * 100.0),
+        (Kind::Dollars, Value::Float(dollars)) => format!("${dollars:.2}"),
         (_, Value::Float(number)) => number.to_string(),
         (_, Value::Decimal(degrees)) => format!("{:.5}", degrees.to_f64()), // 1 m
     }

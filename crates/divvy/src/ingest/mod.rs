@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  load   look (what the members are) ─► pipeline (inflate ▸ parse, tally ▸ store) ─► commit
+//!  read   look ─► pipeline ─► whoever asks: no store, nothing kept
 //!  poll   gather (files or addresses) ─► snapshot ─► apply
 //! ```
 //!
@@ -18,11 +19,12 @@ use jiff::{SignedDuration, Timestamp};
 pub use error::{LoadError, PollError};
 pub use gather::Gathered;
 
-use crate::issue::RejectSink;
-use crate::model::System;
+use crate::issue::{RejectSink, RejectedCounts};
+use crate::model::{System, TripBatch};
 use crate::sources::archive::Archive;
 use crate::sources::station_feed::{self, Fault, Feed};
-use crate::store::{Applied, ArchiveId, ArchiveRead, ContentHash, LedgerEntry, Store};
+use crate::store::{Applied, ArchiveId, ArchiveRead, ContentHash, LedgerEntry, Store, StoreError};
+use crate::tally::Totals;
 
 /// How to load.
 #[derive(Clone, Debug)]
@@ -99,7 +101,7 @@ pub async fn load(
             archive,
             &contents.trips,
             &system,
-            &*incoming,
+            &|member, batch| incoming.write(member, batch),
             rejects,
             progress,
         )?;
@@ -128,6 +130,59 @@ pub async fn load(
         already: false,
         system,
         station_lists,
+        notes: contents.notes,
+    })
+}
+
+/// Takes a batch of the trips member of that place, among those with trips. Members may come from
+/// several threads; the batches of one member come in the order of its rows.
+pub type Write<'a> = dyn Fn(usize, TripBatch) -> Result<(), StoreError> + Sync + 'a;
+
+/// What an archive came to that was read and not stored.
+#[derive(Clone, Debug)]
+pub struct ReadThrough {
+    /// Which one.
+    pub id: ArchiveId,
+    /// The names of the members that hold trips, by their places.
+    pub members: Vec<String>,
+    /// Data rows read, over all members.
+    pub rows_read: u64,
+    /// Rows that did not become trips; copies are not looked for.
+    pub rejected: RejectedCounts,
+    /// The totals over all batches.
+    pub totals: Totals,
+    /// What people should know: members left out, lists with faults. One sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Reads the trips of an archive to its end without a store, checksums and all, and hands them to
+/// `write`. What that was good for is known when this returns: until then the archive may prove
+/// damaged. One without trips is read as nothing.
+///
+/// # Errors
+///
+/// [`LoadError`]; that of `write` as [`LoadError::Store`].
+pub fn read(
+    archive: &Archive,
+    options: &LoadOptions,
+    write: &Write<'_>,
+    rejects: &dyn RejectSink,
+    progress: &dyn Progress,
+) -> Result<ReadThrough, LoadError> {
+    let content = ContentHash(archive.content()?);
+    let contents = contents::look(archive, options.day_first)?;
+    let system = contents.system(archive.name(), options.system.as_ref())?;
+    let read = pipeline::run(archive, &contents.trips, &system, write, rejects, progress)?;
+    Ok(ReadThrough {
+        id: ArchiveId {
+            system,
+            name: archive.name().into(),
+            content,
+        },
+        members: contents.trips.into_iter().map(|trips| trips.name).collect(),
+        rows_read: read.rows_read,
+        rejected: read.rejected,
+        totals: read.totals,
         notes: contents.notes,
     })
 }

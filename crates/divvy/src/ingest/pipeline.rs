@@ -9,12 +9,12 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use super::contents::TripsMember;
-use super::{LoadError, Progress};
+use super::{LoadError, Progress, Write};
 use crate::issue::{RejectSink, RejectedCounts};
 use crate::model::{System, TripBatch};
 use crate::sources::archive::Archive;
 use crate::sources::trips_csv::{TripReader, TripsError};
-use crate::store::{Incoming, StoreError};
+use crate::store::StoreError;
 use crate::tally::{Tally, Totals};
 
 /// Bytes of unpacked text that are handed on at a time.
@@ -46,26 +46,26 @@ impl Outcome {
 struct Load<'a> {
     archive: &'a Archive,
     system: &'a System,
-    incoming: &'a dyn Incoming,
+    write: &'a Write<'a>,
     rejects: &'a dyn RejectSink,
     progress: &'a dyn Progress,
     bytes_done: AtomicU64,
     bytes_all: u64,
 }
 
-/// Reads every member into the store's way in.
+/// Reads every member, and hands its trips on.
 pub(super) fn run(
     archive: &Archive,
     members: &[TripsMember],
     system: &System,
-    incoming: &dyn Incoming,
+    write: &Write<'_>,
     rejects: &dyn RejectSink,
     progress: &dyn Progress,
 ) -> Result<Outcome, LoadError> {
     let load = Load {
         archive,
         system,
-        incoming,
+        write,
         rejects,
         progress,
         bytes_done: AtomicU64::new(0),
@@ -184,7 +184,7 @@ impl Load<'_> {
     /// Third stage: trips to the store.
     fn store(&self, member: usize, batches: &Receiver<TripBatch>) -> Result<(), StoreError> {
         for batch in batches {
-            self.incoming.write(member, batch)?;
+            (self.write)(member, batch)?;
         }
         Ok(())
     }

@@ -44,6 +44,8 @@ pub enum Kind {
     Seconds,
     /// A share of the whole, from 0 to 1.
     Share,
+    /// Money in US dollars.
+    Dollars,
     /// Decimal degrees, exactly as published.
     Degrees,
     /// An instant as RFC 3339 with the offset of the system's clocks.

@@ -741,3 +741,87 @@ impl FeedModel {
         assert_eq!(named, self.said.len(), "stations of the feed are kept");
     }
 }
+
+/// Holds a store to every law, as tests in a module of its name. `$fresh` makes a new one, with
+/// what has to outlive it; `$block_on` runs a future to its end.
+#[macro_export]
+macro_rules! conforms {
+    ($store:ident, $fresh:expr, block_on: $block_on:path, cases: $cases:expr) => {
+        mod $store {
+            use $block_on as block_on;
+            use $crate::store::conformance::{self, cases};
+            use proptest::prelude::*;
+
+            use super::*;
+
+            proptest! {
+                #![proptest_config(ProptestConfig {
+                    cases: $cases,
+                    failure_persistence: None,
+                    ..ProptestConfig::default()
+                })]
+
+                #[test]
+                fn one_copy_of_each_trip_is_stored(archives in cases::archives()) {
+                    let (store, _kept) = $fresh;
+                    block_on(conformance::one_copy_of_each_trip_is_stored(&store, &archives)).unwrap();
+                }
+
+                #[test]
+                fn loading_twice_changes_nothing(archives in cases::archives()) {
+                    let (store, _kept) = $fresh;
+                    block_on(conformance::loading_twice_changes_nothing(&store, &archives)).unwrap();
+                }
+
+                #[test]
+                fn any_split_in_any_order_is_the_same(
+                    archives in cases::archives(),
+                    deal in prop::collection::vec(0..3_usize, 1..30),
+                ) {
+                    let (store, _kept) = $fresh;
+                    let (other, _other_kept) = $fresh;
+                    block_on(conformance::any_split_in_any_order_is_the_same(
+                        &store, &other, &archives, &deal,
+                    )).unwrap();
+                }
+
+                #[test]
+                fn counts_follow_the_stream(steps in cases::steps()) {
+                    let (store, _kept) = $fresh;
+                    block_on(conformance::counts_follow_the_stream(&store, &steps)).unwrap();
+                }
+
+                #[test]
+                fn only_stations_whose_trips_changed_are_recounted(
+                    archives in cases::archives(),
+                    polls in prop::collection::vec(cases::snapshot(), 1..4),
+                ) {
+                    let (store, _kept) = $fresh;
+                    block_on(conformance::only_stations_whose_trips_changed_are_recounted(
+                        &store, &archives, &polls,
+                    )).unwrap();
+                }
+
+                #[test]
+                fn what_is_not_committed_does_not_exist(archives in cases::archives()) {
+                    let (store, _kept) = $fresh;
+                    block_on(conformance::what_is_not_committed_does_not_exist(
+                        &store, &archives,
+                    )).unwrap();
+                }
+            }
+
+            #[test]
+            fn an_older_count_undoes_nothing() {
+                let (store, _kept) = $fresh;
+                block_on(conformance::an_older_count_undoes_nothing(&store)).unwrap();
+            }
+
+            #[test]
+            fn a_checkpoint_never_moves_back() {
+                let (store, _kept) = $fresh;
+                block_on(conformance::a_checkpoint_never_moves_back(&store)).unwrap();
+            }
+        }
+    };
+}

@@ -1,0 +1,149 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// About what 2.1 million trips of 2016 are.
+fn workload() -> Workload {
+    Workload {
+        rows: 2_100_000,
+        copies: 0,
+        rows_with_origin: 2_100_000,
+        items: Items {
+            n: 2_100_000,
+            bytes: 2_100_000 * 270,
+            write_units: 2_100_000,
+            index_n: 2_100_000,
+            index_bytes: 2_100_000 * 33,
+            index_write_units: 2_100_000,
+            count_read_units: 8_750.0,
+        },
+        blocks: Some(Items {
+            n: 3_600,
+            bytes: 19_000_000,
+            write_units: 20_400,
+            index_n: 3_600,
+            index_bytes: 3_600 * 60,
+            index_write_units: 3_600,
+            count_read_units: 290.0,
+        }),
+        whole_items_read_units: 70_930.0,
+        json_bytes: 900_000_000,
+        origins: 580,
+        ledger_bytes: 5_000_000,
+    }
+}
+
+fn terms(units: u32) -> Terms {
+    Terms {
+        capacities: Some(Capacities::each(Units {
+            write: units,
+            read: units,
+        })),
+        free_tier: true,
+        ..Terms::default()
+    }
+}
+
+fn of(way: Way, terms: &Terms) -> Forecast {
+    let all = forecasts(&workload(), terms);
+    all.into_iter()
+        .find(|forecast| forecast.way == way)
+        .unwrap()
+}
+
+#[test]
+fn five_units_take_as_long_as_the_slowest_table() {
+    let rows = of(Way::Rows, &terms(5));
+    assert_eq!(rows.load_s, Some(2_100_000.0 / 5.0 - 300.0));
+    assert_eq!(rows.refresh_s, 8_750.0 / 5.0 - 300.0);
+    assert_eq!(rows.once_usd, 0.0);
+    let packed = of(Way::Packed, &terms(5));
+    assert_eq!(packed.load_s, Some(20_400.0 / 5.0 - 300.0));
+    assert_eq!(packed.refresh_s, 0.0);
+    // Nothing saved up.
+    let busy = Terms {
+        busy: true,
+        ..terms(5)
+    };
+    assert_eq!(of(Way::Packed, &busy).load_s, Some(4_080.0));
+    // The proof of concept reads whole items.
+    let seed = of(Way::Seed, &terms(5));
+    assert_eq!(seed.refresh_s, 70_930.0 / 5.0 - 300.0);
+}
+
+#[test]
+fn on_demand_is_paid_by_request() {
+    let rows = of(Way::RowsOnDemand, &terms(5));
+    let units = rows.table_write_units + rows.index_write_units + rows.other_write_units;
+    let expected = units * 0.625e-6 + rows.read_units * 0.125e-6;
+    assert!((rows.once_usd - expected).abs() < 1e-9);
+    assert_eq!(rows.load_s, Some(525.0));
+    assert_eq!(rows.idle_usd_month, 0.0);
+    assert!(
+        rows.live_usd_month > 0.5 && rows.live_usd_month < 5.0,
+        "{rows:?}"
+    );
+    let import = of(Way::Import, &terms(5));
+    assert_eq!(import.load_s, None);
+    assert_eq!(import.table_write_units, 0.0);
+    assert!(import.once_usd < 0.2, "{import:?}");
+}
+
+#[test]
+fn free_units_go_where_they_are_needed() {
+    let rows = of(Way::RowsFree, &terms(5));
+    let split = rows.capacities.unwrap();
+    assert_eq!(
+        split.sum(),
+        Units {
+            write: 25,
+            read: 25
+        }
+    );
+    assert_eq!((split.trip_data.write, split.index.write), (10, 11));
+    assert_eq!((rows.once_usd, rows.idle_usd_month), (0.0, 0.0));
+    let packed = of(Way::PackedFree, &terms(5)).capacities.unwrap();
+    assert!(packed.trip_data.write > packed.index.write, "{packed:?}");
+    // Without the free tier it is no way, and 25 units are to be paid for.
+    let paid = Terms {
+        free_tier: false,
+        ..terms(5)
+    };
+    assert!(
+        forecasts(&workload(), &paid)
+            .iter()
+            .all(|forecast| forecast.way != Way::RowsFree)
+    );
+    assert!((of(Way::Rows, &paid).idle_usd_month - 25.0 * 0.000_78 * 730.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_plan_is_a_table() {
+    let table = report(&workload(), &terms(5));
+    assert_eq!(table.columns.len(), 10);
+    let lines: Vec<String> = table.rows.iter().map(|row| format!("{row:?}")).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+    let notes: Vec<&str> = table.notes.iter().map(Note::text).collect();
+    insta::assert_snapshot!(notes.join("\n"));
+}
+
+proptest! {
+    #[test]
+    fn dealing_gives_all_and_no_other_deal_is_quicker(
+        units in 5..40_u32,
+        wants in prop::array::uniform3(0..1000_u32),
+    ) {
+        let wants = wants.map(|units| (f64::from(units), 1));
+        let dealt = deal(units, wants);
+        prop_assert_eq!(dealt.iter().sum::<u32>(), units);
+        let slowest = |dealt: [u32; 3]| {
+            let seconds = wants.iter().zip(dealt).map(|((want, _), units)| want / f64::from(units));
+            seconds.fold(0.0, f64::max)
+        };
+        for a in 1..units - 1 {
+            for b in 1..units - a {
+                prop_assert!(slowest(dealt) <= slowest([a, b, units - a - b]));
+            }
+        }
+    }
+}

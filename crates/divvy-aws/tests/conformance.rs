@@ -1,0 +1,59 @@
+//! The store on DynamoDB is held to the laws that every store is held to, through the emulator's
+//! front.
+#![cfg(feature = "local")]
+
+use std::future::Future;
+
+use divvy::conforms;
+use divvy::store::conformance::cases::system;
+use divvy_aws::local::{Local, Options};
+use divvy_aws::tables::Layout;
+use divvy_aws::{DynamoStore, OpenOptions};
+
+/// Runs a future on a paused clock: what waits for capacity waits no time.
+fn block_on<F: Future>(future: F) -> F::Output {
+    RUNTIME.with(|runtime| runtime.block_on(future))
+}
+
+thread_local! {
+    static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("a runtime needs nothing");
+}
+
+/// A store of its own emulator.
+fn fresh(layout: Layout) -> (DynamoStore, Local) {
+    block_on(async {
+        let local = Local::open(Options {
+            scratch: true,
+            ..Options::default()
+        });
+        let local = local.expect("memory is there");
+        let store = DynamoStore::open(OpenOptions {
+            http_client: Some(local.http_client()),
+            layout: Some(layout),
+            ..OpenOptions::default()
+        });
+        (store.await.expect("an emulator makes tables"), local)
+    })
+}
+
+conforms!(rows, fresh(Layout::Rows), block_on: super::block_on, cases: 24);
+conforms!(packed, fresh(Layout::Packed), block_on: super::block_on, cases: 12);
+
+#[test]
+fn the_tables_of_a_prefix_belong_to_one_system() {
+    use divvy::model::{Station, System};
+    use divvy::store::Stations;
+
+    let (store, _local) = fresh(Layout::Rows);
+    let listed = [Station::unknown("35".into())];
+    block_on(store.describe(&system(), &listed)).unwrap();
+    let other = System::named("citibike").unwrap();
+    let refused = block_on(store.describe(&other, &listed)).unwrap_err();
+    insta::assert_snapshot!(refused, @"the tables beside LoadLedger hold divvy, and each system has its own: give citibike another prefix");
+    assert_eq!(block_on(store.stations(&other.id)).unwrap(), []);
+    assert_eq!(block_on(store.stations(&system().id)).unwrap().len(), 1);
+}

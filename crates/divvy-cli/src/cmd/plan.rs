@@ -1,0 +1,133 @@
+//! `divvy plan`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use divvy::ingest::LoadOptions;
+use divvy::reports::Note;
+use divvy::sources::archive::{self, Archive};
+use divvy_aws::plan::{self, Capacities, Live, Prices, Terms, Units};
+use divvy_aws::sift::{Sifted, sift};
+use jiff::Timestamp;
+
+use super::report;
+use crate::open::{Common, without};
+use crate::progress::Bar;
+use crate::render::Format;
+
+/// Tells what it takes to load archives into DynamoDB, each way: time, capacity, dollars.
+///
+/// Archives are read to their ends, every item is weighed and every block is made; nothing is
+/// written anywhere.
+#[derive(Debug, Args)]
+#[command(args = without(&["store"]))]
+#[command(after_help = "Examples:
+  divvy plan Divvy_Trips_2016_Q3Q4.zip --wcu 5 --rcu 5 --free-tier
+  divvy plan downloads/ --layout rows --format json")]
+pub struct Plan {
+    /// Archives, or folders of archives
+    #[arg(required = true, value_name = "PATH|DIR")]
+    sources: Vec<PathBuf>,
+    /// Write units a second of each table, and of the index
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    wcu: Option<u32>,
+    /// Read units a second of each table, and of the index [default: as --wcu]
+    #[arg(long, value_name = "N", requires = "wcu", value_parser = clap::value_parser!(u32).range(1..))]
+    rcu: Option<u32>,
+    /// Count on the free tier: 25 write and 25 read units, over all tables and the index
+    #[arg(long)]
+    free_tier: bool,
+    /// Forecast this layout alone
+    #[arg(long, value_enum)]
+    layout: Option<LayoutChoice>,
+    /// Seconds between two polls of the stations, for what a month costs
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    every: u32,
+    /// A JSON file with prices of your region, such as {"wcu_hour":0.00074}
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+    /// Read dates like 01-02-2020 as 1 February
+    #[arg(long)]
+    day_first: bool,
+    /// How to write it
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LayoutChoice {
+    /// One item a trip
+    Rows,
+    /// One item for the trips of a station and a month
+    Packed,
+}
+
+impl Plan {
+    pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let terms = Terms {
+            capacities: self.wcu.map(|write| {
+                let read = self.rcu.unwrap_or(write);
+                Capacities::each(Units { write, read })
+            }),
+            free_tier: self.free_tier,
+            packed_only: self.layout == Some(LayoutChoice::Packed),
+            prices: prices(self.prices.as_deref())?,
+            live: Live {
+                every_s: self.every.max(1).into(),
+                ..Live::default()
+            },
+            ..Terms::default()
+        };
+        let sifted = sifted(&self.sources, self.day_first, common)?;
+        let packed = self.layout != Some(LayoutChoice::Rows);
+        let workload = plan::measure(&sifted, packed)
+            .context("cannot read the rows back from the folder for temporary files")?;
+        let table = plan::report(&workload, &terms);
+        report::print(&table, self.format)?;
+        if !self.format.has_notes() {
+            table
+                .notes
+                .iter()
+                .for_each(|note| common.say(Note::text(note)));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Reads prices; the table of the source where no file is named.
+pub fn prices(path: Option<&Path>) -> anyhow::Result<Prices> {
+    let Some(path) = path else {
+        return Ok(Prices::default());
+    };
+    let reading = || format!("cannot read {}", path.display());
+    let json = std::fs::read(path).with_context(reading)?;
+    Prices::from_json(&json).with_context(|| path.display().to_string())
+}
+
+/// Reads archives to their ends.
+pub fn sifted(sources: &[PathBuf], day_first: bool, common: &Common) -> anyhow::Result<Sifted> {
+    let mut archives = Vec::new();
+    for source in sources {
+        for path in archive::expand(source)? {
+            archives.push(Archive::open(&path)?);
+        }
+    }
+    let options = LoadOptions {
+        system: common.system.clone(),
+        day_first,
+        replace: false,
+        now: Timestamp::now(),
+    };
+    let bar = Bar::new(common, "reading");
+    let sifted = sift(&archives, &options, &(), &bar);
+    bar.finish();
+    let sifted = sifted?;
+    for source in &sifted.sources {
+        for note in source.read.notes.iter().filter(|_| common.verbose) {
+            common.say(format_args!("{}: {note}", source.read.id.name));
+        }
+    }
+    Ok(sifted)
+}
