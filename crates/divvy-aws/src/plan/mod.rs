@@ -106,7 +106,8 @@ pub struct Live {
 }
 
 impl Default for Live {
-    /// A poll a minute; of 1,800 stations in a feed of 2025 about one in ten changed in a minute.
+    /// A poll a minute. That one station in ten changes in a minute is an assumption; a busy system
+    /// has more.
     fn default() -> Self {
         Self {
             stations: None,

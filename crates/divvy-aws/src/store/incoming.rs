@@ -605,7 +605,7 @@ impl Sending {
     ) -> Result<(), StoreError> {
         self.trips += trips;
         self.bytes += match &write {
-            Write::Put(item) => crate::pace::item_bytes(item),
+            Write::Put(item) => item::size::item_bytes(item),
             Write::Delete(_) => 0,
         };
         self.batch.push(write);
