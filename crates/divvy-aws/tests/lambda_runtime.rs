@@ -266,6 +266,7 @@ impl City {
             system: Some(divvy()),
             day_first: false,
             replace: false,
+            sample: None,
             now: self.now,
         };
         ingest::load(&archive, store, &options, &(), &()).await?;

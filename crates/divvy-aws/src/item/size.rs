@@ -47,6 +47,24 @@ mod tests {
         assert_eq!(bytes.map(|(text, _)| (text, number_bytes(text))), bytes);
     }
 
+    /// The emulator's authors measured the real service.
+    #[cfg(feature = "local")]
+    #[test]
+    fn numbers_weigh_what_the_emulator_charges() {
+        let fractions = ["", ".0", ".5", ".05", ".050", ".12345", ".123456"];
+        for whole in [
+            "0", "00", "1", "10", "87", "100", "101", "1042", "65536", "10426648",
+        ] {
+            for fraction in fractions {
+                for sign in ["", "-"] {
+                    let text = format!("{sign}{whole}{fraction}");
+                    let charged = dynoxide::types::number_size(&text) as u64;
+                    assert_eq!(number_bytes(&text), charged, "{text}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_kilobyte_begun_is_a_unit() {
         let units = [(0, 1), (1, 1), (1024, 1), (1025, 2), (32 * 1024, 32)];

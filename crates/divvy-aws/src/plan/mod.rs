@@ -171,6 +171,16 @@ impl Way {
         }
     }
 
+    /// Returns the way that a load goes into tables that are there.
+    pub fn of(packed: bool, on_demand: bool) -> Self {
+        match (packed, on_demand) {
+            (false, false) => Self::Rows,
+            (true, false) => Self::Packed,
+            (false, true) => Self::RowsOnDemand,
+            (true, true) => Self::PackedOnDemand,
+        }
+    }
+
     fn is_packed(self) -> bool {
         matches!(self, Self::Packed | Self::PackedOnDemand | Self::PackedFree)
     }

@@ -10,9 +10,8 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use divvy::model::Rider;
 use divvy::reports::{self, Filters, Note, Period, REPORTS, Table};
-use futures_executor::block_on;
 
-use crate::open::Common;
+use crate::open::{Common, block_on};
 use crate::render::Format;
 
 /// Prints a report on the trips and stations of the store.
@@ -64,9 +63,14 @@ fn names() -> PossibleValuesParser {
 impl Report {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let store = common.open_existing()?;
-        let system = common.system_of(&store)?;
+        let system = common.system_of(store.store())?;
         let filters = self.filters();
-        let table = block_on(reports::report(&self.name, &store, &system, &filters))?;
+        let table = block_on(reports::report(
+            &self.name,
+            store.store(),
+            &system,
+            &filters,
+        ))?;
         let format = self.format();
         match &self.output {
             None => print(&table, format)?,

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use super::contents::TripsMember;
-use super::{LoadError, Progress, Write};
+use super::{LoadError, Progress, Share, Write};
 use crate::issue::{RejectSink, RejectedCounts};
 use crate::model::{System, TripBatch};
 use crate::sources::archive::Archive;
@@ -46,6 +46,7 @@ impl Outcome {
 struct Load<'a> {
     archive: &'a Archive,
     system: &'a System,
+    sample: Option<Share>,
     write: &'a Write<'a>,
     rejects: &'a dyn RejectSink,
     progress: &'a dyn Progress,
@@ -58,6 +59,7 @@ pub(super) fn run(
     archive: &Archive,
     members: &[TripsMember],
     system: &System,
+    sample: Option<Share>,
     write: &Write<'_>,
     rejects: &dyn RejectSink,
     progress: &dyn Progress,
@@ -65,6 +67,7 @@ pub(super) fn run(
     let load = Load {
         archive,
         system,
+        sample,
         write,
         rejects,
         progress,
@@ -168,14 +171,21 @@ impl Load<'_> {
     ) -> Result<Outcome, TripsError> {
         let mut reader = TripReader::new(input, member.plan.clone(), self.system, &member.name)?;
         let mut totals = Totals::default();
-        while let Some(batch) = reader.next_batch(self.rejects)? {
+        // Rows outside the sample are not counted as read: they might as well not be there.
+        let mut left_out = 0;
+        while let Some(mut batch) = reader.next_batch(self.rejects)? {
+            if let Some(share) = self.sample {
+                let rows = batch.len();
+                batch = share.pick(batch);
+                left_out += (rows - batch.len()) as u64;
+            }
             totals.count(&batch, 1);
             if batches.send(batch).is_err() {
                 break;
             }
         }
         Ok(Outcome {
-            rows_read: reader.rows_read(),
+            rows_read: reader.rows_read() - left_out,
             rejected: reader.rejected().clone(),
             totals,
         })
