@@ -265,7 +265,7 @@ async fn outcome(
     mine.count(&batch_of(&my_lost), -1);
 
     let mut totals = match superseded.is_empty() {
-        true => Totals::clone(&*shared.totals(state.totals).await?),
+        true => shared.ledger.totals(None, state.totals).await?,
         false => Totals::default(),
     };
     let mut changed = Vec::new();

@@ -29,7 +29,7 @@ use divvy::store::{
     ArchiveId, ContentHash, FromStationCount, Incoming, Ledger, LedgerEntry, StoreError,
     StoreErrorKind, Tallies, Trips,
 };
-use divvy::tally::Totals;
+use divvy::tally::{Parts, Totals};
 use jiff::Timestamp;
 
 use crate::connect::{ConnectOptions, Connection};
@@ -113,7 +113,7 @@ struct Shared {
     ledger: LedgerTable,
     settings: LoadSettings,
     listener: Arc<dyn Listener>,
-    /// Totals that were read, and where they lie: they are asked for again and again.
+    /// Totals that were read, and where they lie: they are asked for again and again. Without cube.
     totals: Mutex<Option<(Stored, Arc<Totals>)>>,
     /// What consumers of the stream have read and not acknowledged.
     consumers: tokio::sync::Mutex<HashMap<String, stations::Consumer>>,
@@ -266,7 +266,7 @@ fn string_key(name: &str, value: &str) -> item::Item {
 }
 
 impl Shared {
-    /// Returns the totals over all archives that lie there.
+    /// Returns the totals over all archives that lie there, without their cube.
     async fn totals(&self, stored: Option<Stored>) -> Result<Arc<Totals>, StoreError> {
         let Some(at) = stored else {
             return Ok(Arc::default());
@@ -275,7 +275,8 @@ impl Shared {
         if let Some((_, totals)) = known().as_ref().filter(|(known, _)| *known == at) {
             return Ok(Arc::clone(totals));
         }
-        let totals = Arc::new(self.ledger.totals(None, stored).await?);
+        let totals = self.ledger.totals_without_cube(None, stored).await?;
+        let totals = Arc::new(totals);
         *known() = Some((at, Arc::clone(&totals)));
         Ok(totals)
     }
@@ -306,12 +307,17 @@ impl Trips for DynamoStore {
 #[async_trait]
 impl Tallies for DynamoStore {
     async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
-        match self.shared.ledger.state().await? {
-            Some(state) if state.system.id == *system => {
-                let totals = self.shared.totals(state.totals).await?;
-                Ok(Totals::clone(&totals))
-            }
-            _ => Ok(Totals::default()),
+        self.totals_with(system, Parts::ALL).await
+    }
+
+    async fn totals_with(&self, system: &SystemId, parts: Parts) -> Result<Totals, StoreError> {
+        let state = self.shared.ledger.state().await?;
+        let Some(state) = state.filter(|state| state.system.id == *system) else {
+            return Ok(Totals::default());
+        };
+        match parts == Parts::NONE {
+            true => Ok(Totals::clone(&*self.shared.totals(state.totals).await?)),
+            false => self.shared.ledger.totals(None, state.totals).await,
         }
     }
 

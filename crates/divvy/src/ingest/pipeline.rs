@@ -33,7 +33,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    fn add(&mut self, other: &Self) {
+    fn add(&mut self, other: Self) {
+        if self.rows_read == 0 {
+            *self = other;
+            return;
+        }
         self.rows_read += other.rows_read;
         for (reason, n) in &other.rejected {
             *self.rejected.entry(*reason).or_default() += n;
@@ -83,7 +87,7 @@ pub(super) fn run(
                 return Ok(sum);
             };
             match load.member(member, place) {
-                Ok(read) => sum.add(&read),
+                Ok(read) => sum.add(read),
                 Err(error) => {
                     // The other workers need not begin what will not be kept.
                     next.store(members.len(), Ordering::Relaxed);
@@ -98,7 +102,7 @@ pub(super) fn run(
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         let mut sum = Outcome::default();
         for worker in workers {
-            sum.add(&worker.join().expect("reading does not panic")?);
+            sum.add(worker.join().expect("reading does not panic")?);
         }
         Ok(sum)
     })
