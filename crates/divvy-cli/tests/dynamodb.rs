@@ -110,8 +110,8 @@ fn a_load_killed_at_any_moment_is_finished_by_the_next() {
             .iter()
             .map(|row| row["from_count"].as_u64().unwrap())
             .sum();
-        let (riders, _) = succeed(folder, store, &["report", "quality", "--format", "json"]);
-        let quality: Vec<Value> = serde_json::from_str(&riders).unwrap();
+        let (quality, _) = succeed(folder, store, &["report", "quality", "--format", "json"]);
+        let quality: Vec<Value> = serde_json::from_str(&quality).unwrap();
         let of = |name: &str| -> u64 { quality.iter().filter_map(|row| row[name].as_u64()).sum() };
         assert_eq!(of("stored"), all);
         assert_eq!(counted, all - of("no_origin"));
@@ -149,7 +149,7 @@ fn every_refusal_is_one_clear_line() {
         assert_eq!(said.lines().count(), 1, "{said}");
         said.trim_end().to_owned()
     };
-    insta::assert_snapshot!(refusal("dynamodb://t"), @"");
+    insta::assert_snapshot!(refusal("dynamodb://t"), @"divvy: no AWS region: name it in the store (dynamodb://PREFIX?region=us-east-2), in AWS_REGION, or in the profile");
     let nobody = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -157,21 +157,21 @@ fn every_refusal_is_one_clear_line() {
     let said = refusal(&format!(
         "dynamodb://t?region=us-east-1&endpoint=http://{nobody}"
     ));
-    insta::assert_snapshot!(said.replace(&nobody.to_string(), "[address]"), @"");
+    insta::assert_snapshot!(said.replace(&nobody.to_string(), "[address]"), @"divvy: describe t-StationData: nobody listens there: check the endpoint");
     insta::assert_snapshot!(refusal(&always(
         "400 Bad Request",
         r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","message":"The security token included in the request is invalid."}"#,
-    )), @"");
+    )), @"divvy: describe t-StationData: AWS does not know these credentials: check the access key, and that it is active");
     insta::assert_snapshot!(refusal(&always(
         "400 Bad Request",
         r#"{"__type":"com.amazonaws.dynamodb.v20120810#AccessDeniedException","Message":"User: arn:aws:iam::123456789012:user/ann is not authorized to perform: dynamodb:DescribeTable on resource: arn:aws:dynamodb:us-east-1:123456789012:table/t-StationData because no identity-based policy allows the dynamodb:DescribeTable action"}"#,
-    )), @"");
+    )), @"divvy: describe t-StationData: these credentials may not call dynamodb:DescribeTable on arn:aws:dynamodb:us-east-1:123456789012:table/t-StationData: grant it, or use others");
     insta::assert_snapshot!(refusal(&always(
         "200 OK",
         r#"{"Table":{"TableName":"t-StationData","TableStatus":"DELETING"}}"#,
-    )), @"");
+    )), @"divvy: t-StationData is being deleted: wait until it is gone, or name another prefix");
     insta::assert_snapshot!(refusal(&always(
         "400 Bad Request",
         r#"{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"Requested resource not found"}"#,
-    )), @"");
+    )), @"divvy: there is no store in dynamodb://t: load an archive first (divvy load FILE.zip), or try divvy demo");
 }

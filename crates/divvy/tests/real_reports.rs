@@ -159,6 +159,7 @@ fn load(paths: &[PathBuf]) -> (EmbeddedStore, tempfile::TempDir) {
             system: None,
             day_first: false,
             replace: false,
+            sample: None,
             now: Timestamp::UNIX_EPOCH,
         };
         let archive = Archive::open(path).unwrap();

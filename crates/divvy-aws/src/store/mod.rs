@@ -115,6 +115,8 @@ struct Shared {
     listener: Arc<dyn Listener>,
     /// Totals that were read, and where they lie: they are asked for again and again. Without cube.
     totals: Mutex<Option<(Stored, Arc<Totals>)>>,
+    /// The system that the tables belong to, once known: it never changes.
+    system: std::sync::OnceLock<System>,
     /// What consumers of the stream have read and not acknowledged.
     consumers: tokio::sync::Mutex<HashMap<String, stations::Consumer>>,
 }
@@ -187,6 +189,7 @@ impl DynamoStore {
             settings: LoadSettings::default(),
             listener: Arc::new(()),
             totals: Mutex::default(),
+            system: std::sync::OnceLock::new(),
             consumers: tokio::sync::Mutex::default(),
         };
         Self {
@@ -228,8 +231,16 @@ impl DynamoStore {
 
     /// Returns the system that the tables belong to. `None` where nothing has come yet.
     pub async fn system(&self) -> Result<Option<System>, StoreError> {
+        if let Some(system) = self.shared.system.get() {
+            return Ok(Some(system.clone()));
+        }
         let state = self.shared.ledger.state().await?;
-        Ok(state.map(|state| state.system))
+        let system = state.map(|state| state.system);
+        if let Some(system) = &system {
+            // Of two that ask at once, both have read the same.
+            let _ = self.shared.system.set(system.clone());
+        }
+        Ok(system)
     }
 
     /// The same tallies, whose counts say which record of the stream asked for them.
@@ -242,8 +253,10 @@ impl DynamoStore {
 
     /// Asks something of the system; the tables have nothing of another.
     async fn is_of(&self, system: &SystemId) -> Result<bool, StoreError> {
-        let state = self.shared.ledger.state().await?;
-        Ok(state.is_some_and(|state| state.system.id == *system))
+        Ok(self
+            .system()
+            .await?
+            .is_some_and(|known| known.id == *system))
     }
 }
 

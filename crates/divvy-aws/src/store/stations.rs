@@ -427,6 +427,14 @@ impl DynamoStore {
         let mut reader = StreamReader::new(streams, place.clone());
         loop {
             let mut batch = reader.read(RECORDS).await?;
+            if reader.has_lost() {
+                // Records are kept for a day; what they were about is looked up instead.
+                let refreshed = self.refresh_by_hand(now).await?;
+                ledger
+                    .put_note(Note::Consumer(LAMBDA), reader.reached())
+                    .await?;
+                return Ok(refreshed);
+            }
             if batch.is_empty() {
                 return Ok(refreshed);
             }

@@ -46,7 +46,17 @@ impl Demo {
         let folder = &self.folder;
         let on_dynamo = match &common.store {
             StoreName::DynamoLocal { .. } => true,
-            StoreName::Folder(_) => false,
+            // What the environment says is meant for the other verbs.
+            StoreName::Folder(folder)
+                if folder.as_os_str() == FOLDER
+                    || std::env::var_os("DIVVY_STORE").as_deref() == Some(folder.as_os_str()) =>
+            {
+                false
+            }
+            StoreName::Folder(_) => bail!(
+                "the demo makes a store of its own: --folder says where, and --store takes \
+                 dynamodb-local:FILE alone"
+            ),
             StoreName::Dynamo { .. } => bail!(
                 "the demo writes to no account: name an emulator (--store dynamodb-local:demo.db), \
                  or leave --store out"
