@@ -349,6 +349,11 @@ impl Common {
                     path: Some(file.clone()),
                     ..Options::default()
                 })?;
+                if let Some(column) = local.unmended() {
+                    self.say(format_args!(
+                        "warning: the emulator's file has no {column}: its stream will grow slow"
+                    ));
+                }
                 let options = OpenOptions {
                     http_client: Some(local.http_client()),
                     capacity: match *capacity {

@@ -175,3 +175,29 @@ fn every_refusal_is_one_clear_line() {
         r#"{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"Requested resource not found"}"#,
     )), @"divvy: there is no store in dynamodb://t: load an archive first (divvy load FILE.zip), or try divvy demo");
 }
+
+#[test]
+fn a_load_that_costs_too_much_is_not_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sample = ["sample", "--trips", "2000", "--era", "2020", "first.zip"];
+    succeed(folder, "none", &sample);
+    serve(|store| {
+        let endpoint = store.rsplit_once("endpoint=").unwrap().1;
+        // As on AWS itself: nothing but the environment says where it is.
+        let load = |most: &str| {
+            let mut load = divvy(folder, "dynamodb://t?region=us-east-1");
+            load.env("AWS_ENDPOINT_URL", endpoint);
+            load.args(["load", "first.zip", "--max-cost", most])
+                .output()
+                .unwrap()
+        };
+        let refused = load("0.001");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        insta::assert_snapshot!(said.trim_end(), @"");
+        let allowed = load("0.01");
+        let said = String::from_utf8(allowed.stderr).unwrap();
+        assert!(allowed.status.success(), "{said}");
+    });
+}

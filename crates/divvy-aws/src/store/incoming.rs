@@ -417,7 +417,7 @@ async fn write_trips(
                 "an import from S3 has a row a trip, and these tables are packed",
             ));
         }
-        true => verify_import(shared, spool, &mut writes).await?,
+        true => verify_import(shared, spool, &mut writes, &outcome.totals).await?,
         false => {
             let mut sending = Sending::new(shared, lease.load.done);
             while let Some(write) = writes.next(spool)? {
@@ -689,6 +689,7 @@ async fn verify_import(
     shared: &Shared,
     spool: &mut Sorted,
     writes: &mut Writes,
+    totals: &Totals,
 ) -> Result<(), StoreError> {
     /// Of so many, one is compared.
     const SAMPLES: u64 = 500;
@@ -730,6 +731,21 @@ async fn verify_import(
                 shared.trips.name
             ),
         ));
+    }
+    for origin in totals.stations.origins() {
+        let least = totals.stations.departures(&origin).max(0) as u64;
+        let key = item::trip::INDEX_KEY;
+        let found = shared.trips.count(key, origin.as_str(), false).await?;
+        if found < least {
+            return Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!(
+                    "{}: {found} trips start at {origin}, and the archive has {least}: some were \
+                     not imported",
+                    shared.trips.name
+                ),
+            ));
+        }
     }
     Ok(())
 }
