@@ -119,6 +119,13 @@ pub struct Load {
     pub done: u64,
     /// Archives of which it has set copies aside, before their rows are overwritten.
     pub set_aside: Vec<String>,
+    /// It takes the place of other archives, whose rows are overwritten and deleted: what a kill
+    /// leaves behind only its own end mends.
+    #[serde(default)]
+    pub replaces: bool,
+    /// All its trips are there: the pending totals are those to count by.
+    #[serde(default)]
+    pub is_ending: bool,
     /// Until when its owner has it, in milliseconds since 1970. Renewed while it runs.
     pub until_ms: i64,
 }
@@ -177,7 +184,12 @@ impl PartsOf {
 
 /// What rows carry as `archive`: the first half of the content hash.
 pub fn mark(content: ContentHash) -> String {
-    content.to_string()[..16].to_owned()
+    mark_of(&content.to_string())
+}
+
+/// The same, of the text of the hash.
+pub(crate) fn mark_of(content: &str) -> String {
+    content.chars().take(16).collect()
 }
 
 /// The entry as it lies in the table.

@@ -21,6 +21,8 @@ use divvy::store::{StoreError, StoreErrorKind};
 
 use retries::NobodyThere;
 
+pub(crate) use retries::is_nobody_there;
+
 pub use refusal::{Access, Limit, Throttle, sentence, throttles};
 
 /// How long a connection may take to come about.

@@ -29,7 +29,8 @@ impl ClassifyRetry for NobodyThere {
     }
 }
 
-fn is_nobody_there(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Tells whether the cause of a failure is that no connection could be made.
+pub(crate) fn is_nobody_there(error: &(dyn std::error::Error + 'static)) -> bool {
     causes(error).any(|cause| {
         let io = cause.downcast_ref::<io::Error>();
         io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) || is_unknown_name(cause)

@@ -144,7 +144,12 @@ impl Attempts {
     }
 }
 
-/// Tells whether no connection could be made at all.
+/// Tells whether no connection could be made at all. One that was cut is another matter: it was
+/// there.
 fn is_nobody_there<E>(error: &SdkError<E>) -> bool {
-    matches!(error, SdkError::DispatchFailure(failure) if failure.is_io())
+    let SdkError::DispatchFailure(failure) = error else {
+        return false;
+    };
+    let error = failure.as_connector_error();
+    error.is_some_and(|error| connect::is_nobody_there(error))
 }

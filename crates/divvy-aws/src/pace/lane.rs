@@ -1,8 +1,10 @@
 //! One lane of capacity: the writes or the reads of a table or of an index.
 //!
-//! A post-paid bucket: a request waits until the balance is positive, is charged what it is
-//! expected to cost, and settles the difference when the service has said what it did cost. So
-//! items of unequal size keep the pace, and a large one goes into debt instead of waiting for ever.
+//! A post-paid bucket: a request waits until the balance is what it is expected to cost, is charged
+//! that, and settles the difference when the service has said what it did cost. So items of unequal
+//! size keep the pace, and one that is larger than the bucket goes into debt instead of waiting for
+//! ever. To wait for a positive balance alone would do for single items; of a batch the service
+//! would take the first and hand the others back, which costs requests and is taken for a throttle.
 //!
 //! A throttle has two remedies. Where the bucket still held a store of unused seconds, the store
 //! was a wrong guess and is emptied. Where it held none, the service gives less than it says, and
@@ -110,11 +112,12 @@ impl Lane {
             let wait = {
                 let mut state = self.state();
                 state.refill();
-                if state.balance > 0.0 {
+                let enough = units.min(state.cap);
+                if state.balance >= enough {
                     state.balance -= units;
                     return;
                 }
-                (-state.balance / state.rate).max(0.001)
+                ((enough - state.balance) / state.rate).max(0.001)
             };
             sleep(Duration::from_secs_f64(wait)).await;
         }

@@ -366,7 +366,7 @@ impl PacedTable {
                         .set_exclusive_start_key(from.clone())
                         .segment(segment)
                         .total_segments(segments)
-                        .set_limit(limit)
+                        .limit(limit)
                         .consistent_read(consistent)
                         .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                         .send()
@@ -419,7 +419,7 @@ impl PacedTable {
                             .expression_attribute_names("#h", hash)
                             .expression_attribute_values(":h", AttributeValue::S(value.into()))
                             .consistent_read(true)
-                            .set_limit(limit)
+                            .limit(limit)
                             .set_exclusive_start_key(from.clone())
                             .return_consumed_capacity(ReturnConsumedCapacity::Indexes);
                         if let Some((name, prefix)) = range {
@@ -526,7 +526,7 @@ impl PacedTable {
                             .expression_attribute_names("#k", key)
                             .expression_attribute_values(":k", AttributeValue::S(value.into()))
                             .set_select((!packed).then_some(Select::Count))
-                            .set_limit(limit)
+                            .limit(limit)
                             .set_exclusive_start_key(from.clone())
                             .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                             .send()
@@ -552,15 +552,16 @@ impl PacedTable {
     }
 }
 
-/// Chooses a page that costs about what a second gives: its limit, `None` for as much as the
-/// service hands out (1 MB), and the units it may cost.
-fn page(rate: f64, bytes: f64) -> (Option<i32>, f64) {
+/// Chooses a page that costs about what a second gives, at most as much as the service hands out
+/// (1 MB): its limit, and the units it may cost. There is a limit always: without one an emulator
+/// may read a whole table for each page of it.
+fn page(rate: f64, bytes: f64) -> (i32, f64) {
     const WHOLE_PAGE: f64 = 1_048_576.0 / READ_UNIT_EVENTUAL;
-    if rate >= WHOLE_PAGE {
-        return (None, WHOLE_PAGE / 2.0);
+    let limit = |units: f64| (units * READ_UNIT_EVENTUAL / bytes).floor().max(1.0) as i32;
+    match rate >= WHOLE_PAGE {
+        true => (limit(WHOLE_PAGE), WHOLE_PAGE / 2.0),
+        false => (limit(rate), rate),
     }
-    let limit = (rate * READ_UNIT_EVENTUAL / bytes).floor().max(1.0);
-    (Some(limit as i32), rate)
 }
 
 /// Shared by the batches under way.

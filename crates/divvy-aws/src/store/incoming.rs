@@ -27,7 +27,7 @@ use super::spool::{Sorted, Spool};
 use super::{Shared, Written, boost, string_key};
 use crate::blocks::{PACKED_LEVEL, encode};
 use crate::item;
-use crate::ledger::{Archive, Part, PartsOf, State, Stored, encode_ids};
+use crate::ledger::{Archive, Part, PartsOf, State, Stored, encode_ids, mark_of};
 use crate::pace::{Used, Write, Writer};
 use crate::tables::Layout;
 
@@ -67,6 +67,9 @@ impl Incoming for DynamoIncoming {
         let mut lease = Lease::take(shared, &archive.id.content.to_string()).await?;
         boost::restore_left_behind(shared).await?;
         put_back(shared, &mut lease).await?;
+        if lease.load.content != archive.id.content.to_string() {
+            undo(shared, &mut lease).await?;
+        }
         let boosted = boost::raise(shared).await?;
         let done = commit(shared, &mut lease, archive, spool, rejects).await;
         if boosted {
@@ -122,6 +125,42 @@ async fn put_back(shared: &Shared, lease: &mut Lease) -> Result<(), StoreError> 
     lease.put(shared).await
 }
 
+/// Undoes what else a load of another archive has left behind, that was killed and is given up.
+async fn undo(shared: &Shared, lease: &mut Lease) -> Result<(), StoreError> {
+    if lease.load.is_ending {
+        lease.load.is_ending = false;
+        lease.put(shared).await?;
+    }
+    if shared.tables.trip_data.layout == Layout::Packed && !lease.load.archive.is_empty() {
+        // Loaded some day after all, it may have other blocks, and these would be among them. A
+        // row is no trouble: either it is written anew, or a better copy has taken its place.
+        let mark = mark_of(&lease.load.content);
+        let left = layout::keys_marked(shared, &mark).await?;
+        let left = left.iter().map(|key| string_key(item::trip::KEY, key));
+        shared
+            .trips
+            .write_all(left.map(Write::Delete).collect())
+            .await?;
+    }
+    let Some(mut state) = shared.ledger.state().await? else {
+        return Ok(());
+    };
+    if state.pending_totals.is_none() {
+        return Ok(());
+    }
+    // Counts may have been made by totals that never came into force.
+    let now = shared.totals(state.totals).await?;
+    let never = shared.totals(state.pending_totals).await?;
+    let origins = now.stations.origins().chain(never.stations.origins());
+    let differ = origins
+        .filter(|id| now.stations.departures(id) != never.stations.departures(id))
+        .collect();
+    shared.trips_changed(&differ, &never).await?;
+    state.pending_totals = None;
+    shared.ledger.put_state(&state).await?;
+    Ok(())
+}
+
 /// What a load brings into force.
 struct Outcome {
     /// The archives that change, the new one last.
@@ -165,7 +204,9 @@ async fn commit(
     lease.load.generation = generation;
     if !goes_on {
         lease.load.done = 0;
+        lease.load.is_ending = false;
     }
+    lease.load.replaces = !superseded.is_empty();
     let mut outcome = outcome(
         shared, &plan, &archive, &state, &kept, superseded, generation,
     )
@@ -198,6 +239,8 @@ async fn commit(
         .await?;
     let mut state = state;
     let old_totals = state.totals;
+    lease.load.is_ending = true;
+    lease.put(shared).await?;
     state.pending_totals = Some(totals_at);
     if !shared.ledger.put_state(&state).await? {
         return Err(changed_meanwhile(&archive.id.name));

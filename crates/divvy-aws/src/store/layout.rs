@@ -84,6 +84,25 @@ pub(super) async fn scan(
     }
 }
 
+/// Lists the keys of the items that carry a mark. Reads the whole table.
+pub(super) async fn keys_marked(shared: &Shared, mark: &str) -> Result<Vec<String>, StoreError> {
+    let mut keys = Vec::new();
+    let mut from = None;
+    loop {
+        let (items, next) = shared.trips.scan_page((0, 1), from, true).await?;
+        for item in &items {
+            let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+            if text("archive").is_some_and(|archive| archive == mark) {
+                keys.extend(text(item::trip::KEY).cloned());
+            }
+        }
+        from = next;
+        if from.is_none() {
+            return Ok(keys);
+        }
+    }
+}
+
 /// Finds the stored copies of some ids, each with the places of the archives that have it.
 pub(super) async fn stored(
     shared: &Shared,

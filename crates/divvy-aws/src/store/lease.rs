@@ -33,6 +33,16 @@ fn lost(archive: &str) -> StoreError {
     )
 }
 
+fn unfinished(archive: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Busy,
+        format!(
+            "{archive} was taking the place of others when a divvy was killed: load it again \
+             first, the same way"
+        ),
+    )
+}
+
 impl Lease {
     /// Takes the right to load an archive; waits while another is being loaded. What it returns
     /// says what the one before left behind: of the same archive or of another.
@@ -44,6 +54,12 @@ impl Lease {
             let is_free = found
                 .as_ref()
                 .is_none_or(|load| load.content == content || load.until_ms < now_ms());
+            if let Some(other) = found.as_ref().filter(|load| load.content != content)
+                && is_free
+                && other.replaces
+            {
+                return Err(unfinished(&other.archive));
+            }
             if is_free {
                 let from = found.as_ref().map(|load| load.owner.clone());
                 let mut load = found.unwrap_or_else(|| Load {
@@ -54,6 +70,8 @@ impl Lease {
                     generation: 0,
                     done: 0,
                     set_aside: Vec::new(),
+                    replaces: false,
+                    is_ending: false,
                     until_ms: 0,
                 });
                 load.owner.clone_from(&owner);

@@ -171,8 +171,11 @@ impl Shared {
         origins: &BTreeSet<StationId>,
         totals: &Totals,
     ) -> Result<(), StoreError> {
+        // One version for all attempts: what has it is done. Were there a new one each time, all
+        // rows would have to be written between two writes of a poll.
+        let mut version = None;
         self.change_rows(None, |data, _| {
-            let version = data.next_version();
+            let version = *version.get_or_insert_with(|| data.next_version());
             Some(((), data.trips_changed(origins, version, totals)))
         })
         .await?;
@@ -189,13 +192,18 @@ async fn put_row(
 ) -> Result<bool, StoreError> {
     let (text, values) = as_known(known.as_ref());
     let condition = Some((text.as_str(), values));
-    match item {
-        Some(item) => table.put_if(item, condition).await,
-        None => {
-            let key = string_key(item::station::KEY, id.as_str());
-            table.delete_if(key, condition).await
-        }
+    let key = string_key(item::station::KEY, id.as_str());
+    let held = match item.clone() {
+        Some(item) => table.put_if(item, condition).await?,
+        None => table.delete_if(key.clone(), condition).await?,
+    };
+    if held {
+        return Ok(true);
     }
+    // The answer to a write may have been lost: when it is asked for again, it is in its own way.
+    let row = |item: &Item| item::station::row(item).map_err(foreign);
+    let found = table.get(key).await?.as_ref().map(row).transpose()?;
+    Ok(found == item.as_ref().map(row).transpose()?)
 }
 
 /// The attributes of which each writer changes one at least: a feed the time of writing, a load
@@ -298,10 +306,11 @@ impl Stations for DynamoStore {
         if !self.is_of(system).await? {
             return Ok(0);
         }
+        let mut version = None;
         let (n, _, _) = self
             .shared
             .change_rows(None, |data, _| {
-                let version = data.next_version();
+                let version = *version.get_or_insert_with(|| data.next_version());
                 let writes = data.touch_all(version);
                 Some((writes.len() as u64, writes))
             })

@@ -162,17 +162,21 @@ impl StationData {
             .filter(concerned)
             .map(|row| row.id.clone())
             .collect();
-        for id in ids {
-            self.edit(&id).trips_version = Some(version);
-        }
-        self.take_writes(None)
+        self.raise(ids, version)
     }
 
     /// Gives every row a new version, as if all trips had changed.
     pub fn touch_all(&mut self, version: u64) -> Vec<Write> {
         let ids: Vec<StationId> = self.rows.keys().cloned().collect();
+        self.raise(ids, version)
+    }
+
+    /// Brings rows up to a version. Those that have it, or a newer one of somebody who was faster,
+    /// stay as they are.
+    fn raise(&mut self, ids: Vec<StationId>, version: u64) -> Vec<Write> {
         for id in ids {
-            self.edit(&id).trips_version = Some(version);
+            let row = self.edit(&id);
+            row.trips_version = row.trips_version.max(Some(version));
         }
         self.take_writes(None)
     }

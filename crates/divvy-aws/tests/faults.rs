@@ -1,0 +1,643 @@
+//! Nothing that fails around the store is seen above it, and nothing is lost or counted twice:
+//! errors, silence, lost answers, too little capacity for everybody at once, and processes killed
+//! at any request.
+#![cfg(feature = "local")]
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::future::{Future, pending};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use divvy::ingest::{self, LoadOptions};
+use divvy::model::{Flags, Trip, TripId};
+use divvy::refresh;
+use divvy::sample::{self, Era, Sample};
+use divvy::sources::archive::Archive;
+use divvy::sources::station_feed::{self, Document};
+use divvy::store::conformance::cases::{self, Row, minute, system};
+use divvy::store::memory::MemoryStore;
+use divvy::store::{Ledger as _, LedgerEntry, Store, StoreError};
+use divvy::tally::Totals;
+use divvy_aws::local::{Faults, Local, Options};
+use divvy_aws::station_stream::handle_event;
+use divvy_aws::stream::{Checkpoints, StreamReader};
+use divvy_aws::tables::{Capacity, Layout};
+use divvy_aws::{DynamoStore, OpenOptions};
+use jiff::Timestamp;
+use proptest::prelude::*;
+use tokio::sync::Notify;
+
+/// Runs a future on a paused clock: what waits for capacity waits no time.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build();
+    runtime.unwrap().block_on(future)
+}
+
+fn emulator() -> Local {
+    let local = Local::open(Options {
+        scratch: true,
+        ..Options::default()
+    });
+    local.unwrap()
+}
+
+const FIVE: Capacity = Capacity::Provisioned { wcu: 5, rcu: 5 };
+
+async fn open(
+    client: SharedHttpClient,
+    layout: Layout,
+    capacity: Capacity,
+) -> Result<DynamoStore, StoreError> {
+    DynamoStore::open(OpenOptions {
+        http_client: Some(client),
+        layout: Some(layout),
+        capacity,
+        ..OpenOptions::default()
+    })
+    .await
+}
+
+/// When the stations of the samples are first polled.
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_738_000_000 + 60 * minute).unwrap()
+}
+
+/// Writes the trips of an era.
+fn archive(folder: &Path, era: Era, trips: u64) -> Archive {
+    let path = folder.join(era.archive_name());
+    let sample = Sample {
+        era,
+        trips,
+        seed: 7,
+    };
+    sample
+        .write_zip(File::create(&path).unwrap(), &mut |_| {})
+        .unwrap();
+    Archive::open(&path).unwrap()
+}
+
+async fn load(store: &dyn Store, archive: &Archive) {
+    let options = LoadOptions {
+        system: Some(system()),
+        day_first: false,
+        replace: false,
+        now: at(0),
+    };
+    let loaded = ingest::load(archive, store, &options, &(), &()).await;
+    assert!(!loaded.unwrap().already);
+}
+
+async fn poll(store: &dyn Store, era: Era, at: Timestamp) {
+    let files = sample::feed(era, 7, at);
+    let feeds = files
+        .iter()
+        .filter_map(|(name, json)| match station_feed::read(json, name) {
+            Ok(Document::Feed(feed)) => Some(feed),
+            _ => None,
+        });
+    let polled = ingest::apply(feeds.collect(), store, &system(), at).await;
+    assert!(polled.unwrap().stations > 500);
+}
+
+async fn drain(store: &dyn Store) {
+    refresh::drain(store, refresh::CONSUMER, at(0))
+        .await
+        .unwrap();
+}
+
+/// What is in a store, told so that two of them can be compared.
+#[derive(Debug, PartialEq)]
+struct Told {
+    trips: Vec<String>,
+    totals: Totals,
+    counts: BTreeMap<String, u64>,
+    entries: Vec<LedgerEntry>,
+}
+
+async fn tell(store: &dyn Store) -> Told {
+    let id = system().id;
+    let rows = Mutex::new(Vec::new());
+    let visit = |batch: divvy::model::TripBatch| {
+        let texts = batch.trips().map(|trip| trip.row_text());
+        rows.lock().unwrap().extend(texts.collect::<Vec<_>>());
+        true
+    };
+    store.scan(&id, &visit).await.unwrap();
+    let mut trips = rows.into_inner().unwrap();
+    trips.sort();
+    // A station that only a load had named which was given up has a count, of 0.
+    let counts = store.counts(&id).await.unwrap().into_iter();
+    let counts = counts.filter(|count| count.from_count > 0);
+    let mut entries = store.entries(&id).await.unwrap();
+    for entry in &mut entries {
+        entry.sequence = 0;
+    }
+    Told {
+        trips,
+        totals: store.totals(&id).await.unwrap(),
+        counts: counts
+            .map(|count| (count.from_station_id.to_string(), count.from_count))
+            .collect(),
+        entries,
+    }
+}
+
+/// The store holds what another does to which nothing bad has happened, and its own laws hold.
+async fn is_right(store: &DynamoStore, model: &MemoryStore) {
+    assert_eq!(tell(store).await, tell(model).await);
+    let checked = store.check().await.unwrap();
+    assert_eq!(checked.faults, Vec::<String>::new());
+    let waits = checked.facts.iter().find(|fact| fact.contains("wait for"));
+    assert_eq!(waits, None);
+}
+
+/// Two archives and two polls between them.
+async fn undergo(store: &dyn Store, archives: &[(Era, Archive)]) {
+    for (minute, (era, archive)) in archives.iter().enumerate() {
+        load(store, archive).await;
+        poll(store, *era, at(minute as i64)).await;
+        drain(store).await;
+    }
+}
+
+#[test]
+fn whatever_fails_for_the_moment_is_not_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |era, trips| (era, archive(folder.path(), era, trips));
+    let archives = [of(Era::Y2016, 300), of(Era::Y2020, 200)];
+    let model = MemoryStore::default();
+    block_on(undergo(&model, &archives));
+    let mut struck = [0; 5];
+    for (seed, layout) in (1..).zip([Layout::Rows, Layout::Packed].repeat(3)) {
+        let share = 0.05 * seed.min(4) as f64;
+        block_on(async {
+            let local = emulator();
+            let client = local.http_client();
+            let store = open(client, layout, Capacity::OnDemand).await.unwrap();
+            local.set_faults(Faults {
+                seed,
+                internal_error: share / 4.0,
+                throttle: share,
+                timeout: share / 4.0,
+                dropped_reply: share / 2.0,
+                partial_batch: share,
+            });
+            undergo(&store, &archives).await;
+            let faults = local.meter().faults;
+            local.set_faults(Faults::default());
+            is_right(&store, &model).await;
+            let of_each = [
+                faults.internal_errors,
+                faults.throttles,
+                faults.timeouts,
+                faults.dropped_replies,
+                faults.partial_batches,
+            ];
+            for (sum, n) in struck.iter_mut().zip(of_each) {
+                *sum += n;
+            }
+        });
+    }
+    println!("500, throttle, timeout, lost answer, part of a batch: {struck:?}");
+    assert!(struck.iter().all(|n| *n > 10), "{struck:?}");
+}
+
+/// Reads the stream as Lambda does, and hands what it reads to the handler, until `is_over` and
+/// nothing more comes. What is not done comes again.
+async fn play_lambda(store: &DynamoStore, is_over: &AtomicBool) -> u64 {
+    let arn = store.tables().station_data.stream.clone().unwrap();
+    let streams = store.connection().streams.clone();
+    let mut done = Checkpoints::start(arn);
+    let mut recounts = 0;
+    loop {
+        let was_over = is_over.load(Ordering::Relaxed);
+        let mut reader = StreamReader::new(streams.clone(), done.clone());
+        let read = reader.read(100).await.unwrap();
+        if read.is_empty() {
+            if was_over {
+                return recounts;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        }
+        let mut event = aws_lambda_events::dynamodb::Event::default();
+        event.records = read
+            .iter()
+            .map(|delivery| delivery.record.clone())
+            .collect();
+        let end = tokio::time::Instant::now() + Duration::from_secs(60);
+        let (answer, log) = handle_event(event, store, &system().id, Some(end), at(0)).await;
+        recounts += log.recounts;
+        let failed = answer.batch_item_failures.first();
+        let failed = failed.and_then(|failure| failure.item_identifier.clone());
+        if let Some(stopped) = &log.stopped {
+            assert!(stopped.is_late, "{stopped:?}");
+        }
+        for delivery in &read {
+            if failed.is_some() && delivery.record.change.sequence_number == failed {
+                break;
+            }
+            done.advance(delivery);
+        }
+    }
+}
+
+#[test]
+fn all_at_once_with_five_units_each_is_not_seen_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), Era::Y2016, 1_500);
+    for layout in [Layout::Rows, Layout::Packed] {
+        block_on(async {
+            let local = emulator();
+            let client = || local.http_client();
+            // A process each: none knows of the capacity that the others use.
+            let loader = open(client(), layout, FIVE).await.unwrap();
+            let poller = open(client(), layout, FIVE).await.unwrap();
+            let lambda = open(client(), layout, FIVE).await.unwrap();
+            let other = open(client(), layout, FIVE).await.unwrap();
+            poll(&poller, Era::Y2016, at(0)).await;
+            let (loaded, over) = (AtomicBool::new(false), AtomicBool::new(false));
+            let loading = async {
+                load(&loader, &archive).await;
+                loaded.store(true, Ordering::Relaxed);
+            };
+            let polling = async {
+                let mut polls = 1;
+                while polls < 4 || !loaded.load(Ordering::Relaxed) {
+                    poll(&poller, Era::Y2016, at(polls)).await;
+                    polls += 1;
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                }
+                over.store(true, Ordering::Relaxed);
+                polls
+            };
+            let draining = async {
+                loop {
+                    let was_over = over.load(Ordering::Relaxed);
+                    let refreshed = refresh::drain(&other, "another", at(0)).await.unwrap();
+                    if was_over && refreshed.changes == 0 {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            };
+            let playing = play_lambda(&lambda, &over);
+            let ((), polls, (), recounts) = tokio::join!(loading, polling, draining, playing);
+            assert!(recounts > 0);
+
+            let model = MemoryStore::default();
+            for minute in 0..polls {
+                poll(&model, Era::Y2016, at(minute)).await;
+            }
+            load(&model, &archive).await;
+            drain(&model).await;
+            is_right(&other, &model).await;
+            let meter = local.meter();
+            println!(
+                "{layout}: {polls} polls, {recounts} recounts of one consumer, {} requests \
+                 throttled, {} items put off",
+                meter.throttled_requests, meter.unprocessed_items
+            );
+        });
+    }
+}
+
+/// A client of a process that is killed: after so many requests the next is the last. It is not
+/// even sent, or it is done and nobody hears of it.
+#[derive(Clone, Debug)]
+struct Mortal<T> {
+    inner: T,
+    left: Arc<AtomicI64>,
+    is_last_done: bool,
+    killed: Arc<Notify>,
+}
+
+impl HttpClient for Mortal<SharedHttpClient> {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Mortal {
+            inner: self.inner.http_connector(settings, components),
+            left: Arc::clone(&self.left),
+            is_last_done: self.is_last_done,
+            killed: Arc::clone(&self.killed),
+        })
+    }
+}
+
+impl HttpConnector for Mortal<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let left = self.left.fetch_sub(1, Ordering::Relaxed);
+        if left > 0 {
+            return self.inner.call(request);
+        }
+        let last = (left == 0 && self.is_last_done).then(|| self.inner.call(request));
+        let killed = Arc::clone(&self.killed);
+        HttpConnectorFuture::new(async move {
+            if let Some(last) = last {
+                let _ = last.await;
+            }
+            killed.notify_one();
+            pending().await
+        })
+    }
+}
+
+/// How a load is stopped.
+#[derive(Clone, Copy, Debug)]
+struct Kill {
+    /// Requests before the last.
+    after: i64,
+    /// The last one is done, and its answer never comes.
+    is_last_done: bool,
+    /// The archive is not loaded again.
+    abandon: bool,
+}
+
+/// Loads in a process of its own. `None`: it was killed.
+async fn load_in_process(
+    local: &Local,
+    (layout, capacity): (Layout, Capacity),
+    archive: &cases::Archive,
+    kill: Option<Kill>,
+) -> Option<LedgerEntry> {
+    let killed = Arc::new(Notify::new());
+    let client = SharedHttpClient::new(Mortal {
+        inner: local.http_client(),
+        left: Arc::new(AtomicI64::new(kill.map_or(i64::MAX, |kill| kill.after))),
+        is_last_done: kill.is_some_and(|kill| kill.is_last_done),
+        killed: Arc::clone(&killed),
+    });
+    let load = async {
+        let store = open(client, layout, capacity).await.unwrap();
+        load_case(&store, archive).await.unwrap()
+    };
+    tokio::select! {
+        biased;
+        () = killed.notified() => None,
+        entry = load => Some(entry),
+    }
+}
+
+async fn load_case(store: &dyn Store, archive: &cases::Archive) -> Result<LedgerEntry, StoreError> {
+    let incoming = store.begin(&archive.id()).await?;
+    for (member, batch) in archive.batches() {
+        incoming.write(member, batch)?;
+    }
+    incoming.commit(archive.read(minute(0)), &()).await
+}
+
+/// Lets two minutes go by for whoever waits for a killed process's right to load.
+async fn let_the_right_run_out(local: &Local) {
+    let client = aws_sdk_dynamodb::Client::new(&local.sdk_config());
+    let text = |text: &str| AttributeValue::S(text.into());
+    let key = HashMap::from([
+        ("archive".to_owned(), text("#store")),
+        ("part".to_owned(), text("load")),
+    ]);
+    let found = client.get_item().table_name("LoadLedger");
+    let found = found.set_key(Some(key)).consistent_read(true).send().await;
+    // Where it was killed before it made the tables, there is nothing to wait for.
+    let Some(mut item) = found.ok().and_then(|found| found.item) else {
+        return;
+    };
+    let said = item["said"].as_s().unwrap();
+    let mut load: serde_json::Value = serde_json::from_str(said).unwrap();
+    load["until_ms"] = 0.into();
+    item.insert("said".into(), text(&load.to_string()));
+    let put = client.put_item().table_name("LoadLedger");
+    put.set_item(Some(item)).send().await.unwrap();
+}
+
+/// What came of some archives, some of whose loads were killed.
+struct Outcome {
+    local: Local,
+    model: MemoryStore,
+    kills: usize,
+}
+
+/// Loads archives one after another, each again and again until it is loaded or given up.
+async fn load_all(
+    how: (Layout, Capacity),
+    archives: &[&cases::Archive],
+    kills: &mut dyn Iterator<Item = Kill>,
+) -> Outcome {
+    let local = emulator();
+    let model = MemoryStore::default();
+    let mut killed = 0;
+    for archive in archives {
+        loop {
+            let kill = kills.next();
+            let entry = load_in_process(&local, how, archive, kill).await;
+            let mut is_loaded = entry.is_some();
+            let mut is_over = is_loaded;
+            if let Some(kill) = kill.filter(|_| !is_loaded) {
+                killed += 1;
+                // What supersedes others has to be loaded to its end.
+                if kill.abandon && !archive.replace {
+                    let_the_right_run_out(&local).await;
+                    let store = open(local.http_client(), how.0, how.1).await.unwrap();
+                    let content = archive.id().content;
+                    let held = store.holding(&system().id, content).await.unwrap();
+                    (is_loaded, is_over) = (held.is_some(), true);
+                    // A handler may look at any time.
+                    drain(&store).await;
+                }
+            }
+            if is_loaded {
+                load_case(&model, archive).await.unwrap();
+            }
+            if is_over {
+                break;
+            }
+        }
+    }
+    Outcome {
+        local,
+        model,
+        kills: killed,
+    }
+}
+
+/// One more archive is loaded, and everything is right.
+async fn ends_well((layout, capacity): (Layout, Capacity), outcome: &Outcome) {
+    let last = plain("last.zip", (5_000..5_003).map(|n| row(n, 1_000, 0)));
+    let store = open(outcome.local.http_client(), layout, capacity);
+    let store = store.await.unwrap();
+    load_case(&store, &last).await.unwrap();
+    load_case(&outcome.model, &last).await.unwrap();
+    drain(&store).await;
+    drain(&outcome.model).await;
+    is_right(&store, &outcome.model).await;
+}
+
+/// An archive with one member.
+fn plain(name: &str, rows: impl Iterator<Item = Row>) -> cases::Archive {
+    cases::Archive {
+        name: name.into(),
+        members: vec![rows.collect()],
+        unreadable: 0,
+        batch: 64,
+        replace: false,
+    }
+}
+
+/// A trip of that number. Of two copies the one with the smaller precision is the better.
+fn row(n: u64, precision_ms: u32, later_s: i64) -> Row {
+    let started_ms = 1_704_067_200_000 + 600_000 * n as i64 + 1_000 * later_s;
+    let trip = Trip {
+        id: TripId::from(format!("T{n:05}")),
+        started_ms,
+        started_offset_s: -21_600,
+        ended_ms: started_ms + 900_000,
+        ended_offset_s: -21_600,
+        precision_ms: precision_ms.try_into().unwrap(),
+        reported_s: None,
+        origin: Some(["35", "76", "517"][(n + later_s as u64) as usize % 3].into()),
+        destination: Some("76".into()),
+        vehicle: None,
+        bike: None,
+        rider: divvy::model::Rider::parse("member"),
+        gender: None,
+        birth_year: None,
+        from: None,
+        to: None,
+        flags: Flags::NONE,
+    };
+    Row { trip, name: None }
+}
+
+#[test]
+fn a_load_killed_fifty_times_loses_nothing_and_counts_nothing_twice() {
+    // The second has better copies of half the first; it is begun, given up, and loaded at last.
+    let first = plain("first.zip", (0..300).map(|n| row(n, 60_000, 0)));
+    let second = plain("second.zip", (150..400).map(|n| row(n, 1_000, 1)));
+    let third = plain("third.zip", (350..500).map(|n| row(n, 60_000, 2)));
+    for layout in [Layout::Rows, Layout::Packed] {
+        let mut random = fastrand::Rng::with_seed(50);
+        let most = match layout {
+            Layout::Rows => 90,
+            Layout::Packed => 50,
+        };
+        let mut kills = std::iter::from_fn(|| {
+            Some(Kill {
+                after: random.i64(10..most),
+                is_last_done: random.bool(),
+                abandon: random.u8(..) < 16,
+            })
+        });
+        block_on(async {
+            let how = (layout, FIVE);
+            let archives = [&first, &second, &third, &second, &first];
+            let mut kills_in_all = 0;
+            let mut rounds = 0;
+            while kills_in_all < 50 {
+                let outcome = load_all(how, &archives, &mut kills).await;
+                ends_well(how, &outcome).await;
+                kills_in_all += outcome.kills;
+                rounds += 1;
+            }
+            println!("{layout}: {kills_in_all} kills in {rounds} rounds");
+        });
+    }
+}
+
+#[test]
+fn what_supersedes_others_is_to_be_loaded_to_its_end() {
+    let how = (Layout::Rows, FIVE);
+    let old = plain("a.zip", (0..60).map(|n| row(n, 1_000, 0)));
+    let new = cases::Archive {
+        replace: true,
+        ..plain("a.zip", (20..80).map(|n| row(n, 1_000, 1)))
+    };
+    let other = plain("b.zip", (90..95).map(|n| row(n, 1_000, 0)));
+    let model = MemoryStore::default();
+    block_on(async {
+        for archive in [&old, &new, &other] {
+            load_case(&model, archive).await.unwrap();
+        }
+        drain(&model).await;
+    });
+    let mut refused = 0;
+    for after in (14..50).step_by(3) {
+        block_on(async {
+            let local = emulator();
+            load_in_process(&local, how, &old, None).await.unwrap();
+            let kill = Kill {
+                after,
+                is_last_done: true,
+                abandon: true,
+            };
+            load_in_process(&local, how, &new, Some(kill)).await;
+            let_the_right_run_out(&local).await;
+            let store = open(local.http_client(), how.0, how.1).await.unwrap();
+            if let Err(error) = load_case(&store, &other).await {
+                assert_eq!(
+                    error.message,
+                    "a.zip was taking the place of others when a divvy was killed: load it again \
+                     first, the same way"
+                );
+                refused += 1;
+            }
+            for archive in [&new, &other] {
+                load_case(&store, archive).await.unwrap();
+            }
+            drain(&store).await;
+            is_right(&store, &model).await;
+        });
+    }
+    assert!(refused > 2, "{refused}");
+}
+
+/// Any archives, and kills of some of their loads.
+fn kills() -> impl Strategy<Value = Vec<Kill>> {
+    let kill =
+        (5..110_i64, any::<bool>(), any::<bool>()).prop_map(|(after, is_last_done, abandon)| {
+            Kill {
+                after,
+                is_last_done,
+                abandon,
+            }
+        });
+    prop::collection::vec(kill, 1..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Law 6, with everything that archives can do to each other.
+    #[test]
+    fn a_load_may_be_killed_at_any_request(
+        archives in cases::archives(),
+        kills in kills(),
+        is_packed: bool,
+    ) {
+        let layout = if is_packed { Layout::Packed } else { Layout::Rows };
+        let how = (layout, Capacity::OnDemand);
+        block_on(async {
+            let archives: Vec<_> = archives.iter().collect();
+            let outcome = load_all(how, &archives, &mut kills.into_iter()).await;
+            ends_well(how, &outcome).await;
+        });
+    }
+}

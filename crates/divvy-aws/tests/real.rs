@@ -1,0 +1,242 @@
+//! Published archives and a published feed on DynamoDB, through the emulator's front: every report
+//! is that of the store in a folder, whichever came first, trips or stations.
+#![cfg(feature = "local")]
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+
+use divvy::ingest::{self, LoadOptions};
+use divvy::model::{Rider, System};
+use divvy::refresh;
+use divvy::reports::{self, Filters, REPORTS};
+use divvy::sample::{Era, Sample};
+use divvy::sources::archive::Archive;
+use divvy::store::embedded::EmbeddedStore;
+use divvy::store::{Applied, Store, Tallies as _};
+use divvy_aws::local::{Local, Options};
+use divvy_aws::tables::Layout;
+use divvy_aws::{DynamoStore, OpenOptions};
+use jiff::Timestamp;
+use jiff::civil::date;
+
+/// Finds the published data. `None`, with a line that says so, where it lacks.
+fn published() -> Option<PathBuf> {
+    let data = std::env::var("DIVVY_REAL_DATA").map_or_else(
+        |_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into(),
+        PathBuf::from,
+    );
+    if !data.join("trips").is_dir() {
+        println!("skipped: no real data at {}", data.display());
+        return None;
+    }
+    Some(data)
+}
+
+/// Runs a future on a paused clock: what waits for capacity waits no time.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build();
+    runtime.unwrap().block_on(future)
+}
+
+fn divvy() -> System {
+    System::named("divvy").unwrap()
+}
+
+/// A minute after the feed was made.
+fn now() -> Timestamp {
+    "2025-01-29T09:48:40Z".parse().unwrap()
+}
+
+/// What happens to a store.
+#[derive(Clone, Copy, PartialEq)]
+enum Step {
+    /// An archive of that place is loaded, and the stream drained.
+    Load(usize),
+    /// The stations are polled, and the stream drained.
+    Poll,
+}
+
+/// Archives to load, and their rows.
+struct Input {
+    archives: Vec<(PathBuf, u64)>,
+    feed: String,
+    /// Where the sample lies.
+    _folder: tempfile::TempDir,
+}
+
+impl Input {
+    fn new(data: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sample = Sample {
+            era: Era::Y2016,
+            trips: 5_000,
+            seed: 2016,
+        };
+        let path = folder.path().join(Era::Y2016.archive_name());
+        sample
+            .write_zip(File::create(&path).unwrap(), &mut |_| {})
+            .unwrap();
+        let published = data.join("trips/divvy");
+        let feed = data.join("feeds/gbfs/divvy_2.3_2025-01-29");
+        Self {
+            archives: vec![
+                (published.join("202004-divvy-tripdata.zip"), 84_776),
+                (published.join("202101-divvy-tripdata.zip"), 96_834),
+                (path, 5_000),
+            ],
+            feed: feed.to_str().unwrap().to_owned(),
+            _folder: folder,
+        }
+    }
+
+    async fn undergo(&self, store: &dyn Store, steps: &[Step]) {
+        for step in steps {
+            match step {
+                Step::Load(place) => {
+                    let (path, rows) = &self.archives[*place];
+                    let options = LoadOptions {
+                        system: Some(divvy()),
+                        day_first: false,
+                        replace: false,
+                        now: now(),
+                    };
+                    let archive = Archive::open(path).unwrap();
+                    let loaded = ingest::load(&archive, store, &options, &(), &()).await;
+                    let entry = loaded.unwrap().entry.unwrap();
+                    assert_eq!((entry.rows_read, entry.stored), (*rows, *rows));
+                }
+                Step::Poll => {
+                    let sources = [self.feed.clone()];
+                    let polled = ingest::poll(&sources, store, None, now()).await.unwrap();
+                    assert_eq!(polled.stations, 1811);
+                    assert!(matches!(polled.applied, Applied::Accepted { .. }));
+                }
+            }
+            refresh::drain(store, refresh::CONSUMER, now())
+                .await
+                .unwrap();
+        }
+    }
+}
+
+/// The ways of asking. Where a filter is given, all trips are read: of a large table that takes a
+/// while, so only some tests ask so.
+fn all_filters() -> Vec<Filters> {
+    let all = Filters::default();
+    vec![
+        all.clone(),
+        Filters {
+            rider: Some(Rider::parse("member")),
+            to: Some(date(2020, 4, 15)),
+            ..all.clone()
+        },
+        Filters {
+            bike: Some("electric".into()),
+            ..all.clone()
+        },
+        Filters {
+            station: Some("Clark St & Elm St".into()),
+            ..all
+        },
+    ]
+}
+
+/// Answers every report; one that refuses a filter says so.
+async fn answers(store: &dyn Store, filters: &[Filters]) -> Vec<String> {
+    let mut answers = Vec::new();
+    for report in REPORTS {
+        for filters in filters {
+            let name = report.name();
+            let answer = reports::report(name, store, &divvy(), filters).await;
+            answers.push(format!("{name} {filters:?}: {answer:#?}"));
+        }
+    }
+    answers
+}
+
+/// The counts that the stream has kept.
+async fn counts(store: &dyn Store) -> BTreeMap<String, u64> {
+    let counts = store.counts(&divvy().id).await.unwrap().into_iter();
+    counts
+        .map(|count| (count.from_station_id.to_string(), count.from_count))
+        .collect()
+}
+
+/// Compares DynamoDB with the folder, and the counts with those of a folder where the steps came
+/// in another order.
+async fn are_the_same(layout: Layout, steps: &[Step], other: &[Step], filters: &[Filters]) {
+    let Some(data) = published() else { return };
+    let input = Input::new(&data);
+    let (place, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let embedded = EmbeddedStore::open(place.path()).unwrap();
+    input.undergo(&embedded, steps).await;
+    let otherwise = EmbeddedStore::open(elsewhere.path()).unwrap();
+    input.undergo(&otherwise, other).await;
+
+    let local = Local::open(Options {
+        scratch: true,
+        ..Options::default()
+    });
+    let local = local.unwrap();
+    let store = DynamoStore::open(OpenOptions {
+        http_client: Some(local.http_client()),
+        layout: Some(layout),
+        ..OpenOptions::default()
+    });
+    let store = store.await.unwrap();
+    input.undergo(&store, steps).await;
+
+    let mut counted = counts(&store).await;
+    assert_eq!(counted, counts(&embedded).await);
+    let archives = steps.iter().filter_map(|step| match step {
+        Step::Load(place) => Some(input.archives[*place].1),
+        Step::Poll => None,
+    });
+    let nowhere = embedded.totals(&divvy().id).await.unwrap().flags;
+    let nowhere = nowhere.get(divvy::model::Flag::NoOrigin) as u64;
+    assert_eq!(
+        counted.values().sum::<u64>() + nowhere,
+        archives.sum::<u64>()
+    );
+    // A station that had no trips when it was first polled has a count of 0.
+    let mut others = counts(&otherwise).await;
+    counted.retain(|_, n| *n > 0);
+    others.retain(|_, n| *n > 0);
+    assert_eq!(counted, others);
+    let expected = answers(&embedded, filters).await;
+    for (found, expected) in answers(&store, filters).await.into_iter().zip(expected) {
+        assert_eq!(found, expected);
+    }
+    assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
+}
+
+#[test]
+fn rows_give_the_reports_of_the_folder() {
+    // The first archive's trips come before the stations, those of the others after them.
+    let steps = [Step::Load(0), Step::Poll, Step::Load(1), Step::Load(2)];
+    let other = [Step::Load(0), Step::Load(1), Step::Load(2), Step::Poll];
+    let filters = &all_filters()[..2];
+    block_on(are_the_same(Layout::Rows, &steps, &other, filters));
+}
+
+#[test]
+fn blocks_give_the_reports_of_the_folder_stations_first() {
+    let steps = [Step::Poll, Step::Load(0), Step::Load(1), Step::Load(2)];
+    let other = [Step::Load(0), Step::Load(1), Step::Load(2), Step::Poll];
+    let filters = &all_filters();
+    block_on(are_the_same(Layout::Packed, &steps, &other, filters));
+}
+
+#[test]
+fn blocks_give_the_reports_of_the_folder_trips_first() {
+    let steps = [Step::Load(1), Step::Poll];
+    let other = [Step::Poll, Step::Load(1)];
+    let filters = &all_filters();
+    block_on(are_the_same(Layout::Packed, &steps, &other, filters));
+}
