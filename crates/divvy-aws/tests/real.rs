@@ -104,6 +104,7 @@ impl Input {
                         system: Some(divvy()),
                         day_first: false,
                         replace: false,
+                        sample: None,
                         now: now(),
                     };
                     let archive = Archive::open(path).unwrap();
