@@ -144,6 +144,8 @@ async fn tell(store: &dyn Store) -> Told {
     let counts = store.counts(&id).await.unwrap().into_iter();
     let counts = counts.filter(|count| count.from_count > 0);
     let mut entries = store.entries(&id).await.unwrap();
+    // Where loads were killed, the order may have become another.
+    entries.sort_by_key(|entry| entry.id.content);
     for entry in &mut entries {
         entry.sequence = 0;
     }
@@ -183,8 +185,8 @@ fn whatever_fails_for_the_moment_is_not_seen() {
     let model = MemoryStore::default();
     block_on(undergo(&model, &archives));
     let mut struck = [0; 5];
-    for (seed, layout) in (1..).zip([Layout::Rows, Layout::Packed].repeat(3)) {
-        let share = 0.05 * seed.min(4) as f64;
+    for (seed, layout) in (1..).zip([Layout::Rows, Layout::Packed].repeat(2)) {
+        let share = 0.05 * seed as f64;
         block_on(async {
             let local = emulator();
             let client = local.http_client();
