@@ -173,11 +173,11 @@ mod tests {
 
     #[test]
     fn a_broken_file_is_told_by_its_line() {
-        insta::assert_snapshot!(refuse("dimensions = [\"weekday\"\nmeasures = [\"trips\"]"), @"");
-        insta::assert_snapshot!(refuse("dimensions = [\"colour\"]\nmeasures = [\"trips\"]"), @"");
-        insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\n\"trips\",\n\"joy\"]"), @"");
-        insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\"trips\"]\ntitel = \"x\""), @"");
-        insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\"trips\"]\n[filters]\nfrom = \"06/2024\""), @"");
-        insta::assert_snapshot!(refuse("dimensions = []\nmeasures = [\"trips\"]"), @"");
+        insta::assert_snapshot!(refuse("dimensions = [\"weekday\"\nmeasures = [\"trips\"]"), @"reports/mine.toml:2: missing comma between array elements, expected `,`");
+        insta::assert_snapshot!(refuse("dimensions = [\"colour\"]\nmeasures = [\"trips\"]"), @r#"reports/mine.toml:1: trips cannot be grouped by "colour": expected one of rider, bike, gender, birth_year, age, year, month, date, weekday, hour, station"#);
+        insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\n\"trips\",\n\"joy\"]"), @r#"reports/mine.toml:4: there is no measure "joy": expected one of trips, share, per_day, stops, no_origin, no_destination, dockless, dockless_share, round_trips, round_trip_share, timed_trips, min_s, mean_s, median_s, p90_s, p99_s, max_s, placed_trips, mean_m, median_m, p90_m, max_m"#);
+        insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\"trips\"]\ntitel = \"x\""), @"reports/mine.toml:3: unknown field `titel`, expected one of `title`, `dimensions`, `measures`, `sort`, `top`, `filters`");
+        insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\"trips\"]\n[filters]\nfrom = \"06/2024\""), @"reports/mine.toml:4: expected a date like 2024-06-30, a month like 2024-06 or a year like 2024");
+        insta::assert_snapshot!(refuse("dimensions = []\nmeasures = [\"trips\"]"), @"reports/mine.toml:1: expected one to three dimensions, found 0");
     }
 }

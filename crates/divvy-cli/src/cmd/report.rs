@@ -145,7 +145,7 @@ impl Report {
             common.say(format_args!("{}: {}", path.display(), drawn.title));
             return Ok(ExitCode::SUCCESS);
         }
-        self.write(&|out: &mut dyn Write, width| match format {
+        self.write(|out: &mut dyn Write, width| match format {
             Format::Html => {
                 let picture = draw(report, &table, store, &system, &filters).ok();
                 let section = Section {
@@ -206,7 +206,7 @@ impl Report {
             }
             answers.push((*report, filters, table));
         }
-        self.write(&|out: &mut dyn Write, width| {
+        self.write(|out: &mut dyn Write, width| {
             if format == Format::Html {
                 let sections: Vec<Section<'_>> = answers
                     .iter()
@@ -239,7 +239,7 @@ impl Report {
     /// Writes to the file that is asked for, else to stdout.
     fn write(
         &self,
-        write: &dyn Fn(&mut dyn Write, Option<u16>) -> io::Result<()>,
+        write: impl Fn(&mut dyn Write, Option<u16>) -> io::Result<()>,
     ) -> anyhow::Result<()> {
         match &self.output {
             None => {

@@ -453,10 +453,7 @@ pub(super) fn count(batch: &TripBatch, ask: &Ask<'_>, into: &Mutex<Groups>) {
                     .collect(),
                 Dim::Hour => rows().map(|row| hour(batch.started_ms[row])).collect(),
                 Dim::Station => rows()
-                    .map(|row| {
-                        let place = places.as_ref()?[batch.origin[row] as usize];
-                        place
-                    })
+                    .map(|row| places.as_ref()?[batch.origin[row] as usize])
                     .map(|place| place.unwrap_or(UNKNOWN))
                     .collect(),
                 Dim::Year | Dim::Month | Dim::Date | Dim::Weekday => {

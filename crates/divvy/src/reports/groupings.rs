@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::dims::{Dim, Group, month_text, weekday_of};
-use super::grouping::{Groups, NO_DISTANCE};
+use super::grouping::Groups;
 use super::measures::{Around, Cell, Measure, Needs};
 use super::question::{CountedGroups, left_out, nowhere};
-use super::{Column, Filter, Filters, Note, Picture, Question, Report, Shape, Table, Value};
+use super::{
+    Column, Filter, Filters, Note, Picture, Question, Report, Shape, Table, Value, grouped, plural,
+};
 use crate::model::{Flag, Flags};
 use crate::store::StoreError;
-use crate::tally::{Spread, date_of, month_of};
+use crate::tally::{FlagCounts, Spread, Totals, date_of, month_of};
 
 /// Numbers of trips by group.
 pub struct Grouping {
@@ -287,7 +289,7 @@ pub(super) async fn answer(
         notes.extend(nowhere(nowhere_at).filter(|_| !question.filters.narrow_trips()));
     }
     let all_trips = groups.cells.values().map(|cell| cell.trips).sum();
-    let days = Days::new(dims, question.filters, known.days.range());
+    let days = Days::new(dims, question.filters, known);
     let mut rows: Vec<(Vec<Group>, Cell)> = groups.cells.into_iter().collect();
     let says_of_all =
         (needs.durations || needs.distances) && matches!(dims, [dim] if dim.is_named());
@@ -341,36 +343,40 @@ pub(super) async fn answer(
 
 /// Says how many of the counted trips have no duration or distance worth counting. `known` are the
 /// flags of all trips, where all are counted.
-fn untimed(groups: &Groups, needs: Needs, known: Option<&crate::tally::FlagCounts>) -> Vec<Note> {
+fn untimed(groups: &Groups, needs: Needs, known: Option<&FlagCounts>) -> Vec<Note> {
     let cells = groups.cells.values();
     let trips: i64 = cells.clone().map(|cell| cell.trips).sum();
     let timed: i64 = cells.clone().flat_map(|cell| cell.durations.values()).sum();
     let placed: i64 = cells.flat_map(|cell| cell.distances.values()).sum();
     let flags = known.or(groups.flags.as_ref());
-    let durations = left_out(Flags::IMPLAUSIBLE_DURATION, trips - timed, flags);
-    let distances = left_out(NO_DISTANCE, trips - placed, flags);
-    let durations = durations.filter(|_| needs.durations);
-    durations
-        .into_iter()
-        .chain(distances.filter(|_| needs.distances))
-        .collect()
+    let mut notes = Vec::new();
+    if needs.durations {
+        let why = Flags::IMPLAUSIBLE_DURATION;
+        notes.extend(left_out(why, trips - timed, flags));
+    }
+    if needs.distances && trips > placed {
+        let far = flags.map_or(0, |flags| flags.get(Flag::FarAway));
+        notes.push(Note::Scope(format!(
+            "{} left out: {} without coordinates at both ends, {} far_away",
+            plural(trips - placed, "trip"),
+            grouped(trips - placed - far),
+            grouped(far),
+        )));
+    }
+    notes
 }
 
 /// How many days there are of each kind: rates are by the day.
 struct Days(BTreeMap<Vec<i32>, i64>);
 
 impl Days {
-    /// Counts the days from the first to the last with a stored trip that the filters let through.
-    fn new(dims: &[Dim], filters: &Filters, stored: Option<(i32, i32)>) -> Self {
+    /// Counts the days with a stored trip that the filters let through: a gap between archives is
+    /// no service.
+    fn new(dims: &[Dim], filters: &Filters, known: &Totals) -> Self {
         let mut days: BTreeMap<Vec<i32>, i64> = BTreeMap::new();
-        let asked = filters.days();
-        if let Some((first, last)) = stored {
-            for day in first.max(asked.0)..=last.min(asked.1) {
-                if filters.has_day(day) {
-                    let key = dims.iter().filter_map(|dim| of_day(*dim, day)).collect();
-                    *days.entry(key).or_default() += 1;
-                }
-            }
+        for day in known.days.0.keys().filter(|day| filters.has_day(**day)) {
+            let key = dims.iter().filter_map(|dim| of_day(*dim, *day)).collect();
+            *days.entry(key).or_default() += 1;
         }
         Self(days)
     }

@@ -193,8 +193,8 @@ impl Measure {
             Self::Trips => "stored trips",
             Self::Share => "trips / trips of all rows",
             Self::PerDay => {
-                "trips / days of the row's kind in service: from the first to the last day with a \
-                 stored trip, within the dates asked for"
+                "trips / days of the row's kind in service: those on which any stored trip starts, \
+                 within the dates and weekdays asked for"
             }
             Self::Starts => "stored trips that start in the hour",
             Self::Stops => {

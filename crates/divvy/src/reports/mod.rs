@@ -311,6 +311,9 @@ fn check_groups(report: &dyn Report, filters: &Filters) -> Result<(), ReportErro
     Err(ReportError::By {
         report: report.name().into(),
         refused: list(by),
-        takes: format!("one or two of {}", list(takes)),
+        takes: match takes.is_empty() {
+            true => "no other groups".into(),
+            false => format!("one or two of {}", list(takes)),
+        },
     })
 }

@@ -12,7 +12,7 @@ use super::measures::Needs;
 use super::picture::{Map, MapStation};
 use super::places::{self, Place};
 use super::table::{Note, grouped, plural};
-use super::{Filters, ReportError};
+use super::{Filter, Filters, ReportError};
 use crate::model::{Flags, StationId, System, TripBatch, Zone};
 use crate::store::{Store, StoreError, Wanted};
 use crate::tally::{Cube, FlagCounts, Parts, Tally, Totals, date_of, month_of};
@@ -229,7 +229,10 @@ impl Question<'_> {
     ) -> Result<(Known, Cube, String), StoreError> {
         if kept {
             let mut known = self.known(parts).await?;
-            let cube = std::mem::take(&mut known.totals.cube);
+            let mut cube = std::mem::take(&mut known.totals.cube);
+            if parts.routes {
+                cube.settle();
+            }
             return Ok((known, cube, from_the_cube(parts)));
         }
         let known = self.known(Parts::NONE).await?;
@@ -269,7 +272,9 @@ impl Question<'_> {
         for part in cubes.into_inner().expect("no holder of this lock panics") {
             cube.merge(&part);
         }
-        cube.settle();
+        if parts.routes {
+            cube.settle();
+        }
         Ok((known, cube, how))
     }
 
@@ -351,7 +356,9 @@ impl Question<'_> {
     /// Refuses filters that the report cannot take.
     pub(super) fn check(&self, report: &dyn super::Report) -> Result<(), ReportError> {
         let takes = report.takes();
-        let Some(refused) = self.filters.used().find(|filter| !takes.contains(filter)) else {
+        // Groups are checked by themselves: not every report has all of them.
+        let mut used = self.filters.used().filter(|filter| *filter != Filter::By);
+        let Some(refused) = used.find(|filter| !takes.contains(filter)) else {
             return Ok(());
         };
         let takes: Vec<&str> = takes.iter().map(|filter| filter.as_str()).collect();

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{Flag, StationId};
 use crate::store::StoreError;
-use crate::tally::{Parts, median_s};
+use crate::tally::{Parts, Route, median_s};
 
 /// Trips by origin and destination.
 pub struct Routes;
@@ -153,29 +153,34 @@ impl Report for Routes {
             }
         };
         let places = question.places(&known.totals).await?;
-        let place_of: HashMap<&StationId, usize> = (places.iter().enumerate())
-            .flat_map(|(at, place)| place.ids.iter().map(move |(id, _)| (id, at)))
+        let place_of: HashMap<&StationId, u32> = (places.iter().zip(0..))
+            .flat_map(|(place, at)| place.ids.iter().map(move |(id, _)| (id, at)))
             .collect();
         let only: Option<BTreeSet<&StationId>> = filters.station.as_ref().map(|text| {
             let meant = places::meant(&places, text, &known.totals);
             meant.into_iter().map(|place| &place.id).collect()
         });
-        // Ids are many, places fewer: what several ids of a place share is added up.
         let routes = cube.routes.get();
-        let mut trips: HashMap<(usize, usize), i64> = HashMap::new();
+        let ids = routes.stations().iter();
+        let place_of: Vec<Option<u32>> = ids.map(|id| place_of.get(id).copied()).collect();
+        let mut by_ids = Vec::new();
         routes.each(|route| {
-            let ends = [route.from, route.to].map(|id| place_of.get(id).copied());
+            let ends = [route.from, route.to].map(|at| place_of[at as usize]);
             let [Some(from), Some(to)] = ends else { return };
-            if only
-                .as_ref()
-                .is_none_or(|only| only.contains(&places[from].id))
-            {
-                *trips.entry((from, to)).or_default() += route.trips;
+            let wanted = |only: &BTreeSet<_>| only.contains(&places[from as usize].id);
+            if only.as_ref().is_none_or(wanted) {
+                by_ids.push(((from, to), route));
             }
         });
-        let on_routes: i64 = trips.values().sum();
-        let mut order: Vec<((usize, usize), i64)> = trips.into_iter().collect();
-        let by_size = |a: &((usize, usize), i64)| (Reverse(a.1), a.0);
+        // A place may have several ids, and so a route between places several of ids.
+        by_ids.sort_by_key(|(ends, _)| *ends);
+        let same = by_ids.chunk_by(|a, b| a.0 == b.0);
+        let trips = |same: &[(_, Route<'_>)]| same.iter().map(|(_, route)| route.trips).sum();
+        let mut order: Vec<(i64, &[((u32, u32), Route<'_>)])> =
+            same.map(|same| (trips(same), same)).collect();
+        let on_routes: i64 = order.iter().map(|(trips, _)| trips).sum();
+        let by_size =
+            |(trips, same): &(i64, &[((u32, u32), Route<'_>)])| (Reverse(*trips), same[0].0);
         let all = order.len();
         if let Some(top) = question.shown().filter(|top| *top < all) {
             // Only what is shown is put in order: there can be a million routes.
@@ -183,32 +188,25 @@ impl Report for Routes {
             order.truncate(top);
         }
         order.sort_unstable_by_key(by_size);
-        let mut durations: HashMap<(usize, usize), Box<[i64; 256]>> = order
-            .iter()
-            .map(|(route, _)| (*route, Box::new([0; 256])))
-            .collect();
-        routes.each(|route| {
-            let ends = [route.from, route.to].map(|id| place_of.get(id).copied());
-            let [Some(from), Some(to)] = ends else { return };
-            if let Some(counts) = durations.get_mut(&(from, to)) {
-                for (bucket, n) in route.durations() {
-                    counts[usize::from(bucket)] += n;
-                }
-            }
-        });
         let name = |place: &Place| place.name(&known.totals).map(str::to_owned);
         let rows: Vec<RouteRow> = order
             .into_iter()
-            .map(|((from, to), trips)| RouteRow {
-                from_station_id: places[from].id.clone(),
-                from_name: name(&places[from]),
-                to_station_id: places[to].id.clone(),
-                to_name: name(&places[to]),
-                trips,
-                median_s: durations
-                    .get(&(from, to))
-                    .and_then(|counts| median_s(counts)),
-                round_trip: from == to,
+            .map(|(trips, same)| {
+                let (from, to) = same[0].0;
+                let [start, end] = [from, to].map(|at| &places[at as usize]);
+                let mut counts = [0; 256];
+                for (bucket, n) in same.iter().flat_map(|(_, route)| route.durations()) {
+                    counts[usize::from(bucket)] += n;
+                }
+                RouteRow {
+                    from_station_id: start.id.clone(),
+                    from_name: name(start),
+                    to_station_id: end.id.clone(),
+                    to_name: name(end),
+                    trips,
+                    median_s: median_s(&counts),
+                    round_trip: from == to,
+                }
             })
             .collect();
         let more = all - rows.len();

@@ -48,8 +48,8 @@ pub struct StationRow {
     pub from_count: i64,
     /// Trips that end here.
     pub to_count: i64,
-    /// Trips that start here for each day in service: from the first to the last with a trip that
-    /// names the station. `None` without such a day.
+    /// Trips that start here for each day in service: those with any trip, from the first to the
+    /// last with a trip that names the station. `None` without such a day.
     pub from_per_day: Option<f64>,
     /// Trips that start here for each dock installed. `None` where no feed tells docks.
     pub from_per_dock: Option<f64>,
@@ -223,8 +223,8 @@ impl Report for Stations {
             ("to_range", "as from_range"),
             (
                 "from_per_day",
-                "from_count / days in service: from the first to the last day with a trip that \
-                 names the station, within the dates asked for",
+                "from_count / days in service: those with any stored trip, from the first to the \
+                 last with a trip that names the station, within the dates asked for",
             ),
             ("from_per_dock", "from_count / total_docks"),
         ]
@@ -372,12 +372,8 @@ impl<'a> Facts<'a> {
             return 0;
         };
         let filters = self.question.filters;
-        let (from, to) = filters.days();
-        let (first, last) = (first.max(from), last.min(to));
-        match filters.weekdays {
-            None => i64::from(last) - i64::from(first) + 1,
-            Some(_) => (first..=last).filter(|day| filters.has_day(*day)).count() as i64,
-        }
+        let days = self.known.days.0.range(first..=last);
+        days.filter(|(day, _)| filters.has_day(**day)).count() as i64
     }
 }
 

@@ -258,9 +258,9 @@ fn every_answer_has_the_columns_it_promises() {
 fn stations_join_counts_to_what_the_feed_says() {
     let store = winter();
     insta::assert_snapshot!(answer(&store, "stations"), @r#"
-    uuid-canal | Canal St & Adams St | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 3 | XS | 3 | XS | 0.097 | 0.064
-    uuid-lake | Lake St | 41.87925500 | -87.639904 | not in feed | _ | _ | _ | _ | _ | 2 | XS | 3 | XS | 0.065 | _
-    gone | Gone St | 41.879255 | -87.639904 | not in feed | _ | _ | _ | _ | _ | 1 | XS | 1 | XS | 0.032 | _
+    uuid-canal | Canal St & Adams St | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 3 | XS | 3 | XS | 0.6 | 0.064
+    uuid-lake | Lake St | 41.87925500 | -87.639904 | not in feed | _ | _ | _ | _ | _ | 2 | XS | 3 | XS | 0.4 | _
+    gone | Gone St | 41.879255 | -87.639904 | not in feed | _ | _ | _ | _ | _ | 1 | XS | 1 | XS | 0.2 | _
     uuid-quiet | Quiet Ct | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 0 | XS | 0 | XS | _ | 0
     Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
     Scope("1 trip without an origin and 0 without a destination are counted at no station")
@@ -382,7 +382,7 @@ fn filtered_stations_are_counted_from_the_trips_themselves() {
         ..Filters::default()
     };
     insta::assert_snapshot!(show(&ask(&store, "stations", filters)), @r#"
-    uuid-canal | Canal St & Adams St | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 1 | XS | 2 | XS | 0.032 | 0.021
+    uuid-canal | Canal St & Adams St | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 1 | XS | 2 | XS | 0.2 | 0.021
     Scope("3 trips counted (rider casual), of Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
     "#);
 }

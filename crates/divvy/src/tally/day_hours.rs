@@ -108,7 +108,7 @@ impl DayHours {
         let kind_of: Vec<u32> = kinds
             .map(|(rider, bike)| self.kind(rider, batch.words.text(*bike)))
             .collect();
-        rows.by_day(kind_of.len() * NUMBERS, &mut |piece, places, days| {
+        rows.by_day(kind_of.len() * NUMBERS, |piece, places, days| {
             let mut dense = vec![[0_i32; NUMBERS]; days.len() * kind_of.len()];
             for (row, place) in piece.zip(places) {
                 let kind = rows.kind[row] as usize;

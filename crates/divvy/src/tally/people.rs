@@ -55,7 +55,7 @@ impl People {
             let known = place < MOST_SQUARES;
             known.then_some(place * BORN.len() + (born - BORN.start) as usize)
         };
-        rows.by_day(1, &mut |piece, places, days| {
+        rows.by_day(1, |piece, places, days| {
             let years: Vec<i16> = days.iter().map(|day| date_of(*day).year()).collect();
             let mut dense: Vec<(i16, Vec<i32>)> = Vec::new();
             let year_place = years.iter().map(|year| {

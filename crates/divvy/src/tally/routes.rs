@@ -7,30 +7,93 @@ use rustc_hash::FxHashMap;
 use super::packed::{Pack, Packer, Unpacker};
 use crate::model::{Flags, StationId, TripBatch};
 
-/// Trips by origin, destination and [`bucket`] of the duration. Trips without a station at an end
-/// are on no route.
+/// Trips by origin, destination and bucket of the duration. Trips without a station at an end are on
+/// no route.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     stations: Vec<StationId>,
     places: FxHashMap<StationId, u32>,
-    /// Each in the order of its keys, the longer ones first; a key may stand in several.
-    runs: Vec<Vec<Cell>>,
+    /// By the place of the origin.
+    rows: Vec<Row>,
+    /// Keys that wait in all rows.
+    waiting: usize,
 }
 
-/// A key (places of origin and destination, and the bucket) and how many trips.
-type Cell = (u64, i32);
+/// The trips from one station.
+#[derive(Clone, Debug, Default)]
+struct Row {
+    /// In the order of their keys, each once.
+    cells: Vec<Cell>,
+    /// Trips that are not yet among the cells: a row is put in order at once, in a near cache.
+    waiting: Vec<u32>,
+}
 
-const PLACE_BITS: u32 = 24;
+/// A key (place of the destination, and the bucket) and how many trips.
+type Cell = (u32, i32);
+
 const BUCKET_BITS: u32 = 8;
 
-fn key(from: u32, to: u32, bucket: u8) -> u64 {
-    (u64::from(from) << PLACE_BITS | u64::from(to)) << BUCKET_BITS | u64::from(bucket)
+/// Stations that keys have room for.
+const MOST_STATIONS: u32 = 1 << (32 - BUCKET_BITS);
+
+/// Trips that may wait, 4 bytes each, before they are put in order.
+const MOST_WAITING: usize = 1 << 23;
+
+fn key(to: u32, bucket: u8) -> u32 {
+    to << BUCKET_BITS | u32::from(bucket)
 }
 
-fn ends(key: u64) -> (u32, u32) {
-    let mask = (1 << PLACE_BITS) - 1;
-    let (from, to) = (key >> (PLACE_BITS + BUCKET_BITS), key >> BUCKET_BITS);
-    (from as u32, (to & mask) as u32)
+fn destination(key: u32) -> u32 {
+    key >> BUCKET_BITS
+}
+
+impl Row {
+    /// Puts in order what waits.
+    fn settle(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.sort_unstable();
+        let same = waiting.chunk_by(|a, b| a == b);
+        let new: Vec<Cell> = same.map(|same| (same[0], same.len() as i32)).collect();
+        self.add(new);
+    }
+
+    /// Adds cells that are in order.
+    fn add(&mut self, new: Vec<Cell>) {
+        if self.cells.is_empty() {
+            self.cells = new;
+            return;
+        }
+        let old = std::mem::take(&mut self.cells);
+        let mut all: Vec<Cell> = Vec::with_capacity(old.len() + new.len());
+        let mut new = new.into_iter().peekable();
+        for cell in old {
+            while let Some(less) = new.next_if(|new| new.0 < cell.0) {
+                all.push(less);
+            }
+            let more = new.next_if(|new| new.0 == cell.0).map_or(0, |new| new.1);
+            if cell.1 + more != 0 {
+                all.push((cell.0, cell.1 + more));
+            }
+        }
+        all.extend(new);
+        self.cells = all;
+    }
+
+    /// Renames destinations: `to` tells the new place of each old one.
+    fn renamed(&self, to: &[u32]) -> Self {
+        let new = |key: u32| to[destination(key) as usize] << BUCKET_BITS | key & 0xff;
+        let mut cells: Vec<Cell> = self.cells.iter().map(|(key, n)| (new(*key), *n)).collect();
+        if !cells.is_sorted_by_key(|cell| cell.0) {
+            cells.sort_unstable_by_key(|cell| cell.0);
+        }
+        Self {
+            cells,
+            waiting: self.waiting.iter().map(|key| new(*key)).collect(),
+        }
+    }
 }
 
 /// The first second of each bucket from 1 on: each is a twelfth or so longer than the one before.
@@ -58,34 +121,24 @@ fn middle_s(bucket: u8) -> i64 {
 }
 
 /// One route.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Route<'a> {
-    /// Where its trips start.
-    pub from: &'a StationId,
-    /// Where they end.
-    pub to: &'a StationId,
-    /// How many.
+    /// The place of its origin in [`Routes::stations`].
+    pub from: u32,
+    /// The place of its destination.
+    pub to: u32,
+    /// Trips.
     pub trips: i64,
     cells: &'a [Cell],
 }
 
 impl Route<'_> {
-    /// Returns how many of its trips have a plausible duration.
-    pub fn timed(&self) -> i64 {
-        timed(self.cells).map(|(_, n)| i64::from(n)).sum()
-    }
-
-    /// Hands on its trips with a plausible duration, by bucket.
+    /// Lists its trips with a plausible duration, by bucket.
     pub fn durations(&self) -> impl Iterator<Item = (u8, i64)> {
-        timed(self.cells).map(|(bucket, n)| (bucket, i64::from(n)))
+        let cells = self.cells.iter();
+        let cells = cells.map(|(key, n)| (*key as u8, i64::from(*n)));
+        cells.filter(|(bucket, _)| *bucket != 0)
     }
-}
-
-fn timed(cells: &[Cell]) -> impl Iterator<Item = (u8, i32)> {
-    cells
-        .iter()
-        .map(|(key, n)| (*key as u8, *n))
-        .filter(|(bucket, _)| *bucket != 0)
 }
 
 /// Returns the median of durations that are known by their buckets, to within [`DURATION_ERROR`].
@@ -101,93 +154,52 @@ pub fn median_s(counts: &[i64; 256]) -> Option<i64> {
     Some(middle_s(bucket as u8 + 1))
 }
 
-/// Bits of a station's rank in half a key.
-const RANK_BITS: u32 = 12;
-
-/// Counts the routes of a batch by keys, in the order of these.
-fn sorted<K: Ord + Copy>(batch: &TripBatch, key: impl Fn(usize, usize, u8) -> K) -> Vec<(K, i32)> {
-    let bucket_of = &**BUCKET_OF;
-    let mut keys = Vec::with_capacity(batch.len());
-    for row in 0..batch.len() {
-        let (from, to) = (batch.origin[row], batch.destination[row]);
-        if from == 0 || to == 0 {
-            continue;
-        }
-        let bucket = match batch.flags[row].intersects(Flags::IMPLAUSIBLE_DURATION) {
-            true => 0,
-            false => {
-                let seconds = usize::try_from(batch.duration_s(row)).unwrap_or(0);
-                bucket_of.get(seconds).copied().unwrap_or(0)
-            }
-        };
-        keys.push(key(from as usize, to as usize, bucket));
-    }
-    keys.sort_unstable();
-    let same = keys.chunk_by(|a, b| a == b);
-    same.map(|same| (same[0], same.len() as i32)).collect()
-}
-
-/// Puts cells in the order of their keys: first each to its origin, then those of an origin, which
-/// fit into a near cache.
-fn sort(cells: &mut [Cell], stations: usize) {
-    let origin = |cell: &Cell| ends(cell.0).0 as usize;
-    let mut ends_at = vec![0; stations + 1];
-    for cell in cells.iter() {
-        ends_at[origin(cell) + 1] += 1;
-    }
-    for at in 1..ends_at.len() {
-        ends_at[at] += ends_at[at - 1];
-    }
-    let mut moved = vec![(0, 0); cells.len()];
-    for cell in cells.iter() {
-        let slot = &mut ends_at[origin(cell)];
-        moved[*slot] = *cell;
-        *slot += 1;
-    }
-    for cells in moved.chunk_by_mut(|a, b| origin(a) == origin(b)) {
-        cells.sort_unstable_by_key(|cell| cell.0);
-    }
-    cells.copy_from_slice(&moved);
-}
-
 impl Routes {
-    /// Hands each route to `visit`, in no promised order.
+    /// Lists the stations, by the places that routes name.
+    pub fn stations(&self) -> &[StationId] {
+        &self.stations
+    }
+
+    /// Hands each route to `visit`, once it has been settled.
     pub fn each<'a>(&'a self, mut visit: impl FnMut(Route<'a>)) {
-        let [cells] = &self.runs[..] else {
-            debug_assert!(self.runs.is_empty(), "they are merged before they are read");
-            return;
-        };
-        for cells in cells.chunk_by(|a, b| a.0 >> BUCKET_BITS == b.0 >> BUCKET_BITS) {
-            let (from, to) = ends(cells[0].0);
-            visit(Route {
-                from: &self.stations[from as usize],
-                to: &self.stations[to as usize],
-                trips: cells.iter().map(|(_, n)| i64::from(*n)).sum(),
-                cells,
-            });
+        debug_assert_eq!(
+            self.waiting, 0,
+            "what waits is put in order before it is read"
+        );
+        for (from, row) in (0..).zip(&self.rows) {
+            for cells in row
+                .cells
+                .chunk_by(|a, b| destination(a.0) == destination(b.0))
+            {
+                visit(Route {
+                    from,
+                    to: destination(cells[0].0),
+                    trips: cells.iter().map(|(_, n)| i64::from(*n)).sum(),
+                    cells,
+                });
+            }
         }
     }
 
-    /// Makes one run of all.
+    /// Puts in order what waits.
     pub(super) fn settle(&mut self) {
-        while self.runs.len() > 1 {
-            self.merge_last_two();
-        }
+        self.rows.iter_mut().for_each(Row::settle);
+        self.waiting = 0;
     }
 
     fn place(&mut self, id: &str) -> u32 {
-        // A key has room for 16 million stations; the files of a broken publisher, for fewer.
         let id = StationId::from(id);
         if let Some(place) = self.places.get(&id) {
             return *place;
         }
         let place = self.stations.len() as u32;
         assert!(
-            place < 1 << PLACE_BITS,
+            place < MOST_STATIONS,
             "a store has fewer than 16 million station ids"
         );
         self.places.insert(id.clone(), place);
         self.stations.push(id);
+        self.rows.push(Row::default());
         place
     }
 
@@ -196,221 +208,181 @@ impl Routes {
         let place_of: Vec<u32> = ids
             .map(|id| if id.is_empty() { 0 } else { self.place(id) })
             .collect();
-        // By place in the batch, its rank by place here: ranks are in the order of keys, and two
-        // of them and a bucket mostly fit into half a key, which is sorted in half the time.
-        let mut ranked: Vec<u32> = (1..place_of.len() as u32).collect();
-        ranked.sort_unstable_by_key(|at| place_of[*at as usize]);
-        let mut rank_of = vec![0; place_of.len()];
-        for (rank, at) in ranked.iter().enumerate() {
-            rank_of[*at as usize] = rank as u32;
-        }
-        let run: Vec<Cell> = match ranked.len() <= 1 << RANK_BITS {
-            true => {
-                let short = sorted(batch, |from, to, bucket| {
-                    let ends = rank_of[from] << RANK_BITS | rank_of[to];
-                    ends << BUCKET_BITS | u32::from(bucket)
-                });
-                let place = |rank: u32| place_of[ranked[rank as usize] as usize];
-                let long = |short: u32| {
-                    let from = place(short >> (RANK_BITS + BUCKET_BITS));
-                    let to = place(short >> BUCKET_BITS & ((1 << RANK_BITS) - 1));
-                    key(from, to, short as u8)
-                };
-                short
-                    .into_iter()
-                    .map(|(short, n)| (long(short), n))
-                    .collect()
+        if times < 0 {
+            // What is taken back is rare: it is counted by itself.
+            let mut back = Self::default();
+            back.count(batch, 1);
+            back.settle();
+            for cell in back.rows.iter_mut().flat_map(|row| &mut row.cells) {
+                cell.1 *= times as i32;
             }
-            false => sorted(batch, |from, to, bucket| {
-                key(place_of[from], place_of[to], bucket)
-            }),
-        };
-        let run = run.into_iter().map(|(key, n)| (key, n * times as i32));
-        self.push(run.collect());
+            self.merge(&back);
+            return;
+        }
+        let bucket_of = &**BUCKET_OF;
+        for row in 0..batch.len() {
+            let (from, to) = (batch.origin[row], batch.destination[row]);
+            if from == 0 || to == 0 {
+                continue;
+            }
+            let bucket = match batch.flags[row].intersects(Flags::IMPLAUSIBLE_DURATION) {
+                true => 0,
+                false => {
+                    let seconds = usize::try_from(batch.duration_s(row)).unwrap_or(0);
+                    bucket_of.get(seconds).copied().unwrap_or(0)
+                }
+            };
+            let key = key(place_of[to as usize], bucket);
+            let row = &mut self.rows[place_of[from as usize] as usize];
+            row.waiting.push(key);
+            self.waiting += 1;
+        }
+        if self.waiting > MOST_WAITING {
+            self.settle();
+        }
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
         let ids = other.stations.iter();
         let place_of: Vec<u32> = ids.map(|id| self.place(id.as_str())).collect();
-        let in_order = place_of.is_sorted();
-        for run in &other.runs {
-            let mut run: Vec<Cell> = run
-                .iter()
-                .map(|(old, n)| {
-                    let (from, to) = ends(*old);
-                    let (from, to) = (place_of[from as usize], place_of[to as usize]);
-                    (key(from, to, *old as u8), *n)
-                })
-                .collect();
-            if !in_order {
-                sort(&mut run, self.stations.len());
-            }
-            self.push(run);
+        for (from, row) in place_of.iter().zip(&other.rows) {
+            let renamed = row.renamed(&place_of);
+            let mine = &mut self.rows[*from as usize];
+            mine.add(renamed.cells);
+            self.waiting += renamed.waiting.len();
+            mine.waiting.extend(renamed.waiting);
         }
-        self.settle();
-    }
-
-    /// Takes a run, and merges it with those that are not much longer.
-    fn push(&mut self, run: Vec<Cell>) {
-        if run.is_empty() {
-            return;
-        }
-        self.runs.push(run);
-        while let [.., before, last] = &self.runs[..]
-            && before.len() < 2 * last.len()
-        {
-            self.merge_last_two();
-        }
-    }
-
-    fn merge_last_two(&mut self) {
-        let (Some(b), Some(a)) = (self.runs.pop(), self.runs.pop()) else {
-            return;
-        };
-        let mut merged = Vec::with_capacity(a.len() + b.len());
-        let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
-        loop {
-            let cell = match (a.peek(), b.peek()) {
-                (Some(x), Some(y)) if x.0 == y.0 => {
-                    let sum = (x.0, x.1 + y.1);
-                    (a.next(), b.next());
-                    sum
-                }
-                (Some(x), Some(y)) if x.0 < y.0 => {
-                    let cell = *x;
-                    a.next();
-                    cell
-                }
-                (Some(_), None) => {
-                    merged.extend(a);
-                    break;
-                }
-                (_, Some(y)) => {
-                    let cell = *y;
-                    b.next();
-                    cell
-                }
-                (None, None) => break,
-            };
-            if cell.1 != 0 {
-                merged.push(cell);
-            }
-        }
-        if !merged.is_empty() {
-            self.runs.push(merged);
+        if self.waiting > MOST_WAITING {
+            self.settle();
         }
     }
 }
 
 impl Pack for Routes {
     fn pack(&self, out: &mut Packer) {
-        let mut settled;
-        let cells = match &self.runs[..] {
-            [] => return,
-            [one] => one,
-            _ => {
-                settled = self.clone();
-                settled.settle();
-                match settled.runs.first() {
-                    Some(cells) => cells,
-                    None => return,
-                }
-            }
-        };
-        let mut is_used = vec![false; self.stations.len()];
-        for (key, _) in cells {
-            let (from, to) = ends(*key);
-            is_used[from as usize] = true;
-            is_used[to as usize] = true;
-        }
-        let mut used: Vec<usize> = (0..is_used.len()).filter(|place| is_used[*place]).collect();
-        used.sort_by_key(|place| &self.stations[*place]);
-        let mut rank_of = vec![0; is_used.len()];
-        for (rank, place) in used.iter().enumerate() {
+        // Places in the order of ids, whatever the order in which they were met.
+        let mut by_id: Vec<usize> = (0..self.stations.len()).collect();
+        by_id.sort_by_key(|place| &self.stations[*place]);
+        let mut rank_of = vec![0; by_id.len()];
+        for (rank, place) in by_id.iter().enumerate() {
             rank_of[*place] = rank as u32;
         }
-        let mut ranked: Vec<Cell> = Vec::with_capacity(cells.len());
-        for (old, n) in cells.iter().filter(|(_, n)| *n != 0) {
-            let (from, to) = ends(*old);
-            let (from, to) = (rank_of[from as usize], rank_of[to as usize]);
-            ranked.push((key(from, to, *old as u8), *n));
+        let rows = by_id.iter().map(|place| {
+            let mut row = self.rows[*place].renamed(&rank_of);
+            row.settle();
+            row.cells.retain(|(_, n)| *n != 0);
+            row.cells
+        });
+        let mut rows: Vec<Vec<Cell>> = rows.collect();
+        let mut is_used = vec![false; by_id.len()];
+        for (from, cells) in rows.iter().enumerate() {
+            is_used[from] |= !cells.is_empty();
+            for (key, _) in cells {
+                is_used[destination(*key) as usize] = true;
+            }
         }
-        if ranked.is_empty() {
+        if is_used.iter().all(|is_used| !is_used) {
             return;
         }
-        if !ranked.is_sorted_by_key(|cell| cell.0) {
-            sort(&mut ranked, used.len());
+        if !is_used.iter().all(|is_used| *is_used) {
+            // Stations that no trip names any more leave their ranks to those behind them.
+            let mut left = 0;
+            let new: Vec<u32> = (is_used.iter())
+                .map(|is_used| {
+                    left += u32::from(*is_used);
+                    left.saturating_sub(1)
+                })
+                .collect();
+            for (key, _) in rows.iter_mut().flatten() {
+                *key = new[destination(*key) as usize] << BUCKET_BITS | *key & 0xff;
+            }
         }
-        out.texts(used.iter().map(|place| self.stations[*place].as_str()));
+        let used = (0..by_id.len()).filter(|rank| is_used[*rank]);
+        let used: Vec<usize> = used.collect();
+        out.texts(used.iter().map(|rank| self.stations[by_id[*rank]].as_str()));
+        let rows: Vec<&Vec<Cell>> = used.iter().map(|rank| &rows[*rank]).collect();
         // Numbers of one kind stand together: they are alike, and so compress.
-        let origin = |cell: &Cell| ends(cell.0).0;
-        let route = |cell: &Cell| cell.0 >> BUCKET_BITS;
-        let origins = ranked.chunk_by(|a, b| origin(a) == origin(b));
-        out.size(origins.clone().count());
-        let mut last = 0;
-        for cells in origins {
-            out.number(u64::from(origin(&cells[0]) - last));
-            last = origin(&cells[0]);
-            let routes = cells.chunk_by(|a, b| route(a) == route(b));
-            out.size(routes.clone().count());
+        let routes = |cells: &[Cell]| -> Vec<std::ops::Range<usize>> {
+            let mut start = 0;
+            let routes = cells.chunk_by(|a, b| destination(a.0) == destination(b.0));
+            routes
+                .map(|route| {
+                    start += route.len();
+                    start - route.len()..start
+                })
+                .collect()
+        };
+        let all_routes: Vec<Vec<std::ops::Range<usize>>> =
+            rows.iter().map(|cells| routes(cells)).collect();
+        for (cells, routes) in rows.iter().zip(&all_routes) {
+            out.size(routes.len());
             let mut last = 0;
-            for cells in routes {
-                let to = ends(cells[0].0).1;
+            for route in routes {
+                let to = destination(cells[route.start].0);
                 out.number(u64::from(to - last));
                 last = to;
             }
         }
-        let routes = ranked.chunk_by(|a, b| route(a) == route(b));
-        for cells in routes.clone() {
-            out.size(cells.len());
+        for route in all_routes.iter().flatten() {
+            out.size(route.len());
         }
-        for cells in routes {
-            let mut last = 0;
-            for (key, _) in cells {
-                out.number(u64::from(*key as u8 - last));
-                last = *key as u8;
+        for (cells, routes) in rows.iter().zip(&all_routes) {
+            for route in routes {
+                let mut last = 0;
+                for (key, _) in &cells[route.clone()] {
+                    out.number(u64::from(*key as u8 - last));
+                    last = *key as u8;
+                }
             }
         }
-        for (_, n) in &ranked {
+        for (_, n) in rows.iter().flat_map(|cells| cells.iter()) {
             out.signed(i64::from(*n));
         }
     }
 
     fn unpack(bytes: &mut Unpacker<'_>) -> Option<Self> {
         let stations: Vec<StationId> = bytes.texts()?.into_iter().map(Into::into).collect();
-        let mut routes = Vec::new();
-        let mut from = 0;
-        for _ in 0..bytes.size()? {
-            from += bytes.number()?;
+        let mut routes: Vec<Vec<u32>> = Vec::with_capacity(stations.len());
+        for _ in 0..stations.len() {
             let mut to = 0;
+            let mut row = Vec::new();
             for _ in 0..bytes.size()? {
-                to += bytes.number()?;
-                if from.max(to) >= stations.len() as u64 {
+                to += u32::try_from(bytes.number()?).ok()?;
+                if to as usize >= stations.len() {
                     return None;
                 }
-                routes.push(key(from as u32, to as u32, 0));
+                row.push(to);
             }
+            routes.push(row);
         }
-        let sizes: Vec<usize> = routes.iter().map(|_| bytes.size()).collect::<Option<_>>()?;
-        let mut run: Vec<Cell> = Vec::with_capacity(sizes.iter().sum());
-        for (route, size) in routes.into_iter().zip(sizes) {
-            let mut bucket = 0;
-            for _ in 0..size {
-                bucket += bytes.number()?;
-                run.push((route | u64::from(u8::try_from(bucket).ok()?), 0));
+        let mut sizes = Vec::new();
+        for _ in routes.iter().flatten() {
+            sizes.push(bytes.size()?);
+        }
+        let mut sizes = sizes.into_iter();
+        let mut rows = Vec::with_capacity(stations.len());
+        for routes in &routes {
+            let mut cells = Vec::with_capacity(routes.len() * 2);
+            for (to, size) in routes.iter().zip(&mut sizes) {
+                let mut bucket = 0_u8;
+                for _ in 0..size {
+                    bucket = bucket.checked_add(u8::try_from(bytes.number()?).ok()?)?;
+                    cells.push((key(*to, bucket), 0));
+                }
             }
+            rows.push(Row {
+                cells,
+                waiting: Vec::new(),
+            });
         }
-        for cell in &mut run {
+        for cell in rows.iter_mut().flat_map(|row| &mut row.cells) {
             cell.1 = bytes.signed()? as i32;
         }
         Some(Self {
             places: stations.iter().cloned().zip(0..).collect(),
             stations,
-            runs: if run.is_empty() {
-                Vec::new()
-            } else {
-                vec![run]
-            },
+            rows,
+            waiting: 0,
         })
     }
 }

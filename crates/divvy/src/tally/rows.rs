@@ -37,15 +37,24 @@ pub(super) struct Rows<'a> {
     pub(super) kind: Vec<u32>,
 }
 
-/// Returns the day of a local time, and the hour since 1970.
-fn day_and_hour(local_ms: i64) -> (i32, i64) {
-    let hour = local_ms.div_euclid(HOUR_MS);
-    (hour.div_euclid(24) as i32, hour)
+/// Hours before 1970 from which hours are counted here, so that they are never negative: whole
+/// weeks, and from a Monday on (1970-01-01 was a Thursday).
+const BEFORE: i64 = 168 * 1_000_000 + 72;
+
+/// Returns a local time in hours since [`BEFORE`] 1970; sums and quotients of small numbers without
+/// a sign are the fastest.
+fn hours(local_ms: i64) -> u32 {
+    (local_ms.wrapping_add(BEFORE * HOUR_MS) as u64 / HOUR_MS as u64) as u32
 }
 
-/// Returns the hour of the week, from Monday 0 h, of an hour since 1970-01-01, a Thursday.
-fn hour_of_week(hour: i64) -> u8 {
-    (hour + 72).rem_euclid(168) as u8
+/// Returns the day of such an hour, days since 1970-01-01.
+fn day_of(hours: u32) -> i32 {
+    (hours / 24) as i32 - (BEFORE / 24) as i32
+}
+
+/// Returns the hour of the week of such an hour, from Monday 0 h.
+fn hour_of_week(hours: u32) -> u8 {
+    (hours % 168) as u8
 }
 
 impl<'a> Rows<'a> {
@@ -55,13 +64,13 @@ impl<'a> Rows<'a> {
         let mut hour_of_day = Vec::with_capacity(rows);
         let mut start_hour_of_week = Vec::with_capacity(rows);
         for started_ms in &batch.started_ms {
-            let (its_day, hour) = day_and_hour(*started_ms);
-            day.push(its_day);
-            hour_of_day.push(hour.rem_euclid(24) as u8);
-            start_hour_of_week.push(hour_of_week(hour));
+            let hours = hours(*started_ms);
+            day.push(day_of(hours));
+            hour_of_day.push((hours % 24) as u8);
+            start_hour_of_week.push(hour_of_week(hours));
         }
         let ended = batch.ended_ms.iter();
-        let end_hour_of_week = ended.map(|ended_ms| hour_of_week(day_and_hour(*ended_ms).1));
+        let end_hour_of_week = ended.map(|ended_ms| hour_of_week(hours(*ended_ms)));
         let mut riders: Vec<Rider> = Vec::new();
         let rider_of = batch.words.iter().map(|word| {
             let rider = Rider::parse(word);
@@ -137,7 +146,7 @@ impl<'a> Rows<'a> {
 
     /// Cuts the rows so that a dense array with a cell for each day and each of `across` things
     /// stays small, and gives each day of a piece a place.
-    pub(super) fn by_day(&self, across: usize, each: &mut dyn FnMut(Range<usize>, &[u32], &[i32])) {
+    pub(super) fn by_day(&self, across: usize, mut each: impl FnMut(Range<usize>, &[u32], &[i32])) {
         const MOST_CELLS: usize = 1 << 22;
         const FEW_ROWS: usize = 256;
         let rows = self.day.len();

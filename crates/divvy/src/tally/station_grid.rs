@@ -130,7 +130,7 @@ impl StationGrid {
         month: impl Fn(i32) -> i32 + 'a,
     ) {
         let across = series.all.len();
-        rows.by_day(2 * across, &mut |piece, places, days| {
+        rows.by_day(2 * across, |piece, places, days| {
             let mut dense = vec![[0_i32; 2]; days.len() * across];
             for (row, place) in piece.zip(places) {
                 let day = *place as usize * across;
