@@ -77,6 +77,7 @@ fn options() -> LoadOptions {
         system: Some(divvy()),
         day_first: false,
         replace: false,
+        sample: None,
         now: now(),
     }
 }

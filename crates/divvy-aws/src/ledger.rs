@@ -7,6 +7,7 @@
 //! | `#store` | `G#totals#NNN` | totals over all archives, generation G |
 //! | `#archives` | content | one entry an archive |
 //! | content | `G#totals#NNN` | totals of the archive's stored trips |
+//! | both | `G#cube#NNN` | the cube of these totals |
 //! | content | `G#ids#NNN` | every id of the archive, sorted |
 //! | content | `G#lost#NNN` | copies of trips that another copy was better than |
 //! | content | `G#keys#NNN` | keys of its blocks, in the packed layout |
@@ -25,7 +26,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use divvy::issue::{Reason, RejectedCounts};
 use divvy::model::System;
 use divvy::store::{ArchiveId, ContentHash, LedgerEntry, StoreError, StoreErrorKind};
-use divvy::tally::{FlagCounts, Totals};
+use divvy::tally::{Cube, FlagCounts, Totals};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,25 @@ pub struct Stored {
     pub generation: u64,
     /// How many.
     pub parts: u32,
+    /// Of totals: the parts of their cube, which is large and hardly ever asked for.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub cube: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_none(parts: &u32) -> bool {
+    *parts == 0
+}
+
+impl Stored {
+    /// Returns where the cube of totals is.
+    fn cube(self) -> Self {
+        Self {
+            parts: self.cube,
+            cube: 0,
+            ..self
+        }
+    }
 }
 
 impl State {
@@ -151,9 +171,10 @@ pub struct PartsOf {
 }
 
 impl PartsOf {
-    fn list(&self) -> [(Part, Stored); 4] {
+    fn list(&self) -> [(Part, Stored); 5] {
         [
             (Part::Totals, self.totals),
+            (Part::Cube, self.totals.cube()),
             (Part::Ids, self.ids),
             (Part::Lost, self.lost),
             (Part::Keys, self.keys),
@@ -192,8 +213,10 @@ struct EntryText {
 /// What kind of parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Totals.
+    /// Totals, but for their cube.
     Totals,
+    /// The cube of totals.
+    Cube,
     /// Ids.
     Ids,
     /// Copies that lost.
@@ -206,6 +229,7 @@ impl Part {
     fn as_str(self) -> &'static str {
         match self {
             Self::Totals => "totals",
+            Self::Cube => "cube",
             Self::Ids => "ids",
             Self::Lost => "lost",
             Self::Keys => "keys",
@@ -348,6 +372,7 @@ impl LedgerTable {
         let stored = Stored {
             generation,
             parts: chunks.len() as u32,
+            cube: 0,
         };
         let keys = keys(archive, part, stored);
         let items = keys.into_iter().zip(chunks).map(|(mut item, chunk)| {
@@ -398,11 +423,29 @@ impl LedgerTable {
         Ok(Stored {
             generation,
             parts: items.len() as u32,
+            cube: 0,
         })
     }
 
-    /// Reads totals; none yet are totals of nothing.
+    /// Reads totals with their cube; none yet are totals of nothing.
     pub async fn totals(
+        &self,
+        archive: Option<&str>,
+        stored: Option<Stored>,
+    ) -> Result<Totals, StoreError> {
+        let mut totals = self.totals_without_cube(archive, stored).await?;
+        if let Some(stored) = stored {
+            let bytes = self.parts(archive, Part::Cube, stored.cube()).await?;
+            if !bytes.is_empty() {
+                let cube = postcard::from_bytes(&bytes);
+                totals.cube = cube.map_err(|error| damaged("a cube", error))?;
+            }
+        }
+        Ok(totals)
+    }
+
+    /// Reads totals, their cube left empty.
+    pub async fn totals_without_cube(
         &self,
         archive: Option<&str>,
         stored: Option<Stored>,
@@ -421,15 +464,33 @@ impl LedgerTable {
         generation: u64,
         totals: &Totals,
     ) -> Result<Stored, StoreError> {
-        let bytes = postcard::to_stdvec(totals).expect("totals are maps, lists and numbers");
-        self.put_parts(archive, generation, Part::Totals, &bytes)
-            .await
+        let mut totals = totals.clone();
+        let cube = std::mem::take(&mut totals.cube);
+        let bytes = |said: Result<Vec<u8>, postcard::Error>| {
+            said.expect("totals are maps, lists and numbers")
+        };
+        let base = bytes(postcard::to_stdvec(&totals));
+        let stored = self
+            .put_parts(archive, generation, Part::Totals, &base)
+            .await?;
+        if cube == Cube::default() {
+            return Ok(stored);
+        }
+        let cube = bytes(postcard::to_stdvec(&cube));
+        let cube = self
+            .put_parts(archive, generation, Part::Cube, &cube)
+            .await?;
+        Ok(Stored {
+            cube: cube.parts,
+            ..stored
+        })
     }
 
     /// Deletes totals over all archives that are no longer in force.
     pub async fn delete_totals(&self, old: Option<Stored>) -> Result<(), StoreError> {
-        let old = old.map(|old| keys(None, Part::Totals, old));
-        let old = old.into_iter().flatten();
+        let parts = |old: Stored| [(Part::Totals, old), (Part::Cube, old.cube())];
+        let old = old.into_iter().flat_map(parts);
+        let old = old.flat_map(|(part, old)| keys(None, part, old));
         self.table.write_all(old.map(Write::Delete).collect()).await
     }
 

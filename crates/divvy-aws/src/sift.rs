@@ -29,7 +29,8 @@ const BUCKET_BYTES: u64 = 20 << 20;
 const MOST_BUCKETS: u64 = 512;
 /// How many times its size a file of gzip is taken to be, since it does not say.
 const GZIP_FACTOR: u64 = 6;
-/// Members of an archive, at most: a row's place is the archive's times this, and the member's.
+/// Archives, and members of one, at most: a row's place is the archive's times this, and the
+/// member's.
 const MEMBERS: u32 = 1 << 16;
 
 /// Why archives could not be sifted.
@@ -53,6 +54,14 @@ pub enum SiftError {
         found: String,
         /// That of the others.
         system: String,
+    },
+    /// More than rows can tell apart.
+    #[error("{what} more than {MEMBERS} {of}: split them over several runs")]
+    TooMany {
+        /// Who has too many.
+        what: String,
+        /// Of what.
+        of: &'static str,
     },
     /// None of them holds a trip.
     #[error("there are no trips in {archives}")]
@@ -100,6 +109,19 @@ pub fn sift(
     rejects: &dyn RejectSink,
     progress: &dyn Progress,
 ) -> Result<Sifted, SiftError> {
+    let too_many = |what: &str, of| SiftError::TooMany {
+        what: what.into(),
+        of,
+    };
+    if archives.len() > MEMBERS as usize {
+        return Err(too_many("there are", "archives"));
+    }
+    if let Some(archive) = archives
+        .iter()
+        .find(|archive| archive.members().len() > MEMBERS as usize)
+    {
+        return Err(too_many(&format!("{} has", archive.name()), "files"));
+    }
     let buckets = Buckets::new(buckets_for(archives))?;
     let mut sources: Vec<Source> = Vec::new();
     let mut rows = 0;

@@ -26,6 +26,7 @@ fn options() -> LoadOptions {
         system: None,
         day_first: false,
         replace: false,
+        sample: None,
         now: Timestamp::UNIX_EPOCH,
     }
 }

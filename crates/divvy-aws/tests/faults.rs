@@ -95,6 +95,7 @@ async fn load(store: &dyn Store, archive: &Archive) {
         system: Some(system()),
         day_first: false,
         replace: false,
+        sample: None,
         now: at(0),
     };
     let loaded = ingest::load(archive, store, &options, &(), &()).await;

@@ -104,6 +104,7 @@ impl Input {
                         system: Some(divvy()),
                         day_first: false,
                         replace: false,
+                        sample: None,
                         now: now(),
                     };
                     let archive = Archive::open(path).unwrap();
@@ -153,7 +154,10 @@ async fn answers(store: &dyn Store, filters: &[Filters]) -> Vec<String> {
     for report in REPORTS {
         for filters in filters {
             let name = report.name();
-            let answer = reports::report(name, store, &divvy(), filters).await;
+            let mut answer = reports::report(name, store, &divvy(), filters).await;
+            if let Ok(table) = &mut answer {
+                table.how.clear(); // one store reads fewer trips than another
+            }
             answers.push(format!("{name} {filters:?}: {answer:#?}"));
         }
     }

@@ -5,6 +5,7 @@
 
 mod cmd;
 mod open;
+mod own_report;
 mod progress;
 mod render;
 
@@ -32,6 +33,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    cli.common.start();
     match cli.verb.run(&cli.common) {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -1,27 +1,36 @@
 //! Which store, and which of its systems.
 
-use std::path::{Path, PathBuf};
+use std::future::Future;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
 use clap::{Arg, Args};
 use divvy::model::System;
-use divvy::store::Store;
+use divvy::refresh::{self, Refreshed};
 use divvy::store::embedded::EmbeddedStore;
-use futures_executor::block_on;
+use divvy::store::{Checked, Store};
+use divvy_aws::local::{Local, Options};
+use divvy_aws::store::{Listener, LoadSettings};
+use divvy_aws::tables::{Capacity, Layout};
+use divvy_aws::{DynamoStore, OpenOptions};
+use jiff::Timestamp;
+use tokio::runtime::{Builder, Runtime};
 
 /// Flags that stand before or behind any verb, but for those [`without`] some.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// The folder of the store
+    /// The store: a folder, dynamodb://PREFIX?region=..., or dynamodb-local:FILE
     #[arg(
         long,
         global = true,
         env = "DIVVY_STORE",
         hide_env_values = true,
-        value_name = "FOLDER",
-        default_value = "divvy-data"
+        value_name = "STORE",
+        default_value = FOLDER
     )]
-    pub store: PathBuf,
+    pub store: StoreName,
     /// The system, such as divvy or citibike; ID@Area/City for one that divvy does not know
     #[arg(long, global = true, value_name = "NAME", value_parser = system)]
     pub system: Option<System>,
@@ -48,36 +57,314 @@ fn system(text: &str) -> Result<System, String> {
     System::parse(text).map_err(|error| error.to_string())
 }
 
+/// Where a store is kept unless it is said.
+pub const FOLDER: &str = "divvy-data";
+
+/// What `--store` names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StoreName {
+    /// A folder: Parquet and SQLite.
+    Folder(PathBuf),
+    /// Tables of DynamoDB.
+    Dynamo {
+        /// What their names begin with; empty for the bare names.
+        prefix: String,
+        /// The region. `None` takes it from environment or profile.
+        region: Option<String>,
+        /// The address of the service, where it is not the region's own.
+        endpoint: Option<String>,
+    },
+    /// The same tables in an emulator in this process.
+    DynamoLocal {
+        /// Its file.
+        file: PathBuf,
+        /// Write and read units of each table and of the index. `None` on demand.
+        capacity: Option<(u32, u32)>,
+        /// What waits for capacity waits no time.
+        virtual_clock: bool,
+    },
+}
+
+impl FromStr for StoreName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, query) = text.split_once('?').unwrap_or((text, ""));
+        let said: Vec<(&str, &str)> = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .collect();
+        let known = |names: &[&str]| {
+            let unknown = said.iter().find(|(name, _)| !names.contains(name));
+            unknown.map_or(Ok(()), |(name, _)| {
+                Err(format!(
+                    "what is {name:?}? After the question mark may stand {}",
+                    names.join(", ")
+                ))
+            })
+        };
+        let value = |wanted: &str| {
+            let found = said
+                .iter()
+                .find(|(name, value)| *name == wanted && !value.is_empty());
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let units = |wanted: &str| {
+            let value = value(wanted).map(|value| value.parse::<u32>().map_err(|_| value));
+            match value.transpose() {
+                Ok(Some(0)) | Err(_) => {
+                    Err(format!("{wanted}: expected units a second, from 1 on"))
+                }
+                Ok(units) => Ok(units),
+            }
+        };
+        if let Some(prefix) = name.strip_prefix("dynamodb://") {
+            known(&["region", "endpoint"])?;
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+            if !prefix.chars().all(is_name) {
+                return Err(format!(
+                    "{prefix:?} cannot begin the names of tables: letters, digits, _ . - only"
+                ));
+            }
+            return Ok(Self::Dynamo {
+                prefix: prefix.into(),
+                region: value("region"),
+                endpoint: value("endpoint"),
+            });
+        }
+        if let Some(file) = name.strip_prefix("dynamodb-local:") {
+            known(&["wcu", "rcu", "clock"])?;
+            if file.is_empty() {
+                return Err("name the file of the emulator: dynamodb-local:demo.db".into());
+            }
+            let (wcu, rcu) = (units("wcu")?, units("rcu")?);
+            let capacity = wcu.or(rcu).map(|_| {
+                let (wcu, rcu) = (wcu.or(rcu), rcu.or(wcu));
+                (wcu.unwrap_or(1), rcu.unwrap_or(1))
+            });
+            let virtual_clock = match value("clock").as_deref() {
+                None | Some("real") => false,
+                Some("virtual") => true,
+                Some(other) => return Err(format!("clock={other}: expected real or virtual")),
+            };
+            return Ok(Self::DynamoLocal {
+                file: file.into(),
+                capacity,
+                virtual_clock,
+            });
+        }
+        if name.starts_with("dynamodb:") {
+            return Err("expected dynamodb://PREFIX?region=us-east-2".into());
+        }
+        Ok(Self::Folder(text.into()))
+    }
+}
+
+impl std::fmt::Display for StoreName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(path) => write!(f, "{}", path.display()),
+            Self::Dynamo { prefix, .. } => write!(f, "dynamodb://{prefix}"),
+            Self::DynamoLocal { file, .. } => write!(f, "dynamodb-local:{}", file.display()),
+        }
+    }
+}
+
+impl StoreName {
+    /// Tells whether it is kept by AWS itself, where it costs money.
+    pub fn costs(&self) -> bool {
+        matches!(self, Self::Dynamo { endpoint: None, .. })
+    }
+}
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+
+/// Runs a future to its end. The clock is a virtual one where the store asks for it.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    RUNTIME.get_or_init(|| runtime(false)).block_on(future)
+}
+
+fn runtime(virtual_clock: bool) -> Runtime {
+    let mut builder = match virtual_clock {
+        true => Builder::new_current_thread(),
+        false => Builder::new_multi_thread(),
+    };
+    builder.enable_all().start_paused(virtual_clock);
+    builder
+        .build()
+        .expect("the system gives threads and timers")
+}
+
+/// A store that has been opened.
+pub enum Opened {
+    /// In a folder.
+    Folder(EmbeddedStore),
+    /// On DynamoDB, where a Lambda reads the stream.
+    Dynamo(DynamoStore),
+    /// In the emulator, where this process plays the Lambda.
+    Local(DynamoStore),
+}
+
+/// How tables are made, and how loads are done, on DynamoDB.
+#[derive(Clone, Default)]
+pub struct DynamoOptions {
+    /// How trips are to lie.
+    pub layout: Option<Layout>,
+    /// The capacity of tables that are made.
+    pub capacity: Option<(u32, u32)>,
+    /// The share of the capacity that is used.
+    pub share: Option<f64>,
+    /// How loads are done.
+    pub loads: LoadSettings,
+    /// Who hears of them.
+    pub listener: Option<Arc<dyn Listener>>,
+}
+
+impl Opened {
+    /// Returns what every store can.
+    pub fn store(&self) -> &dyn Store {
+        match self {
+            Self::Folder(store) => store,
+            Self::Dynamo(store) | Self::Local(store) => store,
+        }
+    }
+
+    /// Returns the store on DynamoDB. `None` for one in a folder.
+    pub fn dynamo(&self) -> Option<&DynamoStore> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Dynamo(store) | Self::Local(store) => Some(store),
+        }
+    }
+
+    /// Proves the laws on the store.
+    pub fn check(&self) -> anyhow::Result<Checked> {
+        match self {
+            Self::Folder(store) => Ok(store.check()?),
+            Self::Dynamo(store) | Self::Local(store) => Ok(block_on(store.check())?),
+        }
+    }
+
+    /// Brings the counts up to date with the change stream. `None` where a Lambda does that.
+    pub fn follow_stream(&self, now: Timestamp) -> anyhow::Result<Option<Refreshed>> {
+        match self {
+            Self::Folder(store) => {
+                let refreshed = refresh::drain(store, refresh::CONSUMER, now);
+                Ok(Some(block_on(refreshed)?))
+            }
+            Self::Local(store) => Ok(Some(block_on(store.play_lambda(now))?)),
+            Self::Dynamo(_) => Ok(None),
+        }
+    }
+}
+
 impl Common {
+    /// Prepares the clock: before anything else is done.
+    pub fn start(&self) {
+        let virtual_clock = matches!(
+            self.store,
+            StoreName::DynamoLocal {
+                virtual_clock: true,
+                ..
+            }
+        );
+        RUNTIME.get_or_init(|| runtime(virtual_clock));
+    }
+
     /// Opens the store for writing; makes it where there is none.
-    pub fn open(&self) -> anyhow::Result<EmbeddedStore> {
-        self.expect_folder()?;
-        Ok(EmbeddedStore::open(&self.store)?)
+    pub fn open(&self) -> anyhow::Result<Opened> {
+        self.open_with(DynamoOptions::default())
+    }
+
+    /// Opens the store for writing, with what is asked for on DynamoDB.
+    pub fn open_with(&self, asked: DynamoOptions) -> anyhow::Result<Opened> {
+        if let StoreName::Folder(folder) = &self.store {
+            expect_folder(folder)?;
+            return Ok(Opened::Folder(EmbeddedStore::open(folder)?));
+        }
+        let (mut options, is_local) = self.dynamo_options()?;
+        options.layout = asked.layout;
+        options.share = asked.share;
+        if let Some((wcu, rcu)) = asked.capacity {
+            options.capacity = Capacity::Provisioned { wcu, rcu };
+        }
+        let store = block_on(DynamoStore::open(options))?;
+        let listener = asked.listener.unwrap_or_else(|| Arc::new(()));
+        let store = store.with_loads(asked.loads, listener);
+        Ok(opened(store, is_local))
     }
 
     /// Opens a store that is there.
-    pub fn open_existing(&self) -> anyhow::Result<EmbeddedStore> {
-        self.expect_folder()?;
-        let store = EmbeddedStore::open_existing(&self.store)?;
-        store.with_context(|| {
+    pub fn open_existing(&self) -> anyhow::Result<Opened> {
+        self.open_if_there()?.with_context(|| {
             format!(
                 "there is no store in {}: load an archive first (divvy load FILE.zip), or try \
                  divvy demo",
-                self.store.display()
+                self.store
             )
         })
     }
 
-    /// Refuses what is no path of a folder.
-    fn expect_folder(&self) -> anyhow::Result<()> {
-        let text = self.store.to_string_lossy();
-        if text.starts_with("dynamodb:") || text.starts_with("dynamodb-local:") {
-            bail!("{text}: this build keeps stores in folders only; name a folder");
+    /// Opens a store. `None` where there is none.
+    pub fn open_if_there(&self) -> anyhow::Result<Option<Opened>> {
+        match &self.store {
+            StoreName::Folder(folder) => {
+                expect_folder(folder)?;
+                let store = EmbeddedStore::open_existing(folder)?;
+                Ok(store.map(Opened::Folder))
+            }
+            // Opening it would make the file.
+            StoreName::DynamoLocal { file, .. } if !file.exists() => Ok(None),
+            _ => {
+                let (options, is_local) = self.dynamo_options()?;
+                let store = block_on(DynamoStore::open_existing(options))?;
+                Ok(store.map(|store| opened(store, is_local)))
+            }
         }
-        if Path::new(&self.store).is_file() {
-            bail!("{text} is a file; a store is a folder");
+    }
+
+    /// Says which tables; opens the emulator where they are in one, and tells whether.
+    fn dynamo_options(&self) -> anyhow::Result<(OpenOptions, bool)> {
+        match &self.store {
+            StoreName::Folder(_) => unreachable!("folders were opened before"),
+            StoreName::Dynamo {
+                prefix,
+                region,
+                endpoint,
+            } => {
+                let options = OpenOptions {
+                    prefix: prefix.clone(),
+                    region: region.clone(),
+                    endpoint: endpoint.clone(),
+                    ..OpenOptions::default()
+                };
+                Ok((options, false))
+            }
+            StoreName::DynamoLocal { file, capacity, .. } => {
+                if file.is_dir() {
+                    bail!("{} is a folder; the emulator keeps a file", file.display());
+                }
+                let local = Local::open(Options {
+                    path: Some(file.clone()),
+                    ..Options::default()
+                })?;
+                if let Some(column) = local.unmended() {
+                    self.say(format_args!(
+                        "warning: the emulator's file has no {column}: its stream will grow slow"
+                    ));
+                }
+                let options = OpenOptions {
+                    http_client: Some(local.http_client()),
+                    capacity: match *capacity {
+                        None => Capacity::OnDemand,
+                        Some((wcu, rcu)) => Capacity::Provisioned { wcu, rcu },
+                    },
+                    ..OpenOptions::default()
+                };
+                Ok((options, true))
+            }
         }
-        Ok(())
     }
 
     /// Finds the system to speak of: the one named, else the store's only one.
@@ -95,7 +382,7 @@ impl Common {
             (None, [only]) => Ok(only.clone()),
             (None, []) => bail!(
                 "the store in {} is empty: load an archive first (divvy load FILE.zip)",
-                self.store.display()
+                self.store
             ),
             (None, _) => bail!(
                 "the store has several systems ({}): say which with --system NAME",
@@ -110,6 +397,21 @@ impl Common {
             eprintln!("{message}");
         }
     }
+}
+
+fn opened(store: DynamoStore, is_local: bool) -> Opened {
+    match is_local {
+        true => Opened::Local(store),
+        false => Opened::Dynamo(store),
+    }
+}
+
+/// Refuses a file where a folder is meant.
+fn expect_folder(folder: &std::path::Path) -> anyhow::Result<()> {
+    if folder.is_file() {
+        bail!("{} is a file; a store is a folder", folder.display());
+    }
+    Ok(())
 }
 
 fn names(systems: &[System]) -> String {

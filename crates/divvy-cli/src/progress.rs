@@ -1,9 +1,12 @@
 //! How far a load has come, on a terminal.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use divvy::ingest::Progress;
+use divvy::reports::grouped;
+use divvy_aws::store::{Listener, Written};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::open::Common;
@@ -14,7 +17,7 @@ pub struct Bar(ProgressBar);
 impl Bar {
     /// Makes a bar for one archive.
     pub fn new(common: &Common, name: &str) -> Self {
-        let shown = !common.quiet && !common.no_progress && std::io::stderr().is_terminal();
+        let shown = is_shown(common);
         let bar = ProgressBar::with_draw_target(
             None,
             match shown {
@@ -44,5 +47,91 @@ impl Progress for Bar {
             self.0.set_length(of.max(done));
         }
         self.0.set_position(done);
+    }
+}
+
+fn is_shown(common: &Common) -> bool {
+    !common.quiet && !common.no_progress && std::io::stderr().is_terminal()
+}
+
+/// How far the writing to DynamoDB has come: a line that changes on a terminal, else a line now
+/// and then, since such a load may take days.
+pub struct Writes {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    said: Mutex<Instant>,
+}
+
+/// How often a line is said where stderr is no terminal.
+const EVERY: Duration = Duration::from_secs(30);
+
+impl Writes {
+    /// Makes a listener for all loads of a command.
+    pub fn new(common: &Common) -> Self {
+        let bar = is_shown(common).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
+            let style = ProgressStyle::with_template("{prefix}  {bar:20} {msg}");
+            let style = style.expect("the template is well formed");
+            bar.set_style(style.progress_chars("━╸─"));
+            bar
+        });
+        Self {
+            bar,
+            quiet: common.quiet,
+            said: Mutex::new(Instant::now()),
+        }
+    }
+}
+
+impl Listener for Writes {
+    fn written(&self, written: &Written) {
+        let units = |units: f64| grouped(units.round() as i64);
+        let rest = written.rest_s.map(people_time);
+        let text = format!(
+            "{} of {} trips, {} + {} write units, {} a second{}",
+            grouped(written.done as i64),
+            grouped(written.of as i64),
+            units(written.used.write),
+            units(written.used.index_write),
+            units(written.rate),
+            rest.map_or_else(String::new, |rest| format!(", {rest} to go")),
+        );
+        let is_done = written.done >= written.of;
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(written.archive.clone());
+            bar.set_length(written.of.max(1));
+            bar.set_position(written.done);
+            bar.set_message(text);
+            if is_done {
+                bar.finish_and_clear();
+            }
+            return;
+        }
+        let mut said = self.said.lock().expect("no holder of this lock panics");
+        if !self.quiet && !is_done && said.elapsed() >= EVERY {
+            *said = Instant::now();
+            eprintln!("{}: {text}", written.archive);
+        }
+    }
+
+    fn note(&self, note: &str) {
+        if !self.quiet {
+            match &self.bar {
+                Some(bar) => bar.suspend(|| eprintln!("{note}")),
+                None => eprintln!("{note}"),
+            }
+        }
+    }
+}
+
+/// Writes a time as people say it: `4 d 21 h`, `9 min`, `12 s`.
+pub fn people_time(seconds: f64) -> String {
+    let seconds = seconds.max(0.0).round() as u64;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
     }
 }

@@ -1,4 +1,5 @@
-//! What a person types and sees: each file of `cmd/` is a page of the manual and a test.
+//! What a person types and sees: each file of `cmd/`, and `docs/REPORTS.md`, is a page of the manual
+//! and a test.
 //! `TRYCMD=overwrite cargo test -p divvy-cli --test transcripts` writes them anew.
 
 #[test]
@@ -6,5 +7,6 @@ fn the_manual_is_true() {
     trycmd::TestCases::new()
         .env("DIVVY_STORE", "divvy-data")
         .env("COLUMNS", "100")
-        .case("tests/cmd/*.md");
+        .case("tests/cmd/*.md")
+        .case("../../docs/REPORTS.md");
 }

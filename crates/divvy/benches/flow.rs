@@ -93,6 +93,7 @@ fn load(store: &EmbeddedStore, path: &std::path::Path) {
         system: None,
         day_first: false,
         replace: false,
+        sample: None,
         now: Timestamp::UNIX_EPOCH,
     };
     let archive = Archive::open(path).expect("samples are archives");

@@ -108,7 +108,10 @@ mod embedded_and_memory {
         for report in REPORTS {
             for filters in &narrowed {
                 let name = report.name();
-                let answer = block_on(reports::report(name, store, &system(), filters));
+                let mut answer = block_on(reports::report(name, store, &system(), filters));
+                if let Ok(table) = &mut answer {
+                    table.how.clear(); // one store may read fewer trips than another
+                }
                 answers.push(format!("{name} {filters:?}: {answer:#?}"));
             }
         }

@@ -42,6 +42,7 @@ fn try_load(store: &dyn Store, path: &Path, system: Option<&str>) -> Result<Load
         system: system.map(|name| System::named(name).unwrap()),
         day_first: false,
         replace: false,
+        sample: None,
         now: Timestamp::UNIX_EPOCH,
     };
     let archive = Archive::open(path).map_err(|error| error.to_string())?;

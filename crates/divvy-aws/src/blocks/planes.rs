@@ -12,8 +12,8 @@ use std::io::{self, Read, Write};
 
 use super::BlockError;
 
-/// Bytes that are worth an entropy table of their own.
-const WORTH_A_TABLE: usize = 96;
+/// Bytes that are worth an entropy table of their own: of 96, 200 and 400, this measured best.
+const WORTH_A_TABLE: usize = 200;
 /// The most that zstd makes of a byte: a block of 128 KB with one byte over and over takes four.
 const MOST_A_BYTE: u64 = 128 * 1024 / 3;
 

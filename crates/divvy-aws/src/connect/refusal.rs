@@ -477,6 +477,9 @@ mod tests {
             said(|| Err(ConnectorError::timeout("connect timed out".into()))).await,
             lost(CredentialsError::not_loaded_no_source()),
             lost(CredentialsError::provider_error(
+                "request forbidden: IMDS is disabled",
+            )),
+            lost(CredentialsError::provider_error(
                 "the SSO token has expired",
             )),
             lost(CredentialsError::invalid_configuration(
@@ -488,6 +491,7 @@ mod tests {
         Busy …: the connection broke (connection reset): try again
         Unreachable …: no host of that name can be found: check the endpoint, the region and the network
         Unreachable …: no connection in time: check the endpoint, the region and the network
+        Unreachable …: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
         Unreachable …: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
         Unreachable …: the AWS credentials cannot be had (the SSO token has expired): sign in again (aws sso login)
         Unreachable …: the AWS credentials cannot be had (profile ann names no source_profile)

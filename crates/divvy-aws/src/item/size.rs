@@ -6,9 +6,34 @@
 //! the page says of numbers; the halves and the sign are as measured by the authors of the
 //! emulator.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::Item;
+
 /// Returns the write units that an item takes: one for each kilobyte that it begins.
 pub fn write_units(bytes: u64) -> u64 {
     bytes.div_ceil(1024).max(1)
+}
+
+/// Returns the bytes of an item: its names and its values.
+pub fn item_bytes(item: &Item) -> u64 {
+    item.iter()
+        .map(|(name, value)| name.len() as u64 + value_bytes(value))
+        .sum()
+}
+
+/// Returns the bytes of a value; what holds others weighs 3 more, and one for each.
+fn value_bytes(value: &AttributeValue) -> u64 {
+    match value {
+        AttributeValue::S(text) => text.len() as u64,
+        AttributeValue::N(number) => number_bytes(number),
+        AttributeValue::B(bytes) => bytes.as_ref().len() as u64,
+        AttributeValue::Ss(texts) => texts.iter().map(|text| text.len() as u64).sum(),
+        AttributeValue::Ns(numbers) => numbers.iter().map(|number| number_bytes(number)).sum(),
+        AttributeValue::L(values) => 3 + values.iter().map(|v| 1 + value_bytes(v)).sum::<u64>(),
+        AttributeValue::M(values) => 3 + values.len() as u64 + item_bytes(values),
+        _ => 1,
+    }
 }
 
 /// Returns the bytes of a decimal number such as `-87.6298`.
@@ -45,6 +70,24 @@ mod tests {
             ("100.5", 4),
         ];
         assert_eq!(bytes.map(|(text, _)| (text, number_bytes(text))), bytes);
+    }
+
+    /// The emulator's authors measured the real service.
+    #[cfg(feature = "local")]
+    #[test]
+    fn numbers_weigh_what_the_emulator_charges() {
+        let fractions = ["", ".0", ".5", ".05", ".050", ".12345", ".123456"];
+        for whole in [
+            "0", "00", "1", "10", "87", "100", "101", "1042", "65536", "10426648",
+        ] {
+            for fraction in fractions {
+                for sign in ["", "-"] {
+                    let text = format!("{sign}{whole}{fraction}");
+                    let charged = dynoxide::types::number_size(&text) as u64;
+                    assert_eq!(number_bytes(&text), charged, "{text}");
+                }
+            }
+        }
     }
 
     #[test]

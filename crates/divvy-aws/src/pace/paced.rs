@@ -14,9 +14,10 @@ use divvy::store::StoreError;
 
 use super::calls::{Attempts, Failure, Trouble, trouble};
 use super::lane::Lane;
-use super::{READ_UNIT_EVENTUAL, item_bytes, write_units};
+use super::{READ_UNIT_EVENTUAL, write_units};
 use crate::connect;
 use crate::item::Item;
+use crate::item::size::item_bytes;
 use crate::tables::{Described, INDEX};
 
 /// The key of an item.

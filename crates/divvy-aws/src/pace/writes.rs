@@ -12,9 +12,10 @@ use tokio::task::JoinSet;
 
 use super::calls::{Attempts, Trouble, trouble};
 use super::paced::{Consumed, Key, PacedTable, Shared};
-use super::{item_bytes, write_units};
+use super::write_units;
 use crate::connect;
 use crate::item::Item;
+use crate::item::size::item_bytes;
 
 /// One write.
 #[derive(Clone, Debug)]

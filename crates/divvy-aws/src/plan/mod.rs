@@ -106,7 +106,8 @@ pub struct Live {
 }
 
 impl Default for Live {
-    /// A poll a minute; of 1,800 stations in a feed of 2025 about one in ten changed in a minute.
+    /// A poll a minute. That one station in ten changes in a minute is an assumption; a busy system
+    /// has more.
     fn default() -> Self {
         Self {
             stations: None,
@@ -168,6 +169,16 @@ impl Way {
             Self::PackedFree => "packed, free tier",
             Self::Import => "S3 import",
             Self::Seed => "proof of concept",
+        }
+    }
+
+    /// Returns the way that a load goes into tables that are there.
+    pub fn of(packed: bool, on_demand: bool) -> Self {
+        match (packed, on_demand) {
+            (false, false) => Self::Rows,
+            (true, false) => Self::Packed,
+            (false, true) => Self::RowsOnDemand,
+            (true, true) => Self::PackedOnDemand,
         }
     }
 

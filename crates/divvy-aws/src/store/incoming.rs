@@ -170,6 +170,9 @@ struct Outcome {
     superseded: Vec<Archive>,
     /// Where trips of those began.
     left: BTreeSet<StationId>,
+    /// The totals of each of `archives`.
+    own: Vec<Totals>,
+    /// The totals over all archives.
     totals: Totals,
 }
 
@@ -220,23 +223,15 @@ async fn commit(
     lease.put(shared).await?;
 
     let mine = kept.len();
-    let keys = write_trips(shared, lease, &mut spool, &plan, &kept, &outcome, mine).await?;
-    write_parts(
-        shared,
-        &mut outcome,
-        &plan,
-        &spool,
-        keys,
-        &archive,
-        &kept,
-        generation,
-    )
-    .await?;
-
-    let totals_at = shared
-        .ledger
-        .put_totals(None, generation, &outcome.totals)
-        .await?;
+    let ids = encode_ids(spool.ids());
+    // Two tables, each with its capacity: neither waits for the other.
+    let (keys, parts) = tokio::try_join!(
+        write_trips(shared, lease, &mut spool, &plan, &kept, &outcome, mine),
+        write_tallies(shared, &plan, &outcome, &ids, mine, generation),
+    )?;
+    let totals_at = parts.all;
+    parts.into_force(&mut outcome, &spool);
+    write_keys(shared, &mut outcome, &plan, keys, &kept, generation).await?;
     let mut state = state;
     let old_totals = state.totals;
     lease.load.is_ending = true;
@@ -308,10 +303,11 @@ async fn outcome(
     mine.count(&batch_of(&my_lost), -1);
 
     let mut totals = match superseded.is_empty() {
-        true => Totals::clone(&*shared.totals(state.totals).await?),
+        true => shared.ledger.totals(None, state.totals).await?,
         false => Totals::default(),
     };
     let mut changed = Vec::new();
+    let mut all_own = Vec::new();
     let mut before = Vec::new();
     for (place, old) in kept.iter().enumerate() {
         let (demoted, promoted) = (of(&plan.demoted, place), of(&plan.promoted, place));
@@ -343,13 +339,10 @@ async fn outcome(
             .ledger
             .put_parts(Some(&content), generation, Part::Lost, &rows);
         new.parts.lost = put.await?;
-        new.parts.totals = shared
-            .ledger
-            .put_totals(Some(&content), generation, &own)
-            .await?;
         new.lost = lost.len() as u64;
         set_counts(&mut new, &own);
         changed.push(new);
+        all_own.push(own);
         before.push(old.clone());
     }
     totals.merge(&mine);
@@ -376,24 +369,14 @@ async fn outcome(
         lost: my_lost.len() as u64,
     };
     set_counts(&mut new, &mine);
-    let content = new.content();
-    new.parts.totals = shared
-        .ledger
-        .put_totals(Some(&content), generation, &mine)
-        .await?;
-    if !my_lost.is_empty() {
-        let rows = encode(&rows_of(&my_lost), PACKED_LEVEL);
-        let put = shared
-            .ledger
-            .put_parts(Some(&content), generation, Part::Lost, &rows);
-        new.parts.lost = put.await?;
-    }
     changed.push(new);
+    all_own.push(mine);
     Ok(Outcome {
         archives: changed,
         before,
         superseded,
         left,
+        own: all_own,
         totals,
     })
 }
@@ -460,7 +443,7 @@ async fn write_trips(
                 "an import from S3 has a row a trip, and these tables are packed",
             ));
         }
-        true => verify_import(shared, spool, &mut writes).await?,
+        true => verify_import(shared, spool, &mut writes, &outcome.totals).await?,
         false => {
             let mut sending = Sending::new(shared, lease.load.done);
             while let Some(write) = writes.next(spool)? {
@@ -500,64 +483,110 @@ fn decided_rows(plan: &Plan, mine: usize) -> usize {
     puts + plan.lost.get(&mine).map_or(0, Vec::len)
 }
 
-/// Writes the parts of the new archive, and the blocks of others whose trips changed sides.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one step of one story, told apart for its length"
-)]
-async fn write_parts(
+/// Where the parts are that are not of blocks.
+struct Parts {
+    /// Totals of each archive that changes.
+    own: Vec<Stored>,
+    /// Totals over all archives.
+    all: Stored,
+    /// Ids of the new archive.
+    ids: Stored,
+    /// Copies of the new archive that lost.
+    lost: Stored,
+}
+
+/// Writes tallies and ids, beside the trips.
+async fn write_tallies(
     shared: &Shared,
-    outcome: &mut Outcome,
     plan: &Plan,
-    spool: &Sorted,
-    keys: Vec<String>,
-    archive: &ArchiveRead,
-    kept: &[Archive],
+    outcome: &Outcome,
+    ids: &[u8],
+    mine: usize,
     generation: u64,
-) -> Result<(), StoreError> {
-    let packed = shared.tables.trip_data.layout == Layout::Packed;
-    let none: &[Copy] = &[];
-    if packed {
-        for (place, old) in kept.iter().enumerate() {
-            let demoted = plan.demoted.get(&place).map_or(none, Vec::as_slice);
-            let promoted = plan.promoted.get(&place).map_or(none, Vec::as_slice);
-            if demoted.is_empty() && promoted.is_empty() {
-                continue;
-            }
-            let keys = layout::repack(shared, old, demoted, promoted).await?;
-            let bytes = encode_ids(keys.iter().map(String::as_bytes));
-            let content = old.content();
-            let put = shared
-                .ledger
-                .put_parts(Some(&content), generation, Part::Keys, &bytes);
-            let put = put.await?;
-            let mut changed = outcome.archives.iter_mut();
-            let changed = changed.find(|changed| changed.content() == content);
-            changed.expect("it changes").parts.keys = put;
-        }
+) -> Result<Parts, StoreError> {
+    let ledger = &shared.ledger;
+    let mut own = Vec::with_capacity(outcome.archives.len());
+    for (archive, totals) in outcome.archives.iter().zip(&outcome.own) {
+        let content = archive.content();
+        own.push(
+            ledger
+                .put_totals(Some(&content), generation, totals)
+                .await?,
+        );
     }
-    let new = outcome
-        .archives
-        .last_mut()
-        .expect("the new one is the last");
-    let content = archive.id.content.to_string();
-    if spool.len() > 0 {
-        let bytes = encode_ids(spool.ids());
-        let put = shared
-            .ledger
-            .put_parts(Some(&content), generation, Part::Ids, &bytes);
-        new.parts.ids = put.await?;
+    let new = outcome.archives.last().expect("the new one is the last");
+    let content = new.content();
+    let mut parts = Parts {
+        own,
+        all: ledger.put_totals(None, generation, &outcome.totals).await?,
+        ids: Stored::default(),
+        lost: Stored::default(),
+    };
+    if !ids.is_empty() {
+        let put = ledger.put_parts(Some(&content), generation, Part::Ids, ids);
+        parts.ids = put.await?;
+    }
+    if let Some(lost) = plan.lost.get(&mine).filter(|lost| !lost.is_empty()) {
+        let rows = encode(&rows_of(lost), PACKED_LEVEL);
+        let put = ledger.put_parts(Some(&content), generation, Part::Lost, &rows);
+        parts.lost = put.await?;
+    }
+    Ok(parts)
+}
+
+impl Parts {
+    /// Names the parts in the entries that are about to be committed.
+    fn into_force(self, outcome: &mut Outcome, spool: &Sorted) {
+        for (archive, totals) in outcome.archives.iter_mut().zip(self.own) {
+            archive.parts.totals = totals;
+        }
+        let new = outcome
+            .archives
+            .last_mut()
+            .expect("the new one is the last");
+        new.parts.ids = self.ids;
+        new.parts.lost = self.lost;
         new.ids = spool.range().map(|(first, last)| {
             let text = |id: &[u8]| String::from_utf8_lossy(id).into_owned();
             (text(first), text(last))
         });
     }
-    if !keys.is_empty() {
+}
+
+/// In the packed layout: rebuilds the blocks of other archives whose trips changed sides, and writes
+/// the keys of all.
+async fn write_keys(
+    shared: &Shared,
+    outcome: &mut Outcome,
+    plan: &Plan,
+    keys: Vec<String>,
+    kept: &[Archive],
+    generation: u64,
+) -> Result<(), StoreError> {
+    if shared.tables.trip_data.layout != Layout::Packed {
+        return Ok(());
+    }
+    let none: &[Copy] = &[];
+    let mut written = Vec::new();
+    for (place, old) in kept.iter().enumerate() {
+        let demoted = plan.demoted.get(&place).map_or(none, Vec::as_slice);
+        let promoted = plan.promoted.get(&place).map_or(none, Vec::as_slice);
+        if !demoted.is_empty() || !promoted.is_empty() {
+            let keys = layout::repack(shared, old, demoted, promoted).await?;
+            written.push((old.content(), keys));
+        }
+    }
+    let new = outcome.archives.last().expect("the new one is the last");
+    written.push((new.content(), keys));
+    for (content, keys) in written {
         let bytes = encode_ids(keys.iter().map(String::as_bytes));
         let put = shared
             .ledger
             .put_parts(Some(&content), generation, Part::Keys, &bytes);
-        new.parts.keys = put.await?;
+        let put = put.await?;
+        let mut changed = outcome.archives.iter_mut();
+        let changed = changed.find(|changed| changed.content() == content);
+        changed.expect("it changes").parts.keys = put;
     }
     Ok(())
 }
@@ -648,7 +677,7 @@ impl Sending {
     ) -> Result<(), StoreError> {
         self.trips += trips;
         self.bytes += match &write {
-            Write::Put(item) => crate::pace::item_bytes(item),
+            Write::Put(item) => item::size::item_bytes(item),
             Write::Delete(_) => 0,
         };
         self.batch.push(write);
@@ -732,6 +761,7 @@ async fn verify_import(
     shared: &Shared,
     spool: &mut Sorted,
     writes: &mut Writes,
+    totals: &Totals,
 ) -> Result<(), StoreError> {
     /// Of so many, one is compared.
     const SAMPLES: u64 = 500;
@@ -773,6 +803,21 @@ async fn verify_import(
                 shared.trips.name
             ),
         ));
+    }
+    for origin in totals.stations.origins() {
+        let least = totals.stations.departures(&origin).max(0) as u64;
+        let key = item::trip::INDEX_KEY;
+        let found = shared.trips.count(key, origin.as_str(), false).await?;
+        if found < least {
+            return Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!(
+                    "{}: {found} trips start at {origin}, and the archive has {least}: some were \
+                     not imported",
+                    shared.trips.name
+                ),
+            ));
+        }
     }
     Ok(())
 }

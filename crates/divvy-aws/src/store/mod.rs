@@ -29,7 +29,7 @@ use divvy::store::{
     ArchiveId, ContentHash, FromStationCount, Incoming, Ledger, LedgerEntry, StoreError,
     StoreErrorKind, Tallies, Trips,
 };
-use divvy::tally::Totals;
+use divvy::tally::{Parts, Totals};
 use jiff::Timestamp;
 
 use crate::connect::{ConnectOptions, Connection};
@@ -113,8 +113,10 @@ struct Shared {
     ledger: LedgerTable,
     settings: LoadSettings,
     listener: Arc<dyn Listener>,
-    /// Totals that were read, and where they lie: they are asked for again and again.
+    /// Totals that were read, and where they lie: they are asked for again and again. Without cube.
     totals: Mutex<Option<(Stored, Arc<Totals>)>>,
+    /// The system that the tables belong to, once known: it never changes.
+    system: std::sync::OnceLock<System>,
     /// What consumers of the stream have read and not acknowledged.
     consumers: tokio::sync::Mutex<HashMap<String, stations::Consumer>>,
 }
@@ -187,6 +189,7 @@ impl DynamoStore {
             settings: LoadSettings::default(),
             listener: Arc::new(()),
             totals: Mutex::default(),
+            system: std::sync::OnceLock::new(),
             consumers: tokio::sync::Mutex::default(),
         };
         Self {
@@ -228,8 +231,16 @@ impl DynamoStore {
 
     /// Returns the system that the tables belong to. `None` where nothing has come yet.
     pub async fn system(&self) -> Result<Option<System>, StoreError> {
+        if let Some(system) = self.shared.system.get() {
+            return Ok(Some(system.clone()));
+        }
         let state = self.shared.ledger.state().await?;
-        Ok(state.map(|state| state.system))
+        let system = state.map(|state| state.system);
+        if let Some(system) = &system {
+            // Of two that ask at once, both have read the same.
+            let _ = self.shared.system.set(system.clone());
+        }
+        Ok(system)
     }
 
     /// The same tallies, whose counts say which record of the stream asked for them.
@@ -242,8 +253,10 @@ impl DynamoStore {
 
     /// Asks something of the system; the tables have nothing of another.
     async fn is_of(&self, system: &SystemId) -> Result<bool, StoreError> {
-        let state = self.shared.ledger.state().await?;
-        Ok(state.is_some_and(|state| state.system.id == *system))
+        Ok(self
+            .system()
+            .await?
+            .is_some_and(|known| known.id == *system))
     }
 }
 
@@ -287,7 +300,7 @@ impl Shared {
         }
     }
 
-    /// Returns the totals over all archives that lie there.
+    /// Returns the totals over all archives that lie there, without their cube.
     async fn totals(&self, stored: Option<Stored>) -> Result<Arc<Totals>, StoreError> {
         let Some(at) = stored else {
             return Ok(Arc::default());
@@ -296,7 +309,8 @@ impl Shared {
         if let Some((_, totals)) = known().as_ref().filter(|(known, _)| *known == at) {
             return Ok(Arc::clone(totals));
         }
-        let totals = Arc::new(self.ledger.totals(None, stored).await?);
+        let totals = self.ledger.totals_without_cube(None, stored).await?;
+        let totals = Arc::new(totals);
         *known() = Some((at, Arc::clone(&totals)));
         Ok(totals)
     }
@@ -327,12 +341,17 @@ impl Trips for DynamoStore {
 #[async_trait]
 impl Tallies for DynamoStore {
     async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
-        match self.shared.ledger.state().await? {
-            Some(state) if state.system.id == *system => {
-                let totals = self.shared.totals(state.totals).await?;
-                Ok(Totals::clone(&totals))
-            }
-            _ => Ok(Totals::default()),
+        self.totals_with(system, Parts::ALL).await
+    }
+
+    async fn totals_with(&self, system: &SystemId, parts: Parts) -> Result<Totals, StoreError> {
+        let state = self.shared.ledger.state().await?;
+        let Some(state) = state.filter(|state| state.system.id == *system) else {
+            return Ok(Totals::default());
+        };
+        match parts == Parts::NONE {
+            true => Ok(Totals::clone(&*self.shared.totals(state.totals).await?)),
+            false => self.shared.ledger.totals(None, state.totals).await,
         }
     }
 

@@ -5,8 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws_lambda_events::dynamodb::Event;
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::{Snapshot, Station, StationId, System, SystemId};
+use divvy::refresh::{self, Refreshed};
 use divvy::store::station_data::{Row, StationData, Write};
 use divvy::store::{Applied, Change, FeedState, Stations, StoreError, StoreErrorKind};
 use divvy::tally::Totals;
@@ -18,7 +20,8 @@ use super::{DynamoStore, Shared, foreign, joined, string_key};
 use crate::item::{self, Item};
 use crate::ledger::{Note, Stored};
 use crate::pace::PacedTable;
-use crate::stream::{self, Checkpoints, StreamReader};
+use crate::station_stream::handle_event;
+use crate::stream::{self, Checkpoints, Delivery, StreamReader};
 
 /// Rows written at once.
 const AT_ONCE: usize = 16;
@@ -382,17 +385,94 @@ impl Stations for DynamoStore {
     }
 }
 
+/// The name under which the consumer in the process keeps its place.
+const LAMBDA: &str = "station-stream";
+/// Records that it takes at once, as the event source mapping of the stack does.
+const RECORDS: usize = 100;
+
 impl DynamoStore {
     /// Counts again every station whose trips are of a newer version than its count, without
-    /// waiting for the stream: what `divvy refresh` does where a Lambda reads the stream.
-    pub async fn changes_of_all(&self, system: &SystemId) -> Result<Vec<Change>, StoreError> {
-        let stations = self.stations(system).await?;
-        let changes = stations.into_iter().map(|station| Change {
-            sequence: 0,
-            system: system.clone(),
-            station,
-            report_time_only: false,
-        });
-        Ok(changes.collect())
+    /// waiting for the stream: by hand, where a Lambda reads it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`refresh::handle`].
+    pub async fn refresh_by_hand(&self, now: Timestamp) -> Result<Refreshed, StoreError> {
+        let Some(system) = self.system().await? else {
+            return Ok(Refreshed::default());
+        };
+        let stations = self.stations(&system.id).await?;
+        let changes: Vec<Change> = stations
+            .into_iter()
+            .map(|station| Change {
+                sequence: 0,
+                system: system.id.clone(),
+                station,
+                report_time_only: false,
+            })
+            .collect();
+        refresh::handle(self, &changes, now).await
+    }
+
+    /// Plays the Lambda behind the stream: reads on, hands batches to the same handler in the same
+    /// form, and keeps its place behind what is done. Returns what was refreshed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream, and the handler's where it fails at the same record again and again.
+    pub async fn play_lambda(&self, now: Timestamp) -> Result<Refreshed, StoreError> {
+        /// How often a batch is tried, as the stack does.
+        const ATTEMPTS: u32 = 10;
+        let mut refreshed = Refreshed::default();
+        let stream = self.shared.tables.station_data.stream.as_ref();
+        let (Some(stream), Some(system)) = (stream, self.system().await?) else {
+            return Ok(refreshed);
+        };
+        let ledger = &self.shared.ledger;
+        let kept: Option<Checkpoints> = ledger.note(Note::Consumer(LAMBDA)).await?;
+        let kept = kept.filter(|kept| kept.stream_arn == *stream);
+        let mut place = kept.unwrap_or_else(|| Checkpoints::start(stream.as_str()));
+        let streams = self.shared.connection.streams.clone();
+        let mut reader = StreamReader::new(streams, place.clone());
+        loop {
+            let mut batch = reader.read(RECORDS).await?;
+            if reader.has_lost() {
+                // Records are kept for a day; what they were about is looked up instead.
+                let refreshed = self.refresh_by_hand(now).await?;
+                ledger
+                    .put_note(Note::Consumer(LAMBDA), reader.reached())
+                    .await?;
+                return Ok(refreshed);
+            }
+            if batch.is_empty() {
+                return Ok(refreshed);
+            }
+            let mut failures = 0;
+            while !batch.is_empty() {
+                let mut event = Event::default();
+                event.records = batch.iter().map(|read| read.record.clone()).collect();
+                let (response, log) = handle_event(event, self, &system.id, None, now).await;
+                let failed = response.batch_item_failures.first();
+                let failed = failed.and_then(|failure| failure.item_identifier.as_ref());
+                let is_failed = |read: &Delivery| {
+                    failed.is_some() && read.record.change.sequence_number.as_ref() == failed
+                };
+                let done = batch.iter().position(is_failed).unwrap_or(batch.len());
+                let done: Vec<Delivery> = batch.drain(..done).collect();
+                done.iter().for_each(|read| place.advance(read));
+                refreshed.changes += done.len() as u64;
+                refreshed.stations += log.stations;
+                refreshed.recounted += log.recounts;
+                refreshed.skipped += log.skipped;
+                failures = if done.is_empty() { failures + 1 } else { 1 };
+                if let Some(stopped) = log.stopped.filter(|_| failures >= ATTEMPTS) {
+                    return Err(StoreError::new(StoreErrorKind::Behind, stopped.why));
+                }
+                if !batch.is_empty() {
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                }
+            }
+            ledger.put_note(Note::Consumer(LAMBDA), &place).await?;
+        }
     }
 }

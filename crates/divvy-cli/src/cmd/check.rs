@@ -9,7 +9,7 @@ use crate::open::{Common, without};
 /// Proves that the store is sound.
 ///
 /// Its files can be read, the ledger is true, no trip is stored twice, and every tally and count
-/// equals a recount from the trips.
+/// equals a recount from the trips. On DynamoDB this reads all tables, at the pace of their capacity.
 #[derive(Debug, Args)]
 #[command(args = without(&["system"]))]
 pub struct Check {}

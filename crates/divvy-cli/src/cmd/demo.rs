@@ -3,35 +3,37 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use divvy::ingest::{self, LoadOptions};
-use divvy::refresh;
 use divvy::reports::{self, Filters};
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::embedded::EmbeddedStore;
-use futures_executor::block_on;
 use jiff::Timestamp;
 
 use super::grouped;
 use super::report::print;
-use crate::open::{Common, without};
+use crate::open::{Common, FOLDER, Opened, StoreName, block_on, without};
 use crate::progress::Bar;
 use crate::render::Format;
 
 /// Runs the whole flow on a sample: no network, no account.
 ///
-/// Makes an archive and a feed in a folder of its own, loads them, and prints reports.
+/// Makes an archive and a feed in a folder of its own, loads them, and prints reports. With
+/// --store dynamodb-local:FILE the flow is that on AWS: tables, stream, handler, counts.
 #[derive(Debug, Args)]
-#[command(args = without(&["store", "system"]))]
+#[command(args = without(&["system"]))]
+#[command(after_help = "Examples:
+  divvy demo
+  divvy demo --store dynamodb-local:demo.db")]
 pub struct Demo {
     /// The folder to work in
     #[arg(long, default_value = "divvy-demo", value_name = "FOLDER")]
     folder: PathBuf,
-    /// How many trips to invent
-    #[arg(long, default_value_t = 100_000)]
-    trips: u64,
+    /// How many trips to invent [default: 100000; 10000 on DynamoDB]
+    #[arg(long)]
+    trips: Option<u64>,
 }
 
 /// The demo is the same every day, but for the clock of its feed.
@@ -42,6 +44,27 @@ impl Demo {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let now = Timestamp::now();
         let folder = &self.folder;
+        let on_dynamo = match &common.store {
+            StoreName::DynamoLocal { .. } => true,
+            // What the environment says is meant for the other verbs.
+            StoreName::Folder(folder)
+                if folder.as_os_str() == FOLDER
+                    || std::env::var_os("DIVVY_STORE").as_deref() == Some(folder.as_os_str()) =>
+            {
+                false
+            }
+            StoreName::Folder(_) => bail!(
+                "the demo makes a store of its own: --folder says where, and --store takes \
+                 dynamodb-local:FILE alone"
+            ),
+            StoreName::Dynamo { .. } => bail!(
+                "the demo writes to no account: name an emulator (--store dynamodb-local:demo.db), \
+                 or leave --store out"
+            ),
+        };
+        let trips = self
+            .trips
+            .unwrap_or(if on_dynamo { 10_000 } else { 100_000 });
         let making = || format!("cannot make {}", folder.display());
         std::fs::create_dir_all(folder.join("feed")).with_context(making)?;
 
@@ -50,7 +73,7 @@ impl Demo {
         let file = std::fs::File::create(&path).with_context(making)?;
         let sample = Sample {
             era: ERA,
-            trips: self.trips,
+            trips,
             seed: SEED,
         };
         sample
@@ -66,16 +89,32 @@ impl Demo {
         ));
 
         common.say("2. divvy load: every row becomes a trip or a rejected row");
-        let store = EmbeddedStore::open(&folder.join("divvy-data"))?;
+        let data = folder.join(FOLDER);
+        let store = match on_dynamo {
+            true => common.open()?,
+            false => Opened::Folder(EmbeddedStore::open(&data)?),
+        };
+        if let Some(dynamo) = store.dynamo() {
+            let tables = dynamo.tables();
+            common.say(format_args!(
+                "   tables {}, {}, {} and {}, in {}",
+                tables.station_data.name,
+                tables.trip_data.name,
+                tables.counts.name,
+                tables.ledger.name,
+                common.store
+            ));
+        }
         let archive = Archive::open(&path)?;
         let options = LoadOptions {
             system: None,
             day_first: false,
             replace: true,
+            sample: None,
             now,
         };
         let bar = Bar::new(common, archive.name());
-        let loaded = block_on(ingest::load(&archive, &store, &options, &(), &bar));
+        let loaded = block_on(ingest::load(&archive, store.store(), &options, &(), &bar));
         bar.finish();
         if let Some(entry) = loaded?.entry {
             common.say(format_args!(
@@ -88,14 +127,14 @@ impl Demo {
 
         common.say("3. divvy poll: the stations of this minute");
         let feed = folder.join("feed").display().to_string();
-        let polled = block_on(ingest::poll(&[feed], &store, None, now))?;
+        let polled = block_on(ingest::poll(&[feed], store.store(), None, now))?;
         common.say(format_args!(
             "   {} stations",
             grouped(polled.stations as u64)
         ));
 
         common.say("4. The change stream brings the counts up to date");
-        let refreshed = block_on(refresh::drain(&store, refresh::CONSUMER, now))?;
+        let refreshed = store.follow_stream(now)?.unwrap_or_default();
         common.say(format_args!(
             "   {} changes, {} counts refreshed",
             grouped(refreshed.changes),
@@ -112,11 +151,19 @@ impl Demo {
                 top,
                 ..Filters::default()
             };
-            let table = block_on(reports::report(name, &store, &polled.system, &filters))?;
+            let table = block_on(reports::report(
+                name,
+                store.store(),
+                &polled.system,
+                &filters,
+            ))?;
             common.say(format_args!("\n   divvy report {name}"));
             print(&table, Format::Table)?;
         }
-        let data = folder.join("divvy-data");
+        let data = match on_dynamo {
+            true => common.store.to_string(),
+            false => data.display().to_string(),
+        };
         common.say(format_args!(
             "\nThe store is in {0}. Look around in it:\n  \
              divvy report hours --store {0}\n  \
@@ -125,7 +172,7 @@ impl Demo {
              divvy load https://divvy-tripdata.s3.amazonaws.com/202101-divvy-tripdata.zip\n  \
              divvy poll https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json\n  \
              divvy report stations",
-            data.display()
+            data
         ));
         Ok(ExitCode::SUCCESS)
     }

@@ -4,25 +4,26 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use divvy::ingest::{self, LoadOptions, Loaded};
+use divvy::ingest::{self, LoadOptions, Loaded, Share};
 use divvy::issue::{Reason, RejectSink, Rejected};
 use divvy::model::Flag;
-use divvy::refresh;
 use divvy::sources::archive::{self, Archive};
 use divvy::sources::http;
-use divvy::store::embedded::EmbeddedStore;
-use futures_executor::block_on;
+use divvy_aws::plan::{self, Terms};
+use divvy_aws::store::LoadSettings;
+use divvy_aws::tables::Layout;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::grouped;
-use crate::open::Common;
-use crate::progress::Bar;
+use super::plan::LayoutChoice;
+use crate::open::{Common, DynamoOptions, Opened, StoreName, block_on};
+use crate::progress::{Bar, Writes, people_time};
 
 /// Loads trip archives: zip, csv, csv.gz, folders of them, or addresses.
 ///
@@ -33,7 +34,8 @@ use crate::progress::Bar;
 #[command(after_help = "Examples:
   divvy load 202004-divvy-tripdata.zip 202101-divvy-tripdata.zip
   divvy load downloads/ --rejects rejected.csv
-  divvy load https://divvy-tripdata.s3.amazonaws.com/202101-divvy-tripdata.zip")]
+  divvy load https://divvy-tripdata.s3.amazonaws.com/202101-divvy-tripdata.zip
+  divvy load 202004-divvy-tripdata.zip --store dynamodb://prod?region=us-east-2 --max-cost 0.50")]
 pub struct Load {
     /// Archives, folders of archives, or addresses
     #[arg(required = true, value_name = "PATH|URL|DIR")]
@@ -53,6 +55,69 @@ pub struct Load {
     /// What to print to stdout when done
     #[arg(long, value_enum)]
     format: Option<LoadFormat>,
+    /// Load a share of the trips, the same ones every time: 5% or 0.05
+    #[arg(long, value_name = "SHARE")]
+    sample: Option<Share>,
+    #[command(flatten)]
+    dynamo: DynamoArgs,
+}
+
+/// What makes a difference on DynamoDB alone.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "On DynamoDB")]
+struct DynamoArgs {
+    /// How trips are to lie in tables that are made [default: rows]
+    #[arg(long, value_enum)]
+    layout: Option<LayoutChoice>,
+    /// Write units a second of tables that are made, and of the index [default: paid by request]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    wcu: Option<u32>,
+    /// Read units a second of tables that are made, and of the index [default: as --wcu]
+    #[arg(long, value_name = "N", requires = "wcu", value_parser = clap::value_parser!(u32).range(1..))]
+    rcu: Option<u32>,
+    /// Use this share of the capacity, and leave the rest to others: 50% or 0.5
+    #[arg(long, value_name = "SHARE")]
+    share: Option<Share>,
+    /// Raise table and index to so many write units while loading, and back when done or stopped
+    #[arg(long, value_name = "WCU", value_parser = clap::value_parser!(u32).range(1..))]
+    boost: Option<u32>,
+    /// The trips were imported from S3 (divvy export): verify them, write ledger and tallies
+    #[arg(long)]
+    imported: bool,
+    /// Against AWS: load nothing that costs more, in dollars
+    #[arg(long, value_name = "DOLLARS", default_value_t = 1.0)]
+    max_cost: f64,
+}
+
+impl DynamoArgs {
+    /// Names a flag that means nothing in a folder, if one is given.
+    fn given(&self) -> Option<&'static str> {
+        [
+            ("--layout", self.layout.is_some()),
+            ("--wcu", self.wcu.is_some()),
+            ("--share", self.share.is_some()),
+            ("--boost", self.boost.is_some()),
+            ("--imported", self.imported),
+        ]
+        .into_iter()
+        .find_map(|(flag, given)| given.then_some(flag))
+    }
+
+    fn options(&self, common: &Common) -> DynamoOptions {
+        DynamoOptions {
+            layout: self.layout.map(|layout| match layout {
+                LayoutChoice::Rows => Layout::Rows,
+                LayoutChoice::Packed => Layout::Packed,
+            }),
+            capacity: self.wcu.map(|wcu| (wcu, self.rcu.unwrap_or(wcu))),
+            share: self.share.map(|share| share.of(1.0)),
+            loads: LoadSettings {
+                imported: self.imported,
+                boost: self.boost,
+            },
+            listener: Some(Arc::new(Writes::new(common))),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -63,7 +128,7 @@ enum LoadFormat {
 
 impl Load {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let store = common.open()?;
+        let store = self.open(common)?;
         let rejects = Rejects::create(self.rejects.as_deref())?;
         let mut summaries = Vec::new();
         let (mut failed, mut rejected) = (false, false);
@@ -81,7 +146,7 @@ impl Load {
             });
             failed |= !result?;
         }
-        block_on(refresh::drain(&store, refresh::CONSUMER, Timestamp::now()))?;
+        store.follow_stream(Timestamp::now())?;
         rejects.finish()?;
         if let Some(LoadFormat::Json) = self.format {
             let mut out = std::io::stdout().lock();
@@ -95,13 +160,75 @@ impl Load {
         })
     }
 
+    fn open(&self, common: &Common) -> anyhow::Result<Opened> {
+        if let StoreName::Folder(folder) = &common.store {
+            if let Some(flag) = self.dynamo.given() {
+                bail!(
+                    "{flag} is for stores on DynamoDB, and {} is a folder",
+                    folder.display()
+                );
+            }
+            return common.open();
+        }
+        common.open_with(self.dynamo.options(common))
+    }
+
+    /// Against AWS: says what a load will take, and refuses one that costs too much.
+    fn expect_affordable(
+        &self,
+        path: &Path,
+        common: &Common,
+        store: &Opened,
+    ) -> anyhow::Result<()> {
+        let (Some(dynamo), true) = (store.dynamo(), common.store.costs()) else {
+            return Ok(());
+        };
+        let paths = [path.to_path_buf()];
+        let sifted = super::plan::sifted(&paths, self.day_first, common)?;
+        let tables = dynamo.tables();
+        let packed = tables.trip_data.layout == Layout::Packed;
+        let workload = plan::measure(&sifted, packed)
+            .context("cannot read the rows back from the folder for temporary files")?;
+        let terms = Terms {
+            capacities: super::plan::capacities_of(tables),
+            ..Terms::default()
+        };
+        let way = plan::Way::of(packed, terms.capacities.is_none());
+        let forecasts = plan::forecasts(&workload, &terms);
+        let forecast = forecasts.iter().find(|forecast| forecast.way == way);
+        let forecast = forecast.context("there is no price for this way of loading")?;
+        let share = self.sample.map_or(1.0, |share| share.of(1.0));
+        let once_usd = if self.dynamo.imported {
+            0.0
+        } else {
+            forecast.once_usd * share
+        };
+        common.say(format_args!(
+            "{}: {} trips as {}: {} write units, {}, ${once_usd:.2}",
+            path.file_name().unwrap_or_default().display(),
+            grouped((workload.rows as f64 * share) as u64),
+            way.as_str(),
+            grouped(((forecast.table_write_units + forecast.index_write_units) * share) as u64),
+            forecast
+                .load_s
+                .map_or_else(|| "minutes".into(), |s| people_time(s * share)),
+        ));
+        if once_usd > self.dynamo.max_cost {
+            bail!(
+                "that is more than --max-cost {:.2}: raise it, or see divvy plan for other ways",
+                self.dynamo.max_cost
+            );
+        }
+        Ok(())
+    }
+
     /// Loads what one argument names. A bad archive is told and does not stop the others; returns
     /// whether there was none.
     fn load_source(
         &self,
         source: &str,
         common: &Common,
-        store: &EmbeddedStore,
+        store: &Opened,
         rejects: &Rejects,
         mut done: impl FnMut(&Loaded, f64),
     ) -> anyhow::Result<bool> {
@@ -143,7 +270,7 @@ impl Load {
         &self,
         path: &Path,
         common: &Common,
-        store: &EmbeddedStore,
+        store: &Opened,
         rejects: &Rejects,
     ) -> anyhow::Result<Loaded> {
         let archive = Archive::open(path)?;
@@ -151,12 +278,32 @@ impl Load {
             system: common.system.clone(),
             day_first: self.day_first,
             replace: self.replace,
+            sample: self.sample,
             now: Timestamp::now(),
         };
+        self.expect_affordable(path, common, store)?;
         let bar = Bar::new(common, archive.name());
-        let loaded = block_on(ingest::load(&archive, store, &options, rejects, &bar));
+        let loading = ingest::load(&archive, store.store(), &options, rejects, &bar);
+        let loaded = block_on(async {
+            match store.dynamo() {
+                None => Some(loading.await),
+                // A folder needs no goodbye; capacity that was raised does.
+                Some(_) => tokio::select! {
+                    loaded = loading => Some(loaded),
+                    _ = tokio::signal::ctrl_c() => None,
+                },
+            }
+        });
         bar.finish();
-        Ok(loaded?)
+        match loaded {
+            Some(loaded) => Ok(loaded?),
+            None => {
+                if let Some(dynamo) = store.dynamo() {
+                    block_on(dynamo.restore_capacity())?;
+                }
+                bail!("stopped: what is written stays, and the same command goes on from there")
+            }
+        }
     }
 }
 

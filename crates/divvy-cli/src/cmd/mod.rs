@@ -17,6 +17,8 @@ use clap::Subcommand;
 
 use crate::open::Common;
 
+pub use report::save;
+
 /// What `divvy` can do. Each verb's own words are its help.
 #[derive(Debug, Subcommand)]
 pub enum Verb {

@@ -10,21 +10,22 @@ use divvy::reports::Note;
 use divvy::sources::archive::{self, Archive};
 use divvy_aws::plan::{self, Capacities, Live, Prices, Terms, Units};
 use divvy_aws::sift::{Sifted, sift};
+use divvy_aws::tables::{Granted, Tables};
 use jiff::Timestamp;
 
 use super::report;
-use crate::open::{Common, without};
+use crate::open::{Common, StoreName};
 use crate::progress::Bar;
 use crate::render::Format;
 
 /// Tells what it takes to load archives into DynamoDB, each way: time, capacity, dollars.
 ///
 /// Archives are read to their ends, every item is weighed and every block is made; nothing is
-/// written anywhere.
+/// written anywhere. With --store, the capacity of its tables is looked up.
 #[derive(Debug, Args)]
-#[command(args = without(&["store"]))]
 #[command(after_help = "Examples:
   divvy plan Divvy_Trips_2016_Q3Q4.zip --wcu 5 --rcu 5 --free-tier
+  divvy plan Divvy_Trips_2016_Q3Q4.zip --store dynamodb://prod?region=us-east-2
   divvy plan downloads/ --layout rows --format json")]
 pub struct Plan {
     /// Archives, or folders of archives
@@ -57,7 +58,7 @@ pub struct Plan {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LayoutChoice {
+pub enum LayoutChoice {
     /// One item a trip
     Rows,
     /// One item for the trips of a station and a month
@@ -66,11 +67,22 @@ enum LayoutChoice {
 
 impl Plan {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let said = self.wcu.map(|write| {
+            let read = self.rcu.unwrap_or(write);
+            Capacities::each(Units { write, read })
+        });
+        let is_folder = matches!(common.store, StoreName::Folder(_));
+        let capacities = match said {
+            None if !is_folder => match common.open_if_there()? {
+                Some(store) => store
+                    .dynamo()
+                    .and_then(|store| capacities_of(store.tables())),
+                None => None,
+            },
+            said => said,
+        };
         let terms = Terms {
-            capacities: self.wcu.map(|write| {
-                let read = self.rcu.unwrap_or(write);
-                Capacities::each(Units { write, read })
-            }),
+            capacities,
             free_tier: self.free_tier,
             packed_only: self.layout == Some(LayoutChoice::Packed),
             prices: prices(self.prices.as_deref())?,
@@ -96,6 +108,22 @@ impl Plan {
     }
 }
 
+/// Returns the capacity that tables have. `None` where they are paid by request.
+pub fn capacities_of(tables: &Tables) -> Option<Capacities> {
+    let units = |granted: Granted| Units {
+        write: granted.write.rate as u32,
+        read: granted.read.rate as u32,
+    };
+    let trips = &tables.trip_data;
+    (!trips.on_demand).then(|| Capacities {
+        trip_data: units(trips.table),
+        index: units(trips.index.unwrap_or(trips.table)),
+        station_data: units(tables.station_data.table),
+        counts: units(tables.counts.table),
+        ledger: units(tables.ledger.table),
+    })
+}
+
 /// Reads prices; the table of the source where no file is named.
 pub fn prices(path: Option<&Path>) -> anyhow::Result<Prices> {
     let Some(path) = path else {
@@ -118,6 +146,7 @@ pub fn sifted(sources: &[PathBuf], day_first: bool, common: &Common) -> anyhow::
         system: common.system.clone(),
         day_first,
         replace: false,
+        sample: None,
         now: Timestamp::now(),
     };
     let bar = Bar::new(common, "reading");

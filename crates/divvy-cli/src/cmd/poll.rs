@@ -4,14 +4,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use divvy::ingest;
-use divvy::refresh;
 use divvy::sources::station_feed::{self, Fault};
 use divvy::store::Applied;
-use futures_executor::block_on;
 use jiff::Timestamp;
 
 use super::grouped;
-use crate::open::Common;
+use crate::open::{Common, block_on};
 
 /// Takes one snapshot of the stations and refreshes the counts it concerns.
 ///
@@ -32,9 +30,12 @@ impl Poll {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let store = common.open()?;
         let now = Timestamp::now();
-        let polled = ingest::poll(&self.sources, &store, common.system.as_ref(), now);
+        let polled = ingest::poll(&self.sources, store.store(), common.system.as_ref(), now);
         let polled = block_on(polled)?;
-        let refreshed = block_on(refresh::drain(&store, refresh::CONSUMER, now))?;
+        let refreshed = match store.follow_stream(now)? {
+            Some(refreshed) => format!("counts refreshed: {}", grouped(refreshed.recounted)),
+            None => "the Lambda behind the stream refreshes the counts".into(),
+        };
         let at = polled.system.zone().rfc3339(polled.taken_at);
         let id = &polled.system.id;
         let stations = grouped(polled.stations as u64);
@@ -45,11 +46,10 @@ impl Poll {
                 reported,
             } => format!(
                 "{id}: {stations} stations at {at}: {} new, {} changed, {} only reported; \
-                 counts refreshed: {}",
+                 {refreshed}",
                 grouped(*inserted),
                 grouped(*changed),
                 grouped(*reported),
-                grouped(refreshed.recounted),
             ),
             Applied::Repeated => format!("{id}: the snapshot of {at} is known already"),
             Applied::Refused { last } => format!(

@@ -3,17 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use divvy::refresh;
-use divvy::store::Ledger;
-use futures_executor::block_on;
+use divvy::refresh::Refreshed;
 use jiff::Timestamp;
 
 use super::grouped;
-use crate::open::{Common, without};
+use crate::open::{Common, block_on, without};
 
 /// Brings the counts up to date by hand.
 ///
-/// Reads on in the change stream where the last refresh stopped.
+/// Reads on in the change stream where the last refresh stopped. Where a Lambda reads the stream,
+/// looks at every station instead, and counts those whose trips are newer than their count.
 #[derive(Debug, Args)]
 #[command(args = without(&["system"]))]
 pub struct Refresh {
@@ -24,17 +23,19 @@ pub struct Refresh {
 
 impl Refresh {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let store = common.open_existing()?;
+        let opened = common.open_existing()?;
+        let store = opened.store();
         let now = Timestamp::now();
-        let mut refreshed = block_on(refresh::drain(&store, refresh::CONSUMER, now))?;
         if self.all {
             for system in block_on(store.systems())? {
-                let more = block_on(refresh::refresh_all(&store, &system.id, now))?;
-                refreshed.changes += more.changes;
-                refreshed.recounted += more.recounted;
-                refreshed.skipped += more.skipped;
+                block_on(store.touch_all(&system.id))?;
             }
         }
+        let refreshed = match (opened.follow_stream(now)?, opened.dynamo()) {
+            (Some(refreshed), _) => refreshed,
+            (None, Some(dynamo)) => block_on(dynamo.refresh_by_hand(now))?,
+            (None, None) => Refreshed::default(),
+        };
         common.say(format_args!(
             "{} changes read: {} counts refreshed, {} were up to date",
             grouped(refreshed.changes),

@@ -2,31 +2,47 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
-use clap::builder::{PossibleValue, PossibleValuesParser};
-use divvy::model::Rider;
-use divvy::reports::{self, Filters, Note, Period, REPORTS, Table};
-use futures_executor::block_on;
+use clap::builder::StyledStr;
+use divvy::model::{Rider, System};
+use divvy::reports::{
+    self, Dim, Filter, Filters, HoursOfDay, Note, Period, REPORTS, ReportError, Sort, Table,
+    Weekdays,
+};
+use divvy::store::Store;
 
-use crate::open::Common;
-use crate::render::Format;
+use crate::open::{Common, block_on};
+use crate::own_report;
+use crate::render::html::{self, Section};
+use crate::render::{Format, plot};
+
+/// The name that stands for all of them.
+const ALL: &str = "all";
+
+/// Rows that a table shows of a long report, unless --top says more.
+const ROWS: usize = 20;
 
 /// Prints a report on the trips and stations of the store.
 ///
-/// Dates are those on which trips start, by the system's clocks; both ends count. A report on
-/// stations shows with --station that station alone, the others count the trips that start there.
+/// Filters pick trips by their start, on the system's clocks; both ends of dates count. A report on
+/// stations shows with --station that station alone, the others count the trips that start there;
+/// balance takes weekday and hour as those at which bikes leave and arrive.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   divvy report stations --top 50
   divvy report durations --from 2024-06 --to 2024-08 --rider member
+  divvy report hours --by weekday,hour --plot hours.svg
+  divvy report balance --by station --weekday mon-fri --hour 7-9
+  divvy report all --output report.html
   divvy report stations --format csv --output stations.csv")]
 pub struct Report {
-    /// Which report
-    #[arg(value_parser = names())]
+    /// Which report, or all
+    #[arg(value_name = "NAME", help = names())]
     name: String,
     /// Count trips from this date, month or year on: 2024-06-30, 2024-06, 2024
     #[arg(long, value_name = "DATE")]
@@ -43,9 +59,29 @@ pub struct Report {
     /// Count trips that start at this station: an id of the trips or of the feed, or a name
     #[arg(long, value_name = "STATION")]
     station: Option<String>,
+    /// Count trips that start on these weekdays: mon, sat,sun, mon-fri, weekend, workday
+    #[arg(long, value_name = "DAYS")]
+    weekday: Option<Weekdays>,
+    /// Count trips that start in these hours: 8, 7-9,16-18, 22-2
+    #[arg(long, value_name = "HOURS")]
+    hour: Option<HoursOfDay>,
+    /// Group by one or two of these instead: rider, bike, gender, birth_year, age, year, month,
+    /// date, weekday, hour, station
+    #[arg(long, value_name = "DIMENSIONS", value_delimiter = ',')]
+    by: Vec<Dim>,
+    /// Sort by this column: numbers from the largest down, texts from A on; COLUMN:asc or
+    /// COLUMN:desc says otherwise
+    #[arg(long, value_name = "COLUMN")]
+    sort: Option<Sort>,
     /// Show this many rows
     #[arg(long, value_name = "N")]
     top: Option<usize>,
+    /// Say how each number is defined, instead of the numbers
+    #[arg(long)]
+    explain: bool,
+    /// Draw the report's picture into a file: .svg, .png or .html
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// How to write it [default: by the ending of --output, else table]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -54,40 +90,166 @@ pub struct Report {
     output: Option<PathBuf>,
 }
 
-fn names() -> PossibleValuesParser {
-    REPORTS
-        .iter()
-        .map(|report| PossibleValue::new(report.name()).help(report.about()))
-        .into()
+/// Lists the reports for the help.
+fn names() -> StyledStr {
+    let mut text = String::from("Which report:\n\n");
+    for report in REPORTS {
+        text += &format!(
+            "- {:<12} {}\n",
+            format!("{}:", report.name()),
+            report.about()
+        );
+    }
+    text += "- all:         every one of them, as a page with --format html\n";
+    text += "- NAME:        your own, from reports/NAME.toml";
+    text.into()
 }
 
 impl Report {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let store = common.open_existing()?;
-        let system = common.system_of(&store)?;
-        let filters = self.filters();
-        let table = block_on(reports::report(&self.name, &store, &system, &filters))?;
-        let format = self.format();
-        match &self.output {
-            None => print(&table, format)?,
-            Some(path) => {
-                let writing = || format!("cannot write {}", path.display());
-                let mut out = BufWriter::new(File::create(path).with_context(writing)?);
-                format
-                    .write(&table, None, &mut out)
-                    .and_then(|()| out.flush())
-                    .with_context(writing)?;
-            }
+        if self.name == ALL {
+            return self.run_all(common);
         }
+        let own = own_report::read(&self.name)?;
+        let report: &dyn reports::Report = match &own {
+            Some(own) => own,
+            None => reports::find(&self.name).map_err(with_own_names)?,
+        };
+        if self.explain {
+            explain(report, &mut io::stdout().lock())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let opened = common.open_existing()?;
+        let store = opened.store();
+        let system = common.system_of(store)?;
+        let format = self.format();
+        let mut filters = match &own {
+            Some(own) => own.filters(&self.filters()),
+            None => self.filters(),
+        };
+        // Where only some rows are shown, only they are put in order.
+        let long = report.is_long() || filters.by.contains(&Dim::Station);
+        let some = filters.top.is_none() && filters.sort.is_none();
+        if format == Format::Table && long && some && self.plot.is_none() {
+            filters.top = Some(ROWS);
+        }
+        let begun = Instant::now();
+        let table = block_on(reports::answer(report, store, &system, &filters))?;
+        if common.verbose {
+            let ms = begun.elapsed().as_secs_f64() * 1e3;
+            common.say(format_args!("{} ({ms:.1} ms)", table.how));
+        }
+        if let Some(path) = &self.plot {
+            let drawn = draw(report, &table, store, &system, &filters)?;
+            plot::save_picture(&drawn, path)?;
+            common.say(format_args!("{}: {}", path.display(), drawn.title));
+            return Ok(ExitCode::SUCCESS);
+        }
+        self.write(|out: &mut dyn Write, width| match format {
+            Format::Html => {
+                let picture = draw(report, &table, store, &system, &filters).ok();
+                let section = Section {
+                    name: report.name(),
+                    about: report.about(),
+                    table: &table,
+                    picture: picture.map_or(String::new(), |drawn| plot::svg(&drawn)),
+                    definitions: report.definitions(),
+                };
+                let title = format!("{}: {}", system.name, report.name());
+                html::write(&title, &[section], out)
+            }
+            _ => format.write(&table, width, out),
+        })?;
         if !format.has_notes() {
             for note in &table.notes {
-                common.say(match note {
-                    Note::Scope(text) => text.clone(),
-                    Note::Warning(text) => format!("warning: {text}"),
-                });
+                common.say(said(note));
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Answers every report, each with those of the filters that it takes.
+    fn run_all(self, common: &Common) -> anyhow::Result<ExitCode> {
+        if self.explain {
+            let mut out = io::stdout().lock();
+            for (place, report) in REPORTS.iter().enumerate() {
+                if place > 0 {
+                    writeln!(out)?;
+                }
+                explain(*report, &mut out)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.plot.is_some() || !self.by.is_empty() || self.sort.is_some() {
+            bail!("--plot, --by and --sort are for one report: name it instead of all");
+        }
+        let format = self.format();
+        if !matches!(format, Format::Table | Format::Markdown | Format::Html) {
+            bail!("all reports together are a table, markdown or html: other formats hold one");
+        }
+        let opened = common.open_existing()?;
+        let store = opened.store();
+        let system = common.system_of(store)?;
+        let asked = self.filters();
+        let mut answers = Vec::new();
+        for report in REPORTS {
+            let filters = narrowed(&asked, report.takes());
+            let begun = Instant::now();
+            let table = block_on(reports::answer(*report, store, &system, &filters))?;
+            if common.verbose {
+                let ms = begun.elapsed().as_secs_f64() * 1e3;
+                common.say(format_args!(
+                    "{}: {} ({ms:.1} ms)",
+                    report.name(),
+                    table.how
+                ));
+            }
+            answers.push((*report, filters, table));
+        }
+        self.write(|out: &mut dyn Write, width| {
+            if format == Format::Html {
+                let sections: Vec<Section<'_>> = answers
+                    .iter()
+                    .map(|(report, filters, table)| Section {
+                        name: report.name(),
+                        about: report.about(),
+                        table,
+                        picture: draw(*report, table, store, &system, filters)
+                            .map_or(String::new(), |drawn| plot::svg(&drawn)),
+                        definitions: report.definitions(),
+                    })
+                    .collect();
+                return html::write(&system.name, &sections, out);
+            }
+            for (place, (report, _, table)) in answers.iter().enumerate() {
+                let before = if place == 0 { "" } else { "\n" };
+                let mark = if format == Format::Markdown {
+                    "## "
+                } else {
+                    ""
+                };
+                writeln!(out, "{before}{mark}{}: {}\n", report.name(), report.about())?;
+                format.write(table, width, out)?;
+            }
+            Ok(())
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Writes to the file that is asked for, else to stdout.
+    fn write(
+        &self,
+        write: impl Fn(&mut dyn Write, Option<u16>) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        match &self.output {
+            None => {
+                let mut out = BufWriter::new(io::stdout().lock());
+                write(&mut out, width())?;
+                out.flush()?;
+            }
+            Some(path) => save(path, &|out| write(out, None))?,
+        }
+        Ok(())
     }
 
     fn filters(&self) -> Filters {
@@ -97,6 +259,10 @@ impl Report {
             rider: self.rider.as_deref().map(Rider::parse),
             bike: self.bike.clone(),
             station: self.station.clone(),
+            weekdays: self.weekday,
+            hours: self.hour,
+            by: self.by.clone(),
+            sort: self.sort.clone(),
             top: self.top,
         }
     }
@@ -106,6 +272,91 @@ impl Report {
         self.format
             .or_else(|| Format::of_ending(ending()?))
             .unwrap_or(Format::Table)
+    }
+}
+
+/// Writes a file.
+pub fn save(path: &Path, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+    let writing = || format!("cannot write {}", path.display());
+    let mut out = BufWriter::new(File::create(path).with_context(writing)?);
+    write(&mut out)
+        .and_then(|()| out.flush())
+        .with_context(writing)
+}
+
+/// Draws a report; asks again where its picture shows something else than its rows.
+fn draw(
+    report: &dyn reports::Report,
+    table: &Table,
+    store: &dyn Store,
+    system: &System,
+    filters: &Filters,
+) -> anyhow::Result<plot::Drawing> {
+    let Some(picture) = report.picture() else {
+        bail!("the report \"{}\" has no natural picture", report.name());
+    };
+    let seconds = match picture.shape {
+        reports::Shape::Histogram => Some(block_on(reports::histogram(store, system, filters))?),
+        _ => None,
+    };
+    plot::draw(report, picture, table, seconds.as_deref(), system)
+        .with_context(|| format!("there is nothing to draw in \"{}\"", report.name()))
+}
+
+/// Keeps those of the filters that a report takes.
+fn narrowed(asked: &Filters, takes: &[Filter]) -> Filters {
+    let takes = |filter| takes.contains(&filter);
+    Filters {
+        from: asked.from.filter(|_| takes(Filter::Dates)),
+        to: asked.to.filter(|_| takes(Filter::Dates)),
+        rider: asked.rider.clone().filter(|_| takes(Filter::Rider)),
+        bike: asked.bike.clone().filter(|_| takes(Filter::Bike)),
+        station: asked.station.clone().filter(|_| takes(Filter::Station)),
+        weekdays: asked.weekdays.filter(|_| takes(Filter::Weekday)),
+        hours: asked.hours.filter(|_| takes(Filter::Hour)),
+        by: Vec::new(),
+        sort: None,
+        top: asked.top.filter(|_| takes(Filter::Top)),
+    }
+}
+
+/// Adds the user's own reports to what is known.
+fn with_own_names(error: ReportError) -> anyhow::Error {
+    let own = own_report::names();
+    match own.is_empty() {
+        true => error.into(),
+        false => anyhow::anyhow!("{error}, or of your own {}", own.join(", ")),
+    }
+}
+
+fn explain(report: &dyn reports::Report, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}: {}\n", report.name(), report.about())?;
+    let definitions = report.definitions();
+    let widest = definitions.iter().map(|(column, _)| column.len()).max();
+    for (column, definition) in definitions {
+        writeln!(
+            out,
+            "{column:<width$}  {definition}",
+            width = widest.unwrap_or(0)
+        )?;
+    }
+    let takes: Vec<&str> = report
+        .takes()
+        .iter()
+        .map(|filter| filter.as_str())
+        .collect();
+    writeln!(out, "\nnarrowed by: {}", takes.join(", "))?;
+    let by: Vec<&str> = report.groups_by().iter().map(|dim| dim.as_str()).collect();
+    if !by.is_empty() {
+        writeln!(out, "grouped by one or two of: {}", by.join(", "))?;
+    }
+    Ok(())
+}
+
+fn said(note: &Note) -> String {
+    match note {
+        Note::Scope(text) => text.clone(),
+        Note::Warning(text) => format!("warning: {text}"),
     }
 }
 

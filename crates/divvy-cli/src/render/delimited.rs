@@ -30,5 +30,6 @@ fn raw(value: &Value) -> String {
         Value::Integer(number) => number.to_string(),
         Value::Float(number) => number.to_string(),
         Value::Decimal(degrees) => degrees.to_string(),
+        Value::Truth(truth) => truth.to_string(),
     }
 }

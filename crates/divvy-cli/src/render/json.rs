@@ -42,6 +42,7 @@ fn json(value: &Value) -> serde_json::Value {
         Value::Integer(number) => (*number).into(),
         Value::Float(number) => (*number).into(),
         Value::Decimal(degrees) => decimal(degrees),
+        Value::Truth(truth) => (*truth).into(),
     }
 }
 

@@ -1,9 +1,12 @@
 //! One report, many forms: each file here writes the same [`Table`].
 
 mod delimited;
+pub mod html;
 mod json;
 mod markdown;
+mod parquet;
 mod people;
+pub mod plot;
 mod table;
 
 use std::io::{self, Write};
@@ -24,6 +27,10 @@ pub enum Format {
     Ndjson,
     /// For people: a table to paste
     Markdown,
+    /// For people: a page with its picture, which needs no network
+    Html,
+    /// Raw numbers, for other engines
+    Parquet,
 }
 
 impl Format {
@@ -34,13 +41,15 @@ impl Format {
             "json" => Some(Self::Json),
             "ndjson" | "jsonl" => Some(Self::Ndjson),
             "md" => Some(Self::Markdown),
+            "html" | "htm" => Some(Self::Html),
+            "parquet" => Some(Self::Parquet),
             _ => None,
         }
     }
 
     /// Tells whether the notes of a report are part of it. Where programs read, they are not.
     pub fn has_notes(self) -> bool {
-        matches!(self, Self::Table | Self::Markdown)
+        matches!(self, Self::Table | Self::Markdown | Self::Html)
     }
 
     /// Writes a report. `width` is that of the terminal, in columns; `None` where there is none.
@@ -51,6 +60,17 @@ impl Format {
             Self::Json => json::write_array(table, out),
             Self::Ndjson => json::write_lines(table, out),
             Self::Markdown => markdown::write(table, out),
+            Self::Html => {
+                let section = html::Section {
+                    name: "report",
+                    about: "",
+                    table,
+                    picture: String::new(),
+                    definitions: Vec::new(),
+                };
+                html::write("Divvy Analyze", &[section], out)
+            }
+            Self::Parquet => parquet::write(table, out),
         }
     }
 }

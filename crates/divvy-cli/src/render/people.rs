@@ -7,6 +7,7 @@ pub fn heading(column: &Column) -> String {
     let name = match column.kind {
         Kind::Seconds => column.name.trim_end_matches("_s"),
         Kind::Dollars => column.name.trim_end_matches("_usd"),
+        Kind::Meters => column.name.trim_end_matches("_m"),
         _ => column.name,
     };
     name.replace('_', " ")
@@ -20,12 +21,33 @@ pub fn text(kind: Kind, value: &Value) -> String {
         (_, Value::Text(text)) => text.clone(),
         (Kind::Seconds, Value::Integer(seconds)) => duration(*seconds),
         (Kind::Seconds, Value::Float(seconds)) => duration(seconds.round() as i64),
+        (Kind::Meters, Value::Integer(metres)) => distance(*metres as f64),
+        (Kind::Meters, Value::Float(metres)) => distance(*metres),
+        (Kind::Rate, Value::Float(rate)) => decimals(*rate),
+        (_, Value::Truth(truth)) => if *truth { "yes" } else { "no" }.into(),
         (Kind::Ordinal, Value::Integer(number)) => number.to_string(),
         (_, Value::Integer(number)) => grouped(*number),
         (Kind::Share, Value::Float(share)) => format!("{:.1} %", share * 100.0),
         (Kind::Dollars, Value::Float(dollars)) => format!("${dollars:.2}"),
         (_, Value::Float(number)) => number.to_string(),
         (_, Value::Decimal(degrees)) => format!("{:.5}", degrees.to_f64()), // 1 m
+    }
+}
+
+/// Writes metres as `840 m` or `3.2 km`.
+fn distance(metres: f64) -> String {
+    match metres < 1000.0 {
+        true => format!("{metres:.0} m"),
+        false => format!("{:.1} km", metres / 1000.0),
+    }
+}
+
+/// Writes a rate with as many decimals as are worth reading: `0.25`, `3.1`, `2,754`.
+fn decimals(rate: f64) -> String {
+    match rate {
+        ..10.0 => format!("{rate:.2}"),
+        10.0..100.0 => format!("{rate:.1}"),
+        _ => grouped(rate.round() as i64),
     }
 }
 

@@ -13,11 +13,13 @@ mod contents;
 mod error;
 mod gather;
 mod pipeline;
+mod share;
 
 use jiff::{SignedDuration, Timestamp};
 
 pub use error::{LoadError, PollError};
 pub use gather::Gathered;
+pub use share::{NoShare, Share};
 
 use crate::issue::{RejectSink, RejectedCounts};
 use crate::model::{System, TripBatch};
@@ -35,6 +37,8 @@ pub struct LoadOptions {
     pub day_first: bool,
     /// Supersedes archives of the same name.
     pub replace: bool,
+    /// Loads a share of the trips, which is an archive of its own. `None` loads all.
+    pub sample: Option<Share>,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -78,6 +82,10 @@ pub async fn load(
     progress: &dyn Progress,
 ) -> Result<Loaded, LoadError> {
     let content = ContentHash(archive.content()?);
+    let content = match options.sample {
+        None => content,
+        Some(share) => share.content(content),
+    };
     if let Some(entry) = held(store, content).await? {
         return Ok(Loaded {
             system: entry.id.system.clone(),
@@ -93,7 +101,10 @@ pub async fn load(
     if !contents.trips.is_empty() {
         let id = ArchiveId {
             system: system.clone(),
-            name: archive.name().into(),
+            name: match options.sample {
+                None => archive.name().into(),
+                Some(share) => share.name(archive.name()),
+            },
             content,
         };
         let incoming = store.begin(&id).await?;
@@ -101,6 +112,7 @@ pub async fn load(
             archive,
             &contents.trips,
             &system,
+            options.sample,
             &|member, batch| incoming.write(member, batch),
             rejects,
             progress,
@@ -172,7 +184,15 @@ pub fn read(
     let content = ContentHash(archive.content()?);
     let contents = contents::look(archive, options.day_first)?;
     let system = contents.system(archive.name(), options.system.as_ref())?;
-    let read = pipeline::run(archive, &contents.trips, &system, write, rejects, progress)?;
+    let read = pipeline::run(
+        archive,
+        &contents.trips,
+        &system,
+        options.sample,
+        write,
+        rejects,
+        progress,
+    )?;
     Ok(ReadThrough {
         id: ArchiveId {
             system,

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use super::contents::TripsMember;
-use super::{LoadError, Progress, Write};
+use super::{LoadError, Progress, Share, Write};
 use crate::issue::{RejectSink, RejectedCounts};
 use crate::model::{System, TripBatch};
 use crate::sources::archive::Archive;
@@ -33,7 +33,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    fn add(&mut self, other: &Self) {
+    fn add(&mut self, other: Self) {
+        if self.rows_read == 0 {
+            *self = other;
+            return;
+        }
         self.rows_read += other.rows_read;
         for (reason, n) in &other.rejected {
             *self.rejected.entry(*reason).or_default() += n;
@@ -46,6 +50,7 @@ impl Outcome {
 struct Load<'a> {
     archive: &'a Archive,
     system: &'a System,
+    sample: Option<Share>,
     write: &'a Write<'a>,
     rejects: &'a dyn RejectSink,
     progress: &'a dyn Progress,
@@ -58,6 +63,7 @@ pub(super) fn run(
     archive: &Archive,
     members: &[TripsMember],
     system: &System,
+    sample: Option<Share>,
     write: &Write<'_>,
     rejects: &dyn RejectSink,
     progress: &dyn Progress,
@@ -65,6 +71,7 @@ pub(super) fn run(
     let load = Load {
         archive,
         system,
+        sample,
         write,
         rejects,
         progress,
@@ -80,7 +87,7 @@ pub(super) fn run(
                 return Ok(sum);
             };
             match load.member(member, place) {
-                Ok(read) => sum.add(&read),
+                Ok(read) => sum.add(read),
                 Err(error) => {
                     // The other workers need not begin what will not be kept.
                     next.store(members.len(), Ordering::Relaxed);
@@ -95,7 +102,7 @@ pub(super) fn run(
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         let mut sum = Outcome::default();
         for worker in workers {
-            sum.add(&worker.join().expect("reading does not panic")?);
+            sum.add(worker.join().expect("reading does not panic")?);
         }
         Ok(sum)
     })
@@ -168,14 +175,21 @@ impl Load<'_> {
     ) -> Result<Outcome, TripsError> {
         let mut reader = TripReader::new(input, member.plan.clone(), self.system, &member.name)?;
         let mut totals = Totals::default();
-        while let Some(batch) = reader.next_batch(self.rejects)? {
+        // Rows outside the sample are not counted as read: they might as well not be there.
+        let mut left_out = 0;
+        while let Some(mut batch) = reader.next_batch(self.rejects)? {
+            if let Some(share) = self.sample {
+                let rows = batch.len();
+                batch = share.pick(batch);
+                left_out += (rows - batch.len()) as u64;
+            }
             totals.count(&batch, 1);
             if batches.send(batch).is_err() {
                 break;
             }
         }
         Ok(Outcome {
-            rows_read: reader.rows_read(),
+            rows_read: reader.rows_read() - left_out,
             rejected: reader.rejected().clone(),
             totals,
         })

@@ -272,7 +272,7 @@ impl Flags {
     }
 
     /// Makes a set from [`bits`](Self::bits).
-    pub fn from_bits(bits: u16) -> Self {
+    pub const fn from_bits(bits: u16) -> Self {
         Self(bits)
     }
 

@@ -5,8 +5,12 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 
+use super::dims::{Dim, WEEKDAYS, weekday_of};
 use crate::model::{Rider, TripBatch};
+use crate::tally::day_of;
 
+/// Milliseconds in an hour.
+const HOUR_MS: i64 = 3_600_000;
 /// Milliseconds in a day of 24 hours.
 const DAY_MS: i64 = 86_400_000;
 
@@ -24,6 +28,14 @@ pub struct Filters {
     /// The station at which counted trips start: an id of the feed or of the trips, or a name.
     /// A report on stations shows this one alone.
     pub station: Option<String>,
+    /// The weekdays on which counted trips start.
+    pub weekdays: Option<Weekdays>,
+    /// The hours of the day in which counted trips start.
+    pub hours: Option<HoursOfDay>,
+    /// By what to group, in place of what the report does by itself. Empty for that.
+    pub by: Vec<Dim>,
+    /// By which column to sort the rows. `None` for the report's own order.
+    pub sort: Option<Sort>,
     /// How many rows to show.
     pub top: Option<usize>,
 }
@@ -39,18 +51,38 @@ pub enum Filter {
     Bike,
     /// By station.
     Station,
+    /// By weekday.
+    Weekday,
+    /// By hour of the day.
+    Hour,
+    /// By grouping otherwise.
+    By,
     /// By number of rows.
     Top,
 }
 
 impl Filter {
     /// Every way.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Dates,
         Self::Rider,
         Self::Bike,
         Self::Station,
+        Self::Weekday,
+        Self::Hour,
+        Self::By,
         Self::Top,
+    ];
+
+    /// Every way that picks trips, and grouping.
+    pub const TRIPS: [Self; 7] = [
+        Self::Dates,
+        Self::Rider,
+        Self::Bike,
+        Self::Station,
+        Self::Weekday,
+        Self::Hour,
+        Self::By,
     ];
 
     /// Returns what a person writes for it.
@@ -60,6 +92,9 @@ impl Filter {
             Self::Rider => "--rider",
             Self::Bike => "--bike",
             Self::Station => "--station",
+            Self::Weekday => "--weekday",
+            Self::Hour => "--hour",
+            Self::By => "--by",
             Self::Top => "--top",
         }
     }
@@ -79,6 +114,9 @@ impl Filters {
             self.rider.is_some(),
             self.bike.is_some(),
             self.station.is_some(),
+            self.weekdays.is_some(),
+            self.hours.is_some(),
+            !self.by.is_empty(),
             self.top.is_some(),
         ];
         Filter::ALL
@@ -89,25 +127,77 @@ impl Filters {
 
     /// Tells whether only some of the trips are counted, wherever they start.
     pub fn narrow_trips(&self) -> bool {
-        self.used()
-            .any(|filter| matches!(filter, Filter::Dates | Filter::Rider | Filter::Bike))
+        self.used().any(|filter| {
+            matches!(
+                filter,
+                Filter::Dates | Filter::Rider | Filter::Bike | Filter::Weekday | Filter::Hour
+            )
+        })
     }
 
-    /// Picks the trips of a batch by date, rider and bike.
+    /// Returns the first and the last day of counted trips, since 1970-01-01.
+    pub(super) fn days(&self) -> (i32, i32) {
+        let from = self.from.map_or(i32::MIN, day_of);
+        (from, self.to.map_or(i32::MAX, day_of))
+    }
+
+    /// Returns when counted trips start, in milliseconds of the wall clock, the end left out.
+    /// `None` where dates do not matter.
+    pub(super) fn started_ms(&self) -> Option<(i64, i64)> {
+        if self.from.is_none() && self.to.is_none() {
+            return None;
+        }
+        let from = self
+            .from
+            .map_or(i64::MIN, |date| i64::from(day_of(date)) * DAY_MS);
+        let until = self
+            .to
+            .map_or(i64::MAX, |date| (i64::from(day_of(date)) + 1) * DAY_MS);
+        Some((from, until))
+    }
+
+    /// Tells whether trips of a day are counted.
+    pub(super) fn has_day(&self, day: i32) -> bool {
+        let (first, last) = self.days();
+        (first..=last).contains(&day) && self.has_weekday(weekday_of(day))
+    }
+
+    /// Tells whether trips of a weekday, 0 for Monday, are counted.
+    pub(super) fn has_weekday(&self, weekday: i32) -> bool {
+        self.weekdays.is_none_or(|days| days.contains(weekday))
+    }
+
+    /// Tells whether trips of an hour of the day are counted.
+    pub(super) fn has_hour(&self, hour: usize) -> bool {
+        self.hours.is_none_or(|hours| hours.contains(hour))
+    }
+
+    /// Tells whether a rider's trips are counted.
+    pub(super) fn has_rider(&self, rider: &Rider) -> bool {
+        self.rider.as_ref().is_none_or(|wanted| wanted == rider)
+    }
+
+    /// Tells whether trips on a kind of bike are counted.
+    pub(super) fn has_bike(&self, word: &str) -> bool {
+        self.bike.as_ref().is_none_or(|bike| is_bike(word, bike))
+    }
+
+    /// Picks the trips of a batch by all but the station.
     pub(super) fn pick(&self, batch: &TripBatch) -> impl Fn(usize) -> bool {
-        let day = |date: Date| {
-            let days = date.since(Date::constant(1970, 1, 1));
-            i64::from(days.expect("dates are days apart").get_days())
-        };
-        let from_ms = self.from.map_or(i64::MIN, |date| day(date) * DAY_MS);
-        let until_ms = self.to.map_or(i64::MAX, |date| (day(date) + 1) * DAY_MS);
+        let (from_ms, until_ms) = self.started_ms().unwrap_or((i64::MIN, i64::MAX));
         let words = |fits: &dyn Fn(&str) -> bool| batch.words.iter().map(fits).collect::<Vec<_>>();
-        let riders = words(&|word| self.rider.as_ref().is_none_or(|r| *r == Rider::parse(word)));
-        let bikes = words(&|word| self.bike.as_ref().is_none_or(|bike| is_bike(word, bike)));
+        let riders = words(&|word| self.has_rider(&Rider::parse(word)));
+        let bikes = words(&|word| self.has_bike(word));
+        let (weekdays, hours) = (self.weekdays, self.hours);
         move |row| {
-            (from_ms..until_ms).contains(&batch.started_ms[row])
+            let started_ms = batch.started_ms[row];
+            let hour = || started_ms.div_euclid(HOUR_MS).rem_euclid(24) as usize;
+            let weekday = || weekday_of(started_ms.div_euclid(DAY_MS) as i32);
+            (from_ms..until_ms).contains(&started_ms)
                 && riders[batch.rider[row] as usize]
                 && bikes[batch.bike[row] as usize]
+                && weekdays.is_none_or(|days| days.contains(weekday()))
+                && hours.is_none_or(|hours| hours.contains(hour()))
         }
     }
 }
@@ -121,9 +211,145 @@ impl fmt::Display for Filters {
             self.rider.as_ref().map(|rider| format!("rider {rider}")),
             self.bike.as_ref().map(|bike| format!("bike {bike}")),
             self.station.as_ref().map(|id| format!("station {id}")),
+            self.weekdays.map(|days| format!("weekday {days}")),
+            self.hours.map(|hours| format!("hour {hours}")),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         f.write_str(&parts.join(", "))
+    }
+}
+
+/// Some days of the week.
+///
+/// ```
+/// use divvy::reports::Weekdays;
+/// let days: Weekdays = "mon-wed,sat".parse().unwrap();
+/// assert!(days.contains(0) && days.contains(5) && !days.contains(3));
+/// assert_eq!("weekend".parse::<Weekdays>().unwrap(), "sat,sun".parse().unwrap());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weekdays(u8);
+
+impl Weekdays {
+    /// Tells whether a day is among them; 0 is Monday.
+    pub fn contains(self, weekday: i32) -> bool {
+        (0..7).contains(&weekday) && self.0 & 1 << weekday != 0
+    }
+}
+
+impl fmt::Display for Weekdays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = (0..7).filter(|day| self.contains(*day));
+        let days: Vec<&str> = days.map(|day| &WEEKDAYS[day as usize][..3]).collect();
+        f.write_str(&days.join(","))
+    }
+}
+
+/// Reads places from a list of items and ranges; a range may lead over the end.
+fn places(text: &str, all: usize, place: impl Fn(&str) -> Option<usize>) -> Option<u32> {
+    let mut places = 0;
+    for item in text.split(',') {
+        let item = item.trim();
+        let (first, last) = item.split_once('-').unwrap_or((item, item));
+        let (first, last) = (place(first.trim())?, place(last.trim())?);
+        let mut at = first;
+        places |= 1 << at;
+        while at != last {
+            at = (at + 1) % all;
+            places |= 1 << at;
+        }
+    }
+    Some(places)
+}
+
+impl FromStr for Weekdays {
+    type Err = NoWeekdays;
+
+    fn from_str(text: &str) -> Result<Self, NoWeekdays> {
+        let text = text.to_lowercase();
+        let text = match text.as_str() {
+            "weekend" => "sat,sun",
+            "weekday" | "weekdays" | "workday" | "workdays" => "mon-fri",
+            other => other,
+        };
+        let place = |word: &str| {
+            let long_enough = word.len() >= 3;
+            let mut days = WEEKDAYS.iter();
+            days.position(|day| long_enough && day.to_lowercase().starts_with(word))
+        };
+        let days = places(text, 7, place).ok_or(NoWeekdays)?;
+        Ok(Self(days as u8))
+    }
+}
+
+/// A text that names no weekdays.
+#[derive(Debug, thiserror::Error)]
+#[error("expected weekdays like mon, sat,sun or mon-fri, or weekend or workday")]
+pub struct NoWeekdays;
+
+/// Some hours of the day.
+///
+/// ```
+/// use divvy::reports::HoursOfDay;
+/// let hours: HoursOfDay = "22-1,7".parse().unwrap();
+/// assert!([22, 23, 0, 1, 7].iter().all(|hour| hours.contains(*hour)));
+/// assert!(!hours.contains(2));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoursOfDay(u32);
+
+impl HoursOfDay {
+    /// Tells whether an hour, 0 to 23, is among them.
+    pub fn contains(self, hour: usize) -> bool {
+        hour < 24 && self.0 & 1 << hour != 0
+    }
+}
+
+impl fmt::Display for HoursOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hours = (0..24).filter(|hour| self.contains(*hour));
+        let hours: Vec<String> = hours.map(|hour| hour.to_string()).collect();
+        f.write_str(&hours.join(","))
+    }
+}
+
+impl FromStr for HoursOfDay {
+    type Err = NoHours;
+
+    fn from_str(text: &str) -> Result<Self, NoHours> {
+        let place = |text: &str| text.parse().ok().filter(|hour: &usize| *hour < 24);
+        places(text, 24, place).map(Self).ok_or(NoHours)
+    }
+}
+
+/// A text that names no hours.
+#[derive(Debug, thiserror::Error)]
+#[error("expected hours from 0 to 23, like 8, 7-9,16-18 or 22-2")]
+pub struct NoHours;
+
+/// An order of rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sort {
+    /// The column.
+    pub column: String,
+    /// Which way. `None` for numbers from the largest down, texts from A on.
+    pub descending: Option<bool>,
+}
+
+impl FromStr for Sort {
+    type Err = std::convert::Infallible;
+
+    /// Takes a column's name, and `:asc` or `:desc` behind it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (column, descending) = match text.rsplit_once(':') {
+            Some((column, "asc")) => (column, Some(false)),
+            Some((column, "desc")) => (column, Some(true)),
+            _ => (text, None),
+        };
+        Ok(Self {
+            column: column.into(),
+            descending,
+        })
     }
 }
 

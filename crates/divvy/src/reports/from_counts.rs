@@ -7,10 +7,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::places;
+use super::question::Counted;
 use super::stations::behind;
 use super::{Column, Filter, Kind, Note, Question, Report, Row, Table, Value, plural};
 use crate::model::StationId;
 use crate::store::StoreError;
+use crate::tally::Parts;
 
 /// FromStationCounts, and a 0 for every station that it lacks.
 pub struct FromCounts;
@@ -46,11 +48,11 @@ impl Row for FromCountRow {
 
 #[async_trait]
 impl Report for FromCounts {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "from-counts"
     }
 
-    fn about(&self) -> &'static str {
+    fn about(&self) -> &str {
         "departures by station id: the table that the change stream keeps"
     }
 
@@ -62,9 +64,35 @@ impl Report for FromCounts {
         FromCountRow::columns()
     }
 
+    fn definitions(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            (
+                "from_station_id",
+                "the id as the trips use it; the feed's, for a station without trips",
+            ),
+            (
+                "from_count",
+                "stored trips that start there, as the change stream counted them last",
+            ),
+            (
+                "refreshed_at",
+                "when they were counted; empty where they never were",
+            ),
+        ]
+    }
+
+    fn is_long(&self) -> bool {
+        true
+    }
+
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
-        let counted = question.counted_everywhere().await?;
-        let known = counted.known();
+        let known = question.known(Parts::NONE).await?;
+        let counted = Counted {
+            known,
+            trips: None,
+            how: "from the counts that the change stream keeps".into(),
+        };
+        let known = &counted.known.totals;
         let kept = question.store.counts(&question.system.id).await?;
         let places = question.places(known).await?;
         let meant = match &question.filters.station {
@@ -101,14 +129,14 @@ impl Report for FromCounts {
             })
             .collect();
         rows.sort_by_key(|row| Reverse(row.from_count)); // stable: equal ones stay by id
-        let mut notes = question.scope(&counted);
+        let mut notes = question.scope(&counted, question.filters);
         notes.extend(behind(known, &kept));
-        let counted: i64 = rows.iter().map(|row| row.from_count).sum();
+        let departures: i64 = rows.iter().map(|row| row.from_count).sum();
         notes.push(Note::Scope(format!(
             "{} from {}",
-            plural(counted, "departure"),
+            plural(departures, "departure"),
             plural(rows.len() as i64, "station id"),
         )));
-        Ok(Table::new(rows, notes))
+        Ok(Table::new(rows, notes).told(counted.how))
     }
 }

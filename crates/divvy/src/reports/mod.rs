@@ -4,20 +4,25 @@
 //! ```text
 //!  Filters ─► Question ─► Report::answer ─► Row ─► Table ─► table, csv, json, …
 //!                │
-//!                ├─ nothing filtered: the store's totals
-//!                └─ else: a scan, counted by the same tallies
+//!                ├─ what the cube has: from its parts
+//!                └─ else: from the trips, the columns that it takes
 //! ```
 //!
-//! A new report is a new file and a new line in [`REPORTS`].
+//! A new report is a new [`Grouping`] or a new file, and a new line in [`REPORTS`].
 
-mod durations;
+mod balance;
+mod dims;
 mod filters;
 mod from_counts;
-mod hours;
+mod grouping;
+mod groupings;
+mod measures;
+mod own;
+mod picture;
 mod places;
 mod quality;
 mod question;
-mod riders;
+mod routes;
 mod stations;
 mod table;
 #[cfg(test)]
@@ -25,13 +30,22 @@ mod tests;
 
 use async_trait::async_trait;
 
-pub use durations::{DurationRow, Durations};
-pub use filters::{Filter, Filters, NoPeriod, Period};
+pub use balance::{Balance, BalanceRow};
+pub use dims::{Dim, NoDim};
+pub use filters::{
+    Filter, Filters, HoursOfDay, NoHours, NoPeriod, NoWeekdays, Period, Sort, Weekdays,
+};
 pub use from_counts::{FromCountRow, FromCounts};
-pub use hours::{HourRow, Hours};
+pub use groupings::{
+    AGES, DAYS, DISTANCE, DOCKLESS, DURATIONS, GENDERS, Grouping, Growth, HOURS, MONTHS, RIDERS,
+    ROUND_TRIPS, WEEKDAYS,
+};
+pub use measures::{Measure, NoMeasure};
+pub use own::OwnReport;
+pub use picture::{Map, MapStation, Picture, Shape};
 pub use quality::{Quality, QualityRow};
 pub use question::Question;
-pub use riders::{RiderRow, Riders};
+pub use routes::{RouteRow, Routes};
 pub use stations::{Range, StationRow, Stations};
 pub use table::{Column, Kind, Note, Row, Table, Value, grouped, plural};
 
@@ -42,16 +56,34 @@ use crate::store::{Store, StoreError};
 #[async_trait]
 pub trait Report: Send + Sync {
     /// Returns its name, a contract.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Returns what it is about, in one line.
-    fn about(&self) -> &'static str;
+    fn about(&self) -> &str;
 
     /// Lists the filters that make sense for it.
     fn takes(&self) -> &'static [Filter];
 
+    /// Lists by what it can be grouped instead.
+    fn groups_by(&self) -> &'static [Dim] {
+        &[]
+    }
+
     /// Lists its columns, a contract.
     fn columns(&self) -> Vec<Column>;
+
+    /// Says how each column is defined.
+    fn definitions(&self) -> Vec<(&'static str, &'static str)>;
+
+    /// Tells whether its first rows are those worth reading, so that a table may show them alone.
+    fn is_long(&self) -> bool {
+        false
+    }
+
+    /// Returns its natural picture. `None` where it has none.
+    fn picture(&self) -> Option<Picture> {
+        None
+    }
 
     /// Answers. The caller has checked the filters, and cuts the rows to `top`.
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError>;
@@ -61,9 +93,20 @@ pub trait Report: Send + Sync {
 pub static REPORTS: &[&dyn Report] = &[
     &Stations,
     &FromCounts,
-    &Hours,
-    &Durations,
-    &Riders,
+    &HOURS,
+    &WEEKDAYS,
+    &MONTHS,
+    &DAYS,
+    &DURATIONS,
+    &RIDERS,
+    &GENDERS,
+    &AGES,
+    &Routes,
+    &Balance,
+    &Growth,
+    &DISTANCE,
+    &DOCKLESS,
+    &ROUND_TRIPS,
     &Quality,
 ];
 
@@ -71,17 +114,37 @@ pub static REPORTS: &[&dyn Report] = &[
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// There is none of that name.
-    #[error("there is no report \"{0}\": expected one of {known}", known = names())]
+    #[error("there is no report \"{0}\"{near}: expected one of {known}", near = nearest(.0), known = names())]
     Unknown(String),
     /// It cannot be narrowed in that way.
     #[error("the report \"{report}\" cannot be narrowed by {refused}: it {takes}")]
     Filter {
         /// Which report.
-        report: &'static str,
+        report: String,
         /// Which filter.
         refused: &'static str,
         /// What it does take.
         takes: String,
+    },
+    /// It cannot be grouped in that way.
+    #[error("the report \"{report}\" cannot be grouped by {refused}: it takes {takes}")]
+    By {
+        /// Which report.
+        report: String,
+        /// Which dimensions.
+        refused: String,
+        /// What it does take.
+        takes: String,
+    },
+    /// It has no such column.
+    #[error("the report \"{report}\" cannot be sorted by \"{column}\": its columns are {columns}")]
+    Sort {
+        /// Which report.
+        report: String,
+        /// Which column.
+        column: String,
+        /// What it has.
+        columns: String,
     },
     /// The last day comes before the first.
     #[error("no date is both from {from} on and up to {to}: the first date comes after the last")]
@@ -101,6 +164,45 @@ fn names() -> String {
     names.join(", ")
 }
 
+/// Suggests the report whose name is nearest to a word, if one is near.
+fn nearest(word: &str) -> String {
+    let near = REPORTS
+        .iter()
+        .map(|report| (distance(word, report.name()), report.name()))
+        .min();
+    match near {
+        Some((edits, name)) if edits <= 1 + name.len() / 3 => format!(" (did you mean {name}?)"),
+        _ => String::new(),
+    }
+}
+
+/// Counts the letters to change, add or take away to make one word of another (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// Finds a report by its name.
+///
+/// # Errors
+///
+/// [`ReportError::Unknown`] names the nearest.
+pub fn find(name: &str) -> Result<&'static dyn Report, ReportError> {
+    let report = REPORTS.iter().find(|report| report.name() == name);
+    report
+        .copied()
+        .ok_or_else(|| ReportError::Unknown(name.into()))
+}
+
 /// Answers the report of that name for one system.
 ///
 /// # Errors
@@ -112,26 +214,106 @@ pub async fn report(
     system: &System,
     filters: &Filters,
 ) -> Result<Table, ReportError> {
-    let report = REPORTS
-        .iter()
-        .find(|report| report.name() == name)
-        .ok_or_else(|| ReportError::Unknown(name.into()))?;
+    answer(find(name)?, store, system, filters).await
+}
+
+/// Answers a report for one system.
+///
+/// # Errors
+///
+/// It cannot take one of the filters, or the store fails.
+pub async fn answer(
+    report: &dyn Report,
+    store: &dyn Store,
+    system: &System,
+    filters: &Filters,
+) -> Result<Table, ReportError> {
     let question = Question {
         store,
         system,
         filters,
         zone: system.zone(),
+        reads_trips: false,
     };
-    question.check(*report)?;
+    ask(report, &question).await
+}
+
+/// Returns how often each plausible duration occurs among the trips that the filters let through:
+/// seconds in ascending order, and how many trips.
+///
+/// # Errors
+///
+/// The store fails.
+pub async fn histogram(
+    store: &dyn Store,
+    system: &System,
+    filters: &Filters,
+) -> Result<Vec<(i64, i64)>, ReportError> {
+    let question = Question {
+        store,
+        system,
+        filters,
+        zone: system.zone(),
+        reads_trips: false,
+    };
+    let needs = measures::Needs {
+        durations: true,
+        ..measures::Needs::default()
+    };
+    let counted = question.grouped(&[], needs).await?;
+    let cells = counted.groups.cells.into_values();
+    Ok(cells.flat_map(|cell| cell.durations).collect())
+}
+
+async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, ReportError> {
+    let filters = question.filters;
+    question.check(report)?;
     if let (Some(from), Some(to)) = (filters.from, filters.to)
         && from > to
     {
         return Err(ReportError::Dates { from, to });
     }
-    let mut table = report.answer(&question).await?;
+    check_groups(report, filters)?;
+    let mut table = report.answer(question).await?;
+    if let Some(sort) = &filters.sort {
+        table.sort(sort).ok_or_else(|| ReportError::Sort {
+            report: report.name().into(),
+            column: sort.column.clone(),
+            columns: {
+                let names = table.columns.iter().map(|column| column.name);
+                names.collect::<Vec<_>>().join(", ")
+            },
+        })?;
+    }
     match filters.top {
         Some(top) => table.keep(top),
-        None => table.may_be_cut = report.takes().contains(&Filter::Top),
+        None => table.may_be_cut = report.is_long() || filters.by.contains(&Dim::Station),
     }
     Ok(table)
+}
+
+/// Refuses dimensions that a report cannot be grouped by, and more than two of them.
+fn check_groups(report: &dyn Report, filters: &Filters) -> Result<(), ReportError> {
+    let (by, takes) = (&filters.by, report.groups_by());
+    let twice = by
+        .iter()
+        .enumerate()
+        .any(|(at, dim)| by[..at].contains(dim));
+    if by.len() <= 2 && !twice && by.iter().all(|dim| takes.contains(dim)) {
+        return Ok(());
+    }
+    let list = |dims: &[Dim]| {
+        dims.iter()
+            .map(|dim| dim.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    Err(ReportError::By {
+        report: report.name().into(),
+        refused: list(by),
+        takes: match takes.is_empty() {
+            true => "no other groups".into(),
+            false => format!("one or two of {}", list(takes)),
+        },
+    })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::identity::{self, MatchKey};
-use crate::model::{Station, StationId, StationSource};
+use crate::model::{Degrees, Station, StationId, StationSource};
 use crate::tally::Totals;
 
 /// One place.
@@ -23,6 +23,30 @@ impl Place {
     pub fn name<'a>(&'a self, known: &'a Totals) -> Option<&'a str> {
         let named = self.station.as_ref().and_then(|row| row.name.as_deref());
         named.or_else(|| self.ids.iter().find_map(|(id, _)| known.names.latest(id)))
+    }
+
+    /// Returns where it is: as the feed or a list says, else as its trips do.
+    pub fn position(&self, known: &Totals) -> Option<(Degrees, Degrees)> {
+        let said = |row: &Station| {
+            row.position()?;
+            row.latitude.clone().zip(row.longitude.clone())
+        };
+        let by_trips = || {
+            let micro = |id| known.stations.0.get(id)?.position_micro();
+            let (latitude, longitude) = self.ids.iter().find_map(|(id, _)| micro(id))?;
+            Some((
+                Degrees::from_micro(latitude),
+                Degrees::from_micro(longitude),
+            ))
+        };
+        self.station.as_ref().and_then(said).or_else(by_trips)
+    }
+
+    /// Returns the first and the last day on which a trip names it, days since 1970-01-01.
+    pub fn days(&self, known: &Totals) -> Option<(i32, i32)> {
+        let seen = self.ids.iter().flat_map(|(id, _)| known.names.of(id));
+        seen.map(|seen| (seen.first_day, seen.last_day))
+            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
     /// Tells whether a feed has named it.

@@ -44,11 +44,11 @@ impl Row for QualityRow {
 
 #[async_trait]
 impl Report for Quality {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "quality"
     }
 
-    fn about(&self) -> &'static str {
+    fn about(&self) -> &str {
         "rows read, stored, rejected and flagged, by archive"
     }
 
@@ -58,6 +58,24 @@ impl Report for Quality {
 
     fn columns(&self) -> Vec<Column> {
         QualityRow::columns()
+    }
+
+    fn definitions(&self) -> Vec<(&'static str, &'static str)> {
+        let first = [
+            ("archive", "the file's name"),
+            ("rows_read", "data rows = stored + the reasons"),
+            (
+                "stored",
+                "rows that became trips, and are stored under this archive now",
+            ),
+        ];
+        let reasons = Reason::ALL.map(|reason| (reason.as_str(), "rows rejected for this reason"));
+        let flags = Flag::ALL.map(|flag| (flag.as_str(), "stored trips with this flag"));
+        first.into_iter().chain(reasons).chain(flags).collect()
+    }
+
+    fn is_long(&self) -> bool {
+        true
     }
 
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {

@@ -1,17 +1,21 @@
 //! What a report is asked, and the trips that it counts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use jiff::civil::Date;
-use jiff::{Span, Timestamp};
+use jiff::Timestamp;
 
+use super::dims::Dim;
+use super::grouping::{self, Ask, Groups, Origins, Plan};
+use super::measures::Needs;
+use super::picture::{Map, MapStation};
 use super::places::{self, Place};
 use super::table::{Note, grouped, plural};
-use super::{Filters, ReportError};
-use crate::model::{Flag, Flags, StationId, System, Zone};
-use crate::store::{Store, StoreError};
-use crate::tally::{FlagCounts, Tally, Totals};
+use super::{Filter, Filters, ReportError};
+use crate::model::{Flags, StationId, System, TripBatch, Zone};
+use crate::store::{Store, StoreError, Wanted};
+use crate::tally::{Cube, FlagCounts, Parts, Tally, Totals, date_of, month_of};
 
 /// Which system's trips a report counts, and which of them.
 pub struct Question<'a> {
@@ -23,49 +27,52 @@ pub struct Question<'a> {
     pub filters: &'a Filters,
     /// The system's clocks: a table for each station would cost more than its row.
     pub(super) zone: Zone,
+    /// Reads the trips even where the cube has the answer: for proving that both say the same.
+    pub(super) reads_trips: bool,
+}
+
+/// What is known of all stored trips.
+pub(super) struct Known {
+    /// The totals, with the parts of the cube that were asked for.
+    pub totals: Totals,
+    /// How many archives the trips come from.
+    pub archives: u64,
 }
 
 /// The trips that a report counts.
 pub(super) struct Counted {
-    /// Totals over them.
-    pub asked: Totals,
-    /// Totals over all stored trips, where these are not the same.
-    stored: Option<Totals>,
-    /// How many archives they come from.
-    archives: usize,
-    /// Which filters let them through.
-    filters: Filters,
+    /// What is known of all trips: names and places among it.
+    pub known: Known,
+    /// How many trips the filters let through. `None` where nothing narrows.
+    pub trips: Option<i64>,
+    /// How they were counted, for `-v`.
+    pub how: String,
 }
 
-impl Counted {
-    /// Returns the totals over all stored trips: names and places are known from all of them.
-    pub fn known(&self) -> &Totals {
-        self.stored.as_ref().unwrap_or(&self.asked)
-    }
+/// Counted trips by group.
+pub(super) struct CountedGroups {
+    pub counted: Counted,
+    pub groups: Groups,
+    /// Every place, where stations matter.
+    pub places: Vec<Place>,
+}
+
+/// Counted trips by station.
+pub(super) struct CountedStations {
+    pub counted: Counted,
+    /// Departures and arrivals by the ids of the trips.
+    pub ends: HashMap<StationId, [i64; 2]>,
+    /// Trips without a station at the start, and without one at the end.
+    pub nowhere: [i64; 2],
 }
 
 impl Question<'_> {
-    /// Counts the trips that all filters let through.
-    pub(super) async fn counted(&self) -> Result<Counted, StoreError> {
-        let Some(station) = &self.filters.station else {
-            return self.counted_everywhere().await;
-        };
-        let all = self.store.totals(&self.system.id).await?;
-        let places = self.places(&all).await?;
-        let meant = places::meant(&places, station, &all);
-        let ids = meant.iter().flat_map(|place| &place.ids);
-        let origins: BTreeSet<StationId> = ids.map(|(id, _)| id.clone()).collect();
-        self.count(all, self.filters.clone(), Some(&origins)).await
-    }
-
-    /// Counts the trips that the filters let through, wherever they start.
-    pub(super) async fn counted_everywhere(&self) -> Result<Counted, StoreError> {
-        let all = self.store.totals(&self.system.id).await?;
-        let anywhere = Filters {
-            station: None,
-            ..self.filters.clone()
-        };
-        self.count(all, anywhere, None).await
+    /// Reads what is known of all trips, with some parts of the cube.
+    pub(super) async fn known(&self, parts: Parts) -> Result<Known, StoreError> {
+        Ok(Known {
+            totals: self.store.totals_with(&self.system.id, parts).await?,
+            archives: self.store.archives(&self.system.id).await?,
+        })
     }
 
     /// Lists every place known from trips, lists or feeds.
@@ -79,79 +86,269 @@ impl Question<'_> {
         self.zone.rfc3339(at)
     }
 
-    async fn count(
+    /// Counts the trips that all filters let through, by group.
+    pub(super) async fn grouped(
         &self,
-        all: Totals,
-        filters: Filters,
-        origins: Option<&BTreeSet<StationId>>,
-    ) -> Result<Counted, StoreError> {
-        let archives = self.store.entries(&self.system.id).await?.len();
-        if origins.is_none() && !filters.narrow_trips() {
-            return Ok(Counted {
-                asked: all,
-                stored: None,
-                archives,
-                filters,
-            });
+        dims: &[Dim],
+        needs: Needs,
+    ) -> Result<CountedGroups, StoreError> {
+        let of_stations = self.filters.station.is_some() || dims.contains(&Dim::Station);
+        let somewhere = Origins::default();
+        let mut ask = Ask {
+            dims,
+            needs,
+            filters: self.filters,
+            origins: of_stations.then_some(&somewhere),
+        };
+        let plan = Plan::new(&ask).filter(|_| !self.reads_trips);
+        let parts = plan.map_or(Parts::NONE, |plan| plan.parts(self.filters));
+        let mut known = self.known(parts).await?;
+        let mut places = Vec::new();
+        let origins;
+        if of_stations {
+            places = self.places(&known.totals).await?;
+            origins = self.origins(&places, &known.totals);
+            ask.origins = Some(&origins);
         }
-        let asked = Mutex::new(Totals::default());
-        self.store
-            .scan(&self.system.id, &|batch| {
-                let picked = filters.pick(&batch);
-                let starts_there: Option<Vec<bool>> = origins.map(|origins| {
-                    let ids = batch.stations.iter();
-                    ids.map(|id| origins.contains(&StationId::from(id)))
-                        .collect()
-                });
-                let counts = |row: usize| {
-                    let there = starts_there
-                        .as_ref()
-                        .is_none_or(|there| there[batch.origin[row] as usize]);
-                    there && picked(row)
-                };
-                let rows = 0..batch.len() as u32;
-                let rows: Vec<u32> = rows.filter(|row| counts(*row as usize)).collect();
-                let selected = batch.select(&rows);
-                let mut part = Totals::default();
-                part.count(&selected, 1);
-                asked
-                    .lock()
-                    .expect("no holder of this lock panics")
-                    .merge(&part);
-                true
-            })
-            .await?;
-        Ok(Counted {
-            asked: asked.into_inner().expect("no holder of this lock panics"),
-            stored: Some(all),
-            archives,
-            filters,
+        let (groups, how) = match plan {
+            Some(plan) => {
+                let cube = std::mem::take(&mut known.totals.cube);
+                (plan.answer(&cube, &ask), from_the_cube(parts))
+            }
+            None => {
+                let groups = Mutex::default();
+                let wanted = grouping::wanted(&ask);
+                let read = self
+                    .read(&wanted, &|batch| grouping::count(batch, &ask, &groups))
+                    .await?;
+                (
+                    groups.into_inner().expect("no holder of this lock panics"),
+                    read,
+                )
+            }
+        };
+        let narrowed = of_stations || self.filters.narrow_trips();
+        let trips = groups.cells.values().map(|cell| cell.trips).sum();
+        Ok(CountedGroups {
+            counted: Counted {
+                known,
+                trips: narrowed.then_some(trips),
+                how,
+            },
+            groups,
+            places,
         })
     }
 
+    fn origins(&self, places: &[Place], known: &Totals) -> Origins {
+        let place_of = places.iter().zip(0..);
+        let place_of =
+            place_of.flat_map(|(place, at)| place.ids.iter().map(move |(id, _)| (id, at)));
+        let only = self.filters.station.as_ref().map(|text| {
+            let meant = places::meant(places, text, known);
+            let is_meant = |place: &Place| meant.iter().any(|it| it.id == place.id);
+            let at = places.iter().zip(0..).filter(|(place, _)| is_meant(place));
+            at.map(|(_, at)| at).collect()
+        });
+        Origins {
+            place_of: place_of.map(|(id, at)| (id.clone(), at)).collect(),
+            only,
+        }
+    }
+
+    /// Counts the trips that the filters let through, by station: wherever they start.
+    pub(super) async fn by_station(&self) -> Result<CountedStations, StoreError> {
+        let filters = &Filters {
+            station: None,
+            ..self.filters.clone()
+        };
+        if !filters.narrow_trips() {
+            let known = self.known(Parts::NONE).await?;
+            let stations = known.totals.stations.0.iter();
+            let ends =
+                stations.map(|(id, totals)| (id.clone(), [totals.departures, totals.arrivals]));
+            let flags = &known.totals.flags;
+            return Ok(CountedStations {
+                ends: ends.collect(),
+                nowhere: NOWHERE.map(|flag| flags.get(flag)),
+                counted: Counted {
+                    known,
+                    trips: None,
+                    how: "from the totals over all trips".into(),
+                },
+            });
+        }
+        let days = filters.days();
+        let parts = Parts {
+            day_hours: true,
+            station_days: Some((month_of(days.0), month_of(days.1))),
+            ..Parts::NONE
+        };
+        let in_cube = filters.bike.is_none() && filters.hours.is_none() && !self.reads_trips;
+        let (known, cube, how) = self.cube(in_cube, parts, filters, None).await?;
+        let mut ends: HashMap<StationId, [i64; 2]> = HashMap::new();
+        for month in cube.station_days.values() {
+            month.get().each(|station, rider, days| {
+                if filters.has_rider(rider) {
+                    let slot = ends.entry(station.clone()).or_default();
+                    for (_, [departures, arrivals]) in days.filter(|(day, _)| filters.has_day(*day))
+                    {
+                        slot[0] += departures;
+                        slot[1] += arrivals;
+                    }
+                }
+            });
+        }
+        let (mut trips, mut nowhere) = (0, [0; 2]);
+        for (day, rider, bike, counts) in cube.day_hours.get().iter() {
+            if filters.has_day(day) && filters.has_rider(rider) && filters.has_bike(bike) {
+                trips += counts.starts.iter().sum::<i64>();
+                nowhere[0] += counts.no_origin;
+                nowhere[1] += counts.no_destination;
+            }
+        }
+        Ok(CountedStations {
+            counted: Counted {
+                known,
+                trips: Some(trips),
+                how,
+            },
+            ends,
+            nowhere,
+        })
+    }
+
+    /// Returns parts of the cube: as they are kept, or counted from the trips that `filters` let
+    /// through and that start at one of the `origins`.
+    pub(super) async fn cube(
+        &self,
+        kept: bool,
+        parts: Parts,
+        filters: &Filters,
+        origins: Option<&BTreeSet<StationId>>,
+    ) -> Result<(Known, Cube, String), StoreError> {
+        if kept {
+            let mut known = self.known(parts).await?;
+            let mut cube = std::mem::take(&mut known.totals.cube);
+            if parts.routes {
+                cube.settle();
+            }
+            return Ok((known, cube, from_the_cube(parts)));
+        }
+        let known = self.known(Parts::NONE).await?;
+        let wanted = Wanted {
+            started_ms: filters.started_ms(),
+            stations: true,
+            ends: true,
+            riders: true,
+            bikes: filters.bike.is_some() || parts.day_hours,
+            people: parts.people,
+            positions: false,
+            flags: true,
+        };
+        // One for each thread that reads: none waits for another.
+        let cubes: Mutex<Vec<Cube>> = Mutex::default();
+        let free = || cubes.lock().expect("no holder of this lock panics");
+        let count = |batch: &TripBatch| {
+            let picked = filters.pick(batch);
+            let starts_there: Option<Vec<bool>> = origins.map(|origins| {
+                let ids = batch.stations.iter();
+                ids.map(|id| origins.contains(&StationId::from(id)))
+                    .collect()
+            });
+            let counts = |row: usize| {
+                let there = starts_there.as_ref();
+                picked(row) && there.is_none_or(|there| there[batch.origin[row] as usize])
+            };
+            let rows = 0..batch.len() as u32;
+            let rows: Vec<u32> = rows.filter(|row| counts(*row as usize)).collect();
+            let selected = batch.select(&rows);
+            let mut cube = free().pop().unwrap_or_default();
+            cube.count_parts(parts, &selected, 1);
+            free().push(cube);
+        };
+        let how = self.read(&wanted, &count).await?;
+        let mut cube = Cube::default();
+        for part in cubes.into_inner().expect("no holder of this lock panics") {
+            cube.merge(&part);
+        }
+        if parts.routes {
+            cube.settle();
+        }
+        Ok((known, cube, how))
+    }
+
+    /// Reads trips, and says how many.
+    async fn read(
+        &self,
+        wanted: &Wanted,
+        visit: &(dyn Fn(&TripBatch) + Send + Sync),
+    ) -> Result<String, StoreError> {
+        let read = AtomicU64::new(0);
+        self.store
+            .scan_some(&self.system.id, wanted, &|batch| {
+                read.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                visit(&batch);
+                true
+            })
+            .await?;
+        let read = plural(read.into_inner() as i64, "trip");
+        Ok(format!("the cube does not have it: {read} read"))
+    }
+
+    /// Returns how many rows will be shown, where that is known before they are put in order.
+    pub(super) fn shown(&self) -> Option<usize> {
+        self.filters.top.filter(|_| self.filters.sort.is_none())
+    }
+
+    /// Puts places on a map, with departures and arrivals by place.
+    pub(super) fn map(
+        &self,
+        places: &[Place],
+        known: &Totals,
+        ends: &BTreeMap<usize, [i64; 2]>,
+    ) -> Map {
+        let stations = places.iter().enumerate().filter_map(|(at, place)| {
+            let (latitude, longitude) = place.position(known)?;
+            let [departures, arrivals] = ends.get(&at).copied().unwrap_or_default();
+            Some(MapStation {
+                id: place.id.to_string(),
+                name: place.name(known).unwrap_or_default().to_owned(),
+                latitude: latitude.to_f64(),
+                longitude: longitude.to_f64(),
+                trips: departures + arrivals,
+                net: arrivals - departures,
+            })
+        });
+        Map {
+            stations: stations.collect(),
+        }
+    }
+
     /// Says what was counted.
-    pub(super) fn scope(&self, counted: &Counted) -> Vec<Note> {
-        let known = counted.known();
+    pub(super) fn scope(&self, counted: &Counted, filters: &Filters) -> Vec<Note> {
+        let known = &counted.known.totals;
         let name = &self.system.name;
         let Some(range) = known.days.range() else {
-            return vec![Note::Scope(format!("{name}: no trips are stored yet"))];
+            let text = format!("{name}: no trips are stored yet: divvy load FILE.zip loads some");
+            return vec![Note::Scope(text)];
         };
         let stored = format!(
             "{name}: {} from {}, {}",
             plural(known.trips, "trip"),
-            plural(counted.archives as i64, "archive"),
+            plural(counted.known.archives as i64, "archive"),
             dates(range),
         );
-        if counted.stored.is_none() {
+        let said = filters.to_string();
+        let Some(trips) = counted.trips.filter(|_| !said.is_empty()) else {
             return vec![Note::Scope(stored)];
-        }
+        };
         let mut notes = vec![Note::Scope(format!(
-            "{} counted ({}), of {stored}",
-            plural(counted.asked.trips, "trip"),
-            counted.filters
+            "{} counted ({said}), of {stored}",
+            plural(trips, "trip"),
         ))];
-        if counted.asked.trips == 0 {
-            notes.push(Note::Warning(why_nothing(&counted.filters, known)));
+        if trips == 0 {
+            notes.push(Note::Warning(why_nothing(filters, known)));
         }
         notes
     }
@@ -159,12 +356,14 @@ impl Question<'_> {
     /// Refuses filters that the report cannot take.
     pub(super) fn check(&self, report: &dyn super::Report) -> Result<(), ReportError> {
         let takes = report.takes();
-        let Some(refused) = self.filters.used().find(|filter| !takes.contains(filter)) else {
+        // Groups are checked by themselves: not every report has all of them.
+        let mut used = self.filters.used().filter(|filter| *filter != Filter::By);
+        let Some(refused) = used.find(|filter| !takes.contains(filter)) else {
             return Ok(());
         };
         let takes: Vec<&str> = takes.iter().map(|filter| filter.as_str()).collect();
         Err(ReportError::Filter {
-            report: report.name(),
+            report: report.name().to_owned(),
             refused: refused.as_str(),
             takes: match takes.is_empty() {
                 true => "takes no filter".to_owned(),
@@ -172,6 +371,16 @@ impl Question<'_> {
             },
         })
     }
+}
+
+/// The flags of trips that are counted at no station.
+const NOWHERE: [crate::model::Flag; 2] = [
+    crate::model::Flag::NoOrigin,
+    crate::model::Flag::NoDestination,
+];
+
+fn from_the_cube(parts: Parts) -> String {
+    format!("from the cube: {parts}")
 }
 
 /// Says why no trip was counted, and what could have been asked for.
@@ -194,20 +403,28 @@ fn why_nothing(filters: &Filters, known: &Totals) -> String {
 }
 
 /// Says which trips a report leaves out for their flags. `None` where it leaves out none.
-pub(super) fn left_out(why: Flags, total: i64, flags: &FlagCounts) -> Option<Note> {
+pub(super) fn left_out(why: Flags, total: i64, flags: Option<&FlagCounts>) -> Option<Note> {
     let by_flag: Vec<String> = why
         .iter()
-        .filter(|flag| flags.get(*flag) != 0)
-        .map(|flag| format!("{} {flag}", grouped(flags.get(flag))))
+        .filter_map(|flag| match flags {
+            None => Some(flag.to_string()),
+            Some(flags) if flags.get(flag) != 0 => {
+                Some(format!("{} {flag}", grouped(flags.get(flag))))
+            }
+            Some(_) => None,
+        })
         .collect();
-    let text = format!("{} left out: {}", plural(total, "trip"), by_flag.join(", "));
+    let between = if flags.is_some() { ", " } else { " or " };
+    let text = format!(
+        "{} left out: {}",
+        plural(total, "trip"),
+        by_flag.join(between)
+    );
     (total != 0).then_some(Note::Scope(text))
 }
 
 /// Says how many of the counted trips have no station at an end.
-pub(super) fn nowhere(counted: &Totals) -> Option<Note> {
-    let [origin, destination] =
-        [Flag::NoOrigin, Flag::NoDestination].map(|flag| counted.flags.get(flag));
+pub(super) fn nowhere([origin, destination]: [i64; 2]) -> Option<Note> {
     let text = format!(
         "{} without an origin and {} without a destination are counted at no station",
         plural(origin, "trip"),
@@ -218,13 +435,8 @@ pub(super) fn nowhere(counted: &Totals) -> Option<Note> {
 
 /// Writes the first and last of some days, counted from 1970-01-01.
 fn dates((first, last): (i32, i32)) -> String {
-    let date = |day: i32| {
-        Date::constant(1970, 1, 1)
-            .checked_add(Span::new().days(day))
-            .map_or_else(|_| format!("day {day}"), |date| date.to_string())
-    };
     match first == last {
-        true => format!("of {}", date(first)),
-        false => format!("{} to {}", date(first), date(last)),
+        true => format!("of {}", date_of(first)),
+        false => format!("{} to {}", date_of(first), date_of(last)),
     }
 }

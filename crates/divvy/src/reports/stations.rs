@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 
+use super::measures::rounded;
 use super::places::{self, Place};
-use super::question::{Counted, nowhere};
-use super::{Column, Filter, Kind, Note, Question, Report, Row, Table, Value, grouped, plural};
+use super::question::{CountedStations, nowhere};
+use super::{
+    Column, Filter, Filters, Kind, Note, Picture, Question, Report, Row, Shape, Table, Value,
+    grouped, plural,
+};
 use crate::identity::MatchKey;
-use crate::model::{Degrees, Station, StationId};
+use crate::model::{Degrees, StationId};
 use crate::store::{FeedState, FromStationCount, StoreError};
 use crate::tally::Totals;
 
@@ -44,6 +48,11 @@ pub struct StationRow {
     pub from_count: i64,
     /// Trips that end here.
     pub to_count: i64,
+    /// Trips that start here for each day in service: those with any trip, from the first to the
+    /// last with a trip that names the station. `None` without such a day.
+    pub from_per_day: Option<f64>,
+    /// Trips that start here for each dock installed. `None` where no feed tells docks.
+    pub from_per_dock: Option<f64>,
 }
 
 /// The status of a station that the newest snapshot lacks.
@@ -67,6 +76,8 @@ impl Row for StationRow {
             Column::new("from_range", Kind::Text),
             count("to_count"),
             Column::new("to_range", Kind::Text),
+            Column::new("from_per_day", Kind::Rate).spare(6),
+            Column::new("from_per_dock", Kind::Rate).spare(6),
         ]
     }
 
@@ -84,6 +95,8 @@ impl Row for StationRow {
             reported_at,
             from_count,
             to_count,
+            from_per_day,
+            from_per_dock,
         } = self;
         vec![
             station_id.as_str().into(),
@@ -100,6 +113,8 @@ impl Row for StationRow {
             Range::of(from_count).as_str().into(),
             to_count.into(),
             Range::of(to_count).as_str().into(),
+            from_per_day.into(),
+            from_per_dock.into(),
         ]
     }
 }
@@ -145,16 +160,86 @@ impl Range {
 
 #[async_trait]
 impl Report for Stations {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "stations"
     }
 
-    fn about(&self) -> &'static str {
+    fn about(&self) -> &str {
         "every station: departures and arrivals beside what it reports now"
     }
 
     fn takes(&self) -> &'static [Filter] {
-        &Filter::ALL
+        &[
+            Filter::Dates,
+            Filter::Rider,
+            Filter::Bike,
+            Filter::Station,
+            Filter::Weekday,
+            Filter::Hour,
+            Filter::Top,
+        ]
+    }
+
+    fn definitions(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            (
+                "station_id",
+                "the feed's id; the trips' where no feed knows the station",
+            ),
+            ("name", "the feed's name, else the latest that trips use"),
+            (
+                "latitude",
+                "as published; where no feed says it, the mean of the trip ends there",
+            ),
+            (
+                "longitude",
+                "as published; where no feed says it, the mean of the trip ends there",
+            ),
+            (
+                "status",
+                "what the newest snapshot says; \"not in feed\" where it lacks the station; empty \
+                 where there is no feed",
+            ),
+            (
+                "available_bikes",
+                "vehicles that can be rented, e-bikes included",
+            ),
+            ("available_ebikes", "e-bikes among them"),
+            ("available_docks", "docks that accept a vehicle"),
+            ("total_docks", "docks installed"),
+            (
+                "reported_at",
+                "when the station last reported, by the system's clocks",
+            ),
+            (
+                "from_count",
+                "stored trips that start here, at any of the station's ids",
+            ),
+            (
+                "from_range",
+                "XS below 10, S below 100, M below 1,500, L below 5,000, XL from there",
+            ),
+            ("to_count", "stored trips that end here"),
+            ("to_range", "as from_range"),
+            (
+                "from_per_day",
+                "from_count / days in service: those with any stored trip, from the first to the \
+                 last with a trip that names the station, within the dates asked for",
+            ),
+            ("from_per_dock", "from_count / total_docks"),
+        ]
+    }
+
+    fn is_long(&self) -> bool {
+        true
+    }
+
+    fn picture(&self) -> Option<Picture> {
+        Some(Picture {
+            shape: Shape::Ranking,
+            across: "from_count",
+            up: "from_count",
+        })
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -162,8 +247,12 @@ impl Report for Stations {
     }
 
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
-        let counted = question.counted_everywhere().await?;
-        let known = counted.known();
+        let CountedStations {
+            counted,
+            ends,
+            nowhere: lost,
+        } = question.by_station().await?;
+        let known = &counted.known.totals;
         let kept = question.store.counts(&question.system.id).await?;
         let feed = question.store.feed(&question.system.id).await?;
         let places = question.places(known).await?;
@@ -171,15 +260,20 @@ impl Report for Stations {
             None => places.iter().collect(),
             Some(text) => places::meant(&places, text, known),
         };
-        let facts = Facts::new(question, &counted, &kept, feed.as_ref());
+        let facts = Facts::new(question, known, &ends, &kept, feed.as_ref());
         let mut rows: Vec<StationRow> = shown.iter().map(|place| facts.row(place)).collect();
         rows.sort_by(|a, b| {
             let key = |row: &StationRow| Reverse(row.from_count);
             (key(a), &a.station_id).cmp(&(key(b), &b.station_id))
         });
 
-        let mut notes = question.scope(&counted);
-        notes.extend(nowhere(&counted.asked));
+        // The station picks rows here, not trips.
+        let anywhere = Filters {
+            station: None,
+            ..question.filters.clone()
+        };
+        let mut notes = question.scope(&counted, &anywhere);
+        notes.extend(nowhere(lost));
         if !question.filters.narrow_trips() {
             notes.extend(behind(known, &kept));
         }
@@ -187,17 +281,19 @@ impl Report for Stations {
             (_, Some(text)) if rows.is_empty() => notes.push(Note::Warning(format!(
                 "no station is called {text:?}, by id or by name"
             ))),
-            (Some(feed), None) => notes.extend(joined(question, feed, &places, &counted.asked)),
+            (Some(feed), None) => notes.extend(joined(question, feed, &places, &ends)),
             _ => {}
         }
-        Ok(Table::new(rows, notes))
+        Ok(Table::new(rows, notes).told(counted.how.clone()))
     }
 }
 
 /// All that the rows are made from.
 struct Facts<'a> {
     question: &'a Question<'a>,
-    counted: &'a Counted,
+    known: &'a Totals,
+    /// Departures and arrivals by the ids of the trips.
+    ends: &'a HashMap<StationId, [i64; 2]>,
     /// By id, where the counts kept by the stream are those asked for.
     kept: Option<HashMap<&'a StationId, i64>>,
     feed: Option<&'a FeedState>,
@@ -206,7 +302,8 @@ struct Facts<'a> {
 impl<'a> Facts<'a> {
     fn new(
         question: &'a Question<'a>,
-        counted: &'a Counted,
+        known: &'a Totals,
+        ends: &'a HashMap<StationId, [i64; 2]>,
         kept: &'a [FromStationCount],
         feed: Option<&'a FeedState>,
     ) -> Self {
@@ -216,7 +313,8 @@ impl<'a> Facts<'a> {
         };
         Self {
             question,
-            counted,
+            known,
+            ends,
             kept: (!question.filters.narrow_trips()).then(|| by_id().collect()),
             feed,
         }
@@ -233,55 +331,55 @@ impl<'a> Facts<'a> {
             Some(station) => station.status.as_ref().map(ToString::to_string),
             None => self.feed.map(|_| NOT_IN_FEED.to_owned()),
         };
-        let (latitude, longitude) = self.position(place).unzip();
+        let (latitude, longitude) = place.position(self.known).unzip();
         let available = live.map(|station| station.available).unwrap_or_default();
+        let from_count = place.ids.iter().map(|(id, _)| self.departures(id)).sum();
+        let total_docks = live.and_then(|station| station.capacity);
         StationRow {
             station_id: place.id.clone(),
-            name: place.name(self.counted.known()).map(Into::into),
+            name: place.name(self.known).map(Into::into),
             latitude,
             longitude,
             status,
             available_bikes: available.vehicles,
             available_ebikes: available.ebikes,
             available_docks: available.docks,
-            total_docks: live.and_then(|station| station.capacity),
+            total_docks,
             reported_at: live
                 .and_then(|station| station.reported_at)
                 .map(|at| self.question.instant(at)),
-            from_count: place.ids.iter().map(|(id, _)| self.departures(id)).sum(),
+            from_count,
             to_count: place.ids.iter().map(|(id, _)| self.arrivals(id)).sum(),
+            from_per_day: rate(from_count, self.days_in_service(place)),
+            from_per_dock: total_docks.and_then(|docks| rate(from_count, docks.into())),
         }
     }
 
     fn departures(&self, id: &StationId) -> i64 {
         match &self.kept {
             Some(kept) => kept.get(id).copied().unwrap_or(0),
-            None => self.counted.asked.stations.departures(id),
+            None => self.ends.get(id).map_or(0, |ends| ends[0]),
         }
     }
 
     fn arrivals(&self, id: &StationId) -> i64 {
-        let totals = self.counted.asked.stations.0.get(id);
-        totals.map_or(0, |totals| totals.arrivals)
+        self.ends.get(id).map_or(0, |ends| ends[1])
     }
 
-    /// Returns where a place is: as the feed or a list says, else as its trips do.
-    fn position(&self, place: &Place) -> Option<(Degrees, Degrees)> {
-        let said = |row: &Station| {
-            row.position()?;
-            row.latitude.clone().zip(row.longitude.clone())
+    /// Counts the days of a place that the filters let through.
+    fn days_in_service(&self, place: &Place) -> i64 {
+        let Some((first, last)) = place.days(self.known) else {
+            return 0;
         };
-        let by_trips = || {
-            let known = &self.counted.known().stations.0;
-            let micro = |id| known.get(id)?.position_micro();
-            let (latitude, longitude) = place.ids.iter().find_map(|(id, _)| micro(id))?;
-            Some((
-                Degrees::from_micro(latitude),
-                Degrees::from_micro(longitude),
-            ))
-        };
-        place.station.as_ref().and_then(said).or_else(by_trips)
+        let filters = self.question.filters;
+        let days = self.known.days.0.range(first..=last);
+        days.filter(|(day, _)| filters.has_day(**day)).count() as i64
     }
+}
+
+/// Returns how many there are for each of something. `None` where there is none of it.
+fn rate(number: i64, each: i64) -> Option<f64> {
+    (each > 0).then(|| rounded(number as f64 / each as f64, 1e3))
 }
 
 /// Warns where the counts kept by the stream differ from the trips stored.
@@ -308,13 +406,13 @@ fn joined(
     question: &Question<'_>,
     feed: &FeedState,
     places: &[Place],
-    asked: &Totals,
+    ends: &HashMap<StationId, [i64; 2]>,
 ) -> Vec<Note> {
     let mut found: BTreeMap<Option<MatchKey>, (i64, i64)> = BTreeMap::new();
     for (id, key) in places.iter().flat_map(|place| &place.ids) {
         let (ids, trips) = found.entry(*key).or_default();
         *ids += 1;
-        *trips += asked.stations.departures(id);
+        *trips += ends.get(id).map_or(0, |ends| ends[0]);
     }
     let (lost_ids, lost_trips) = found.remove(&None).unwrap_or_default();
     let (ids, trips) = found

@@ -1,5 +1,9 @@
 //! What every report hands out, whatever it is about and however it is shown.
 
+use std::cmp::Ordering;
+
+use super::filters::Sort;
+use super::picture::Map;
 use crate::model::Degrees;
 
 /// One column of a report. Its name and kind are a contract: scripts rely on them.
@@ -46,16 +50,27 @@ pub enum Kind {
     Share,
     /// Money in US dollars.
     Dollars,
+    /// A distance in metres.
+    Meters,
+    /// How many for each of something, such as a day.
+    Rate,
+    /// A date or a month.
+    Date,
     /// Decimal degrees, exactly as published.
     Degrees,
     /// An instant as RFC 3339 with the offset of the system's clocks.
     Instant,
+    /// Yes or no.
+    Truth,
 }
 
 impl Kind {
     /// Tells whether its values line up at their right ends.
     pub fn is_numeric(self) -> bool {
-        !matches!(self, Self::Text | Self::Name | Self::Instant)
+        !matches!(
+            self,
+            Self::Text | Self::Name | Self::Date | Self::Instant | Self::Truth
+        )
     }
 }
 
@@ -72,6 +87,32 @@ pub enum Value {
     Float(f64),
     /// A decimal number, exactly as published.
     Decimal(Degrees),
+    /// Yes or no.
+    Truth(bool),
+}
+
+impl Value {
+    /// Returns it as a number. `None` for what is none.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Integer(number) => Some(*number as f64),
+            Self::Float(number) => Some(*number),
+            Self::Decimal(degrees) => Some(degrees.to_f64()),
+            Self::Empty | Self::Text(_) | Self::Truth(_) => None,
+        }
+    }
+
+    fn cmp_values(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (Self::Truth(a), Self::Truth(b)) => a.cmp(b),
+            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
+            _ => match (self.number(), other.number()) {
+                (Some(a), Some(b)) => a.total_cmp(&b),
+                _ => Ordering::Equal,
+            },
+        }
+    }
 }
 
 impl From<&str> for Value {
@@ -157,18 +198,55 @@ pub struct Table {
     pub may_be_cut: bool,
     /// What was counted and what was left out.
     pub notes: Vec<Note>,
+    /// How it was counted, for people who ask: from the cube, or from the trips.
+    pub how: String,
+    /// Where its stations are, for a picture. `None` where it is not about stations.
+    pub map: Option<Map>,
 }
 
 impl Table {
     /// Makes a table of rows of one type.
     pub fn new<R: Row>(rows: impl IntoIterator<Item = R>, notes: Vec<Note>) -> Self {
+        let rows = rows.into_iter().map(R::values).collect();
+        Self::of(R::columns(), rows, notes)
+    }
+
+    /// Makes a table of rows that have a value for each of the columns.
+    pub fn of(columns: Vec<Column>, rows: Vec<Vec<Value>>, notes: Vec<Note>) -> Self {
         Self {
-            columns: R::columns(),
-            rows: rows.into_iter().map(R::values).collect(),
+            columns,
+            rows,
             more: 0,
             may_be_cut: false,
             notes,
+            how: String::new(),
+            map: None,
         }
+    }
+
+    /// Says how it was counted.
+    pub(super) fn told(self, how: String) -> Self {
+        Self { how, ..self }
+    }
+
+    /// Puts rows in the order of a column. `None` where there is no such column.
+    pub(super) fn sort(&mut self, sort: &Sort) -> Option<()> {
+        let place = self.columns.iter();
+        let place = place
+            .clone()
+            .position(|column| column.name == sort.column)?;
+        let numeric = self.columns[place].kind.is_numeric();
+        let descending = sort.descending.unwrap_or(numeric);
+        self.rows.sort_by(|a, b| {
+            let (a, b) = (&a[place], &b[place]);
+            // What is not known comes last, whichever the way.
+            let unknown = |value: &Value| matches!(value, Value::Empty);
+            unknown(a).cmp(&unknown(b)).then_with(|| match descending {
+                true => b.cmp_values(a),
+                false => a.cmp_values(b),
+            })
+        });
+        Some(())
     }
 
     /// Keeps the first rows only.

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::issue::{RejectSink, RejectedCounts};
 use crate::model::{Flag, Snapshot, Station, StationId, System, SystemId, TripBatch};
-use crate::tally::{FlagCounts, Totals};
+use crate::tally::{FlagCounts, Parts, Totals};
 
 /// Trips, each stored once.
 #[async_trait]
@@ -49,6 +49,40 @@ pub trait Trips: Send + Sync {
         system: &SystemId,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError>;
+
+    /// Does what [`scan`](Self::scan) does for who wants less: columns that are not wanted may hold
+    /// nothing, and trips that are not wanted may be left out. A store without such means hands
+    /// over all.
+    async fn scan_some(
+        &self,
+        system: &SystemId,
+        _wanted: &Wanted,
+        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+    ) -> Result<(), StoreError> {
+        self.scan(system, visit).await
+    }
+}
+
+/// What somebody wants of the stored trips.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Starts on the wall clock, milliseconds since 1970-01-01T00:00: from the first, up to the
+    /// last, itself left out. `None` for all.
+    pub started_ms: Option<(i64, i64)>,
+    /// The origins and destinations.
+    pub stations: bool,
+    /// The ends, and the durations as stated.
+    pub ends: bool,
+    /// The riders.
+    pub riders: bool,
+    /// The kinds of bikes.
+    pub bikes: bool,
+    /// Genders and years of birth.
+    pub people: bool,
+    /// Coordinates.
+    pub positions: bool,
+    /// The flags.
+    pub flags: bool,
 }
 
 /// One archive on its way into a store.
@@ -109,6 +143,12 @@ pub trait Tallies: Send + Sync {
     /// Returns the totals over all archives of a system.
     async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError>;
 
+    /// Returns the totals with these parts of the cube; others may be empty, where the store can
+    /// do without reading them.
+    async fn totals_with(&self, system: &SystemId, _parts: Parts) -> Result<Totals, StoreError> {
+        self.totals(system).await
+    }
+
     /// Counts the stored trips that start at each of the stations, in the same order.
     ///
     /// # Errors
@@ -148,6 +188,11 @@ pub trait Ledger: Send + Sync {
 
     /// Lists the archives of a system in the order of loading.
     async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError>;
+
+    /// Counts the archives of a system.
+    async fn archives(&self, system: &SystemId) -> Result<u64, StoreError> {
+        Ok(self.entries(system).await?.len() as u64)
+    }
 
     /// Finds a loaded archive by its content, whatever its name. `None` for one not loaded.
     async fn holding(

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Span;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{Tally, add};
@@ -19,6 +21,28 @@ impl Days {
     pub fn range(&self) -> Option<(i32, i32)> {
         Some((*self.0.first_key_value()?.0, *self.0.last_key_value()?.0))
     }
+}
+
+/// Returns the date of a day since 1970-01-01; the first or last date there is for one beyond.
+pub fn date_of(day: i32) -> Date {
+    let epoch = Date::constant(1970, 1, 1);
+    match Span::new().try_days(day) {
+        Ok(days) => epoch.saturating_add(days),
+        Err(_) if day < 0 => Date::MIN,
+        Err(_) => Date::MAX,
+    }
+}
+
+/// Returns the day of a date, in days since 1970-01-01.
+pub fn day_of(date: Date) -> i32 {
+    let days = date.since(Date::constant(1970, 1, 1));
+    days.expect("dates are days apart").get_days()
+}
+
+/// Returns the month of a day since 1970-01-01, in months since January 1970.
+pub fn month_of(day: i32) -> i32 {
+    let date = date_of(day);
+    (i32::from(date.year()) - 1970) * 12 + i32::from(date.month()) - 1
 }
 
 impl Tally for Days {

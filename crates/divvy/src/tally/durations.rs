@@ -1,18 +1,19 @@
 //! How long trips take, to the second.
 
-use std::collections::BTreeMap;
+use super::packed::{Pack, Packer, Unpacker};
+use super::rows::Rows;
+use crate::model::{Flags, Rider};
 
-use serde::{Deserialize, Serialize};
-
-use super::{FEW_WORDS, Tally, add};
-use crate::model::{Flags, Rider, TripBatch};
-
-/// Trips by rider and duration in seconds.
+/// Trips by rider, kind of bike and duration in seconds.
 ///
 /// Implausible durations ([`Flags::IMPLAUSIBLE_DURATION`]) are left out: what is left has at most
 /// 86,341 distinct values, so every quantile is exact.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Durations(BTreeMap<Rider, BTreeMap<i64, i64>>);
+#[derive(Clone, Debug, Default)]
+pub struct Durations {
+    kinds: Vec<(Rider, Box<str>)>,
+    /// By place in `kinds`, then by seconds; what lies behind the end is 0.
+    seconds: Vec<Vec<i64>>,
+}
 
 /// The spread of some durations, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,7 +24,7 @@ pub struct Spread {
     pub min_s: i64,
     /// The arithmetic mean.
     pub mean_s: f64,
-    /// The median; see [`Durations::spread`] for the rule.
+    /// The median; see [`Spread::of`] for the rule.
     pub median_s: i64,
     /// Nine in ten are no longer.
     pub p90_s: i64,
@@ -33,109 +34,156 @@ pub struct Spread {
     pub max_s: i64,
 }
 
-impl Durations {
-    /// Lists the riders with at least one plausible duration.
-    pub fn riders(&self) -> impl Iterator<Item = &Rider> {
-        self.0.keys()
-    }
-
-    /// Returns the spread over one rider's trips, or over all. `None` without trips.
+impl Spread {
+    /// Returns the spread over values, each with how often it occurs, in ascending order. `None`
+    /// without any.
     ///
-    /// Quantiles are by nearest rank: the smallest duration that at least that share of the trips
-    /// does not exceed, so each is a duration that occurs.
-    pub fn spread(&self, rider: Option<&Rider>) -> Option<Spread> {
-        let mut all: BTreeMap<i64, i64> = BTreeMap::new();
-        for (_, durations) in self
-            .0
+    /// Quantiles are by nearest rank: the smallest value that at least that share does not exceed,
+    /// so each is a value that occurs.
+    pub fn of(values: &[(i64, i64)]) -> Option<Self> {
+        let trips: i64 = values.iter().map(|(_, n)| n).sum();
+        let sum: i128 = values
             .iter()
-            .filter(|(kind, _)| rider.is_none_or(|r| r == *kind))
-        {
-            for (seconds, n) in durations {
-                *all.entry(*seconds).or_default() += n;
-            }
-        }
-        let trips: i64 = all.values().sum();
-        let sum: i128 = all
-            .iter()
-            .map(|(s, n)| i128::from(*s) * i128::from(*n))
+            .map(|(value, n)| i128::from(*value) * i128::from(*n))
             .sum();
         let quantile = |percent: i64| {
             let rank = (trips * percent + 99) / 100;
             let mut seen = 0;
-            let mut reached = all.iter().skip_while(|(_, n)| {
-                seen += **n;
+            let mut reached = values.iter().skip_while(|(_, n)| {
+                seen += n;
                 seen < rank
             });
-            reached.next().map(|(seconds, _)| *seconds)
+            reached.next().map(|(value, _)| *value)
         };
-        Some(Spread {
+        Some(Self {
             trips,
-            min_s: *all.first_key_value()?.0,
+            min_s: values.first()?.0,
             mean_s: sum as f64 / trips as f64,
             median_s: quantile(50)?,
             p90_s: quantile(90)?,
             p99_s: quantile(99)?,
-            max_s: *all.last_key_value()?.0,
+            max_s: values.last()?.0,
         })
     }
 }
 
-impl Durations {
-    fn add(&mut self, rider: Rider, seconds: i64, n: i64) {
-        let mine = self.0.entry(rider.clone()).or_default();
-        add(mine, seconds, n);
-        if mine.is_empty() {
-            self.0.remove(&rider);
-        }
-    }
-}
+/// A plausible duration is no longer.
+const DAY_S: usize = 86_400;
 
-impl Tally for Durations {
-    fn count(&mut self, batch: &TripBatch, times: i64) {
-        const DAY_S: usize = 86_400;
-        if batch.words.len() > FEW_WORDS {
-            for row in 0..batch.len() {
-                if !batch.flags[row].intersects(Flags::IMPLAUSIBLE_DURATION) {
-                    let rider = Rider::parse(batch.words.text(batch.rider[row]));
-                    self.add(rider, batch.duration_s(row), times);
-                }
-            }
-            return;
-        }
-        // One dense histogram a rider: an array, because a tree walk per trip costs as much as
-        // reading its row.
-        let mut dense: Vec<Vec<i32>> = vec![Vec::new(); batch.words.len()];
+impl Durations {
+    /// Lists riders and kinds of bikes, each with its durations in seconds and how often each
+    /// occurs, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Rider, &str, Vec<(i64, i64)>)> {
+        (self.kinds.iter().zip(&self.seconds)).map(|((rider, bike), seconds)| {
+            let some = (0..).zip(seconds).filter(|(_, n)| **n != 0);
+            (rider, &**bike, some.map(|(s, n)| (s, *n)).collect())
+        })
+    }
+
+    fn of_kind(&mut self, rider: &Rider, bike: &str) -> &mut Vec<i64> {
+        let known = |(r, b): &(Rider, Box<str>)| r == rider && **b == *bike;
+        let place = self.kinds.iter().position(known).unwrap_or_else(|| {
+            self.kinds.push((rider.clone(), bike.into()));
+            self.seconds.push(Vec::new());
+            self.kinds.len() - 1
+        });
+        &mut self.seconds[place]
+    }
+
+    pub(super) fn count(&mut self, rows: &Rows<'_>, times: i64) {
+        let batch = rows.batch;
+        // Only a broken file has many kinds: then a histogram for each, made when it is met.
+        let mut dense: Vec<Vec<i32>> = vec![Vec::new(); rows.kinds.len()];
         for row in 0..batch.len() {
             if batch.flags[row].intersects(Flags::IMPLAUSIBLE_DURATION) {
                 continue;
             }
-            let seconds = batch.duration_s(row);
-            let histogram = &mut dense[batch.rider[row] as usize];
-            if histogram.is_empty() {
-                histogram.resize(DAY_S + 1, 0);
-            }
             // Flags are set from the same duration, so only a foreign store could miss here.
-            if let Some(n) = usize::try_from(seconds)
-                .ok()
-                .and_then(|s| histogram.get_mut(s))
-            {
-                *n += 1;
+            let seconds = usize::try_from(batch.duration_s(row));
+            let Some(seconds) = seconds.ok().filter(|s| *s <= DAY_S) else {
+                continue;
+            };
+            let histogram = &mut dense[rows.kind[row] as usize];
+            if histogram.len() <= seconds {
+                let room = (seconds + 1).next_power_of_two().min(DAY_S + 1);
+                histogram.resize(room, 0);
             }
+            histogram[seconds] += 1;
         }
-        for (place, histogram) in dense.into_iter().enumerate().filter(|(_, h)| !h.is_empty()) {
-            let rider = Rider::parse(batch.words.text(place as u32));
-            for (seconds, n) in histogram.into_iter().enumerate().filter(|(_, n)| *n != 0) {
-                self.add(rider.clone(), seconds as i64, times * i64::from(n));
+        for ((rider, bike), histogram) in rows.kinds.iter().zip(&dense) {
+            let counts = histogram.iter().map(|n| times * i64::from(*n));
+            add(self.of_kind(rider, batch.words.text(*bike)), counts);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for ((rider, bike), seconds) in other.kinds.iter().zip(&other.seconds) {
+            add(self.of_kind(rider, bike), seconds.iter().copied());
+        }
+    }
+}
+
+fn add(mine: &mut Vec<i64>, theirs: impl ExactSizeIterator<Item = i64>) {
+    mine.resize(mine.len().max(theirs.len()), 0);
+    for (mine, theirs) in mine.iter_mut().zip(theirs) {
+        *mine += theirs;
+    }
+}
+
+impl Pack for Durations {
+    fn pack(&self, out: &mut Packer) {
+        let mut used: Vec<usize> = (0..self.kinds.len())
+            .filter(|kind| self.seconds[*kind].iter().any(|n| *n != 0))
+            .collect();
+        if used.is_empty() {
+            return;
+        }
+        used.sort_by_key(|kind| &self.kinds[*kind]);
+        let kinds = || used.iter().map(|kind| &self.kinds[*kind]);
+        out.texts(kinds().map(|(rider, _)| rider.as_str()));
+        out.texts(kinds().map(|(_, bike)| &**bike));
+        for kind in used {
+            let seconds = &self.seconds[kind];
+            let some = || (0_u64..).zip(seconds).filter(|(_, n)| **n != 0);
+            out.size(some().count());
+            let mut last = 0;
+            for (second, _) in some() {
+                out.number(second - last);
+                last = second;
+            }
+            for (_, n) in some() {
+                out.signed(*n);
             }
         }
     }
 
-    fn merge(&mut self, other: &Self) {
-        for (rider, durations) in &other.0 {
-            for (seconds, n) in durations {
-                self.add(rider.clone(), *seconds, *n);
+    fn unpack(bytes: &mut Unpacker<'_>) -> Option<Self> {
+        let riders = bytes.texts()?;
+        let bikes = bytes.texts()?;
+        let kinds: Vec<(Rider, Box<str>)> = (riders.into_iter().zip(bikes))
+            .map(|(rider, bike)| (Rider::parse(rider), bike.into()))
+            .collect();
+        let mut all = Vec::new();
+        for _ in 0..kinds.len() {
+            let mut places = Vec::new();
+            let mut second = 0;
+            for _ in 0..bytes.size()? {
+                second += usize::try_from(bytes.number()?).ok()?;
+                places.push(second);
             }
+            if second > DAY_S {
+                return None;
+            }
+            let mut seconds = vec![0; second + 1];
+            for place in places {
+                seconds[place] = bytes.signed()?;
+            }
+            all.push(seconds);
         }
+        Some(Self {
+            kinds,
+            seconds: all,
+        })
     }
 }
 
@@ -145,16 +193,14 @@ mod tests {
 
     #[test]
     fn quantiles_are_durations_that_occur() {
-        let mut durations = Durations::default();
-        let hundred = (1..=100).map(|second| (second * 10, 1)).collect();
-        durations.0.insert(Rider::Member, hundred);
-        let spread = durations.spread(None).unwrap();
+        let hundred: Vec<(i64, i64)> = (1..=100).map(|second| (second * 10, 1)).collect();
+        let spread = Spread::of(&hundred).unwrap();
         assert_eq!((spread.trips, spread.min_s, spread.max_s), (100, 10, 1000));
         assert_eq!(
             (spread.median_s, spread.p90_s, spread.p99_s),
             (500, 900, 990)
         );
         assert_eq!(spread.mean_s, 505.0);
-        assert_eq!(durations.spread(Some(&Rider::Casual)), None);
+        assert_eq!(Spread::of(&[]), None);
     }
 }

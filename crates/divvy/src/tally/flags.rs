@@ -29,14 +29,24 @@ impl FlagCounts {
     }
 }
 
+impl FlagCounts {
+    /// Counts the flags of one trip.
+    pub(crate) fn count_one(&mut self, flags: Flags, times: i64) {
+        if flags == Flags::NONE {
+            return;
+        }
+        for (n, flag) in self.by_flag.iter_mut().zip(Flag::ALL) {
+            *n += times * i64::from(flags.contains(flag));
+        }
+        let implausible = flags.intersects(Flags::IMPLAUSIBLE_DURATION);
+        self.implausible_durations += times * i64::from(implausible);
+    }
+}
+
 impl Tally for FlagCounts {
     fn count(&mut self, batch: &TripBatch, times: i64) {
-        for flags in batch.flags.iter().filter(|flags| **flags != Flags::NONE) {
-            for (n, flag) in self.by_flag.iter_mut().zip(Flag::ALL) {
-                *n += times * i64::from(flags.contains(flag));
-            }
-            let implausible = flags.intersects(Flags::IMPLAUSIBLE_DURATION);
-            self.implausible_durations += times * i64::from(implausible);
+        for flags in &batch.flags {
+            self.count_one(*flags, times);
         }
     }
 

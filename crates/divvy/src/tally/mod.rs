@@ -4,20 +4,33 @@
 //! Every count can also be taken back (`times` -1), which is how a store repairs its totals when
 //! a trip turns out to be the worse copy of another.
 
+mod cube;
+mod day_hours;
 mod days;
 mod durations;
 mod flags;
 mod hours;
+mod packed;
+mod people;
 mod riders;
+mod routes;
+mod rows;
+mod station_grid;
 mod stations;
 
 use serde::{Deserialize, Serialize};
 
-pub use days::Days;
+pub use cube::{Cube, Part, Parts};
+pub use day_hours::{DayCounts, DayHours};
+pub use days::{Days, date_of, day_of, month_of};
 pub use durations::{Durations, Spread};
 pub use flags::FlagCounts;
 pub use hours::{Hour, Hours};
+pub use packed::{NoPart, Sealed};
+pub use people::{People, Person};
 pub use riders::Riders;
+pub use routes::{DURATION_ERROR, Route, Routes, median_s};
+pub use station_grid::StationGrid;
 pub use stations::{NameSeen, Names, StationTotals, Stations};
 
 use crate::model::TripBatch;
@@ -42,14 +55,14 @@ pub struct Totals {
     pub hours: Hours,
     /// Trips by local date of the start.
     pub days: Days,
-    /// Durations by rider, to the second.
-    pub durations: Durations,
     /// Trips by rider and kind of bike.
     pub riders: Riders,
     /// Trips by flag.
     pub flags: FlagCounts,
     /// What the files call their stations. A fact about files, so never taken back.
     pub names: Names,
+    /// What reports group and narrow by. Empty where a store was asked for less.
+    pub cube: Cube,
 }
 
 impl Tally for Totals {
@@ -58,10 +71,10 @@ impl Tally for Totals {
         self.stations.count(batch, times);
         self.hours.count(batch, times);
         self.days.count(batch, times);
-        self.durations.count(batch, times);
         self.riders.count(batch, times);
         self.flags.count(batch, times);
         self.names.count(batch, times);
+        self.cube.count(batch, times);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -70,19 +83,19 @@ impl Tally for Totals {
             stations,
             hours,
             days,
-            durations,
             riders,
             flags,
             names,
+            cube,
         } = other;
         self.trips += trips;
         self.stations.merge(stations);
         self.hours.merge(hours);
         self.days.merge(days);
-        self.durations.merge(durations);
         self.riders.merge(riders);
         self.flags.merge(flags);
         self.names.merge(names);
+        self.cube.merge(cube);
     }
 }
 

@@ -18,16 +18,16 @@ use crate::store::{
     ArchiveId, Change, ContentHash, FeedState, FromStationCount, LedgerEntry, StoreError,
     StoreErrorKind,
 };
-use crate::tally::Totals;
+use crate::tally::{Cube, Part, Parts, Totals};
 
-/// The version of the tables. A newer one is refused.
-const VERSION: i64 = 1;
+/// The version of the tables. A newer one is refused, and one from before the cube.
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE system (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, time_zone TEXT NOT NULL,
     area TEXT,            -- south, west, north, east as JSON
-    totals BLOB           -- over all archives
+    totals BLOB           -- over all archives, without the cube
 ) WITHOUT ROWID;
 CREATE TABLE archive (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -36,8 +36,15 @@ CREATE TABLE archive (
     rows_read INTEGER NOT NULL,
     rejected TEXT NOT NULL,         -- {reason: n} as JSON, without the duplicates
     members TEXT NOT NULL,          -- names as JSON, by place
-    totals BLOB NOT NULL,           -- of the trips that are stored under it
+    totals BLOB NOT NULL,           -- of the trips that are stored under it, without the cube
     UNIQUE (system, content)
+);
+CREATE TABLE cube (
+    system TEXT NOT NULL,
+    archive INTEGER NOT NULL,       -- 0 for all of them together
+    part TEXT NOT NULL, month INTEGER NOT NULL,
+    cells BLOB NOT NULL,
+    UNIQUE (system, archive, part, month)
 );
 CREATE TABLE file (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -104,6 +111,16 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
                 TABLES.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
             );
             connection.execute_batch(&make).map_err(&failed)?;
+        }
+        1 => {
+            return Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!(
+                    "{} was made by a divvy that kept less for reports: load its archives again, \
+                     into a new store",
+                    path.display()
+                ),
+            ));
         }
         newer => {
             return Err(StoreError::new(
@@ -184,9 +201,11 @@ fn instant(ms: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(ms).map_err(corrupt)
 }
 
-/// Packs totals as the catalog keeps them: Postcard, then Zstandard.
-pub(super) fn pack(totals: &Totals) -> Vec<u8> {
+/// Packs totals as the catalog keeps them: Postcard, then Zstandard. The cube is kept apart.
+fn pack(totals: &mut Totals) -> Vec<u8> {
+    let cube = std::mem::take(&mut totals.cube);
     let bytes = postcard::to_stdvec(totals).expect("totals are maps, lists and numbers");
+    totals.cube = cube;
     zstd::bulk::compress(&bytes, 1).expect("memory is written to without fail")
 }
 
@@ -241,6 +260,7 @@ pub(super) fn put_system(catalog: &Connection, system: &System) -> Result<(), St
 
 // Totals
 
+/// Reads the totals of a system, without the cube.
 pub(super) fn totals(catalog: &Connection, system: &SystemId) -> Result<Totals, StoreError> {
     let blob: Option<Option<Vec<u8>>> = catalog
         .query_row(
@@ -260,7 +280,7 @@ pub(super) fn totals(catalog: &Connection, system: &SystemId) -> Result<Totals, 
 pub(super) fn put_totals(
     catalog: &Connection,
     system: &SystemId,
-    totals: &Totals,
+    totals: &mut Totals,
     before: &Totals,
 ) -> Result<(), StoreError> {
     run(
@@ -286,6 +306,84 @@ pub(super) fn put_totals(
     Ok(())
 }
 
+/// The place of the cube over all archives, where archives have their sequence.
+pub(super) const ALL_ARCHIVES: u64 = 0;
+
+/// Reads parts of the cube of an archive, or of [`ALL_ARCHIVES`].
+pub(super) fn cube(
+    catalog: &Connection,
+    system: &SystemId,
+    archive: u64,
+    parts: Parts,
+) -> Result<Cube, StoreError> {
+    let kept = all(
+        catalog,
+        "SELECT rowid, part, month FROM cube WHERE system = ? AND archive = ?",
+        params![system.as_str(), archive],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?)),
+    )?;
+    let mut cube = Cube::default();
+    for (rowid, name, month) in kept {
+        let Some(part) = Part::named(&name, month).filter(|part| parts.contain(*part)) else {
+            continue;
+        };
+        let cells: Vec<Vec<u8>> = all(
+            catalog,
+            "SELECT cells FROM cube WHERE rowid = ?",
+            [rowid],
+            |row| row.get(0),
+        )?;
+        for cells in cells {
+            let bytes = zstd::stream::decode_all(&*cells).map_err(corrupt)?;
+            cube.put(part, &bytes).map_err(corrupt)?;
+        }
+    }
+    Ok(cube)
+}
+
+/// The parts of a cube as they are kept: packed, and compressed.
+pub(super) type Cells = BTreeMap<Part, Vec<u8>>;
+
+/// Compresses the parts of a cube that are not the same in `before`.
+pub(super) fn cells(cube: &Cube, before: &Cube) -> Cells {
+    let before = before.packed();
+    let packed = cube.packed();
+    let changed = packed
+        .iter()
+        .filter(|(part, bytes)| before.get(part) != Some(bytes));
+    let compress =
+        |bytes: &[u8]| zstd::bulk::compress(bytes, 1).expect("memory is written to without fail");
+    let gone = before.keys().filter(|part| !packed.contains_key(part));
+    changed
+        .map(|(part, bytes)| (*part, compress(bytes)))
+        .chain(gone.map(|part| (*part, Vec::new())))
+        .collect()
+}
+
+/// Writes parts of the cube of an archive, or of [`ALL_ARCHIVES`]; one without cells goes.
+pub(super) fn put_cells(
+    catalog: &Connection,
+    system: &SystemId,
+    archive: u64,
+    cells: &Cells,
+) -> Result<(), StoreError> {
+    for (part, cells) in cells {
+        run(
+            catalog,
+            "DELETE FROM cube WHERE system = ? AND archive = ? AND part = ? AND month = ?",
+            params![system.as_str(), archive, part.name(), part.month()],
+        )?;
+        if !cells.is_empty() {
+            run(
+                catalog,
+                "INSERT INTO cube VALUES (?, ?, ?, ?, ?)",
+                params![system.as_str(), archive, part.name(), part.month(), cells],
+            )?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn departures(
     catalog: &Connection,
     system: &SystemId,
@@ -306,6 +404,7 @@ pub(super) fn departures(
 pub(super) struct ArchiveRow {
     pub(super) entry: LedgerEntry,
     pub(super) members: Vec<String>,
+    /// Without the cube, as [`archives`] reads them.
     pub(super) totals: Totals,
 }
 
@@ -374,6 +473,16 @@ pub(super) fn archives(
         .collect()
 }
 
+pub(super) fn count_archives(catalog: &Connection, system: &SystemId) -> Result<u64, StoreError> {
+    let counts = all(
+        catalog,
+        "SELECT count(*) FROM archive WHERE system = ?",
+        [system.as_str()],
+        |row| row.get(0),
+    )?;
+    Ok(counts.first().copied().unwrap_or(0))
+}
+
 pub(super) fn next_sequence(catalog: &Connection) -> Result<u64, StoreError> {
     let last: Vec<u64> = all(
         catalog,
@@ -384,7 +493,10 @@ pub(super) fn next_sequence(catalog: &Connection) -> Result<u64, StoreError> {
     Ok(last.first().map_or(1, |last| last + 1))
 }
 
-pub(super) fn put_archive(catalog: &Connection, archive: &ArchiveRow) -> Result<(), StoreError> {
+pub(super) fn put_archive(
+    catalog: &Connection,
+    archive: &mut ArchiveRow,
+) -> Result<(), StoreError> {
     let LedgerEntry {
         id,
         sequence,
@@ -411,7 +523,7 @@ pub(super) fn put_archive(catalog: &Connection, archive: &ArchiveRow) -> Result<
             rows_read,
             to_json(&rejected),
             to_json(&archive.members),
-            pack(&archive.totals)
+            pack(&mut archive.totals)
         ],
     )?;
     Ok(())
@@ -420,7 +532,7 @@ pub(super) fn put_archive(catalog: &Connection, archive: &ArchiveRow) -> Result<
 pub(super) fn put_archive_totals(
     catalog: &Connection,
     sequence: u64,
-    totals: &Totals,
+    totals: &mut Totals,
 ) -> Result<(), StoreError> {
     run(
         catalog,
@@ -433,6 +545,7 @@ pub(super) fn put_archive_totals(
 /// Forgets an archive and its files.
 pub(super) fn delete_archive(catalog: &Connection, sequence: u64) -> Result<(), StoreError> {
     run(catalog, "DELETE FROM file WHERE archive = ?", [sequence])?;
+    run(catalog, "DELETE FROM cube WHERE archive = ?", [sequence])?;
     run(
         catalog,
         "DELETE FROM archive WHERE sequence = ?",

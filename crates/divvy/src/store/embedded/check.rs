@@ -10,7 +10,7 @@ use super::{EmbeddedStore, Shared, index_path, sweep};
 use crate::issue::Reason;
 use crate::model::System;
 use crate::store::{Checked, StoreError};
-use crate::tally::{Tally, Totals};
+use crate::tally::{Parts, Tally, Totals};
 
 impl EmbeddedStore {
     /// Proves the laws on this store. Sweeps what a killed process left, unless another process is
@@ -67,17 +67,25 @@ fn files_are_named(shared: &Shared, checked: &mut Checked) -> Result<(), StoreEr
 fn check_system(shared: &Shared, system: &System, checked: &mut Checked) -> Result<(), StoreError> {
     let (archives, files, totals, counts) = {
         let connection = shared.catalog();
+        let mut totals = catalog::totals(&connection, &system.id)?;
+        let all = catalog::ALL_ARCHIVES;
+        totals.cube = catalog::cube(&connection, &system.id, all, Parts::ALL)?;
         (
             catalog::archives(&connection, &system.id)?,
             catalog::files(&connection, Some(&system.id))?,
-            catalog::totals(&connection, &system.id)?,
+            totals,
             catalog::counts(&connection, &system.id, None)?,
         )
     };
     let mut sum = Totals::default();
-    for archive in &archives {
+    let loaded = archives.len();
+    for mut archive in archives {
         let entry = &archive.entry;
         let name = &entry.id.name;
+        let sequence = entry.sequence;
+        let connection = shared.catalog();
+        archive.totals.cube = catalog::cube(&connection, &system.id, sequence, Parts::ALL)?;
+        drop(connection);
         let mut recount = Totals::default();
         let mut duplicates = 0;
         for file in files.iter().filter(|file| file.archive == entry.sequence) {
@@ -139,7 +147,7 @@ fn check_system(shared: &Shared, system: &System, checked: &mut Checked) -> Resu
         "{}: {} trips, each stored once (ledger: {}); tallies equal a recount{}",
         system.id,
         totals.trips,
-        archives.len(),
+        loaded,
         if drained {
             format!("; {} counts are those of the trips", counts.len())
         } else {

@@ -12,15 +12,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
+
 use super::catalog::{self, ArchiveRow, FileRow, Kind};
 use super::index::{self, Entry, Index, Keys};
 use super::lock::{Staging, WriterLock};
 use super::trips_file::{TripsFile, TripsWriter};
 use super::{Shared, cannot, catalog_failed, index_path, sweep};
 use crate::issue::{Reason, RejectSink, Rejected};
-use crate::model::{StationId, Trip, TripBatch};
+use crate::model::{StationId, SystemId, Trip, TripBatch};
 use crate::store::{ArchiveRead, ContentHash, LedgerEntry, StoreError};
-use crate::tally::{Tally, Totals};
+use crate::tally::{Cube, Parts, Tally, Totals};
 
 /// A member's trips file that nothing names yet.
 pub(super) struct Staged {
@@ -94,7 +96,23 @@ pub(super) fn commit(
             false => totals.keep(old),
         }
     }
-    let before = catalog::totals(&connection, &system.id)?;
+    let mut before = catalog::totals(&connection, &system.id)?;
+    before.cube = cube_of(&connection, &system.id, catalog::ALL_ARCHIVES)?;
+    // Only cubes that change are read: those of archives that rows move in, or all if one goes.
+    let moved: BTreeSet<u64> = (parts.iter())
+        .filter(|part| !part.moving.is_empty())
+        .map(|part| part.archive)
+        .collect();
+    let anew = !replaced.is_empty() || moved.iter().any(|archive| *archive != sequence);
+    let mut cubes_before: BTreeMap<u64, Cube> = BTreeMap::new();
+    if anew {
+        for (old, (row, _)) in &mut totals.archives {
+            row.totals.cube = cube_of(&connection, &system.id, *old)?;
+            if moved.contains(old) {
+                cubes_before.insert(*old, row.totals.cube.clone());
+            }
+        }
+    }
     let mut entry = LedgerEntry {
         id: archive.id.clone(),
         sequence,
@@ -108,7 +126,7 @@ pub(super) fn commit(
     totals.keep(ArchiveRow {
         entry: entry.clone(),
         members: archive.members.clone(),
-        totals: archive.totals.clone(),
+        totals: archive.totals,
     });
 
     let mut ready = Vec::new();
@@ -133,7 +151,29 @@ pub(super) fn commit(
         .filter(|part| !part.moving.is_empty() || replaced.contains(&part.archive))
         .filter_map(|part| part.row.as_ref())
         .collect();
-    let after = totals.sum(&before, sequence, !replaced.is_empty());
+    if let Some((row, _)) = totals.archives.get_mut(&sequence) {
+        row.totals.cube.seal(); // what is packed once is shared from here on
+    }
+    let mut after = totals.sum(&before, anew);
+    after.cube.seal();
+    let mut cells = Vec::new();
+    for (archive, (row, touched)) in &totals.archives {
+        if *archive == sequence || *touched {
+            let before = cubes_before.remove(archive).unwrap_or_default();
+            cells.push((*archive, catalog::cells(&row.totals.cube, &before)));
+        }
+    }
+    let own = &totals.archives[&sequence].0.totals.cube;
+    let all = match before.trips == 0 && after.cube == *own {
+        // The first archive: all is what it is.
+        true => cells
+            .iter()
+            .find(|(archive, _)| *archive == sequence)
+            .map(|(_, own)| own.clone()),
+        false => None,
+    };
+    let all = all.unwrap_or_else(|| catalog::cells(&after.cube, &before.cube));
+    cells.push((catalog::ALL_ARCHIVES, all));
     let failed = catalog_failed("commit the archive");
     let transaction = connection.transaction().map_err(&failed)?;
     catalog::put_system(&transaction, system)?;
@@ -143,17 +183,20 @@ pub(super) fn commit(
     for old in &replaced {
         catalog::delete_archive(&transaction, *old)?;
     }
-    for (old, (row, touched)) in &totals.archives {
+    for (old, (row, touched)) in &mut totals.archives {
         if *old == sequence {
             catalog::put_archive(&transaction, row)?;
         } else if *touched {
-            catalog::put_archive_totals(&transaction, *old, &row.totals)?;
+            catalog::put_archive_totals(&transaction, *old, &mut row.totals)?;
         }
+    }
+    for (archive, cells) in &cells {
+        catalog::put_cells(&transaction, &system.id, *archive, cells)?;
     }
     for file in &named {
         catalog::put_file(&transaction, file)?;
     }
-    catalog::put_totals(&transaction, &system.id, &after, &before)?;
+    catalog::put_totals(&transaction, &system.id, &mut after, &before)?;
     let mut stations = catalog::station_data(&transaction, &system.id)?;
     let version = stations.next_version();
     let writes = stations.trips_changed(&totals.origins, version, &after);
@@ -385,14 +428,12 @@ impl Changes {
         origins_of(batch, &mut self.origins);
     }
 
-    /// Adds up the totals over all archives: from what they were where nothing but the new one and
-    /// moved rows counts, else anew.
-    fn sum(&self, before: &Totals, new: u64, anew: bool) -> Totals {
-        let untouched =
-            |(place, (_, touched)): &(&u64, &(ArchiveRow, bool))| **place != new && *touched;
-        if !anew && !self.archives.iter().any(|row| untouched(&row)) {
+    /// Adds up the totals over all archives: from what they were where nothing but a new one comes,
+    /// else anew.
+    fn sum(&self, before: &Totals, anew: bool) -> Totals {
+        if !anew && let Some((_, (new, _))) = self.archives.last_key_value() {
             let mut totals = before.clone();
-            totals.merge(&self.archives[&new].0.totals);
+            totals.merge(&new.totals);
             return totals;
         }
         let mut totals = Totals::default();
@@ -401,6 +442,11 @@ impl Changes {
         }
         totals
     }
+}
+
+/// Reads the whole cube of an archive, or of all.
+fn cube_of(catalog: &Connection, system: &SystemId, archive: u64) -> Result<Cube, StoreError> {
+    catalog::cube(catalog, system, archive, Parts::ALL)
 }
 
 fn origins_of(batch: &TripBatch, origins: &mut BTreeSet<StationId>) {

@@ -41,10 +41,10 @@ use self::trips_file::TripsFile;
 use super::station_data::StationData;
 use super::{
     Applied, ArchiveId, Change, ContentHash, FeedState, FromStationCount, Incoming, Ledger,
-    LedgerEntry, Stations, StoreError, StoreErrorKind, Tallies, Trips,
+    LedgerEntry, Stations, StoreError, StoreErrorKind, Tallies, Trips, Wanted,
 };
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
-use crate::tally::Totals;
+use crate::tally::{Parts, Totals};
 
 /// A store in a folder. Cheap to share: clone the `Arc` it stands in.
 ///
@@ -195,6 +195,45 @@ impl EmbeddedStore {
             }
         }
     }
+
+    /// Reads row groups through all cores: all of them, or those that may hold what is wanted.
+    fn read_groups(
+        &self,
+        system: &SystemId,
+        wanted: Option<&Wanted>,
+        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+    ) -> Result<(), StoreError> {
+        let files = self.open_trips(system)?;
+        let groups: Vec<(&TripsFile, usize)> = files
+            .iter()
+            .flat_map(|file| (0..file.groups().len()).map(move |group| (file, group)))
+            .filter(|(file, group)| wanted.is_none_or(|wanted| file.may_hold(*group, wanted)))
+            .collect();
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let work = || -> Result<(), StoreError> {
+            while !stop.load(Ordering::Relaxed) {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some((file, group)) = groups.get(place) else {
+                    break;
+                };
+                let batch = match wanted {
+                    None => file.read(*group)?,
+                    Some(wanted) => file.read_some(*group, wanted)?,
+                };
+                let go_on = visit(batch);
+                stop.fetch_or(!go_on, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads.min(groups.len());
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().expect("reading does not panic"))
+        })
+    }
 }
 
 #[async_trait]
@@ -209,31 +248,16 @@ impl Trips for EmbeddedStore {
         system: &SystemId,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
-        let files = self.open_trips(system)?;
-        let groups: Vec<(&TripsFile, usize)> = files
-            .iter()
-            .flat_map(|file| (0..file.groups().len()).map(move |group| (file, group)))
-            .collect();
-        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let work = || -> Result<(), StoreError> {
-            while !stop.load(Ordering::Relaxed) {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some((file, group)) = groups.get(place) else {
-                    break;
-                };
-                let go_on = visit(file.read(*group)?);
-                stop.fetch_or(!go_on, Ordering::Relaxed);
-            }
-            Ok(())
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.min(groups.len());
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            workers
-                .into_iter()
-                .try_for_each(|worker| worker.join().expect("reading does not panic"))
-        })
+        self.read_groups(system, None, visit)
+    }
+
+    async fn scan_some(
+        &self,
+        system: &SystemId,
+        wanted: &Wanted,
+        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+    ) -> Result<(), StoreError> {
+        self.read_groups(system, Some(wanted), visit)
     }
 }
 
@@ -291,7 +315,20 @@ impl Stations for EmbeddedStore {
 #[async_trait]
 impl Tallies for EmbeddedStore {
     async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
-        catalog::totals(&self.shared.catalog(), system)
+        self.totals_with(system, Parts::ALL).await
+    }
+
+    async fn totals_with(&self, system: &SystemId, parts: Parts) -> Result<Totals, StoreError> {
+        let mut catalog = self.shared.catalog();
+        // One transaction, so that both are of the same archives.
+        let catalog = catalog
+            .transaction()
+            .map_err(catalog_failed("read the catalog"))?;
+        let mut totals = catalog::totals(&catalog, system)?;
+        if parts != Parts::NONE {
+            totals.cube = catalog::cube(&catalog, system, catalog::ALL_ARCHIVES, parts)?;
+        }
+        Ok(totals)
     }
 
     async fn departures(
@@ -347,6 +384,10 @@ impl Ledger for EmbeddedStore {
     async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError> {
         let archives = catalog::archives(&self.shared.catalog(), system)?;
         Ok(archives.into_iter().map(|archive| archive.entry).collect())
+    }
+
+    async fn archives(&self, system: &SystemId) -> Result<u64, StoreError> {
+        catalog::count_archives(&self.shared.catalog(), system)
     }
 
     async fn holding(

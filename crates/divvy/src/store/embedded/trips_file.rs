@@ -8,6 +8,7 @@ use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
 use parquet::data_type::{ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::delta;
@@ -18,7 +19,7 @@ use super::schema::{LAYOUT, LAYOUT_KEY, PROPERTIES, SCHEMA, column};
 use super::shared_file::SharedFile;
 use super::{cannot, damaged};
 use crate::model::{Flags, NONE_I16, NONE_I32, TripBatch};
-use crate::store::StoreError;
+use crate::store::{StoreError, Wanted};
 
 /// Writes a trips file.
 pub(super) struct TripsWriter {
@@ -256,6 +257,83 @@ impl TripsFile {
         self.read_group(group).map_err(|e| damaged(&self.path, e))
     }
 
+    /// Tells by its statistics whether a row group may hold trips that start when wanted.
+    pub(super) fn may_hold(&self, group: usize, wanted: &Wanted) -> bool {
+        let Some((from_ms, until_ms)) = wanted.started_ms else {
+            return true;
+        };
+        let group = self.reader.metadata().row_group(group);
+        let Some(Statistics::Int64(starts)) = group.column(column::STARTED_AT).statistics() else {
+            return true;
+        };
+        let first = starts.min_opt().is_none_or(|first| *first < until_ms);
+        first && starts.max_opt().is_none_or(|last| *last >= from_ms)
+    }
+
+    /// Reads the wanted columns of one row group; the others hold nothing.
+    pub(super) fn read_some(&self, group: usize, wanted: &Wanted) -> Result<TripBatch, StoreError> {
+        self.read_columns(group, wanted)
+            .map_err(|e| damaged(&self.path, e))
+    }
+
+    fn read_columns(&self, group: usize, wanted: &Wanted) -> Result<TripBatch, ParquetError> {
+        let group = self.reader.get_row_group(group)?;
+        let rows = group.metadata().num_rows() as usize;
+        let mut batch = TripBatch {
+            id_ends: vec![0; rows],
+            started_ms: all_required::<Int64Type>(&*group, column::STARTED_AT, rows)?,
+            line: vec![0; rows],
+            vehicle: vec![0; rows],
+            ..TripBatch::default()
+        };
+        let int = |place, wanted| match wanted {
+            true => all_required::<Int32Type>(&*group, place, rows),
+            false => Ok(vec![0; rows]),
+        };
+        let optional = |place, wanted| match wanted {
+            true => all_optional(&*group, place, rows),
+            false => Ok(vec![NONE_I32; rows]),
+        };
+        let texts = |place, texts: &mut Texts, wanted| match wanted {
+            true => {
+                let places = dictionary::decode(&mut *group.get_column_page_reader(place)?, texts)?;
+                expect_rows(places, rows)
+            }
+            false => Ok(vec![0; rows]),
+        };
+        batch.started_offset_s = int(column::STARTED_OFFSET_S, wanted.ends)?;
+        batch.ended_ms = match wanted.ends {
+            true => all_required::<Int64Type>(&*group, column::ENDED_AT, rows)?,
+            false => batch.started_ms.clone(),
+        };
+        batch.ended_offset_s = int(column::ENDED_OFFSET_S, wanted.ends)?;
+        batch.precision_ms = vec![1; rows];
+        batch.reported_s = optional(column::REPORTED_S, wanted.ends)?;
+        stated_durations(&mut batch);
+        let mut stations = Texts::default();
+        batch.origin = texts(column::ORIGIN, &mut stations, wanted.stations)?;
+        batch.destination = texts(column::DESTINATION, &mut stations, wanted.stations)?;
+        batch.stations = stations.dictionary;
+        let mut words = Texts::default();
+        batch.bike = texts(column::BIKE, &mut words, wanted.bikes)?;
+        batch.rider = texts(column::RIDER, &mut words, wanted.riders)?;
+        batch.gender = texts(column::GENDER, &mut words, wanted.people)?;
+        batch.words = words.dictionary;
+        batch.birth_year = optional(column::BIRTH_YEAR, wanted.people)?
+            .into_iter()
+            .map(|year| i16::try_from(year).unwrap_or(NONE_I16))
+            .collect();
+        batch.from_latitude = optional(column::FROM_LATITUDE, wanted.positions)?;
+        batch.from_longitude = optional(column::FROM_LONGITUDE, wanted.positions)?;
+        batch.to_latitude = optional(column::TO_LATITUDE, wanted.positions)?;
+        batch.to_longitude = optional(column::TO_LONGITUDE, wanted.positions)?;
+        batch.flags = int(column::FLAGS, wanted.flags)?
+            .into_iter()
+            .map(|bits| Flags::from_bits(bits as u16))
+            .collect();
+        Ok(batch)
+    }
+
     fn read_group(&self, group: usize) -> Result<TripBatch, ParquetError> {
         let group = self.reader.get_row_group(group)?;
         let rows = group.metadata().num_rows() as usize;
@@ -300,14 +378,19 @@ impl TripsFile {
             .map(|bits| Flags::from_bits(bits as u16))
             .collect();
         batch.line = vec![0; rows];
-        for row in 0..rows {
-            batch.reported_s[row] = match batch.reported_s[row] {
-                NOT_STATED => NONE_I32,
-                NONE_I32 => i32::try_from(batch.elapsed_ms(row) / 1000).unwrap_or(NONE_I32),
-                stated => stated,
-            };
-        }
+        stated_durations(&mut batch);
         Ok(batch)
+    }
+}
+
+/// Puts stated durations in, where the file says them by the two times alone.
+fn stated_durations(batch: &mut TripBatch) {
+    for row in 0..batch.len() {
+        batch.reported_s[row] = match batch.reported_s[row] {
+            NOT_STATED => NONE_I32,
+            NONE_I32 => i32::try_from(batch.elapsed_ms(row) / 1000).unwrap_or(NONE_I32),
+            stated => stated,
+        };
     }
 }
 

@@ -1,0 +1,171 @@
+//! Loads with what belongs to DynamoDB alone: capacity that is raised for a while, and trips that
+//! an import has brought.
+#![cfg(feature = "local")]
+#![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use divvy::ingest::{self, LoadOptions, Loaded};
+use divvy::sample::{Era, Sample};
+use divvy::sources::archive::Archive;
+use divvy::store::{Ledger, Tallies};
+use divvy_aws::export::{Compression, ExportOptions, export};
+use divvy_aws::local::{Local, Options};
+use divvy_aws::plan::Prices;
+use divvy_aws::sift::sift;
+use divvy_aws::store::LoadSettings;
+use divvy_aws::tables::Capacity;
+use divvy_aws::{DynamoStore, OpenOptions};
+use flate2::read::GzDecoder;
+use jiff::Timestamp;
+
+fn options() -> LoadOptions {
+    LoadOptions {
+        system: None,
+        day_first: false,
+        replace: false,
+        sample: None,
+        now: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn archive(folder: &Path, trips: u64) -> Archive {
+    let path = folder.join("Divvy_Trips_2016_Q3Q4.zip");
+    let sample = Sample {
+        era: Era::Y2016,
+        trips,
+        seed: 3,
+    };
+    let file = File::create(&path).unwrap();
+    sample.write_zip(file, &mut |_| {}).unwrap();
+    Archive::open(&path).unwrap()
+}
+
+fn local() -> Local {
+    Local::open(Options {
+        scratch: true,
+        ..Options::default()
+    })
+    .unwrap()
+}
+
+async fn store(local: &Local, wcu: Option<u32>, loads: LoadSettings) -> DynamoStore {
+    let store = DynamoStore::open(OpenOptions {
+        http_client: Some(local.http_client()),
+        capacity: match wcu {
+            None => Capacity::OnDemand,
+            Some(wcu) => Capacity::Provisioned { wcu, rcu: wcu },
+        },
+        ..OpenOptions::default()
+    });
+    store.await.unwrap().with_loads(loads, Arc::new(()))
+}
+
+async fn load(store: &DynamoStore, archive: &Archive) -> Result<Loaded, ingest::LoadError> {
+    ingest::load(archive, store, &options(), &(), &()).await
+}
+
+async fn capacity(local: &Local) -> f64 {
+    let store = store(local, None, LoadSettings::default()).await;
+    store.tables().trip_data.table.write.rate
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boost_ends_with_the_load_and_with_the_next_run_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), 8000);
+    let local = local();
+    let boosted = LoadSettings {
+        boost: Some(100),
+        ..LoadSettings::default()
+    };
+    let first = store(&local, Some(5), boosted).await;
+    let start = tokio::time::Instant::now();
+    // Killed in the middle: the future is dropped where it stands.
+    let killed = tokio::time::timeout(std::time::Duration::from_secs(75), load(&first, &archive));
+    assert!(
+        killed.await.is_err(),
+        "75 s are too few for 8,000 trips at 100 a second"
+    );
+    assert_eq!(capacity(&local).await, 100.0);
+
+    let second = store(&local, Some(5), LoadSettings::default()).await;
+    let loaded = load(&second, &archive).await.unwrap();
+    assert_eq!(loaded.entry.unwrap().stored, 8000);
+    assert_eq!(capacity(&local).await, 5.0);
+    // How far it is was written down every half minute at 100 a second; the rest came at 5.
+    let seconds = start.elapsed().as_secs_f64();
+    assert!((300.0..1300.0).contains(&seconds), "{seconds}");
+    assert!(second.check().await.unwrap().faults.is_empty());
+}
+
+/// Does what the service does with the objects of an export.
+async fn import(store: &DynamoStore, folder: &Path, leave_out: Option<&str>) {
+    let table = &store.tables().trip_data.name;
+    for object in fs::read_dir(folder.join("data")).unwrap() {
+        let file = File::open(object.unwrap().path()).unwrap();
+        for line in BufReader::new(GzDecoder::new(file)).lines() {
+            let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let attributes = line["Item"].as_object().unwrap().iter();
+            let item: divvy_aws::item::Item = attributes
+                .map(|(name, value)| {
+                    let (kind, text) = value.as_object().unwrap().iter().next().unwrap();
+                    let text = text.as_str().unwrap().to_owned();
+                    let value = match kind.as_str() {
+                        "S" => AttributeValue::S(text),
+                        _ => AttributeValue::N(text),
+                    };
+                    (name.clone(), value)
+                })
+                .collect();
+            let id = item["trip_id"].as_s().unwrap();
+            if Some(id.as_str()) == leave_out {
+                continue;
+            }
+            let client = &store.connection().steady;
+            let put = client.put_item().table_name(table).set_item(Some(item));
+            put.send().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_is_verified_and_brought_into_the_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), 300);
+    let sifted = sift(std::slice::from_ref(&archive), &options(), &(), &()).unwrap();
+    let ready = folder.path().join("s3-ready");
+    let how = ExportOptions {
+        compression: Compression::Gzip,
+        ..ExportOptions::default()
+    };
+    export(&sifted, &ready, &how, &Prices::default()).unwrap();
+    let imported = || LoadSettings {
+        imported: true,
+        ..LoadSettings::default()
+    };
+
+    // Nothing has been imported yet.
+    let nothing = local();
+    let empty = store(&nothing, None, imported()).await;
+    let refused = load(&empty, &archive).await.unwrap_err().to_string();
+    assert!(refused.contains("is not there"), "{refused}");
+
+    let there = local();
+    let tables = store(&there, None, imported()).await;
+    import(&tables, &ready, None).await;
+    let before = tables.used().trip_data.write;
+    let loaded = load(&tables, &archive).await.unwrap();
+    assert_eq!(loaded.entry.unwrap().stored, 300);
+    assert_eq!(tables.used().trip_data.write, before, "no trip is written");
+    tables.play_lambda(Timestamp::UNIX_EPOCH).await.unwrap();
+    let system = &tables.systems().await.unwrap()[0];
+    let counts = tables.counts(&system.id).await.unwrap();
+    let counted: u64 = counts.iter().map(|count| count.from_count).sum();
+    assert_eq!(counted, 300);
+    assert_eq!(tables.check().await.unwrap().faults, Vec::<String>::new());
+}

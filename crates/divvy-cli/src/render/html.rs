@@ -1,0 +1,127 @@
+//! A page that opens without a network, and prints well.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use divvy::reports::{Note, Table, grouped};
+
+use super::people;
+
+/// Rows of a long report on a page of several.
+const ROWS: usize = 20;
+
+/// Columns that such a page does without: ids, coordinates, what a narrow table leaves out first.
+const SPARE: u8 = 3;
+
+/// A report on a page.
+pub struct Section<'a> {
+    /// The report's name.
+    pub name: &'a str,
+    /// What it is about.
+    pub about: &'a str,
+    /// Its answer.
+    pub table: &'a Table,
+    /// Its picture as SVG. Empty where it has none.
+    pub picture: String,
+    /// What its columns mean.
+    pub definitions: Vec<(&'static str, &'static str)>,
+}
+
+const STYLE: &str = include_str!("page.css");
+
+/// Writes one page of some reports.
+pub fn write(title: &str, sections: &[Section<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let mut page = String::new();
+    let title = escape(title);
+    page += "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
+    page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
+    page += &format!("<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n");
+    page += &format!("<header><h1>{title}</h1></header>\n");
+    if sections.len() > 1 {
+        page += "<nav>";
+        for section in sections {
+            let name = escape(section.name);
+            page += &format!("<a href=\"#{name}\">{name}</a>\n");
+        }
+        page += "</nav>\n";
+    }
+    page += "<main>\n";
+    for section in sections {
+        write_section(&mut page, section, sections.len() > 1);
+    }
+    page += "</main>\n</body>\n</html>\n";
+    out.write_all(page.as_bytes())
+}
+
+fn write_section(page: &mut String, section: &Section<'_>, cut: bool) {
+    let table = section.table;
+    let name = escape(section.name);
+    let about = escape(section.about);
+    *page += &format!("<section id=\"{name}\">\n<h2>{name}</h2>\n<p class=\"about\">{about}</p>\n");
+    if !section.picture.is_empty() {
+        *page += &format!("<figure>\n{}\n</figure>\n", section.picture);
+    }
+    let shown = match cut && table.may_be_cut {
+        true => table.rows.len().min(ROWS),
+        false => table.rows.len(),
+    };
+    if shown > 0 {
+        let columns: Vec<usize> = (0..table.columns.len())
+            .filter(|at| !cut || table.columns[*at].spare < SPARE)
+            .collect();
+        let cell = |at: usize, tag: &str, text: &str| {
+            let is_numeric = table.columns[at].kind.is_numeric();
+            let class = if is_numeric { " class=\"n\"" } else { "" };
+            format!("<{tag}{class}>{}</{tag}>", escape(text))
+        };
+        *page += "<div class=\"wide\"><table>\n<thead><tr>";
+        for at in &columns {
+            *page += &cell(*at, "th", &people::heading(&table.columns[*at]));
+        }
+        *page += "</tr></thead>\n<tbody>\n";
+        for row in &table.rows[..shown] {
+            *page += "<tr>";
+            for at in &columns {
+                *page += &cell(*at, "td", &people::text(table.columns[*at].kind, &row[*at]));
+            }
+            *page += "</tr>\n";
+        }
+        *page += "</tbody></table></div>\n";
+    }
+    let more = table.more + table.rows.len() - shown;
+    if more > 0 {
+        let more = grouped(more as i64);
+        *page += &format!("<p class=\"more\">… and {more} more: divvy report {name}</p>\n");
+    }
+    for note in &table.notes {
+        let (class, text) = match note {
+            Note::Scope(text) => ("scope", text),
+            Note::Warning(text) => ("warning", text),
+        };
+        *page += &format!("<p class=\"{class}\">{}</p>\n", escape(text));
+    }
+    if !section.definitions.is_empty() {
+        *page += "<details><summary>What the columns mean</summary>\n<dl>";
+        for (column, definition) in &section.definitions {
+            let (column, definition) = (escape(column), escape(definition));
+            let _ = writeln!(page, "<dt>{column}</dt><dd>{definition}</dd>");
+        }
+        *page += "</dl></details>\n";
+    }
+    *page += "</section>\n";
+}
+
+/// Writes a text so that nothing in it is taken for markup.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,207 @@
+//! By what trips can be grouped.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::table::{Column, Kind, Value};
+use crate::model::Rider;
+
+/// Something by which trips are grouped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dim {
+    /// Who rides.
+    Rider,
+    /// The kind of bike.
+    Bike,
+    /// The gender that the file states.
+    Gender,
+    /// The year of birth that the file states.
+    BirthYear,
+    /// The year of the trip less the year of birth.
+    Age,
+    /// The year of the start.
+    Year,
+    /// The month of the start.
+    Month,
+    /// The date of the start.
+    Date,
+    /// The weekday of the start.
+    Weekday,
+    /// The hour of the start, 0 to 23.
+    Hour,
+    /// The station of the start.
+    Station,
+}
+
+impl Dim {
+    /// Every dimension.
+    pub const ALL: [Self; 11] = [
+        Self::Rider,
+        Self::Bike,
+        Self::Gender,
+        Self::BirthYear,
+        Self::Age,
+        Self::Year,
+        Self::Month,
+        Self::Date,
+        Self::Weekday,
+        Self::Hour,
+        Self::Station,
+    ];
+
+    /// Returns its name, which is that of its column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rider => "rider",
+            Self::Bike => "bike",
+            Self::Gender => "gender",
+            Self::BirthYear => "birth_year",
+            Self::Age => "age",
+            Self::Year => "year",
+            Self::Month => "month",
+            Self::Date => "date",
+            Self::Weekday => "weekday",
+            Self::Hour => "hour",
+            Self::Station => "station",
+        }
+    }
+
+    /// Lists its columns: a station has an id and a name.
+    pub(super) fn columns(self) -> Vec<Column> {
+        let name = self.as_str();
+        match self {
+            Self::Station => vec![
+                Column::new("station_id", Kind::Text).spare(1),
+                Column::new("name", Kind::Name),
+            ],
+            Self::BirthYear | Self::Age | Self::Year | Self::Hour => {
+                vec![Column::new(name, Kind::Ordinal)]
+            }
+            Self::Date | Self::Month => vec![Column::new(name, Kind::Date)],
+            Self::Rider | Self::Bike | Self::Gender | Self::Weekday => {
+                vec![Column::new(name, Kind::Text)]
+            }
+        }
+    }
+
+    /// Says what one of its columns means.
+    pub(super) fn definition(self, column: &str) -> &'static str {
+        match self {
+            Self::Rider => {
+                "member (also published as Subscriber) or casual (Customer); other words as published"
+            }
+            Self::Bike => "the kind of bike, as published; empty where files state none",
+            Self::Gender => "as published; empty where files state none",
+            Self::BirthYear => "as published; empty where files state none",
+            Self::Age => "the year of the start less the year of birth",
+            Self::Year => "the local year of the start",
+            Self::Month => "the local month of the start",
+            Self::Date => "the local date of the start",
+            Self::Weekday => "the local weekday of the start",
+            Self::Hour => {
+                "the local hour of the start, 0 to 23; of the end, where stops are counted"
+            }
+            Self::Station if column == "name" => "the feed's name, else the latest that trips use",
+            Self::Station => {
+                "the station of the start: the feed's id, the trips' where no feed knows it"
+            }
+        }
+    }
+
+    /// Tells whether it is a matter of the day on which a trip starts.
+    pub(super) fn is_of_day(self) -> bool {
+        matches!(self, Self::Year | Self::Month | Self::Date | Self::Weekday)
+    }
+
+    /// Tells whether its groups are few and have names, so that a row for all of them can follow.
+    pub(super) fn is_named(self) -> bool {
+        matches!(self, Self::Rider | Self::Bike | Self::Gender)
+    }
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Dim {
+    type Err = NoDim;
+
+    fn from_str(text: &str) -> Result<Self, NoDim> {
+        let named = Self::ALL.into_iter().find(|dim| dim.as_str() == text);
+        named.ok_or_else(|| NoDim(text.into()))
+    }
+}
+
+/// A word that names no dimension.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "trips cannot be grouped by \"{0}\": expected one of {all}",
+    all = Dim::ALL.map(Dim::as_str).join(", ")
+)]
+pub struct NoDim(pub String);
+
+/// A group in one dimension.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Group {
+    /// A number: see [`Group::value`] for what it stands for.
+    Number(i32),
+    /// A word of the publisher's.
+    Word(Box<str>),
+    /// A rider.
+    Rider(Rider),
+    /// The file does not say.
+    Unknown,
+    /// All groups together.
+    All,
+}
+
+/// The days of the week, from Monday on.
+pub(super) const WEEKDAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
+
+impl Group {
+    pub(super) fn word(word: &str) -> Self {
+        match word.is_empty() {
+            true => Self::Unknown,
+            false => Self::Word(word.into()),
+        }
+    }
+
+    /// Writes it as a value: dates are days since 1970-01-01, months are months since January
+    /// 1970, weekdays count from Monday on.
+    pub(super) fn value(&self, dim: Dim) -> Value {
+        match (self, dim) {
+            (Self::Number(month), Dim::Month) => month_text(*month).into(),
+            (Self::Number(day), Dim::Date) => crate::tally::date_of(*day).to_string().into(),
+            (Self::Number(day), Dim::Weekday) => WEEKDAYS[(*day).rem_euclid(7) as usize].into(),
+            (Self::Number(number), _) => Value::Integer((*number).into()),
+            (Self::Word(word), _) => (&**word).into(),
+            (Self::Rider(rider), _) => rider.as_str().into(),
+            (Self::Unknown, _) => Value::Empty,
+            (Self::All, _) => "all".into(),
+        }
+    }
+}
+
+/// Writes a month, counted from January 1970: `2021-01`.
+pub(super) fn month_text(month: i32) -> String {
+    format!(
+        "{:04}-{:02}",
+        1970 + month.div_euclid(12),
+        month.rem_euclid(12) + 1
+    )
+}
+
+/// Returns the weekday of a day since 1970-01-01, a Thursday; 0 is Monday.
+pub(super) fn weekday_of(day: i32) -> i32 {
+    (day + 3).rem_euclid(7)
+}

@@ -1,0 +1,328 @@
+//! What is told of a group of trips.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::table::{Column, Kind, Value};
+use crate::tally::Spread;
+
+/// A number that is told of a group of trips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Trips.
+    Trips,
+    /// Their share of the trips of all groups.
+    Share,
+    /// Trips a day.
+    PerDay,
+    /// Trips by the hour of their start.
+    Starts,
+    /// Trips by the hour of their end; all else is that of the start.
+    Stops,
+    /// Trips without a station at the start.
+    NoOrigin,
+    /// Trips without a station at the end.
+    NoDestination,
+    /// Trips without a station at an end.
+    Dockless,
+    /// Their share of the group's trips.
+    DocklessShare,
+    /// Trips that end where they start.
+    RoundTrips,
+    /// Their share of the group's trips.
+    RoundTripShare,
+    /// Trips with a plausible duration.
+    TimedTrips,
+    /// The shortest duration.
+    MinS,
+    /// The mean duration.
+    MeanS,
+    /// The median duration.
+    MedianS,
+    /// Nine in ten durations are no longer.
+    P90S,
+    /// 99 in 100 durations are no longer.
+    P99S,
+    /// The longest duration.
+    MaxS,
+    /// Trips with plausible coordinates at both ends.
+    PlacedTrips,
+    /// The mean distance between the ends.
+    MeanM,
+    /// The median distance.
+    MedianM,
+    /// Nine in ten distances are no longer.
+    P90M,
+    /// The longest distance.
+    MaxM,
+}
+
+/// Which numbers must be counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// Stops by hour.
+    pub stops: bool,
+    /// Trips without a station, and round trips.
+    pub ends: bool,
+    /// Durations.
+    pub durations: bool,
+    /// Distances.
+    pub distances: bool,
+}
+
+/// What has been counted of a group.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Cell {
+    pub trips: i64,
+    pub stops: i64,
+    pub no_origin: i64,
+    pub no_destination: i64,
+    pub dockless: i64,
+    pub round_trips: i64,
+    /// Plausible durations in seconds, and how often each occurs.
+    pub durations: std::collections::BTreeMap<i64, i64>,
+    /// Distances in metres.
+    pub distances: std::collections::BTreeMap<i64, i64>,
+}
+
+impl Cell {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.trips += other.trips;
+        self.stops += other.stops;
+        self.no_origin += other.no_origin;
+        self.no_destination += other.no_destination;
+        self.dockless += other.dockless;
+        self.round_trips += other.round_trips;
+        for (mine, theirs) in [
+            (&mut self.durations, &other.durations),
+            (&mut self.distances, &other.distances),
+        ] {
+            for (value, n) in theirs {
+                *mine.entry(*value).or_default() += n;
+            }
+        }
+    }
+}
+
+/// What else a measure is made from.
+pub(super) struct Around {
+    /// Trips of all groups.
+    pub all_trips: i64,
+    /// Days of the group's kind.
+    pub days: i64,
+}
+
+impl Measure {
+    /// Every measure that a report of one's own may have, by its name.
+    pub const ALL: [Self; 22] = [
+        Self::Trips,
+        Self::Share,
+        Self::PerDay,
+        Self::Stops,
+        Self::NoOrigin,
+        Self::NoDestination,
+        Self::Dockless,
+        Self::DocklessShare,
+        Self::RoundTrips,
+        Self::RoundTripShare,
+        Self::TimedTrips,
+        Self::MinS,
+        Self::MeanS,
+        Self::MedianS,
+        Self::P90S,
+        Self::P99S,
+        Self::MaxS,
+        Self::PlacedTrips,
+        Self::MeanM,
+        Self::MedianM,
+        Self::P90M,
+        Self::MaxM,
+    ];
+
+    /// Returns its name, which is that of its column in a report of one's own.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trips => "trips",
+            Self::Share => "share",
+            Self::PerDay => "per_day",
+            Self::Starts => "starts",
+            Self::Stops => "stops",
+            Self::NoOrigin => "no_origin",
+            Self::NoDestination => "no_destination",
+            Self::Dockless => "dockless",
+            Self::DocklessShare => "dockless_share",
+            Self::RoundTrips => "round_trips",
+            Self::RoundTripShare => "round_trip_share",
+            Self::TimedTrips => "timed_trips",
+            Self::MinS => "min_s",
+            Self::MeanS => "mean_s",
+            Self::MedianS => "median_s",
+            Self::P90S => "p90_s",
+            Self::P99S => "p99_s",
+            Self::MaxS => "max_s",
+            Self::PlacedTrips => "placed_trips",
+            Self::MeanM => "mean_m",
+            Self::MedianM => "median_m",
+            Self::P90M => "p90_m",
+            Self::MaxM => "max_m",
+        }
+    }
+
+    /// Returns its column.
+    pub(super) fn column(self) -> Column {
+        let kind = match self {
+            Self::Share | Self::DocklessShare | Self::RoundTripShare => Kind::Share,
+            Self::PerDay => Kind::Rate,
+            Self::MinS | Self::MeanS | Self::MedianS | Self::P90S | Self::P99S | Self::MaxS => {
+                Kind::Seconds
+            }
+            Self::MeanM | Self::MedianM | Self::P90M | Self::MaxM => Kind::Meters,
+            _ => Kind::Count,
+        };
+        let spare = match self {
+            Self::MinS | Self::MaxS | Self::MaxM => 2,
+            Self::P99S => 1,
+            _ => 0,
+        };
+        Column::new(self.as_str(), kind).spare(spare)
+    }
+
+    /// Says what it means.
+    pub(super) fn definition(self) -> &'static str {
+        match self {
+            Self::Trips => "stored trips",
+            Self::Share => "trips / trips of all rows",
+            Self::PerDay => {
+                "trips / days of the row's kind in service: those on which any stored trip starts, \
+                 within the dates and weekdays asked for"
+            }
+            Self::Starts => "stored trips that start in the hour",
+            Self::Stops => {
+                "the same trips by the hour in which they end; other groups are those of the start"
+            }
+            Self::NoOrigin => "trips without a station at the start",
+            Self::NoDestination => "trips without a station at the end",
+            Self::Dockless => "trips without a station at the start, at the end or at both",
+            Self::DocklessShare => "dockless / trips",
+            Self::RoundTrips => "trips that end at the station where they start",
+            Self::RoundTripShare => "round_trips / trips",
+            Self::TimedTrips => {
+                "trips with a plausible duration: not negative, not under 60 s, not over 24 h"
+            }
+            Self::MinS => "shortest duration in seconds: as stated, else the time elapsed",
+            Self::MeanS => "arithmetic mean of the durations in seconds",
+            Self::MedianS => "half of the durations are no longer: nearest rank, exact",
+            Self::P90S => "nine in ten durations are no longer: nearest rank, exact",
+            Self::P99S => "99 in 100 durations are no longer: nearest rank, exact",
+            Self::MaxS => "longest duration in seconds",
+            Self::PlacedTrips => {
+                "trips with plausible coordinates at both ends (not no_coordinates, not far_away)"
+            }
+            Self::MeanM => {
+                "mean great-circle distance between the ends in metres (sphere of 6,371,008.8 m): \
+                 a lower bound of the way ridden, 0 for a round trip"
+            }
+            Self::MedianM => "half of the distances are no longer: nearest rank, whole metres",
+            Self::P90M => "nine in ten distances are no longer: nearest rank, whole metres",
+            Self::MaxM => "longest distance in whole metres",
+        }
+    }
+
+    pub(super) fn needs(self, needs: &mut Needs) {
+        match self {
+            Self::Stops => needs.stops = true,
+            Self::NoOrigin
+            | Self::NoDestination
+            | Self::Dockless
+            | Self::DocklessShare
+            | Self::RoundTrips
+            | Self::RoundTripShare => needs.ends = true,
+            Self::TimedTrips
+            | Self::MinS
+            | Self::MeanS
+            | Self::MedianS
+            | Self::P90S
+            | Self::P99S
+            | Self::MaxS => needs.durations = true,
+            Self::PlacedTrips | Self::MeanM | Self::MedianM | Self::P90M | Self::MaxM => {
+                needs.distances = true;
+            }
+            Self::Trips | Self::Share | Self::PerDay | Self::Starts => {}
+        }
+    }
+
+    /// Returns what is to be shown of a group. `spreads` are those of its durations and distances.
+    pub(super) fn value(
+        self,
+        cell: &Cell,
+        [durations, distances]: &[Option<Spread>; 2],
+        around: &Around,
+    ) -> Value {
+        let of = |spread: &Option<Spread>, get: fn(&Spread) -> i64| -> Value {
+            spread.as_ref().map(get).into()
+        };
+        let mean = |spread: &Option<Spread>| -> Value {
+            let mean = spread.as_ref().map(|spread| rounded(spread.mean_s, 1e3));
+            mean.into()
+        };
+        let share = |part: i64, whole: i64| -> Value {
+            (whole != 0)
+                .then(|| rounded(part as f64 / whole as f64, 1e6))
+                .into()
+        };
+        match self {
+            Self::Trips | Self::Starts => cell.trips.into(),
+            Self::Share => share(cell.trips, around.all_trips),
+            Self::PerDay => (around.days != 0)
+                .then(|| rounded(cell.trips as f64 / around.days as f64, 1e3))
+                .into(),
+            Self::Stops => cell.stops.into(),
+            Self::NoOrigin => cell.no_origin.into(),
+            Self::NoDestination => cell.no_destination.into(),
+            Self::Dockless => cell.dockless.into(),
+            Self::DocklessShare => share(cell.dockless, cell.trips),
+            Self::RoundTrips => cell.round_trips.into(),
+            Self::RoundTripShare => share(cell.round_trips, cell.trips),
+            Self::TimedTrips => durations.as_ref().map_or(0, |spread| spread.trips).into(),
+            Self::PlacedTrips => distances.as_ref().map_or(0, |spread| spread.trips).into(),
+            Self::MinS => of(durations, |spread| spread.min_s),
+            Self::MeanS => mean(durations),
+            Self::MedianS => of(durations, |spread| spread.median_s),
+            Self::P90S => of(durations, |spread| spread.p90_s),
+            Self::P99S => of(durations, |spread| spread.p99_s),
+            Self::MaxS => of(durations, |spread| spread.max_s),
+            Self::MeanM => mean(distances),
+            Self::MedianM => of(distances, |spread| spread.median_s),
+            Self::P90M => of(distances, |spread| spread.p90_s),
+            Self::MaxM => of(distances, |spread| spread.max_s),
+        }
+    }
+}
+
+/// Rounds to as many digits as are worth reading.
+pub(super) fn rounded(number: f64, parts: f64) -> f64 {
+    (number * parts).round() / parts
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Measure {
+    type Err = NoMeasure;
+
+    fn from_str(text: &str) -> Result<Self, NoMeasure> {
+        let named = Self::ALL.into_iter().find(|it| it.as_str() == text);
+        named.ok_or_else(|| NoMeasure(text.into()))
+    }
+}
+
+/// A word that names no measure.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "there is no measure \"{0}\": expected one of {all}",
+    all = Measure::ALL.map(Measure::as_str).join(", ")
+)]
+pub struct NoMeasure(pub String);

@@ -1,0 +1,100 @@
+//! Reports of one's own: dimensions, measures and filters under a name.
+
+use async_trait::async_trait;
+
+use super::groupings::{self, Order};
+use super::{Column, Dim, Filter, Filters, Measure, Picture, Question, Report, Shape, Table};
+use crate::store::StoreError;
+
+/// Numbers of trips by group, as a user put them together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnReport {
+    /// The name by which it is asked for.
+    pub name: String,
+    /// What it is about, in one line.
+    pub title: String,
+    /// By what trips are grouped: one to three dimensions.
+    pub dimensions: Vec<Dim>,
+    /// What is told of each group.
+    pub measures: Vec<Measure>,
+    /// Which trips are counted; what a person asks for on top of it takes precedence.
+    pub filters: Filters,
+}
+
+impl OwnReport {
+    fn told(&self) -> Vec<(Measure, &'static str)> {
+        let measures = self.measures.iter();
+        measures
+            .map(|measure| (*measure, measure.as_str()))
+            .collect()
+    }
+
+    /// Returns its own filters with those that a person asks for in their place.
+    pub fn filters(&self, asked: &Filters) -> Filters {
+        let own = self.filters.clone();
+        let dated = asked.from.is_some() || asked.to.is_some();
+        Filters {
+            from: if dated { asked.from } else { own.from },
+            to: if dated { asked.to } else { own.to },
+            rider: asked.rider.clone().or(own.rider),
+            bike: asked.bike.clone().or(own.bike),
+            station: asked.station.clone().or(own.station),
+            weekdays: asked.weekdays.or(own.weekdays),
+            hours: asked.hours.or(own.hours),
+            by: asked.by.clone(),
+            sort: asked.sort.clone().or(own.sort),
+            top: asked.top.or(own.top),
+        }
+    }
+}
+
+#[async_trait]
+impl Report for OwnReport {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn about(&self) -> &str {
+        &self.title
+    }
+
+    fn takes(&self) -> &'static [Filter] {
+        &Filter::ALL
+    }
+
+    fn groups_by(&self) -> &'static [Dim] {
+        &Dim::ALL
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        groupings::columns(&self.dimensions, &self.told())
+    }
+
+    fn definitions(&self) -> Vec<(&'static str, &'static str)> {
+        groupings::definitions(&self.dimensions, &self.told())
+    }
+
+    fn is_long(&self) -> bool {
+        let long = [Dim::Station, Dim::Date, Dim::BirthYear, Dim::Age];
+        self.dimensions.iter().any(|dim| long.contains(dim))
+    }
+
+    fn picture(&self) -> Option<Picture> {
+        let across = match self.dimensions.first()? {
+            Dim::Station => "name",
+            dim => dim.as_str(),
+        };
+        let dated = self.dimensions.contains(&Dim::Date);
+        Some(Picture {
+            shape: if dated { Shape::Line } else { Shape::Bars },
+            across,
+            up: self.measures.first()?.as_str(),
+        })
+    }
+
+    async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
+        let by = &question.filters.by;
+        let dims = if by.is_empty() { &self.dimensions } else { by };
+        groupings::answer(question, dims, &self.told(), Order::Natural).await
+    }
+}

@@ -1,0 +1,53 @@
+//! What a report looks like, for who draws it.
+
+/// The natural picture of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Its shape.
+    pub shape: Shape,
+    /// The column that runs from left to right.
+    pub across: &'static str,
+    /// The column whose numbers are shown.
+    pub up: &'static str,
+}
+
+/// A shape of pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A bar a group, one beside the other for each kind of rider.
+    Bars,
+    /// A line over dates with the mean of seven days.
+    Line,
+    /// How often each duration occurs.
+    Histogram,
+    /// The busiest rows as bars that lie.
+    Ranking,
+    /// Stations where they are, sized by trips and coloured by what they gain or lose.
+    StationMap,
+    /// The busiest routes as lines between stations.
+    RouteMap,
+}
+
+/// Stations on a map.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Map {
+    /// Those whose position is known.
+    pub stations: Vec<MapStation>,
+}
+
+/// A station on a map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MapStation {
+    /// As in the report.
+    pub id: String,
+    /// Its name. Empty where nobody says it.
+    pub name: String,
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// Trips that start or end there.
+    pub trips: i64,
+    /// Arrivals less departures.
+    pub net: i64,
+}

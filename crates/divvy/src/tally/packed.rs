@@ -1,0 +1,250 @@
+//! Parts of the cube as they are kept: packed into a few bytes, and opened only by who asks.
+//!
+//! A part is packed in one way only, whatever the order in which its trips were counted, so equal
+//! parts are equal bytes.
+//!
+//! Format: eight bytes of XXH3 over the rest, then whole numbers as LEB128 (those that could be
+//! negative in zigzag) and texts as their length and UTF-8. Stores compress it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A part of the cube that can be packed.
+pub(super) trait Pack: Default + Clone {
+    /// Writes it. Nothing for a part without counts.
+    fn pack(&self, out: &mut Packer);
+
+    /// Reads it. `None` for bytes that [`pack`](Self::pack) does not make.
+    fn unpack(bytes: &mut Unpacker<'_>) -> Option<Self>;
+}
+
+/// A part of the cube: packed until it is counted into.
+#[derive(Clone)]
+pub struct Sealed<T>(State<T>);
+
+#[derive(Clone)]
+enum State<T> {
+    Packed(Arc<[u8]>),
+    Open(T),
+}
+
+/// Bytes that are no part of a cube: damaged, or of another program.
+#[derive(Debug, thiserror::Error)]
+#[error("a part of the cube is damaged")]
+pub struct NoPart;
+
+const CHECKSUM: usize = 8;
+
+#[expect(private_bounds, reason = "nobody else makes parts of the cube")]
+impl<T: Pack> Sealed<T> {
+    /// Takes what [`to_bytes`](Self::to_bytes) gave.
+    ///
+    /// # Errors
+    ///
+    /// For anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NoPart> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        let (checksum, rest) = bytes.split_first_chunk::<CHECKSUM>().ok_or(NoPart)?;
+        if u64::from_le_bytes(*checksum) != xxh3_64(rest) {
+            return Err(NoPart);
+        }
+        Ok(Self(State::Packed(bytes.into())))
+    }
+
+    /// Returns it packed. Empty where nothing is counted.
+    pub fn to_bytes(&self) -> Arc<[u8]> {
+        match &self.0 {
+            State::Packed(bytes) => bytes.clone(),
+            State::Open(part) => pack(part),
+        }
+    }
+
+    /// Packs it, so that clones share the bytes.
+    pub(super) fn seal(&mut self) {
+        if let State::Open(part) = &self.0 {
+            self.0 = State::Packed(pack(part));
+        }
+    }
+
+    /// Tells whether nothing is counted.
+    pub fn is_empty(&self) -> bool {
+        self.to_bytes().is_empty()
+    }
+
+    /// Tells whether nothing has ever been counted.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(&self.0, State::Packed(bytes) if bytes.is_empty())
+    }
+
+    /// Opens it for reading.
+    pub fn get(&self) -> Cow<'_, T> {
+        match &self.0 {
+            State::Packed(bytes) => Cow::Owned(unpack(bytes)),
+            State::Open(part) => Cow::Borrowed(part),
+        }
+    }
+
+    /// Opens it for counting.
+    pub(super) fn open(&mut self) -> &mut T {
+        if let State::Packed(bytes) = &self.0 {
+            self.0 = State::Open(unpack(bytes));
+        }
+        match &mut self.0 {
+            State::Open(part) => part,
+            State::Packed(_) => unreachable!("it has just been opened"),
+        }
+    }
+}
+
+fn pack<T: Pack>(part: &T) -> Arc<[u8]> {
+    let mut out = Packer(vec![0; CHECKSUM]);
+    part.pack(&mut out);
+    if out.0.len() == CHECKSUM {
+        return Arc::default();
+    }
+    let checksum = xxh3_64(&out.0[CHECKSUM..]);
+    out.0[..CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+    out.0.into()
+}
+
+fn unpack<T: Pack>(bytes: &[u8]) -> T {
+    match bytes.get(CHECKSUM..) {
+        Some(rest) => T::unpack(&mut Unpacker(rest)).expect("its checksum was that of a part"),
+        None => T::default(),
+    }
+}
+
+impl<T> Default for Sealed<T> {
+    fn default() -> Self {
+        Self(State::Packed(Arc::default()))
+    }
+}
+
+impl<T: Pack> PartialEq for Sealed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_bytes() == other.to_bytes()
+    }
+}
+
+impl<T: Pack> fmt::Debug for Sealed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({} bytes)", self.to_bytes().len())
+    }
+}
+
+impl<T: Pack> Serialize for Sealed<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.to_bytes())
+    }
+}
+
+impl<'de, T: Pack> Deserialize<'de> for Sealed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a packed part of the cube")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+        }
+        let bytes = deserializer.deserialize_byte_buf(Bytes)?;
+        Self::from_bytes(&bytes).map_err(D::Error::custom)
+    }
+}
+
+/// Writes numbers and texts one after another.
+pub(super) struct Packer(Vec<u8>);
+
+impl Packer {
+    pub(super) fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number as u8);
+    }
+
+    pub(super) fn size(&mut self, number: usize) {
+        self.number(number as u64);
+    }
+
+    pub(super) fn signed(&mut self, number: i64) {
+        self.number((number << 1 ^ number >> 63) as u64);
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.size(text.len());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    pub(super) fn texts<'a>(&mut self, texts: impl ExactSizeIterator<Item = &'a str>) {
+        self.size(texts.len());
+        for text in texts {
+            self.text(text);
+        }
+    }
+}
+
+/// Reads what a [`Packer`] wrote.
+pub(super) struct Unpacker<'a>(&'a [u8]);
+
+impl<'a> Unpacker<'a> {
+    #[inline]
+    pub(super) fn number(&mut self) -> Option<u64> {
+        // Nearly all numbers are small.
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        if *first < 0x80 {
+            return Some(u64::from(*first));
+        }
+        let (mut number, mut shift) = (u64::from(*first & 0x7f), 7);
+        loop {
+            let (byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if *byte < 0x80 {
+                return Some(number);
+            }
+            shift += 7;
+            if shift > 63 {
+                return None;
+            }
+        }
+    }
+
+    /// Reads how many there are of something; each takes at least a byte.
+    pub(super) fn size(&mut self) -> Option<usize> {
+        let size = usize::try_from(self.number()?).ok()?;
+        (size <= self.0.len()).then_some(size)
+    }
+
+    #[inline]
+    pub(super) fn signed(&mut self) -> Option<i64> {
+        let number = self.number()?;
+        Some((number >> 1) as i64 ^ -((number & 1) as i64))
+    }
+
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        let size = self.size()?;
+        let (text, rest) = self.0.split_at_checked(size)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
+    }
+
+    pub(super) fn texts(&mut self) -> Option<Vec<&'a str>> {
+        (0..self.size()?).map(|_| self.text()).collect()
+    }
+}
