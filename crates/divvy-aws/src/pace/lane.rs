@@ -7,8 +7,10 @@
 //! would take the first and hand the others back, which costs requests and is taken for a throttle.
 //!
 //! A throttle has two remedies. Where the bucket still held a store of unused seconds, the store
-//! was a wrong guess and is emptied. Where it held none, the service gives less than it says, and
-//! the rate falls by three tenths, to rise again step by step while all is quiet (AIMD).
+//! was a wrong guess and is emptied; what was sent on the strength of it may have left the service in
+//! debt, so for a minute more throttles only make the lane wait. Where it held none, the service
+//! gives less than it says, and the rate falls by three tenths, to rise again step by step while all
+//! is quiet (AIMD).
 
 use std::sync::Mutex;
 
@@ -22,6 +24,8 @@ const DECREASE: f64 = 0.7;
 const INCREASE: f64 = 0.1;
 /// A quiet step.
 const QUIET: Duration = Duration::from_secs(10);
+/// How long the service may be in debt for what was sent on a wrong guess.
+const DEBT: Duration = Duration::from_secs(60);
 /// Throttles within this time are one: those of requests that were under way together.
 const ONE_EVENT: Duration = Duration::from_secs(1);
 
@@ -55,6 +59,8 @@ struct State {
     /// When the rate was last changed or a throttle seen.
     stepped_at: Instant,
     throttled_at: Option<Instant>,
+    /// When a store of unused seconds proved to be a wrong guess.
+    emptied_at: Option<Instant>,
     used: f64,
     throttles: u64,
 }
@@ -95,6 +101,7 @@ impl Lane {
                 at: now,
                 stepped_at: now,
                 throttled_at: None,
+                emptied_at: None,
                 used: 0.0,
                 throttles: 0,
             }),
@@ -144,8 +151,14 @@ impl Lane {
         if known {
             return;
         }
+        let in_debt = state
+            .emptied_at
+            .is_some_and(|at| now.duration_since(at) < DEBT);
         if state.balance > state.rate {
             state.balance = 0.0;
+            state.emptied_at = Some(now);
+        } else if in_debt {
+            state.balance = state.balance.min(-state.rate);
         } else {
             state.rate = (state.rate * DECREASE).max(state.granted / 20.0);
             state.balance = state.balance.min(0.0);
@@ -221,7 +234,10 @@ mod tests {
         lane.throttled();
         assert_eq!(lane.rate(), 5.0);
         sleep(Duration::from_secs(2)).await;
-        lane.take(30.0).await;
+        lane.throttled();
+        assert_eq!(lane.rate(), 5.0, "in debt");
+        sleep(Duration::from_secs(61)).await;
+        lane.take(315.0).await;
         lane.throttled();
         assert_eq!(lane.rate(), 3.5);
         lane.throttled();
