@@ -161,6 +161,32 @@ mod tests {
     }
 
     #[test]
+    fn parquet_holds_the_same_values() {
+        use ::parquet::file::reader::{FileReader, SerializedFileReader};
+        let mut out = Vec::new();
+        Format::Parquet.write(&sample(), None, &mut out).unwrap();
+        let reader = SerializedFileReader::new(bytes::Bytes::from(out)).unwrap();
+        let rows = reader.get_row_iter(None).unwrap();
+        let rows: Vec<String> = rows.map(|row| row.unwrap().to_string()).collect();
+        insta::assert_snapshot!(rows.join("\n"), @r#"
+        {id: "uuid-1", name: "Canal St | "Adams", south of the long bridge", latitude: 41.879255, reported_at: "2021-03-02T02:00:00-06:00", available_docks: 12345, mean_s: 725.25, share: 0.4321}
+        {id: "7", name: "Ærø", latitude: null, reported_at: null, available_docks: 0, mean_s: 7380.0, share: 1.0}
+        "#);
+    }
+
+    #[test]
+    fn a_page_escapes_what_it_shows() {
+        let text = written(&sample(), Format::Html, None);
+        assert!(text.contains("<td>Canal St | &quot;Adams&quot;, south of the long bridge</td>"));
+        assert!(text.contains("<td class=\"n\">12 min 05 s</td>"));
+        assert!(text.contains("<p class=\"warning\">only 12 %"));
+        assert!(
+            !text.contains("http://") && !text.contains("https://"),
+            "it needs no network"
+        );
+    }
+
+    #[test]
     fn json_is_json_with_or_without_rows() {
         for rows in 0..=2 {
             let mut table = sample();

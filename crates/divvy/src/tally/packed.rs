@@ -3,7 +3,7 @@
 //! A part is packed in one way only, whatever the order in which its trips were counted, so equal
 //! parts are equal bytes.
 //!
-//! Format: eight bytes of XXH3 over the rest, then whole numbers as LEB128 (those that could be
+//! Format: eight bytes of XXH3 over the rest (its seed is the version), then whole numbers as LEB128 (those that could be
 //! negative in zigzag) and texts as their length and UTF-8. Stores compress it.
 
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A part of the cube that can be packed.
 pub(super) trait Pack: Default + Clone {
@@ -35,10 +35,17 @@ enum State<T> {
 
 /// Bytes that are no part of a cube: damaged, or of another program.
 #[derive(Debug, thiserror::Error)]
-#[error("a part of the cube is damaged")]
+#[error("a part of the cube is damaged, or was made by another divvy: load the archives again")]
 pub struct NoPart;
 
 const CHECKSUM: usize = 8;
+
+/// Changes with the way parts are packed, so that those of another program are not opened.
+const VERSION: u64 = 2;
+
+fn checksum(bytes: &[u8]) -> u64 {
+    xxh3_64_with_seed(bytes, VERSION)
+}
 
 #[expect(private_bounds, reason = "nobody else makes parts of the cube")]
 impl<T: Pack> Sealed<T> {
@@ -51,8 +58,8 @@ impl<T: Pack> Sealed<T> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let (checksum, rest) = bytes.split_first_chunk::<CHECKSUM>().ok_or(NoPart)?;
-        if u64::from_le_bytes(*checksum) != xxh3_64(rest) {
+        let (said, rest) = bytes.split_first_chunk::<CHECKSUM>().ok_or(NoPart)?;
+        if u64::from_le_bytes(*said) != checksum(rest) {
             return Err(NoPart);
         }
         Ok(Self(State::Packed(bytes.into())))
@@ -109,7 +116,7 @@ fn pack<T: Pack>(part: &T) -> Arc<[u8]> {
     if out.0.len() == CHECKSUM {
         return Arc::default();
     }
-    let checksum = xxh3_64(&out.0[CHECKSUM..]);
+    let checksum = checksum(&out.0[CHECKSUM..]);
     out.0[..CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
     out.0.into()
 }
