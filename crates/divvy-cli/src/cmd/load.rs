@@ -204,7 +204,7 @@ impl Load {
             forecast.once_usd * share
         };
         common.say(format_args!(
-            "{}: {} trips as {}: {} write units, {}, ${once_usd:.2}",
+            "{}: {} trips as {}: {} write units, {}, {}",
             path.file_name().unwrap_or_default().display(),
             grouped((workload.rows as f64 * share) as u64),
             way.as_str(),
@@ -212,10 +212,15 @@ impl Load {
             forecast
                 .load_s
                 .map_or_else(|| "minutes".into(), |s| people_time(s * share)),
+            match once_usd {
+                0.0 => "nothing to pay".to_owned(),
+                ..0.01 => "less than a cent".to_owned(),
+                _ => format!("${once_usd:.2}"),
+            },
         ));
         if once_usd > self.dynamo.max_cost {
             bail!(
-                "that is more than --max-cost {:.2}: raise it, or see divvy plan for other ways",
+                "that is more than --max-cost {}: raise it, or see divvy plan for other ways",
                 self.dynamo.max_cost
             );
         }
