@@ -34,8 +34,9 @@ use serde::{Deserialize, Serialize};
 use crate::item::Item;
 use crate::pace::{Key, PacedTable, Write};
 
-/// A part holds at most this, so that one request never costs more than 300 units.
-const PART_BYTES: usize = 300 * 1024;
+/// A part holds at most this: an item may have 400 KB, but whoever waits for the capacity of the
+/// ledger waits for what is before it.
+const PART_BYTES: usize = 100 * 1024;
 /// How hard parts are compressed: their bytes are paid for.
 const PART_LEVEL: i32 = 9;
 
@@ -90,6 +91,13 @@ impl Stored {
 }
 
 impl State {
+    /// Returns the newest generation that it has heard of.
+    pub fn newest_generation(&self) -> u64 {
+        let totals = [self.totals, self.pending_totals];
+        let generations = totals.into_iter().flatten().map(|totals| totals.generation);
+        generations.max().unwrap_or(0).max(self.revision)
+    }
+
     /// Begins a store.
     pub fn new(system: System) -> Self {
         Self {

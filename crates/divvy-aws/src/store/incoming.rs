@@ -11,6 +11,7 @@
 //! Trips of a load that never ends carry a mark that no entry names: no report counts them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -197,10 +198,14 @@ async fn commit(
         archives.into_iter().partition(is_superseded);
     let plan = Plan::make(shared, &mut spool, &archive.members, &kept, &superseded).await?;
 
-    let generation = state.revision + 1;
     let goes_on = lease.load.content == content.to_string()
         && lease.load.revision == state.revision
-        && lease.load.generation == generation;
+        && lease.load.generation > 0;
+    // Never one that another load has used: whoever has read its parts may have kept them.
+    let generation = match goes_on {
+        true => lease.load.generation,
+        false => state.newest_generation().max(lease.load.generation) + 1,
+    };
     lease.load.content = content.to_string();
     lease.load.archive.clone_from(&archive.id.name);
     lease.load.revision = state.revision;
@@ -225,10 +230,18 @@ async fn commit(
     let mine = kept.len();
     let ids = encode_ids(spool.ids());
     // Two tables, each with its capacity: neither waits for the other.
-    let (keys, parts) = tokio::try_join!(
-        write_trips(shared, lease, &mut spool, &plan, &kept, &outcome, mine),
-        write_tallies(shared, &plan, &outcome, &ids, mine, generation),
-    )?;
+    let done = AtomicU64::new(lease.load.done);
+    let written = async {
+        tokio::try_join!(
+            write_trips(shared, &done, &mut spool, &plan, &kept, &outcome, mine),
+            write_tallies(shared, &plan, &outcome, &ids, mine, generation),
+        )
+    };
+    let (keys, parts) = tokio::select! {
+        written = written => written?,
+        lost = lease.keep(shared, &done) => return Err(lost),
+    };
+    lease.load.done = done.load(Ordering::Relaxed);
     let totals_at = parts.all;
     parts.into_force(&mut outcome, &spool);
     write_keys(shared, &mut outcome, &plan, keys, &kept, generation).await?;
@@ -395,7 +408,7 @@ fn set_counts(archive: &mut Archive, totals: &Totals) {
 /// blocks.
 async fn write_trips(
     shared: &Shared,
-    lease: &mut Lease,
+    done: &AtomicU64,
     spool: &mut Sorted,
     plan: &Plan,
     kept: &[Archive],
@@ -445,11 +458,13 @@ async fn write_trips(
         }
         true => verify_import(shared, spool, &mut writes, &outcome.totals).await?,
         false => {
-            let mut sending = Sending::new(shared, lease.load.done);
+            let mut sending = Sending::new(shared, done.load(Ordering::Relaxed));
             while let Some(write) = writes.next(spool)? {
-                sending.send(shared, lease, write, &mut meter).await?;
+                sending.send(write, &mut meter).await?;
+                done.store(sending.writer.done(), Ordering::Relaxed);
             }
-            sending.finish(shared, lease, &mut meter).await?;
+            sending.finish(&mut meter).await?;
+            done.store(sending.writer.done(), Ordering::Relaxed);
         }
     }
     // Never passed over: they are few, and may lie on either side of a kill.
@@ -650,24 +665,14 @@ impl Sending {
         }
     }
 
-    async fn send(
-        &mut self,
-        shared: &Shared,
-        lease: &mut Lease,
-        write: Trips,
-        meter: &mut Meter<'_>,
-    ) -> Result<(), StoreError> {
+    async fn send(&mut self, write: Trips, meter: &mut Meter<'_>) -> Result<(), StoreError> {
         if self.skip > 0 {
             self.skip -= 1;
             self.trips += write.1;
             meter.passed_over(write.1);
             return Ok(());
         }
-        self.send_unmarked(write, meter).await?;
-        if self.batch.is_empty() {
-            lease.keep(shared, self.writer.done()).await?;
-        }
-        Ok(())
+        self.send_unmarked(write, meter).await
     }
 
     async fn send_unmarked(
@@ -689,17 +694,11 @@ impl Sending {
         Ok(())
     }
 
-    async fn finish(
-        &mut self,
-        shared: &Shared,
-        lease: &mut Lease,
-        meter: &mut Meter<'_>,
-    ) -> Result<(), StoreError> {
+    async fn finish(&mut self, meter: &mut Meter<'_>) -> Result<(), StoreError> {
         self.writer.write(std::mem::take(&mut self.batch)).await?;
         self.writer.finish().await?;
-        lease.load.done = self.writer.done();
         meter.tell(self.trips);
-        lease.keep(shared, self.writer.done()).await
+        Ok(())
     }
 }
 

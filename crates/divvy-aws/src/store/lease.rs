@@ -2,16 +2,18 @@
 //! a process that was killed leaves it behind, and whoever loads the same archive takes it over at
 //! once, everybody else when it has run out.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use divvy::store::{StoreError, StoreErrorKind};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{Shared, now_ms};
 use crate::ledger::Load;
 
-/// How long the right lasts without being renewed.
-const LASTS: Duration = Duration::from_secs(120);
+/// How long the right lasts without being renewed. Where there are 5 write units, a renewal may wait
+/// a minute for its turn.
+const LASTS: Duration = Duration::from_secs(300);
 /// How often it is renewed, and the progress kept.
 const RENEW: Duration = Duration::from_secs(30);
 /// How often to look whether another's has run out.
@@ -21,7 +23,6 @@ const LOOK: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) load: Load,
-    renewed: Instant,
 }
 
 fn lost(archive: &str) -> StoreError {
@@ -77,10 +78,7 @@ impl Lease {
                 load.owner.clone_from(&owner);
                 load.until_ms = until();
                 if shared.ledger.put_load(&load, from.as_deref()).await? {
-                    return Ok(Self {
-                        load,
-                        renewed: Instant::now(),
-                    });
+                    return Ok(Self { load });
                 }
                 continue; // somebody else was faster
             }
@@ -101,17 +99,19 @@ impl Lease {
         if !shared.ledger.put_load(&self.load, Some(&owner)).await? {
             return Err(lost(&self.load.archive));
         }
-        self.renewed = Instant::now();
         Ok(())
     }
 
-    /// Keeps the right and the progress, when it is time to.
-    pub(super) async fn keep(&mut self, shared: &Shared, done: u64) -> Result<(), StoreError> {
-        if self.renewed.elapsed() < RENEW {
-            return Ok(());
+    /// Keeps the right and the progress from time to time, beside the writing. Ends only where the
+    /// right is lost.
+    pub(super) async fn keep(&mut self, shared: &Shared, done: &AtomicU64) -> StoreError {
+        loop {
+            sleep(RENEW).await;
+            self.load.done = done.load(Ordering::Relaxed);
+            if let Err(lost) = self.put(shared).await {
+                return lost;
+            }
         }
-        self.load.done = done;
-        self.put(shared).await
     }
 
     /// Gives the right back.
