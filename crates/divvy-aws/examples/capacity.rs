@@ -47,7 +47,8 @@ struct Took {
     throttled: (u64, u64),
     stored: u64,
     counted: u64,
-    faults: Vec<String>,
+    /// What `check` found. `None` where it was not asked.
+    faults: Option<Vec<String>>,
     peak_mib: u64,
     first: Refresh,
     unchanged: Refresh,
@@ -153,11 +154,13 @@ fn main() -> Done<()> {
             took.layout,
             took.stored,
             took.counted,
-            took.faults.len(),
+            took.faults
+                .as_ref()
+                .map_or("not asked".into(), |faults| faults.len().to_string()),
             took.other_units,
             took.peak_mib,
         );
-        for fault in &took.faults {
+        for fault in took.faults.iter().flatten() {
             eprintln!("{fault}");
         }
     }
@@ -290,6 +293,7 @@ async fn taken(layout: Layout, archive: &Archive, folder: &Path) -> Done<Took> {
     eprintln!("  loaded in {load_s:.0} s of its clock");
 
     let first = refresh(&store).await?;
+    eprintln!("  refreshed in {:.0} s", first.seconds);
     // The stations come; then each of them has one bike more.
     let snapshot = snapshot()?;
     store.apply(&snapshot, snapshot.taken_at).await?;
@@ -304,7 +308,13 @@ async fn taken(layout: Layout, archive: &Archive, folder: &Path) -> Done<Took> {
 
     let counts = store.counts(&divvy().id).await?;
     let meter = local.meter();
-    let checked = store.check().await?;
+    // Each page of a scan makes the emulator read its whole table: of a large one, what the index
+    // has of each origin, as the refresh counted it, must do.
+    let is_small = layout == Layout::Packed || stored <= 200_000;
+    let checked = match is_small {
+        true => Some(store.check().await?),
+        false => None,
+    };
     Ok(Took {
         layout,
         load_s,
@@ -314,7 +324,7 @@ async fn taken(layout: Layout, archive: &Archive, folder: &Path) -> Done<Took> {
         throttled: (meter.throttled_requests, meter.unprocessed_items),
         stored,
         counted: counts.iter().map(|count| count.from_count).sum(),
-        faults: checked.faults,
+        faults: checked.map(|checked| checked.faults),
         peak_mib,
         first,
         unchanged,

@@ -225,7 +225,8 @@ fn rows_give_the_reports_of_the_folder() {
     // The first archive's trips come before the stations, those of the others after them.
     let steps = [Step::Load(0), Step::Poll, Step::Load(1), Step::Load(2)];
     let other = [Step::Load(0), Step::Load(1), Step::Load(2), Step::Poll];
-    let filters = &all_filters()[..2];
+    // Each page of a scan makes the emulator read its whole table.
+    let filters = &all_filters()[..1];
     block_on(are_the_same(Layout::Rows, &steps, &other, filters));
 }
 
