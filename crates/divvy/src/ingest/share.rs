@@ -57,6 +57,11 @@ impl Share {
         format!("{archive} ({self} sample)")
     }
 
+    /// Tells whether an archive of that name is a share of one.
+    pub fn is_sample(name: &str) -> bool {
+        name.ends_with(" sample)")
+    }
+
     /// Returns the content of a share: another than that of the whole, or of another share.
     pub(super) fn content(self, whole: ContentHash) -> ContentHash {
         let text = format!("{whole} {self}");

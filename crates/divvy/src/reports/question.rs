@@ -13,6 +13,7 @@ use super::picture::{Map, MapStation};
 use super::places::{self, Place};
 use super::table::{Note, grouped, plural};
 use super::{Filter, Filters, ReportError};
+use crate::ingest::Share;
 use crate::model::{Flags, StationId, System, TripBatch, Zone};
 use crate::store::{Store, StoreError, Wanted};
 use crate::tally::{Cube, FlagCounts, Parts, Tally, Totals, date_of, month_of};
@@ -35,8 +36,8 @@ pub struct Question<'a> {
 pub(super) struct Known {
     /// The totals, with the parts of the cube that were asked for.
     pub totals: Totals,
-    /// How many archives the trips come from.
-    pub archives: u64,
+    /// The names of the archives that the trips come from.
+    pub archives: Vec<String>,
 }
 
 /// The trips that a report counts.
@@ -336,7 +337,7 @@ impl Question<'_> {
         let stored = format!(
             "{name}: {} from {}, {}",
             plural(known.trips, "trip"),
-            plural(counted.known.archives as i64, "archive"),
+            archives(&counted.known.archives),
             dates(range),
         );
         let said = filters.to_string();
@@ -381,6 +382,17 @@ const NOWHERE: [crate::model::Flag; 2] = [
 
 fn from_the_cube(parts: Parts) -> String {
     format!("from the cube: {parts}")
+}
+
+/// Says how many archives there are, and which of them were loaded in part.
+fn archives(names: &[String]) -> String {
+    let samples = names.iter().filter(|name| Share::is_sample(name));
+    let samples: Vec<&str> = samples.map(String::as_str).collect();
+    let all = plural(names.len() as i64, "archive");
+    match samples.is_empty() {
+        true => all,
+        false => format!("{all}, of which {} in part", samples.join(", ")),
+    }
 }
 
 /// Says why no trip was counted, and what could have been asked for.

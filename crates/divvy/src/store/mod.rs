@@ -189,9 +189,10 @@ pub trait Ledger: Send + Sync {
     /// Lists the archives of a system in the order of loading.
     async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError>;
 
-    /// Counts the archives of a system.
-    async fn archives(&self, system: &SystemId) -> Result<u64, StoreError> {
-        Ok(self.entries(system).await?.len() as u64)
+    /// Lists the names of the archives of a system; a sample's says so.
+    async fn archives(&self, system: &SystemId) -> Result<Vec<String>, StoreError> {
+        let entries = self.entries(system).await?.into_iter();
+        Ok(entries.map(|entry| entry.id.name).collect())
     }
 
     /// Finds a loaded archive by its content, whatever its name. `None` for one not loaded.

@@ -473,14 +473,16 @@ pub(super) fn archives(
         .collect()
 }
 
-pub(super) fn count_archives(catalog: &Connection, system: &SystemId) -> Result<u64, StoreError> {
-    let counts = all(
+pub(super) fn archive_names(
+    catalog: &Connection,
+    system: &SystemId,
+) -> Result<Vec<String>, StoreError> {
+    all(
         catalog,
-        "SELECT count(*) FROM archive WHERE system = ?",
+        "SELECT name FROM archive WHERE system = ?",
         [system.as_str()],
         |row| row.get(0),
-    )?;
-    Ok(counts.first().copied().unwrap_or(0))
+    )
 }
 
 pub(super) fn next_sequence(catalog: &Connection) -> Result<u64, StoreError> {

@@ -386,8 +386,8 @@ impl Ledger for EmbeddedStore {
         Ok(archives.into_iter().map(|archive| archive.entry).collect())
     }
 
-    async fn archives(&self, system: &SystemId) -> Result<u64, StoreError> {
-        catalog::count_archives(&self.shared.catalog(), system)
+    async fn archives(&self, system: &SystemId) -> Result<Vec<String>, StoreError> {
+        catalog::archive_names(&self.shared.catalog(), system)
     }
 
     async fn holding(
