@@ -230,10 +230,7 @@ impl Question<'_> {
     ) -> Result<(Known, Cube, String), StoreError> {
         if kept {
             let mut known = self.known(parts).await?;
-            let mut cube = std::mem::take(&mut known.totals.cube);
-            if parts.routes {
-                cube.settle();
-            }
+            let cube = std::mem::take(&mut known.totals.cube);
             return Ok((known, cube, from_the_cube(parts)));
         }
         let known = self.known(Parts::NONE).await?;
@@ -272,9 +269,6 @@ impl Question<'_> {
         let mut cube = Cube::default();
         for part in cubes.into_inner().expect("no holder of this lock panics") {
             cube.merge(&part);
-        }
-        if parts.routes {
-            cube.settle();
         }
         Ok((known, cube, how))
     }

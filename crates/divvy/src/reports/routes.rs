@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{Flag, StationId};
 use crate::store::StoreError;
-use crate::tally::{Parts, Route, median_s};
+use crate::tally::{KeptRoutes, Parts, Route, median_s};
 
 /// Trips by origin and destination.
 pub struct Routes;
@@ -160,56 +160,32 @@ impl Report for Routes {
             let meant = places::meant(&places, text, &known.totals);
             meant.into_iter().map(|place| &place.id).collect()
         });
-        let routes = cube.routes.get();
+        let routes = cube.routes.kept();
         let ids = routes.stations().iter();
         let place_of: Vec<Option<u32>> = ids.map(|id| place_of.get(id).copied()).collect();
-        let mut by_ids = Vec::new();
-        routes.each(|route| {
-            let ends = [route.from, route.to].map(|at| place_of[at as usize]);
-            let [Some(from), Some(to)] = ends else { return };
-            let wanted = |only: &BTreeSet<_>| only.contains(&places[from as usize].id);
-            if only.as_ref().is_none_or(wanted) {
-                by_ids.push(((from, to), route));
-            }
-        });
-        // A place may have several ids, and so a route between places several of ids.
-        by_ids.sort_by_key(|(ends, _)| *ends);
-        let same = by_ids.chunk_by(|a, b| a.0 == b.0);
-        let trips = |same: &[(_, Route<'_>)]| same.iter().map(|(_, route)| route.trips).sum();
-        let mut order: Vec<(i64, &[((u32, u32), Route<'_>)])> =
-            same.map(|same| (trips(same), same)).collect();
-        let on_routes: i64 = order.iter().map(|(trips, _)| trips).sum();
-        let by_size =
-            |(trips, same): &(i64, &[((u32, u32), Route<'_>)])| (Reverse(*trips), same[0].0);
-        let all = order.len();
-        if let Some(top) = question.shown().filter(|top| *top < all) {
-            // Only what is shown is put in order: there can be a million routes.
-            order.select_nth_unstable_by_key(top, by_size);
-            order.truncate(top);
-        }
-        order.sort_unstable_by_key(by_size);
+        let is_wanted: Vec<bool> = (places.iter())
+            .map(|place| only.as_ref().is_none_or(|only| only.contains(&place.id)))
+            .collect();
+        let wanted = |from: u32| is_wanted[from as usize];
+        let found = Found::of(&routes, &place_of, wanted, question.shown());
         let name = |place: &Place| place.name(&known.totals).map(str::to_owned);
-        let rows: Vec<RouteRow> = order
-            .into_iter()
-            .map(|(trips, same)| {
-                let (from, to) = same[0].0;
+        let rows: Vec<RouteRow> = (found.routes.iter())
+            .zip(found.medians(&routes))
+            .map(|(route, median_s)| {
+                let (from, to) = route.ends;
                 let [start, end] = [from, to].map(|at| &places[at as usize]);
-                let mut counts = [0; 256];
-                for (bucket, n) in same.iter().flat_map(|(_, route)| route.durations()) {
-                    counts[usize::from(bucket)] += n;
-                }
                 RouteRow {
                     from_station_id: start.id.clone(),
                     from_name: name(start),
                     to_station_id: end.id.clone(),
                     to_name: name(end),
-                    trips,
-                    median_s: median_s(&counts),
+                    trips: route.trips,
+                    median_s,
                     round_trip: from == to,
                 }
             })
             .collect();
-        let more = all - rows.len();
+        let more = found.all - rows.len();
         let narrowed = filters.narrow_trips() || filters.station.is_some();
         let (counted_trips, lost) = match in_cube {
             true => {
@@ -237,13 +213,167 @@ impl Report for Routes {
         notes.extend(nowhere(lost).filter(|_| filters.station.is_none()));
         notes.push(Note::Scope(format!(
             "{} on {}; median durations are within 5 % of the exact ones",
-            plural(on_routes, "trip"),
-            plural(all as i64, "route"),
+            plural(found.trips, "trip"),
+            plural(found.all as i64, "route"),
         )));
         let mut table = Table::new(rows, notes).told(counted.how);
         table.more = more;
         table.map = Some(question.map(&places, &counted.known.totals, &BTreeMap::new()));
         Ok(table)
+    }
+}
+
+/// The routes between places that are shown, and how many there are.
+struct Found {
+    /// The largest first.
+    routes: Vec<Between>,
+    /// Routes between ids that make up one between places, where a place has several ids.
+    several: Vec<Vec<u32>>,
+    /// All routes, shown or not.
+    all: usize,
+    /// The trips on them.
+    trips: i64,
+}
+
+/// A route between places.
+struct Between {
+    trips: i64,
+    ends: (u32, u32),
+    made_of: MadeOf,
+}
+
+/// What a route between places is made of.
+#[derive(Clone, Copy)]
+enum MadeOf {
+    /// A route between ids.
+    One(u32),
+    /// Routes between ids: a place in [`Found::several`].
+    Several(u32),
+}
+
+impl Between {
+    fn by_size(&self) -> (Reverse<i64>, (u32, u32)) {
+        (Reverse(self.trips), self.ends)
+    }
+}
+
+impl Found {
+    /// Finds the `most` largest routes, or all; `place_of` tells the places of the ids.
+    fn of(
+        routes: &KeptRoutes<'_>,
+        place_of: &[Option<u32>],
+        wanted: impl Fn(u32) -> bool,
+        most: Option<usize>,
+    ) -> Self {
+        let mut ids = HashMap::new();
+        for place in place_of.iter().flatten() {
+            *ids.entry(*place).or_insert(0) += 1;
+        }
+        let shares = |place: &Option<u32>| place.is_some_and(|place| ids[&place] > 1);
+        let shares: Vec<bool> = place_of.iter().map(shares).collect();
+        let mut found = Self {
+            routes: Vec::new(),
+            several: Vec::new(),
+            all: 0,
+            trips: 0,
+        };
+        let mut several: BTreeMap<(u32, u32), (i64, Vec<u32>)> = BTreeMap::new();
+        let mut next = 0;
+        routes.each(|Route { from, to, trips }| {
+            let at = next;
+            next += 1;
+            let [from, to] = [from, to].map(|at| at as usize);
+            let (Some(start), Some(end)) = (place_of[from], place_of[to]) else {
+                return;
+            };
+            if !wanted(start) {
+                return;
+            }
+            let ends = (start, end);
+            if shares[from] || shares[to] {
+                let (sum, made_of) = several.entry(ends).or_default();
+                *sum += trips;
+                made_of.push(at);
+                return;
+            }
+            let made_of = MadeOf::One(at);
+            found.add(
+                Between {
+                    trips,
+                    ends,
+                    made_of,
+                },
+                most,
+            );
+        });
+        for (ends, (trips, routes)) in several {
+            let made_of = MadeOf::Several(found.several.len() as u32);
+            found.several.push(routes);
+            found.add(
+                Between {
+                    trips,
+                    ends,
+                    made_of,
+                },
+                most,
+            );
+        }
+        found.keep_largest(most);
+        found.routes.sort_unstable_by_key(Between::by_size);
+        found
+    }
+
+    fn add(&mut self, route: Between, most: Option<usize>) {
+        // Of a million, hardly one is among the largest: they are put in order now and then.
+        const MANY: usize = 1 << 12;
+        self.all += 1;
+        self.trips += route.trips;
+        self.routes.push(route);
+        if most.is_some_and(|most| self.routes.len() >= 2 * most.max(MANY)) {
+            self.keep_largest(most);
+        }
+    }
+
+    fn keep_largest(&mut self, most: Option<usize>) {
+        if let Some(most) = most.filter(|most| *most < self.routes.len()) {
+            self.routes
+                .select_nth_unstable_by_key(most, Between::by_size);
+            self.routes.truncate(most);
+        }
+    }
+
+    /// Finds the median duration of each.
+    fn medians(&self, routes: &KeptRoutes<'_>) -> Vec<Option<i64>> {
+        let mut wanted: Vec<(u32, usize)> = Vec::new();
+        for (row, route) in self.routes.iter().enumerate() {
+            match route.made_of {
+                MadeOf::One(at) => wanted.push((at, row)),
+                MadeOf::Several(at) => {
+                    wanted.extend(self.several[at as usize].iter().map(|at| (*at, row)));
+                }
+            }
+        }
+        wanted.sort_unstable();
+        let places: Vec<u32> = wanted.iter().map(|(at, _)| *at).collect();
+        let mut rows = wanted.iter().map(|(_, row)| *row);
+        let mut medians = vec![None; self.routes.len()];
+        let mut sums: BTreeMap<usize, BTreeMap<u8, i32>> = BTreeMap::new();
+        routes.durations(&places, |durations| {
+            let Some(row) = rows.next() else { return };
+            match self.routes[row].made_of {
+                MadeOf::One(_) => medians[row] = median_s(durations),
+                MadeOf::Several(_) => {
+                    let sum = sums.entry(row).or_default();
+                    for (bucket, n) in durations {
+                        *sum.entry(*bucket).or_default() += n;
+                    }
+                }
+            }
+        });
+        for (row, sum) in sums {
+            medians[row] = median_s(&sum.into_iter().collect::<Vec<_>>());
+        }
+        medians
     }
 }
 

@@ -130,14 +130,6 @@ impl DayHours {
             }
         });
     }
-
-    pub(super) fn merge(&mut self, other: &Self) {
-        let kinds = other.kinds.iter();
-        let kind_of: Vec<u32> = kinds.map(|(rider, bike)| self.kind(rider, bike)).collect();
-        for ((day, kind), counts) in &other.days {
-            self.add(*day, kind_of[*kind as usize], counts.numbers());
-        }
-    }
 }
 
 impl Pack for DayHours {
@@ -191,5 +183,13 @@ impl Pack for DayHours {
             }
         }
         Some(Self { kinds, days })
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let kinds = other.kinds.iter();
+        let kind_of: Vec<u32> = kinds.map(|(rider, bike)| self.kind(rider, bike)).collect();
+        for ((day, kind), counts) in &other.days {
+            self.add(*day, kind_of[*kind as usize], counts.numbers());
+        }
     }
 }

@@ -115,12 +115,6 @@ impl Durations {
             add(self.of_kind(rider, batch.words.text(*bike)), counts);
         }
     }
-
-    pub(super) fn merge(&mut self, other: &Self) {
-        for ((rider, bike), seconds) in other.kinds.iter().zip(&other.seconds) {
-            add(self.of_kind(rider, bike), seconds.iter().copied());
-        }
-    }
 }
 
 fn add(mine: &mut Vec<i64>, theirs: impl ExactSizeIterator<Item = i64>) {
@@ -184,6 +178,12 @@ impl Pack for Durations {
             kinds,
             seconds: all,
         })
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for ((rider, bike), seconds) in other.kinds.iter().zip(&other.seconds) {
+            add(self.of_kind(rider, bike), seconds.iter().copied());
+        }
     }
 }
 

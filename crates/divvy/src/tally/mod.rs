@@ -29,7 +29,7 @@ pub use hours::{Hour, Hours};
 pub use packed::{NoPart, Sealed};
 pub use people::{People, Person};
 pub use riders::Riders;
-pub use routes::{DURATION_ERROR, Route, Routes, median_s};
+pub use routes::{DURATION_ERROR, KeptRoutes, Route, Routes, median_s};
 pub use station_grid::StationGrid;
 pub use stations::{NameSeen, Names, StationTotals, Stations};
 

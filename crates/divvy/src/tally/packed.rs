@@ -21,6 +21,19 @@ pub(super) trait Pack: Default + Clone {
 
     /// Reads it. `None` for bytes that [`pack`](Self::pack) does not make.
     fn unpack(bytes: &mut Unpacker<'_>) -> Option<Self>;
+
+    /// Adds another to it.
+    fn merge(&mut self, other: &Self);
+
+    /// Adds two up as they are packed. `None` where they have to be opened.
+    fn sum(_: &[u8], _: &[u8], _: &mut Packer) -> Option<()> {
+        None
+    }
+
+    /// Tells whether two that are packed into different bytes count the same.
+    fn same(_: &[u8], _: &[u8]) -> bool {
+        false
+    }
 }
 
 /// A part of the cube: packed until it is counted into.
@@ -41,7 +54,7 @@ pub struct NoPart;
 const CHECKSUM: usize = 8;
 
 /// Changes with the way parts are packed, so that those of another program are not opened.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 fn checksum(bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(bytes, VERSION)
@@ -85,9 +98,36 @@ impl<T: Pack> Sealed<T> {
         self.to_bytes().is_empty()
     }
 
-    /// Tells whether nothing has ever been counted.
-    pub(super) fn is_nothing(&self) -> bool {
-        matches!(&self.0, State::Packed(bytes) if bytes.is_empty())
+    /// Adds another's counts to these.
+    pub(super) fn merge(&mut self, other: &Self) {
+        let nothing = |part: &Self| matches!(&part.0, State::Packed(bytes) if bytes.is_empty());
+        if nothing(other) {
+            return;
+        }
+        if nothing(self) {
+            *self = other.clone();
+            return;
+        }
+        if let (State::Packed(mine), State::Packed(theirs)) = (&self.0, &other.0) {
+            let sum = packed(|out| T::sum(&mine[CHECKSUM..], &theirs[CHECKSUM..], out));
+            if let Some(sum) = sum {
+                self.0 = State::Packed(sum);
+                return;
+            }
+        }
+        self.open().merge(&other.get());
+    }
+
+    /// Returns what [`Pack::pack`] makes of it.
+    pub(super) fn packed(&self) -> Cow<'_, [u8]> {
+        match &self.0 {
+            State::Packed(bytes) => Cow::Borrowed(bytes.get(CHECKSUM..).unwrap_or_default()),
+            State::Open(part) => {
+                let mut out = Packer::default();
+                part.pack(&mut out);
+                Cow::Owned(out.0)
+            }
+        }
     }
 
     /// Opens it for reading.
@@ -111,14 +151,23 @@ impl<T: Pack> Sealed<T> {
 }
 
 fn pack<T: Pack>(part: &T) -> Arc<[u8]> {
+    packed(|out| {
+        part.pack(out);
+        Some(())
+    })
+    .unwrap_or_default()
+}
+
+/// Puts a checksum before what `write` writes, if that is anything.
+fn packed(write: impl FnOnce(&mut Packer) -> Option<()>) -> Option<Arc<[u8]>> {
     let mut out = Packer(vec![0; CHECKSUM]);
-    part.pack(&mut out);
+    write(&mut out)?;
     if out.0.len() == CHECKSUM {
-        return Arc::default();
+        return Some(Arc::default());
     }
     let checksum = checksum(&out.0[CHECKSUM..]);
     out.0[..CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
-    out.0.into()
+    Some(out.0.into())
 }
 
 fn unpack<T: Pack>(bytes: &[u8]) -> T {
@@ -136,7 +185,8 @@ impl<T> Default for Sealed<T> {
 
 impl<T: Pack> PartialEq for Sealed<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.to_bytes() == other.to_bytes()
+        let (mine, theirs) = (self.packed(), other.packed());
+        mine == theirs || T::same(&mine, &theirs)
     }
 }
 
@@ -173,9 +223,25 @@ impl<'de, T: Pack> Deserialize<'de> for Sealed<T> {
 }
 
 /// Writes numbers and texts one after another.
+#[derive(Default)]
 pub(super) struct Packer(Vec<u8>);
 
 impl Packer {
+    /// Returns what has been written.
+    pub(super) fn written(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Writes bytes whose end the reader knows.
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.size(bytes.len());
+        self.raw(bytes);
+    }
+
     pub(super) fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.0.push(number as u8 | 0x80);
@@ -193,8 +259,7 @@ impl Packer {
     }
 
     pub(super) fn text(&mut self, text: &str) {
-        self.size(text.len());
-        self.0.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes());
     }
 
     pub(super) fn texts<'a>(&mut self, texts: impl ExactSizeIterator<Item = &'a str>) {
@@ -209,6 +274,15 @@ impl Packer {
 pub(super) struct Unpacker<'a>(&'a [u8]);
 
 impl<'a> Unpacker<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns what has not been read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     #[inline]
     pub(super) fn number(&mut self) -> Option<u64> {
         // Nearly all numbers are small.
@@ -244,11 +318,15 @@ impl<'a> Unpacker<'a> {
         Some((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
-    pub(super) fn text(&mut self) -> Option<&'a str> {
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
         let size = self.size()?;
-        let (text, rest) = self.0.split_at_checked(size)?;
+        let (bytes, rest) = self.0.split_at_checked(size)?;
         self.0 = rest;
-        std::str::from_utf8(text).ok()
+        Some(bytes)
+    }
+
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
     }
 
     pub(super) fn texts(&mut self) -> Option<Vec<&'a str>> {

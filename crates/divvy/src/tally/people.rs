@@ -99,12 +99,6 @@ impl People {
             }
         }
     }
-
-    pub(super) fn merge(&mut self, other: &Self) {
-        for (person, n) in &other.0 {
-            super::add(&mut self.0, person.clone(), *n);
-        }
-    }
 }
 
 impl Pack for People {
@@ -155,5 +149,11 @@ impl Pack for People {
             people.insert(person, bytes.signed()?);
         }
         Some(Self(people))
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (person, n) in &other.0 {
+            super::add(&mut self.0, person.clone(), *n);
+        }
     }
 }

@@ -80,14 +80,6 @@ impl StationGrid {
         }
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
-        let place_of = self.places_of(&other.series);
-        for (period, cells) in &other.periods {
-            let cells = cells.iter().copied().zip(place_of.iter().copied());
-            self.add(*period, cells.filter(|(cell, _)| *cell != [0, 0]));
-        }
-    }
-
     /// Counts ends of trips by the hour of the week in which they fall.
     pub(super) fn count_hours(&mut self, rows: &Rows<'_>, series: &Series, times: i64) {
         const HOURS: usize = 168;
@@ -232,5 +224,13 @@ impl Pack for StationGrid {
             series,
             periods: periods.into_iter().collect(),
         })
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let place_of = self.places_of(&other.series);
+        for (period, cells) in &other.periods {
+            let cells = cells.iter().copied().zip(place_of.iter().copied());
+            self.add(*period, cells.filter(|(cell, _)| *cell != [0, 0]));
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! Trips from station to station, with how long they take in outline.
 
+mod kept;
+
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 
-use super::packed::{Pack, Packer, Unpacker};
+pub use self::kept::{KeptRoutes, Route};
+use super::packed::{Pack, Packer, Sealed, Unpacker};
 use crate::model::{Flags, StationId, TripBatch};
 
 /// Trips by origin, destination and bucket of the duration. Trips without a station at an end are on
@@ -47,6 +51,10 @@ fn destination(key: u32) -> u32 {
     key >> BUCKET_BITS
 }
 
+fn bucket(key: u32) -> u8 {
+    key as u8
+}
+
 impl Row {
     /// Puts in order what waits.
     fn settle(&mut self) {
@@ -67,24 +75,12 @@ impl Row {
             return;
         }
         let old = std::mem::take(&mut self.cells);
-        let mut all: Vec<Cell> = Vec::with_capacity(old.len() + new.len());
-        let mut new = new.into_iter().peekable();
-        for cell in old {
-            while let Some(less) = new.next_if(|new| new.0 < cell.0) {
-                all.push(less);
-            }
-            let more = new.next_if(|new| new.0 == cell.0).map_or(0, |new| new.1);
-            if cell.1 + more != 0 {
-                all.push((cell.0, cell.1 + more));
-            }
-        }
-        all.extend(new);
-        self.cells = all;
+        kept::merge(&old, &new, &mut self.cells);
     }
 
     /// Renames destinations: `to` tells the new place of each old one.
     fn renamed(&self, to: &[u32]) -> Self {
-        let new = |key: u32| to[destination(key) as usize] << BUCKET_BITS | key & 0xff;
+        let new = |old: u32| key(to[destination(old) as usize], bucket(old));
         let mut cells: Vec<Cell> = self.cells.iter().map(|(key, n)| (new(*key), *n)).collect();
         if !cells.is_sorted_by_key(|cell| cell.0) {
             cells.sort_unstable_by_key(|cell| cell.0);
@@ -120,69 +116,21 @@ fn middle_s(bucket: u8) -> i64 {
     (first * f64::from(next - 1)).sqrt().round() as i64
 }
 
-/// One route.
-#[derive(Clone, Copy, Debug)]
-pub struct Route<'a> {
-    /// The place of its origin in [`Routes::stations`].
-    pub from: u32,
-    /// The place of its destination.
-    pub to: u32,
-    /// Trips.
-    pub trips: i64,
-    cells: &'a [Cell],
-}
-
-impl Route<'_> {
-    /// Lists its trips with a plausible duration, by bucket.
-    pub fn durations(&self) -> impl Iterator<Item = (u8, i64)> {
-        let cells = self.cells.iter();
-        let cells = cells.map(|(key, n)| (*key as u8, i64::from(*n)));
-        cells.filter(|(bucket, _)| *bucket != 0)
-    }
-}
-
 /// Returns the median of durations that are known by their buckets, to within [`DURATION_ERROR`].
-/// `None` where there is none. `counts` holds the number of durations by bucket.
-pub fn median_s(counts: &[i64; 256]) -> Option<i64> {
-    let timed = &counts[1..];
-    let rank = (timed.iter().sum::<i64>() + 1) / 2;
+/// `None` where there is none. `counts` are buckets and the trips of each, in order.
+pub fn median_s(counts: &[(u8, i32)]) -> Option<i64> {
+    let all: i64 = counts.iter().map(|(_, n)| i64::from(*n)).sum();
     let mut seen = 0;
-    let bucket = timed.iter().position(|n| {
-        seen += n;
-        seen >= rank && rank > 0
+    let (bucket, _) = counts.iter().find(|(_, n)| {
+        seen += i64::from(*n);
+        seen >= (all + 1) / 2 && all > 0
     })?;
-    Some(middle_s(bucket as u8 + 1))
+    Some(middle_s(*bucket))
 }
 
 impl Routes {
-    /// Lists the stations, by the places that routes name.
-    pub fn stations(&self) -> &[StationId] {
-        &self.stations
-    }
-
-    /// Hands each route to `visit`, once it has been settled.
-    pub fn each<'a>(&'a self, mut visit: impl FnMut(Route<'a>)) {
-        debug_assert_eq!(
-            self.waiting, 0,
-            "what waits is put in order before it is read"
-        );
-        for (from, row) in (0..).zip(&self.rows) {
-            for cells in row
-                .cells
-                .chunk_by(|a, b| destination(a.0) == destination(b.0))
-            {
-                visit(Route {
-                    from,
-                    to: destination(cells[0].0),
-                    trips: cells.iter().map(|(_, n)| i64::from(*n)).sum(),
-                    cells,
-                });
-            }
-        }
-    }
-
     /// Puts in order what waits.
-    pub(super) fn settle(&mut self) {
+    fn settle(&mut self) {
         self.rows.iter_mut().for_each(Row::settle);
         self.waiting = 0;
     }
@@ -241,21 +189,6 @@ impl Routes {
             self.settle();
         }
     }
-
-    pub(super) fn merge(&mut self, other: &Self) {
-        let ids = other.stations.iter();
-        let place_of: Vec<u32> = ids.map(|id| self.place(id.as_str())).collect();
-        for (from, row) in place_of.iter().zip(&other.rows) {
-            let renamed = row.renamed(&place_of);
-            let mine = &mut self.rows[*from as usize];
-            mine.add(renamed.cells);
-            self.waiting += renamed.waiting.len();
-            mine.waiting.extend(renamed.waiting);
-        }
-        if self.waiting > MOST_WAITING {
-            self.settle();
-        }
-    }
 }
 
 impl Pack for Routes {
@@ -294,102 +227,62 @@ impl Pack for Routes {
                 })
                 .collect();
             for (key, _) in rows.iter_mut().flatten() {
-                *key = new[destination(*key) as usize] << BUCKET_BITS | *key & 0xff;
+                *key = self::key(new[destination(*key) as usize], bucket(*key));
             }
         }
-        let used = (0..by_id.len()).filter(|rank| is_used[*rank]);
-        let used: Vec<usize> = used.collect();
-        out.texts(used.iter().map(|rank| self.stations[by_id[*rank]].as_str()));
-        let rows: Vec<&Vec<Cell>> = used.iter().map(|rank| &rows[*rank]).collect();
-        // Numbers of one kind stand together: they are alike, and so compress.
-        let routes = |cells: &[Cell]| -> Vec<std::ops::Range<usize>> {
-            let mut start = 0;
-            let routes = cells.chunk_by(|a, b| destination(a.0) == destination(b.0));
-            routes
-                .map(|route| {
-                    start += route.len();
-                    start - route.len()..start
-                })
-                .collect()
-        };
-        let all_routes: Vec<Vec<std::ops::Range<usize>>> =
-            rows.iter().map(|cells| routes(cells)).collect();
-        for (cells, routes) in rows.iter().zip(&all_routes) {
-            out.size(routes.len());
-            let mut last = 0;
-            for route in routes {
-                let to = destination(cells[route.start].0);
-                out.number(u64::from(to - last));
-                last = to;
-            }
+        let used: Vec<usize> = (0..by_id.len()).filter(|rank| is_used[*rank]).collect();
+        let mut writer = kept::Writer::new();
+        for rank in &used {
+            writer.origin(&rows[*rank]);
         }
-        for route in all_routes.iter().flatten() {
-            out.size(route.len());
-        }
-        for (cells, routes) in rows.iter().zip(&all_routes) {
-            for route in routes {
-                let mut last = 0;
-                for (key, _) in &cells[route.clone()] {
-                    out.number(u64::from(*key as u8 - last));
-                    last = *key as u8;
-                }
-            }
-        }
-        for (_, n) in rows.iter().flat_map(|cells| cells.iter()) {
-            out.signed(i64::from(*n));
-        }
+        let ids = used.iter().map(|rank| self.stations[by_id[*rank]].as_str());
+        writer.finish(ids, out);
     }
 
     fn unpack(bytes: &mut Unpacker<'_>) -> Option<Self> {
-        let stations: Vec<StationId> = bytes.texts()?.into_iter().map(Into::into).collect();
-        let mut routes: Vec<Vec<u32>> = Vec::with_capacity(stations.len());
-        for _ in 0..stations.len() {
-            let mut to = 0;
-            let mut row = Vec::new();
-            for _ in 0..bytes.size()? {
-                to += u32::try_from(bytes.number()?).ok()?;
-                if to as usize >= stations.len() {
-                    return None;
-                }
-                row.push(to);
-            }
-            routes.push(row);
+        KeptRoutes::of(Cow::Borrowed(bytes.rest()))?.open()
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let ids = other.stations.iter();
+        let place_of: Vec<u32> = ids.map(|id| self.place(id.as_str())).collect();
+        for (from, row) in place_of.iter().zip(&other.rows) {
+            let renamed = row.renamed(&place_of);
+            let mine = &mut self.rows[*from as usize];
+            mine.add(renamed.cells);
+            self.waiting += renamed.waiting.len();
+            mine.waiting.extend(renamed.waiting);
         }
-        let mut sizes = Vec::new();
-        for _ in routes.iter().flatten() {
-            sizes.push(bytes.size()?);
+        if self.waiting > MOST_WAITING {
+            self.settle();
         }
-        let mut sizes = sizes.into_iter();
-        let mut rows = Vec::with_capacity(stations.len());
-        for routes in &routes {
-            let mut cells = Vec::with_capacity(routes.len() * 2);
-            for (to, size) in routes.iter().zip(&mut sizes) {
-                let mut bucket = 0_u8;
-                for _ in 0..size {
-                    bucket = bucket.checked_add(u8::try_from(bytes.number()?).ok()?)?;
-                    cells.push((key(*to, bucket), 0));
-                }
-            }
-            rows.push(Row {
-                cells,
-                waiting: Vec::new(),
-            });
-        }
-        for cell in rows.iter_mut().flat_map(|row| &mut row.cells) {
-            cell.1 = bytes.signed()? as i32;
-        }
-        Some(Self {
-            places: stations.iter().cloned().zip(0..).collect(),
-            stations,
-            rows,
-            waiting: 0,
-        })
+    }
+
+    fn sum(a: &[u8], b: &[u8], out: &mut Packer) -> Option<()> {
+        let [a, b] = [a, b].map(|bytes| KeptRoutes::of(Cow::Borrowed(bytes)));
+        kept::sum(&a?, &b?, out)
+    }
+
+    // Compressed, and that may differ from one release of the library to the next.
+    fn same(a: &[u8], b: &[u8]) -> bool {
+        let [a, b] = [a, b].map(|bytes| KeptRoutes::of(Cow::Borrowed(bytes)));
+        a.zip(b).is_some_and(|(a, b)| kept::same(&a, &b))
+    }
+}
+
+impl Sealed<Routes> {
+    /// Opens as little as reports need.
+    pub fn kept(&self) -> KeptRoutes<'_> {
+        KeptRoutes::of(self.packed()).expect("its checksum was that of a part")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::model::{Flag, Rider, Trip};
 
     #[test]
     fn a_bucket_tells_a_duration_to_a_twentieth() {
@@ -400,5 +293,100 @@ mod tests {
         }
         assert_eq!(BUCKET_OF[59], 0);
         assert!(BUCKETS.len() < 255);
+    }
+
+    /// Invented trips between `stations` stations, enough of them for many blocks.
+    fn batch(rows: std::ops::Range<u64>, stations: u64) -> TripBatch {
+        let trip = |row: u64| {
+            let random = row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+            let station = |random: u64| {
+                let id = random % (stations + 1);
+                (id > 0).then(|| format!("S{id}").as_str().into())
+            };
+            let seconds = (random >> 3) % 5_000;
+            let mut flags = Flags::NONE;
+            flags.insert_if(Flag::Under60S, seconds < 60);
+            Trip {
+                id: row.to_string().as_str().into(),
+                started_ms: 0,
+                started_offset_s: 0,
+                ended_ms: seconds as i64 * 1000,
+                ended_offset_s: 0,
+                precision_ms: 1000,
+                reported_s: None,
+                origin: station(random),
+                destination: station(random / 1_000),
+                vehicle: None,
+                bike: None,
+                rider: Rider::Member,
+                gender: None,
+                birth_year: None,
+                from: None,
+                to: None,
+                flags,
+            }
+        };
+        rows.map(trip).collect()
+    }
+
+    fn counted(batch: &TripBatch) -> Sealed<Routes> {
+        let mut routes = Sealed::<Routes>::default();
+        routes.open().count(batch, 1);
+        routes.seal();
+        routes
+    }
+
+    #[test]
+    fn packs_are_added_up_as_if_all_had_been_counted_at_once() {
+        for (rows, stations) in [(90_000, 230), (300, 9), (0, 9)] {
+            let all = counted(&batch(0..rows, stations));
+            let mut sum = counted(&batch(0..rows / 3, stations));
+            let mut opened = sum.clone();
+            sum.merge(&counted(&batch(rows / 3..rows, stations)));
+            assert_eq!(sum.to_bytes(), all.to_bytes(), "{rows} rows");
+            // And the same by counting on.
+            opened.open().count(&batch(rows / 3..rows, stations), 1);
+            assert_eq!(opened, all, "{rows} rows");
+            opened.open().count(&batch(0..rows / 3, stations), -1);
+            assert_eq!(opened, counted(&batch(rows / 3..rows, stations)));
+        }
+    }
+
+    #[test]
+    fn what_is_kept_tells_each_route() {
+        let batch = batch(0..90_000, 230);
+        let mut expected: BTreeMap<(StationId, StationId), Vec<u8>> = BTreeMap::new();
+        for trip in batch.trips() {
+            if let Some(ends) = trip.origin.clone().zip(trip.destination.clone()) {
+                let seconds = (trip.ended_ms / 1000) as usize;
+                expected.entry(ends).or_default().push(BUCKET_OF[seconds]);
+            }
+        }
+        let routes = counted(&batch);
+        let kept = routes.kept();
+        let mut seen = Vec::new();
+        kept.each(|route| {
+            let id = |place: u32| kept.stations()[place as usize].clone();
+            seen.push(((id(route.from), id(route.to)), route.trips));
+        });
+        let trips = expected.iter();
+        let trips: Vec<_> = trips
+            .map(|(ends, all)| (ends.clone(), all.len() as i64))
+            .collect();
+        assert_eq!(seen, trips);
+        // Every seventh: some blocks have none of them.
+        let wanted: Vec<u32> = (0..seen.len() as u32).step_by(7).collect();
+        let mut durations = expected.into_values().step_by(7);
+        kept.durations(&wanted, |told| {
+            let mut all = durations.next().unwrap();
+            all.sort_unstable();
+            let told = told.iter();
+            let told: Vec<u8> = told
+                .flat_map(|(bucket, n)| vec![*bucket; *n as usize])
+                .collect();
+            all.retain(|bucket| *bucket != 0);
+            assert_eq!(told, all);
+        });
+        assert_eq!(durations.next(), None);
     }
 }
