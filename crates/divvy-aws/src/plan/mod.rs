@@ -332,7 +332,13 @@ impl Common<'_> {
     }
 
     fn ledger_write_units(&self) -> f64 {
-        (self.workload.ledger_bytes + LEDGER_NOTES).div_ceil(1024) as f64
+        let Workload {
+            ledger_bytes,
+            ledger_replaced_bytes,
+            ..
+        } = self.workload;
+        // What is deleted costs as much as what is written.
+        (ledger_bytes + 2 * ledger_replaced_bytes + LEDGER_NOTES).div_ceil(1024) as f64
     }
 
     fn stations(&self) -> f64 {
@@ -491,6 +497,11 @@ fn notes(workload: &Workload, terms: &Terms, forecasts: &[Forecast]) -> Vec<Note
     }
     let mut notes = vec![
         Note::Scope(scope),
+        Note::Scope(format!(
+            "LoadLedger keeps {} bytes, {} of them the cube that reports are answered from",
+            count(workload.ledger_bytes),
+            count(workload.cube_bytes),
+        )),
         Note::Scope(format!(
             "prices of {} as of {}, without tax; storage beyond {} GB that are free",
             prices.region, prices.as_of, prices.free_storage_gb

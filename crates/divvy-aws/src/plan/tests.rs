@@ -30,6 +30,8 @@ fn workload() -> Workload {
         json_bytes: 900_000_000,
         origins: 580,
         ledger_bytes: 5_000_000,
+        cube_bytes: 800_000,
+        ledger_replaced_bytes: 0,
     }
 }
 

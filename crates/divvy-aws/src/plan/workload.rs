@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Mutex;
 
+use divvy::tally::{Tally, Totals};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::blocks::{self, Month, Rows};
@@ -49,6 +50,11 @@ pub struct Workload {
     pub origins: u64,
     /// Bytes of what LoadLedger keeps: totals (of the archives, and once more of all) and ids.
     pub ledger_bytes: u64,
+    /// Bytes of the cube among them, from which reports are answered.
+    pub cube_bytes: u64,
+    /// Bytes of totals over all archives that a later archive's take the place of: they are
+    /// written, and deleted again.
+    pub ledger_replaced_bytes: u64,
 }
 
 /// Items of TripData and entries of its index.
@@ -196,7 +202,8 @@ pub fn measure(sifted: &Sifted, packed: bool) -> io::Result<Workload> {
     workload.items.count_read_units = of(|origin| origin.entries);
     workload.whole_items_read_units = of(|origin| origin.whole_items);
     let ids = ids.into_inner().expect("nobody panicked with it");
-    workload.ledger_bytes = totals_bytes(sifted) + ids.packed_bytes();
+    weigh_totals(sifted, &mut workload);
+    workload.ledger_bytes += ids.packed_bytes();
     Ok(workload)
 }
 
@@ -279,20 +286,30 @@ fn packed_len(bytes: &[u8]) -> u64 {
     packed.expect("memory takes any bytes").len() as u64
 }
 
-/// Totals of each archive, and of all.
-fn totals_bytes(sifted: &Sifted) -> u64 {
-    use divvy::tally::{Tally, Totals};
+/// Weighs the totals of each archive, and of all that are loaded when it is.
+fn weigh_totals(sifted: &Sifted, workload: &mut Workload) {
     let mut all = Totals::default();
-    let mut of_archives = 0;
-    let len = |totals: &Totals| {
-        let bytes = postcard::to_stdvec(totals).expect("totals are maps, lists and numbers");
-        packed_len(&bytes)
-    };
+    let (mut last, mut all_cube) = (0, 0);
     for source in &sifted.sources {
         all.merge(&source.read.totals);
-        of_archives += len(&source.read.totals);
+        let [own, own_cube] = totals_bytes(&source.read.totals);
+        let [sum, sum_cube] = totals_bytes(&all);
+        workload.ledger_bytes += own + own_cube;
+        workload.cube_bytes += own_cube;
+        workload.ledger_replaced_bytes += std::mem::replace(&mut last, sum + sum_cube);
+        all_cube = sum_cube;
     }
-    of_archives + len(&all)
+    workload.ledger_bytes += last;
+    workload.cube_bytes += all_cube;
+}
+
+/// Returns the bytes of totals, packed as the ledger packs them, and of their cube.
+fn totals_bytes(totals: &Totals) -> [u64; 2] {
+    let mut totals = totals.clone();
+    let cube = std::mem::take(&mut totals.cube);
+    let [base, cube] = [postcard::to_stdvec(&totals), postcard::to_stdvec(&cube)]
+        .map(|bytes| packed_len(&bytes.expect("totals are maps, lists and numbers")));
+    [base, cube]
 }
 
 impl Ids {

@@ -160,7 +160,7 @@ impl Report for Balance {
         let across = if by_station { places.len() } else { 1 };
         let mut dense = vec![[0_i64; 2]; across * 168];
         let mut net: BTreeMap<usize, [i64; 2]> = BTreeMap::new();
-        cube.station_hours.get().each(|station, rider, periods| {
+        cube.station_hours.kept().each(|station, rider, periods| {
             let Some(at) = place_of.get(station) else {
                 return;
             };

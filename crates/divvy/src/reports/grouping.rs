@@ -1,7 +1,6 @@
 //! Trips by group: from the cube where it has them, else from the trips themselves.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 
 use rustc_hash::FxHashMap;
 
@@ -11,11 +10,14 @@ use super::measures::{Cell, Needs};
 use crate::model::{Flag, Flags, NONE_I16, NONE_I32, Position, Rider, StationId, TripBatch};
 use crate::store::Wanted;
 use crate::tally::{
-    Cube, DayHours, Durations, FlagCounts, Parts, People, StationGrid, Tally, date_of, month_of,
+    Cube, DayHours, Durations, FlagCounts, KeptGrid, Parts, People, Tally, date_of, month_of,
 };
 
 /// Groups by which at most a report can ask.
 pub(super) const MOST_DIMS: usize = 3;
+
+/// A group as small numbers, one a dimension.
+type Key = [i32; MOST_DIMS];
 
 /// Trips by group.
 #[derive(Debug, Default)]
@@ -141,10 +143,10 @@ impl Plan {
         match self.trips {
             Source::DayHours => coded.day_hours(&cube.day_hours.get(), ask),
             Source::People => coded.people(&cube.people.get(), ask),
-            Source::StationHours => coded.stations(&cube.station_hours.get(), ask, true),
+            Source::StationHours => coded.stations(&cube.station_hours.kept(), ask, true),
             Source::StationDays => {
                 for month in cube.station_days.values() {
-                    coded.stations(&month.get(), ask, false);
+                    coded.stations(&month.kept(), ask, false);
                 }
             }
         }
@@ -172,7 +174,7 @@ fn year_of(day: i32) -> i32 {
 struct Coded<'a> {
     dims: &'a [Dim],
     words: [Vec<Group>; MOST_DIMS],
-    cells: FxHashMap<[i32; MOST_DIMS], Cell>,
+    cells: FxHashMap<Key, Cell>,
 }
 
 /// The code of a group that the file does not name.
@@ -202,7 +204,7 @@ impl<'a> Coded<'a> {
         &mut self,
         code: impl Fn(Dim) -> Option<i32>,
         group: impl Fn(Dim) -> Option<Group>,
-    ) -> [i32; MOST_DIMS] {
+    ) -> Key {
         let mut key = [UNKNOWN; MOST_DIMS];
         for (place, dim) in self.dims.iter().enumerate() {
             key[place] = match group(*dim) {
@@ -213,7 +215,7 @@ impl<'a> Coded<'a> {
         key
     }
 
-    fn cell(&mut self, key: [i32; MOST_DIMS]) -> &mut Cell {
+    fn cell(&mut self, key: Key) -> &mut Cell {
         self.cells.entry(key).or_default()
     }
 
@@ -313,14 +315,14 @@ impl<'a> Coded<'a> {
     }
 
     /// Counts departures of a grid, be its periods hours of the week or days.
-    fn stations(&mut self, grid: &StationGrid, ask: &Ask<'_>, of_week: bool) {
+    fn stations(&mut self, grid: &KeptGrid<'_>, ask: &Ask<'_>, of_week: bool) {
         let filters = ask.filters;
         grid.each(|station, rider, periods| {
             let place = ask.origins.and_then(|origins| origins.find(station));
             let Some(place) = place.filter(|_| filters.has_rider(rider)) else {
                 return;
             };
-            for (period, [departures, _]) in periods {
+            for (period, [departures, _]) in periods.iter().copied() {
                 let counts = match of_week {
                     true => {
                         filters.has_weekday(period / 24) && filters.has_hour(period as usize % 24)
@@ -396,38 +398,112 @@ pub(super) fn wanted(ask: &Ask<'_>) -> Wanted {
     }
 }
 
-/// Counts the picked trips of a batch into groups that others may count into, too.
-pub(super) fn count(batch: &TripBatch, ask: &Ask<'_>, into: &Mutex<Groups>) {
-    const DAY_MS: i64 = 86_400_000;
-    const HOUR_MS: i64 = 3_600_000;
-    let picked = ask.filters.pick(batch);
-    let places: Option<Vec<Option<i32>>> = ask.origins.map(|origins| {
-        let ids = batch.stations.iter();
-        ids.map(|id| origins.find(&StationId::from(id))).collect()
-    });
-    let starts_there = |row: usize| {
-        let places = places.as_ref();
-        places.is_none_or(|places| places[batch.origin[row] as usize].is_some())
-    };
-    let rows: Vec<usize> = (0..batch.len())
-        .filter(|row| picked(*row) && starts_there(*row))
-        .collect();
-    if rows.is_empty() {
-        return;
+/// Cells by group, counted from batches of trips.
+pub(super) struct Counting<'a> {
+    ask: &'a Ask<'a>,
+    coded: Coded<'a>,
+    /// Places in `cells`.
+    places: FxHashMap<Key, u32>,
+    cells: Vec<(Key, Cell)>,
+    flags: FlagCounts,
+    durations: Values,
+    distances: Values,
+}
+
+impl<'a> Counting<'a> {
+    pub(super) fn new(ask: &'a Ask<'a>) -> Self {
+        Self {
+            ask,
+            coded: Coded::new(ask.dims),
+            places: FxHashMap::default(),
+            cells: Vec::new(),
+            flags: FlagCounts::default(),
+            durations: Values::default(),
+            distances: Values::default(),
+        }
     }
-    let mut coded = Coded::new(ask.dims);
-    let hour = |ms: i64| (ms.div_euclid(HOUR_MS)).rem_euclid(24) as i32;
-    // By dimension, the code of each picked row.
-    let mut years: FxHashMap<i32, i32> = FxHashMap::default();
-    let codes: Vec<Vec<i32>> = (ask.dims.iter().enumerate())
-        .map(|(place, dim)| {
-            let day = |row: usize| batch.started_ms[row].div_euclid(DAY_MS) as i32;
+
+    /// Finds the place of a cell.
+    fn cell(&mut self, key: Key) -> u32 {
+        *self.places.entry(key).or_insert_with(|| {
+            self.cells.push((key, Cell::default()));
+            self.cells.len() as u32 - 1
+        })
+    }
+
+    /// Counts the picked trips of a batch.
+    pub(super) fn count(&mut self, batch: &TripBatch) {
+        let ask = self.ask;
+        let picked = ask.filters.pick(batch);
+        let places: Option<Vec<Option<i32>>> = ask.origins.map(|origins| {
+            let ids = batch.stations.iter();
+            ids.map(|id| origins.find(&StationId::from(id))).collect()
+        });
+        let starts_there = |row: usize| {
+            let places = places.as_ref();
+            places.is_none_or(|places| places[batch.origin[row] as usize].is_some())
+        };
+        let rows: Vec<usize> = (0..batch.len())
+            .filter(|row| picked(*row) && starts_there(*row))
+            .collect();
+        let codes = self.codes(batch, &rows, places.as_deref());
+        let hour_at = ask.dims.iter().position(|dim| *dim == Dim::Hour);
+        for (place, row) in rows.iter().copied().enumerate() {
+            let mut key = [UNKNOWN; MOST_DIMS];
+            for (code, codes) in key.iter_mut().zip(&codes) {
+                *code = codes[place];
+            }
+            let at = self.cell(key);
+            let cell = &mut self.cells[at as usize].1;
+            cell.trips += 1;
+            self.flags.count_one(batch.flags[row], 1);
+            if ask.needs.ends {
+                let (from, to) = (batch.origin[row], batch.destination[row]);
+                cell.no_origin += i64::from(from == 0);
+                cell.no_destination += i64::from(to == 0);
+                cell.dockless += i64::from(from == 0 || to == 0);
+                cell.round_trips += i64::from(from == to && from != 0);
+            }
+            if ask.needs.durations && !batch.flags[row].intersects(Flags::IMPLAUSIBLE_DURATION) {
+                self.durations.add(at, batch.duration_s(row) as u32);
+            }
+            if ask.needs.distances
+                && !batch.flags[row].intersects(NO_DISTANCE)
+                && let Some(metres) = distance_m(batch, row)
+            {
+                self.distances.add(at, metres);
+            }
+            if ask.needs.stops {
+                if let Some(place) = hour_at {
+                    key[place] = hour_of(batch.ended_ms[row]);
+                }
+                let at = self.cell(key);
+                self.cells[at as usize].1.stops += 1;
+            }
+        }
+        self.durations
+            .settle(&mut self.cells, |cell| &mut cell.durations);
+        self.distances
+            .settle(&mut self.cells, |cell| &mut cell.distances);
+    }
+
+    /// Returns the codes of the rows, by dimension.
+    fn codes(
+        &mut self,
+        batch: &TripBatch,
+        rows: &[usize],
+        places: Option<&[Option<i32>]>,
+    ) -> Vec<Vec<i32>> {
+        // Days are few: each is looked up in the calendar once.
+        let mut years: FxHashMap<i32, i32> = FxHashMap::default();
+        let coded = &mut self.coded;
+        let code = |(place, dim): (usize, &Dim)| {
             let mut of_day = |dim: Dim, row: usize| -> i32 {
-                let day = day(row);
+                let day = batch.started_ms[row].div_euclid(DAY_MS) as i32;
                 let code = years.entry(day);
                 *code.or_insert_with(|| day_code(dim, day).unwrap_or(UNKNOWN))
             };
-            let of = |column: &[u32], coded: &mut Coded<'_>, group: &dyn Fn(&str) -> Group| {
+            let mut of_words = |column: &[u32], group: &dyn Fn(&str) -> Group| {
                 let words = batch.words.iter();
                 let words: Vec<i32> = words.map(|word| coded.word(place, group(word))).collect();
                 let codes = rows.iter().map(|row| words[column[*row] as usize]);
@@ -439,11 +515,9 @@ pub(super) fn count(batch: &TripBatch, ask: &Ask<'_>, into: &Mutex<Groups>) {
             };
             let rows = || rows.iter().copied();
             let codes = match dim {
-                Dim::Rider => of(&batch.rider, &mut coded, &|word| {
-                    Group::Rider(Rider::parse(word))
-                }),
-                Dim::Bike => of(&batch.bike, &mut coded, &Group::word),
-                Dim::Gender => of(&batch.gender, &mut coded, &Group::word),
+                Dim::Rider => of_words(&batch.rider, &|word| Group::Rider(Rider::parse(word))),
+                Dim::Bike => of_words(&batch.bike, &Group::word),
+                Dim::Gender => of_words(&batch.gender, &Group::word),
                 Dim::BirthYear => rows().map(|row| born(row).unwrap_or(UNKNOWN)).collect(),
                 Dim::Age => rows()
                     .map(|row| match born(row) {
@@ -451,9 +525,9 @@ pub(super) fn count(batch: &TripBatch, ask: &Ask<'_>, into: &Mutex<Groups>) {
                         None => UNKNOWN,
                     })
                     .collect(),
-                Dim::Hour => rows().map(|row| hour(batch.started_ms[row])).collect(),
+                Dim::Hour => rows().map(|row| hour_of(batch.started_ms[row])).collect(),
                 Dim::Station => rows()
-                    .map(|row| places.as_ref()?[batch.origin[row] as usize])
+                    .map(|row| places?[batch.origin[row] as usize])
                     .map(|place| place.unwrap_or(UNKNOWN))
                     .collect(),
                 Dim::Year | Dim::Month | Dim::Date | Dim::Weekday => {
@@ -462,78 +536,90 @@ pub(super) fn count(batch: &TripBatch, ask: &Ask<'_>, into: &Mutex<Groups>) {
             };
             years.clear();
             codes
-        })
-        .collect();
-    // Cells of this batch by their places, so that a row finds its cell once.
-    let mut keys: FxHashMap<[i32; MOST_DIMS], u32> = FxHashMap::default();
-    let mut cells: Vec<([i32; MOST_DIMS], Cell)> = Vec::new();
-    let mut find = |key: [i32; MOST_DIMS], cells: &mut Vec<([i32; MOST_DIMS], Cell)>| {
-        *keys.entry(key).or_insert_with(|| {
-            cells.push((key, Cell::default()));
-            cells.len() as u32 - 1
-        })
-    };
-    let hour_at = ask.dims.iter().position(|dim| *dim == Dim::Hour);
-    let mut flags = FlagCounts::default();
-    let (mut durations, mut distances) = (Vec::new(), Vec::new());
-    for (place, row) in rows.iter().copied().enumerate() {
-        let mut key = [UNKNOWN; MOST_DIMS];
-        for (code, codes) in key.iter_mut().zip(&codes) {
-            *code = codes[place];
+        };
+        self.ask.dims.iter().enumerate().map(code).collect()
+    }
+
+    /// Adds what has been counted.
+    pub(super) fn give(mut self, groups: &mut Groups) {
+        self.durations
+            .give(&mut self.cells, |cell| &mut cell.durations);
+        self.distances
+            .give(&mut self.cells, |cell| &mut cell.distances);
+        self.coded.cells = self.cells.into_iter().collect();
+        self.coded.give(groups);
+        groups.flags.get_or_insert_default().merge(&self.flags);
+    }
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Returns the hour of the day of a local time.
+fn hour_of(local_ms: i64) -> i32 {
+    const HOUR_MS: i64 = 3_600_000;
+    local_ms.div_euclid(HOUR_MS).rem_euclid(24) as i32
+}
+
+/// Durations or distances of the cells, and how often each occurs.
+#[derive(Default)]
+struct Values {
+    /// By place and value: quick, and large, so only the first cells have it.
+    dense: Vec<Vec<u32>>,
+    /// Place and value in one number: sorted after each batch.
+    others: Vec<u64>,
+}
+
+/// Values and how often each occurs.
+type Counts = BTreeMap<i64, i64>;
+
+impl Values {
+    fn add(&mut self, place: u32, value: u32) {
+        const DENSE_CELLS: u32 = 64;
+        const DENSE_VALUES: u32 = 1 << 17;
+        if place >= DENSE_CELLS || value >= DENSE_VALUES {
+            self.others.push(u64::from(place) << 32 | u64::from(value));
+            return;
         }
-        let at = find(key, &mut cells);
-        let cell = &mut cells[at as usize].1;
-        cell.trips += 1;
-        flags.count_one(batch.flags[row], 1);
-        if ask.needs.ends {
-            let (from, to) = (batch.origin[row], batch.destination[row]);
-            cell.no_origin += i64::from(from == 0);
-            cell.no_destination += i64::from(to == 0);
-            cell.dockless += i64::from(from == 0 || to == 0);
-            cell.round_trips += i64::from(from == to && from != 0);
+        let place = place as usize;
+        if self.dense.len() <= place {
+            self.dense.resize_with(place + 1, Vec::new);
         }
-        if ask.needs.durations && !batch.flags[row].intersects(Flags::IMPLAUSIBLE_DURATION) {
-            durations.push(u64::from(at) << 32 | batch.duration_s(row) as u64 & 0xffff_ffff);
+        let counts = &mut self.dense[place];
+        if counts.len() <= value as usize {
+            counts.resize((value as usize + 1).next_power_of_two(), 0);
         }
-        if ask.needs.distances
-            && !batch.flags[row].intersects(NO_DISTANCE)
-            && let Some(metres) = distance_m(batch, row)
-        {
-            distances.push(u64::from(at) << 32 | metres);
+        counts[value as usize] += 1;
+    }
+
+    /// Puts those that are not dense into their cells.
+    fn settle(&mut self, cells: &mut [(Key, Cell)], of: fn(&mut Cell) -> &mut Counts) {
+        self.others.sort_unstable();
+        for same in self.others.chunk_by(|a, b| a == b) {
+            let cell = &mut cells[(same[0] >> 32) as usize].1;
+            let value = i64::from(same[0] as u32);
+            *of(cell).entry(value).or_default() += same.len() as i64;
         }
-        if ask.needs.stops {
-            if let Some(place) = hour_at {
-                key[place] = hour(batch.ended_ms[row]);
+        self.others.clear();
+    }
+
+    /// Puts those that are dense into their cells.
+    fn give(&self, cells: &mut [(Key, Cell)], of: fn(&mut Cell) -> &mut Counts) {
+        for (counts, (_, cell)) in self.dense.iter().zip(cells) {
+            let some = (0..).zip(counts).filter(|(_, n)| **n != 0);
+            for (value, n) in some {
+                *of(cell).entry(value).or_default() += i64::from(*n);
             }
-            let at = find(key, &mut cells);
-            cells[at as usize].1.stops += 1;
         }
     }
-    durations.sort_unstable();
-    distances.sort_unstable();
-    for same in durations.chunk_by(|a, b| a == b) {
-        let cell = &mut cells[(same[0] >> 32) as usize].1;
-        let seconds = i64::from(same[0] as u32);
-        cell.durations.insert(seconds, same.len() as i64);
-    }
-    for same in distances.chunk_by(|a, b| a == b) {
-        let cell = &mut cells[(same[0] >> 32) as usize].1;
-        cell.distances
-            .insert(i64::from(same[0] as u32), same.len() as i64);
-    }
-    coded.cells = cells.into_iter().collect();
-    let mut groups = into.lock().expect("no holder of this lock panics");
-    coded.give(&mut groups);
-    groups.flags.get_or_insert_default().merge(&flags);
 }
 
 /// Returns the great-circle distance between the ends of a row in whole metres.
-fn distance_m(batch: &TripBatch, row: usize) -> Option<u64> {
+fn distance_m(batch: &TripBatch, row: usize) -> Option<u32> {
     let point = |latitude: i32, longitude: i32| {
         let known = latitude != NONE_I32 && longitude != NONE_I32;
         known.then(|| Position::from_micro(latitude, longitude))
     };
     let from = point(batch.from_latitude[row], batch.from_longitude[row])?;
     let to = point(batch.to_latitude[row], batch.to_longitude[row])?;
-    Some(from.distance_m(to).round() as u64)
+    Some(from.distance_m(to).round() as u32)
 }

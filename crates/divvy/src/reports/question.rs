@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 
 use super::dims::Dim;
-use super::grouping::{self, Ask, Groups, Origins, Plan};
+use super::grouping::{self, Ask, Counting, Groups, Origins, Plan};
 use super::measures::Needs;
 use super::picture::{Map, MapStation};
 use super::places::{self, Place};
@@ -117,15 +117,12 @@ impl Question<'_> {
                 (plan.answer(&cube, &ask), from_the_cube(parts))
             }
             None => {
-                let groups = Mutex::default();
                 let wanted = grouping::wanted(&ask);
-                let read = self
-                    .read(&wanted, &|batch| grouping::count(batch, &ask, &groups))
-                    .await?;
-                (
-                    groups.into_inner().expect("no holder of this lock panics"),
-                    read,
-                )
+                let new = || Counting::new(&ask);
+                let (counted, read) = self.read(&wanted, &new, &Counting::count).await?;
+                let mut groups = Groups::default();
+                counted.into_iter().for_each(|part| part.give(&mut groups));
+                (groups, read)
             }
         };
         let narrowed = of_stations || self.filters.narrow_trips();
@@ -189,11 +186,11 @@ impl Question<'_> {
         let (known, cube, how) = self.cube(in_cube, parts, filters, None).await?;
         let mut ends: HashMap<StationId, [i64; 2]> = HashMap::new();
         for month in cube.station_days.values() {
-            month.get().each(|station, rider, days| {
+            month.kept().each(|station, rider, days| {
                 if filters.has_rider(rider) {
                     let slot = ends.entry(station.clone()).or_default();
-                    for (_, [departures, arrivals]) in days.filter(|(day, _)| filters.has_day(*day))
-                    {
+                    let days = days.iter().filter(|(day, _)| filters.has_day(*day));
+                    for (_, [departures, arrivals]) in days {
                         slot[0] += departures;
                         slot[1] += arrivals;
                     }
@@ -244,10 +241,7 @@ impl Question<'_> {
             positions: false,
             flags: true,
         };
-        // One for each thread that reads: none waits for another.
-        let cubes: Mutex<Vec<Cube>> = Mutex::default();
-        let free = || cubes.lock().expect("no holder of this lock panics");
-        let count = |batch: &TripBatch| {
+        let count = |cube: &mut Cube, batch: &TripBatch| {
             let picked = filters.pick(batch);
             let starts_there: Option<Vec<bool>> = origins.map(|origins| {
                 let ids = batch.stations.iter();
@@ -260,35 +254,40 @@ impl Question<'_> {
             };
             let rows = 0..batch.len() as u32;
             let rows: Vec<u32> = rows.filter(|row| counts(*row as usize)).collect();
-            let selected = batch.select(&rows);
-            let mut cube = free().pop().unwrap_or_default();
-            cube.count_parts(parts, &selected, 1);
-            free().push(cube);
+            cube.count_parts(parts, &batch.select(&rows), 1);
         };
-        let how = self.read(&wanted, &count).await?;
+        let (cubes, how) = self.read(&wanted, &Cube::default, &count).await?;
         let mut cube = Cube::default();
-        for part in cubes.into_inner().expect("no holder of this lock panics") {
+        for part in cubes {
             cube.merge(&part);
         }
         Ok((known, cube, how))
     }
 
-    /// Reads trips, and says how many.
-    async fn read(
+    /// Reads trips, and says how many. Each thread that reads counts by itself: none waits for
+    /// another.
+    async fn read<T: Send>(
         &self,
         wanted: &Wanted,
-        visit: &(dyn Fn(&TripBatch) + Send + Sync),
-    ) -> Result<String, StoreError> {
+        new: &(dyn Fn() -> T + Send + Sync),
+        count: &(dyn Fn(&mut T, &TripBatch) + Send + Sync),
+    ) -> Result<(Vec<T>, String), StoreError> {
         let read = AtomicU64::new(0);
+        let counted: Mutex<Vec<T>> = Mutex::default();
+        let free = || counted.lock().expect("no holder of this lock panics");
         self.store
             .scan_some(&self.system.id, wanted, &|batch| {
                 read.fetch_add(batch.len() as u64, Ordering::Relaxed);
-                visit(&batch);
+                let mine = free().pop();
+                let mut mine = mine.unwrap_or_else(new);
+                count(&mut mine, &batch);
+                free().push(mine);
                 true
             })
             .await?;
         let read = plural(read.into_inner() as i64, "trip");
-        Ok(format!("the cube does not have it: {read} read"))
+        let counted = counted.into_inner().expect("no holder of this lock panics");
+        Ok((counted, format!("the cube does not have it: {read} read")))
     }
 
     /// Returns how many rows will be shown, where that is known before they are put in order.

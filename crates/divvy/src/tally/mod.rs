@@ -30,7 +30,7 @@ pub use packed::{NoPart, Sealed};
 pub use people::{People, Person};
 pub use riders::Riders;
 pub use routes::{DURATION_ERROR, KeptRoutes, Route, Routes, median_s};
-pub use station_grid::StationGrid;
+pub use station_grid::{KeptGrid, StationGrid};
 pub use stations::{NameSeen, Names, StationTotals, Stations};
 
 use crate::model::TripBatch;

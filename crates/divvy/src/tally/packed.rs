@@ -53,6 +53,9 @@ pub struct NoPart;
 
 const CHECKSUM: usize = 8;
 
+/// Why what is kept can be read.
+pub(super) const SOUND: &str = "its checksum was that of a part";
+
 /// Changes with the way parts are packed, so that those of another program are not opened.
 const VERSION: u64 = 3;
 
@@ -172,7 +175,7 @@ fn packed(write: impl FnOnce(&mut Packer) -> Option<()>) -> Option<Arc<[u8]>> {
 
 fn unpack<T: Pack>(bytes: &[u8]) -> T {
     match bytes.get(CHECKSUM..) {
-        Some(rest) => T::unpack(&mut Unpacker(rest)).expect("its checksum was that of a part"),
+        Some(rest) => T::unpack(&mut Unpacker(rest)).expect(SOUND),
         None => T::default(),
     }
 }

@@ -1,10 +1,12 @@
 //! Departures and arrivals by station and rider, over days or over the hours of a week.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::packed::{Pack, Packer, Unpacker};
+use super::packed::{Pack, Packer, SOUND, Sealed, Unpacker};
 use super::rows::Rows;
 use crate::model::{Rider, StationId};
 
@@ -41,21 +43,6 @@ impl Series {
 }
 
 impl StationGrid {
-    /// Hands each series to `visit`: a station, a rider, and departures and arrivals by period, in
-    /// the order of periods.
-    pub fn each(
-        &self,
-        mut visit: impl FnMut(&StationId, &Rider, &mut dyn Iterator<Item = (i32, [i64; 2])>),
-    ) {
-        for (place, (station, rider)) in self.series.iter().enumerate() {
-            let mut cells = self.periods.iter().filter_map(|(period, cells)| {
-                let cell = cells.get(place).filter(|cell| **cell != [0, 0])?;
-                Some((*period, cell.map(i64::from)))
-            });
-            visit(station, rider, &mut cells);
-        }
-    }
-
     fn place(&mut self, series: &(StationId, Rider)) -> usize {
         if let Some(place) = self.places.get(series) {
             return *place as usize;
@@ -188,42 +175,36 @@ impl Pack for StationGrid {
             last = i64::from(**period);
         }
         for end in 0..2 {
+            let mut ends = Packer::default();
             for place in &used {
                 for (_, cells) in &periods {
-                    out.signed(cells.get(*place).map_or(0, |cell| i64::from(cell[end])));
+                    ends.signed(cells.get(*place).map_or(0, |cell| i64::from(cell[end])));
                 }
             }
+            out.bytes(ends.written());
         }
     }
 
     fn unpack(bytes: &mut Unpacker<'_>) -> Option<Self> {
-        let riders: Vec<Rider> = bytes.texts()?.into_iter().map(Rider::parse).collect();
-        let stations: Vec<StationId> = bytes.texts()?.into_iter().map(Into::into).collect();
-        let mut series = Vec::new();
-        let mut station = 0;
-        for _ in 0..bytes.size()? {
-            station += usize::try_from(bytes.number()?).ok()?;
-            let rider = usize::try_from(bytes.number()?).ok()?;
-            series.push((stations.get(station)?.clone(), riders.get(rider)?.clone()));
-        }
-        let mut last = 0;
-        let mut periods: Vec<(i32, Vec<[i32; 2]>)> = Vec::new();
-        for _ in 0..bytes.size()? {
-            last += bytes.signed()?;
-            periods.push((i32::try_from(last).ok()?, vec![[0, 0]; series.len()]));
-        }
-        for end in 0..2 {
-            for place in 0..series.len() {
-                for (_, cells) in &mut periods {
-                    cells[place][end] = bytes.signed()? as i32;
-                }
+        let kept = KeptGrid::of(Cow::Borrowed(bytes.rest()))?;
+        let none = vec![[0, 0]; kept.series.len()];
+        let mut grid = Self {
+            places: kept.series.iter().cloned().zip(0..).collect(),
+            series: kept.series.clone(),
+            periods: kept
+                .periods
+                .iter()
+                .map(|period| (*period, none.clone()))
+                .collect(),
+        };
+        let mut places = 0..;
+        kept.try_each(|_, _, cells| {
+            let place = places.next().unwrap_or_default();
+            for (mine, (_, cell)) in grid.periods.values_mut().zip(cells) {
+                mine[place] = cell.map(|n| n as i32);
             }
-        }
-        Some(Self {
-            places: series.iter().cloned().zip(0..).collect(),
-            series,
-            periods: periods.into_iter().collect(),
-        })
+        })?;
+        Some(grid)
     }
 
     fn merge(&mut self, other: &Self) {
@@ -232,5 +213,84 @@ impl Pack for StationGrid {
             let cells = cells.iter().copied().zip(place_of.iter().copied());
             self.add(*period, cells.filter(|(cell, _)| *cell != [0, 0]));
         }
+    }
+}
+
+/// A packed grid, read series by series.
+pub struct KeptGrid<'a> {
+    bytes: Cow<'a, [u8]>,
+    series: Vec<(StationId, Rider)>,
+    periods: Vec<i32>,
+    /// Where departures and arrivals are, by series and period.
+    ends: [Range<usize>; 2],
+}
+
+impl Sealed<StationGrid> {
+    /// Opens as little as reports need.
+    pub fn kept(&self) -> KeptGrid<'_> {
+        KeptGrid::of(self.packed()).expect(SOUND)
+    }
+}
+
+impl<'a> KeptGrid<'a> {
+    fn of(bytes: Cow<'a, [u8]>) -> Option<Self> {
+        let mut kept = Self {
+            bytes: Cow::default(),
+            series: Vec::new(),
+            periods: Vec::new(),
+            ends: [0..0, 0..0],
+        };
+        if bytes.is_empty() {
+            return Some(kept);
+        }
+        let mut rest = Unpacker::new(&bytes);
+        let riders: Vec<Rider> = rest.texts()?.into_iter().map(Rider::parse).collect();
+        let stations: Vec<StationId> = rest.texts()?.into_iter().map(Into::into).collect();
+        let mut station = 0;
+        for _ in 0..rest.size()? {
+            station += usize::try_from(rest.number()?).ok()?;
+            let rider = usize::try_from(rest.number()?).ok()?;
+            let series = (stations.get(station)?.clone(), riders.get(rider)?.clone());
+            kept.series.push(series);
+        }
+        let mut last = 0;
+        for _ in 0..rest.size()? {
+            last += rest.signed()?;
+            kept.periods.push(i32::try_from(last).ok()?);
+        }
+        for ends in &mut kept.ends {
+            let size = rest.bytes()?.len();
+            let end = bytes.len() - rest.rest().len();
+            *ends = end - size..end;
+        }
+        kept.bytes = bytes;
+        Some(kept)
+    }
+
+    /// Hands each series to `visit`: a station, a rider, and departures and arrivals by period, in
+    /// the order of periods; some periods may have none.
+    pub fn each(&self, visit: impl FnMut(&StationId, &Rider, &[(i32, [i64; 2])])) {
+        self.try_each(visit).expect(SOUND);
+    }
+
+    fn try_each(
+        &self,
+        mut visit: impl FnMut(&StationId, &Rider, &[(i32, [i64; 2])]),
+    ) -> Option<()> {
+        let ends = self.ends.each_ref();
+        let [mut departures, mut arrivals] =
+            ends.map(|place| Unpacker::new(&self.bytes[place.clone()]));
+        let mut cells: Vec<(i32, [i64; 2])> = self
+            .periods
+            .iter()
+            .map(|period| (*period, [0, 0]))
+            .collect();
+        for (station, rider) in &self.series {
+            for (_, cell) in &mut cells {
+                *cell = [departures.signed()?, arrivals.signed()?];
+            }
+            visit(station, rider, &cells);
+        }
+        Some(())
     }
 }

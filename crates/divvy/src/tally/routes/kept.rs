@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::super::packed::{Packer, Unpacker};
+use super::super::packed::{Packer, SOUND, Unpacker};
 use super::{Cell, Routes, Row, bucket, destination, key};
 use crate::model::StationId;
 
@@ -22,9 +22,6 @@ const FULL: usize = 1 << 14;
 /// How much larger a column may be than its compressed bytes: else it is none of ours, and would
 /// only fill the memory.
 const MOST_SAVED: usize = 1 << 14;
-
-/// Why what is kept can be read.
-const SOUND: &str = "its checksum was that of a part";
 
 /// Three kinds of numbers that are packed together.
 type Columns<T> = [T; 3];

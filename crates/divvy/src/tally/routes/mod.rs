@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use rustc_hash::FxHashMap;
 
 pub use self::kept::{KeptRoutes, Route};
-use super::packed::{Pack, Packer, Sealed, Unpacker};
+use super::packed::{Pack, Packer, SOUND, Sealed, Unpacker};
 use crate::model::{Flags, StationId, TripBatch};
 
 /// Trips by origin, destination and bucket of the duration. Trips without a station at an end are on
@@ -273,7 +273,7 @@ impl Pack for Routes {
 impl Sealed<Routes> {
     /// Opens as little as reports need.
     pub fn kept(&self) -> KeptRoutes<'_> {
-        KeptRoutes::of(self.packed()).expect("its checksum was that of a part")
+        KeptRoutes::of(self.packed()).expect(SOUND)
     }
 }
 
