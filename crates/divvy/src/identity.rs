@@ -84,6 +84,10 @@ pub fn resolve<'a>(stations: impl IntoIterator<Item = &'a Station>, known: &Tota
         }
     }
     let mut matches = Matches::default();
+    if feed.stations.is_empty() {
+        matches.unmatched = ids.into_iter().cloned().collect();
+        return matches;
+    }
     for id in ids {
         let origin = Origin::new(id, known);
         match feed.station_of(&origin) {

@@ -34,6 +34,9 @@ fn published() -> Option<PathBuf> {
 struct Row {
     start: DateTime,
     end: DateTime,
+    /// By the clocks.
+    elapsed_ms: i64,
+    /// As stated, else by the clocks.
     seconds: i64,
     from: String,
     to: String,
@@ -114,20 +117,21 @@ fn rows(path: &Path) -> Vec<Row> {
             let record = record.unwrap();
             let cell = |at: Option<usize>| at.map_or("", |at| record[at].trim()).to_owned();
             let (start, end) = (time(&record[start]), time(&record[end]));
-            let elapsed = end.duration_since(start).as_millis() as f64;
-            // The clocks of New York went forward that night.
-            let jump: DateTime = "2021-03-14T02:00:00".parse().unwrap();
-            let skipped = if start < jump && end >= jump {
-                3_600_000.0
-            } else {
-                0.0
-            };
+            let mut elapsed_ms = end.duration_since(start).as_millis() as i64;
+            // The clocks went forward these nights.
+            for jump in ["2017-03-12", "2018-03-11", "2020-03-08", "2021-03-14"] {
+                let jump: DateTime = format!("{jump}T02:00:00").parse().unwrap();
+                if start < jump && end >= jump {
+                    elapsed_ms -= 3_600_000;
+                }
+            }
             let stated = cell(seconds);
             Row {
                 start,
                 end,
+                elapsed_ms,
                 seconds: match stated.is_empty() {
-                    true => ((elapsed - skipped) / 1000.0).floor() as i64,
+                    true => elapsed_ms.div_euclid(1000),
                     false => stated.parse().unwrap(),
                 },
                 from: cell(Some(from)),
@@ -225,12 +229,70 @@ fn hold(paths: &[PathBuf], system: &str) {
     let system = System::named(system).unwrap();
     let answer =
         |name: &str| block_on(reports::report(name, &store, &system, &Filters::default())).unwrap();
-    let mut rows: Vec<Row> = paths.iter().flat_map(|path| rows(path)).collect();
-    // Where a file has no trip ids, rows equal in all are one trip.
-    if rows.iter().any(|row| !row.vehicle.is_empty()) {
-        rows.sort();
-        rows.dedup();
+    let degrees = |row: &Row| row.places.clone().map(|text| text.parse::<f64>().ok());
+    let inside = |latitude: f64, longitude: f64| {
+        let area = system.area.unwrap();
+        area.contains(Position {
+            latitude,
+            longitude,
+        })
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    let mut quality = BTreeSet::new();
+    for path in paths {
+        let mut archive = self::rows(path);
+        let read = archive.len();
+        // Where a file has no trip ids, rows equal in all are one trip.
+        if archive.iter().any(|row| !row.vehicle.is_empty()) {
+            archive.sort();
+            archive.dedup();
+        }
+        let is_placed = |row: &Row| match degrees(row) {
+            [Some(a), Some(b), Some(c), Some(d)] => (a, b) != (0.0, 0.0) && (c, d) != (0.0, 0.0),
+            _ => false,
+        };
+        let is_far = |row: &Row| {
+            let [a, b, c, d] = degrees(row);
+            let out = |ends: (Option<f64>, Option<f64>)| {
+                let end = ends.0.zip(ends.1).filter(|end| *end != (0.0, 0.0));
+                end.is_some_and(|(latitude, longitude)| !inside(latitude, longitude))
+            };
+            out((a, b)) || out((c, d))
+        };
+        let is_zero = |row: &Row| row.elapsed_ms == 0 && row.seconds <= 0;
+        let flags: [&dyn Fn(&Row) -> bool; 8] = [
+            &|row| row.elapsed_ms < 0,
+            &is_zero,
+            &|row| row.elapsed_ms >= 0 && row.seconds < 60 && !is_zero(row),
+            &|row| row.elapsed_ms >= 0 && row.seconds > 86_400,
+            &|row| row.from.is_empty(),
+            &|row| row.to.is_empty(),
+            &|row| !is_placed(row),
+            &is_far,
+        ];
+        let flagged = flags.map(|flag| archive.iter().filter(|row| flag(row)).count());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let stored = archive.len();
+        let numbers = [read, stored, read - stored].into_iter().chain(flagged);
+        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        quality.insert(format!("{name}|{}", numbers.join("|")));
+        rows.extend(archive);
     }
+    let columns = [
+        "archive",
+        "rows_read",
+        "stored",
+        "duplicate",
+        "ends_before_start",
+        "zero_length",
+        "under_60_s",
+        "over_24_h",
+        "no_origin",
+        "no_destination",
+        "no_coordinates",
+        "far_away",
+    ];
+    assert_eq!(shown(&answer("quality"), &columns), quality);
     let day = |row: &Row| row.start.date();
 
     let hours = answer("hours");
@@ -383,6 +445,13 @@ fn hold(paths: &[PathBuf], system: &str) {
         "net",
     ];
     assert_eq!(shown(&answer("balance"), &columns), expected);
+    let expected: BTreeSet<String> = (in_all.iter())
+        .map(|(id, [from, _])| format!("{id}|{from}"))
+        .collect();
+    assert_eq!(
+        shown(&answer("from-counts"), &["from_station_id", "from_count"]),
+        expected
+    );
     let expected: BTreeSet<String> = in_all
         .into_iter()
         .map(|(id, [from, to])| format!("{id}|{from}|{to}"))
@@ -436,7 +505,6 @@ fn hold(paths: &[PathBuf], system: &str) {
     assert_eq!(shown(&answer("dockless"), &columns), dockless);
 
     // Positions are kept to a millionth of a degree, 0.11 m.
-    let degrees = |row: &Row| row.places.clone().map(|text| text.parse::<f64>().ok());
     let mut metres: Vec<i64> = rows
         .iter()
         .filter_map(|row| {
@@ -447,9 +515,9 @@ fn hold(paths: &[PathBuf], system: &str) {
                 latitude,
                 longitude,
             };
-            let inside = |at| system.area.unwrap().contains(at);
             let (from, to) = (at(a, b), at(c, d));
-            (inside(from) && inside(to)).then(|| from.distance_m(to).round() as i64)
+            let inside = inside(a, b) && inside(c, d);
+            inside.then(|| from.distance_m(to).round() as i64)
         })
         .collect();
     metres.sort_unstable();

@@ -18,8 +18,9 @@ use divvy::store::Store;
 
 use crate::open::{Common, block_on};
 use crate::own_report;
+use crate::render::Format;
 use crate::render::html::{self, Section};
-use crate::render::{Format, plot};
+use crate::render::plot::{self, Plot};
 
 /// The name that stands for all of them.
 const ALL: &str = "all";
@@ -140,19 +141,20 @@ impl Report {
             common.say(format_args!("{} ({ms:.1} ms)", table.how));
         }
         if let Some(path) = &self.plot {
-            let drawn = draw(report, &table, store, &system, &filters)?;
-            plot::save_picture(&drawn, path)?;
-            common.say(format_args!("{}: {}", path.display(), drawn.title));
+            let plot = plot_of(report, &table, store, &system, &filters)?;
+            let title = plot::save_plot(&plot, path)
+                .with_context(|| format!("the report \"{}\"", report.name()))?;
+            common.say(format_args!("{}: {title}", path.display()));
             return Ok(ExitCode::SUCCESS);
         }
         self.write(|out: &mut dyn Write, width| match format {
             Format::Html => {
-                let picture = draw(report, &table, store, &system, &filters).ok();
+                let plot = plot_of(report, &table, store, &system, &filters);
                 let section = Section {
                     name: report.name(),
                     about: report.about(),
                     table: &table,
-                    picture: picture.map_or(String::new(), |drawn| plot::svg(&drawn)),
+                    picture: plot.map_or(String::new(), |plot| plot.for_page()),
                     definitions: report.definitions(),
                 };
                 let title = format!("{}: {}", system.name, report.name());
@@ -214,8 +216,8 @@ impl Report {
                         name: report.name(),
                         about: report.about(),
                         table,
-                        picture: draw(*report, table, store, &system, filters)
-                            .map_or(String::new(), |drawn| plot::svg(&drawn)),
+                        picture: plot_of(*report, table, store, &system, filters)
+                            .map_or(String::new(), |plot| plot.for_page()),
                         definitions: report.definitions(),
                     })
                     .collect();
@@ -284,14 +286,14 @@ pub fn save(path: &Path, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> an
         .with_context(writing)
 }
 
-/// Draws a report; asks again where its picture shows something else than its rows.
-fn draw(
+/// Prepares a report's picture; asks again where it shows something else than the rows.
+fn plot_of<'a>(
     report: &dyn reports::Report,
-    table: &Table,
+    table: &'a Table,
     store: &dyn Store,
     system: &System,
     filters: &Filters,
-) -> anyhow::Result<plot::Drawing> {
+) -> anyhow::Result<Plot<'a>> {
     let Some(picture) = report.picture() else {
         bail!("the report \"{}\" has no natural picture", report.name());
     };
@@ -299,8 +301,7 @@ fn draw(
         reports::Shape::Histogram => Some(block_on(reports::histogram(store, system, filters))?),
         _ => None,
     };
-    plot::draw(report, picture, table, seconds.as_deref(), system)
-        .with_context(|| format!("there is nothing to draw in \"{}\"", report.name()))
+    Ok(Plot::new(report, picture, table, seconds, system))
 }
 
 /// Keeps those of the filters that a report takes.

@@ -21,7 +21,8 @@ pub struct Section<'a> {
     pub about: &'a str,
     /// Its answer.
     pub table: &'a Table,
-    /// Its picture as SVG. Empty where it has none.
+    /// Its picture, as [`Plot::for_page`](super::plot::Plot::for_page) draws it. Empty where it has
+    /// none.
     pub picture: String,
     /// What its columns mean.
     pub definitions: Vec<(&'static str, &'static str)>,
@@ -58,9 +59,7 @@ fn write_section(page: &mut String, section: &Section<'_>, cut: bool) {
     let name = escape(section.name);
     let about = escape(section.about);
     *page += &format!("<section id=\"{name}\">\n<h2>{name}</h2>\n<p class=\"about\">{about}</p>\n");
-    if !section.picture.is_empty() {
-        *page += &format!("<figure>\n{}\n</figure>\n", section.picture);
-    }
+    *page += &section.picture;
     let shown = match cut && table.may_be_cut {
         true => table.rows.len().min(ROWS),
         false => table.rows.len(),

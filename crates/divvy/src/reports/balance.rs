@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 
 use super::dims::{Dim, WEEKDAYS};
+use super::largest::Largest;
 use super::places;
 use super::question::{Counted, nowhere};
 use super::{
@@ -39,7 +40,7 @@ pub struct BalanceRow {
 impl Row for BalanceRow {
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("station_id", Kind::Text).spare(1),
+            Column::new("station_id", Kind::Text).spare(3),
             Column::new("name", Kind::Name),
             Column::new("weekday", Kind::Text),
             Column::new("hour", Kind::Ordinal),
@@ -181,20 +182,21 @@ impl Report for Balance {
         });
         let totals =
             (net.values()).fold([0; 2], |sum: [i64; 2], it| [sum[0] + it[0], sum[1] + it[1]]);
-        let mut cells: Vec<(usize, [i64; 2])> = (dense.into_iter().enumerate())
-            .filter(|(_, ends)| *ends != [0, 0])
-            .collect();
-        let key = |(at, [departures, arrivals]): &(usize, [i64; 2])| {
-            (Reverse((arrivals - departures).abs()), *at)
+        // By how much they gain or lose; over all stations, in the order of the week.
+        let most = question.shown();
+        let mut largest = match by_station {
+            true => Largest::new(most, |(at, [departures, arrivals]): &(usize, [i64; 2])| {
+                (Reverse((arrivals - departures).abs()), *at)
+            }),
+            false => Largest::new(most, |(at, _)| (Reverse(0), *at)),
         };
-        let all = cells.len();
-        if let Some(top) = question.shown().filter(|top| *top < all) {
-            cells.select_nth_unstable_by_key(top, key);
-            cells.truncate(top);
+        for cell in dense.into_iter().enumerate() {
+            if cell.1 != [0, 0] {
+                largest.add(cell);
+            }
         }
-        if by_station {
-            cells.sort_unstable_by_key(key);
-        }
+        let all = largest.seen;
+        let cells = largest.finish();
         let rows: Vec<BalanceRow> = cells
             .into_iter()
             .map(|(at, [departures, arrivals])| {

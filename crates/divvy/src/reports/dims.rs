@@ -71,7 +71,7 @@ impl Dim {
         let name = self.as_str();
         match self {
             Self::Station => vec![
-                Column::new("station_id", Kind::Text).spare(1),
+                Column::new("station_id", Kind::Text).spare(3),
                 Column::new("name", Kind::Name),
             ],
             Self::BirthYear | Self::Age | Self::Year | Self::Hour => {

@@ -16,6 +16,7 @@ mod filters;
 mod from_counts;
 mod grouping;
 mod groupings;
+mod largest;
 mod measures;
 mod own;
 mod picture;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use async_trait::async_trait;
 
+use super::largest::Largest;
 use super::places::{self, Place};
 use super::question::{Counted, nowhere};
 use super::{
@@ -39,9 +40,9 @@ pub struct RouteRow {
 impl Row for RouteRow {
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("from_station_id", Kind::Text).spare(2),
+            Column::new("from_station_id", Kind::Text).spare(3),
             Column::new("from_name", Kind::Name),
-            Column::new("to_station_id", Kind::Text).spare(2),
+            Column::new("to_station_id", Kind::Text).spare(3),
             Column::new("to_name", Kind::Name),
             Column::new("trips", Kind::Count),
             Column::new("median_s", Kind::Seconds),
@@ -271,13 +272,9 @@ impl Found {
         }
         let shares = |place: &Option<u32>| place.is_some_and(|place| ids[&place] > 1);
         let shares: Vec<bool> = place_of.iter().map(shares).collect();
-        let mut found = Self {
-            routes: Vec::new(),
-            several: Vec::new(),
-            all: 0,
-            trips: 0,
-        };
-        let mut several: BTreeMap<(u32, u32), (i64, Vec<u32>)> = BTreeMap::new();
+        let mut largest = Largest::new(most, Between::by_size);
+        let mut sum = 0;
+        let mut by_places: BTreeMap<(u32, u32), (i64, Vec<u32>)> = BTreeMap::new();
         let mut next = 0;
         routes.each(|Route { from, to, trips }| {
             let at = next;
@@ -289,56 +286,35 @@ impl Found {
             if !wanted(start) {
                 return;
             }
+            sum += trips;
             let ends = (start, end);
             if shares[from] || shares[to] {
-                let (sum, made_of) = several.entry(ends).or_default();
+                let (sum, made_of) = by_places.entry(ends).or_default();
                 *sum += trips;
                 made_of.push(at);
                 return;
             }
-            let made_of = MadeOf::One(at);
-            found.add(
-                Between {
-                    trips,
-                    ends,
-                    made_of,
-                },
-                most,
-            );
+            largest.add(Between {
+                trips,
+                ends,
+                made_of: MadeOf::One(at),
+            });
         });
-        for (ends, (trips, routes)) in several {
-            let made_of = MadeOf::Several(found.several.len() as u32);
-            found.several.push(routes);
-            found.add(
-                Between {
-                    trips,
-                    ends,
-                    made_of,
-                },
-                most,
-            );
+        let mut several = Vec::with_capacity(by_places.len());
+        for (ends, (trips, routes)) in by_places {
+            let made_of = MadeOf::Several(several.len() as u32);
+            several.push(routes);
+            largest.add(Between {
+                trips,
+                ends,
+                made_of,
+            });
         }
-        found.keep_largest(most);
-        found.routes.sort_unstable_by_key(Between::by_size);
-        found
-    }
-
-    fn add(&mut self, route: Between, most: Option<usize>) {
-        // Of a million, hardly one is among the largest: they are put in order now and then.
-        const MANY: usize = 1 << 12;
-        self.all += 1;
-        self.trips += route.trips;
-        self.routes.push(route);
-        if most.is_some_and(|most| self.routes.len() >= 2 * most.max(MANY)) {
-            self.keep_largest(most);
-        }
-    }
-
-    fn keep_largest(&mut self, most: Option<usize>) {
-        if let Some(most) = most.filter(|most| *most < self.routes.len()) {
-            self.routes
-                .select_nth_unstable_by_key(most, Between::by_size);
-            self.routes.truncate(most);
+        Self {
+            all: largest.seen,
+            routes: largest.finish(),
+            several,
+            trips: sum,
         }
     }
 

@@ -250,7 +250,7 @@ impl Cube {
     }
 
     /// Returns the parts that count something, packed.
-    pub fn packed(&self) -> BTreeMap<Part, std::sync::Arc<[u8]>> {
+    pub fn packed(&self) -> BTreeMap<Part, std::sync::Arc<Vec<u8>>> {
         let months = self.station_days.iter();
         let months = months.map(|(month, part)| (Part::StationDays(*month), part.to_bytes()));
         let others = [
@@ -269,7 +269,7 @@ impl Cube {
     /// # Errors
     ///
     /// For bytes that are no part.
-    pub fn put(&mut self, part: Part, bytes: &[u8]) -> Result<(), NoPart> {
+    pub fn put(&mut self, part: Part, bytes: Vec<u8>) -> Result<(), NoPart> {
         match part {
             Part::DayHours => self.day_hours = Sealed::from_bytes(bytes)?,
             Part::StationHours => self.station_hours = Sealed::from_bytes(bytes)?,

@@ -42,7 +42,7 @@ pub struct Sealed<T>(State<T>);
 
 #[derive(Clone)]
 enum State<T> {
-    Packed(Arc<[u8]>),
+    Packed(Arc<Vec<u8>>),
     Open(T),
 }
 
@@ -70,7 +70,7 @@ impl<T: Pack> Sealed<T> {
     /// # Errors
     ///
     /// For anything else.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NoPart> {
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, NoPart> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
@@ -82,7 +82,7 @@ impl<T: Pack> Sealed<T> {
     }
 
     /// Returns it packed. Empty where nothing is counted.
-    pub fn to_bytes(&self) -> Arc<[u8]> {
+    pub fn to_bytes(&self) -> Arc<Vec<u8>> {
         match &self.0 {
             State::Packed(bytes) => bytes.clone(),
             State::Open(part) => pack(part),
@@ -153,7 +153,7 @@ impl<T: Pack> Sealed<T> {
     }
 }
 
-fn pack<T: Pack>(part: &T) -> Arc<[u8]> {
+fn pack<T: Pack>(part: &T) -> Arc<Vec<u8>> {
     packed(|out| {
         part.pack(out);
         Some(())
@@ -162,7 +162,7 @@ fn pack<T: Pack>(part: &T) -> Arc<[u8]> {
 }
 
 /// Puts a checksum before what `write` writes, if that is anything.
-fn packed(write: impl FnOnce(&mut Packer) -> Option<()>) -> Option<Arc<[u8]>> {
+fn packed(write: impl FnOnce(&mut Packer) -> Option<()>) -> Option<Arc<Vec<u8>>> {
     let mut out = Packer(vec![0; CHECKSUM]);
     write(&mut out)?;
     if out.0.len() == CHECKSUM {
@@ -221,7 +221,7 @@ impl<'de, T: Pack> Deserialize<'de> for Sealed<T> {
             }
         }
         let bytes = deserializer.deserialize_byte_buf(Bytes)?;
-        Self::from_bytes(&bytes).map_err(D::Error::custom)
+        Self::from_bytes(bytes).map_err(D::Error::custom)
     }
 }
 

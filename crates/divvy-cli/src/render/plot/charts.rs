@@ -6,20 +6,25 @@ use divvy::reports::{Kind, Picture, Table, Value, grouped, plural};
 use jiff::civil::Date;
 
 use super::frame::{Frame, SMALL, number};
-use super::{Anchor, BLUE, Colour, Drawing, INK, Mark, SERIES, SOFT, letters};
+use super::{Anchor, BLUE, Colour, Drawing, INK, Mark, Paper, SERIES, SOFT, letters};
 use crate::render::people;
 
-const SIZE: (f64, f64) = (960.0, 520.0);
+fn size(paper: Paper) -> (f64, f64) {
+    (paper.width(), paper.pick(520.0, 380.0))
+}
 
 /// The place of a column.
 fn place(table: &Table, name: &str) -> Option<usize> {
     table.columns.iter().position(|column| column.name == name)
 }
 
-/// Writes a group as people read it; `not stated` where the file does not say.
+/// The group of trips of which the file does not say it.
+const NOT_STATED: &str = "not stated";
+
+/// Writes a group as people read it.
 fn label(value: &Value) -> String {
     match value {
-        Value::Empty => "not stated".into(),
+        Value::Empty => NOT_STATED.into(),
         value => people::text(Kind::Ordinal, value),
     }
 }
@@ -58,12 +63,13 @@ pub(super) fn bars(
     scope: String,
     table: &Table,
     picture: Picture,
+    paper: Paper,
 ) -> Option<Drawing> {
     if let (Some(weekday), Some(hour)) = (place(table, "weekday"), place(table, "hour"))
         && place(table, "station_id").is_none()
     {
         let shown = place(table, picture.up).or_else(|| first_number(table))?;
-        return heat(title, scope, table, weekday, hour, shown);
+        return heat(title, scope, table, (weekday, hour, shown), paper);
     }
     let groups = table
         .columns
@@ -114,7 +120,8 @@ pub(super) fn bars(
             *values.entry(key).or_default() += scaled(table.columns[*measure].kind, value);
         }
     }
-    if values.is_empty() {
+    // Of what no file states, there is nothing to be seen.
+    if values.is_empty() || order.iter().all(|bar| bar == NOT_STATED) {
         return None;
     }
     // Numbers run in their order, and names as the report has them.
@@ -131,7 +138,7 @@ pub(super) fn bars(
             .zip(colours.clone().copied())
             .collect(),
     };
-    let mut frame = Frame::new(title, &scope, SIZE, &legend);
+    let mut frame = Frame::new(title, &scope, size(paper), &legend);
     let most = values.values().copied().fold(0.0, f64::max);
     let y = frame.number_axis(&axis_title(table, shown), most);
     let wide = (frame.right - frame.left) / order.len() as f64;
@@ -190,9 +197,8 @@ fn heat(
     title: String,
     scope: String,
     table: &Table,
-    weekday: usize,
-    hour: usize,
-    shown: usize,
+    (weekday, hour, shown): (usize, usize, usize),
+    paper: Paper,
 ) -> Option<Drawing> {
     const DAYS: [&str; 7] = [
         "Monday",
@@ -213,15 +219,16 @@ fn heat(
         *values.entry((day, hour)).or_default() += scaled(kind, value);
     }
     let most = values.values().copied().fold(0.0, f64::max);
-    let mut frame = Frame::new(title, &scope, (960.0, 440.0), &[]);
+    let size = (paper.width(), paper.pick(440.0, 320.0));
+    let mut frame = Frame::new(title, &scope, size, &[]);
     let light = Colour(0xf1, 0xf5, 0xf9);
     let dark = Colour(0x03, 0x2f, 0x5f);
     let fill = |value: f64| match value / most.max(1e-9) {
         share if share < 0.5 => light.mix(BLUE, share * 2.0),
         share => BLUE.mix(dark, share * 2.0 - 1.0),
     };
-    frame.left += 96.0;
-    frame.right -= 96.0;
+    frame.left += paper.pick(96.0, 34.0);
+    frame.right -= paper.pick(96.0, 52.0);
     frame.bottom -= 46.0;
     let (wide, high) = (
         (frame.right - frame.left) / 24.0,
@@ -234,7 +241,7 @@ fn heat(
             SMALL,
             SOFT,
             Anchor::End,
-            name,
+            paper.pick(name, &name[..3]),
         );
         for hour in 0..24 {
             let value = values.get(&(day, hour)).copied().unwrap_or(0.0);
@@ -274,7 +281,7 @@ fn heat(
     );
     frame.text((x + 20.0, frame.bottom), SMALL, SOFT, Anchor::Start, "0");
     let unit = axis_title(table, shown);
-    let right = frame.right + 100.0;
+    let right = paper.width() - 20.0;
     frame.text(
         (right, frame.bottom + SMALL + 6.0),
         SMALL,
@@ -291,9 +298,10 @@ pub(super) fn lines(
     scope: String,
     table: &Table,
     picture: Picture,
+    paper: Paper,
 ) -> Option<Drawing> {
     let Some(date) = place(table, "date") else {
-        return bars(title, scope, table, picture);
+        return bars(title, scope, table, picture, paper);
     };
     let shown = place(table, picture.up).or_else(|| first_number(table))?;
     let kind = table.columns[shown].kind;
@@ -325,7 +333,7 @@ pub(super) fn lines(
         false => format!("{name}: mean of 7 days (thick), each day (thin)"),
     });
     let legend: Vec<(String, Colour)> = names.zip(colours).collect();
-    let mut frame = Frame::new(title, &scope, SIZE, &legend);
+    let mut frame = Frame::new(title, &scope, size(paper), &legend);
     let values = series.iter().flat_map(|(_, days)| days.values());
     let most = values.copied().fold(0.0, f64::max);
     let y = frame.number_axis(&format!("{} per day", axis_title(table, shown)), most);
@@ -396,7 +404,7 @@ fn spans(series: &[(String, BTreeMap<i64, f64>)]) -> Vec<(i64, i64)> {
 }
 
 /// Draws how often durations occur, by the minute.
-pub(super) fn histogram(scope: String, seconds: &[(i64, i64)]) -> Option<Drawing> {
+pub(super) fn histogram(scope: String, seconds: &[(i64, i64)], paper: Paper) -> Option<Drawing> {
     let all: i64 = seconds.iter().map(|(_, n)| n).sum();
     if all == 0 {
         return None;
@@ -420,7 +428,7 @@ pub(super) fn histogram(scope: String, seconds: &[(i64, i64)]) -> Option<Drawing
         "{scope}; {} longer than {minutes} min not shown",
         plural(beyond, "trip")
     );
-    let mut frame = Frame::new("How long trips take".into(), &scope, SIZE, &[]);
+    let mut frame = Frame::new("How long trips take".into(), &scope, size(paper), &[]);
     let most = counts.iter().copied().max().unwrap_or(0) as f64;
     let y = frame.number_axis("trips per minute of duration", most);
     let wide = (frame.right - frame.left) / counts.len() as f64;
@@ -461,7 +469,7 @@ pub(super) fn histogram(scope: String, seconds: &[(i64, i64)]) -> Option<Drawing
 }
 
 /// Draws the first rows as bars that lie.
-pub(super) fn ranking(scope: String, table: &Table, shown: &str) -> Option<Drawing> {
+pub(super) fn ranking(scope: String, table: &Table, shown: &str, paper: Paper) -> Option<Drawing> {
     const MOST: usize = 15;
     const HIGH: f64 = 26.0;
     let (name, id) = (place(table, "name")?, place(table, "station_id")?);
@@ -484,11 +492,12 @@ pub(super) fn ranking(scope: String, table: &Table, shown: &str) -> Option<Drawi
         rows.len()
     );
     let high = 130.0 + HIGH * rows.len() as f64;
-    let mut frame = Frame::new(title, &scope, (960.0, high), &[]);
-    let bars_at = frame.left + 290.0;
+    let mut frame = Frame::new(title, &scope, (paper.width(), high), &[]);
+    let names = paper.pick(290.0, 160.0);
+    let bars_at = frame.left + names;
     for (at, (text, value)) in rows.iter().enumerate() {
         let y = frame.top + HIGH * at as f64;
-        let text = letters::cut(text, SMALL, 250.0);
+        let text = letters::cut(text, SMALL, names - 40.0);
         frame.text(
             (bars_at - 10.0, y + HIGH / 2.0 + 4.5),
             SMALL,
@@ -496,7 +505,7 @@ pub(super) fn ranking(scope: String, table: &Table, shown: &str) -> Option<Drawi
             Anchor::End,
             &text,
         );
-        let wide = (frame.right - 90.0 - bars_at) * value / most;
+        let wide = (frame.right - paper.pick(90.0, 50.0) - bars_at) * value / most;
         let hint = format!("{text}: {}", short(*value));
         frame.rect((bars_at, y + 3.0), (wide, HIGH - 6.0), BLUE, hint);
         let value = short(*value);

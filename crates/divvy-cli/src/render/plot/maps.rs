@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use divvy::reports::{Map, MapStation, Table, Value, grouped};
 
 use super::frame::{Frame, SMALL};
-use super::{Anchor, BLUE, Colour, Drawing, Mark, SOFT, VERMILLION};
+use super::{Anchor, BLUE, Colour, Drawing, Mark, Paper, SOFT, VERMILLION};
 
-const SIZE: (f64, f64) = (960.0, 900.0);
+fn size(paper: Paper) -> (f64, f64) {
+    (paper.width(), paper.pick(900.0, 560.0))
+}
 
 /// Where a station stands on the paper.
 struct Places {
@@ -61,11 +63,11 @@ impl Places {
     }
 
     /// Draws a line of a round number of kilometres.
-    fn ruler(&self, frame: &mut Frame) {
+    fn ruler(&self, frame: &mut Frame, paper: Paper) {
         let km = self.scale / 111.195;
         let length = [0.5, 1.0, 2.0, 5.0, 10.0]
             .into_iter()
-            .rfind(|it| it * km < 180.0);
+            .rfind(|it| it * km < paper.pick(180.0, 110.0));
         let length = length.unwrap_or(0.5);
         let (x, y) = (frame.left, frame.bottom);
         frame.line(
@@ -86,7 +88,7 @@ impl Places {
 const GREY: Colour = Colour(0x9a, 0xa3, 0xad);
 
 /// Draws stations sized by trips, coloured by what they gain or lose.
-pub(super) fn stations(scope: String, map: &Map) -> Option<Drawing> {
+pub(super) fn stations(scope: String, map: &Map, paper: Paper) -> Option<Drawing> {
     let mut shown: Vec<&MapStation> = map.stations.iter().filter(|it| it.trips > 0).collect();
     shown.sort_by_key(|station| std::cmp::Reverse(station.trips));
     let most = shown.first()?.trips as f64;
@@ -99,7 +101,7 @@ pub(super) fn stations(scope: String, map: &Map) -> Option<Drawing> {
         ("loses bikes: more departures".to_owned(), VERMILLION),
     ];
     let title = "Stations sized by trips, coloured by arrivals less departures".to_owned();
-    let mut frame = Frame::new(title, &scope, SIZE, &legend);
+    let mut frame = Frame::new(title, &scope, size(paper), &legend);
     let places = Places::new(&shown, &frame)?;
     for station in shown {
         let Some(at) = places.of(station, &frame) else {
@@ -112,7 +114,7 @@ pub(super) fn stations(scope: String, map: &Map) -> Option<Drawing> {
         };
         frame.mark(Mark::Circle {
             at,
-            radius: 1.3 + 8.5 * (station.trips as f64 / most).sqrt(),
+            radius: 1.3 + paper.pick(8.5, 5.0) * (station.trips as f64 / most).sqrt(),
             fill,
             opacity: 0.75,
             hint: format!(
@@ -124,12 +126,12 @@ pub(super) fn stations(scope: String, map: &Map) -> Option<Drawing> {
             ),
         });
     }
-    places.ruler(&mut frame);
+    places.ruler(&mut frame, paper);
     Some(frame.finish())
 }
 
 /// Draws the busiest routes as lines.
-pub(super) fn routes(scope: String, table: &Table, map: &Map) -> Option<Drawing> {
+pub(super) fn routes(scope: String, table: &Table, map: &Map, paper: Paper) -> Option<Drawing> {
     const MOST: usize = 150;
     let place = |name: &str| table.columns.iter().position(|column| column.name == name);
     let (from, to, trips) = (
@@ -163,7 +165,7 @@ pub(super) fn routes(scope: String, table: &Table, map: &Map) -> Option<Drawing>
     let mut frame = Frame::new(
         title,
         &scope,
-        SIZE,
+        size(paper),
         &[
             ("a route: the wider, the more trips".to_owned(), BLUE),
             ("a station".to_owned(), GREY),
@@ -175,7 +177,7 @@ pub(super) fn routes(scope: String, table: &Table, map: &Map) -> Option<Drawing>
         if let Some(at) = places.of(station, &frame) {
             frame.mark(Mark::Circle {
                 at,
-                radius: 1.6,
+                radius: paper.pick(1.6, 1.0),
                 fill: GREY,
                 opacity: 0.8,
                 hint: format!("{} ({})", station.name, station.id),
@@ -189,11 +191,11 @@ pub(super) fn routes(scope: String, table: &Table, map: &Map) -> Option<Drawing>
         frame.mark(Mark::Line {
             points: vec![start, end],
             stroke: BLUE,
-            width: 0.8 + 6.0 * trips / most,
+            width: 0.8 + paper.pick(6.0, 3.5) * trips / most,
             opacity: 0.55,
             hint: format!("{} to {}: {} trips", a.name, b.name, grouped(*trips as i64)),
         });
     }
-    places.ruler(&mut frame);
+    places.ruler(&mut frame, paper);
     Some(frame.finish())
 }

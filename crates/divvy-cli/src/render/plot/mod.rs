@@ -16,19 +16,19 @@ mod svg;
 use std::io;
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use divvy::model::System;
 use divvy::reports::{Note, Picture, Report, Shape, Table};
 
 use super::html::{self, Section};
 use crate::cmd::save;
 
-pub use svg::svg;
+use svg::svg;
 
 /// A picture.
 pub struct Drawing {
     /// What it shows, of which trips.
-    pub title: String,
+    title: String,
     width: f64,
     height: f64,
     marks: Vec<Mark>,
@@ -112,45 +112,107 @@ enum Anchor {
     End,
 }
 
-/// Draws a report. `seconds` are its durations and how often each occurs, for a histogram. `None`
-/// where there is nothing to draw.
-pub fn draw(
-    report: &dyn Report,
-    picture: Picture,
-    table: &Table,
-    seconds: Option<&[(i64, i64)]>,
-    system: &System,
-) -> Option<Drawing> {
-    let scope = table.notes.iter().find_map(|note| match note {
-        Note::Scope(text) => Some(text.clone()),
-        Note::Warning(_) => None,
-    });
-    let mut about = report.about().to_owned();
-    if let Some(first) = about.get(..1) {
-        about = first.to_uppercase() + &about[1..];
+/// How much room a picture has: letters are as large on either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paper {
+    /// A desk's screen, or a sheet of paper.
+    Wide,
+    /// A phone.
+    Narrow,
+}
+
+impl Paper {
+    fn width(self) -> f64 {
+        match self {
+            Self::Wide => 960.0,
+            Self::Narrow => 400.0,
+        }
     }
-    let scope = scope.unwrap_or_else(|| system.name.clone());
-    match picture.shape {
-        Shape::Histogram => charts::histogram(scope, seconds?),
-        Shape::Line => charts::lines(about, scope, table, picture),
-        Shape::Bars => charts::bars(about, scope, table, picture),
-        Shape::Ranking => charts::ranking(scope, table, picture.up),
-        Shape::StationMap => maps::stations(scope, table.map.as_ref()?),
-        Shape::RouteMap => maps::routes(scope, table, table.map.as_ref()?),
+
+    /// Returns one or the other.
+    fn pick<T>(self, wide: T, narrow: T) -> T {
+        match self {
+            Self::Wide => wide,
+            Self::Narrow => narrow,
+        }
     }
 }
 
-/// Writes a picture into a file; the ending says in what form.
+/// A report that is to be drawn.
+pub struct Plot<'a> {
+    about: String,
+    scope: String,
+    picture: Picture,
+    table: &'a Table,
+    seconds: Option<Vec<(i64, i64)>>,
+}
+
+impl<'a> Plot<'a> {
+    /// Takes an answer. `seconds` are its durations and how often each occurs, for a histogram.
+    pub fn new(
+        report: &dyn Report,
+        picture: Picture,
+        table: &'a Table,
+        seconds: Option<Vec<(i64, i64)>>,
+        system: &System,
+    ) -> Self {
+        let scope = table.notes.iter().find_map(|note| match note {
+            Note::Scope(text) => Some(text.clone()),
+            Note::Warning(_) => None,
+        });
+        let mut about = report.about().to_owned();
+        if let Some(first) = about.get(..1) {
+            about = first.to_uppercase() + &about[1..];
+        }
+        Self {
+            about,
+            scope: scope.unwrap_or_else(|| system.name.clone()),
+            picture,
+            table,
+            seconds,
+        }
+    }
+
+    /// Draws it. `None` where there is nothing to draw.
+    pub fn on(&self, paper: Paper) -> Option<Drawing> {
+        let Self { table, picture, .. } = self;
+        let (about, scope) = (self.about.clone(), self.scope.clone());
+        match picture.shape {
+            Shape::Histogram => charts::histogram(scope, self.seconds.as_ref()?, paper),
+            Shape::Line => charts::lines(about, scope, table, *picture, paper),
+            Shape::Bars => charts::bars(about, scope, table, *picture, paper),
+            Shape::Ranking => charts::ranking(scope, table, picture.up, paper),
+            Shape::StationMap => maps::stations(scope, table.map.as_ref()?, paper),
+            Shape::RouteMap => maps::routes(scope, table, table.map.as_ref()?, paper),
+        }
+    }
+
+    /// Draws it for a page, which shows the one for which it has room. Empty where there is nothing
+    /// to draw.
+    pub fn for_page(&self) -> String {
+        let drawn = |paper: Paper| self.on(paper).map(|drawing| svg(&drawing));
+        let both = drawn(Paper::Wide).zip(drawn(Paper::Narrow));
+        both.map_or(String::new(), |(wide, narrow)| {
+            format!(
+                "<figure class=\"on-wide\">\n{wide}</figure>\n\
+                 <figure class=\"on-narrow\">\n{narrow}</figure>\n"
+            )
+        })
+    }
+}
+
+/// Draws into a file, whose ending says in what form, and returns the title of the picture.
 ///
 /// # Errors
 ///
-/// For another ending, and where the file cannot be written.
-pub fn save_picture(drawing: &Drawing, path: &Path) -> anyhow::Result<()> {
+/// For another ending, where there is nothing to draw, and where the file cannot be written.
+pub fn save_plot(plot: &Plot<'_>, path: &Path) -> anyhow::Result<String> {
+    let drawing = plot.on(Paper::Wide).context("there is nothing to draw")?;
     let ending = path.extension().and_then(|ending| ending.to_str());
     match ending {
-        Some("svg") => save(path, &|out| out.write_all(svg(drawing).as_bytes())),
+        Some("svg") => save(path, &|out| out.write_all(svg(&drawing).as_bytes())),
         Some("png") => {
-            let bytes = png::png(drawing).map_err(io::Error::other)?;
+            let bytes = png::png(&drawing).map_err(io::Error::other)?;
             save(path, &|out| out.write_all(&bytes))
         }
         Some("html" | "htm") => save(path, &|out| {
@@ -159,11 +221,12 @@ pub fn save_picture(drawing: &Drawing, path: &Path) -> anyhow::Result<()> {
                 name: "picture",
                 about: "",
                 table: &table,
-                picture: svg(drawing),
+                picture: plot.for_page(),
                 definitions: Vec::new(),
             };
             html::write(&drawing.title, &[section], out)
         }),
         _ => bail!("{}: pictures are .svg, .png or .html", path.display()),
-    }
+    }?;
+    Ok(drawing.title)
 }

@@ -210,8 +210,17 @@ fn pack(totals: &mut Totals) -> Vec<u8> {
 }
 
 fn unpack(blob: &[u8]) -> Result<Totals, StoreError> {
-    let bytes = zstd::stream::decode_all(blob).map_err(corrupt)?;
-    postcard::from_bytes(&bytes).map_err(corrupt)
+    postcard::from_bytes(&decompressed(blob)?).map_err(corrupt)
+}
+
+/// Decompresses at once: each blob tells how much it is.
+fn decompressed(blob: &[u8]) -> Result<Vec<u8>, StoreError> {
+    // More is not kept, and a damaged blob could ask for all the memory there is.
+    const MOST: u64 = 1 << 30;
+    let size = zstd::zstd_safe::get_frame_content_size(blob).ok().flatten();
+    let size = size.filter(|size| *size < MOST);
+    let size = size.ok_or_else(|| corrupt(std::io::Error::other("it does not tell its size")))?;
+    zstd::bulk::decompress(blob, size as usize).map_err(corrupt)
 }
 
 // Systems
@@ -334,8 +343,7 @@ pub(super) fn cube(
             |row| row.get(0),
         )?;
         for cells in cells {
-            let bytes = zstd::stream::decode_all(&*cells).map_err(corrupt)?;
-            cube.put(part, &bytes).map_err(corrupt)?;
+            cube.put(part, decompressed(&cells)?).map_err(corrupt)?;
         }
     }
     Ok(cube)
