@@ -125,7 +125,18 @@ fn fit(shown: &mut Vec<Shown<'_>>, width: u16) -> Vec<&'static str> {
             .filter(|(_, shown)| shown.column.spare > 0)
             .max_by_key(|(place, shown)| (shown.is_blank, shown.column.spare, *place));
         let Some((place, _)) = spare else { break };
+        let gone = (shown[place].is_blank, *shown[place].column);
         left_out.insert(0, shown.remove(place).column.name);
+        // Of two ids, or of latitude and longitude, one says little.
+        let goes_along = |shown: &Shown<'_>| {
+            let (is_blank, column) = (shown.is_blank, shown.column);
+            let is_like =
+                (is_blank, column.kind, column.spare) == (gone.0, gone.1.kind, gone.1.spare);
+            is_like && column.kind != Kind::Count
+        };
+        while let Some(place) = shown.iter().rposition(goes_along) {
+            left_out.insert(0, shown.remove(place).column.name);
+        }
     }
     let mut room = width.saturating_sub(least(shown));
     for name in shown.iter_mut().filter(|it| it.column.kind == Kind::Name) {

@@ -336,14 +336,15 @@ pub(super) fn cube(
         let Some(part) = Part::named(&name, month).filter(|part| parts.contain(*part)) else {
             continue;
         };
-        let cells: Vec<Vec<u8>> = all(
+        // Decompressed where it lies: a copy of some megabytes would cost as much as to read them.
+        let opened = all(
             catalog,
             "SELECT cells FROM cube WHERE rowid = ?",
             [rowid],
-            |row| row.get(0),
+            |row| Ok(decompressed(row.get_ref(0)?.as_blob()?)),
         )?;
-        for cells in cells {
-            cube.put(part, decompressed(&cells)?).map_err(corrupt)?;
+        for bytes in opened {
+            cube.put(part, bytes?).map_err(corrupt)?;
         }
     }
     Ok(cube)

@@ -26,6 +26,37 @@ const MOST_SAVED: usize = 1 << 14;
 /// Three kinds of numbers that are packed together.
 type Columns<T> = [T; 3];
 
+/// Columns that have been opened, one behind the other.
+#[derive(Default)]
+struct Opened {
+    bytes: Vec<u8>,
+    columns: Columns<Range<usize>>,
+}
+
+impl Opened {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let mut bytes = Unpacker::new(bytes);
+        let size = usize::try_from(bytes.number()?).ok()?;
+        if size / MOST_SAVED > bytes.rest().len() {
+            return None;
+        }
+        let bytes = zstd::bulk::decompress(bytes.rest(), size).ok()?;
+        let mut rest = Unpacker::new(&bytes);
+        let mut column = || {
+            let size = rest.bytes()?.len();
+            let end = bytes.len() - rest.rest().len();
+            Some(end - size..end)
+        };
+        let columns = [column()?, column()?, column()?];
+        Some(Self { bytes, columns })
+    }
+
+    fn read(&self) -> Columns<Unpacker<'_>> {
+        let columns = self.columns.clone();
+        columns.map(|place| Unpacker::new(&self.bytes[place]))
+    }
+}
+
 /// Packs the routes of one origin after another.
 pub(super) struct Writer {
     /// Routes by origin; destinations and trips by route.
@@ -124,23 +155,11 @@ impl Writer {
     }
 }
 
-fn decompressed(bytes: &[u8]) -> Option<Columns<Vec<u8>>> {
-    let mut bytes = Unpacker::new(bytes);
-    let size = usize::try_from(bytes.number()?).ok()?;
-    if size / MOST_SAVED > bytes.rest().len() {
-        return None;
-    }
-    let all = zstd::bulk::decompress(bytes.rest(), size).ok()?;
-    let mut all = Unpacker::new(&all);
-    let mut column = || Some(all.bytes()?.to_vec());
-    Some([column()?, column()?, column()?])
-}
-
 /// Packed routes, of which only what is asked for is opened.
 pub struct KeptRoutes<'a> {
     bytes: Cow<'a, [u8]>,
     stations: Vec<StationId>,
-    heads: Columns<Vec<u8>>,
+    heads: Opened,
     /// How many routes each block has, and where it is.
     blocks: Vec<(usize, Range<usize>)>,
 }
@@ -156,8 +175,8 @@ struct Block {
 
 impl Block {
     fn open(bytes: &[u8], routes: usize) -> Option<Self> {
-        let columns = decompressed(bytes)?;
-        let [mut sizes, mut buckets, mut trips] = columns.each_ref().map(|it| Unpacker::new(it));
+        let columns = Opened::of(bytes)?;
+        let [mut sizes, mut buckets, mut trips] = columns.read();
         let mut block = Block::default();
         for _ in 0..routes {
             let size = usize::try_from(sizes.number()?).ok()?;
@@ -190,7 +209,7 @@ impl<'a> KeptRoutes<'a> {
         if !bytes.is_empty() {
             let mut rest = Unpacker::new(&bytes);
             stations = rest.texts()?.into_iter().map(StationId::from).collect();
-            heads = decompressed(rest.bytes()?)?;
+            heads = Opened::of(rest.bytes()?)?;
             blocks = Self::blocks(rest.bytes()?, rest.rest().len(), bytes.len())?;
         }
         Some(Self {
@@ -229,7 +248,7 @@ impl<'a> KeptRoutes<'a> {
     }
 
     fn try_each(&self, mut visit: impl FnMut(Route)) -> Option<()> {
-        let [mut sizes, mut tos, mut trips] = self.heads.each_ref().map(|it| Unpacker::new(it));
+        let [mut sizes, mut tos, mut trips] = self.heads.read();
         for from in 0..self.stations.len() as u32 {
             let mut to = 0;
             for _ in 0..sizes.number()? {
@@ -279,7 +298,7 @@ impl<'a> KeptRoutes<'a> {
     }
 
     fn origins(&self) -> Origins<'_> {
-        let [sizes, tos, _] = self.heads.each_ref().map(|it| Unpacker::new(it));
+        let [sizes, tos, _] = self.heads.read();
         Origins {
             kept: self,
             sizes,
