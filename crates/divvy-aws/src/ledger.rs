@@ -127,6 +127,9 @@ pub struct Load {
     pub done: u64,
     /// Archives of which it has set copies aside, before their rows are overwritten.
     pub set_aside: Vec<String>,
+    /// What else decides its writes: a load with other flags does not go on where this one ended.
+    #[serde(default)]
+    pub way: String,
     /// It takes the place of other archives, whose rows are overwritten and deleted: what a kill
     /// leaves behind only its own end mends.
     #[serde(default)]
@@ -332,16 +335,21 @@ impl LedgerTable {
     }
 
     /// Takes, keeps or takes over the right to load. Returns whether that was possible: not where
-    /// another owner than `from` has it.
-    pub async fn put_load(&self, load: &Load, from: Option<&str>) -> Result<bool, StoreError> {
+    /// somebody else has it, or has renewed it since it was read as `from`.
+    pub async fn put_load(&self, load: &Load, from: Option<&Load>) -> Result<bool, StoreError> {
+        let until = |load: &Load| AttributeValue::N(load.until_ms.to_string());
         let mut item = said(STORE, "load", load);
         item.insert("owner_id".into(), text(&load.owner));
-        let owners = HashMap::from([
-            (":from".to_owned(), text(from.unwrap_or(&load.owner))),
+        item.insert("until_ms".into(), until(load));
+        let from = from.unwrap_or(load);
+        let values = HashMap::from([
+            (":from".to_owned(), text(&from.owner)),
+            (":until".to_owned(), until(from)),
             (":new".to_owned(), text(&load.owner)),
         ]);
-        let free = "attribute_not_exists(part) OR owner_id = :from OR owner_id = :new";
-        self.table.put_if(item, Some((free, owners))).await
+        let free = "attribute_not_exists(part) OR owner_id = :new \
+                    OR (owner_id = :from AND until_ms = :until)";
+        self.table.put_if(item, Some((free, values))).await
     }
 
     /// Gives the right to load back.
@@ -406,7 +414,8 @@ impl LedgerTable {
         if items.is_empty() {
             return Ok(Vec::new());
         }
-        items.sort_by(|a, b| part_name(a).cmp(part_name(b)));
+        // The thousandth has one digit more.
+        items.sort_by_key(|item| (part_name(item).len(), part_name(item).to_owned()));
         let mut bytes = Vec::new();
         for item in &items {
             let chunk = item.get("bytes").and_then(|value| value.as_b().ok());

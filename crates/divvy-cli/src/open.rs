@@ -1,6 +1,7 @@
 //! Which store, and which of its systems.
 
 use std::future::Future;
+use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
@@ -394,7 +395,8 @@ impl Common {
     /// Prints a message to stderr, unless asked to be quiet.
     pub fn say(&self, message: impl std::fmt::Display) {
         if !self.quiet {
-            eprintln!("{message}");
+            // Nobody may be reading any more, and that is no fault.
+            let _ = writeln!(std::io::stderr(), "{message}");
         }
     }
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use divvy::model::Rider;
-use divvy::reports::{Dim, Filters, Measure, OwnReport, Period};
+use divvy::reports::{Dim, Filters, Measure, OwnReport, Period, REPORTS, Report};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -29,7 +29,7 @@ struct File {
     title: Option<String>,
     dimensions: Spanned<Vec<Spanned<String>>>,
     measures: Spanned<Vec<Spanned<String>>>,
-    sort: Option<String>,
+    sort: Option<Spanned<String>>,
     top: Option<usize>,
     #[serde(default)]
     filters: FileFilters,
@@ -53,17 +53,33 @@ struct FileFilters {
 ///
 /// A sentence that names the file and the line at fault.
 pub fn read(name: &str) -> anyhow::Result<Option<OwnReport>> {
-    let plain = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
-    if name.is_empty() || !name.chars().all(plain) {
+    if !is_name(name) {
         return Ok(None);
     }
     let path = Path::new(FOLDER).join(format!("{name}.toml"));
     if !path.is_file() {
         return Ok(None);
     }
+    if is_taken(name) {
+        bail!(
+            "{}: there is a report \"{name}\" already: give your own another name",
+            path.display()
+        );
+    }
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
     parse(name, &text, &path).map(Some)
+}
+
+/// Tells whether a word may be the name of a report.
+fn is_name(word: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    !word.is_empty() && word.chars().all(plain)
+}
+
+/// Tells whether it is the name of a report that everybody has: scripts rely on these.
+fn is_taken(name: &str) -> bool {
+    name == "all" || REPORTS.iter().any(|report| report.name() == name)
 }
 
 /// Lists the names of the reports that there are files of.
@@ -74,6 +90,7 @@ pub fn names() -> Vec<String> {
     let mut names: Vec<String> = paths
         .filter(is_toml)
         .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .filter(|name| is_name(name) && !is_taken(name))
         .collect();
     names.sort();
     names
@@ -108,6 +125,21 @@ fn parse(name: &str, text: &str, path: &Path) -> anyhow::Result<OwnReport> {
         .collect::<Result<_, _>>()?;
     let measures = file.measures.get_ref().iter();
     let measures: Vec<Measure> = measures.map(|it| read(it, &at)).collect::<Result<_, _>>()?;
+    for words in [&file.dimensions, &file.measures] {
+        let words = words.get_ref();
+        for (place, word) in words.iter().enumerate() {
+            if words[..place]
+                .iter()
+                .any(|other| other.get_ref() == word.get_ref())
+            {
+                bail!(
+                    "{}: \"{}\" is there twice",
+                    at(word.span().start),
+                    word.get_ref()
+                );
+            }
+        }
+    }
     if !(1..=3).contains(&dimensions.len()) {
         let place = at(file.dimensions.span().start);
         bail!(
@@ -137,10 +169,10 @@ fn parse(name: &str, text: &str, path: &Path) -> anyhow::Result<OwnReport> {
             .map(|text| read(text, &at))
             .transpose()?,
         by: Vec::new(),
-        sort: file.sort.map(|sort| sort.parse()).transpose()?,
+        sort: file.sort.as_ref().map(|sort| read(sort, &at)).transpose()?,
         top: file.top,
     };
-    Ok(OwnReport {
+    let report = OwnReport {
         name: name.into(),
         title: file
             .title
@@ -148,7 +180,20 @@ fn parse(name: &str, text: &str, path: &Path) -> anyhow::Result<OwnReport> {
         dimensions,
         measures,
         filters,
-    })
+    };
+    if let (Some(sort), Some(text)) = (&report.filters.sort, &file.sort) {
+        let columns = report.columns();
+        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        if !names.contains(&&*sort.column) {
+            bail!(
+                "{}: it has no column \"{}\" to sort by: expected one of {}",
+                at(text.span().start),
+                sort.column,
+                names.join(", ")
+            );
+        }
+    }
+    Ok(report)
 }
 
 #[cfg(test)]
@@ -178,6 +223,8 @@ mod tests {
         insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\n\"trips\",\n\"joy\"]"), @r#"reports/mine.toml:4: there is no measure "joy": expected one of trips, share, per_day, stops, no_origin, no_destination, dockless, dockless_share, round_trips, round_trip_share, timed_trips, min_s, mean_s, median_s, p90_s, p99_s, max_s, placed_trips, mean_m, median_m, p90_m, max_m"#);
         insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\"trips\"]\ntitel = \"x\""), @"reports/mine.toml:3: unknown field `titel`, expected one of `title`, `dimensions`, `measures`, `sort`, `top`, `filters`");
         insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\"trips\"]\n[filters]\nfrom = \"06/2024\""), @"reports/mine.toml:4: expected a date like 2024-06-30, a month like 2024-06 or a year like 2024");
+        insta::assert_snapshot!(refuse("dimensions = [\"hour\", \"hour\"]\nmeasures = [\"trips\"]"), @"");
+        insta::assert_snapshot!(refuse("dimensions = [\"hour\"]\nmeasures = [\"trips\"]\nsort = \"joy:asc\""), @"");
         insta::assert_snapshot!(refuse("dimensions = []\nmeasures = [\"trips\"]"), @"reports/mine.toml:1: expected one to three dimensions, found 0");
     }
 }

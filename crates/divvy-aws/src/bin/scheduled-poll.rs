@@ -26,7 +26,11 @@ async fn serve() -> Result<(), Error> {
     let feed = feed.ok_or("DIVVY_FEED_URL is not set: it says which feed to poll")?;
     let store = settings.open().await?;
     // What the schedule says is of no concern.
-    let handler = async |_: LambdaEvent<Value>| handle(feed, &store, &settings).await;
+    let handler = async |_: LambdaEvent<Value>| {
+        // The runtime tells errors to who called, and a schedule does not listen.
+        let done = handle(feed, &store, &settings).await;
+        done.inspect_err(|error| eprintln!("{error}"))
+    };
     run(service_fn(handler)).await
 }
 

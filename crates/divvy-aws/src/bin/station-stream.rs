@@ -26,7 +26,12 @@ async fn main() -> ExitCode {
 async fn serve() -> Result<(), Error> {
     let settings = Settings::of_process()?;
     let store = settings.open().await?;
-    run(service_fn(|event| handle(event, &store, &settings))).await
+    let handler = async |event| {
+        // The runtime tells errors to who called, and a stream only asks again.
+        let done = handle(event, &store, &settings).await;
+        done.inspect_err(|error| eprintln!("{error}"))
+    };
+    run(service_fn(handler)).await
 }
 
 async fn handle(

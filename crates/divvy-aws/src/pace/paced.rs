@@ -36,7 +36,7 @@ pub struct PacedTable {
     pub write: Lane,
     /// Reads of the table.
     pub read: Lane,
-    /// Writes of its index; of the table where it has none.
+    /// Writes of its index. `None` where it has none.
     pub index_write: Option<Lane>,
     /// Reads of its index.
     pub index_read: Option<Lane>,
@@ -335,8 +335,11 @@ impl PacedTable {
                 found.extend(some.unwrap_or_default());
                 let left = done.unprocessed_keys.unwrap_or_default().remove(&self.name);
                 let left: Vec<Key> = left.map(|left| left.keys).unwrap_or_default();
-                if left.len() == wanted.len() || !left.is_empty() {
+                if !left.is_empty() {
                     self.read.throttled();
+                    if left.len() < wanted.len() {
+                        attempts.progressed();
+                    }
                     attempts.throttled().await;
                 }
                 wanted = left;

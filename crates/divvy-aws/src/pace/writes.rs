@@ -37,7 +37,7 @@ pub const BATCH_BYTES: u64 = 1 << 20;
 pub struct Writer {
     table: Shared,
     under_way: JoinSet<Result<u64, StoreError>>,
-    /// Ends of the batches, by their places, that are not done.
+    /// Where the batches begin that are not done, by their places.
     unfinished: BTreeMap<u64, u64>,
     next: u64,
     /// Writes handed in, those skipped included.
@@ -73,7 +73,6 @@ impl Writer {
     /// Returns the number of writes before which all are done.
     pub fn done(&self) -> u64 {
         let lowest = self.unfinished.first_key_value();
-        // The map keeps where each batch ends; it begins where the one before it ends.
         lowest.map_or(self.position, |(_, begin)| *begin)
     }
 

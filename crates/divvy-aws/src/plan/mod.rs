@@ -30,8 +30,8 @@ const SEED: Units = Units { write: 5, read: 5 };
 
 /// Bytes of a row of StationData, about: what a poll reads of each.
 const STATION_BYTES: f64 = 400.0;
-/// Bytes that a read unit reads where reads need not see the newest write.
-const READ_UNIT: f64 = 8192.0;
+/// Bytes that a read unit reads: polls must see the newest write.
+const READ_UNIT: f64 = 4096.0;
 /// Bytes that the ledger has beside totals and ids, about: state, entry, the load under way.
 const LEDGER_NOTES: u64 = 8 * 1024;
 
@@ -277,7 +277,7 @@ impl Common<'_> {
         let versions = match way {
             Way::Seed => 0.0,
             // What is known of the count so far.
-            _ => workload.origins as f64 / 2.0,
+            _ => workload.origins as f64,
         };
         let at = capacities.unwrap_or(Capacities::each(ON_DEMAND));
         let saved_s = match capacities {
@@ -383,7 +383,7 @@ impl Common<'_> {
                 (0.0, 1),
                 (items.count_read_units, 1),
                 (0.0, least(read)),
-                (origins / 2.0, least(polled / 2.0)),
+                (origins, least(polled)),
                 (0.0, 1),
             ],
         );
@@ -407,7 +407,7 @@ impl Common<'_> {
         let changed = self.stations() * live.changed;
         // What the feed was at, then what changed; the handler looks at the version of each.
         let writes = polls * (1.0 + changed);
-        let reads = polls * (self.stations() * STATION_BYTES / READ_UNIT + changed / 2.0);
+        let reads = polls * (self.stations() * STATION_BYTES / READ_UNIT + changed);
         let lambda = prices.lambda_usd_month(2.0 * polls, polls * live.lambda_s * live.memory_gb);
         match provisioned {
             true => lambda,

@@ -11,6 +11,7 @@
 //! Trips of a load that never ends carry a mark that no entry names: no report counts them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,15 +21,16 @@ use divvy::issue::{Reason, RejectSink};
 use divvy::model::{StationId, TripBatch};
 use divvy::store::{ArchiveRead, Incoming, LedgerEntry, StoreError, StoreErrorKind};
 use divvy::tally::{Tally, Totals};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::layout::{self, Trips, Writes};
-use super::lease::Lease;
+use super::lease::{self, Lease};
 use super::plan::{self, Copy, Plan, batch_of, rows_of};
 use super::spool::{Sorted, Spool};
 use super::{Shared, Written, boost, string_key};
 use crate::blocks::{PACKED_LEVEL, encode};
 use crate::item;
-use crate::ledger::{Archive, Part, PartsOf, State, Stored, encode_ids, mark_of};
+use crate::ledger::{Archive, Load, Part, PartsOf, State, Stored, encode_ids, mark_of};
 use crate::pace::{Used, Write, Writer};
 use crate::tables::Layout;
 
@@ -65,17 +67,9 @@ impl Incoming for DynamoIncoming {
         let spool = spool.expect("no holder of this lock panics").sorted();
         let shared = &*self.shared;
         shared.ledger.begin(&archive.id.system).await?;
-        let mut lease = Lease::take(shared, &archive.id.content.to_string()).await?;
-        boost::restore_left_behind(shared).await?;
-        put_back(shared, &mut lease).await?;
-        if lease.load.content != archive.id.content.to_string() {
-            undo(shared, &mut lease).await?;
-        }
-        let boosted = boost::raise(shared).await?;
-        let done = commit(shared, &mut lease, archive, spool, rejects).await;
-        if boosted {
-            boost::restore_left_behind(shared).await?;
-        }
+        let content = archive.id.content.to_string();
+        let mut lease = Lease::take(shared, &content, &archive.id.name).await?;
+        let done = load(shared, &mut lease, archive, spool, rejects).await;
         match done {
             // The transaction has given the right back together with everything else.
             Ok(Done::Committed(entry)) => Ok(entry),
@@ -83,9 +77,45 @@ impl Incoming for DynamoIncoming {
                 lease.end(shared).await?;
                 Ok(entry)
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                lease.leave(shared).await;
+                Err(error)
+            }
         }
     }
+}
+
+/// Mends what a killed load has left behind, then loads.
+async fn load(
+    shared: &Shared,
+    lease: &mut Lease,
+    archive: ArchiveRead,
+    spool: Sorted,
+    rejects: &dyn RejectSink,
+) -> Result<Done, StoreError> {
+    let left = boost::restore_left_behind(shared).await?;
+    put_back(shared, lease).await?;
+    let is_same =
+        lease.load.content == archive.id.content.to_string() && lease.load.way == way_of(&archive);
+    if lease.load.generation > 0 && !is_same {
+        if lease.load.replaces && !archive.replace {
+            return Err(lease::unfinished(&lease.load.archive));
+        }
+        undo(shared, lease).await?;
+    }
+    let boosted = boost::raise(shared, left).await?;
+    let done = commit(shared, lease, archive, spool, rejects).await;
+    if boosted {
+        boost::restore_left_behind(shared).await?;
+    }
+    done
+}
+
+/// Tells by what flags change whether a load would write the same: `--replace` and `--day-first`,
+/// which is seen by the days.
+fn way_of(archive: &ArchiveRead) -> String {
+    let days = postcard::to_stdvec(&archive.totals.days).expect("days are a map of numbers");
+    format!("{:016x}{}", xxh3_64(&days), u8::from(archive.replace))
 }
 
 enum Done {
@@ -93,18 +123,38 @@ enum Done {
     Already(LedgerEntry),
 }
 
+/// Does some work while the right to load is kept. `done` are the writes that are done meanwhile.
+async fn holding<T>(
+    shared: &Shared,
+    lease: &mut Lease,
+    done: &AtomicU64,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::select! {
+        worked = work => worked,
+        lost = lease.keep(shared, done) => Err(lost),
+    }
+}
+
 /// Puts back what a killed load has overwritten.
 async fn put_back(shared: &Shared, lease: &mut Lease) -> Result<(), StoreError> {
-    let contents = std::mem::take(&mut lease.load.set_aside);
-    if contents.is_empty() {
+    if lease.load.set_aside.is_empty() {
         return Ok(());
     }
+    let (load, done) = (lease.load.clone(), AtomicU64::new(lease.load.done));
+    holding(shared, lease, &done, put_copies_back(shared, &load)).await?;
+    lease.load.set_aside.clear();
+    lease.put(shared).await
+}
+
+async fn put_copies_back(shared: &Shared, load: &Load) -> Result<(), StoreError> {
     let archives = shared.ledger.archives().await?;
-    for archive in archives.iter().filter(|a| contents.contains(&a.content())) {
+    let set_aside = |archive: &&Archive| load.set_aside.contains(&archive.content());
+    for archive in archives.iter().filter(set_aside) {
         // Parts of its generation say how many they are in no entry, so they are looked for.
         let found = shared
             .ledger
-            .find_parts(&archive.content(), Part::Lost, lease.load.generation)
+            .find_parts(&archive.content(), Part::Lost, load.generation)
             .await?;
         let pending = PartsOf {
             lost: found,
@@ -123,7 +173,7 @@ async fn put_back(shared: &Shared, lease: &mut Lease) -> Result<(), StoreError> 
             }
         }
     }
-    lease.put(shared).await
+    Ok(())
 }
 
 /// Undoes what else a load of another archive has left behind, that was killed and is given up.
@@ -132,10 +182,15 @@ async fn undo(shared: &Shared, lease: &mut Lease) -> Result<(), StoreError> {
         lease.load.is_ending = false;
         lease.put(shared).await?;
     }
-    if shared.tables.trip_data.layout == Layout::Packed && !lease.load.archive.is_empty() {
+    let (load, done) = (lease.load.clone(), AtomicU64::new(lease.load.done));
+    holding(shared, lease, &done, take_back(shared, &load)).await
+}
+
+async fn take_back(shared: &Shared, load: &Load) -> Result<(), StoreError> {
+    if shared.tables.trip_data.layout == Layout::Packed {
         // Loaded some day after all, it may have other blocks, and these would be among them. A
         // row is no trouble: either it is written anew, or a better copy has taken its place.
-        let mark = mark_of(&lease.load.content);
+        let mark = mark_of(&load.content);
         let left = layout::keys_marked(shared, &mark).await?;
         let left = left.iter().map(|key| string_key(item::trip::KEY, key));
         shared
@@ -196,9 +251,13 @@ async fn commit(
     let is_superseded = |old: &Archive| archive.replace && old.entry.id.name == archive.id.name;
     let (superseded, kept): (Vec<Archive>, Vec<Archive>) =
         archives.into_iter().partition(is_superseded);
-    let plan = Plan::make(shared, &mut spool, &archive.members, &kept, &superseded).await?;
+    let done = AtomicU64::new(lease.load.done);
+    let planned = Plan::make(shared, &mut spool, &archive.members, &kept, &superseded);
+    let plan = holding(shared, lease, &done, planned).await?;
 
+    let way = way_of(&archive);
     let goes_on = lease.load.content == content.to_string()
+        && lease.load.way == way
         && lease.load.revision == state.revision
         && lease.load.generation > 0;
     // Never one that another load has used: whoever has read its parts may have kept them.
@@ -207,6 +266,7 @@ async fn commit(
         false => state.newest_generation().max(lease.load.generation) + 1,
     };
     lease.load.content = content.to_string();
+    lease.load.way = way;
     lease.load.archive.clone_from(&archive.id.name);
     lease.load.revision = state.revision;
     lease.load.generation = generation;
@@ -232,19 +292,17 @@ async fn commit(
     // Two tables, each with its capacity: neither waits for the other.
     let done = AtomicU64::new(lease.load.done);
     let written = async {
-        tokio::try_join!(
+        let (keys, parts) = tokio::try_join!(
             write_trips(shared, &done, &mut spool, &plan, &kept, &outcome, mine),
             write_tallies(shared, &plan, &outcome, &ids, mine, generation),
-        )
+        )?;
+        let totals_at = parts.all;
+        parts.into_force(&mut outcome, &spool);
+        write_keys(shared, &mut outcome, &plan, keys, &kept, generation).await?;
+        Ok(totals_at)
     };
-    let (keys, parts) = tokio::select! {
-        written = written => written?,
-        lost = lease.keep(shared, &done) => return Err(lost),
-    };
+    let totals_at = holding(shared, lease, &done, written).await?;
     lease.load.done = done.load(Ordering::Relaxed);
-    let totals_at = parts.all;
-    parts.into_force(&mut outcome, &spool);
-    write_keys(shared, &mut outcome, &plan, keys, &kept, generation).await?;
     let mut state = state;
     let old_totals = state.totals;
     lease.load.is_ending = true;

@@ -11,8 +11,8 @@ use tokio::time::sleep;
 use super::{Shared, now_ms};
 use crate::ledger::Load;
 
-/// How long the right lasts without being renewed. Where there are 5 write units, a renewal may wait
-/// a minute for its turn.
+/// How long the right lasts without being renewed. A renewal may wait some minutes for its turn behind
+/// large items, where there are few write units.
 const LASTS: Duration = Duration::from_secs(300);
 /// How often it is renewed, and the progress kept.
 const RENEW: Duration = Duration::from_secs(30);
@@ -34,12 +34,11 @@ fn lost(archive: &str) -> StoreError {
     )
 }
 
-fn unfinished(archive: &str) -> StoreError {
+pub(super) fn unfinished(archive: &str) -> StoreError {
     StoreError::new(
         StoreErrorKind::Busy,
         format!(
-            "{archive} was taking the place of others when a divvy was killed: load it again \
-             first, the same way"
+            "{archive}: its load with --replace was interrupted: give that command again first"
         ),
     )
 }
@@ -47,7 +46,11 @@ fn unfinished(archive: &str) -> StoreError {
 impl Lease {
     /// Takes the right to load an archive; waits while another is being loaded. What it returns
     /// says what the one before left behind: of the same archive or of another.
-    pub(super) async fn take(shared: &Shared, content: &str) -> Result<Self, StoreError> {
+    pub(super) async fn take(
+        shared: &Shared,
+        content: &str,
+        archive: &str,
+    ) -> Result<Self, StoreError> {
         let owner = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         let mut told = false;
         loop {
@@ -62,29 +65,30 @@ impl Lease {
                 return Err(unfinished(&other.archive));
             }
             if is_free {
-                let from = found.as_ref().map(|load| load.owner.clone());
-                let mut load = found.unwrap_or_else(|| Load {
+                let mut load = found.clone().unwrap_or_else(|| Load {
                     owner: String::new(),
                     content: content.into(),
-                    archive: String::new(),
+                    archive: archive.into(),
                     revision: 0,
                     generation: 0,
                     done: 0,
                     set_aside: Vec::new(),
+                    way: String::new(),
                     replaces: false,
                     is_ending: false,
                     until_ms: 0,
                 });
                 load.owner.clone_from(&owner);
                 load.until_ms = until();
-                if shared.ledger.put_load(&load, from.as_deref()).await? {
+                if shared.ledger.put_load(&load, found.as_ref()).await? {
                     return Ok(Self { load });
                 }
                 continue; // somebody else was faster
             }
             if let Some(load) = found.filter(|_| !std::mem::replace(&mut told, true)) {
                 shared.listener.note(&format!(
-                    "waiting: {} is being loaded, or was when a divvy was killed",
+                    "waiting, up to {} minutes: {} is being loaded, or was when a divvy was killed",
+                    LASTS.as_secs() / 60,
                     load.archive
                 ));
             }
@@ -95,11 +99,17 @@ impl Lease {
     /// Writes down what is being loaded, and what has been set aside.
     pub(super) async fn put(&mut self, shared: &Shared) -> Result<(), StoreError> {
         self.load.until_ms = until();
-        let owner = self.load.owner.clone();
-        if !shared.ledger.put_load(&self.load, Some(&owner)).await? {
+        if !shared.ledger.put_load(&self.load, None).await? {
             return Err(lost(&self.load.archive));
         }
         Ok(())
+    }
+
+    /// Leaves the load for whoever goes on with it: nobody has to wait until the right runs out.
+    pub(super) async fn leave(mut self, shared: &Shared) {
+        self.load.until_ms = 0;
+        // It may be another's by now, or the ledger out of reach: then it runs out by itself.
+        let _ = shared.ledger.put_load(&self.load, None).await;
     }
 
     /// Keeps the right and the progress from time to time, beside the writing. Ends only where the

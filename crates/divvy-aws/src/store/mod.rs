@@ -104,6 +104,8 @@ pub struct DynamoStore {
 }
 
 struct Shared {
+    /// The share of the capacity that is used.
+    share: f64,
     connection: Connection,
     prefix: String,
     tables: Tables,
@@ -177,6 +179,7 @@ impl DynamoStore {
             Arc::new(PacedTable::new(client, described, share))
         };
         let shared = Shared {
+            share,
             stations: paced(&tables.station_data),
             trips: paced(&tables.trip_data),
             counts: paced(&tables.counts),

@@ -115,6 +115,19 @@ pub(super) async fn lost_at(
     Ok(copies_of(&rows, place).collect())
 }
 
+/// A trip that an archive has by its ids, and nobody stores.
+fn astray(id: &TripId, archive: &Archive) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Busy,
+        format!(
+            "trip {id} of {} is stored under no archive of the ledger: either another divvy is \
+             loading it, or what was imported was exported together with others: divvy check \
+             tells",
+            archive.entry.id.name
+        ),
+    )
+}
+
 impl Plan {
     /// Plans a load of `mine` beside the archives that are kept, after those superseded are gone.
     pub(super) async fn make(
@@ -172,6 +185,12 @@ impl Plan {
             .map(|(id, owners)| (id.as_ref(), owners.as_slice()))
             .collect();
         let stored = layout::stored(shared, kept, &owned).await?;
+        for (id, owners) in &owners {
+            let id = TripId::from(String::from_utf8_lossy(id).into_owned());
+            if !stored.contains_key(&id) && !waiting.contains_key(&id) {
+                return Err(astray(&id, &kept[owners[0]]));
+            }
+        }
         let decided: BTreeSet<&[u8]> = plan.decided.iter().map(AsRef::as_ref).collect();
         let mut changes = Changes::default();
         for id in decided {

@@ -14,6 +14,7 @@ use divvy::issue::{Reason, RejectSink, Rejected};
 use divvy::model::Flag;
 use divvy::sources::archive::{self, Archive};
 use divvy::sources::http;
+use divvy::store::Ledger;
 use divvy_aws::plan::{self, Terms};
 use divvy_aws::store::LoadSettings;
 use divvy_aws::tables::Layout;
@@ -60,6 +61,9 @@ pub struct Load {
     sample: Option<Share>,
     #[command(flatten)]
     dynamo: DynamoArgs,
+    /// Dollars of the archives so far.
+    #[arg(skip)]
+    spent: std::cell::Cell<f64>,
 }
 
 /// What makes a difference on DynamoDB alone.
@@ -84,7 +88,7 @@ struct DynamoArgs {
     /// The trips were imported from S3 (divvy export): verify them, write ledger and tallies
     #[arg(long)]
     imported: bool,
-    /// Against AWS: load nothing that costs more, in dollars
+    /// Against AWS: load nothing more once all of it together would cost more, in dollars
     #[arg(long, value_name = "DOLLARS", default_value_t = 1.0)]
     max_cost: f64,
 }
@@ -185,6 +189,13 @@ impl Load {
         };
         let paths = [path.to_path_buf()];
         let sifted = super::plan::sifted(&paths, self.day_first, common)?;
+        // What is loaded already costs nothing, and a folder of archives may be given again.
+        for source in &sifted.sources {
+            let id = &source.read.id;
+            if block_on(dynamo.holding(&id.system.id, id.content))?.is_some() {
+                return Ok(());
+            }
+        }
         let tables = dynamo.tables();
         let packed = tables.trip_data.layout == Layout::Packed;
         let workload = plan::measure(&sifted, packed)
@@ -218,12 +229,15 @@ impl Load {
                 _ => format!("${once_usd:.2}"),
             },
         ));
-        if once_usd > self.dynamo.max_cost {
+        let spent = self.spent.get() + once_usd;
+        if spent > self.dynamo.max_cost {
             bail!(
-                "that is more than --max-cost {}: raise it, or see divvy plan for other ways",
+                "${spent:.2} in all is more than --max-cost {}: raise it, or see divvy plan for \
+                 other ways",
                 self.dynamo.max_cost
             );
         }
+        self.spent.set(spent);
         Ok(())
     }
 

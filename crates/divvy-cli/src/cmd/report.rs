@@ -81,7 +81,7 @@ pub struct Report {
     #[arg(long)]
     explain: bool,
     /// Draw the report's picture into a file: .svg, .png or .html
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "output", "explain"])]
     plot: Option<PathBuf>,
     /// How to write it [default: by the ending of --output, else table]
     #[arg(long, value_enum)]
@@ -123,19 +123,21 @@ impl Report {
         let opened = common.open_existing()?;
         let store = opened.store();
         let system = common.system_of(store)?;
-        let format = self.format();
+        let format = self.format()?;
         let mut filters = match &own {
             Some(own) => own.filters(&self.filters()),
             None => self.filters(),
         };
         // Where only some rows are shown, only they are put in order.
-        let long = report.is_long() || filters.by.contains(&Dim::Station);
+        let long = reports::is_long(report, &filters.by);
         let some = filters.top.is_none() && filters.sort.is_none();
-        if format == Format::Table && long && some && self.plot.is_none() {
+        let cut = format == Format::Table && long && some && self.plot.is_none();
+        if cut {
             filters.top = Some(ROWS);
         }
         let begun = Instant::now();
-        let table = block_on(reports::answer(report, store, &system, &filters))?;
+        let mut table = block_on(reports::answer(report, store, &system, &filters))?;
+        table.may_be_cut |= cut;
         if common.verbose {
             let ms = begun.elapsed().as_secs_f64() * 1e3;
             common.say(format_args!("{} ({ms:.1} ms)", table.how));
@@ -185,7 +187,7 @@ impl Report {
         if self.plot.is_some() || !self.by.is_empty() || self.sort.is_some() {
             bail!("--plot, --by and --sort are for one report: name it instead of all");
         }
-        let format = self.format();
+        let format = self.format()?;
         if !matches!(format, Format::Table | Format::Markdown | Format::Html) {
             bail!("all reports together are a table, markdown or html: other formats hold one");
         }
@@ -197,7 +199,10 @@ impl Report {
         for report in REPORTS {
             let filters = narrowed(&asked, report.takes());
             let begun = Instant::now();
-            let table = block_on(reports::answer(*report, store, &system, &filters))?;
+            let mut table = block_on(reports::answer(*report, store, &system, &filters))?;
+            if table.may_be_cut && format == Format::Markdown {
+                table.keep(ROWS);
+            }
             if common.verbose {
                 let ms = begun.elapsed().as_secs_f64() * 1e3;
                 common.say(format_args!(
@@ -269,11 +274,20 @@ impl Report {
         }
     }
 
-    fn format(&self) -> Format {
-        let ending = || self.output.as_ref()?.extension()?.to_str();
-        self.format
-            .or_else(|| Format::of_ending(ending()?))
-            .unwrap_or(Format::Table)
+    /// Finds the form that is asked for, else the one of the file's ending.
+    ///
+    /// # Errors
+    ///
+    /// For the ending of a picture.
+    fn format(&self) -> anyhow::Result<Format> {
+        let path = self.output.as_deref();
+        let ending = path.and_then(|path| path.extension()?.to_str());
+        let ending = ending.unwrap_or_default().to_ascii_lowercase();
+        if let (None, Some(path), "svg" | "png") = (self.format, path, ending.as_str()) {
+            bail!("{}: a picture is drawn with --plot", path.display());
+        }
+        let format = self.format.or_else(|| Format::of_ending(&ending));
+        Ok(format.unwrap_or(Format::Table))
     }
 }
 
@@ -341,11 +355,14 @@ fn explain(report: &dyn reports::Report, out: &mut dyn Write) -> io::Result<()> 
             width = widest.unwrap_or(0)
         )?;
     }
-    let takes: Vec<&str> = report
-        .takes()
-        .iter()
-        .map(|filter| filter.as_str())
-        .collect();
+    let narrows = |filter: &&Filter| !matches!(filter, Filter::By | Filter::Top);
+    let takes = report.takes().iter().filter(narrows);
+    let takes: Vec<&str> = takes.map(|filter| filter.as_str()).collect();
+    let takes = if takes.is_empty() {
+        vec!["nothing"]
+    } else {
+        takes
+    };
     writeln!(out, "\nnarrowed by: {}", takes.join(", "))?;
     let by: Vec<&str> = report.groups_by().iter().map(|dim| dim.as_str()).collect();
     if !by.is_empty() {

@@ -119,6 +119,7 @@ pub fn escape(text: &str) -> String {
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
             '"' => escaped += "&quot;",
+            letter if letter.is_control() && letter != '\n' => escaped.push(' '),
             letter => escaped.push(letter),
         }
     }

@@ -1,8 +1,8 @@
-//! A Markdown table, with all rows.
+//! A Markdown table.
 
 use std::io::{self, Write};
 
-use divvy::reports::{Note, Table};
+use divvy::reports::{Note, Table, grouped};
 
 use super::people;
 
@@ -19,10 +19,13 @@ pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         let cells = table.columns.iter().zip(row);
         write_row(
             out,
-            cells.map(|(column, value)| people::text(column.kind, value).replace('|', "\\|")),
+            cells.map(|(column, value)| escape(&people::text(column.kind, value))),
         )?;
     }
     writeln!(out)?;
+    if table.more > 0 {
+        writeln!(out, "- … and {} more", grouped(table.more as i64))?;
+    }
     for note in &table.notes {
         match note {
             Note::Scope(text) => writeln!(out, "- {text}")?,
@@ -30,6 +33,18 @@ pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes a text so that nothing in it is taken for markup.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if matches!(letter, '|' | '\\' | '<' | '*' | '`') {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
 }
 
 fn write_row(out: &mut dyn Write, cells: impl Iterator<Item = String>) -> io::Result<()> {

@@ -36,7 +36,7 @@ pub enum Format {
 impl Format {
     /// Finds the form that the ending of a file name asks for.
     pub fn of_ending(ending: &str) -> Option<Self> {
-        match ending {
+        match ending.to_ascii_lowercase().as_str() {
             "csv" => Some(Self::Csv),
             "json" => Some(Self::Json),
             "ndjson" | "jsonl" => Some(Self::Ndjson),

@@ -13,12 +13,13 @@ pub fn heading(column: &Column) -> String {
     name.replace('_', " ")
 }
 
-/// Writes a value with its unit.
+/// Writes a value with its unit, on one line.
 pub fn text(kind: Kind, value: &Value) -> String {
     match (kind, value) {
         (_, Value::Empty) => String::new(),
         (Kind::Instant, Value::Text(instant)) => minute(instant),
-        (_, Value::Text(text)) => text.clone(),
+        // Published names may hold what would end a line, or steer a terminal.
+        (_, Value::Text(text)) => text.replace(char::is_control, " "),
         (Kind::Seconds, Value::Integer(seconds)) => duration(*seconds),
         (Kind::Seconds, Value::Float(seconds)) => duration(seconds.round() as i64),
         (Kind::Meters, Value::Integer(metres)) => distance(*metres as f64),

@@ -56,7 +56,12 @@ pub fn write(table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Resu
     let more = table.more + table.rows.len() - rows.len();
     if more > 0 {
         let more = grouped(more as i64);
-        writeln!(out, "… and {more} more (use --top N or --format csv)")?;
+        let how = if table.may_be_cut {
+            " (use --top N or --format csv)"
+        } else {
+            ""
+        };
+        writeln!(out, "… and {more} more{how}")?;
     }
     if !left_out.is_empty() {
         let names = left_out.join(", ");

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 
 use super::dims::{Dim, WEEKDAYS};
 use super::largest::Largest;
-use super::places;
 use super::question::{Counted, nowhere};
 use super::{
     Column, Filter, Filters, Kind, Note, Picture, Question, Report, Row, Shape, Table, Value,
@@ -133,19 +132,13 @@ impl Report for Balance {
         };
         let dated = picking.from.is_some() || picking.to.is_some();
         let in_cube = !dated && picking.bike.is_none() && !question.reads_trips;
-        let (known, cube, how) = question.cube(in_cube, parts, &picking, None).await?;
+        let (known, cube, _, how) = question.cube(in_cube, parts, &picking, None).await?;
         let places = question.places(&known.totals).await?;
         let mut place_of: HashMap<&StationId, usize> = HashMap::new();
-        let shown: Vec<&str> = match &filters.station {
-            None => Vec::new(),
-            Some(text) => (places::meant(&places, text, &known.totals).iter())
-                .map(|place| place.id.as_str())
-                .collect(),
-        };
-        for (at, place) in places.iter().enumerate() {
-            if filters.station.is_none() || shown.contains(&place.id.as_str()) {
-                place_of.extend(place.ids.iter().map(|(id, _)| (id, at)));
-            }
+        let meant = question.meant(&places, &known.totals);
+        let nowhere_at_all = meant.as_ref().is_some_and(Vec::is_empty);
+        for at in meant.unwrap_or_else(|| (0..places.len()).collect()) {
+            place_of.extend(places[at].ids.iter().map(|(id, _)| (id, at)));
         }
         let by = |dim| filters.by.is_empty() || filters.by.contains(&dim);
         let (by_station, by_weekday, by_hour) = (by(Dim::Station), by(Dim::Weekday), by(Dim::Hour));
@@ -219,6 +212,8 @@ impl Report for Balance {
             trips: None,
             how,
             known,
+            nowhere: nowhere_at_all,
+            with_origin: false,
         };
         let said = filters.to_string();
         let mut notes = question.scope(&counted, filters);
@@ -236,7 +231,7 @@ impl Report for Balance {
             plural(departures, "departure"),
             plural(arrivals, "arrival"),
         )));
-        if all == 0 && counted.known.totals.trips != 0 {
+        if all == 0 && counted.known.totals.trips != 0 && !counted.nowhere {
             notes.push(Note::Warning(format!(
                 "no departure or arrival matches{which}"
             )));

@@ -74,17 +74,6 @@ impl Filter {
         Self::Top,
     ];
 
-    /// Every way that picks trips, and grouping.
-    pub const TRIPS: [Self; 7] = [
-        Self::Dates,
-        Self::Rider,
-        Self::Bike,
-        Self::Station,
-        Self::Weekday,
-        Self::Hour,
-        Self::By,
-    ];
-
     /// Returns what a person writes for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -239,10 +228,28 @@ impl Weekdays {
 
 impl fmt::Display for Weekdays {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days = (0..7).filter(|day| self.contains(*day));
-        let days: Vec<&str> = days.map(|day| &WEEKDAYS[day as usize][..3]).collect();
-        f.write_str(&days.join(","))
+        let name = |day: usize| WEEKDAYS[day][..3].to_owned();
+        f.write_str(&ranges(u32::from(self.0), 7, name))
     }
+}
+
+/// Writes places as [`places`] reads them: `Mon-Wed,Sat`.
+fn ranges(places: u32, all: usize, name: impl Fn(usize) -> String) -> String {
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while at < all {
+        let first = at;
+        while at < all && places & 1 << at != 0 {
+            at += 1;
+        }
+        match at - first {
+            0 => at += 1,
+            1 => parts.push(name(first)),
+            2 => parts.extend([name(first), name(first + 1)]),
+            _ => parts.push(format!("{}-{}", name(first), name(at - 1))),
+        }
+    }
+    parts.join(",")
 }
 
 /// Reads places from a list of items and ranges; a range may lead over the end.
@@ -307,9 +314,7 @@ impl HoursOfDay {
 
 impl fmt::Display for HoursOfDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hours = (0..24).filter(|hour| self.contains(*hour));
-        let hours: Vec<String> = hours.map(|hour| hour.to_string()).collect();
-        f.write_str(&hours.join(","))
+        f.write_str(&ranges(self.0, 24, |hour| hour.to_string()))
     }
 }
 

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::places;
 use super::question::Counted;
 use super::stations::behind;
 use super::{Column, Filter, Kind, Note, Question, Report, Row, Table, Value, plural};
@@ -87,18 +86,19 @@ impl Report for FromCounts {
 
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
         let known = question.known(Parts::NONE).await?;
+        let kept = question.store.counts(&question.system.id).await?;
+        let places = question.places(&known.totals).await?;
+        let meant = question.meant(&places, &known.totals);
         let counted = Counted {
             known,
             trips: None,
             how: "from the counts that the change stream keeps".into(),
+            nowhere: meant.as_ref().is_some_and(Vec::is_empty),
+            with_origin: false,
         };
         let known = &counted.known.totals;
-        let kept = question.store.counts(&question.system.id).await?;
-        let places = question.places(known).await?;
-        let meant = match &question.filters.station {
-            None => places.iter().collect(),
-            Some(text) => places::meant(&places, text, known),
-        };
+        let meant = meant.unwrap_or_else(|| (0..places.len()).collect());
+        let meant = meant.into_iter().map(|at| &places[at]);
         // An id of the trips, or of a station without trips.
         let mut counts: BTreeMap<&StationId, (i64, Option<Timestamp>)> = BTreeMap::new();
         for place in meant {

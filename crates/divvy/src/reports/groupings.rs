@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::dims::{Dim, Group, month_text, weekday_of};
 use super::grouping::Groups;
 use super::measures::{Around, Cell, Measure, Needs};
-use super::question::{CountedGroups, left_out, nowhere};
+use super::question::{CountedGroups, left_out};
 use super::{
     Column, Filter, Filters, Note, Picture, Question, Report, Shape, Table, Value, grouped, plural,
 };
@@ -284,9 +284,12 @@ pub(super) async fn answer(
         needs,
         counted.trips.is_none().then_some(&known.flags),
     ));
-    if dims.contains(&Dim::Station) && counted.known.totals.trips != 0 {
-        let nowhere_at = [known.flags.get(Flag::NoOrigin), 0];
-        notes.extend(nowhere(nowhere_at).filter(|_| !question.filters.narrow_trips()));
+    let lost = known.flags.get(Flag::NoOrigin);
+    if counted.with_origin && question.filters.to_string().is_empty() && lost != 0 {
+        let lost = plural(lost, "trip");
+        notes.push(Note::Scope(format!(
+            "{lost} without an origin: at no station"
+        )));
     }
     let all_trips = groups.cells.values().map(|cell| cell.trips).sum();
     let days = Days::new(dims, question.filters, known);
@@ -300,7 +303,9 @@ pub(super) async fn answer(
         }
         rows.push((vec![Group::All], all));
     }
-    if order == Order::Largest && !dims.iter().any(|dim| dim.is_of_day() || *dim == Dim::Hour) {
+    // Stations have no order of their own that means anything.
+    let by_size = order == Order::Largest || dims.contains(&Dim::Station);
+    if by_size && !dims.iter().any(|dim| dim.is_of_day() || *dim == Dim::Hour) {
         rows.sort_by_key(|(_, cell)| Reverse(cell.trips)); // stable: equal ones stay in their order
     }
     let says_nothing = |spreads: &[Option<Spread>; 2]| {
@@ -511,7 +516,13 @@ impl Report for Growth {
         if !question.filters.to_string().is_empty() {
             counted.trips = Some(trips);
         }
-        let mut notes = question.scope(&counted, question.filters);
+        // Months are counted whole: so the scope says.
+        let whole = Filters {
+            from: question.filters.from.map(|date| date.first_of_month()),
+            to: question.filters.to.map(|date| date.last_of_month()),
+            ..question.filters.clone()
+        };
+        let mut notes = question.scope(&counted, &whole);
         if let Some((first, last)) = counted.known.totals.days.range() {
             let cut = |day: i32, ends: bool| {
                 let date = date_of(day);
@@ -520,12 +531,12 @@ impl Report for Growth {
                 } else {
                     date.day() == 1
                 };
-                (!whole).then(|| month_text(month_of(day)))
+                let shown = months.contains(&month_of(day));
+                (!whole && shown).then(|| month_text(month_of(day)))
             };
-            let cut: Vec<String> = [cut(first, false), cut(last, true)]
-                .into_iter()
-                .flatten()
-                .collect();
+            let cut = [cut(first, false), cut(last, true)];
+            let mut cut: Vec<String> = cut.into_iter().flatten().collect();
+            cut.dedup();
             if !cut.is_empty() {
                 notes.push(Note::Warning(format!(
                     "not all days of {} are stored: compare such a month with care",

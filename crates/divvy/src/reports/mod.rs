@@ -229,14 +229,7 @@ pub async fn answer(
     system: &System,
     filters: &Filters,
 ) -> Result<Table, ReportError> {
-    let question = Question {
-        store,
-        system,
-        filters,
-        zone: system.zone(),
-        reads_trips: false,
-    };
-    ask(report, &question).await
+    ask(report, &Question::new(store, system, filters)).await
 }
 
 /// Returns how often each plausible duration occurs among the trips that the filters let through:
@@ -250,13 +243,7 @@ pub async fn histogram(
     system: &System,
     filters: &Filters,
 ) -> Result<Vec<(i64, i64)>, ReportError> {
-    let question = Question {
-        store,
-        system,
-        filters,
-        zone: system.zone(),
-        reads_trips: false,
-    };
+    let question = Question::new(store, system, filters);
     let needs = measures::Needs {
         durations: true,
         ..measures::Needs::default()
@@ -288,9 +275,18 @@ async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, Repo
     }
     match filters.top {
         Some(top) => table.keep(top),
-        None => table.may_be_cut = report.is_long() || filters.by.contains(&Dim::Station),
+        None => table.may_be_cut = is_long(report, &filters.by),
     }
     Ok(table)
+}
+
+/// Tells whether a report, grouped by these, has so many rows that a person wants only the first.
+pub fn is_long(report: &dyn Report, by: &[Dim]) -> bool {
+    let many = [Dim::Station, Dim::Date, Dim::BirthYear, Dim::Age];
+    match by.is_empty() {
+        true => report.is_long(),
+        false => by.iter().any(|dim| many.contains(dim)),
+    }
 }
 
 /// Refuses dimensions that a report cannot be grouped by, and more than two of them.
@@ -311,7 +307,10 @@ fn check_groups(report: &dyn Report, filters: &Filters) -> Result<(), ReportErro
     };
     Err(ReportError::By {
         report: report.name().into(),
-        refused: list(by),
+        refused: match twice {
+            true => format!("{} twice", list(&by[..1])),
+            false => list(by),
+        },
         takes: match takes.is_empty() {
             true => "no other groups".into(),
             false => format!("one or two of {}", list(takes)),

@@ -61,10 +61,16 @@ pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
     let matches = identity::resolve(&stations, known);
     let matched: BTreeSet<&StationId> = matches.iter().map(|(_, id, _)| id).collect();
     let mut places: BTreeMap<StationId, Place> = BTreeMap::new();
+    // Where the feed uses the id of the trips for another place, StationData has them under another.
+    let mut own_ids: BTreeMap<StationId, StationId> = BTreeMap::new();
     for station in stations {
         let of_feed = station.source == StationSource::Feed;
         if !of_feed && matched.contains(&station.id) {
             continue; // a feed has named it since
+        }
+        if !of_feed {
+            let origins = station.origin_ids.iter();
+            own_ids.extend(origins.map(|origin| (origin.clone(), station.id.clone())));
         }
         let ids = match of_feed {
             true => matches.of(&station.id).iter(),
@@ -79,7 +85,8 @@ pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
     }
     let mut apart = Vec::new();
     for id in matches.unmatched() {
-        match places.get_mut(id).filter(|place| !place.is_of_feed()) {
+        let own = places.get_mut(own_ids.get(id).unwrap_or(id));
+        match own.filter(|place| !place.is_of_feed()) {
             Some(place) => place.ids.push((id.clone(), None)),
             // The feed may use the same id for another place, so this one stands beside it.
             None => apart.push(Place {
@@ -93,8 +100,9 @@ pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
 }
 
 /// Finds the places that a person means by a text. The first rule that finds any decides: the
-/// feed's id, an id of trips, another spelling of the feed's, a name.
-pub(super) fn meant<'a>(places: &'a [Place], text: &str, known: &Totals) -> Vec<&'a Place> {
+/// feed's id, an id of trips, another spelling of the feed's, a name. Returns where they stand in
+/// the list: two of them may have one id.
+pub(super) fn meant(places: &[Place], text: &str, known: &Totals) -> Vec<usize> {
     let feed_says = |place: &Place, get: fn(&Station) -> &Option<String>| {
         let said = place.station.as_ref().and_then(|row| get(row).as_deref());
         said == Some(text)
@@ -110,7 +118,7 @@ pub(super) fn meant<'a>(places: &'a [Place], text: &str, known: &Totals) -> Vec<
     ];
     rules
         .iter()
-        .map(|rule| places.iter().filter(|place| rule(place)).collect())
-        .find(|found: &Vec<&Place>| !found.is_empty())
+        .map(|rule| (0..places.len()).filter(|at| rule(&places[*at])).collect())
+        .find(|found: &Vec<usize>| !found.is_empty())
         .unwrap_or_default()
 }

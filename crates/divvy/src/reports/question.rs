@@ -48,6 +48,10 @@ pub(super) struct Counted {
     pub trips: Option<i64>,
     /// How they were counted, for `-v`.
     pub how: String,
+    /// Whether a station is asked for, and there is none of that name.
+    pub nowhere: bool,
+    /// Whether trips without an origin are left out.
+    pub with_origin: bool,
 }
 
 /// Counted trips by group.
@@ -67,6 +71,18 @@ pub(super) struct CountedStations {
     pub nowhere: [i64; 2],
 }
 
+impl<'a> Question<'a> {
+    pub(super) fn new(store: &'a dyn Store, system: &'a System, filters: &'a Filters) -> Self {
+        Self {
+            store,
+            system,
+            filters,
+            zone: system.zone(),
+            reads_trips: false,
+        }
+    }
+}
+
 impl Question<'_> {
     /// Reads what is known of all trips, with some parts of the cube.
     pub(super) async fn known(&self, parts: Parts) -> Result<Known, StoreError> {
@@ -80,6 +96,12 @@ impl Question<'_> {
     pub(super) async fn places(&self, known: &Totals) -> Result<Vec<Place>, StoreError> {
         let stations = self.store.stations(&self.system.id).await?;
         Ok(places::places(stations, known))
+    }
+
+    /// Finds the places that are asked for in a list of them. `None` where all are.
+    pub(super) fn meant(&self, places: &[Place], known: &Totals) -> Option<Vec<usize>> {
+        let text = self.filters.station.as_ref()?;
+        Some(places::meant(places, text, known))
     }
 
     /// Writes an instant on the system's clocks.
@@ -111,6 +133,7 @@ impl Question<'_> {
             origins = self.origins(&places, &known.totals);
             ask.origins = Some(&origins);
         }
+        let no_place = (ask.origins.and_then(|it| it.only.as_ref())).is_some_and(Vec::is_empty);
         let (groups, how) = match plan {
             Some(plan) => {
                 let cube = std::mem::take(&mut known.totals.cube);
@@ -132,6 +155,8 @@ impl Question<'_> {
                 known,
                 trips: narrowed.then_some(trips),
                 how,
+                nowhere: no_place,
+                with_origin: dims.contains(&Dim::Station),
             },
             groups,
             places,
@@ -142,12 +167,8 @@ impl Question<'_> {
         let place_of = places.iter().zip(0..);
         let place_of =
             place_of.flat_map(|(place, at)| place.ids.iter().map(move |(id, _)| (id, at)));
-        let only = self.filters.station.as_ref().map(|text| {
-            let meant = places::meant(places, text, known);
-            let is_meant = |place: &Place| meant.iter().any(|it| it.id == place.id);
-            let at = places.iter().zip(0..).filter(|(place, _)| is_meant(place));
-            at.map(|(_, at)| at).collect()
-        });
+        let only = self.meant(places, known);
+        let only = only.map(|only| only.into_iter().map(|at| at as i32).collect());
         Origins {
             place_of: place_of.map(|(id, at)| (id.clone(), at)).collect(),
             only,
@@ -173,6 +194,8 @@ impl Question<'_> {
                     known,
                     trips: None,
                     how: "from the totals over all trips".into(),
+                    nowhere: false,
+                    with_origin: false,
                 },
             });
         }
@@ -183,7 +206,7 @@ impl Question<'_> {
             ..Parts::NONE
         };
         let in_cube = filters.bike.is_none() && filters.hours.is_none() && !self.reads_trips;
-        let (known, cube, how) = self.cube(in_cube, parts, filters, None).await?;
+        let (known, cube, _, how) = self.cube(in_cube, parts, filters, None).await?;
         let mut ends: HashMap<StationId, [i64; 2]> = HashMap::new();
         for month in cube.station_days.values() {
             month.kept().each(|station, rider, days| {
@@ -210,6 +233,8 @@ impl Question<'_> {
                 known,
                 trips: Some(trips),
                 how,
+                nowhere: false,
+                with_origin: false,
             },
             ends,
             nowhere,
@@ -217,30 +242,36 @@ impl Question<'_> {
     }
 
     /// Returns parts of the cube: as they are kept, or counted from the trips that `filters` let
-    /// through and that start at one of the `origins`.
+    /// through and that start at one of the `origins`; then also how many these are.
     pub(super) async fn cube(
         &self,
         kept: bool,
         parts: Parts,
         filters: &Filters,
         origins: Option<&BTreeSet<StationId>>,
-    ) -> Result<(Known, Cube, String), StoreError> {
+    ) -> Result<(Known, Cube, i64, String), StoreError> {
         if kept {
             let mut known = self.known(parts).await?;
             let cube = std::mem::take(&mut known.totals.cube);
-            return Ok((known, cube, from_the_cube(parts)));
+            return Ok((known, cube, 0, from_the_cube(parts)));
         }
         let known = self.known(Parts::NONE).await?;
         let wanted = Wanted {
             started_ms: filters.started_ms(),
             stations: true,
             ends: true,
-            riders: true,
+            riders: filters.rider.is_some()
+                || parts
+                    != Parts {
+                        routes: true,
+                        ..Parts::NONE
+                    },
             bikes: filters.bike.is_some() || parts.day_hours,
             people: parts.people,
             positions: false,
             flags: true,
         };
+        let trips = AtomicU64::new(0);
         let count = |cube: &mut Cube, batch: &TripBatch| {
             let picked = filters.pick(batch);
             let starts_there: Option<Vec<bool>> = origins.map(|origins| {
@@ -254,6 +285,7 @@ impl Question<'_> {
             };
             let rows = 0..batch.len() as u32;
             let rows: Vec<u32> = rows.filter(|row| counts(*row as usize)).collect();
+            trips.fetch_add(rows.len() as u64, Ordering::Relaxed);
             cube.count_parts(parts, &batch.select(&rows), 1);
         };
         let (cubes, how) = self.read(&wanted, &Cube::default, &count).await?;
@@ -261,7 +293,7 @@ impl Question<'_> {
         for part in cubes {
             cube.merge(&part);
         }
-        Ok((known, cube, how))
+        Ok((known, cube, trips.into_inner() as i64, how))
     }
 
     /// Reads trips, and says how many. Each thread that reads counts by itself: none waits for
@@ -334,15 +366,25 @@ impl Question<'_> {
             dates(range),
         );
         let said = filters.to_string();
-        let Some(trips) = counted.trips.filter(|_| !said.is_empty()) else {
-            return vec![Note::Scope(stored)];
-        };
-        let mut notes = vec![Note::Scope(format!(
-            "{} counted ({said}), of {stored}",
-            plural(trips, "trip"),
-        ))];
-        if trips == 0 {
-            notes.push(Note::Warning(why_nothing(filters, known)));
+        let mut notes = Vec::new();
+        match counted.trips.filter(|_| !said.is_empty()) {
+            None => notes.push(Note::Scope(stored)),
+            Some(trips) => {
+                let which = match counted.with_origin && filters.station.is_none() {
+                    true => " with an origin",
+                    false => "",
+                };
+                let trips_counted = plural(trips, "trip");
+                let text = format!("{trips_counted}{which} counted ({said}), of {stored}");
+                notes.push(Note::Scope(text));
+                if trips == 0 && !counted.nowhere {
+                    notes.push(Note::Warning(why_nothing(filters, known)));
+                }
+            }
+        }
+        if let Some(text) = filters.station.as_ref().filter(|_| counted.nowhere) {
+            let text = format!("no station is called {text:?}, by id or by name");
+            notes.push(Note::Warning(text));
         }
         notes
     }
@@ -428,10 +470,10 @@ pub(super) fn left_out(why: Flags, total: i64, flags: Option<&FlagCounts>) -> Op
     (total != 0).then_some(Note::Scope(text))
 }
 
-/// Says how many of the counted trips have no station at an end.
+/// Says how many of the trips have no station at one end or the other.
 pub(super) fn nowhere([origin, destination]: [i64; 2]) -> Option<Note> {
     let text = format!(
-        "{} without an origin and {} without a destination are counted at no station",
+        "{} have no origin and {} no destination: they are not counted at that end",
         plural(origin, "trip"),
         grouped(destination),
     );

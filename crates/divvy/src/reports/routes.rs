@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use async_trait::async_trait;
 
 use super::largest::Largest;
-use super::places::{self, Place};
-use super::question::{Counted, nowhere};
+use super::places::Place;
+use super::question::Counted;
 use super::{
     Column, Filter, Kind, Note, Picture, Question, Report, Row, Shape, Table, Value, plural,
 };
-use crate::model::{Flag, StationId};
+use crate::model::StationId;
 use crate::store::StoreError;
 use crate::tally::{KeptRoutes, Parts, Route, median_s};
 
@@ -130,21 +130,16 @@ impl Report for Routes {
             ..Parts::NONE
         };
         let in_cube = !filters.narrow_trips() && !question.reads_trips;
-        let (known, cube, how) = match in_cube {
+        let (known, cube, read, how) = match in_cube {
             true => question.cube(true, parts, filters, None).await?,
             false => {
-                // Round trips and trips to nowhere are counted, too: for the scope.
-                let parts = Parts {
-                    day_hours: true,
-                    ..parts
-                };
                 let origins = match &filters.station {
                     None => None,
-                    Some(text) => {
+                    Some(_) => {
                         let known = question.known(Parts::NONE).await?.totals;
                         let places = question.places(&known).await?;
-                        let meant = places::meant(&places, text, &known);
-                        let ids = meant.iter().flat_map(|place| &place.ids);
+                        let meant = question.meant(&places, &known).unwrap_or_default();
+                        let ids = meant.iter().flat_map(|at| &places[*at].ids);
                         Some(ids.map(|(id, _)| id.clone()).collect::<BTreeSet<_>>())
                     }
                 };
@@ -157,17 +152,14 @@ impl Report for Routes {
         let place_of: HashMap<&StationId, u32> = (places.iter().zip(0..))
             .flat_map(|(place, at)| place.ids.iter().map(move |(id, _)| (id, at)))
             .collect();
-        let only: Option<BTreeSet<&StationId>> = filters.station.as_ref().map(|text| {
-            let meant = places::meant(&places, text, &known.totals);
-            meant.into_iter().map(|place| &place.id).collect()
-        });
+        let only = question.meant(&places, &known.totals);
         let routes = cube.routes.kept();
         let ids = routes.stations().iter();
         let place_of: Vec<Option<u32>> = ids.map(|id| place_of.get(id).copied()).collect();
-        let is_wanted: Vec<bool> = (places.iter())
-            .map(|place| only.as_ref().is_none_or(|only| only.contains(&place.id)))
-            .collect();
-        let wanted = |from: u32| is_wanted[from as usize];
+        let wanted = |from: u32| {
+            only.as_ref()
+                .is_none_or(|only| only.contains(&(from as usize)))
+        };
         let found = Found::of(&routes, &place_of, wanted, question.shown());
         let name = |place: &Place| place.name(&known.totals).map(str::to_owned);
         let rows: Vec<RouteRow> = (found.routes.iter())
@@ -188,35 +180,34 @@ impl Report for Routes {
             .collect();
         let more = found.all - rows.len();
         let narrowed = filters.narrow_trips() || filters.station.is_some();
-        let (counted_trips, lost) = match in_cube {
-            true => {
-                let flags = &known.totals.flags;
-                let places = places.iter();
-                let there = places.filter(|place| {
-                    let only = only.as_ref();
-                    only.is_some_and(|only| only.contains(&place.id))
-                });
-                let ids = there.flat_map(|place| &place.ids);
+        let counted_trips = match (in_cube, &only) {
+            (true, None) => known.totals.trips,
+            (true, Some(only)) => {
+                let ids = only.iter().flat_map(|at| &places[*at].ids);
                 let departures = ids.map(|(id, _)| known.totals.stations.departures(id));
-                (
-                    departures.sum(),
-                    [Flag::NoOrigin, Flag::NoDestination].map(|flag| flags.get(flag)),
-                )
+                departures.sum()
             }
-            false => scanned(&cube.day_hours.get()),
+            (false, _) => read,
         };
         let counted = Counted {
             trips: narrowed.then_some(counted_trips),
             how,
             known,
+            nowhere: only.as_ref().is_some_and(Vec::is_empty),
+            with_origin: false,
         };
         let mut notes = question.scope(&counted, filters);
-        notes.extend(nowhere(lost).filter(|_| filters.station.is_none()));
         notes.push(Note::Scope(format!(
             "{} on {}; median durations are within 5 % of the exact ones",
             plural(found.trips, "trip"),
             plural(found.all as i64, "route"),
         )));
+        let astray = counted_trips - found.trips;
+        if astray != 0 {
+            let astray = plural(astray, "trip");
+            let text = format!("{astray} without a station at an end: on no route");
+            notes.push(Note::Scope(text));
+        }
         let mut table = Table::new(rows, notes).told(counted.how);
         table.more = more;
         table.map = Some(question.map(&places, &counted.known.totals, &BTreeMap::new()));
@@ -351,15 +342,4 @@ impl Found {
         }
         medians
     }
-}
-
-/// Sums up the trips that were read: how many, and how many are at no station.
-fn scanned(days: &crate::tally::DayHours) -> (i64, [i64; 2]) {
-    let mut sum = (0, [0; 2]);
-    for (.., counts) in days.iter() {
-        sum.0 += counts.starts.iter().sum::<i64>();
-        sum.1[0] += counts.no_origin;
-        sum.1[1] += counts.no_destination;
-    }
-    sum
 }

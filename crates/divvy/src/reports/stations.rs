@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 
 use super::measures::rounded;
-use super::places::{self, Place};
+use super::places::Place;
 use super::question::{CountedStations, nowhere};
 use super::{
     Column, Filter, Filters, Kind, Note, Picture, Question, Report, Row, Shape, Table, Value,
@@ -256,12 +256,11 @@ impl Report for Stations {
         let kept = question.store.counts(&question.system.id).await?;
         let feed = question.store.feed(&question.system.id).await?;
         let places = question.places(known).await?;
-        let shown: Vec<&Place> = match &question.filters.station {
-            None => places.iter().collect(),
-            Some(text) => places::meant(&places, text, known),
-        };
+        let meant = question.meant(&places, known);
+        let meant = meant.unwrap_or_else(|| (0..places.len()).collect());
+        let shown = meant.into_iter().map(|at| &places[at]);
         let facts = Facts::new(question, known, &ends, &kept, feed.as_ref());
-        let mut rows: Vec<StationRow> = shown.iter().map(|place| facts.row(place)).collect();
+        let mut rows: Vec<StationRow> = shown.map(|place| facts.row(place)).collect();
         rows.sort_by(|a, b| {
             let key = |row: &StationRow| Reverse(row.from_count);
             (key(a), &a.station_id).cmp(&(key(b), &b.station_id))

@@ -455,7 +455,13 @@ fn any_trip() -> impl Strategy<Value = Trip> {
     let gender = prop::sample::select(vec!["", "Female", "Male"]);
     let start = 1_577_836_800_i64..1_612_137_600; // 2020-01-01 to 2021-01-31
     let seconds = prop::sample::select(vec![-5_i64, 0, 30, 60, 61, 700, 3_600, 86_400, 90_000]);
-    let born = prop::option::of(1950_i16..2000);
+    let born = prop::option::of(prop_oneof![
+        1950_i16..2000,
+        Just(1889),
+        Just(1890),
+        Just(2017),
+        Just(2018)
+    ]);
     let to = prop::option::of(Just((41_889_000, -87_620_000)));
     let ends = (station(), station(), to);
     ((start, seconds), ends, (rider, bike, gender, born)).prop_map(

@@ -57,7 +57,7 @@ const CHECKSUM: usize = 8;
 pub(super) const SOUND: &str = "its checksum was that of a part";
 
 /// Changes with the way parts are packed, so that those of another program are not opened.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 fn checksum(bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(bytes, VERSION)

@@ -27,8 +27,8 @@ pub struct Person {
     pub rider: Rider,
 }
 
-/// Years of birth with a place of their own; the first stands for "not said".
-const BORN: Range<i16> = 1890..2018;
+/// Years of birth with a place of their own, but for the first: its place is that of "not said".
+const BORN: Range<i16> = 1889..2018;
 
 /// Pairs of gender and rider with a place of their own.
 const MOST_SQUARES: usize = 64;
@@ -48,7 +48,7 @@ impl People {
         let slot = |born: i16, gender: u32, rider: u32| {
             let born = match born {
                 NONE_I16 => BORN.start,
-                born if BORN.contains(&born) => born,
+                born if born > BORN.start && BORN.contains(&born) => born,
                 _ => return None,
             };
             let place = gender as usize * riders + rider as usize;

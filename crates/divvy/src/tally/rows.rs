@@ -16,7 +16,7 @@ const UNSEEN: u32 = u32::MAX;
 pub(super) struct Rows<'a> {
     pub(super) batch: &'a TripBatch,
     /// The local day of the start, days since 1970-01-01.
-    day: Vec<i32>,
+    pub(super) day: Vec<i32>,
     /// By row, the place of its day in `days`.
     day_places: Vec<u32>,
     /// The days on which trips start, each once.

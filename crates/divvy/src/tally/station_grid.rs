@@ -101,35 +101,57 @@ impl StationGrid {
     }
 
     /// Counts trips by the day of their start, at both of their ends, into the grid of each month.
-    pub(super) fn count_days<'a>(
+    pub(super) fn count_days(
         rows: &Rows<'_>,
         series: &Series,
         times: i64,
         mut month_of: impl FnMut(i32, &mut dyn FnMut(&mut Self)),
-        month: impl Fn(i32) -> i32 + 'a,
+        month: impl Fn(i32) -> i32,
     ) {
+        // From so many trips of a month on, an array of all its cells is quicker.
+        const MANY: usize = 256;
         let across = series.all.len();
-        rows.by_day(2 * across, |piece, places, days| {
-            let mut dense = vec![[0_i32; 2]; days.len() * across];
-            for (row, place) in piece.zip(places) {
-                let day = *place as usize * across;
-                dense[day + series.origin[row] as usize][0] += 1;
-                dense[day + series.destination[row] as usize][1] += 1;
+        let mut months: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
+        let (mut last, mut place) = (None, &mut Vec::new());
+        for (row, day) in (0..).zip(&rows.day) {
+            // Rows of a month mostly stand together.
+            let month = month(*day);
+            if last != Some(month) {
+                (last, place) = (Some(month), months.entry(month).or_default());
             }
-            let mut months: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
-            for (place, day) in days.iter().enumerate() {
-                months.entry(month(*day)).or_default().push(place);
-            }
-            for (month, its_days) in months {
-                month_of(month, &mut |grid| {
-                    let place_of = grid.places_of(&series.all);
-                    for place in &its_days {
-                        let cells = &dense[place * across..(place + 1) * across];
-                        grid.add_dense(days[*place], cells, series, &place_of, times);
+            place.push(row);
+        }
+        for (month, some) in &months {
+            month_of(*month, &mut |grid| {
+                if some.len() < MANY {
+                    for row in some.iter().map(|row| *row as usize) {
+                        let ends = [series.origin[row], series.destination[row]];
+                        for (end, at) in ends.into_iter().enumerate() {
+                            if series.is_somewhere[at as usize] {
+                                let mut cell = [0, 0];
+                                cell[end] = times as i32;
+                                let place = grid.place(&series.all[at as usize]);
+                                grid.add(rows.day[row], [(cell, place)].into_iter());
+                            }
+                        }
                     }
-                });
-            }
-        });
+                    return;
+                }
+                let days = || some.iter().map(|row| rows.day[*row as usize]);
+                let first = days().min().unwrap_or(0);
+                let last = days().max().unwrap_or(0);
+                let mut dense = vec![[0_i32; 2]; (last - first + 1) as usize * across];
+                for row in some.iter().map(|row| *row as usize) {
+                    let day = (rows.day[row] - first) as usize * across;
+                    dense[day + series.origin[row] as usize][0] += 1;
+                    dense[day + series.destination[row] as usize][1] += 1;
+                }
+                let place_of = grid.places_of(&series.all);
+                for (day, cells) in (first..).zip(dense.chunks_exact(across.max(1))) {
+                    grid.add_dense(day, cells, series, &place_of, times);
+                }
+            });
+        }
     }
 }
 

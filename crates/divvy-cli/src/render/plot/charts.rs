@@ -1,5 +1,6 @@
 //! Bars, lines, heat maps.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use divvy::reports::{Kind, Picture, Table, Value, grouped, plural};
@@ -55,6 +56,24 @@ fn scaled(kind: Kind, value: f64) -> f64 {
         Kind::Share => value * 100.0,
         _ => value,
     }
+}
+
+/// Adds a value to those that are drawn at one place. `None` for a second one that cannot be added
+/// to the first: only numbers of something can.
+fn add(
+    values: &mut BTreeMap<(usize, usize), f64>,
+    key: (usize, usize),
+    kind: Kind,
+    value: f64,
+) -> Option<()> {
+    match values.entry(key) {
+        Entry::Occupied(mut sum) if kind == Kind::Count => *sum.get_mut() += value,
+        Entry::Occupied(_) => return None,
+        Entry::Vacant(first) => {
+            first.insert(scaled(kind, value));
+        }
+    }
+    Some(())
 }
 
 /// Draws bars: one for each value of the column across, side by side for each rider.
@@ -117,7 +136,8 @@ pub(super) fn bars(
                 })
             };
             let key = (find(&mut order, bar), find(&mut series, one));
-            *values.entry(key).or_default() += scaled(table.columns[*measure].kind, value);
+            let kind = table.columns[*measure].kind;
+            add(&mut values, key, kind, value)?;
         }
     }
     // Of what no file states, there is nothing to be seen.
@@ -215,8 +235,10 @@ fn heat(
     for row in &table.rows {
         let day = label(&row[weekday]);
         let day = DAYS.iter().position(|name| *name == day)?;
-        let (hour, value) = (row[hour].number()? as usize, row[shown].number()?);
-        *values.entry((day, hour)).or_default() += scaled(kind, value);
+        let (Some(hour), Some(value)) = (row[hour].number(), row[shown].number()) else {
+            continue;
+        };
+        add(&mut values, (day, hour as usize), kind, value)?;
     }
     let most = values.values().copied().fold(0.0, f64::max);
     let size = (paper.width(), paper.pick(440.0, 320.0));
@@ -317,7 +339,9 @@ pub(super) fn lines(
         };
         let day = i64::from(day.since(epoch).ok()?.get_days());
         let name = by.map_or(String::new(), |by| label(&row[by]));
-        let value = scaled(kind, row[shown].number().unwrap_or(0.0));
+        let Some(value) = row[shown].number().map(|value| scaled(kind, value)) else {
+            continue;
+        };
         let known = series.iter().position(|(known, _)| *known == name);
         let at = known.unwrap_or_else(|| {
             series.push((name, BTreeMap::new()));
@@ -336,17 +360,33 @@ pub(super) fn lines(
     let mut frame = Frame::new(title, &scope, size(paper), &legend);
     let values = series.iter().flat_map(|(_, days)| days.values());
     let most = values.copied().fold(0.0, f64::max);
-    let y = frame.number_axis(&format!("{} per day", axis_title(table, shown)), most);
+    let unit = axis_title(table, shown);
+    let unit = match kind {
+        Kind::Count => format!("{unit} per day"),
+        _ => unit,
+    };
+    let y = frame.number_axis(&unit, most);
     let (left, right) = (frame.left, frame.right - 20.0);
     let x = move |day: i64| {
         let span = (last - first).max(1) as f64;
         left + (right - left) * (day - first) as f64 / span
     };
     let spans = spans(&series);
+    let date_of = |day: i64| epoch.saturating_add(jiff::Span::new().days(day));
     for ((_, days), colour) in series.iter().zip(SERIES.iter().cycle()) {
         for (first, last) in &spans {
             let (first, last) = (*first, *last);
             let value = |day: i64| days.get(&day).copied().unwrap_or(0.0);
+            if first == last {
+                frame.mark(Mark::Circle {
+                    at: (x(first), y(value(first))),
+                    radius: 3.0,
+                    fill: *colour,
+                    opacity: 1.0,
+                    hint: format!("{}: {}", date_of(first), short(value(first))),
+                });
+                continue;
+            }
             let daily = (first..=last).map(|day| (x(day), y(value(day)))).collect();
             frame.mark(Mark::Line {
                 points: daily,
@@ -369,7 +409,6 @@ pub(super) fn lines(
         SOFT,
         1.0,
     );
-    let date_of = |day: i64| epoch.saturating_add(jiff::Span::new().days(day));
     let months = last - first > 92;
     let marked = (first..=last).filter(|day| match months {
         true => date_of(*day).day() == 1,
@@ -482,7 +521,10 @@ pub(super) fn ranking(scope: String, table: &Table, shown: &str, paper: Paper) -
         };
         Some((text, value))
     });
-    let rows: Vec<(String, f64)> = rows.take(MOST).collect();
+    let mut rows: Vec<(String, f64)> = rows.collect();
+    // Whatever order was asked for, these are the busiest.
+    rows.sort_by(|a, b| b.1.total_cmp(&a.1));
+    rows.truncate(MOST);
     let most = rows.iter().map(|(_, value)| *value).fold(0.0, f64::max);
     if rows.is_empty() {
         return None;

@@ -11,6 +11,9 @@ fn size(paper: Paper) -> (f64, f64) {
     (paper.width(), paper.pick(900.0, 560.0))
 }
 
+/// The least extent of a map in degrees, about a kilometre: one station is no point without a scale.
+const LEAST: f64 = 0.01;
+
 /// Where a station stands on the paper.
 struct Places {
     west: f64,
@@ -34,8 +37,8 @@ impl Places {
         let (west, east) = within(stations.iter().map(|it| it.longitude).collect())?;
         let narrow = ((south + north) / 2.0).to_radians().cos();
         let (wide, high) = (
-            ((east - west) * narrow).max(1e-4),
-            (north - south).max(1e-4),
+            ((east - west) * narrow).max(LEAST),
+            (north - south).max(LEAST),
         );
         let room = (
             frame.right - frame.left - 40.0,
@@ -147,7 +150,11 @@ pub(super) fn routes(scope: String, table: &Table, map: &Map, paper: Paper) -> O
         .map(|station| (station.id.as_str(), station))
         .collect();
     let mut lines = Vec::new();
-    for row in &table.rows {
+    let mut rows: Vec<&Vec<Value>> = table.rows.iter().collect();
+    // Whatever order was asked for, these are the busiest.
+    let busy = |row: &Vec<Value>| row[trips].number().unwrap_or(0.0);
+    rows.sort_by(|a, b| busy(b).total_cmp(&busy(a)));
+    for row in rows {
         let (a, b) = (text(&row[from]), text(&row[to]));
         let trips = row[trips].number()?;
         if a == b {
