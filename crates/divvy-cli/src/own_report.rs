@@ -223,8 +223,8 @@ mod tests {
         insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\n\"trips\",\n\"joy\"]"), @r#"reports/mine.toml:4: there is no measure "joy": expected one of trips, share, per_day, stops, no_origin, no_destination, dockless, dockless_share, round_trips, round_trip_share, timed_trips, min_s, mean_s, median_s, p90_s, p99_s, max_s, placed_trips, mean_m, median_m, p90_m, max_m"#);
         insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\"trips\"]\ntitel = \"x\""), @"reports/mine.toml:3: unknown field `titel`, expected one of `title`, `dimensions`, `measures`, `sort`, `top`, `filters`");
         insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\"trips\"]\n[filters]\nfrom = \"06/2024\""), @"reports/mine.toml:4: expected a date like 2024-06-30, a month like 2024-06 or a year like 2024");
-        insta::assert_snapshot!(refuse("dimensions = [\"hour\", \"hour\"]\nmeasures = [\"trips\"]"), @"");
-        insta::assert_snapshot!(refuse("dimensions = [\"hour\"]\nmeasures = [\"trips\"]\nsort = \"joy:asc\""), @"");
+        insta::assert_snapshot!(refuse("dimensions = [\"hour\", \"hour\"]\nmeasures = [\"trips\"]"), @r#"reports/mine.toml:1: "hour" is there twice"#);
+        insta::assert_snapshot!(refuse("dimensions = [\"hour\"]\nmeasures = [\"trips\"]\nsort = \"joy:asc\""), @r#"reports/mine.toml:3: it has no column "joy" to sort by: expected one of hour, trips"#);
         insta::assert_snapshot!(refuse("dimensions = []\nmeasures = [\"trips\"]"), @"reports/mine.toml:1: expected one to three dimensions, found 0");
     }
 }

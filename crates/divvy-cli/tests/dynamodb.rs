@@ -195,10 +195,10 @@ fn a_load_that_costs_too_much_is_not_begun() {
         let refused = load("0.001");
         let said = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(2), "{said}");
-        insta::assert_snapshot!(said.trim_end(), @r"
+        insta::assert_snapshot!(said.trim_end(), @r#"
         first.zip: 2,000 trips as rows, on demand: 4,000 write units, 1 s, less than a cent
-        divvy: that is more than --max-cost 0.001: raise it, or see divvy plan for other ways
-        ");
+        divvy: $0.0031 in all is more than --max-cost 0.001: raise it, or see divvy plan for other ways
+        "#);
         let allowed = load("0.01");
         let said = String::from_utf8(allowed.stderr).unwrap();
         assert!(allowed.status.success(), "{said}");

@@ -232,7 +232,7 @@ impl Load {
         let spent = self.spent.get() + once_usd;
         if spent > self.dynamo.max_cost {
             bail!(
-                "${spent:.2} in all is more than --max-cost {}: raise it, or see divvy plan for \
+                "${spent:.4} in all is more than --max-cost {}: raise it, or see divvy plan for \
                  other ways",
                 self.dynamo.max_cost
             );

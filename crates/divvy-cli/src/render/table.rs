@@ -137,7 +137,7 @@ fn fit(shown: &mut Vec<Shown<'_>>, width: u16) -> Vec<&'static str> {
             let (is_blank, column) = (shown.is_blank, shown.column);
             let is_like =
                 (is_blank, column.kind, column.spare) == (gone.0, gone.1.kind, gone.1.spare);
-            is_like && column.kind != Kind::Count
+            is_like && matches!(column.kind, Kind::Text | Kind::Degrees)
         };
         while let Some(place) = shown.iter().rposition(goes_along) {
             left_out.insert(0, shown.remove(place).column.name);

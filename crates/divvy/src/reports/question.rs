@@ -473,9 +473,9 @@ pub(super) fn left_out(why: Flags, total: i64, flags: Option<&FlagCounts>) -> Op
 /// Says how many of the trips have no station at one end or the other.
 pub(super) fn nowhere([origin, destination]: [i64; 2]) -> Option<Note> {
     let text = format!(
-        "{} have no origin and {} no destination: they are not counted at that end",
-        plural(origin, "trip"),
-        grouped(destination),
+        "{} and {} of trips are at no station",
+        plural(origin, "start"),
+        plural(destination, "end"),
     );
     (origin + destination != 0).then_some(Note::Scope(text))
 }

@@ -263,7 +263,7 @@ fn stations_join_counts_to_what_the_feed_says() {
     gone | Gone St | 41.879255 | -87.639904 | not in feed | _ | _ | _ | _ | _ | 1 | XS | 1 | XS | 0.2 | _
     uuid-quiet | Quiet Ct | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 0 | XS | 0 | XS | _ | 0
     Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
-    Scope("1 trip without an origin and 0 without a destination are counted at no station")
+    Scope("1 start and 0 ends of trips are at no station")
     Scope("feed of 2021-03-02T03:05:00-06:00: 2 stations; of 3 station ids in the trips it has 0 by station_id (0 trips), 1 by short_name (3 trips), 1 by legacy_id (2 trips), 0 by name (0 trips); not matched: 1 (1 trip)")
     "#);
 }
@@ -277,7 +277,7 @@ fn stations_are_known_from_trips_alone() {
     TA01 | Canal St & Adams St | 41.879255 | -87.639904 | _ | _ | _ | _ | _ | _ | 0 | XS | 3 | XS | 0 | _
     gone | Gone St | 41.879255 | -87.639904 | _ | _ | _ | _ | _ | _ | 0 | XS | 1 | XS | 0 | _
     Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
-    Scope("1 trip without an origin and 0 without a destination are counted at no station")
+    Scope("1 start and 0 ends of trips are at no station")
     Warning("the counts of 3 station ids are behind the trips stored: divvy refresh brings them up to date")
     "#);
 }
@@ -371,6 +371,94 @@ fn filters_count_the_same_way_over_fewer_trips() {
         let station = Some(text.to_owned());
         assert_eq!(trips(Filters { station, ..all() }), expected, "{text}");
     }
+}
+
+/// The feed uses an id of the trips for another place, 20 km away.
+#[test]
+fn of_two_places_with_one_id_the_one_that_is_meant_is_counted() {
+    let store = MemoryStore::default();
+    load(
+        &store,
+        "a1 2021-01-04T08:10:00 600 35 TA01 member -
+         a2 2021-01-04T08:50:00 900 35 35   member -",
+    );
+    refresh(&store);
+    let mut far = station("35", "Far Place", None, None);
+    far.latitude = Some("42.05".parse().unwrap());
+    let snapshot = Snapshot {
+        system: chicago(),
+        taken_at: at("2021-03-02T09:00:00Z"),
+        kind: SnapshotKind::Full,
+        stations: vec![far],
+    };
+    let all: &dyn Store = &store;
+    block_on(all.apply(&snapshot, snapshot.taken_at)).unwrap();
+    for (text, expected) in [("Far Place", 0), ("Lake St", 2)] {
+        let filters = Filters {
+            station: Some(text.into()),
+            ..Filters::default()
+        };
+        let counted = |name: &str, column: &str| {
+            let table = ask(&store, name, filters.clone());
+            let names = table.columns.iter().map(|column| column.name);
+            let at = names.clone().position(|name| name == column).unwrap();
+            let numbers = table.rows.iter().map(|row| match row[at] {
+                Value::Integer(number) => number,
+                _ => panic!("{column} is a count"),
+            });
+            numbers.sum::<i64>()
+        };
+        for (name, column) in [
+            ("hours", "starts"),
+            ("balance", "departures"),
+            ("routes", "trips"),
+            ("stations", "from_count"),
+        ] {
+            assert_eq!(counted(name, column), expected, "{name} of {text}");
+        }
+    }
+    // And none beside the two.
+    assert_eq!(ask(&store, "stations", Filters::default()).rows.len(), 3);
+}
+
+#[test]
+fn growth_counts_whole_months_and_says_so() {
+    let filters = Filters {
+        from: Some("2021-01-20".parse().unwrap()),
+        to: Some("2021-02-02".parse().unwrap()),
+        ..Filters::default()
+    };
+    insta::assert_snapshot!(show(&ask(&winter(), "growth", filters)), @r#"
+    2021-01 | all | 3 | _ | _
+    2021-02 | all | 4 | _ | _
+    Scope("7 trips counted (from 2021-01-01, to 2021-02-28), of Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
+    Warning("not all days of 2021-01 and 2021-02 are stored: compare such a month with care")
+    "#);
+}
+
+#[test]
+fn trips_without_an_origin_are_told_where_stations_are_groups() {
+    let by = vec![Dim::Station];
+    let filters = Filters {
+        by,
+        ..Filters::default()
+    };
+    insta::assert_snapshot!(show(&ask(&winter(), "hours", filters.clone())), @r#"
+    uuid-canal | Canal St & Adams St | 3 | 3
+    uuid-lake | Lake St | 2 | 2
+    gone | Gone St | 1 | 1
+    Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
+    Scope("1 trip without an origin: at no station")
+    "#);
+    let members = Filters {
+        rider: Some(Rider::Member),
+        ..filters
+    };
+    insta::assert_snapshot!(show(&ask(&winter(), "hours", members)), @r#"
+    uuid-canal | Canal St & Adams St | 2 | 2
+    gone | Gone St | 1 | 1
+    Scope("3 trips with an origin counted (rider member), of Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
+    "#);
 }
 
 #[test]
