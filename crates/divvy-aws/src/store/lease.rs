@@ -112,8 +112,8 @@ impl Lease {
         let _ = shared.ledger.put_load(&self.load, None).await;
     }
 
-    /// Keeps the right and the progress from time to time, beside the writing. Ends only where the
-    /// right is lost.
+    /// Keeps the right and the progress from time to time, beside the writing. Ends where the right is
+    /// lost, or the ledger cannot be written to.
     pub(super) async fn keep(&mut self, shared: &Shared, done: &AtomicU64) -> StoreError {
         loop {
             sleep(RENEW).await;

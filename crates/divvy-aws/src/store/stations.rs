@@ -387,7 +387,7 @@ impl Stations for DynamoStore {
 
 /// The name under which the consumer in the process keeps its place.
 const LAMBDA: &str = "station-stream";
-/// Records that it takes at once, as the event source mapping of the stack does.
+/// Records that it takes at once.
 const RECORDS: usize = 100;
 
 impl DynamoStore {

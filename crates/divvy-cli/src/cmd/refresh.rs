@@ -11,8 +11,8 @@ use crate::open::{Common, block_on, without};
 
 /// Brings the counts up to date by hand.
 ///
-/// Reads on in the change stream where the last refresh stopped. Where a Lambda reads the stream,
-/// looks at every station instead, and counts those whose trips are newer than their count.
+/// Reads on in the change stream where the last refresh stopped, unless a Lambda reads it. On DynamoDB
+/// it looks at every station, too, and counts those whose trips are newer than their count.
 #[derive(Debug, Args)]
 #[command(args = without(&["system"]))]
 pub struct Refresh {
@@ -31,10 +31,18 @@ impl Refresh {
                 block_on(store.touch_all(&system.id))?;
             }
         }
-        let refreshed = match (opened.follow_stream(now)?, opened.dynamo()) {
-            (Some(refreshed), _) => refreshed,
-            (None, Some(dynamo)) => block_on(dynamo.refresh_by_hand(now))?,
-            (None, None) => Refreshed::default(),
+        let followed = opened.follow_stream(now)?;
+        let by_hand = match opened.dynamo() {
+            Some(dynamo) => block_on(dynamo.refresh_by_hand(now))?,
+            None => Refreshed::default(),
+        };
+        let refreshed = match followed {
+            // A day later the stream has forgotten, and an emulator does not say so.
+            Some(followed) => Refreshed {
+                recounted: followed.recounted + by_hand.recounted,
+                ..followed
+            },
+            None => by_hand,
         };
         common.say(format_args!(
             "{} changes read: {} counts refreshed, {} were up to date",

@@ -15,7 +15,7 @@ const SPARE: u8 = 3;
 
 /// A report on a page.
 pub struct Section<'a> {
-    /// The report's name.
+    /// The report's name. Empty for a picture alone.
     pub name: &'a str,
     /// What it is about.
     pub about: &'a str,
@@ -37,7 +37,9 @@ pub fn write(title: &str, sections: &[Section<'_>], out: &mut dyn Write) -> io::
     page += "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
     page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
     page += &format!("<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n");
-    page += &format!("<header><h1>{title}</h1></header>\n");
+    if sections.iter().any(|section| !section.name.is_empty()) {
+        page += &format!("<header><h1>{title}</h1></header>\n");
+    }
     if sections.len() > 1 {
         page += "<nav>";
         for section in sections {
@@ -58,7 +60,13 @@ fn write_section(page: &mut String, section: &Section<'_>, cut: bool) {
     let table = section.table;
     let name = escape(section.name);
     let about = escape(section.about);
-    *page += &format!("<section id=\"{name}\">\n<h2>{name}</h2>\n<p class=\"about\">{about}</p>\n");
+    match name.is_empty() {
+        true => *page += "<section>\n",
+        false => {
+            *page += &format!("<section id=\"{name}\">\n<h2>{name}</h2>\n");
+            *page += &format!("<p class=\"about\">{about}</p>\n");
+        }
+    }
     *page += &section.picture;
     let shown = match cut && table.may_be_cut {
         true => table.rows.len().min(ROWS),

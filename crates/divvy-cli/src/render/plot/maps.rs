@@ -40,6 +40,9 @@ impl Places {
             ((east - west) * narrow).max(LEAST),
             (north - south).max(LEAST),
         );
+        // In the middle, where there is more room than they need.
+        let west = (west + east - wide / narrow) / 2.0;
+        let north = (north + south + high) / 2.0;
         let room = (
             frame.right - frame.left - 40.0,
             frame.bottom - frame.top - 40.0,

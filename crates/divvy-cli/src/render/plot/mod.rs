@@ -218,7 +218,7 @@ pub fn save_plot(plot: &Plot<'_>, path: &Path) -> anyhow::Result<String> {
         Some("html" | "htm") => save(path, &|out| {
             let table = Table::of(Vec::new(), Vec::new(), Vec::new());
             let section = Section {
-                name: "picture",
+                name: "",
                 about: "",
                 table: &table,
                 picture: plot.for_page(),
