@@ -136,7 +136,7 @@ impl Report for Balance {
         let places = question.places(&known.totals).await?;
         let mut place_of: HashMap<&StationId, usize> = HashMap::new();
         let meant = question.meant(&places, &known.totals);
-        let nowhere_at_all = meant.as_ref().is_some_and(Vec::is_empty);
+        let no_such_station = meant.as_ref().is_some_and(Vec::is_empty);
         for at in meant.unwrap_or_else(|| (0..places.len()).collect()) {
             place_of.extend(places[at].ids.iter().map(|(id, _)| (id, at)));
         }
@@ -212,7 +212,7 @@ impl Report for Balance {
             trips: None,
             how,
             known,
-            nowhere: nowhere_at_all,
+            no_such_station,
             with_origin: false,
         };
         let said = filters.to_string();
@@ -231,7 +231,7 @@ impl Report for Balance {
             plural(departures, "departure"),
             plural(arrivals, "arrival"),
         )));
-        if all == 0 && counted.known.totals.trips != 0 && !counted.nowhere {
+        if all == 0 && counted.known.totals.trips != 0 && !counted.no_such_station {
             notes.push(Note::Warning(format!(
                 "no departure or arrival matches{which}"
             )));

@@ -93,7 +93,7 @@ impl Report for FromCounts {
             known,
             trips: None,
             how: "from the counts that the change stream keeps".into(),
-            nowhere: meant.as_ref().is_some_and(Vec::is_empty),
+            no_such_station: meant.as_ref().is_some_and(Vec::is_empty),
             with_origin: false,
         };
         let known = &counted.known.totals;

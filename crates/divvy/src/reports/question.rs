@@ -49,7 +49,7 @@ pub(super) struct Counted {
     /// How they were counted, for `-v`.
     pub how: String,
     /// Whether a station is asked for, and there is none of that name.
-    pub nowhere: bool,
+    pub no_such_station: bool,
     /// Whether trips without an origin are left out.
     pub with_origin: bool,
 }
@@ -133,7 +133,8 @@ impl Question<'_> {
             origins = self.origins(&places, &known.totals);
             ask.origins = Some(&origins);
         }
-        let no_place = (ask.origins.and_then(|it| it.only.as_ref())).is_some_and(Vec::is_empty);
+        let no_such_station =
+            (ask.origins.and_then(|it| it.only.as_ref())).is_some_and(Vec::is_empty);
         let (groups, how) = match plan {
             Some(plan) => {
                 let cube = std::mem::take(&mut known.totals.cube);
@@ -155,7 +156,7 @@ impl Question<'_> {
                 known,
                 trips: narrowed.then_some(trips),
                 how,
-                nowhere: no_place,
+                no_such_station,
                 with_origin: dims.contains(&Dim::Station),
             },
             groups,
@@ -194,7 +195,7 @@ impl Question<'_> {
                     known,
                     trips: None,
                     how: "from the totals over all trips".into(),
-                    nowhere: false,
+                    no_such_station: false,
                     with_origin: false,
                 },
             });
@@ -233,7 +234,7 @@ impl Question<'_> {
                 known,
                 trips: Some(trips),
                 how,
-                nowhere: false,
+                no_such_station: false,
                 with_origin: false,
             },
             ends,
@@ -377,12 +378,12 @@ impl Question<'_> {
                 let trips_counted = plural(trips, "trip");
                 let text = format!("{trips_counted}{which} counted ({said}), of {stored}");
                 notes.push(Note::Scope(text));
-                if trips == 0 && !counted.nowhere {
+                if trips == 0 && !counted.no_such_station {
                     notes.push(Note::Warning(why_nothing(filters, known)));
                 }
             }
         }
-        if let Some(text) = filters.station.as_ref().filter(|_| counted.nowhere) {
+        if let Some(text) = filters.station.as_ref().filter(|_| counted.no_such_station) {
             let text = format!("no station is called {text:?}, by id or by name");
             notes.push(Note::Warning(text));
         }

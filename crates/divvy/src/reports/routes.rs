@@ -193,7 +193,7 @@ impl Report for Routes {
             trips: narrowed.then_some(counted_trips),
             how,
             known,
-            nowhere: only.as_ref().is_some_and(Vec::is_empty),
+            no_such_station: only.as_ref().is_some_and(Vec::is_empty),
             with_origin: false,
         };
         let mut notes = question.scope(&counted, filters);
