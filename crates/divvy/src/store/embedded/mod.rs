@@ -17,6 +17,7 @@ mod check;
 mod commit;
 mod delta;
 mod dictionary;
+mod duplicates;
 mod incoming;
 mod index;
 mod lock;
