@@ -198,7 +198,7 @@ fn stored_twice(shared: &Shared, files: &[FileRow]) -> Result<Vec<String>, Store
     let mut ids = Vec::new();
     for (file, index) in trips.iter().zip(&indexes) {
         let entries = index.among(&keys)?;
-        super::commit::read_rows(&shared.root.join(&file.path), &entries, |_, trip| {
+        super::duplicates::read_rows(&shared.root.join(&file.path), &entries, |_, trip| {
             ids.push(trip.id.to_string());
         })?;
     }

@@ -18,6 +18,7 @@ mod check;
 mod commit;
 mod delta;
 mod dictionary;
+mod duplicates;
 mod folder;
 mod incoming;
 mod index;
