@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::catalog::{self, FileRow, Kind};
-use super::index::{self, Index};
+use super::duplicates;
 use super::lock::WriterLock;
 use super::trips_file::TripsFile;
 use super::{EmbeddedStore, Shared, index_path, sweep};
@@ -181,24 +181,10 @@ fn recount_file(shared: &Shared, file: &FileRow) -> Result<Totals, StoreError> {
 
 /// Lists ids that stand in two rows of trips files.
 fn stored_twice(shared: &Shared, files: &[FileRow]) -> Result<Vec<String>, StoreError> {
-    let trips: Vec<&FileRow> = files.iter().filter(|f| f.kind == Kind::Trips).collect();
-    let mut indexes = Vec::new();
-    for file in &trips {
-        indexes.push(Index::open(&index_path(&shared.root, &file.path))?);
-    }
-    let whole: Vec<_> = indexes
-        .iter()
-        .map(|index| (index.clone(), (0, u64::MAX)))
-        .collect();
-    let keys = index::contested(&whole, &[])?;
-    let mut ids = Vec::new();
-    for (file, index) in trips.iter().zip(&indexes) {
-        let entries = index.among(&keys)?;
-        super::duplicates::read_rows(&shared.root.join(&file.path), &entries, |_, trip| {
-            ids.push(trip.id.to_string());
-        })?;
-    }
-    ids.sort();
-    let twice = ids.windows(2).filter(|pair| pair[0] == pair[1]);
-    Ok(twice.map(|pair| pair[0].clone()).collect())
+    let trips = files.iter().filter(|file| file.kind == Kind::Trips);
+    let paths = |file: &FileRow| {
+        let index = index_path(&shared.root, &file.path);
+        (shared.root.join(&file.path), index)
+    };
+    duplicates::stored_twice(&trips.map(paths).collect::<Vec<_>>())
 }

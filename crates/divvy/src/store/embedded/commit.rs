@@ -16,9 +16,10 @@ use rusqlite::Connection;
 
 use super::catalog::{self, ArchiveRow, FileRow, Kind};
 use super::duplicates::decide;
-use super::index::{self, Index, Keys};
+use super::index::Index;
 use super::lock::{Staging, WriterLock};
-use super::trips_file::{TripsFile, TripsWriter};
+use super::row_set::RowSet;
+use super::trips_file::{Finished, TripsFile, TripsWriter};
 use super::{Shared, cannot, catalog_failed, index_path, sweep};
 use crate::issue::{Reason, RejectSink, Rejected};
 use crate::model::{StationId, SystemId, TripBatch};
@@ -30,8 +31,24 @@ pub(super) struct Staged {
     pub(super) member: usize,
     pub(super) path: PathBuf,
     pub(super) index_path: PathBuf,
-    pub(super) rows: u64,
-    pub(super) keys: Keys,
+    /// What was written: the number of rows, the keys, the hashes of both files.
+    pub(super) finished: Finished,
+}
+
+/// The XXH3-128 of a trips file and of its index, taken while they were written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hashes {
+    pub(super) trips: u128,
+    pub(super) index: u128,
+}
+
+impl Hashes {
+    fn of(finished: &Finished) -> Self {
+        Self {
+            trips: finished.hash,
+            index: finished.index_hash,
+        }
+    }
 }
 
 /// A file that takes part: stored already, or on its way in.
@@ -47,8 +64,10 @@ pub(super) struct Part {
     pub(super) twice: bool,
     /// The row of the catalog. `None` for a file on its way in.
     pub(super) row: Option<FileRow>,
-    /// Rows that change sides: from trips to duplicates, or back. Sorted.
-    pub(super) moving: Vec<u32>,
+    /// The hashes of a file on its way in. `None` for one that is stored: the catalog has them.
+    pub(super) hashes: Option<Hashes>,
+    /// Rows that change sides: from trips to duplicates, or back.
+    pub(super) moving: RowSet,
 }
 
 pub(super) fn commit(
@@ -78,7 +97,7 @@ pub(super) fn commit(
         .collect();
     let files = catalog::files(&connection, Some(&system.id))?;
     let mut parts = parts(store, files, staged, sequence, &replaced);
-    decide(&mut parts, &replaced)?;
+    decide(&mut parts, &replaced, &staging.path)?;
 
     // From here on files are written: first beside, then into their places.
     let mut totals = Changes::default();
@@ -124,13 +143,17 @@ pub(super) fn commit(
     let mut ready = Vec::new();
     for (place, part) in parts.iter().enumerate() {
         if part.moving.is_empty() {
-            if part.row.is_none() && part.rows > 0 {
-                ready.push(Ready::of(
-                    part,
-                    part.kind,
-                    part.path.clone(),
-                    part.index_path.clone(),
-                ));
+            if let Some(hashes) = part.hashes.filter(|_| part.rows > 0) {
+                ready.push(Ready {
+                    archive: part.archive,
+                    member: part.member,
+                    kind: part.kind,
+                    path: part.path.clone(),
+                    index_path: part.index_path.clone(),
+                    rows: part.rows,
+                    keys: part.keys,
+                    hashes,
+                });
             }
             continue;
         }
@@ -232,7 +255,8 @@ fn parts(
         keys: row.keys,
         twice: false,
         row: Some(row),
-        moving: Vec::new(),
+        hashes: None,
+        moving: RowSet::default(),
     });
     // A replaced archive's duplicates go with it: nothing is to be decided about them.
     let stored =
@@ -243,11 +267,12 @@ fn parts(
         kind: Kind::Trips,
         path: staged.path,
         index_path: staged.index_path,
-        rows: staged.rows,
-        keys: staged.keys.bounds,
-        twice: staged.keys.twice,
+        rows: staged.finished.rows,
+        keys: staged.finished.keys.bounds,
+        twice: staged.finished.keys.twice,
         row: None,
-        moving: Vec::new(),
+        hashes: Some(Hashes::of(&staged.finished)),
+        moving: RowSet::default(),
     });
     stored.chain(new).collect()
 }
@@ -261,20 +286,7 @@ struct Ready {
     index_path: PathBuf,
     rows: u64,
     keys: (u64, u64),
-}
-
-impl Ready {
-    fn of(part: &Part, kind: Kind, path: PathBuf, index_path: PathBuf) -> Self {
-        Self {
-            archive: part.archive,
-            member: part.member,
-            kind,
-            path,
-            index_path,
-            rows: part.rows,
-            keys: part.keys,
-        }
-    }
+    hashes: Hashes,
 }
 
 /// What a commit changes in the tallies.
@@ -352,7 +364,7 @@ fn split(
     };
     let member = totals.archives[&part.archive].0.members.get(part.member);
     let member = member.cloned().unwrap_or_default();
-    let lines = Index::open(&part.index_path)?.lines()?;
+    let index = Index::open(&part.index_path)?;
     let file = TripsFile::open(&part.path)?;
     let path = |kind: Kind| {
         staging
@@ -363,12 +375,9 @@ fn split(
     let mut go = TripsWriter::create(path(other))?;
     for (group, rows) in file.groups().into_iter().enumerate() {
         let mut batch = file.read(group)?;
-        for (line, known) in batch.line.iter_mut().zip(&lines[rows.start as usize..]) {
-            *line = u64::from(*known);
-        }
-        let (going, staying): (Vec<u32>, Vec<u32>) = rows
-            .clone()
-            .partition(|row| part.moving.binary_search(row).is_ok());
+        batch.line = index.lines(rows.clone())?;
+        let (going, staying): (Vec<u32>, Vec<u32>) =
+            rows.clone().partition(|row| part.moving.contains(*row));
         let within = |rows_: Vec<u32>| -> Vec<u32> {
             rows_.into_iter().map(|row| row - rows.start).collect()
         };
@@ -391,18 +400,19 @@ fn split(
     }
     let mut ready = Vec::new();
     for (kind, writer) in [(part.kind, stay), (other, go)] {
-        let entries = writer.finish()?;
-        if entries.is_empty() {
-            continue;
+        let finished = writer.finish()?;
+        if finished.rows > 0 {
+            ready.push(Ready {
+                archive: part.archive,
+                member: part.member,
+                kind,
+                path: path(kind),
+                index_path: path(kind).with_extension("index"),
+                rows: finished.rows,
+                keys: finished.keys.bounds,
+                hashes: Hashes::of(&finished),
+            });
         }
-        let rows = entries.len() as u64;
-        let index_path = path(kind).with_extension("index");
-        let keys = index::write(&index_path, entries)?;
-        ready.push(Ready {
-            rows,
-            keys: keys.bounds,
-            ..Ready::of(part, kind, path(kind), index_path)
-        });
     }
     Ok(ready)
 }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
+use super::Shared;
 use super::commit::{self, Staged};
 use super::lock::Staging;
 use super::trips_file::TripsWriter;
-use super::{Shared, index};
 use crate::issue::RejectSink;
 use crate::model::TripBatch;
 use crate::store::{ArchiveRead, Incoming, LedgerEntry, StoreError};
@@ -17,7 +17,10 @@ use crate::store::{ArchiveRead, Incoming, LedgerEntry, StoreError};
 pub(super) struct EmbeddedIncoming {
     store: Arc<Shared>,
     staging: Staging,
+    /// Members whose rows are coming.
     members: Mutex<BTreeMap<usize, Arc<Mutex<TripsWriter>>>>,
+    /// Members whose files are written.
+    staged: Mutex<Vec<Staged>>,
 }
 
 impl EmbeddedIncoming {
@@ -26,6 +29,7 @@ impl EmbeddedIncoming {
             staging: Staging::make(&store.root)?,
             store,
             members: Mutex::default(),
+            staged: Mutex::default(),
         })
     }
 
@@ -38,45 +42,28 @@ impl EmbeddedIncoming {
         if let Some(writer) = members.get(&member) {
             return Ok(writer.clone());
         }
+        let ended = self.staged.lock().expect("no holder of this lock panics");
+        let ended = ended.iter().any(|staged| staged.member == member);
+        assert!(!ended, "rows of a member came after its end");
         let writer = TripsWriter::create(self.path(member))?;
         let writer = Arc::new(Mutex::new(writer));
         members.insert(member, writer.clone());
         Ok(writer)
     }
 
-    /// Ends every member's file and writes its index: members side by side.
+    /// Ends the files of members whose end was not said, and returns those of all members.
     fn finish(&self) -> Result<Vec<Staged>, StoreError> {
-        let members = std::mem::take(&mut *self.members.lock().expect("as above"));
-        std::thread::scope(|scope| {
-            let ends: Vec<_> = members
-                .into_iter()
-                .map(|(member, writer)| scope.spawn(move || self.finish_member(member, writer)))
-                .collect();
-            ends.into_iter()
-                .map(|end| end.join().expect("a member's end does not panic"))
-                .collect()
-        })
-    }
-
-    fn finish_member(
-        &self,
-        member: usize,
-        writer: Arc<Mutex<TripsWriter>>,
-    ) -> Result<Staged, StoreError> {
-        let writer = Arc::into_inner(writer).expect("writes have ended before the commit");
-        let writer = writer.into_inner().expect("no holder of this lock panics");
-        let entries = writer.finish()?;
-        let rows = entries.len() as u64;
-        let path = self.path(member);
-        let index_path = path.with_extension("index");
-        let keys = index::write(&index_path, entries)?;
-        Ok(Staged {
-            member,
-            path,
-            index_path,
-            rows,
-            keys,
-        })
+        let members: Vec<usize> = {
+            let members = self.members.lock().expect("no holder of this lock panics");
+            members.keys().copied().collect()
+        };
+        for member in members {
+            self.end_member(member)?;
+        }
+        let staged = &mut *self.staged.lock().expect("no holder of this lock panics");
+        let mut staged = std::mem::take(staged);
+        staged.sort_unstable_by_key(|staged| staged.member);
+        Ok(staged)
     }
 }
 
@@ -89,6 +76,29 @@ impl Incoming for EmbeddedIncoming {
         let writer = self.writer(member)?;
         let mut writer = writer.lock().expect("no holder of this lock panics");
         writer.write(&batch)
+    }
+
+    fn end_member(&self, member: usize) -> Result<(), StoreError> {
+        let mut members = self.members.lock().expect("no holder of this lock panics");
+        let writer = members.remove(&member);
+        drop(members);
+        // A member without trips has no file.
+        let Some(writer) = writer else {
+            return Ok(());
+        };
+        let writer = Arc::into_inner(writer).expect("the member's writes have ended");
+        let writer = writer.into_inner().expect("no holder of this lock panics");
+        let finished = writer.finish()?;
+        let path = self.path(member);
+        let staged = Staged {
+            member,
+            index_path: path.with_extension("index"),
+            path,
+            finished,
+        };
+        let mut all = self.staged.lock().expect("no holder of this lock panics");
+        all.push(staged);
+        Ok(())
     }
 
     async fn commit(
