@@ -110,3 +110,76 @@ impl Incoming for EmbeddedIncoming {
         commit::commit(&self.store, &self.staging, archive, staged, rejects)
     }
 }
+
+// Open files are counted in /proc.
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::path::Path;
+
+    use futures_executor::block_on;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::System;
+    use crate::store::embedded::EmbeddedStore;
+    use crate::store::embedded::trips_file::tests::trip;
+    use crate::store::{ArchiveId, ContentHash, Trips};
+    use crate::tally::{Tally, Totals};
+
+    /// Counts the files below a folder that this process has open.
+    fn open_below(root: &Path) -> usize {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        open.filter(|entry| {
+            let target = entry.as_ref().map(|entry| entry.path().read_link());
+            matches!(target, Ok(Ok(target)) if target.starts_with(root))
+        })
+        .count()
+    }
+
+    #[test]
+    fn a_store_of_many_files_has_few_of_them_open() {
+        const MEMBERS: usize = 150;
+        const MOST: usize = 64;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let store = EmbeddedStore::open(&root).unwrap();
+        let system = System::named("divvy").unwrap();
+        for name in ["first.zip", "again.zip"] {
+            let id = ArchiveId {
+                system: system.clone(),
+                name: name.into(),
+                content: ContentHash(name.len() as u128),
+            };
+            let incoming = block_on(store.begin(&id)).unwrap();
+            let mut totals = Totals::default();
+            for member in 0..MEMBERS {
+                let ids = [member, member + MEMBERS].map(|n| trip(&format!("R{n}"), 60_000));
+                let batch: TripBatch = ids.into_iter().collect();
+                totals.count(&batch, 1);
+                incoming.write(member, batch).unwrap();
+                incoming.end_member(member).unwrap();
+                assert!(open_below(&root) <= MOST);
+            }
+            let read = ArchiveRead {
+                id,
+                members: (0..MEMBERS).map(|member| format!("{member}.csv")).collect(),
+                rows_read: 2 * MEMBERS as u64,
+                rejected: Default::default(),
+                totals,
+                loaded_at: Timestamp::UNIX_EPOCH,
+                replace: false,
+            };
+            let entry = block_on(incoming.commit(read, &())).unwrap();
+            let new = if name == "first.zip" { MEMBERS } else { 0 };
+            assert_eq!(entry.stored, 2 * new as u64);
+        }
+        let trips = Mutex::new(0);
+        let visit = |batch: TripBatch| {
+            assert!(open_below(&root) <= MOST);
+            *trips.lock().unwrap() += batch.len();
+            true
+        };
+        block_on(store.scan(&system.id, &visit)).unwrap();
+        assert_eq!(trips.into_inner().unwrap(), 2 * MEMBERS);
+    }
+}
