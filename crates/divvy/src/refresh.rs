@@ -77,6 +77,29 @@ pub async fn refresh_all(
     drain(store, CONSUMER, now).await
 }
 
+/// Counts every station that has no count, or one older than its trips, whatever the change stream
+/// says: for counts that were lost.
+///
+/// # Errors
+///
+/// Those of [`drain`].
+pub async fn count_missing(
+    store: &dyn Store,
+    system: &SystemId,
+    now: Timestamp,
+) -> Result<Refreshed, StoreError> {
+    let stations = store.stations(system).await?.into_iter();
+    let changes: Vec<Change> = stations
+        .map(|station| Change {
+            sequence: 0,
+            system: system.clone(),
+            station,
+            report_time_only: false,
+        })
+        .collect();
+    handle(store, &changes, now).await
+}
+
 /// Refreshes the counts that the changes concern.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::conformance::cases::minute;
 use divvy::store::embedded::EmbeddedStore;
-use divvy::store::{Ledger, LedgerEntry, Stations, Trips, Unload};
+use divvy::store::{Ledger, LedgerEntry, Stations, Tallies, Trips, Unload};
 use futures_executor::block_on;
 use jiff::Timestamp;
 
@@ -218,4 +218,168 @@ fn an_archive_whose_file_is_gone_is_loaded_again() {
     assert_eq!(again.entry.unwrap().stored, 200);
     drain(&store);
     assert_eq!(faults(&store), [""; 0]);
+}
+
+/// Every file of a store, but locks, the marker, and what SQLite keeps beside its database.
+fn all_files(root: &Path) -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if name == "catalog.db" || name.ends_with(".parquet") || name.ends_with(".index")
+            {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(root, &mut found);
+    found.sort();
+    found
+}
+
+fn all_trips(store: &EmbeddedStore) -> Result<Vec<String>, String> {
+    let rows = std::sync::Mutex::new(Vec::new());
+    let scanned = block_on(store.scan(&divvy().id, &|batch| {
+        let texts: Vec<String> = batch.trips().map(|trip| trip.row_text()).collect();
+        rows.lock().unwrap().extend(texts);
+        true
+    }));
+    scanned.map_err(|error| error.to_string())?;
+    let mut rows = rows.into_inner().unwrap();
+    rows.sort();
+    Ok(rows)
+}
+
+/// One bit is flipped, anywhere in the files of a store: either `check` finds it, or nothing that
+/// the store says has changed. `DIVVY_FLIPS` says how often.
+#[test]
+fn a_flipped_bit_is_found_or_changes_nothing() {
+    let flips = std::env::var("DIVVY_FLIPS").map_or(60, |n| n.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    {
+        let store = EmbeddedStore::open(&root).unwrap();
+        for seed in [1, 2] {
+            loaded(
+                &store,
+                &sample(folder.path(), &format!("{seed}.zip"), seed),
+                SameName::Refuse,
+            );
+        }
+        block_on(store.apply(&snapshot(1), minute(1))).unwrap();
+        drain(&store);
+        assert_eq!(faults(&store), [""; 0]);
+    }
+    let state = |store: &EmbeddedStore| -> Result<String, String> {
+        let id = divvy().id;
+        let text = |error: divvy::store::StoreError| error.to_string();
+        let counts = block_on(store.counts(&id)).map_err(text)?;
+        let totals = block_on(store.totals(&id)).map_err(text)?;
+        let entries = block_on(store.entries(&id)).map_err(text)?;
+        let stations = block_on(store.stations(&id)).map_err(text)?;
+        let trips = all_trips(store)?;
+        Ok(format!(
+            "{counts:?}{totals:?}{entries:?}{stations:?}{trips:?}"
+        ))
+    };
+    let sound = state(&EmbeddedStore::open(&root).unwrap()).unwrap();
+    let files = all_files(&root);
+    let sizes: Vec<u64> = files
+        .iter()
+        .map(|file| file.metadata().unwrap().len())
+        .collect();
+    let mut seed = 7_u64;
+    let mut random = move |below: u64| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let (mut found, mut harmless) = (0, 0);
+    for flip in 0..flips {
+        // Half of them in the catalog, which is the largest file of a small store.
+        let place = flip as usize % files.len();
+        let (at, bit) = (random(sizes[place]), random(8));
+        let copy = folder.path().join("copy");
+        copy_all(&root, &copy);
+        let path = copy.join(files[place].strip_prefix(&root).unwrap());
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[at as usize] ^= 1 << bit;
+        fs::write(&path, bytes).unwrap();
+        let checked = EmbeddedStore::open(&copy).map_err(|error| error.to_string());
+        let checked = checked.and_then(|store| {
+            let checked = store.check(&|_, _| ()).map_err(|error| error.to_string())?;
+            Ok((checked, state(&store)))
+        });
+        match checked {
+            Ok((checked, said)) if checked.faults.is_empty() => {
+                let shown = path.display();
+                assert_eq!(said.as_ref(), Ok(&sound), "byte {at}, bit {bit} of {shown}");
+                harmless += 1;
+            }
+            _ => found += 1,
+        }
+        fs::remove_dir_all(&copy).unwrap();
+    }
+    println!("{flips} flips: {found} found, {harmless} changed nothing");
+    assert!(found > harmless);
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_all(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn repair_rebuilds_indexes_and_counts_and_says_what_to_load_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    let first = sample(folder.path(), "1.zip", 1);
+    {
+        let store = EmbeddedStore::open(&root).unwrap();
+        loaded(&store, &first, SameName::Refuse);
+        loaded(&store, &sample(folder.path(), "2.zip", 2), SameName::Refuse);
+        drain(&store);
+    }
+    let mut indexes = all_files(&root);
+    indexes.retain(|path| path.extension().is_some_and(|ending| ending == "index"));
+    fs::write(&indexes[0], "no index").unwrap();
+    fs::remove_file(&indexes[1]).unwrap();
+    let stray = root.join("trips/divvy/x-0a1b2c3d/x.parquet");
+    fs::create_dir_all(stray.parent().unwrap()).unwrap();
+    fs::copy(&trips_files(&root)[0], &stray).unwrap();
+    let store = EmbeddedStore::open(&root).unwrap();
+    assert!(faults(&store).len() >= 3, "{:?}", faults(&store));
+    let dry = store.repair(true).unwrap();
+    assert!(faults(&store).len() >= 3, "a dry run changes nothing");
+    let repaired = store.repair(false).unwrap();
+    assert_eq!(dry.done.len(), repaired.done.len());
+    assert_eq!(repaired.to_load_again, []);
+    drain(&store);
+    assert_eq!(faults(&store), [""; 0]);
+    assert!(!stray.exists());
+
+    // Trips that cannot be read have to be loaded again.
+    let gone = trips_files(&root)
+        .into_iter()
+        .find(|path| path.to_string_lossy().contains("/1-"))
+        .unwrap();
+    fs::write(&gone, "no trips").unwrap();
+    let repaired = store.repair(false).unwrap();
+    assert_eq!(repaired.to_load_again, [("divvy".into(), "1.zip".into())]);
+    loaded(&store, &first, SameName::Replace);
+    drain(&store);
+    assert_eq!(faults(&store), [""; 0]);
+    assert_eq!(store.repair(false).unwrap().done, [""; 0]);
 }

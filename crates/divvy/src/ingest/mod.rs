@@ -25,7 +25,9 @@ use crate::issue::{RejectSink, RejectedCounts};
 use crate::model::{System, TripBatch};
 use crate::sources::archive::Archive;
 use crate::sources::station_feed::{self, Fault, Feed};
-use crate::store::{Applied, ArchiveId, ArchiveRead, ContentHash, LedgerEntry, Store, StoreError};
+use crate::store::{
+    Applied, ArchiveId, ArchiveRead, ContentHash, Incoming, LedgerEntry, Store, StoreError,
+};
 use crate::tally::Totals;
 
 /// How to load.
@@ -136,7 +138,7 @@ pub async fn load(
             &contents.trips,
             &system,
             options.sample,
-            &|member, batch| incoming.write(member, batch),
+            &Stored(&*incoming),
             rejects,
             progress,
         )?;
@@ -183,9 +185,36 @@ async fn describe(
     Ok(())
 }
 
-/// Takes a batch of the trips member of that place, among those with trips. Members may come from
-/// several threads; the batches of one member come in the order of its rows.
-pub type Write<'a> = dyn Fn(usize, TripBatch) -> Result<(), StoreError> + Sync + 'a;
+/// Takes the trips of an archive. Members may come from several threads; the batches of one member
+/// come in the order of its rows. A function that takes batches is one.
+pub trait Write: Sync {
+    /// Takes a batch of the trips member of that place, among those with trips.
+    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError>;
+
+    /// Says that a member has had its last batch.
+    fn end_member(&self, _member: usize) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl<F: Fn(usize, TripBatch) -> Result<(), StoreError> + Sync> Write for F {
+    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError> {
+        self(member, batch)
+    }
+}
+
+/// The trips go into a store.
+struct Stored<'a>(&'a dyn Incoming);
+
+impl Write for Stored<'_> {
+    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError> {
+        self.0.write(member, batch)
+    }
+
+    fn end_member(&self, member: usize) -> Result<(), StoreError> {
+        self.0.end_member(member)
+    }
+}
 
 /// What an archive came to that was read and not stored.
 #[derive(Clone, Debug)]
@@ -214,7 +243,7 @@ pub struct ReadThrough {
 pub fn read(
     archive: &Archive,
     options: &LoadOptions,
-    write: &Write<'_>,
+    write: &dyn Write,
     rejects: &dyn RejectSink,
     progress: &dyn Progress,
 ) -> Result<ReadThrough, LoadError> {

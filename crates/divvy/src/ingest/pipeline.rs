@@ -51,7 +51,7 @@ struct Load<'a> {
     archive: &'a Archive,
     system: &'a System,
     sample: Option<Share>,
-    write: &'a Write<'a>,
+    write: &'a dyn Write,
     rejects: &'a dyn RejectSink,
     progress: &'a dyn Progress,
     bytes_done: AtomicU64,
@@ -64,7 +64,7 @@ pub(super) fn run(
     members: &[TripsMember],
     system: &System,
     sample: Option<Share>,
-    write: &Write<'_>,
+    write: &dyn Write,
     rejects: &dyn RejectSink,
     progress: &dyn Progress,
 ) -> Result<Outcome, LoadError> {
@@ -198,9 +198,9 @@ impl Load<'_> {
     /// Third stage: trips to the store.
     fn store(&self, member: usize, batches: &Receiver<TripBatch>) -> Result<(), StoreError> {
         for batch in batches {
-            (self.write)(member, batch)?;
+            self.write.write(member, batch)?;
         }
-        Ok(())
+        self.write.end_member(member)
     }
 }
 

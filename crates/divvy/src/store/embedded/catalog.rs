@@ -13,7 +13,7 @@ use rusqlite::{
     TransactionBehavior, params,
 };
 
-use super::{catalog_failed, checksum, corrupt};
+use super::{catalog_failed, corrupt, row_checksum};
 use crate::issue::{Reason, RejectedCounts};
 use crate::model::{BoundingBox, Station, StationId, System, SystemId};
 use crate::store::station_data::{Row, StationData, Write};
@@ -102,7 +102,7 @@ CREATE TABLE from_station_count (
 ) WITHOUT ROWID;
 ";
 
-/// Each table whose rows carry a checksum ([`checksum`]), with the columns that it is of.
+/// Each table whose rows carry a checksum ([`row_checksum`]), with the columns that it is of.
 pub(super) const CHECKED: [(&str, &str); 8] = [
     ("system", "id, name, time_zone, area, totals"),
     (
@@ -349,7 +349,7 @@ fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let prepare = || {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(64);
-        checksum::register(connection)?;
+        row_checksum::register(connection)?;
         connection.execute_batch("PRAGMA foreign_keys = ON;")
     };
     prepare().map_err(catalog_failed("open the catalog"))
@@ -613,8 +613,8 @@ pub(super) fn cube(
             |row| {
                 let values = (0..5).map(|place| row.get_ref(place));
                 let values = values.collect::<rusqlite::Result<Vec<_>>>()?;
-                if row.get::<_, i64>(5)? != checksum::of(values.iter().copied()) {
-                    return Err(checksum::mismatch("cube"));
+                if row.get::<_, i64>(5)? != row_checksum::of(values.iter().copied()) {
+                    return Err(row_checksum::mismatch("cube"));
                 }
                 Ok(decompressed(values[4].as_blob()?))
             },
@@ -957,26 +957,44 @@ pub(super) fn files(
          ORDER BY archive, member, file.id",
         [system.map(SystemId::as_str)],
         |row| {
-            let kind = match row.get::<_, String>(3)?.as_str() {
-                "trips" => Kind::Trips,
-                _ => Kind::Duplicates,
-            };
             Ok(FileRow {
-                id: row.get(0)?,
-                archive: row.get(1)?,
-                member: row.get(2)?,
-                kind,
-                path: row.get(4)?,
-                rows: row.get(5)?,
-                keys: (
-                    u64::from_be_bytes(row.get(6)?),
-                    u64::from_be_bytes(row.get(7)?),
-                ),
                 hash: row.get::<_, Option<[u8; 16]>>(8)?.map(u128::from_be_bytes),
                 index_hash: row.get::<_, Option<[u8; 16]>>(9)?.map(u128::from_be_bytes),
+                ..file_row(row)?
             })
         },
     )
+}
+
+/// Lists all files in a catalog of version 2, which has no checksums and no hashes.
+pub(super) fn files_before_checksums(catalog: &Connection) -> Result<Vec<FileRow>, StoreError> {
+    all(
+        catalog,
+        "SELECT id, archive, member, kind, path, rows, key_min, key_max FROM file",
+        [],
+        file_row,
+    )
+}
+
+fn file_row(row: &SqlRow<'_>) -> rusqlite::Result<FileRow> {
+    let kind = match row.get::<_, String>(3)?.as_str() {
+        "trips" => Kind::Trips,
+        _ => Kind::Duplicates,
+    };
+    Ok(FileRow {
+        id: row.get(0)?,
+        archive: row.get(1)?,
+        member: row.get(2)?,
+        kind,
+        path: row.get(4)?,
+        rows: row.get(5)?,
+        keys: (
+            u64::from_be_bytes(row.get(6)?),
+            u64::from_be_bytes(row.get(7)?),
+        ),
+        hash: None,
+        index_hash: None,
+    })
 }
 
 pub(super) fn put_file(catalog: &Connection, file: &FileRow) -> Result<(), StoreError> {

@@ -10,7 +10,9 @@ use rusqlite::Connection;
 use super::catalog::{self, FileRow, Kind, Which};
 use super::lock::{ReadersLock, WriterLock};
 use super::trips_file::TripsFile;
-use super::{EmbeddedStore, Shared, catalog_failed, folder, is_in_memory, sweep};
+use super::{
+    EmbeddedStore, Shared, catalog_failed, folder, index, index_path, is_in_memory, sweep,
+};
 use crate::issue::Reason;
 use crate::model::{StationId, System, TripBatch};
 use crate::store::{Checked, LedgerEntry, REFRESH, StoreError, StoreErrorKind};
@@ -218,6 +220,7 @@ impl Check<'_> {
                 self.rows.done += batch.len() as u64;
                 (self.on_rows)(self.rows.done, self.rows.of);
             });
+            let counted = counted.and_then(|()| self.index(file));
             match counted {
                 Ok(()) if file.kind == Kind::Trips => recount.merge(&count),
                 Ok(()) => duplicates += file.rows,
@@ -256,6 +259,12 @@ impl Check<'_> {
                 totals.trips, recount.trips
             )
         });
+    }
+
+    /// Holds the id index of a file against its trips.
+    fn index(&self, file: &FileRow) -> Result<(), StoreError> {
+        let trips = TripsFile::open(&self.shared.root.join(&file.path))?;
+        index::compare(&index_path(&self.shared.root, &file.path), &trips)
     }
 
     /// Holds the table of departures against the totals, in both directions.
@@ -419,7 +428,7 @@ fn each_stored(root: &std::path::Path, files: &[FileRow], visit: &mut dyn FnMut(
             continue;
         };
         for group in 0..trips.groups().len() {
-            if let Ok(batch) = trips.read(group) {
+            if let Ok(batch) = trips.read_ids(group) {
                 visit(&batch);
             }
         }

@@ -18,9 +18,10 @@ use rusqlite::Connection;
 
 use super::catalog::{self, ArchiveRow, Cells, FileRow, Kind, Which};
 use super::duplicates::decide;
-use super::index::{self, Index, Keys};
+use super::index::Index;
 use super::lock::Staging;
-use super::trips_file::{TripsFile, TripsWriter};
+use super::row_set::RowSet;
+use super::trips_file::{Finished, TripsFile, TripsWriter};
 use super::{Shared, cannot, catalog_failed, index_path, sweep};
 use crate::issue::{Reason, RejectSink, Rejected};
 use crate::model::{StationId, System, TripBatch};
@@ -32,8 +33,24 @@ pub(super) struct Staged {
     pub(super) member: usize,
     pub(super) path: PathBuf,
     pub(super) index_path: PathBuf,
-    pub(super) rows: u64,
-    pub(super) keys: Keys,
+    /// What was written: the number of rows, the keys, the hashes of both files.
+    pub(super) finished: Finished,
+}
+
+/// The XXH3-128 of a trips file and of its index, taken while they were written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hashes {
+    pub(super) trips: u128,
+    pub(super) index: u128,
+}
+
+impl Hashes {
+    fn of(finished: &Finished) -> Self {
+        Self {
+            trips: finished.hash,
+            index: finished.index_hash,
+        }
+    }
 }
 
 /// A file that takes part: stored already, or on its way in.
@@ -49,8 +66,10 @@ pub(super) struct Part {
     pub(super) twice: bool,
     /// The row of the catalog. `None` for a file on its way in.
     pub(super) row: Option<FileRow>,
-    /// Rows that change sides: from trips to duplicates, or back. Sorted.
-    pub(super) moving: Vec<u32>,
+    /// The hashes of a file on its way in. `None` for one that is stored: the catalog has them.
+    pub(super) hashes: Option<Hashes>,
+    /// Rows that change sides: from trips to duplicates, or back.
+    pub(super) moving: RowSet,
 }
 
 /// Stores an archive whose files are in `staging`.
@@ -127,7 +146,7 @@ pub(super) fn unload(
     };
     let parts = exchange.plan(&connection, Vec::new())?;
     let promoted = parts.iter().filter(|part| part.kind == Kind::Duplicates);
-    unloaded.promoted = promoted.map(|part| part.moving.len() as u64).sum();
+    unloaded.promoted = promoted.map(|part| part.moving.len()).sum();
     if !dry_run {
         let written = exchange.write(&connection, &parts, None, &())?;
         exchange.publish(&mut connection, &parts, written)?;
@@ -181,7 +200,8 @@ impl Exchange<'_> {
             keys: row.keys,
             twice: false,
             row: Some(row),
-            moving: Vec::new(),
+            hashes: None,
+            moving: RowSet::default(),
         });
         // A replaced archive's duplicates go with it: nothing is to be decided about them.
         let stored = stored.filter(|part| {
@@ -193,14 +213,15 @@ impl Exchange<'_> {
             kind: Kind::Trips,
             path: staged.path,
             index_path: staged.index_path,
-            rows: staged.rows,
-            keys: staged.keys.bounds,
-            twice: staged.keys.twice,
+            rows: staged.finished.rows,
+            keys: staged.finished.keys.bounds,
+            twice: staged.finished.keys.twice,
             row: None,
-            moving: Vec::new(),
+            hashes: Some(Hashes::of(&staged.finished)),
+            moving: RowSet::default(),
         });
         let mut parts: Vec<Part> = stored.chain(new).collect();
-        decide(&mut parts, &self.replaced)?;
+        decide(&mut parts, &self.replaced, &self.staging.path)?;
         Ok(parts)
     }
 
@@ -235,9 +256,17 @@ impl Exchange<'_> {
         for (place, part) in parts.iter().enumerate() {
             if !part.moving.is_empty() {
                 ready.extend(split(part, place, self.staging, &mut changes, rejects)?);
-            } else if part.row.is_none() && part.rows > 0 {
-                let (path, index_path) = (part.path.clone(), part.index_path.clone());
-                ready.push(Ready::of(part, part.kind, path, index_path));
+            } else if let Some(hashes) = part.hashes.filter(|_| part.rows > 0) {
+                ready.push(Ready {
+                    archive: part.archive,
+                    member: part.member,
+                    kind: part.kind,
+                    path: part.path.clone(),
+                    index_path: part.index_path.clone(),
+                    rows: part.rows,
+                    keys: part.keys,
+                    hashes,
+                });
             }
         }
         changes.seal();
@@ -415,20 +444,7 @@ struct Ready {
     index_path: PathBuf,
     rows: u64,
     keys: (u64, u64),
-}
-
-impl Ready {
-    fn of(part: &Part, kind: Kind, path: PathBuf, index_path: PathBuf) -> Self {
-        Self {
-            archive: part.archive,
-            member: part.member,
-            kind,
-            path,
-            index_path,
-            rows: part.rows,
-            keys: part.keys,
-        }
-    }
+    hashes: Hashes,
 }
 
 /// What an exchange changes in the tallies.
@@ -572,7 +588,7 @@ fn split(
     };
     let member = changes.archives[&part.archive].row.members.get(part.member);
     let member = member.cloned().unwrap_or_default();
-    let lines = Index::open(&part.index_path)?.lines()?;
+    let index = Index::open(&part.index_path)?;
     let file = TripsFile::open(&part.path)?;
     let path = |kind: Kind| {
         staging
@@ -583,12 +599,9 @@ fn split(
     let mut go = TripsWriter::create(path(other))?;
     for (group, rows) in file.groups().into_iter().enumerate() {
         let mut batch = file.read(group)?;
-        for (line, known) in batch.line.iter_mut().zip(&lines[rows.start as usize..]) {
-            *line = u64::from(*known);
-        }
-        let (going, staying): (Vec<u32>, Vec<u32>) = rows
-            .clone()
-            .partition(|row| part.moving.binary_search(row).is_ok());
+        batch.line = index.lines(rows.clone())?;
+        let (going, staying): (Vec<u32>, Vec<u32>) =
+            rows.clone().partition(|row| part.moving.contains(*row));
         let within = |rows_: Vec<u32>| -> Vec<u32> {
             rows_.into_iter().map(|row| row - rows.start).collect()
         };
@@ -611,18 +624,19 @@ fn split(
     }
     let mut ready = Vec::new();
     for (kind, writer) in [(part.kind, stay), (other, go)] {
-        let entries = writer.finish()?;
-        if entries.is_empty() {
-            continue;
+        let finished = writer.finish()?;
+        if finished.rows > 0 {
+            ready.push(Ready {
+                archive: part.archive,
+                member: part.member,
+                kind,
+                path: path(kind),
+                index_path: path(kind).with_extension("index"),
+                rows: finished.rows,
+                keys: finished.keys.bounds,
+                hashes: Hashes::of(&finished),
+            });
         }
-        let rows = entries.len() as u64;
-        let index_path = path(kind).with_extension("index");
-        let keys = index::write(&index_path, entries)?;
-        ready.push(Ready {
-            rows,
-            keys: keys.bounds,
-            ..Ready::of(part, kind, path(kind), index_path)
-        });
     }
     Ok(ready)
 }
@@ -663,8 +677,8 @@ fn name(
             path,
             rows: file.rows,
             keys: file.keys,
-            hash: None,
-            index_hash: None,
+            hash: Some(file.hashes.trips),
+            index_hash: Some(file.hashes.index),
         });
     }
     (named, moves)

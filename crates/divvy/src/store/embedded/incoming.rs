@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
+use super::Shared;
 use super::commit::{self, Staged};
 use super::lock::Staging;
 use super::trips_file::TripsWriter;
-use super::{Shared, index};
 use crate::issue::RejectSink;
 use crate::model::TripBatch;
 use crate::store::{ArchiveRead, Incoming, LedgerEntry, StoreError};
@@ -17,7 +17,10 @@ use crate::store::{ArchiveRead, Incoming, LedgerEntry, StoreError};
 pub(super) struct EmbeddedIncoming {
     store: Arc<Shared>,
     staging: Staging,
+    /// Members whose rows are coming.
     members: Mutex<BTreeMap<usize, Arc<Mutex<TripsWriter>>>>,
+    /// Members whose files are written.
+    staged: Mutex<Vec<Staged>>,
 }
 
 impl EmbeddedIncoming {
@@ -26,6 +29,7 @@ impl EmbeddedIncoming {
             staging: Staging::make(&store.root)?,
             store,
             members: Mutex::default(),
+            staged: Mutex::default(),
         })
     }
 
@@ -38,45 +42,28 @@ impl EmbeddedIncoming {
         if let Some(writer) = members.get(&member) {
             return Ok(writer.clone());
         }
+        let ended = self.staged.lock().expect("no holder of this lock panics");
+        let ended = ended.iter().any(|staged| staged.member == member);
+        assert!(!ended, "rows of a member came after its end");
         let writer = TripsWriter::create(self.path(member))?;
         let writer = Arc::new(Mutex::new(writer));
         members.insert(member, writer.clone());
         Ok(writer)
     }
 
-    /// Ends every member's file and writes its index: members side by side.
+    /// Ends the files of members whose end was not said, and returns those of all members.
     fn finish(&self) -> Result<Vec<Staged>, StoreError> {
-        let members = std::mem::take(&mut *self.members.lock().expect("as above"));
-        std::thread::scope(|scope| {
-            let ends: Vec<_> = members
-                .into_iter()
-                .map(|(member, writer)| scope.spawn(move || self.finish_member(member, writer)))
-                .collect();
-            ends.into_iter()
-                .map(|end| end.join().expect("a member's end does not panic"))
-                .collect()
-        })
-    }
-
-    fn finish_member(
-        &self,
-        member: usize,
-        writer: Arc<Mutex<TripsWriter>>,
-    ) -> Result<Staged, StoreError> {
-        let writer = Arc::into_inner(writer).expect("writes have ended before the commit");
-        let writer = writer.into_inner().expect("no holder of this lock panics");
-        let entries = writer.finish()?;
-        let rows = entries.len() as u64;
-        let path = self.path(member);
-        let index_path = path.with_extension("index");
-        let keys = index::write(&index_path, entries)?;
-        Ok(Staged {
-            member,
-            path,
-            index_path,
-            rows,
-            keys,
-        })
+        let members: Vec<usize> = {
+            let members = self.members.lock().expect("no holder of this lock panics");
+            members.keys().copied().collect()
+        };
+        for member in members {
+            self.end_member(member)?;
+        }
+        let staged = &mut *self.staged.lock().expect("no holder of this lock panics");
+        let mut staged = std::mem::take(staged);
+        staged.sort_unstable_by_key(|staged| staged.member);
+        Ok(staged)
     }
 }
 
@@ -91,6 +78,29 @@ impl Incoming for EmbeddedIncoming {
         writer.write(&batch)
     }
 
+    fn end_member(&self, member: usize) -> Result<(), StoreError> {
+        let mut members = self.members.lock().expect("no holder of this lock panics");
+        let writer = members.remove(&member);
+        drop(members);
+        // A member without trips has no file.
+        let Some(writer) = writer else {
+            return Ok(());
+        };
+        let writer = Arc::into_inner(writer).expect("the member's writes have ended");
+        let writer = writer.into_inner().expect("no holder of this lock panics");
+        let finished = writer.finish()?;
+        let path = self.path(member);
+        let staged = Staged {
+            member,
+            index_path: path.with_extension("index"),
+            path,
+            finished,
+        };
+        let mut all = self.staged.lock().expect("no holder of this lock panics");
+        all.push(staged);
+        Ok(())
+    }
+
     async fn commit(
         self: Box<Self>,
         archive: ArchiveRead,
@@ -98,5 +108,78 @@ impl Incoming for EmbeddedIncoming {
     ) -> Result<LedgerEntry, StoreError> {
         let staged = self.finish()?;
         commit::commit(&self.store, &self.staging, archive, staged, rejects)
+    }
+}
+
+// Open files are counted in /proc.
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::path::Path;
+
+    use futures_executor::block_on;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::System;
+    use crate::store::embedded::EmbeddedStore;
+    use crate::store::embedded::trips_file::tests::trip;
+    use crate::store::{ArchiveId, ContentHash, Trips};
+    use crate::tally::{Tally, Totals};
+
+    /// Counts the files below a folder that this process has open.
+    fn open_below(root: &Path) -> usize {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        open.filter(|entry| {
+            let target = entry.as_ref().map(|entry| entry.path().read_link());
+            matches!(target, Ok(Ok(target)) if target.starts_with(root))
+        })
+        .count()
+    }
+
+    #[test]
+    fn a_store_of_many_files_has_few_of_them_open() {
+        const MEMBERS: usize = 150;
+        const MOST: usize = 64;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let store = EmbeddedStore::open(&root).unwrap();
+        let system = System::named("divvy").unwrap();
+        for name in ["first.zip", "again.zip"] {
+            let id = ArchiveId {
+                system: system.clone(),
+                name: name.into(),
+                content: ContentHash(name.len() as u128),
+            };
+            let incoming = block_on(store.begin(&id)).unwrap();
+            let mut totals = Totals::default();
+            for member in 0..MEMBERS {
+                let ids = [member, member + MEMBERS].map(|n| trip(&format!("R{n}"), 60_000));
+                let batch: TripBatch = ids.into_iter().collect();
+                totals.count(&batch, 1);
+                incoming.write(member, batch).unwrap();
+                incoming.end_member(member).unwrap();
+                assert!(open_below(&root) <= MOST);
+            }
+            let read = ArchiveRead {
+                id,
+                members: (0..MEMBERS).map(|member| format!("{member}.csv")).collect(),
+                rows_read: 2 * MEMBERS as u64,
+                rejected: Default::default(),
+                totals,
+                loaded_at: Timestamp::UNIX_EPOCH,
+                replace: false,
+            };
+            let entry = block_on(incoming.commit(read, &())).unwrap();
+            let new = if name == "first.zip" { MEMBERS } else { 0 };
+            assert_eq!(entry.stored, 2 * new as u64);
+        }
+        let trips = Mutex::new(0);
+        let visit = |batch: TripBatch| {
+            assert!(open_below(&root) <= MOST);
+            *trips.lock().unwrap() += batch.len();
+            true
+        };
+        block_on(store.scan(&system.id, &visit)).unwrap();
+        assert_eq!(trips.into_inner().unwrap(), 2 * MEMBERS);
     }
 }

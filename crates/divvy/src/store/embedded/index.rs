@@ -1,33 +1,84 @@
-//! The id index: for each trips file, the keys of its ids in order, with the row and line of each.
+//! The id index: for each trips file, the keys of its ids in order with the row of each, and the
+//! line of each row.
 //!
 //! It finds the trips that stand in two archives without reading either: sorted keys are merged.
 //! Equal keys are candidates only; ids themselves are compared before anything is decided.
 //!
-//! Format, little-endian: `DVIX`, version u32, number of runs u32, the length of each run u64;
-//! then for each run its keys (u64), rows (u32) and lines (u32). A run holds at most [`RUN`]
-//! entries, so that an index is made in bounded memory.
+//! Format, version 2, little-endian:
+//!
+//! ```text
+//! head         `DVIX`, version u32
+//! line blocks  the lines of 4,096 rows each, in the order of rows
+//! key blocks   4,096 keys each, in order, as differences; then their rows
+//! directory    for each line block: its length u32, its XXH3-64 u64
+//!              for each key block: its length u32, its XXH3-64 u64, its first key u64
+//! tail         rows u64; XXH3-64 of head, directory and rows u64; `DVIX`
+//! ```
+//!
+//! Numbers are packed as [`packing`](super::packing) says. A line block begins with a byte: 0 for
+//! lines as they are, 1 for their differences. Line 0 is a line that is not known. Every byte is
+//! covered by a checksum, which is verified before the byte is used.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
+use super::hashed_file::HashedFile;
+use super::packing;
+use super::shared_file::SharedFile;
+use super::sorted_runs::{Record, Runs};
+use super::trips_file::TripsFile;
 use super::{cannot, damaged};
 use crate::store::StoreError;
 
-/// Entries of a run.
-const RUN: usize = 2 << 20;
+/// Rows of a block, but the last.
+const BLOCK: usize = 4096;
+/// Memory for entries that are being sorted. Sorting takes as much again.
+const SORTED_AT_A_TIME: usize = 16 << 20;
 const MAGIC: &[u8; 4] = b"DVIX";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+const HEAD: u64 = 8;
+const TAIL: u64 = 20;
 
-/// One row of a trips file.
+/// A key, and the row of the trips file whose id has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry {
     pub(super) key: u64,
     pub(super) row: u32,
-    /// The line of the published file.
-    pub(super) line: u32,
+}
+
+impl Record for Entry {
+    fn size(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&self.key.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.row.to_le_bytes());
+        out.write_all(&bytes)
+    }
+
+    fn read(from: &mut dyn io::Read) -> io::Result<Self> {
+        let mut bytes = [0; 12];
+        from.read_exact(&mut bytes)?;
+        let (key, row) = bytes.split_at(8);
+        Ok(Self {
+            key: u64::from_le_bytes(key.try_into().expect("these are 8 bytes")),
+            row: u32::from_le_bytes(row.try_into().expect("these are 4 bytes")),
+        })
+    }
+
+    fn sort(entries: &mut [Self]) {
+        radsort::sort_by_key(entries, |entry| entry.key);
+        for same in entries.chunk_by_mut(|a, b| a.key == b.key) {
+            same.sort_unstable();
+        }
+    }
 }
 
 /// Returns the key of a trip id: its own number where it is one (16 hexadecimal digits, or a
@@ -48,303 +99,639 @@ pub(super) fn key_of(id: &[u8]) -> u64 {
             .iter()
             .fold(0, |value, byte| value * 10 + u64::from(byte - b'0'));
     }
-    xxhash_rust::xxh3::xxh3_64(id)
+    xxh3_64(id)
 }
 
 /// What is known of an index without reading it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keys {
-    /// The smallest and the largest.
+    /// The smallest and the largest. `(u64::MAX, 0)` where there is none.
     pub(super) bounds: (u64, u64),
-    /// Some key stands twice, or may.
+    /// Some key stands twice.
     pub(super) twice: bool,
 }
 
-/// Writes the index of a trips file and makes it durable.
-pub(super) fn write(path: &Path, mut entries: Vec<Entry>) -> Result<Keys, StoreError> {
-    let failed = |e| cannot("write", path, e);
-    let file = File::create(path).map_err(failed)?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    let mut write = |bytes: &[u8]| out.write_all(bytes).map_err(failed);
-    let runs = entries.len().div_ceil(RUN);
-    write(MAGIC)?;
-    write(&VERSION.to_le_bytes())?;
-    write(&(runs as u32).to_le_bytes())?;
-    for run in entries.chunks(RUN) {
-        write(&(run.len() as u64).to_le_bytes())?;
-    }
-    let (mut low, mut high) = (u64::MAX, 0);
-    // Equal keys in two runs lie apart: not looked for here.
-    let mut twice = runs > 1;
-    for run in entries.chunks_mut(RUN) {
-        radsort::sort_by_key(run, |entry| entry.key);
-        twice |= run.windows(2).any(|pair| pair[0].key == pair[1].key);
-        low = low.min(run[0].key);
-        high = high.max(run[run.len() - 1].key);
-        let mut bytes = Vec::with_capacity(run.len() * 8);
-        bytes.extend(run.iter().flat_map(|entry| entry.key.to_le_bytes()));
-        write(&bytes)?;
-        bytes.clear();
-        bytes.extend(run.iter().flat_map(|entry| entry.row.to_le_bytes()));
-        write(&bytes)?;
-        bytes.clear();
-        bytes.extend(run.iter().flat_map(|entry| entry.line.to_le_bytes()));
-        write(&bytes)?;
-    }
-    let file = out
-        .into_inner()
-        .map_err(|e| cannot("write", path, e.into_error()))?;
-    file.sync_all().map_err(failed)?;
-    Ok(Keys {
-        bounds: (low, high),
-        twice,
-    })
+/// An index that has been written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    pub(super) keys: Keys,
+    /// The XXH3-128 of the file.
+    pub(super) hash: u128,
 }
 
-/// The index of one trips file.
+/// A block of the file: where it lies, and the XXH3-64 of its bytes.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    start: u64,
+    len: u32,
+    hash: u64,
+}
+
+/// Writes the index of a trips file, whose rows come in order, in bounded memory.
+pub(super) struct IndexWriter {
+    out: HashedFile,
+    /// Bytes written.
+    at: u64,
+    rows: u64,
+    /// Lines of the block at hand.
+    lines: Vec<u64>,
+    line_blocks: Vec<Block>,
+    entries: Runs<Entry>,
+}
+
+impl IndexWriter {
+    pub(super) fn create(path: &Path) -> Result<Self, StoreError> {
+        let mut out = HashedFile::create(path)?;
+        out.append(MAGIC)?;
+        out.append(&VERSION.to_le_bytes())?;
+        Ok(Self {
+            out,
+            at: HEAD,
+            rows: 0,
+            lines: Vec::with_capacity(BLOCK),
+            line_blocks: Vec::new(),
+            entries: Runs::new(path.with_extension("runs"), SORTED_AT_A_TIME),
+        })
+    }
+
+    /// Counts the rows so far.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Takes the key and the line of the next row.
+    pub(super) fn push(&mut self, key: u64, line: u64) -> Result<(), StoreError> {
+        let row = self.rows as u32;
+        self.rows += 1;
+        self.entries.push(Entry { key, row })?;
+        self.lines.push(line);
+        if self.lines.len() == BLOCK {
+            self.end_line_block()?;
+        }
+        Ok(())
+    }
+
+    fn end_line_block(&mut self) -> Result<(), StoreError> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let (mut plain, mut differences) = (vec![0], vec![1]);
+        packing::plain(&mut plain, &self.lines);
+        packing::differences(&mut differences, &self.lines);
+        self.lines.clear();
+        let smaller = if differences.len() < plain.len() {
+            differences
+        } else {
+            plain
+        };
+        let block = self.append(&smaller)?;
+        self.line_blocks.push(block);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<Block, StoreError> {
+        self.out.append(bytes)?;
+        let block = Block {
+            start: self.at,
+            len: bytes.len() as u32,
+            hash: xxh3_64(bytes),
+        };
+        self.at += bytes.len() as u64;
+        Ok(block)
+    }
+
+    /// Ends the index and makes it durable.
+    pub(super) fn finish(mut self) -> Result<Written, StoreError> {
+        self.end_line_block()?;
+        let entries = self.entries.take();
+        let mut keys = Keys {
+            bounds: (u64::MAX, 0),
+            twice: false,
+        };
+        let mut blocks: Vec<(Block, u64)> = Vec::new();
+        let mut block: (Vec<u64>, Vec<u64>) = Default::default();
+        let mut bytes = Vec::new();
+        let mut end = |writer: &mut Self, block: &mut (Vec<u64>, Vec<u64>)| {
+            let Some(first) = block.0.first().copied() else {
+                return Ok(());
+            };
+            bytes.clear();
+            packing::differences(&mut bytes, &block.0);
+            packing::plain(&mut bytes, &block.1);
+            blocks.push((writer.append(&bytes)?, first));
+            block.0.clear();
+            block.1.clear();
+            Ok::<_, StoreError>(())
+        };
+        for entry in entries.sorted()? {
+            let Entry { key, row } = entry?;
+            keys.twice |= keys.bounds.0 != u64::MAX && keys.bounds.1 == key;
+            keys.bounds = (keys.bounds.0.min(key), key);
+            block.0.push(key);
+            block.1.push(u64::from(row));
+            if block.0.len() == BLOCK {
+                end(&mut self, &mut block)?;
+            }
+        }
+        end(&mut self, &mut block)?;
+        let directory = directory(&self.line_blocks, &blocks);
+        let tail = tail(&directory, self.rows);
+        self.out.append(&directory)?;
+        self.out.append(&tail)?;
+        let hash = self.out.finish()?;
+        Ok(Written { keys, hash })
+    }
+}
+
+fn directory(line_blocks: &[Block], key_blocks: &[(Block, u64)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(line_blocks.len() * 12 + key_blocks.len() * 20);
+    for block in line_blocks {
+        bytes.extend(block.len.to_le_bytes());
+        bytes.extend(block.hash.to_le_bytes());
+    }
+    for (block, first) in key_blocks {
+        bytes.extend(block.len.to_le_bytes());
+        bytes.extend(block.hash.to_le_bytes());
+        bytes.extend(first.to_le_bytes());
+    }
+    bytes
+}
+
+fn tail(directory: &[u8], rows: u64) -> Vec<u8> {
+    let mut hash = Xxh3::new();
+    hash.update(MAGIC);
+    hash.update(&VERSION.to_le_bytes());
+    hash.update(directory);
+    hash.update(&rows.to_le_bytes());
+    let mut bytes = rows.to_le_bytes().to_vec();
+    bytes.extend(hash.digest().to_le_bytes());
+    bytes.extend(MAGIC);
+    bytes
+}
+
+/// The index of one trips file. Its blocks are read when they are wanted, and between two of them
+/// the file is closed: there may be very many.
 #[derive(Clone, Debug)]
 pub(super) struct Index {
     path: PathBuf,
-    runs: Vec<Run>,
+    rows: u64,
+    line_blocks: Vec<Block>,
+    /// Each with its first key.
+    key_blocks: Vec<(Block, u64)>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    start: u64,
-    len: u64,
+fn wrong(path: &Path, what: &str) -> StoreError {
+    damaged(path, ParquetError::General(what.into()))
 }
 
 impl Index {
     /// Opens an index.
+    ///
+    /// # Errors
+    ///
+    /// `Unreachable` where it cannot be opened, `Damaged` where it is no index of this version.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut file = File::open(path).map_err(|e| cannot("open", path, e))?;
-        let size = file.metadata().map_err(|e| cannot("open", path, e))?.len();
-        let wrong = |what: &str| damaged(path, ParquetError::General(what.into()));
-        let mut head = [0; 12];
-        file.read_exact(&mut head)
-            .map_err(|_| wrong("it is no id index"))?;
-        let version = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-        if head[..4] != *MAGIC || version != VERSION {
-            return Err(wrong("it is no id index of this version"));
+        let file = File::open(path).map_err(|e| cannot("open", path, e))?;
+        let file = SharedFile::new(file).map_err(|e| cannot("open", path, e))?;
+        let read = |start, len| {
+            file.exactly(start, len)
+                .map_err(|e| cannot("read", path, e))
+        };
+        let size = file.size();
+        if size < HEAD + TAIL {
+            return Err(wrong(path, "it is no id index"));
         }
-        let n = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
-        let mut start = 12 + 8 * u64::from(n);
-        let mut runs = Vec::new();
-        for _ in 0..n {
-            let mut len = [0; 8];
-            file.read_exact(&mut len)
-                .map_err(|_| wrong("it is cut off"))?;
-            let len = u64::from_le_bytes(len);
-            runs.push(Run { start, len });
-            start = start.saturating_add(len.saturating_mul(16));
+        let head = read(0, HEAD as usize)?;
+        if head[..4] != *MAGIC {
+            return Err(wrong(path, "it is no id index"));
         }
-        if start != size {
-            return Err(wrong("its length is not what it says"));
+        if head[4..] != VERSION.to_le_bytes() {
+            return Err(wrong(path, "it is no id index of this version"));
+        }
+        let end = read(size - TAIL, TAIL as usize)?;
+        let rows = number(&end[..8]);
+        let n = rows.div_ceil(BLOCK as u64);
+        let directory_size = n.saturating_mul(32);
+        let behind = HEAD.saturating_add(directory_size).saturating_add(TAIL);
+        if behind > size {
+            return Err(wrong(path, "it is cut off"));
+        }
+        let mut start = HEAD;
+        let directory = read(size - TAIL - directory_size, directory_size as usize)?;
+        if tail(&directory, rows) != end {
+            return Err(wrong(path, "the checksum of its directory is another"));
+        }
+        let mut block = |entry: &[u8]| {
+            let len = u32::from_le_bytes(entry[..4].try_into().expect("these are 4 bytes"));
+            let block = Block {
+                start,
+                len,
+                hash: number(&entry[4..12]),
+            };
+            start += u64::from(len);
+            block
+        };
+        let (lines, keys) = directory.split_at(n as usize * 12);
+        let line_blocks = lines.chunks_exact(12).map(&mut block).collect();
+        let key_blocks = keys
+            .chunks_exact(20)
+            .map(|entry| (block(entry), number(&entry[12..])))
+            .collect();
+        if start + directory_size + TAIL != size {
+            return Err(wrong(path, "its length is not what it says"));
         }
         Ok(Self {
             path: path.into(),
-            runs,
+            rows,
+            line_blocks,
+            key_blocks,
         })
     }
 
-    /// Opens a cursor over the keys of each run that lie between two keys, these included.
-    pub(super) fn cursors(&self, (low, high): (u64, u64)) -> Result<Vec<Cursor>, StoreError> {
-        let failed = |e| cannot("read", &self.path, e);
-        let mut cursors = Vec::new();
-        for run in &self.runs {
-            let mut file = File::open(&self.path).map_err(|e| cannot("open", &self.path, e))?;
-            let mut key_at = |place: u64| {
-                let mut key = [0; 8];
-                file.seek(SeekFrom::Start(run.start + 8 * place))?;
-                file.read_exact(&mut key).map(|()| u64::from_le_bytes(key))
+    /// Counts the rows of the trips file.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Opens a cursor over the entries whose keys lie between two keys, these included.
+    pub(super) fn cursor(&self, (low, high): (u64, u64)) -> Result<Cursor<'_>, StoreError> {
+        let mut cursor = Cursor {
+            index: self,
+            next_block: self.first_block(low),
+            high,
+            entries: Vec::new(),
+            at: 0,
+        };
+        cursor.fill()?;
+        while cursor.entry().is_some_and(|entry| entry.key < low) {
+            cursor.advance()?;
+        }
+        Ok(cursor)
+    }
+
+    /// Visits the entries whose keys are among some keys, which are in order and each there once:
+    /// the place of the key among them, and the row. Blocks that can have none are not read.
+    pub(super) fn join(
+        &self,
+        keys: &[u64],
+        mut visit: impl FnMut(usize, u32),
+    ) -> Result<(), StoreError> {
+        let (Some(low), Some(high)) = (keys.first(), keys.last()) else {
+            return Ok(());
+        };
+        let start = self.first_block(*low);
+        let mut file = None;
+        let mut wanted = 0;
+        for place in start..self.key_blocks.len() {
+            let (block, first) = self.key_blocks[place];
+            if first > *high {
+                break;
+            }
+            wanted += until(&keys[wanted..], first);
+            let next = self.key_blocks.get(place + 1);
+            if next.is_some_and(|(_, next)| keys.get(wanted).is_none_or(|key| key > next)) {
+                continue;
+            }
+            let file = match &mut file {
+                Some(file) => file,
+                None => file.insert(self.reopen()?),
             };
-            let (mut first, mut behind) = (0, run.len);
-            while first < behind {
-                let middle = first.midpoint(behind);
-                if key_at(middle).map_err(failed)? < low {
-                    first = middle + 1;
-                } else {
-                    behind = middle;
+            let bytes = self.read(file, block)?;
+            let (own, used) = self.keys(place, &bytes)?;
+            let mut rows = None;
+            let mut at = wanted;
+            for (entry, key) in own.iter().enumerate() {
+                at += until(&keys[at..], *key);
+                match keys.get(at) {
+                    None => break,
+                    Some(found) if found == key => {
+                        let rows = match &mut rows {
+                            Some(rows) => rows,
+                            None => rows.insert(self.rows_at(place, &bytes[used..])?),
+                        };
+                        visit(at, rows[entry] as u32);
+                    }
+                    Some(_) => {}
                 }
             }
-            file.seek(SeekFrom::Start(run.start + 8 * first))
-                .map_err(failed)?;
-            let mut cursor = Cursor {
-                path: self.path.clone(),
-                input: BufReader::with_capacity(1 << 16, file),
-                left: run.len - first,
-                high,
-                key: None,
+        }
+        Ok(())
+    }
+
+    /// Returns the first block that may hold a key: it may begin in the one before the first that
+    /// begins with it.
+    fn first_block(&self, key: u64) -> usize {
+        let before = self.key_blocks.partition_point(|(_, first)| *first < key);
+        before.saturating_sub(1)
+    }
+
+    /// Reads the lines of some rows, in their order; 0 for one that is not known.
+    pub(super) fn lines(&self, rows: Range<u32>) -> Result<Vec<u64>, StoreError> {
+        let (start, end) = (rows.start as usize, rows.end as usize);
+        if end as u64 > self.rows {
+            return Err(wrong(&self.path, "it has fewer rows than its trips file"));
+        }
+        let blocks = start / BLOCK..end.div_ceil(BLOCK);
+        let mut lines = Vec::with_capacity(blocks.len() * BLOCK);
+        let file = self.reopen()?;
+        for place in blocks.clone() {
+            let bytes = self.read(&file, self.line_blocks[place])?;
+            let (kind, bytes) = bytes.split_first().ok_or_else(|| self.unreadable())?;
+            let n = self.rows_of_block(place);
+            let read = match *kind {
+                0 => packing::unpack(bytes, n),
+                _ => packing::unpack_differences(bytes, n),
             };
-            cursor.advance()?;
-            cursors.push(cursor);
+            let (read, _) = read.ok_or_else(|| self.unreadable())?;
+            lines.extend(read);
         }
-        Ok(cursors)
-    }
-
-    /// Returns the entries whose keys are among the (sorted) keys, in the order of rows.
-    pub(super) fn among(&self, keys: &[u64]) -> Result<Vec<Entry>, StoreError> {
-        let mut found = Vec::new();
-        for run in &self.runs {
-            self.each(run, |entry| {
-                if keys.binary_search(&entry.key).is_ok() {
-                    found.push(entry);
-                }
-            })?;
-        }
-        found.sort_unstable_by_key(|entry| entry.row);
-        Ok(found)
-    }
-
-    /// Returns the line of each row.
-    pub(super) fn lines(&self) -> Result<Vec<u32>, StoreError> {
-        let rows: u64 = self.runs.iter().map(|run| run.len).sum();
-        let mut lines = vec![0; rows as usize];
-        for run in &self.runs {
-            self.each(run, |entry| {
-                if let Some(line) = lines.get_mut(entry.row as usize) {
-                    *line = entry.line;
-                }
-            })?;
-        }
+        let first = blocks.start * BLOCK;
+        lines.truncate(end - first);
+        lines.drain(..start - first);
         Ok(lines)
     }
 
-    fn each(&self, run: &Run, mut visit: impl FnMut(Entry)) -> Result<(), StoreError> {
-        let open = |offset: u64| -> std::io::Result<BufReader<File>> {
-            let mut file = File::open(&self.path)?;
-            file.seek(SeekFrom::Start(run.start + offset))?;
-            Ok(BufReader::with_capacity(1 << 16, file))
-        };
-        let mut read = || -> std::io::Result<()> {
-            let mut keys = open(0)?;
-            let mut rows = open(8 * run.len)?;
-            let mut lines = open(12 * run.len)?;
-            let (mut key, mut row, mut line) = ([0; 8], [0; 4], [0; 4]);
-            for _ in 0..run.len {
-                keys.read_exact(&mut key)?;
-                rows.read_exact(&mut row)?;
-                lines.read_exact(&mut line)?;
-                visit(Entry {
-                    key: u64::from_le_bytes(key),
-                    row: u32::from_le_bytes(row),
-                    line: u32::from_le_bytes(line),
-                });
-            }
-            Ok(())
-        };
-        read().map_err(|e| cannot("read", &self.path, e))
+    fn rows_of_block(&self, place: usize) -> usize {
+        (self.rows as usize - place * BLOCK).min(BLOCK)
     }
-}
 
-/// Walks the keys of a run in order.
-pub(super) struct Cursor {
-    path: PathBuf,
-    input: BufReader<File>,
-    left: u64,
-    /// The last key that matters.
-    high: u64,
-    /// The key at hand; `None` behind the last.
-    key: Option<u64>,
-}
+    fn unreadable(&self) -> StoreError {
+        wrong(&self.path, "a block is not what this program writes")
+    }
 
-impl Cursor {
-    fn advance(&mut self) -> Result<(), StoreError> {
-        self.key = None;
-        if self.left > 0 {
-            self.left -= 1;
-            let mut key = [0; 8];
-            self.input
-                .read_exact(&mut key)
-                .map_err(|e| cannot("read", &self.path, e))?;
-            self.key = Some(u64::from_le_bytes(key)).filter(|key| *key <= self.high);
+    fn reopen(&self) -> Result<SharedFile, StoreError> {
+        File::open(&self.path)
+            .and_then(SharedFile::new)
+            .map_err(|e| cannot("open", &self.path, e))
+    }
+
+    /// Reads a block, verifies it, and appends [`packing::PADDING`].
+    fn read(&self, file: &SharedFile, block: Block) -> Result<Vec<u8>, StoreError> {
+        let len = block.len as usize;
+        let mut bytes = vec![0; len + packing::PADDING];
+        file.fill(block.start, &mut bytes[..len])
+            .map_err(|e| cannot("read", &self.path, e))?;
+        if xxh3_64(&bytes[..len]) != block.hash {
+            return Err(wrong(&self.path, "the checksum of a block is another"));
         }
+        Ok(bytes)
+    }
+
+    /// Reads the keys of a block, and how many of its bytes they take.
+    fn keys(&self, place: usize, bytes: &[u8]) -> Result<(Vec<u64>, usize), StoreError> {
+        let unpacked = packing::unpack_differences(bytes, self.rows_of_block(place));
+        let (keys, used) = unpacked.ok_or_else(|| self.unreadable())?;
+        let (_, first) = self.key_blocks[place];
+        if keys.first() != Some(&first) {
+            return Err(self.unreadable());
+        }
+        Ok((keys, used))
+    }
+
+    /// Reads the rows of a block, which lie behind its keys.
+    fn rows_at(&self, place: usize, bytes: &[u8]) -> Result<Vec<u64>, StoreError> {
+        let unpacked = packing::unpack(bytes, self.rows_of_block(place));
+        let (rows, _) = unpacked.ok_or_else(|| self.unreadable())?;
+        if rows.iter().any(|row| *row >= self.rows) {
+            return Err(self.unreadable());
+        }
+        Ok(rows)
+    }
+
+    fn entries(&self, place: usize, entries: &mut Vec<Entry>) -> Result<(), StoreError> {
+        let (block, _) = self.key_blocks[place];
+        let bytes = self.read(&self.reopen()?, block)?;
+        let (keys, used) = self.keys(place, &bytes)?;
+        let rows = self.rows_at(place, &bytes[used..])?;
+        entries.clear();
+        entries.extend(keys.iter().zip(&rows).map(|(key, row)| Entry {
+            key: *key,
+            row: *row as u32,
+        }));
         Ok(())
     }
 }
 
-/// An index, and between which of its keys others may have the same.
-pub(super) type Ranged = (Index, (u64, u64));
+/// Counts the keys before the first that is not smaller than `low`: they are in order, and it is
+/// mostly near.
+fn until(keys: &[u64], low: u64) -> usize {
+    let mut step = 1;
+    let mut before = 0;
+    while keys.get(before + step - 1).is_some_and(|key| *key < low) {
+        before += step;
+        step *= 2;
+    }
+    let behind = (before + step - 1).min(keys.len());
+    before + keys[before..behind].partition_point(|key| *key < low)
+}
 
-/// Finds the keys that occur twice: within `new`, or in `new` and in `old`. Sorted, each once.
-pub(super) fn contested(new: &[Ranged], old: &[Ranged]) -> Result<Vec<u64>, StoreError> {
-    /// Keys of the new archive that are held at a time.
-    const SLICE: usize = 2 << 20;
-    let mut news = Vec::new();
-    for (index, range) in new {
-        news.extend(index.cursors(*range)?);
+fn number(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().expect("these are 8 bytes"))
+}
+
+/// Walks the entries of an index in the order of their keys. It holds one block.
+pub(super) struct Cursor<'a> {
+    index: &'a Index,
+    next_block: usize,
+    /// The last key that matters.
+    high: u64,
+    entries: Vec<Entry>,
+    at: usize,
+}
+
+impl Cursor<'_> {
+    /// Returns the entry at hand. `None` behind the last.
+    pub(super) fn entry(&self) -> Option<Entry> {
+        (self.entries.get(self.at).copied()).filter(|entry| entry.key <= self.high)
     }
-    let mut olds = Vec::new();
-    for (index, range) in old {
-        olds.extend(index.cursors(*range)?);
+
+    /// Goes on to the next entry.
+    pub(super) fn advance(&mut self) -> Result<(), StoreError> {
+        self.at += 1;
+        if self.at == self.entries.len() {
+            self.fill()?;
+        }
+        Ok(())
     }
-    let mut twice = Vec::new();
-    let mut slice: Vec<u64> = Vec::new();
-    loop {
-        let last = slice.last().copied();
-        slice.clear();
-        while slice.len() < SLICE {
-            let Some(next) = news
-                .iter_mut()
-                .filter(|cursor| cursor.key.is_some())
-                .min_by_key(|cursor| cursor.key)
-            else {
-                break;
-            };
-            slice.extend(next.key);
-            next.advance()?;
+
+    fn fill(&mut self) -> Result<(), StoreError> {
+        self.at = 0;
+        let next = self.index.key_blocks.get(self.next_block);
+        if next.is_none_or(|(_, first)| *first > self.high) {
+            self.entries.clear();
+            return Ok(());
         }
-        let Some(high) = slice.last().copied() else {
-            break;
-        };
-        if last == slice.first().copied() {
-            twice.extend(last);
+        let place = self.next_block;
+        self.next_block += 1;
+        self.index.entries(place, &mut self.entries)
+    }
+}
+
+/// An index that has been made anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rebuilt {
+    pub(super) written: Written,
+    /// Rows whose line is not known any more.
+    pub(super) lines_lost: u64,
+}
+
+/// Makes the index of a trips file anew, at `to`. Lines are taken from the index at `old`, of this
+/// version or version 1, as far as they can be read there; the others are 0.
+///
+/// # Errors
+///
+/// Where the trips file cannot be read, or the new index not be written.
+pub(super) fn rebuild(trips: &TripsFile, old: &Path, to: &Path) -> Result<Rebuilt, StoreError> {
+    let old = OldLines::open(old, trips.rows());
+    let mut writer = IndexWriter::create(to)?;
+    let mut lines_lost = 0;
+    for (group, rows) in trips.groups().into_iter().enumerate() {
+        let ids = trips.read_ids(group)?;
+        let mut lines = Vec::with_capacity(rows.len());
+        // Block by block: where one is damaged, the others are not.
+        let mut start = rows.start;
+        while start < rows.end {
+            let behind = (start / BLOCK as u32 + 1) * BLOCK as u32;
+            let some = start..behind.min(rows.end);
+            start = some.end;
+            old.read(some, &mut lines);
         }
-        twice.extend(
-            slice
-                .windows(2)
-                .filter(|pair| pair[0] == pair[1])
-                .map(|pair| pair[0]),
-        );
-        for cursor in &mut olds {
-            let mut place = 0;
-            while let Some(key) = cursor.key.filter(|key| *key <= high) {
-                while slice[place] < key {
-                    place += 1;
-                }
-                if slice[place] == key {
-                    twice.push(key);
-                }
-                // An equal key may open the next slice: the cursor waits for it.
-                if key == high {
-                    break;
-                }
-                cursor.advance()?;
+        for (row, line) in lines.into_iter().enumerate() {
+            lines_lost += u64::from(line == 0);
+            writer.push(key_of(ids.id_raw(row)), line)?;
+        }
+    }
+    let written = writer.finish()?;
+    Ok(Rebuilt {
+        written,
+        lines_lost,
+    })
+}
+
+/// Compares an index with its trips file: that it has the key of each row once, nothing else, and
+/// all of it can be read.
+///
+/// # Errors
+///
+/// `Damaged` where they do not agree, or either is damaged.
+pub(super) fn compare(index: &Path, trips: &TripsFile) -> Result<(), StoreError> {
+    // The order of the two is not the same, so what is compared is a sum over all entries.
+    let sum = |sum: u128, entry: Entry| {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&entry.key.to_le_bytes());
+        bytes[8..].copy_from_slice(&entry.row.to_le_bytes());
+        sum.wrapping_add(xxh3_128(&bytes))
+    };
+    let opened = Index::open(index)?;
+    let mut wanted = 0;
+    for (group, rows) in trips.groups().into_iter().enumerate() {
+        let ids = trips.read_ids(group)?;
+        for (place, row) in rows.clone().enumerate() {
+            let key = key_of(ids.id_raw(place));
+            wanted = sum(wanted, Entry { key, row });
+        }
+        opened.lines(rows)?;
+    }
+    let mut found = 0;
+    let mut cursor = opened.cursor((0, u64::MAX))?;
+    while let Some(entry) = cursor.entry() {
+        found = sum(found, entry);
+        cursor.advance()?;
+    }
+    if opened.rows() != trips.rows() || found != wanted {
+        return Err(wrong(index, "its keys are not those of its trips file"));
+    }
+    Ok(())
+}
+
+/// The lines that an index has, whatever can still be read of it.
+enum OldLines {
+    Blocks(Index),
+    /// Version 1, which has no checksums: the line of each row.
+    Rows(Vec<u32>),
+    Lost,
+}
+
+impl OldLines {
+    fn open(path: &Path, rows: u64) -> Self {
+        match Index::open(path) {
+            Ok(index) if index.rows() == rows => Self::Blocks(index),
+            Ok(_) => Self::Lost,
+            Err(_) => lines_of_version_1(path, rows).map_or(Self::Lost, Self::Rows),
+        }
+    }
+
+    /// Appends the lines of rows of one block.
+    fn read(&self, rows: Range<u32>, lines: &mut Vec<u64>) {
+        let len = lines.len() + rows.len();
+        match self {
+            Self::Blocks(index) => lines.extend(index.lines(rows).unwrap_or_default()),
+            Self::Rows(all) => {
+                let all = all.get(rows.start as usize..rows.end as usize);
+                lines.extend(all.into_iter().flatten().map(|line| u64::from(*line)));
             }
+            Self::Lost => {}
         }
+        lines.resize(len, 0);
     }
-    twice.sort_unstable();
-    twice.dedup();
-    Ok(twice)
+}
+
+/// Reads the lines of an index of version 1: the number of runs u32, the length of each u64, then
+/// for each run its keys (u64), its rows (u32) and its lines (u32). `None` where it is none, or is
+/// not that of so many rows.
+fn lines_of_version_1(path: &Path, rows: u64) -> Option<Vec<u32>> {
+    let file = File::open(path).and_then(SharedFile::new).ok()?;
+    let read = |start, len: u64| file.exactly(start, usize::try_from(len).ok()?).ok();
+    let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("these are 4 bytes"));
+    let head = read(0, 12)?;
+    if head[..4] != *MAGIC || word(&head[4..8]) != 1 {
+        return None;
+    }
+    let n = u64::from(word(&head[8..]));
+    let size = n.checked_mul(8)?.checked_add(12)?;
+    if file.size() != rows.checked_mul(16)?.checked_add(size)? {
+        return None;
+    }
+    let mut lines = vec![0; rows as usize];
+    let mut start = size;
+    for run in read(12, n * 8)?.chunks_exact(8) {
+        let len = number(run);
+        let bytes = read(start.checked_add(8 * len)?, len.checked_mul(8)?)?;
+        let (places, said) = bytes.split_at(bytes.len() / 2);
+        for (place, line) in places.chunks_exact(4).zip(said.chunks_exact(4)) {
+            *lines.get_mut(word(place) as usize)? = word(line);
+        }
+        start = start.checked_add(len.checked_mul(16)?)?;
+    }
+    Some(lines)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TripBatch;
+    use crate::store::StoreErrorKind;
+    use crate::store::embedded::trips_file::TripsWriter;
+    use crate::store::embedded::trips_file::tests::trip;
 
-    fn index(folder: &Path, name: &str, keys: &[u64]) -> Index {
+    fn index(folder: &Path, name: &str, keys: &[u64]) -> (Index, Written) {
         let path = folder.join(name);
-        let entries = keys
-            .iter()
-            .enumerate()
-            .map(|(row, key)| Entry {
-                key: *key,
-                row: row as u32,
-                line: row as u32 + 2,
-            })
-            .collect();
-        write(&path, entries).unwrap();
-        Index::open(&path).unwrap()
+        let mut writer = IndexWriter::create(&path).unwrap();
+        for (row, key) in keys.iter().enumerate() {
+            writer.push(*key, row as u64 + 2).unwrap();
+        }
+        let written = writer.finish().unwrap();
+        (Index::open(&path).unwrap(), written)
+    }
+
+    fn entries(index: &Index, range: (u64, u64)) -> Vec<(u64, u32)> {
+        let mut cursor = index.cursor(range).unwrap();
+        let mut entries = Vec::new();
+        while let Some(entry) = cursor.entry() {
+            entries.push((entry.key, entry.row));
+            cursor.advance().unwrap();
+        }
+        entries
     }
 
     #[test]
@@ -356,22 +743,179 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_stand_twice_are_found() {
+    fn what_is_written_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        let a = index(folder.path(), "a", &[5, 1, 9, 9, 40]);
-        let b = index(folder.path(), "b", &[2, 40, 7]);
-        let c = index(folder.path(), "c", &[1, 7, 8, 9]);
-        let all = |index: &Index| (index.clone(), (0, u64::MAX));
-        assert_eq!(contested(&[all(&a), all(&b)], &[]).unwrap(), [9, 40]);
-        let (new, old) = ([all(&a), all(&b)], [all(&c)]);
-        assert_eq!(contested(&new, &old).unwrap(), [1, 7, 9, 40]);
-        let some = |index: &Index| (index.clone(), (2, 39));
-        assert_eq!(contested(&[some(&a), some(&b)], &old).unwrap(), [7, 9]);
-        let found = a.among(&[5, 9]).unwrap();
-        assert_eq!(
-            found.iter().map(|e| (e.row, e.line)).collect::<Vec<_>>(),
-            [(0, 2), (2, 4), (3, 5)]
-        );
-        assert_eq!(a.lines().unwrap(), [2, 3, 4, 5, 6]);
+        let (empty, written) = index(folder.path(), "empty", &[]);
+        assert_eq!(entries(&empty, (0, u64::MAX)), []);
+        assert_eq!(written.keys.bounds, (u64::MAX, 0));
+        assert!(!written.keys.twice);
+
+        let (some, written) = index(folder.path(), "some", &[5, 1, 9, 9, 40]);
+        assert_eq!(written.keys.bounds, (1, 40));
+        assert!(written.keys.twice);
+        let all = [(1, 1), (5, 0), (9, 2), (9, 3), (40, 4)];
+        assert_eq!(entries(&some, (0, u64::MAX)), all);
+        assert_eq!(entries(&some, (2, 9)), all[1..4]);
+        assert_eq!(entries(&some, (41, 90)), []);
+        assert_eq!(some.lines(0..5).unwrap(), [2, 3, 4, 5, 6]);
+        assert_eq!(some.lines(3..4).unwrap(), [5]);
+        assert!(some.lines(3..6).is_err());
+        let hash = crate::store::embedded::hashed_file::hash_of(&folder.path().join("some"));
+        assert_eq!(hash.unwrap(), written.hash);
+    }
+
+    #[test]
+    fn many_blocks_are_one_order() {
+        let folder = tempfile::tempdir().unwrap();
+        // Equal keys across the border of blocks, among others.
+        let keys: Vec<u64> = (0..20_000_u64)
+            .map(|n| match n {
+                4_000..4_200 => 7,
+                n => n.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            })
+            .collect();
+        let (index, written) = index(folder.path(), "many", &keys);
+        let mut expected: Vec<(u64, u32)> =
+            (0..).zip(&keys).map(|(row, key)| (*key, row)).collect();
+        expected.sort_unstable();
+        assert_eq!(entries(&index, (0, u64::MAX)), expected);
+        assert!(written.keys.twice);
+        let between = (expected[6_000].0, expected[13_000].0);
+        assert_eq!(entries(&index, between), expected[6_000..=13_000]);
+        assert_eq!(entries(&index, (7, 7)).len(), 200);
+        let lines: Vec<u64> = (2..20_002).collect();
+        assert_eq!(index.lines(0..20_000).unwrap(), lines);
+        assert_eq!(index.lines(4_090..8_200).unwrap(), lines[4_090..8_200]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_join_finds_what_both_have(
+            own in proptest::collection::vec(0_u64..3_000, 0..9_000),
+            other in proptest::collection::btree_set(0_u64..3_000, 0..200),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let (index, _) = index(folder.path(), "index", &own);
+            let other: Vec<u64> = other.into_iter().collect();
+            let mut found = Vec::new();
+            index.join(&other, |place, row| found.push((place, row))).unwrap();
+            let mut expected: Vec<(usize, u32)> = (0..)
+                .zip(&own)
+                .filter_map(|(row, key)| Some((other.binary_search(key).ok()?, row)))
+                .collect();
+            expected.sort_unstable();
+            proptest::prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn random_ids_take_at_most_12_bytes_and_numbers_9() {
+        let folder = tempfile::tempdir().unwrap();
+        let n = 300_000_u64;
+        let random: Vec<u64> = (0..n).map(|n| xxh3_64(&n.to_le_bytes())).collect();
+        // Rows are in order of their start within a group of rows, and lines are in none.
+        let path = folder.path().join("random");
+        let mut writer = IndexWriter::create(&path).unwrap();
+        for (row, key) in random.iter().enumerate() {
+            let line = row as u64 / 131_072 * 131_072 + key % 131_072;
+            writer.push(*key, line).unwrap();
+        }
+        writer.finish().unwrap();
+        let size = std::fs::metadata(&path).unwrap().len();
+        assert!(size < 12 * n, "{} bytes a trip", size as f64 / n as f64);
+        let path = folder.path().join("numbers");
+        let mut writer = IndexWriter::create(&path).unwrap();
+        for (row, key) in random.iter().enumerate() {
+            let row = row as u64;
+            writer
+                .push(10_000_000 + 3 * row + key % 64, row + key % 999)
+                .unwrap();
+        }
+        writer.finish().unwrap();
+        let size = std::fs::metadata(&path).unwrap().len();
+        assert!(size < 9 * n, "{} bytes a trip", size as f64 / n as f64);
+    }
+
+    fn trips(n: u64) -> TripBatch {
+        let trip = |n: u64| trip(&(n * 7 % 1000).to_string(), (n * 13 % 50) as i64);
+        let mut batch: TripBatch = (0..n).map(trip).collect();
+        batch.line = (2..n + 2).collect();
+        batch
+    }
+
+    #[test]
+    fn an_index_that_says_anything_else_is_found_and_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trips.parquet");
+        let index_path = path.with_extension("index");
+        let mut writer = TripsWriter::create(path.clone()).unwrap();
+        writer.write(&trips(300)).unwrap();
+        writer.write(&trips(200)).unwrap();
+        let finished = writer.finish().unwrap();
+        let trips = TripsFile::open(&path).unwrap();
+        compare(&index_path, &trips).unwrap();
+        let lines = Index::open(&index_path).unwrap().lines(0..500).unwrap();
+
+        // Sound, but of another file.
+        let (_, _) = index(folder.path(), "other", &(0..500).collect::<Vec<_>>());
+        let other = folder.path().join("other");
+        let error = compare(&other, &trips).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Damaged);
+
+        let again = folder.path().join("again");
+        let rebuilt = rebuild(&trips, &index_path, &again).unwrap();
+        assert_eq!(rebuilt.written.hash, finished.index_hash);
+        assert_eq!(rebuilt.lines_lost, 0);
+        let rebuilt = rebuild(&trips, &folder.path().join("none"), &again).unwrap();
+        assert_eq!(rebuilt.lines_lost, 500);
+        compare(&again, &trips).unwrap();
+
+        // Version 1 has the lines, too.
+        let mut old = b"DVIX".to_vec();
+        old.extend(1_u32.to_le_bytes());
+        old.extend(2_u32.to_le_bytes());
+        old.extend([300_u64, 200].map(u64::to_le_bytes).concat());
+        for run in [0..300_u32, 300..500] {
+            old.extend(run.clone().flat_map(|_| 0_u64.to_le_bytes()));
+            old.extend(run.clone().rev().flat_map(u32::to_le_bytes));
+            let lines = run.rev().map(|row| lines[row as usize] as u32);
+            old.extend(lines.flat_map(u32::to_le_bytes));
+        }
+        let old_path = folder.path().join("old");
+        std::fs::write(&old_path, old).unwrap();
+        assert!(Index::open(&old_path).is_err());
+        let rebuilt = rebuild(&trips, &old_path, &again).unwrap();
+        assert_eq!(rebuilt.written.hash, finished.index_hash);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys: Vec<u64> = (0..5_000_u64).map(|n| n * n % 9_973).collect();
+        let path = folder.path().join("index");
+        index(folder.path(), "index", &keys);
+        let sound = std::fs::read(&path).unwrap();
+        let read_all = || -> Result<(), StoreError> {
+            let index = Index::open(&path)?;
+            index.lines(0..5_000)?;
+            let mut cursor = index.cursor((0, u64::MAX))?;
+            while cursor.entry().is_some() {
+                cursor.advance()?;
+            }
+            Ok(())
+        };
+        read_all().unwrap();
+        for place in 0..sound.len() {
+            let mut bytes = sound.clone();
+            bytes[place] ^= 1 << (place % 8);
+            std::fs::write(&path, &bytes).unwrap();
+            let error = read_all().expect_err("a bit was flipped");
+            assert_eq!(error.kind, StoreErrorKind::Damaged);
+            assert!(error.message.contains("index"), "{error}");
+        }
+        for size in [0, 7, 30, sound.len() - 1] {
+            std::fs::write(&path, &sound[..size]).unwrap();
+            assert!(read_all().is_err());
+        }
     }
 }

@@ -15,25 +15,31 @@
 
 mod catalog;
 mod check;
-mod checksum;
+mod checksums;
 mod commit;
 mod delta;
 mod dictionary;
 mod duplicates;
+mod each_group;
 mod folder;
+mod hashed_file;
 mod incoming;
 mod index;
 mod lock;
+mod packing;
 mod pages;
+mod repair;
+mod row_checksum;
+mod row_set;
 mod schema;
 mod shared_file;
+mod sorted_runs;
 mod sweep;
 mod trips_file;
 mod upgrade;
 mod verify;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -41,10 +47,11 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use self::catalog::{Kind, Which};
+use self::each_group::{SCAN_THREADS, each_group};
 use self::folder::Standing;
 use self::incoming::EmbeddedIncoming;
 use self::lock::{ReadersLock, WriterLock};
-use self::trips_file::TripsFile;
+pub use self::repair::Repaired;
 use super::station_data::StationData;
 use super::{
     Applied, ArchiveId, Change, ContentHash, FeedState, FromStationCount, Incoming, Ledger,
@@ -246,65 +253,35 @@ impl EmbeddedStore {
         })
     }
 
-    /// Opens the trips files of a system, all at once: what is open can be read to its end, even
-    /// when another process supersedes it meanwhile.
-    fn open_trips(&self, system: &SystemId) -> Result<Vec<TripsFile>, StoreError> {
-        const ATTEMPTS: usize = 10;
-        let mut attempt = 0;
-        loop {
-            let mut files = catalog::files(&self.shared.catalog(), Some(system))?;
-            files.retain(|file| file.kind == Kind::Trips);
-            let opened = files
-                .iter()
-                .map(|file| TripsFile::open(&self.shared.root.join(&file.path)))
-                .collect::<Result<Vec<_>, _>>();
-            attempt += 1;
-            let gone = |file: &catalog::FileRow| !self.shared.root.join(&file.path).exists();
-            match opened {
-                Err(_) if attempt < ATTEMPTS && files.iter().any(gone) => {}
-                opened => return opened,
-            }
-        }
-    }
-
     /// Reads row groups through all cores: all of them, or those that may hold what is wanted.
+    /// Files are opened when their turn comes: there may be more of them than a process may open.
     fn read_groups(
         &self,
         system: &SystemId,
         wanted: Option<&Wanted>,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
+        if is_in_memory(&self.shared.catalog()) {
+            return Ok(());
+        }
         let _reading = ReadersLock::share(&self.shared.root)?;
-        let files = self.open_trips(system)?;
-        let groups: Vec<(&TripsFile, usize)> = files
-            .iter()
-            .flat_map(|file| (0..file.groups().len()).map(move |group| (file, group)))
-            .filter(|(file, group)| wanted.is_none_or(|wanted| file.may_hold(*group, wanted)))
+        let mut files = catalog::files(&self.shared.catalog(), Some(system))?;
+        files.retain(|file| file.kind == Kind::Trips);
+        let paths: Vec<PathBuf> = (files.iter())
+            .map(|file| self.shared.root.join(&file.path))
             .collect();
-        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let work = || -> Result<(), StoreError> {
-            while !stop.load(Ordering::Relaxed) {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some((file, group)) = groups.get(place) else {
-                    break;
-                };
+        each_group(
+            &paths,
+            SCAN_THREADS,
+            &|of| wanted.is_none_or(|wanted| of.trips.may_hold(of.group, wanted)),
+            &|of| {
                 let batch = match wanted {
-                    None => file.read(*group)?,
-                    Some(wanted) => file.read_some(*group, wanted)?,
+                    None => of.trips.read(of.group)?,
+                    Some(wanted) => of.trips.read_some(of.group, wanted)?,
                 };
-                let go_on = visit(batch);
-                stop.fetch_or(!go_on, Ordering::Relaxed);
-            }
-            Ok(())
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.min(groups.len());
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            workers
-                .into_iter()
-                .try_for_each(|worker| worker.join().expect("reading does not panic"))
-        })
+                Ok(visit(batch))
+            },
+        )
     }
 }
 

@@ -4,16 +4,17 @@
 //! [`TripBatch`](crate::model::TripBatch) has whole columns, and most of the time of a load used
 //! to go there. So the pages are ours and the file around them is the library's.
 //!
-//! Format: <https://parquet.apache.org/docs/file-format/data-pages/>, data page V1.
+//! Each page has a CRC-32, which the library's writer leaves out.
+//!
+//! Format: <https://parquet.apache.org/docs/file-format/data-pages/>, data page V1; the header of
+//! a page is a `PageHeader` of `parquet.thrift` in Thrift's compact protocol.
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use crate::model::NONE_I32;
@@ -53,48 +54,31 @@ impl Pages {
                 (dictionary, data) = small;
             }
         }
-        let mut sink = TrackedWrite::new(Vec::with_capacity(dictionary.len() + data.len() + 64));
-        let mut writer = SerializedPageWriter::new(&mut sink);
-        let (mut packed, mut unpacked) = (0, 0);
-        let mut write = |page: Page, size: usize| {
-            let spec = writer.write_page(CompressedPage::new(page, size))?;
-            packed += spec.compressed_size as i64;
-            unpacked += spec.uncompressed_size as i64;
-            Ok::<_, ParquetError>(spec.offset as i64)
-        };
+        let mut chunk = Vec::with_capacity(dictionary.len() + data.len() + 64);
         let mut metadata = ColumnChunkMetaData::builder(column)
             .set_compression(compression)
             .set_num_values(rows as i64);
         let mut encodings = vec![Encoding::RLE, self.encoding];
+        let mut unpacked = 0;
         if distinct > 0 {
-            let page = Page::DictionaryPage {
-                buf: dictionary.into(),
-                num_values: distinct,
-                encoding: Encoding::PLAIN,
-                is_sorted: false,
-            };
-            let offset = write(page, sizes.0)?;
-            metadata = metadata.set_dictionary_page_offset(Some(offset));
+            let kind = PageKind::Dictionary { distinct };
+            metadata = metadata.set_dictionary_page_offset(Some(chunk.len() as i64));
+            unpacked += page(&mut chunk, &kind, &dictionary, sizes.0);
             encodings.push(Encoding::PLAIN);
         }
-        let page = Page::DataPage {
-            buf: data.into(),
-            num_values: rows as u32,
+        let kind = PageKind::Data {
+            rows,
             encoding: self.encoding,
-            def_level_encoding: Encoding::RLE,
-            rep_level_encoding: Encoding::RLE,
-            statistics: None,
         };
-        let offset = write(page, sizes.1)?;
-        writer.close()?;
+        let offset = chunk.len() as i64;
+        unpacked += page(&mut chunk, &kind, &data, sizes.1);
         let metadata = metadata
             .set_encodings(encodings)
             .set_data_page_offset(offset)
-            .set_total_compressed_size(packed)
-            .set_total_uncompressed_size(unpacked)
+            .set_total_compressed_size(chunk.len() as i64)
+            .set_total_uncompressed_size(unpacked as i64)
             .set_statistics(self.statistics)
             .build()?;
-        let chunk = sink.into_inner()?;
         let result = ColumnCloseResult {
             bytes_written: chunk.len() as u64,
             rows_written: rows as u64,
@@ -104,6 +88,78 @@ impl Pages {
             offset_index: None,
         };
         Ok((Bytes::from(chunk), result))
+    }
+}
+
+enum PageKind {
+    /// The distinct values, plain.
+    Dictionary { distinct: u32 },
+    /// The rows: levels, then values.
+    Data { rows: usize, encoding: Encoding },
+}
+
+/// Appends a page, its header first. Returns what it takes uncompressed, the header included.
+fn page(chunk: &mut Vec<u8>, kind: &PageKind, bytes: &[u8], uncompressed: usize) -> usize {
+    let start = chunk.len();
+    let mut header = Fields::new(chunk);
+    header.int(
+        1,
+        i64::from(matches!(kind, PageKind::Dictionary { .. })) * 2,
+    );
+    header.int(2, uncompressed as i64);
+    header.int(3, bytes.len() as i64);
+    header.int(4, i64::from(crc32fast::hash(bytes) as i32));
+    match kind {
+        PageKind::Data { rows, encoding } => header.inner(5, |data| {
+            data.int(1, *rows as i64);
+            data.int(2, *encoding as i64);
+            data.int(3, Encoding::RLE as i64);
+            data.int(4, Encoding::RLE as i64);
+        }),
+        PageKind::Dictionary { distinct } => header.inner(7, |dictionary| {
+            dictionary.int(1, i64::from(*distinct));
+            dictionary.int(2, Encoding::PLAIN as i64);
+        }),
+    }
+    header.end();
+    let size = chunk.len() - start + uncompressed;
+    chunk.extend_from_slice(bytes);
+    size
+}
+
+/// The fields of a struct in Thrift's compact protocol.
+struct Fields<'a> {
+    out: &'a mut Vec<u8>,
+    last: u8,
+}
+
+impl<'a> Fields<'a> {
+    fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out, last: 0 }
+    }
+
+    /// Begins a field: ids grow, and by less than 16.
+    fn field(&mut self, id: u8, kind: u8) {
+        self.out.push((id - self.last) << 4 | kind);
+        self.last = id;
+    }
+
+    fn int(&mut self, id: u8, value: i64) {
+        const I32: u8 = 5;
+        self.field(id, I32);
+        varint(self.out, (value << 1 ^ value >> 63) as u64);
+    }
+
+    fn inner(&mut self, id: u8, fill: impl FnOnce(&mut Fields<'_>)) {
+        const STRUCT: u8 = 12;
+        self.field(id, STRUCT);
+        let mut fields = Fields::new(self.out);
+        fill(&mut fields);
+        fields.end();
+    }
+
+    fn end(self) {
+        self.out.push(0);
     }
 }
 

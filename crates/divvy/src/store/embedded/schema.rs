@@ -8,7 +8,9 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::TypePtr;
 
 /// The version of this layout, in each file's metadata. A reader refuses a newer one.
-pub(super) const LAYOUT: u32 = 1;
+///
+/// Version 1 had the same columns and no checksums.
+pub(super) const LAYOUT: u32 = 2;
 
 /// The metadata key of [`LAYOUT`].
 pub(super) const LAYOUT_KEY: &str = "divvy.layout";

@@ -1,51 +1,55 @@
-//! A file that several threads read at once.
+//! A file that several readers read at once.
 //!
-//! The Parquet library reads a [`File`] by moving its one position, which threads would take from
-//! each other; here every read says where it reads.
+//! A [`File`] has one position, which readers would take from each other; here every read says
+//! where it reads.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::sync::Arc;
-
-use bytes::Bytes;
-use parquet::errors::Result;
-use parquet::file::reader::{ChunkReader, Length};
 
 /// A file and its length.
 #[derive(Clone)]
 pub(super) struct SharedFile {
     file: Arc<File>,
-    len: u64,
+    size: u64,
 }
 
 impl SharedFile {
     pub(super) fn new(file: File) -> io::Result<Self> {
         Ok(Self {
-            len: file.metadata()?.len(),
+            size: file.metadata()?.len(),
             file: Arc::new(file),
         })
     }
-}
 
-impl Length for SharedFile {
-    fn len(&self) -> u64 {
-        self.len
-    }
-}
-
-impl ChunkReader for SharedFile {
-    type T = BufReader<Reading>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T> {
-        let file = self.file.clone();
-        Ok(BufReader::new(Reading { file, at: start }))
+    /// Returns the length that the file had when it was opened, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let mut bytes = vec![0; length];
-        let file = self.file.clone();
-        Reading { file, at: start }.read_exact(&mut bytes)?;
-        Ok(bytes.into())
+    /// Returns a reader that begins at a place.
+    pub(super) fn reading(&self, start: u64) -> Reading {
+        Reading {
+            file: self.file.clone(),
+            at: start,
+        }
+    }
+
+    /// Reads so many bytes from a place; fewer are an error.
+    pub(super) fn exactly(&self, start: u64, len: usize) -> io::Result<Vec<u8>> {
+        // A length that is wrong is found before memory is taken for it.
+        let behind = start.checked_add(len as u64);
+        if behind.is_none_or(|behind| behind > self.size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = vec![0; len];
+        self.fill(start, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Fills `out` from a place.
+    pub(super) fn fill(&self, start: u64, out: &mut [u8]) -> io::Result<()> {
+        self.reading(start).read_exact(out)
     }
 }
 

@@ -1,19 +1,27 @@
 //! Trips files: batches out to Parquet, one row group each, and back.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
+use bytes::{Buf, Bytes};
+use parquet::column::page::PageReader;
+use parquet::column::reader::{ColumnReaderImpl, get_column_reader, get_typed_column_reader};
 use parquet::data_type::{ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::checksums::{CheckedFile, Footer};
 use super::delta;
 use super::dictionary::{self, Texts};
-use super::index::{Entry, key_of};
+use super::hashed_file::HashedFile;
+use super::index::{IndexWriter, Keys, key_of};
 use super::pages::{self, Pages};
 use super::schema::{LAYOUT, LAYOUT_KEY, PROPERTIES, SCHEMA, column};
 use super::shared_file::SharedFile;
@@ -21,27 +29,37 @@ use super::{cannot, damaged};
 use crate::model::{Flags, NONE_I16, NONE_I32, TripBatch};
 use crate::store::{StoreError, Wanted};
 
-/// Writes a trips file.
+/// Writes a trips file, and beside it the index of its ids.
 pub(super) struct TripsWriter {
     path: PathBuf,
-    writer: SerializedFileWriter<BufWriter<File>>,
+    writer: SerializedFileWriter<CheckedFile>,
     zstd: zstd::bulk::Compressor<'static>,
-    /// An entry for each row, for the id index.
-    entries: Vec<Entry>,
+    index: IndexWriter,
+}
+
+/// A trips file and its index that have been written, and are durable.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Finished {
+    pub(super) rows: u64,
+    pub(super) keys: Keys,
+    /// The XXH3-128 of the trips file.
+    pub(super) hash: u128,
+    /// The XXH3-128 of the index.
+    pub(super) index_hash: u128,
 }
 
 impl TripsWriter {
+    /// Creates a trips file, and its index at the same path with the extension `index`.
     pub(super) fn create(path: PathBuf) -> Result<Self, StoreError> {
-        let file = File::create(&path).map_err(|e| cannot("create", &path, e))?;
-        let file = BufWriter::with_capacity(1 << 20, file);
+        let file = CheckedFile::new(HashedFile::create(&path)?);
         let writer = SerializedFileWriter::new(file, SCHEMA.clone(), PROPERTIES.clone())
             .map_err(|e| write_failed(&path, e))?;
         let zstd = zstd::bulk::Compressor::new(1).map_err(|e| cannot("compress for", &path, e))?;
         Ok(Self {
+            index: IndexWriter::create(&path.with_extension("index"))?,
             path,
             writer,
             zstd,
-            entries: Vec::new(),
         })
     }
 
@@ -50,26 +68,16 @@ impl TripsWriter {
         if batch.is_empty() {
             return Ok(());
         }
-        let first = self.entries.len() as u32;
-        // In the order of the file: ids are mostly given out in order.
-        self.entries
-            .extend((0..batch.len() as u32).map(|row| Entry {
-                key: key_of(batch.id_raw(row as usize)),
-                row: first + row,
-                line: batch.line[row as usize] as u32,
-            }));
-        let entries = &mut self.entries[first as usize..];
         let ordered;
         let batch = if batch.started_ms.is_sorted() {
             batch
         } else {
-            let order = by_start(&batch.started_ms);
-            for (place, row) in (first..).zip(&order) {
-                entries[*row as usize].row = place;
-            }
-            ordered = batch.select(&order);
+            ordered = batch.select(&by_start(&batch.started_ms));
             &ordered
         };
+        for (row, line) in batch.line.iter().enumerate() {
+            self.index.push(key_of(batch.id_raw(row)), *line)?;
+        }
         self.write_row_group(batch)
             .map_err(|e| write_failed(&self.path, e))
     }
@@ -106,31 +114,39 @@ impl TripsWriter {
             &|| pages::plain(&batch.to_longitude),
             &|| dictionary::ints(&flags),
         ];
+        let mut checksums = Vec::with_capacity(columns.len());
         let mut group = self.writer.next_row_group()?;
         for (place, encode) in columns.into_iter().enumerate() {
             let column = DESCRIPTOR.with(|schema| schema.column(place));
             let (bytes, result) = encode().chunk(column, batch.len(), &mut self.zstd)?;
+            checksums.push(xxh3_64(&bytes));
             group.append_column(&bytes, result)?;
         }
         group.close()?;
+        self.writer.inner_mut().chunks(&checksums);
         Ok(())
     }
 
-    /// Ends the file, makes it durable, and returns an index entry for each row.
-    pub(super) fn finish(self) -> Result<Vec<Entry>, StoreError> {
+    /// Ends the file and its index, and makes both durable.
+    pub(super) fn finish(self) -> Result<Finished, StoreError> {
         let Self {
             path,
-            writer,
-            entries,
+            mut writer,
+            index,
             ..
         } = self;
+        let rows = index.rows();
+        writer.flush().map_err(|e| cannot("write", &path, e))?;
+        writer.inner_mut().begin_footer();
         let file = writer.into_inner().map_err(|e| write_failed(&path, e))?;
-        let mut file = file
-            .into_inner()
-            .map_err(|e| cannot("write", &path, e.into_error()))?;
-        file.flush().map_err(|e| cannot("write", &path, e))?;
-        file.sync_all().map_err(|e| cannot("write", &path, e))?;
-        Ok(entries)
+        let hash = file.finish()?;
+        let index = index.finish()?;
+        Ok(Finished {
+            rows,
+            keys: index.keys,
+            hash,
+            index_hash: index.hash,
+        })
     }
 }
 
@@ -197,7 +213,10 @@ const NOT_STATED: i32 = -1;
 /// A trips file that is open: it can be read even after another process superseded it.
 pub(super) struct TripsFile {
     path: PathBuf,
-    reader: SerializedFileReader<SharedFile>,
+    file: SharedFile,
+    metadata: ParquetMetaData,
+    /// The checksum of each column chunk. `None` in a file of layout 1.
+    checksums: Option<Vec<u64>>,
 }
 
 impl TripsFile {
@@ -207,41 +226,56 @@ impl TripsFile {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|e| cannot("open", path, e))?;
         let file = SharedFile::new(file).map_err(|e| cannot("open", path, e))?;
-        let reader = SerializedFileReader::new(file).map_err(|e| damaged(path, e))?;
-        let metadata = reader.metadata().file_metadata();
+        let footer = Footer::read(&file).map_err(|e| read_failed(path, e))?;
+        let metadata = ParquetMetaDataReader::decode_metadata(&footer.metadata)
+            .map_err(|e| damaged(path, e))?;
         let layout = metadata
+            .file_metadata()
             .key_value_metadata()
             .into_iter()
             .flatten()
             .find(|pair| pair.key == LAYOUT_KEY)
             .and_then(|pair| pair.value.as_deref()?.parse::<u32>().ok());
-        match layout {
-            Some(LAYOUT) => {}
-            Some(other) => {
-                let message = format!("it has layout {other}, and this program reads {LAYOUT}");
-                return Err(damaged(path, ParquetError::General(message)));
+        let chunks: usize = (metadata.row_groups().iter())
+            .map(|group| group.num_columns())
+            .sum();
+        let wrong = |message: String| Err(damaged(path, ParquetError::General(message)));
+        match (layout, footer.chunks.as_ref().map(Vec::len)) {
+            (Some(LAYOUT), Some(checksums)) if checksums == chunks => {}
+            (Some(LAYOUT), _) => return wrong("its checksums are missing".into()),
+            (Some(1), _) => {}
+            (Some(other), _) => {
+                return wrong(format!(
+                    "it has layout {other}, and this program reads {LAYOUT}"
+                ));
             }
-            None => {
-                let message = "it was not written by this program".into();
-                return Err(damaged(path, ParquetError::General(message)));
-            }
+            (None, _) => return wrong("it was not written by this program".into()),
+        }
+        let same = |group: &RowGroupMetaData| {
+            DESCRIPTOR.with(|schema| {
+                group.num_columns() == schema.num_columns() && group.schema_descr() == schema
+            })
+        };
+        if !metadata.row_groups().iter().all(same) {
+            return wrong("its columns are others".into());
         }
         Ok(Self {
             path: path.into(),
-            reader,
+            file,
+            metadata,
+            checksums: footer.chunks,
         })
     }
 
     /// Counts the rows, by the file's own footer.
     pub(super) fn rows(&self) -> u64 {
-        self.reader.metadata().file_metadata().num_rows() as u64
+        self.metadata.file_metadata().num_rows() as u64
     }
 
     /// Lists the row groups as ranges of rows.
     pub(super) fn groups(&self) -> Vec<std::ops::Range<u32>> {
         let mut start = 0;
-        self.reader
-            .metadata()
+        self.metadata
             .row_groups()
             .iter()
             .map(|group| {
@@ -254,7 +288,23 @@ impl TripsFile {
 
     /// Reads one row group. Lines are 0: the id index has them.
     pub(super) fn read(&self, group: usize) -> Result<TripBatch, StoreError> {
-        self.read_group(group).map_err(|e| damaged(&self.path, e))
+        self.read_group(&self.group(group))
+            .map_err(|e| read_failed(&self.path, e))
+    }
+
+    /// Reads the ids of one row group; the other columns are left empty, even without rows.
+    pub(super) fn read_ids(&self, group: usize) -> Result<TripBatch, StoreError> {
+        let mut batch = TripBatch::default();
+        ids(&self.group(group), &mut batch).map_err(|e| read_failed(&self.path, e))?;
+        Ok(batch)
+    }
+
+    fn group(&self, place: usize) -> Group<'_> {
+        Group {
+            file: self,
+            place,
+            metadata: self.metadata.row_group(place),
+        }
     }
 
     /// Tells by its statistics whether a row group may hold trips that start when wanted.
@@ -262,7 +312,7 @@ impl TripsFile {
         let Some((from_ms, until_ms)) = wanted.started_ms else {
             return true;
         };
-        let group = self.reader.metadata().row_group(group);
+        let group = self.metadata.row_group(group);
         let Some(Statistics::Int64(starts)) = group.column(column::STARTED_AT).statistics() else {
             return true;
         };
@@ -272,38 +322,37 @@ impl TripsFile {
 
     /// Reads the wanted columns of one row group; the others hold nothing.
     pub(super) fn read_some(&self, group: usize, wanted: &Wanted) -> Result<TripBatch, StoreError> {
-        self.read_columns(group, wanted)
-            .map_err(|e| damaged(&self.path, e))
+        self.read_columns(&self.group(group), wanted)
+            .map_err(|e| read_failed(&self.path, e))
     }
 
-    fn read_columns(&self, group: usize, wanted: &Wanted) -> Result<TripBatch, ParquetError> {
-        let group = self.reader.get_row_group(group)?;
-        let rows = group.metadata().num_rows() as usize;
+    fn read_columns(&self, group: &Group<'_>, wanted: &Wanted) -> Result<TripBatch, ParquetError> {
+        let rows = group.rows();
         let mut batch = TripBatch {
             id_ends: vec![0; rows],
-            started_ms: all_required::<Int64Type>(&*group, column::STARTED_AT, rows)?,
+            started_ms: all_required::<Int64Type>(group, column::STARTED_AT, rows)?,
             line: vec![0; rows],
             vehicle: vec![0; rows],
             ..TripBatch::default()
         };
         let int = |place, wanted| match wanted {
-            true => all_required::<Int32Type>(&*group, place, rows),
+            true => all_required::<Int32Type>(group, place, rows),
             false => Ok(vec![0; rows]),
         };
         let optional = |place, wanted| match wanted {
-            true => all_optional(&*group, place, rows),
+            true => all_optional(group, place, rows),
             false => Ok(vec![NONE_I32; rows]),
         };
         let texts = |place, texts: &mut Texts, wanted| match wanted {
             true => {
-                let places = dictionary::decode(&mut *group.get_column_page_reader(place)?, texts)?;
+                let places = dictionary::decode(&mut *group.pages(place)?, texts)?;
                 expect_rows(places, rows)
             }
             false => Ok(vec![0; rows]),
         };
         batch.started_offset_s = int(column::STARTED_OFFSET_S, wanted.ends)?;
         batch.ended_ms = match wanted.ends {
-            true => all_required::<Int64Type>(&*group, column::ENDED_AT, rows)?,
+            true => all_required::<Int64Type>(group, column::ENDED_AT, rows)?,
             false => batch.started_ms.clone(),
         };
         batch.ended_offset_s = int(column::ENDED_OFFSET_S, wanted.ends)?;
@@ -334,24 +383,20 @@ impl TripsFile {
         Ok(batch)
     }
 
-    fn read_group(&self, group: usize) -> Result<TripBatch, ParquetError> {
-        let group = self.reader.get_row_group(group)?;
-        let rows = group.metadata().num_rows() as usize;
+    fn read_group(&self, group: &Group<'_>) -> Result<TripBatch, ParquetError> {
+        let rows = group.rows();
         let mut batch = TripBatch::default();
-        for id in all_required::<ByteArrayType>(&*group, column::TRIP_ID, rows)? {
-            batch.id_bytes.extend_from_slice(id.as_utf8()?.as_bytes());
-            batch.id_ends.push(batch.id_bytes.len() as u32);
-        }
-        batch.started_ms = all_required::<Int64Type>(&*group, column::STARTED_AT, rows)?;
-        let int = |place| all_required::<Int32Type>(&*group, place, rows);
+        ids(group, &mut batch)?;
+        batch.started_ms = all_required::<Int64Type>(group, column::STARTED_AT, rows)?;
+        let int = |place| all_required::<Int32Type>(group, place, rows);
         batch.started_offset_s = int(column::STARTED_OFFSET_S)?;
-        batch.ended_ms = all_required::<Int64Type>(&*group, column::ENDED_AT, rows)?;
+        batch.ended_ms = all_required::<Int64Type>(group, column::ENDED_AT, rows)?;
         batch.ended_offset_s = int(column::ENDED_OFFSET_S)?;
         batch.precision_ms = int(column::PRECISION_MS)?;
-        batch.reported_s = all_optional(&*group, column::REPORTED_S, rows)?;
+        batch.reported_s = all_optional(group, column::REPORTED_S, rows)?;
         let mut stations = Texts::default();
         let texts = |place, texts: &mut Texts| {
-            let places = dictionary::decode(&mut *group.get_column_page_reader(place)?, texts)?;
+            let places = dictionary::decode(&mut *group.pages(place)?, texts)?;
             expect_rows(places, rows)
         };
         batch.origin = texts(column::ORIGIN, &mut stations)?;
@@ -365,14 +410,14 @@ impl TripsFile {
         batch.rider = texts(column::RIDER, &mut words)?;
         batch.gender = texts(column::GENDER, &mut words)?;
         batch.words = words.dictionary;
-        batch.birth_year = all_optional(&*group, column::BIRTH_YEAR, rows)?
+        batch.birth_year = all_optional(group, column::BIRTH_YEAR, rows)?
             .into_iter()
             .map(|year| i16::try_from(year).unwrap_or(NONE_I16))
             .collect();
-        batch.from_latitude = all_optional(&*group, column::FROM_LATITUDE, rows)?;
-        batch.from_longitude = all_optional(&*group, column::FROM_LONGITUDE, rows)?;
-        batch.to_latitude = all_optional(&*group, column::TO_LATITUDE, rows)?;
-        batch.to_longitude = all_optional(&*group, column::TO_LONGITUDE, rows)?;
+        batch.from_latitude = all_optional(group, column::FROM_LATITUDE, rows)?;
+        batch.from_longitude = all_optional(group, column::FROM_LONGITUDE, rows)?;
+        batch.to_latitude = all_optional(group, column::TO_LATITUDE, rows)?;
+        batch.to_longitude = all_optional(group, column::TO_LONGITUDE, rows)?;
         batch.flags = int(column::FLAGS)?
             .into_iter()
             .map(|bits| Flags::from_bits(bits as u16))
@@ -381,6 +426,107 @@ impl TripsFile {
         stated_durations(&mut batch);
         Ok(batch)
     }
+}
+
+/// One row group.
+struct Group<'a> {
+    file: &'a TripsFile,
+    place: usize,
+    metadata: &'a RowGroupMetaData,
+}
+
+impl Group<'_> {
+    fn rows(&self) -> usize {
+        self.metadata.num_rows() as usize
+    }
+
+    /// Reads and verifies a column, all of it at once.
+    fn pages(&self, column: usize) -> Result<Box<dyn PageReader>, ParquetError> {
+        let metadata = self.metadata.column(column);
+        let (start, len) = metadata.byte_range();
+        let bytes = self.file.file.exactly(start, len as usize)?;
+        if let Some(checksums) = &self.file.checksums
+            && xxh3_64(&bytes) != checksums[self.place * self.metadata.num_columns() + column]
+        {
+            return Err(ParquetError::General(format!(
+                "the checksum of column {} in row group {} is another",
+                metadata.column_path(),
+                self.place
+            )));
+        }
+        let chunk = Arc::new(Chunk {
+            start,
+            bytes: bytes.into(),
+        });
+        let pages = SerializedPageReader::new(chunk, metadata, self.rows(), None)?;
+        Ok(Box::new(pages))
+    }
+
+    fn column<T: DataType>(&self, column: usize) -> Result<ColumnReaderImpl<T>, ParquetError> {
+        let descriptor = self.metadata.column(column).column_descr_ptr();
+        let reader = get_column_reader(descriptor, self.pages(column)?);
+        Ok(get_typed_column_reader(reader))
+    }
+}
+
+/// A column chunk in memory, which is asked for by its place in the file.
+struct Chunk {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Chunk {
+    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
+        start
+            .checked_sub(self.start)
+            .and_then(|start| usize::try_from(start).ok())
+            .filter(|start| *start <= self.bytes.len())
+            .map(|start| self.bytes.slice(start..))
+            .ok_or_else(|| ParquetError::EOF("a page lies outside its column".into()))
+    }
+}
+
+impl Length for Chunk {
+    fn len(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+impl ChunkReader for Chunk {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let bytes = self.from(start)?;
+        if bytes.len() < length {
+            return Err(ParquetError::EOF("a page is cut off".into()));
+        }
+        Ok(bytes.slice(..length))
+    }
+}
+
+/// Says what hindered reading: the disk, or what it holds.
+fn read_failed(path: &Path, error: ParquetError) -> StoreError {
+    match error {
+        ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+            Ok(e) if e.kind() == io::ErrorKind::UnexpectedEof => damaged(path, *e),
+            Ok(e) => cannot("read", path, *e),
+            Err(cause) => damaged(path, ParquetError::External(cause)),
+        },
+        error => damaged(path, error),
+    }
+}
+
+/// Reads the ids of a row group.
+fn ids(group: &Group<'_>, batch: &mut TripBatch) -> Result<(), ParquetError> {
+    for id in all_required::<ByteArrayType>(group, column::TRIP_ID, group.rows())? {
+        batch.id_bytes.extend_from_slice(id.as_utf8()?.as_bytes());
+        batch.id_ends.push(batch.id_bytes.len() as u32);
+    }
+    Ok(())
 }
 
 /// Puts stated durations in, where the file says them by the two times alone.
@@ -403,14 +549,14 @@ fn expect_rows<T>(values: Vec<T>, rows: usize) -> Result<Vec<T>, ParquetError> {
 }
 
 fn all_required<T: DataType>(
-    group: &dyn RowGroupReader,
+    group: &Group<'_>,
     place: usize,
     rows: usize,
 ) -> Result<Vec<T::T>, ParquetError>
 where
     T::T: Clone,
 {
-    let mut column: ColumnReaderImpl<T> = get_typed_column_reader(group.get_column_reader(place)?);
+    let mut column = group.column::<T>(place)?;
     let mut values = Vec::with_capacity(rows);
     while values.len() < rows {
         let (read, ..) = column.read_records(rows - values.len(), None, None, &mut values)?;
@@ -421,13 +567,8 @@ where
     expect_rows(values, rows)
 }
 
-fn all_optional(
-    group: &dyn RowGroupReader,
-    place: usize,
-    rows: usize,
-) -> Result<Vec<i32>, ParquetError> {
-    let mut column: ColumnReaderImpl<Int32Type> =
-        get_typed_column_reader(group.get_column_reader(place)?);
+fn all_optional(group: &Group<'_>, place: usize, rows: usize) -> Result<Vec<i32>, ParquetError> {
+    let mut column = group.column::<Int32Type>(place)?;
     let (mut present, mut levels) = (Vec::new(), Vec::with_capacity(rows));
     while levels.len() < rows {
         let left = rows - levels.len();
@@ -449,11 +590,14 @@ fn all_optional(
 
 /// Keeps the library's reader and writer agreeing on what a batch is: used by tests.
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::{Rider, Trip, TripId};
+    use crate::store::StoreErrorKind;
+    use crate::store::embedded::index::Index;
 
-    fn trip(id: &str, started_ms: i64) -> Trip {
+    /// A trip with nothing to it but its id and its start.
+    pub(in super::super) fn trip(id: &str, started_ms: i64) -> Trip {
         Trip {
             id: TripId::from(id),
             started_ms,
@@ -493,7 +637,7 @@ mod tests {
         writer
             .write(&[trip("20", 1)].into_iter().collect())
             .unwrap();
-        let entries = writer.finish().unwrap();
+        let finished = writer.finish().unwrap();
         let mut in_order: Vec<&Trip> = trips.iter().collect();
         in_order.sort_by_key(|trip| trip.started_ms);
 
@@ -502,8 +646,14 @@ mod tests {
         let read: Vec<Trip> = file.read(0).unwrap().trips().collect();
         assert_eq!(read.iter().collect::<Vec<_>>(), in_order);
         assert_eq!(file.read(1).unwrap().trip(0), trip("20", 1));
-        let mut entries: Vec<_> = entries.iter().map(|e| (e.key, e.row)).collect();
-        entries.sort_unstable();
+        assert_eq!((finished.rows, finished.keys.bounds), (4, (17, 20)));
+        let index = Index::open(&path.with_extension("index")).unwrap();
+        let mut cursor = index.cursor((0, u64::MAX)).unwrap();
+        let mut entries = Vec::new();
+        while let Some(entry) = cursor.entry() {
+            entries.push((entry.key, entry.row));
+            cursor.advance().unwrap();
+        }
         assert_eq!(entries, [(17, 2), (18, 0), (19, 1), (20, 3)]);
     }
 
@@ -538,6 +688,92 @@ mod tests {
             .trips()
             .collect();
         assert_eq!(read, trips);
+    }
+
+    /// Trips that fill every column, and some of them.
+    fn of_all_kinds(n: i64) -> TripBatch {
+        let trip = |n: i64| Trip {
+            origin: Some(["TA1", "86", "KA15"][n as usize % 3].into()),
+            destination: (n % 4 != 0).then(|| "TA1".into()),
+            vehicle: Some((n % 7).to_string().as_str().into()),
+            bike: (n % 2 == 0).then(|| "classic_bike".into()),
+            rider: if n % 3 == 0 {
+                Rider::Member
+            } else {
+                Rider::Casual
+            },
+            gender: (n % 5 == 0).then(|| "Male".into()),
+            birth_year: (n % 5 == 0).then_some(1960 + n as i16 % 40),
+            from: Some((41_881_832 + n as i32 * 977 % 5_000, -87_623_177)),
+            to: (n % 6 != 0).then_some((41_900_000, -87_600_000 - n as i32)),
+            reported_s: Some(600 + (n % 9) as i32),
+            ..trip(&(n * 31 % 4_096).to_string(), n * 60_000)
+        };
+        (0..n).map(trip).collect()
+    }
+
+    fn read_all(path: &Path) -> Result<Vec<TripBatch>, StoreError> {
+        let file = TripsFile::open(path)?;
+        (0..file.groups().len())
+            .map(|group| file.read(group))
+            .collect()
+    }
+
+    #[test]
+    fn a_flipped_bit_never_makes_other_trips() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trips.parquet");
+        let mut writer = TripsWriter::create(path.clone()).unwrap();
+        writer.write(&of_all_kinds(40)).unwrap();
+        writer.write(&of_all_kinds(25)).unwrap();
+        let finished = writer.finish().unwrap();
+        let sound = std::fs::read(&path).unwrap();
+        assert_eq!(xxhash_rust::xxh3::xxh3_128(&sound), finished.hash);
+        let trips = read_all(&path).unwrap();
+        for place in 0..sound.len() {
+            let mut bytes = sound.clone();
+            bytes[place] ^= 1 << (place % 8);
+            std::fs::write(&path, &bytes).unwrap();
+            match read_all(&path) {
+                // Only the first four bytes say nothing.
+                Ok(read) => assert!(place < 4 && read == trips, "byte {place}"),
+                Err(error) => {
+                    assert_eq!(error.kind, StoreErrorKind::Damaged, "byte {place}: {error}");
+                    assert!(error.message.contains("trips.parquet"), "{error}");
+                }
+            }
+        }
+        for size in (0..sound.len()).step_by(97) {
+            std::fs::write(&path, &sound[..size]).unwrap();
+            assert!(read_all(&path).is_err(), "cut off at {size}");
+        }
+    }
+
+    /// Other engines have the CRC of each page alone.
+    #[test]
+    fn the_library_finds_a_flipped_bit_in_any_page() {
+        use parquet::file::reader::{FileReader, SerializedFileReader};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trips.parquet");
+        let mut writer = TripsWriter::create(path.clone()).unwrap();
+        writer.write(&of_all_kinds(64)).unwrap();
+        writer.finish().unwrap();
+        let sound = std::fs::read(&path).unwrap();
+        let read_all = |bytes: Vec<u8>| -> Result<usize, ParquetError> {
+            let reader = SerializedFileReader::new(Bytes::from(bytes))?;
+            let rows = reader.get_row_iter(None)?;
+            rows.map(|row| row.map(|_| 1)).sum()
+        };
+        assert_eq!(read_all(sound.clone()).unwrap(), 64);
+        let group = TripsFile::open(&path).unwrap();
+        for column in group.metadata.row_group(0).columns() {
+            let (start, len) = column.byte_range();
+            let mut bytes = sound.clone();
+            // The last page has no header behind it.
+            bytes[(start + len) as usize - 1] ^= 16;
+            let error = read_all(bytes).unwrap_err().to_string();
+            assert!(error.contains("CRC"), "{}: {error}", column.column_path());
+        }
     }
 
     proptest::proptest! {

@@ -4,12 +4,13 @@
 //! |---|---|
 //! | 1 | |
 //! | 2 | the cube |
-//! | 3 | checksums of rows, hashes of files, leftovers |
+//! | 3 | checksums of rows, hashes of files, leftovers; id indexes of version 2 |
 
 use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::repair::rebuild_index;
 use super::{catalog, catalog_failed, folder};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -39,6 +40,12 @@ pub(super) fn upgrade(root: &Path, connection: &mut Connection) -> Result<(), St
 /// that was killed.
 fn from_2(root: &Path, connection: &mut Connection) -> Result<(), StoreError> {
     let failed = catalog_failed("bring the catalog up to date");
+    // Each index is exchanged by itself; killed here, the upgrade begins again and finds some of
+    // them new.
+    let mut indexes = Vec::new();
+    for file in catalog::files_before_checksums(connection)? {
+        indexes.push((file.id, rebuild_index(root, &file)?.written.hash));
+    }
     let transaction = catalog::begin(connection)?;
     let mut statements = String::from(
         "ALTER TABLE file ADD COLUMN hash BLOB;
@@ -57,6 +64,9 @@ fn from_2(root: &Path, connection: &mut Connection) -> Result<(), StoreError> {
     }
     statements += &format!("PRAGMA user_version = {};", catalog::VERSION);
     transaction.execute_batch(&statements).map_err(&failed)?;
+    for (file, hash) in indexes {
+        catalog::put_index_hash(&transaction, file, hash)?;
+    }
     for path in folder::unnamed(root, &catalog::files(&transaction, None)?)? {
         catalog::put_leftover(&transaction, &path)?;
     }

@@ -1,0 +1,153 @@
+//! The checksums of a trips file: of each column chunk, and of the footer that says what they are.
+//!
+//! Parquet has a checksum for the bytes of a page, and none for what surrounds them: a bit that
+//! flips in the header of a page or in the footer could make other trips. So the file has a block
+//! of its own between the last row group and the footer, where other readers do not look:
+//!
+//! ```text
+//! row group…
+//! the XXH3-64 of each column chunk, row group by row group     u64 each, little-endian
+//! their number                                                 u32
+//! the XXH3-64 of the three parts around this line              u64
+//! `DVCK`
+//! footer       (Thrift, its length, `PAR1`)
+//! ```
+
+use std::io::{self, Write};
+
+use parquet::errors::ParquetError;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::hashed_file::HashedFile;
+use super::shared_file::SharedFile;
+use crate::store::StoreError;
+
+const MAGIC: &[u8; 4] = b"DVCK";
+/// The number, the checksum and `DVCK`.
+const FIXED: usize = 16;
+/// The length of the footer, and `PAR1`.
+const END: usize = 8;
+
+/// A trips file on its way out. The library writes the footer last, and in one with the end.
+pub(super) struct CheckedFile {
+    file: HashedFile,
+    chunks: Vec<u64>,
+    /// The footer, once row groups have ended: it is held back until all of it is there.
+    footer: Option<Vec<u8>>,
+}
+
+impl CheckedFile {
+    pub(super) fn new(file: HashedFile) -> Self {
+        Self {
+            file,
+            chunks: Vec::new(),
+            footer: None,
+        }
+    }
+
+    /// Notes the XXH3-64 of each column chunk of the next row group.
+    pub(super) fn chunks(&mut self, checksums: &[u64]) {
+        self.chunks.extend(checksums);
+    }
+
+    /// Says that what is written from here on is the footer.
+    pub(super) fn begin_footer(&mut self) {
+        self.footer = Some(Vec::new());
+    }
+
+    /// Writes checksums and footer, makes the file durable, and returns its XXH3-128.
+    pub(super) fn finish(mut self) -> Result<u128, StoreError> {
+        let footer = self.footer.take().unwrap_or_default();
+        let mut block: Vec<u8> = self.chunks.iter().flat_map(|c| c.to_le_bytes()).collect();
+        block.extend((self.chunks.len() as u32).to_le_bytes());
+        let hash = hash(&block, &footer);
+        block.extend(hash.to_le_bytes());
+        block.extend(MAGIC);
+        self.file.append(&block)?;
+        self.file.append(&footer)?;
+        self.file.finish()
+    }
+}
+
+impl Write for CheckedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.footer {
+            Some(footer) => footer.write(bytes),
+            None => self.file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // Row groups are made durable at the end, all at once.
+        Ok(())
+    }
+}
+
+fn hash(chunks: &[u8], footer: &[u8]) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(chunks);
+    hash.update(footer);
+    hash.digest()
+}
+
+/// The end of a Parquet file.
+pub(super) struct Footer {
+    /// The file's metadata, in Thrift.
+    pub(super) metadata: Vec<u8>,
+    /// The checksum of each column chunk. `None` where the file has no checksums; where it has,
+    /// `metadata` is as it was written.
+    pub(super) chunks: Option<Vec<u64>>,
+}
+
+impl Footer {
+    /// Reads the end of a file.
+    pub(super) fn read(file: &SharedFile) -> Result<Self, ParquetError> {
+        /// Read at once: more than most footers have.
+        const TAIL: u64 = 1 << 15;
+        let wrong = |what: &str| ParquetError::General(what.into());
+        let cut_off = || wrong("it is cut off");
+        let size = file.size();
+        let mut tail = file.exactly(size.saturating_sub(TAIL), size.min(TAIL) as usize)?;
+        let end = tail.len().checked_sub(END).ok_or_else(cut_off)?;
+        if tail[end + 4..] != *b"PAR1" {
+            return Err(wrong("it does not end as a Parquet file"));
+        }
+        let len = u32::from_le_bytes(tail[end..end + 4].try_into().expect("these are 4 bytes"));
+        let len = len as usize;
+        let wanted = len.saturating_add(END + FIXED);
+        tail = last(file, tail, wanted.min(size as usize))?;
+        let start = tail.len().checked_sub(len + END).ok_or_else(cut_off)?;
+        let mut chunks = None;
+        if let Some(fixed) = start.checked_sub(FIXED)
+            && tail[start - MAGIC.len()..start] == *MAGIC
+        {
+            let number = |at: usize| tail[at..at + 4].try_into().expect("these are 4 bytes");
+            let n = u32::from_le_bytes(number(fixed)) as usize;
+            let wanted = n.saturating_mul(8).saturating_add(wanted);
+            if wanted as u64 > size {
+                return Err(wrong("its checksums are cut off"));
+            }
+            tail = last(file, tail, wanted)?;
+            let start = tail.len() - wanted;
+            let (hashed, rest) = tail[start..].split_at(n * 8 + 4);
+            let (said, footer) = rest.split_at(FIXED - 4);
+            if hash(hashed, footer).to_le_bytes() != said[..8] {
+                return Err(wrong("the checksum of its footer is another"));
+            }
+            let each = hashed[..n * 8].chunks_exact(8);
+            let each = each.map(|c| u64::from_le_bytes(c.try_into().expect("these are 8 bytes")));
+            chunks = Some(each.collect());
+        }
+        let start = tail.len() - len - END;
+        let metadata = tail[start..start + len].to_vec();
+        Ok(Self { metadata, chunks })
+    }
+}
+
+/// Returns at least so many of a file's last bytes, of which some have been read.
+fn last(file: &SharedFile, read: Vec<u8>, wanted: usize) -> io::Result<Vec<u8>> {
+    if read.len() >= wanted {
+        return Ok(read);
+    }
+    file.exactly(file.size() - wanted as u64, wanted)
+}

@@ -1,0 +1,277 @@
+//! Records put in order in bounded memory: what does not fit is sorted run by run in a temporary
+//! file, and the runs are merged when they are read.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::PathBuf;
+
+use super::cannot;
+use super::shared_file::{Reading, SharedFile};
+use crate::store::StoreError;
+
+/// What can be sorted so.
+pub(super) trait Record: Ord {
+    /// Memory that one record takes, in bytes.
+    fn size(&self) -> usize;
+
+    /// Writes the record for [`read`](Self::read).
+    fn write(&self, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Reads a record back.
+    fn read(from: &mut dyn Read) -> io::Result<Self>
+    where
+        Self: Sized;
+
+    /// Puts records in order.
+    fn sort(records: &mut [Self])
+    where
+        Self: Sized,
+    {
+        records.sort_unstable();
+    }
+}
+
+/// Records on their way in, in any order.
+pub(super) struct Runs<T> {
+    path: PathBuf,
+    /// Bytes of records that are held in memory at most.
+    bound: usize,
+    held: Vec<T>,
+    held_bytes: usize,
+    /// The temporary file. `None` while all records are in memory.
+    file: Option<BufWriter<File>>,
+    /// For each run in the file: where it begins, and its number of records.
+    runs: Vec<(u64, u64)>,
+    written: u64,
+}
+
+impl<T: Record> Runs<T> {
+    /// Holds up to `bound` bytes of records in memory. The rest goes into a temporary file at
+    /// `path`, which is removed when the records have been read or dropped.
+    pub(super) fn new(path: PathBuf, bound: usize) -> Self {
+        Self {
+            path,
+            bound,
+            held: Vec::new(),
+            held_bytes: 0,
+            file: None,
+            runs: Vec::new(),
+            written: 0,
+        }
+    }
+
+    /// Takes all records out, to be read in order.
+    pub(super) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::new(self.path.clone(), self.bound))
+    }
+
+    /// Takes a record.
+    pub(super) fn push(&mut self, record: T) -> Result<(), StoreError> {
+        let size = record.size();
+        if self.held_bytes + size > self.bound && !self.held.is_empty() {
+            self.spill()?;
+        }
+        self.held_bytes += size;
+        self.held.push(record);
+        Ok(())
+    }
+
+    fn spill(&mut self) -> Result<(), StoreError> {
+        T::sort(&mut self.held);
+        let failed = |e| cannot("write", &self.path, e);
+        let out = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = File::options()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .open(&self.path)
+                    .map_err(failed)?;
+                self.file.insert(BufWriter::with_capacity(1 << 18, file))
+            }
+        };
+        self.runs.push((self.written, self.held.len() as u64));
+        let mut out = Counted {
+            out,
+            written: &mut self.written,
+        };
+        for record in self.held.drain(..) {
+            record.write(&mut out).map_err(failed)?;
+        }
+        self.held_bytes = 0;
+        Ok(())
+    }
+
+    /// Returns the records in order.
+    pub(super) fn sorted(mut self) -> Result<Sorted<T>, StoreError> {
+        let mut sorted = Sorted {
+            path: self.path.clone(),
+            held: Vec::new().into_iter(),
+            heads: BinaryHeap::new(),
+            runs: Vec::new(),
+            temporary: None,
+        };
+        if self.file.is_none() {
+            T::sort(&mut self.held);
+            sorted.held = std::mem::take(&mut self.held).into_iter();
+            return Ok(sorted);
+        }
+        self.spill()?;
+        self.held = Vec::new();
+        let failed = |e| cannot("read", &self.path, e);
+        if let Some(file) = self.file.take() {
+            let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
+            let file = SharedFile::new(file).map_err(failed)?;
+            for (start, left) in std::mem::take(&mut self.runs) {
+                // Each takes memory, so fewer bytes where there are more of them.
+                let input = BufReader::with_capacity(1 << 16, file.reading(start));
+                sorted.runs.push(Run { input, left });
+            }
+        }
+        sorted.temporary = Some(Temporary(std::mem::take(&mut self.path)));
+        for place in 0..sorted.runs.len() {
+            if let Some(record) = sorted.runs[place].next().map_err(failed_at(&sorted.path))? {
+                sorted.heads.push(Reverse((record, place)));
+            }
+        }
+        Ok(sorted)
+    }
+}
+
+impl<T> Drop for Runs<T> {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn failed_at(path: &std::path::Path) -> impl Fn(io::Error) -> StoreError {
+    move |e| cannot("read", path, e)
+}
+
+/// Removes a file when it is dropped.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+struct Counted<'a, W> {
+    out: &'a mut W,
+    written: &'a mut u64,
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.out.write(bytes)?;
+        *self.written += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A run of the temporary file.
+struct Run {
+    input: BufReader<Reading>,
+    left: u64,
+}
+
+impl Run {
+    fn next<T: Record>(&mut self) -> io::Result<Option<T>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        T::read(&mut self.input).map(Some)
+    }
+}
+
+/// Records in order.
+pub(super) struct Sorted<T> {
+    path: PathBuf,
+    /// All of them, where they fitted in memory.
+    held: std::vec::IntoIter<T>,
+    /// The next record of each run.
+    heads: BinaryHeap<Reverse<(T, usize)>>,
+    runs: Vec<Run>,
+    /// Behind the runs, so that it is removed when they are closed.
+    temporary: Option<Temporary>,
+}
+
+impl<T: Record> Iterator for Sorted<T> {
+    type Item = Result<T, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.temporary.is_none() {
+            return self.held.next().map(Ok);
+        }
+        let mut head = self.heads.peek_mut()?;
+        let Reverse((_, place)) = &*head;
+        match self.runs[*place].next() {
+            Err(e) => Some(Err(cannot("read", &self.path, e))),
+            Ok(Some(next)) => {
+                let Reverse((record, _)) = &mut *head;
+                Some(Ok(std::mem::replace(record, next)))
+            }
+            Ok(None) => {
+                let Reverse((record, _)) = PeekMut::pop(head);
+                Some(Ok(record))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Record for String {
+        fn size(&self) -> usize {
+            self.len()
+        }
+
+        fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+            out.write_all(&[self.len() as u8])?;
+            out.write_all(self.as_bytes())
+        }
+
+        fn read(from: &mut dyn Read) -> io::Result<Self> {
+            let mut len = [0];
+            from.read_exact(&mut len)?;
+            let mut bytes = vec![0; usize::from(len[0])];
+            from.read_exact(&mut bytes)?;
+            Ok(String::from_utf8(bytes).unwrap())
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_records_come_in_order(
+            records in proptest::collection::vec("[a-c]{0,9}", 0..200),
+            bound in 0_usize..300,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("records.runs");
+            let mut runs = Runs::new(path.clone(), bound);
+            for record in &records {
+                runs.push(record.clone()).unwrap();
+            }
+            let sorted: Vec<String> = runs.sorted().unwrap().collect::<Result<_, _>>().unwrap();
+            let mut expected = records;
+            expected.sort();
+            proptest::prop_assert_eq!(sorted, expected);
+            proptest::prop_assert!(!path.exists());
+        }
+    }
+}
