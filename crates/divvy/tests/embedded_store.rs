@@ -383,3 +383,53 @@ fn repair_rebuilds_indexes_and_counts_and_says_what_to_load_again() {
     assert_eq!(faults(&store), [""; 0]);
     assert_eq!(store.repair(false).unwrap().done, [""; 0]);
 }
+
+/// Names and contents of all files of a folder.
+fn contents(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else {
+                let bytes = fs::read(&path).unwrap();
+                found.push((path, bytes));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(root, &mut found);
+    found.sort();
+    found
+}
+
+#[test]
+fn a_store_is_read_and_checked_without_writing_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("a store");
+    let writing = EmbeddedStore::open(&root).unwrap();
+    loaded(
+        &writing,
+        &sample(folder.path(), "1.zip", 1),
+        SameName::Refuse,
+    );
+    drain(&writing);
+    // With a log of SQLite beside the catalog, and then without.
+    let mut writing = Some(writing);
+    for has_log in [true, false] {
+        if !has_log {
+            writing.take();
+        }
+        assert_eq!(root.join("catalog.db-wal").exists(), has_log);
+        let before = contents(&root);
+        let store = EmbeddedStore::open_read_only(&root).unwrap();
+        assert_eq!(all_trips(&store).unwrap().len(), 200);
+        assert_eq!(faults(&store), [""; 0]);
+        assert_eq!(block_on(store.entries(&divvy().id)).unwrap().len(), 1);
+        let again = sample(folder.path(), "2.zip", 2);
+        assert!(load(&store, &again, SameName::Refuse).is_err());
+        block_on(store.apply(&snapshot(1), minute(1))).unwrap_err();
+        drop(store);
+        assert!(contents(&root) == before, "nothing was written");
+    }
+}

@@ -47,8 +47,8 @@ struct SystemHeld {
     trips: BTreeMap<TripId, Vec<TripCopy>>,
     stations: StationData,
     counts: BTreeMap<StationId, FromStationCount>,
-    /// Ids that no trip uses any more: counts of them up to this version are of trips that are
-    /// gone.
+    /// Ids that no trip uses any more: counts of them before this version, but 0, are of trips
+    /// that are gone.
     forgotten: BTreeMap<StationId, u64>,
 }
 
@@ -174,7 +174,7 @@ impl SystemHeld {
         let changed = origins_changed(&before, self);
         let totals = self.totals();
         let version = self.next_version();
-        for id in self.stations.forget_unused(&totals) {
+        for id in self.stations.forget_unused(&totals, version) {
             self.counts.remove(&id);
             self.forgotten.insert(id, version);
         }
@@ -461,7 +461,7 @@ impl Tallies for MemoryStore {
         for count in counts {
             let kept = system.counts.get(&count.from_station_id);
             let forgotten = system.forgotten.get(&count.from_station_id).copied();
-            if forgotten >= Some(count.trips_version.unwrap_or(0)) {
+            if count.from_count > 0 && forgotten > Some(count.trips_version.unwrap_or(0)) {
                 continue;
             }
             if kept.is_none_or(|kept| kept.trips_version <= count.trips_version) {

@@ -166,10 +166,11 @@ impl StationData {
     }
 
     /// Takes from the rows the ids that no stored trip uses any more, and returns them. The rows that
-    /// carried nothing else go with [`trips_changed`](Self::trips_changed), which has to follow.
+    /// carried nothing else go with [`trips_changed`](Self::trips_changed), which has to follow; the
+    /// others get the version, so that counts made before are older.
     ///
-    /// `totals` are those of all stored trips.
-    pub fn forget_unused(&mut self, totals: &Totals) -> BTreeSet<StationId> {
+    /// `totals` are those of all stored trips; `version` is newer than any before.
+    pub fn forget_unused(&mut self, totals: &Totals, version: u64) -> BTreeSet<StationId> {
         let is_unused = |id: &StationId| !totals.stations.0.contains_key(id);
         let concerned: Vec<StationId> = self
             .stations()
@@ -183,6 +184,7 @@ impl StationData {
                 .into_iter()
                 .partition(is_unused);
             row.origin_ids = used;
+            row.trips_version = row.trips_version.max(Some(version));
             unused.extend::<BTreeSet<StationId>>(gone);
         }
         unused

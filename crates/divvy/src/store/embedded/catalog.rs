@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Params, Row as SqlRow, Transaction,
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row as SqlRow, Transaction,
     TransactionBehavior, params,
 };
 
-use super::{catalog_failed, corrupt, row_checksum};
+use super::{catalog_failed, corrupt, read_only, row_checksum};
 use crate::issue::{Reason, RejectedCounts};
 use crate::model::{BoundingBox, Station, StationId, System, SystemId};
 use crate::store::station_data::{Row, StationData, Write};
@@ -67,7 +67,7 @@ CREATE TABLE leftover (
     path TEXT PRIMARY KEY           -- of a file that may be there and is no part of the store
 ) WITHOUT ROWID;
 CREATE TABLE forgotten (
-    -- an id that no trip uses any more: counts of it up to this version are of trips that are gone
+    -- an id that no trip uses any more: counts of it before this version, but 0, are of trips that are gone
     system TEXT, origin TEXT, trips_version INTEGER NOT NULL, PRIMARY KEY (system, origin)
 ) WITHOUT ROWID;
 CREATE TABLE departures (
@@ -143,8 +143,7 @@ pub(super) enum Tables {
 ///
 /// `Damaged` where it is no database or cannot be read as one.
 pub(super) fn tables_of(path: &Path) -> Result<Tables, StoreError> {
-    let look = || -> rusqlite::Result<(u32, u32)> {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let count = |connection: &Connection| -> rusqlite::Result<(u32, u32)> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.query_row(
             "SELECT count(*), count(*) FILTER (WHERE name IN ('system', 'archive', 'file'))
@@ -153,7 +152,20 @@ pub(super) fn tables_of(path: &Path) -> Result<Tables, StoreError> {
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
     };
-    let (all, ours) = look().map_err(catalog_failed("open the catalog"))?;
+    let look = || {
+        count(&Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY,
+        )?)
+    };
+    let failed = catalog_failed("open the catalog");
+    let (all, ours) = match look() {
+        // As where the folder cannot be written to.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+            count(&read_only::open(path)?.connection).map_err(failed)?
+        }
+        counted => counted.map_err(failed)?,
+    };
     Ok(if ours == 3 {
         Tables::Ours
     } else if all == 0 {
@@ -345,7 +357,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Sets what every connection needs.
-fn prepare(connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let prepare = || {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(64);
@@ -373,7 +385,7 @@ pub(super) fn version(connection: &Connection) -> Result<i64, StoreError> {
 }
 
 /// Refuses the tables of a newer program.
-fn expect_known(path: &Path, version: i64) -> Result<(), StoreError> {
+pub(super) fn expect_known(path: &Path, version: i64) -> Result<(), StoreError> {
     if version <= VERSION {
         return Ok(());
     }
@@ -1291,8 +1303,8 @@ fn count_of((id, from_count, trips_version, at): CountRow) -> Result<FromStation
     })
 }
 
-/// Removes the count of an id that no trip uses any more. A count of it that is on its way, of
-/// `version` or an older one, is dropped when it comes.
+/// Removes the count of an id that no trip uses any more. A count of trips that is on its
+/// way, of a version before `version`, is dropped when it comes.
 pub(super) fn forget_count(
     catalog: &Connection,
     system: &SystemId,
@@ -1338,7 +1350,7 @@ pub(super) fn put_count(
         "INSERT INTO from_station_count
          SELECT ?1, ?2, ?3, ?4, ?5, row_checksum(?1, ?2, ?3, ?4, ?5)
          WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE system = ?1 AND origin = ?2
-             AND trips_version >= coalesce(?4, 0))
+             AND trips_version > coalesce(?4, 0) AND ?3 > 0)
          ON CONFLICT DO UPDATE SET from_count = excluded.from_count,
              trips_version = excluded.trips_version, refreshed_at = excluded.refreshed_at,
              checksum = excluded.checksum

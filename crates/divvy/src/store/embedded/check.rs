@@ -11,7 +11,8 @@ use super::catalog::{self, FileRow, Kind, Which};
 use super::lock::{ReadersLock, WriterLock};
 use super::trips_file::TripsFile;
 use super::{
-    EmbeddedStore, Shared, catalog_failed, folder, index, index_path, is_in_memory, sweep,
+    EmbeddedStore, Shared, catalog_failed, folder, index, index_path, is_in_memory, read_only,
+    sweep,
 };
 use crate::issue::Reason;
 use crate::model::{StationId, System, TripBatch};
@@ -36,13 +37,22 @@ impl EmbeddedStore {
             checked.facts.push("the store is empty".into());
             return Ok(checked);
         }
-        if let Some(_lock) = WriterLock::attempt(&shared.root)? {
+        if shared.read_only.is_none()
+            && let Some(_lock) = WriterLock::attempt(&shared.root)?
+        {
             sweep::sweep(&shared.root, &mut shared.catalog())?;
         }
         let _reading = ReadersLock::share(&shared.root)?;
         // Files first: one that comes or goes meanwhile is then known to the snapshot, or gone.
         let found = found_files(shared)?;
-        let mut connection = catalog::open(&shared.root.join(folder::CATALOG))?;
+        let path = shared.root.join(folder::CATALOG);
+        // A connection of its own, so that others of this process may write meanwhile.
+        let (mut connection, _copy) = if shared.read_only.is_some() {
+            let opened = read_only::open(&path)?;
+            (opened.connection, opened.copy)
+        } else {
+            (catalog::open(&path)?, None)
+        };
         let snapshot = connection
             .transaction()
             .map_err(catalog_failed("read the catalog"))?;

@@ -411,7 +411,7 @@ impl Exchange<'_> {
         let mut stations = catalog::station_data(catalog, id)?;
         let version = catalog::next_version(catalog, id, &stations)?;
         if self.sequence == 0 {
-            for origin in stations.forget_unused(&changes.after) {
+            for origin in stations.forget_unused(&changes.after, version) {
                 catalog::forget_count(catalog, id, &origin, version)?;
             }
         }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
 use super::cannot;
@@ -114,6 +114,19 @@ pub(super) fn inspect(root: &Path) -> Result<Standing, StoreError> {
         ));
     }
     Ok(Standing::Free)
+}
+
+/// Tells whether the files of a store may be changed.
+pub(super) fn is_writable(root: &Path) -> bool {
+    let lock = root.join(WRITER_LOCK);
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.write(true).create(true).truncate(false).open(lock);
+    !opened.is_err_and(|error| {
+        matches!(
+            error.kind(),
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+        )
+    })
 }
 
 /// Tells whether a folder has files that only a store with a catalog can have.

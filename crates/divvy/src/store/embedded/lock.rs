@@ -94,6 +94,7 @@ impl ReadersLock {
     /// files there are. `None` where the store cannot be written to and has no such file.
     pub(super) fn share(root: &Path) -> Result<Option<Self>, StoreError> {
         let path = root.join(folder::READERS_LOCK);
+        // Opened for reading alone, as in a folder that cannot be written to.
         let Ok(file) = File::open(&path).or_else(|_| File::create(&path)) else {
             return Ok(None);
         };

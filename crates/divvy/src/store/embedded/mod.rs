@@ -28,6 +28,7 @@ mod index;
 mod lock;
 mod packing;
 mod pages;
+mod read_only;
 mod repair;
 mod row_checksum;
 mod row_set;
@@ -45,6 +46,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
+use tempfile::TempDir;
 
 use self::catalog::{Kind, Which};
 use self::each_group::{SCAN_THREADS, each_group};
@@ -75,6 +77,9 @@ struct Shared {
     was_free: bool,
     /// In memory, and empty, until the store is made.
     catalog: Mutex<Connection>,
+    /// What reads a store that cannot be written to: the folder of a copy of its catalog, if it
+    /// was copied. `None` for a store that can be written to.
+    read_only: Option<Option<TempDir>>,
     on_wait: Box<OnWait>,
 }
 
@@ -88,6 +93,7 @@ impl Shared {
 
     /// Makes the store where there is none yet. Every write begins so.
     fn make(&self) -> Result<(), StoreError> {
+        self.expect_writable()?;
         if is_in_memory(&self.catalog()) {
             let made = make(&self.root, &*self.on_wait)?;
             *self.catalog() = made;
@@ -95,8 +101,17 @@ impl Shared {
         Ok(())
     }
 
+    fn expect_writable(&self) -> Result<(), StoreError> {
+        if self.read_only.is_none() {
+            return Ok(());
+        }
+        let message = format!("{} cannot be written to", self.root.display());
+        Err(StoreError::new(StoreErrorKind::Unreachable, message))
+    }
+
     /// Waits for the right to write.
     fn writer_lock(&self) -> Result<WriterLock, StoreError> {
+        self.expect_writable()?;
         WriterLock::wait(&self.root, &*self.on_wait)
     }
 
@@ -161,6 +176,9 @@ impl EmbeddedStore {
     /// As [`open`](Self::open).
     pub fn open_with(root: &Path, on_wait: Box<OnWait>) -> Result<Self, StoreError> {
         let standing = folder::inspect(root)?;
+        if standing == Standing::Store && !folder::is_writable(root) {
+            return Self::open_read_only(root);
+        }
         let catalog = match standing {
             Standing::Store => {
                 let mut catalog = catalog::open(&root.join(folder::CATALOG))?;
@@ -180,7 +198,39 @@ impl EmbeddedStore {
                 is_old_folder: root.exists(),
                 was_free: standing == Standing::Free,
                 catalog: Mutex::new(catalog),
+                read_only: None,
                 on_wait,
+            }),
+        })
+    }
+
+    /// Opens a store to read it, and writes nothing to its folder: what [`open`](Self::open) does
+    /// with a folder that cannot be written to. What is written to the store then fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); also `Damaged` for a store that would have to be brought up to
+    /// date.
+    pub fn open_read_only(root: &Path) -> Result<Self, StoreError> {
+        let path = root.join(folder::CATALOG);
+        let opened = read_only::open(&path)?;
+        let version = catalog::version(&opened.connection)?;
+        catalog::expect_known(&path, version)?;
+        if version < catalog::VERSION {
+            let message = format!(
+                "{} was made by an older divvy: it is brought up to date where it can be written to",
+                root.display()
+            );
+            return Err(StoreError::new(StoreErrorKind::Damaged, message));
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                root: root.into(),
+                is_old_folder: true,
+                was_free: false,
+                catalog: Mutex::new(opened.connection),
+                read_only: Some(opened.copy),
+                on_wait: Box::new(|_| ()),
             }),
         })
     }
@@ -288,6 +338,7 @@ impl EmbeddedStore {
 #[async_trait]
 impl Trips for EmbeddedStore {
     async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
+        self.shared.expect_writable()?;
         folder::make_folder(&self.shared.root.join(folder::STAGING))?;
         Ok(Box::new(EmbeddedIncoming::new(self.shared.clone())?))
     }
