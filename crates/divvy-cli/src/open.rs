@@ -1,12 +1,13 @@
 //! Which store, and which of its systems.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io::Write;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Arg, Args};
 use divvy::model::System;
 use divvy::refresh::{self, Refreshed};
@@ -29,7 +30,8 @@ pub struct Common {
         env = "DIVVY_STORE",
         hide_env_values = true,
         value_name = "STORE",
-        default_value = FOLDER
+        default_value = FOLDER,
+        value_parser = OsStringValueParser::new().try_map(StoreName::parse)
     )]
     pub store: StoreName,
     /// The system, such as divvy or citibike; ID@Area/City for one that divvy does not know
@@ -86,10 +88,19 @@ pub enum StoreName {
     },
 }
 
-impl FromStr for StoreName {
-    type Err = String;
+impl StoreName {
+    /// Reads what `--store` and `DIVVY_STORE` say. A path may be of any bytes.
+    fn parse(text: OsString) -> Result<Self, String> {
+        match text.to_str() {
+            Some(text) => Self::parse_text(text),
+            None => Ok(Self::Folder(text.into())),
+        }
+    }
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn parse_text(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err(format!("it is empty: name a folder, such as {FOLDER}"));
+        }
         let (name, query) = text.split_once('?').unwrap_or((text, ""));
         let said: Vec<(&str, &str)> = query
             .split('&')
@@ -158,8 +169,27 @@ impl FromStr for StoreName {
         if name.starts_with("dynamodb:") {
             return Err("expected dynamodb://PREFIX?region=us-east-2".into());
         }
+        if let Some(scheme) = scheme(text) {
+            return Err(format!(
+                "there are no stores of the kind {scheme}: expected a folder, \
+                 dynamodb://PREFIX?region=us-east-2 or dynamodb-local:FILE (a folder of that name \
+                 is ./{text})"
+            ));
+        }
         Ok(Self::Folder(text.into()))
     }
+}
+
+/// Finds what looks like the scheme of an address (RFC 3986, section 3.1) before the first colon.
+/// `None` for a path, also for one with the letter of a drive.
+fn scheme(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once(':')?;
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
+    let is_drive = cfg!(windows) && scheme.len() == 1;
+    (scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(is_letter)
+        && !is_drive)
+        .then_some(scheme)
 }
 
 impl std::fmt::Display for StoreName {
@@ -281,7 +311,6 @@ impl Common {
     /// Opens the store for writing, with what is asked for on DynamoDB.
     pub fn open_with(&self, asked: DynamoOptions) -> anyhow::Result<Opened> {
         if let StoreName::Folder(folder) = &self.store {
-            expect_folder(folder)?;
             return Ok(Opened::Folder(EmbeddedStore::open(folder)?));
         }
         let (mut options, is_local) = self.dynamo_options()?;
@@ -311,7 +340,6 @@ impl Common {
     pub fn open_if_there(&self) -> anyhow::Result<Option<Opened>> {
         match &self.store {
             StoreName::Folder(folder) => {
-                expect_folder(folder)?;
                 let store = EmbeddedStore::open_existing(folder)?;
                 Ok(store.map(Opened::Folder))
             }
@@ -406,14 +434,6 @@ fn opened(store: DynamoStore, is_local: bool) -> Opened {
         true => Opened::Local(store),
         false => Opened::Dynamo(store),
     }
-}
-
-/// Refuses a file where a folder is meant.
-fn expect_folder(folder: &std::path::Path) -> anyhow::Result<()> {
-    if folder.is_file() {
-        bail!("{} is a file; a store is a folder", folder.display());
-    }
-    Ok(())
 }
 
 fn names(systems: &[System]) -> String {

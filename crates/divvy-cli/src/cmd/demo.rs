@@ -70,6 +70,9 @@ impl Demo {
 
         common.say("1. A trip archive, as a publisher would put it on the web");
         let path = folder.join(ERA.archive_name());
+        if path.exists() {
+            common.say("   (in place of the archive and the feed of an earlier demo)");
+        }
         let file = std::fs::File::create(&path).with_context(making)?;
         let sample = Sample {
             era: ERA,

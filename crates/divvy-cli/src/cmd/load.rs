@@ -24,6 +24,7 @@ use serde_json::{Map, Value, json};
 use super::grouped;
 use super::plan::LayoutChoice;
 use crate::open::{Common, DynamoOptions, Opened, StoreName, block_on};
+use crate::outputs;
 use crate::progress::{Bar, Writes, people_time};
 
 /// Loads trip archives: zip, csv, csv.gz, folders of them, or addresses.
@@ -132,6 +133,11 @@ enum LoadFormat {
 
 impl Load {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        if let Some(path) = &self.rejects {
+            let inputs = self.sources.iter().filter(|source| !http::is_url(source));
+            let inputs: Vec<PathBuf> = inputs.map(PathBuf::from).collect();
+            outputs::expect_apart(common, "--rejects", path, &inputs)?;
+        }
         let store = self.open(common)?;
         let rejects = Rejects::create(self.rejects.as_deref())?;
         let mut summaries = Vec::new();
@@ -150,13 +156,16 @@ impl Load {
             });
             failed |= !result?;
         }
-        store.follow_stream(Timestamp::now())?;
-        rejects.finish()?;
+        // What has been loaded is printed whatever becomes of the counts and of the rejected rows.
+        let followed = store.follow_stream(Timestamp::now());
+        let finished = rejects.finish();
         if let Some(LoadFormat::Json) = self.format {
             let mut out = std::io::stdout().lock();
             serde_json::to_writer_pretty(&mut out, &summaries).map_err(std::io::Error::from)?;
             writeln!(out)?;
         }
+        followed?;
+        finished?;
         Ok(match (failed, self.strict && rejected) {
             (true, _) => ExitCode::from(2),
             (false, true) => ExitCode::from(1),

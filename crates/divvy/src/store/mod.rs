@@ -381,6 +381,8 @@ pub enum StoreErrorKind {
     Busy,
     /// What is stored cannot be read: damaged, or made by a newer program.
     Damaged,
+    /// What was named as a store is something else.
+    NotAStore,
     /// The disk, the network or the rights to them failed.
     Unreachable,
     /// A count lags behind the trips it counts: try again later.

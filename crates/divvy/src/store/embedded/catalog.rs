@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Params, Row as SqlRow, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row as SqlRow, params};
 
 use super::{catalog_failed, corrupt};
 use crate::issue::{Reason, RejectedCounts};
@@ -83,17 +83,54 @@ CREATE TABLE from_station_count (
 ) WITHOUT ROWID;
 ";
 
+/// How long to wait for a lock of SQLite. Another process holds one for milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How long acknowledged changes are kept: as long as DynamoDB Streams keep theirs.
 const KEPT_MS: i64 = 24 * 3600 * 1000;
+
+/// Whose tables a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tables {
+    /// Those of a catalog.
+    Ours,
+    /// None at all.
+    None,
+    /// Those of another program.
+    Others,
+}
+
+/// Looks whose database a file is, without writing to it.
+///
+/// # Errors
+///
+/// `Damaged` where it is no database or cannot be read as one.
+pub(super) fn tables_of(path: &Path) -> Result<Tables, StoreError> {
+    let look = || -> rusqlite::Result<(u32, u32)> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.query_row(
+            "SELECT count(*), count(*) FILTER (WHERE name IN ('system', 'archive', 'file'))
+             FROM sqlite_schema WHERE type = 'table'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    };
+    let (all, ours) = look().map_err(catalog_failed("open the catalog"))?;
+    Ok(if ours == 3 {
+        Tables::Ours
+    } else if all == 0 {
+        Tables::None
+    } else {
+        Tables::Others
+    })
+}
 
 /// Opens the catalog of a store and makes its tables where there are none.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let failed = catalog_failed("open the catalog");
     let connection = Connection::open(path).map_err(&failed)?;
-    // Another process writes for milliseconds; half a minute means that it hangs.
-    connection
-        .busy_timeout(Duration::from_secs(30))
-        .map_err(&failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",

@@ -6,7 +6,7 @@ use super::catalog::{self, FileRow, Kind};
 use super::index::{self, Index};
 use super::lock::WriterLock;
 use super::trips_file::TripsFile;
-use super::{EmbeddedStore, Shared, index_path, sweep};
+use super::{EmbeddedStore, Shared, folder, index_path, sweep};
 use crate::issue::Reason;
 use crate::model::System;
 use crate::store::{Checked, StoreError};
@@ -47,20 +47,24 @@ fn files_are_named(shared: &Shared, checked: &mut Checked) -> Result<(), StoreEr
         .filter(|file| file.kind == Kind::Trips)
         .map(|file| shared.root.join(&file.path))
         .collect();
-    let mut found = BTreeSet::new();
-    sweep::walk(&shared.root.join("trips"), &mut |path| {
-        found.insert(path.to_path_buf());
+    for path in named.iter().filter(|path| !path.exists()) {
+        checked.faults.push(format!("{} is missing", path.display()));
+    }
+    let mut foreign = Vec::new();
+    folder::walk(&shared.root.join(folder::TRIPS), &mut |path| {
+        if !named.contains(path) {
+            foreign.push(path.to_path_buf());
+        }
     })?;
-    for path in found.symmetric_difference(&named) {
-        checked.faults.push(match named.contains(path) {
-            true => format!("{} is missing", path.display()),
-            false => format!("{} is no part of the store", path.display()),
-        });
+    foreign.sort();
+    for path in foreign {
+        checked.facts.push(format!(
+            "note: {} is no file of the store; it is left alone, and other engines may count it",
+            path.display()
+        ));
     }
     let n = named.len();
-    checked.facts.push(format!(
-        "trips/ holds exactly the files of the ledger ({n})"
-    ));
+    checked.facts.push(format!("trips/ holds the files of the ledger ({n})"));
     Ok(())
 }
 
@@ -194,7 +198,7 @@ fn stored_twice(shared: &Shared, files: &[FileRow]) -> Result<Vec<String>, Store
     let mut ids = Vec::new();
     for (file, index) in trips.iter().zip(&indexes) {
         let entries = index.among(&keys)?;
-        super::commit::read_rows(&shared.root.join(&file.path), &entries, |_, trip| {
+        super::duplicates::read_rows(&shared.root.join(&file.path), &entries, |_, trip| {
             ids.push(trip.id.to_string());
         })?;
     }

@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::cannot;
+use super::{cannot, folder};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How long to wait for another writer.
@@ -45,7 +45,7 @@ impl WriterLock {
 
     /// Takes the lock if nobody has it.
     pub(super) fn attempt(root: &Path) -> Result<Option<Self>, StoreError> {
-        let path = root.join("writer.lock");
+        let path = root.join(folder::WRITER_LOCK);
         Ok(lock(&path)?.map(|file| Self { _file: file }))
     }
 }
@@ -71,7 +71,7 @@ const OWNER: &str = "owner.lock";
 impl Staging {
     /// Makes a folder that no other has.
     pub(super) fn make(root: &Path) -> Result<Self, StoreError> {
-        let all = root.join("staging");
+        let all = root.join(folder::STAGING);
         let mut n = 0;
         loop {
             let path = all.join(format!("{}-{n}", std::process::id()));
@@ -101,27 +101,37 @@ impl Staging {
         }
     }
 
-    /// Removes the folders of processes that died.
+    /// Removes the folders of processes that died. Others, and all files, are left alone.
     pub(super) fn sweep(root: &Path) -> Result<(), StoreError> {
-        let all = root.join("staging");
+        let all = root.join(folder::STAGING);
         for entry in std::fs::read_dir(&all).map_err(|e| cannot("list", &all, e))? {
-            let path = entry.map_err(|e| cannot("list", &all, e))?.path();
-            let owner = path.join(OWNER);
-            let abandoned = match File::open(&owner) {
-                Ok(file) => file.try_lock().is_ok(),
-                // Not locked yet: perhaps just being made.
-                Err(_) => path
-                    .metadata()
-                    .and_then(|metadata| metadata.modified())
-                    .is_ok_and(|at| at.elapsed().is_ok_and(|age| age.as_secs() > 60)),
-            };
-            if abandoned {
-                // What stays behind is swept the next time.
-                let _ = std::fs::remove_dir_all(&path);
+            let entry = entry.map_err(|e| cannot("list", &all, e))?;
+            if !entry.file_name().to_str().is_some_and(is_staging) {
+                continue;
+            }
+            let path = entry.path();
+            // What cannot be removed is swept the next time.
+            match File::open(path.join(OWNER)) {
+                Ok(file) if file.try_lock().is_ok() => {
+                    let _ = std::fs::remove_dir_all(&path);
+                }
+                Ok(_) => {}
+                // Not locked yet, perhaps just being made: its maker takes another if this one
+                // goes. A folder with something in it is not removed by this.
+                Err(_) => {
+                    let _ = std::fs::remove_dir(&path);
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Tells whether a folder in `staging` has a name as [`Staging::make`] gives: `PROCESS-N`.
+fn is_staging(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    name.split_once('-')
+        .is_some_and(|(process, n)| is_number(process) && is_number(n))
 }
 
 impl Drop for Staging {

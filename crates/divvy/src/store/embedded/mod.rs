@@ -8,6 +8,7 @@
 //!    catalog.db                                       all the rest (SQLite)
 //!    staging/                                         what nothing names yet
 //!    writer.lock
+//!    divvy-store.txt                                  says that this folder is a store
 //! ```
 //!
 //! A row of `catalog.db` is what makes a file exist; `docs/FORMATS.md` describes them all.
@@ -17,6 +18,8 @@ mod check;
 mod commit;
 mod delta;
 mod dictionary;
+mod duplicates;
+mod folder;
 mod incoming;
 mod index;
 mod lock;
@@ -35,6 +38,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use self::catalog::Kind;
+use self::folder::Standing;
 use self::incoming::EmbeddedIncoming;
 use self::lock::WriterLock;
 use self::trips_file::TripsFile;
@@ -57,6 +61,8 @@ struct Shared {
     root: PathBuf,
     /// The folder was there before the store.
     is_old_folder: bool,
+    /// There was no store in it when this one was opened.
+    was_free: bool,
     /// In memory, and empty, until the store is made.
     catalog: Mutex<Connection>,
 }
@@ -79,8 +85,8 @@ impl Shared {
 impl Drop for Shared {
     /// Leaves nothing of a store that was never made. A folder with something in it stays.
     fn drop(&mut self) {
-        if !self.root.join(CATALOG).exists() {
-            let _ = std::fs::remove_dir(self.root.join(STAGING));
+        if self.was_free && !self.root.join(folder::CATALOG).exists() {
+            let _ = std::fs::remove_dir(self.root.join(folder::STAGING));
             if !self.is_old_folder {
                 let _ = std::fs::remove_dir(&self.root);
             }
@@ -88,23 +94,14 @@ impl Drop for Shared {
     }
 }
 
-const CATALOG: &str = "catalog.db";
-const STAGING: &str = "staging";
-
 fn is_in_memory(catalog: &Connection) -> bool {
     catalog.path().is_none_or(str::is_empty)
 }
 
 /// Makes what there is not yet of a store's folder, and opens its catalog.
 fn make(root: &Path) -> Result<Connection, StoreError> {
-    for folder in ["trips", "duplicates", "index", STAGING] {
-        make_folder(&root.join(folder))?;
-    }
-    catalog::open(&root.join(CATALOG))
-}
-
-fn make_folder(folder: &Path) -> Result<(), StoreError> {
-    std::fs::create_dir_all(folder).map_err(|e| cannot("make", folder, e))
+    folder::make(root)?;
+    catalog::open(&root.join(folder::CATALOG))
 }
 
 impl EmbeddedStore {
@@ -113,17 +110,20 @@ impl EmbeddedStore {
     ///
     /// # Errors
     ///
-    /// `Unreachable` where the folder cannot be read or written, `Damaged` where its catalog is
-    /// no catalog or of a newer program.
+    /// `NotAStore` where the folder holds other things and no catalog of this program,
+    /// `Unreachable` where it cannot be read or written, `Damaged` where its catalog is gone,
+    /// damaged or of a newer program.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let catalog = match root.join(CATALOG).exists() {
-            true => make(root)?,
-            false => catalog::open(Path::new(":memory:"))?,
+        let standing = folder::inspect(root)?;
+        let catalog = match standing {
+            Standing::Store => make(root)?,
+            Standing::Free => catalog::open(Path::new(":memory:"))?,
         };
         Ok(Self {
             shared: Arc::new(Shared {
                 root: root.into(),
                 is_old_folder: root.exists(),
+                was_free: standing == Standing::Free,
                 catalog: Mutex::new(catalog),
             }),
         })
@@ -135,9 +135,9 @@ impl EmbeddedStore {
     ///
     /// As [`open`](Self::open).
     pub fn open_existing(root: &Path) -> Result<Option<Self>, StoreError> {
-        match root.join(CATALOG).exists() {
-            true => Self::open(root).map(Some),
-            false => Ok(None),
+        match folder::inspect(root)? {
+            Standing::Store => Self::open(root).map(Some),
+            Standing::Free => Ok(None),
         }
     }
 
@@ -239,7 +239,7 @@ impl EmbeddedStore {
 #[async_trait]
 impl Trips for EmbeddedStore {
     async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
-        make_folder(&self.shared.root.join(STAGING))?;
+        folder::make_folder(&self.shared.root.join(folder::STAGING))?;
         Ok(Box::new(EmbeddedIncoming::new(self.shared.clone())?))
     }
 
@@ -404,7 +404,7 @@ impl Ledger for EmbeddedStore {
 
 /// Where the id index of a file lies.
 fn index_path(root: &Path, relative: &str) -> PathBuf {
-    root.join("index").join(relative).with_extension("index")
+    root.join(folder::index_of(relative))
 }
 
 /// The disk said no.
@@ -473,6 +473,113 @@ mod tests {
         assert!(is_empty(folder.path()));
         come_to_nothing(folder.path());
         assert!(is_empty(folder.path()), "the folder was there before");
+    }
+
+    /// Makes a store with a station, and a file in it as a load would leave one when killed.
+    fn with_a_left_file(root: &Path) -> PathBuf {
+        let store = EmbeddedStore::open(root).unwrap();
+        block_on(store.describe(&divvy(), &[Station::unknown("35".into())])).unwrap();
+        let left = root.join("trips/divvy/a-0a1b2c3d/a.parquet");
+        std::fs::create_dir_all(left.parent().unwrap()).unwrap();
+        std::fs::write(&left, "half a file").unwrap();
+        left
+    }
+
+    fn commit_nothing(root: &Path) {
+        let store = EmbeddedStore::open(root).unwrap();
+        let archive = ArchiveId {
+            system: divvy(),
+            name: "trips.zip".into(),
+            content: ContentHash(1),
+        };
+        let incoming = block_on(store.begin(&archive)).unwrap();
+        let read = crate::store::ArchiveRead {
+            id: archive,
+            members: Vec::new(),
+            rows_read: 0,
+            rejected: Default::default(),
+            totals: Totals::default(),
+            loaded_at: Timestamp::UNIX_EPOCH,
+            replace: false,
+        };
+        block_on(incoming.commit(read, &())).unwrap();
+    }
+
+    #[test]
+    fn no_file_of_others_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let left = with_a_left_file(root);
+        let foreign = [
+            "trips/202004-divvy-tripdata.zip",
+            "trips/2020/04/mine.parquet",
+            "trips/divvy/a-0a1b2c3d/notes.txt",
+            "duplicates/mine.csv",
+            "index/mine.csv",
+            "staging/mine.zip",
+            "staging/17-mine/mine.zip",
+            "staging/17-4/mine.zip",
+        ]
+        .map(|name| root.join(name));
+        for path in &foreign {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "mine").unwrap();
+        }
+        commit_nothing(root);
+        let checked = EmbeddedStore::open(root).unwrap().check().unwrap();
+        for path in &foreign {
+            assert_eq!(std::fs::read(path).unwrap(), b"mine", "{}", path.display());
+        }
+        assert!(!left.exists());
+        assert_eq!(checked.faults, [""; 0]);
+        let notes = checked.facts.iter().filter(|fact| fact.contains("note: "));
+        assert_eq!(notes.count(), 3, "{:?}", checked.facts);
+    }
+
+    #[test]
+    fn a_folder_with_other_things_is_no_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join("trips")).unwrap();
+        std::fs::write(root.join("trips/a.zip"), "mine").unwrap();
+        std::fs::write(root.join("letter.txt"), "mine").unwrap();
+        let kind = |root: &Path| EmbeddedStore::open(root).err().map(|error| error.kind);
+        assert_eq!(kind(root), Some(StoreErrorKind::NotAStore));
+        assert_eq!(kind(&root.join("letter.txt")), Some(StoreErrorKind::NotAStore));
+        std::fs::write(root.join("catalog.db"), "").unwrap();
+        assert_eq!(kind(root), Some(StoreErrorKind::NotAStore));
+        std::fs::write(root.join("catalog.db"), "another program's").unwrap();
+        assert_eq!(kind(root), Some(StoreErrorKind::NotAStore));
+        std::fs::remove_file(root.join("catalog.db")).unwrap();
+        let others = Connection::open(root.join("catalog.db")).unwrap();
+        others.execute_batch("CREATE TABLE pictures (id)").unwrap();
+        assert_eq!(kind(root), Some(StoreErrorKind::NotAStore));
+    }
+
+    #[test]
+    fn a_creation_that_was_interrupted_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::write(root.join(folder::MARKER), "").unwrap();
+        std::fs::create_dir(root.join("trips")).unwrap();
+        std::fs::write(root.join("catalog.db"), "").unwrap();
+        assert!(EmbeddedStore::open_existing(root).unwrap().is_none());
+        commit_nothing(root);
+        assert!(EmbeddedStore::open_existing(root).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_store_whose_catalog_is_gone_is_not_taken_for_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let trips = with_a_left_file(root);
+        std::fs::remove_file(root.join("catalog.db")).unwrap();
+        let error = EmbeddedStore::open(root).err().unwrap();
+        assert_eq!(error.kind, StoreErrorKind::Damaged);
+        std::fs::write(root.join("catalog.db"), "overwritten").unwrap();
+        let error = EmbeddedStore::open(root).err().unwrap();
+        assert_eq!(error.kind, StoreErrorKind::Damaged, "{error}");
+        assert!(trips.exists());
     }
 
     #[test]

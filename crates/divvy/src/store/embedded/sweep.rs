@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::lock::Staging;
-use super::{cannot, catalog, index_path};
+use super::{catalog, folder, index_path};
 use crate::store::StoreError;
 
 /// Sweeps the store. Only for the holder of the writer lock.
@@ -18,35 +18,32 @@ pub(super) fn sweep(root: &Path, catalog: &Connection) -> Result<(), StoreError>
         named.insert(root.join(&file.path));
         named.insert(index_path(root, &file.path));
     }
-    for folder in ["trips", "duplicates", "index"] {
-        walk(&root.join(folder), &mut |path| {
-            if !named.contains(path) {
-                // What stays behind is swept the next time.
-                let _ = std::fs::remove_file(path);
+    for folder in [folder::TRIPS, folder::DUPLICATES, folder::INDEX] {
+        folder::walk(&root.join(folder), &mut |path| {
+            let is_ours = path.strip_prefix(root).is_ok_and(folder::is_ours);
+            if is_ours && !named.contains(path) {
+                remove_file(root, path);
             }
         })?;
     }
     Ok(())
 }
 
-/// Removes a superseded file and its index. What stays behind is swept the next time.
-pub(super) fn remove(root: &Path, relative: &str) {
-    let _ = std::fs::remove_file(root.join(relative));
-    let _ = std::fs::remove_file(index_path(root, relative));
-}
-
-/// Visits every file below a folder, and removes folders that are left empty.
-pub(super) fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) -> Result<(), StoreError> {
-    for entry in std::fs::read_dir(folder).map_err(|e| cannot("list", folder, e))? {
-        let entry = entry.map_err(|e| cannot("list", folder, e))?;
-        let kind = entry.file_type().map_err(|e| cannot("list", folder, e))?;
-        if kind.is_dir() {
-            walk(&entry.path(), visit)?;
-            // Fails on a folder that is not empty, as it should.
-            let _ = std::fs::remove_dir(entry.path());
-        } else {
-            visit(&entry.path());
+/// Removes a file, and the folders that it leaves empty, up to the store's own. What stays behind
+/// is swept the next time.
+fn remove_file(root: &Path, path: &Path) {
+    let _ = std::fs::remove_file(path);
+    let folders = path.ancestors().skip(1);
+    for folder in folders.take_while(|folder| folder.parent() != Some(root)) {
+        // Fails on a folder that is not empty, as it should.
+        if std::fs::remove_dir(folder).is_err() {
+            break;
         }
     }
-    Ok(())
+}
+
+/// Removes a superseded file and its index.
+pub(super) fn remove(root: &Path, relative: &str) {
+    remove_file(root, &root.join(relative));
+    remove_file(root, &index_path(root, relative));
 }
