@@ -33,9 +33,7 @@ pub fn expect_apart(
     }
     let is_of_store = match &common.store {
         StoreName::Folder(folder) => is_within(path, folder),
-        StoreName::DynamoLocal { file, .. } => {
-            same_file::is_same_file(path, file).unwrap_or(false)
-        }
+        StoreName::DynamoLocal { file, .. } => same_file::is_same_file(path, file).unwrap_or(false),
         StoreName::Dynamo { .. } => false,
     };
     if is_of_store {

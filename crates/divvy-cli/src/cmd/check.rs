@@ -21,7 +21,7 @@ impl Check {
             common.say(fact);
         }
         for fault in &checked.faults {
-            eprintln!("divvy: {fault}");
+            crate::complain(fault);
         }
         Ok(match checked.faults.is_empty() {
             true => ExitCode::SUCCESS,

@@ -17,10 +17,10 @@ use divvy::reports::{
 use divvy::store::Store;
 
 use crate::open::{Common, block_on};
-use crate::{outputs, own_report};
 use crate::render::Format;
 use crate::render::html::{self, Section};
 use crate::render::plot::{self, Plot};
+use crate::{outputs, own_report};
 
 /// The name that stands for all of them.
 const ALL: &str = "all";
