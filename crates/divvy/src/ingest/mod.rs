@@ -675,4 +675,51 @@ mod tests {
         block_on(store.scan(&"divvy".into(), &keep)).unwrap();
         assert_eq!(kept.into_inner().unwrap().len(), most + 1);
     }
+
+    #[cfg(feature = "embedded")]
+    #[test]
+    fn words_are_counted_the_same_in_any_order_of_loading() {
+        use crate::store::Tallies;
+        use crate::store::embedded::EmbeddedStore;
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, trips: std::ops::Range<usize>, finer: bool, words: usize| {
+            let mut text = HEADER.to_owned();
+            for (n, row) in csv(trips.end, "13001").lines().skip(1).enumerate() {
+                let row = row.replace(",member", &format!(",Plan {}", n % words));
+                let row = match finer {
+                    true => row.replace(":00:00,", ":00:00.123,"),
+                    false => row,
+                };
+                if trips.contains(&n) {
+                    text += &format!("{row}\n");
+                }
+            }
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        // Too many words; better copies with few; equal copies with few.
+        let paths = [
+            write("many.csv", 0..200, false, 200),
+            write("finer.csv", 100..150, true, 3),
+            write("few.csv", 190..230, false, 230),
+        ];
+        let mut seen = Vec::new();
+        for (at, order) in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]]
+            .iter()
+            .enumerate()
+        {
+            let embedded = EmbeddedStore::open(&folder.path().join(format!("store-{at}"))).unwrap();
+            let memory = MemoryStore::default();
+            for place in order {
+                let archive = Archive::open(&paths[*place]).unwrap();
+                block_on(load(&archive, &embedded, &options(), &(), &())).unwrap();
+                block_on(load(&archive, &memory, &options(), &(), &())).unwrap();
+            }
+            let totals = block_on(embedded.totals(&"divvy".into())).unwrap();
+            assert_eq!(totals, block_on(memory.totals(&"divvy".into())).unwrap());
+            seen.push(totals);
+        }
+        assert!(seen.iter().all(|totals| *totals == seen[0]));
+    }
 }

@@ -258,7 +258,14 @@ impl Pack for StationGrid {
             let rider = riders.binary_search(&rider);
             out.size(rider.expect("the list has been made of all of them"));
         }
-        let periods = cells.periods();
+        let periods = match &self.cells {
+            Cells::Dense(periods) => {
+                let counts = |cells: &Vec<[i32; 2]>| cells.iter().any(|cell| *cell != [0, 0]);
+                let some = periods.iter().filter(|(_, cells)| counts(cells));
+                some.map(|(period, _)| *period).collect()
+            }
+            Cells::Sparse(_) => cells.periods(),
+        };
         out.size(periods.len());
         let mut last = 0;
         for period in &periods {

@@ -461,3 +461,41 @@ fn a_folder_is_no_archive() {
     assert!(matches!(error, ArchiveError::NotAFile { .. }));
     assert!(Archive::open(&folder.path().join("absent.zip")).is_err());
 }
+
+/// A zip of so many trip files.
+fn zip_of_many(members: usize) -> Vec<u8> {
+    let names: Vec<String> = (0..members).map(|n| format!("trips-{n}.csv")).collect();
+    let members: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, TRIPS)).collect();
+    zip_of(&members)
+}
+
+#[test]
+fn a_zip_of_too_many_members_is_refused() {
+    let (archive, _folder) = open("days.zip", &zip_of_many(2000)).unwrap();
+    assert_eq!(archive.members().len(), 2000);
+    insta::assert_snapshot!(refusal("days.zip", &zip_of_many(2001)), @"days.zip holds 2001 files, more than the 2000 that are read from one archive: unpack it and load the folder");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn all_members_are_read_through_one_file() {
+    let (archive, folder) = open("days.zip", &zip_of_many(300)).unwrap();
+    let path = folder.path().join("days.zip");
+    let handles = || {
+        let all = std::fs::read_dir("/proc/self/fd").unwrap();
+        // Other tests close theirs meanwhile.
+        let files = all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        files.filter(|file| *file == path).count()
+    };
+    let mut readers: Vec<_> = (0..300).map(|n| archive.read(n).unwrap()).collect();
+    for reader in &mut readers {
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text).unwrap();
+        assert_eq!(text, TRIPS);
+    }
+    assert_eq!(handles(), 1);
+    drop(readers);
+    let archive = archive.released();
+    assert_eq!(handles(), 0);
+    assert_eq!(read(&archive, 299), TRIPS);
+}

@@ -51,6 +51,8 @@ pub(super) struct Rows<R> {
     /// The row at hand.
     row: (usize, usize),
     line: u64,
+    /// How many lines it goes over.
+    lines: u64,
     /// The row at hand opens a quote that is never closed.
     broken: bool,
 }
@@ -75,6 +77,7 @@ impl<R: Read> Rows<R> {
             cells: Vec::with_capacity(32),
             row: (0, 0),
             line: 0,
+            lines: 0,
             broken: false,
         }
     }
@@ -139,6 +142,7 @@ impl<R: Read> Rows<R> {
         self.row = (self.at, next);
         self.at = next;
         self.line = self.next_line;
+        self.lines = lines;
         self.next_line += lines;
         self.broken = broken;
     }
@@ -188,7 +192,7 @@ impl<R: Read> Rows<R> {
     /// nobody closed, and the next quote, rows later, was taken for its end. A line within a
     /// name, which some publishers do write, has no such number of commas.
     pub(super) fn has_swallowed_rows(&self, cells_of_a_row: usize) -> bool {
-        if self.marked.is_some() || self.broken {
+        if self.lines < 2 {
             return false;
         }
         let lines = self.buffer[self.row.0..self.row.1].split(|byte| *byte == b'\n');
