@@ -10,14 +10,16 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Arg, Args};
 use divvy::model::System;
 use divvy::refresh::{self, Refreshed};
-use divvy::store::embedded::EmbeddedStore;
-use divvy::store::{Checked, Store};
+use divvy::store::embedded::{EmbeddedStore, OnWait};
+use divvy::store::{Checked, Store, Unload};
 use divvy_aws::local::{Local, Options};
 use divvy_aws::store::{Listener, LoadSettings};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};
+
+use crate::progress::RowsBar;
 
 /// Flags that stand before or behind any verb, but for those [`without`] some.
 #[derive(Debug, Args)]
@@ -268,10 +270,18 @@ impl Opened {
         }
     }
 
-    /// Proves the laws on the store.
-    pub fn check(&self) -> anyhow::Result<Checked> {
+    /// Returns what takes archives out. `None` where the store cannot.
+    pub fn unload(&self) -> Option<&dyn Unload> {
         match self {
-            Self::Folder(store) => Ok(store.check()?),
+            Self::Folder(store) => Some(store),
+            Self::Dynamo(_) | Self::Local(_) => None,
+        }
+    }
+
+    /// Proves the laws on the store.
+    pub fn check(&self, bar: &RowsBar) -> anyhow::Result<Checked> {
+        match self {
+            Self::Folder(store) => Ok(store.check(&|done, of| bar.rows(done, of))?),
             Self::Dynamo(store) | Self::Local(store) => Ok(block_on(store.check())?),
         }
     }
@@ -310,7 +320,8 @@ impl Common {
     /// Opens the store for writing, with what is asked for on DynamoDB.
     pub fn open_with(&self, asked: DynamoOptions) -> anyhow::Result<Opened> {
         if let StoreName::Folder(folder) = &self.store {
-            return Ok(Opened::Folder(EmbeddedStore::open(folder)?));
+            let store = EmbeddedStore::open_with(folder, self.on_wait())?;
+            return Ok(Opened::Folder(store));
         }
         let (mut options, is_local) = self.dynamo_options()?;
         options.layout = asked.layout;
@@ -339,7 +350,7 @@ impl Common {
     pub fn open_if_there(&self) -> anyhow::Result<Option<Opened>> {
         match &self.store {
             StoreName::Folder(folder) => {
-                let store = EmbeddedStore::open_existing(folder)?;
+                let store = EmbeddedStore::open_existing_with(folder, self.on_wait())?;
                 Ok(store.map(Opened::Folder))
             }
             // Opening it would make the file.
@@ -417,6 +428,16 @@ impl Common {
                 names(&known)
             ),
         }
+    }
+
+    /// Prints for which process a writer waits.
+    fn on_wait(&self) -> Box<OnWait> {
+        let quiet = self.quiet;
+        Box::new(move |sentence| {
+            if !quiet {
+                let _ = writeln!(std::io::stderr(), "{sentence}");
+            }
+        })
     }
 
     /// Prints a message to stderr, unless asked to be quiet.

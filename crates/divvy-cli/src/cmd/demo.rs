@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use divvy::ingest::{self, LoadOptions};
+use divvy::ingest::{self, LoadOptions, SameName};
 use divvy::reports::{self, Filters};
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
@@ -112,7 +112,7 @@ impl Demo {
         let options = LoadOptions {
             system: None,
             day_first: false,
-            replace: true,
+            same_name: SameName::Replace,
             sample: None,
             now,
         };

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use divvy::ingest::{self, LoadOptions, Loaded, Share};
+use divvy::ingest::{self, LoadOptions, Loaded, SameName, Share};
 use divvy::issue::{Reason, RejectSink, Rejected};
 use divvy::model::Flag;
 use divvy::sources::archive::{self, Archive, ArchiveError};
@@ -43,9 +43,12 @@ pub struct Load {
     /// Archives, folders of archives, or addresses
     #[arg(required = true, value_name = "PATH|URL|DIR")]
     sources: Vec<OsString>,
-    /// Supersede loaded archives of the same name
-    #[arg(long)]
+    /// Supersede loaded archives of the same name; load one again whose files are damaged
+    #[arg(long, conflicts_with = "keep_both")]
     replace: bool,
+    /// Keep a loaded archive of the same name and other content beside the new one
+    #[arg(long)]
+    keep_both: bool,
     /// Read dates like 01-02-2020 as 1 February
     #[arg(long)]
     day_first: bool,
@@ -307,7 +310,11 @@ impl Load {
         let options = LoadOptions {
             system: common.system.clone(),
             day_first: self.day_first,
-            replace: self.replace,
+            same_name: match (self.replace, self.keep_both) {
+                (true, _) => SameName::Replace,
+                (false, true) => SameName::KeepBoth,
+                (false, false) => SameName::Refuse,
+            },
             sample: self.sample,
             now: Timestamp::now(),
         };

@@ -4,12 +4,13 @@
 //! to a folder before it is known to be a store, or empty; and nothing is removed from it whose
 //! name this program does not give.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
 use super::cannot;
-use super::catalog::{self, Tables};
+use super::catalog::{self, FileRow, Tables};
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(super) const CATALOG: &str = "catalog.db";
@@ -182,6 +183,33 @@ pub(super) fn is_ours(relative: &Path) -> bool {
     (kind == TRIPS || kind == DUPLICATES)
         && has_hash
         && Path::new(file).extension() == Some(OsStr::new(extension))
+}
+
+/// Lists the trips files and files of duplicates of our naming that are not among `files`, as
+/// paths below the store's folder. An id index alone counts as its file.
+pub(super) fn unnamed(root: &Path, files: &[FileRow]) -> Result<BTreeSet<String>, StoreError> {
+    let named: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let mut unnamed = BTreeSet::new();
+    for folder in [TRIPS, DUPLICATES, INDEX] {
+        walk(&root.join(folder), &mut |path| {
+            let Ok(relative) = path.strip_prefix(root) else {
+                return;
+            };
+            if !is_ours(relative) {
+                return;
+            }
+            let file = match relative.strip_prefix(INDEX) {
+                Ok(indexed) => indexed.with_extension("parquet"),
+                Err(_) => relative.to_path_buf(),
+            };
+            // Names of ours are UTF-8, and have slashes in the catalog.
+            let file = file.to_string_lossy().replace('\\', "/");
+            if !named.contains(file.as_str()) {
+                unnamed.insert(file);
+            }
+        })?;
+    }
+    Ok(unnamed)
 }
 
 /// Visits every file below a folder. Removes nothing; links are files, and not followed.

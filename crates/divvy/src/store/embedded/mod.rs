@@ -15,6 +15,7 @@
 
 mod catalog;
 mod check;
+mod checksum;
 mod commit;
 mod delta;
 mod dictionary;
@@ -28,6 +29,8 @@ mod schema;
 mod shared_file;
 mod sweep;
 mod trips_file;
+mod upgrade;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -37,15 +40,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use self::catalog::Kind;
+use self::catalog::{Kind, Which};
 use self::folder::Standing;
 use self::incoming::EmbeddedIncoming;
-use self::lock::WriterLock;
+use self::lock::{ReadersLock, WriterLock};
 use self::trips_file::TripsFile;
 use super::station_data::StationData;
 use super::{
     Applied, ArchiveId, Change, ContentHash, FeedState, FromStationCount, Incoming, Ledger,
-    LedgerEntry, Stations, StoreError, StoreErrorKind, Tallies, Trips, Wanted,
+    LedgerEntry, Stations, StoreError, StoreErrorKind, Tallies, Trips, Unload, Unloaded, Wanted,
 };
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 use crate::tally::{Parts, Totals};
@@ -65,7 +68,11 @@ struct Shared {
     was_free: bool,
     /// In memory, and empty, until the store is made.
     catalog: Mutex<Connection>,
+    on_wait: Box<OnWait>,
 }
+
+/// Takes a sentence that says for which process a writer waits.
+pub type OnWait = dyn Fn(&str) + Send + Sync;
 
 impl Shared {
     fn catalog(&self) -> MutexGuard<'_, Connection> {
@@ -74,11 +81,32 @@ impl Shared {
 
     /// Makes the store where there is none yet. Every write begins so.
     fn make(&self) -> Result<(), StoreError> {
-        let mut catalog = self.catalog();
-        if is_in_memory(&catalog) {
-            *catalog = make(&self.root)?;
+        if is_in_memory(&self.catalog()) {
+            let made = make(&self.root, &*self.on_wait)?;
+            *self.catalog() = made;
         }
         Ok(())
+    }
+
+    /// Waits for the right to write.
+    fn writer_lock(&self) -> Result<WriterLock, StoreError> {
+        WriterLock::wait(&self.root, &*self.on_wait)
+    }
+
+    /// Changes the catalog as the only writer, in one transaction.
+    fn write<T>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.make()?;
+        let _lock = self.writer_lock()?;
+        let mut catalog = self.catalog();
+        let transaction = catalog::begin(&mut catalog)?;
+        let result = change(&transaction)?;
+        transaction
+            .commit()
+            .map_err(catalog_failed("write the catalog"))?;
+        Ok(result)
     }
 }
 
@@ -99,8 +127,9 @@ fn is_in_memory(catalog: &Connection) -> bool {
 }
 
 /// Makes what there is not yet of a store's folder, and opens its catalog.
-fn make(root: &Path) -> Result<Connection, StoreError> {
+fn make(root: &Path, on_wait: &OnWait) -> Result<Connection, StoreError> {
     folder::make(root)?;
+    let _lock = WriterLock::wait(root, on_wait)?;
     catalog::open(&root.join(folder::CATALOG))
 }
 
@@ -114,10 +143,29 @@ impl EmbeddedStore {
     /// `Unreachable` where it cannot be read or written, `Damaged` where its catalog is gone,
     /// damaged or of a newer program.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::open_with(root, Box::new(|_| ()))
+    }
+
+    /// Does what [`open`](Self::open) does, and calls `on_wait` where another process has been
+    /// writing for five seconds and this one waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with(root: &Path, on_wait: Box<OnWait>) -> Result<Self, StoreError> {
         let standing = folder::inspect(root)?;
         let catalog = match standing {
-            Standing::Store => make(root)?,
-            Standing::Free => catalog::open(Path::new(":memory:"))?,
+            Standing::Store => {
+                let mut catalog = catalog::open(&root.join(folder::CATALOG))?;
+                if catalog::version(&catalog)? < catalog::VERSION {
+                    let _lock = WriterLock::wait(root, &*on_wait)?;
+                    folder::make(root)?;
+                    upgrade::upgrade(root, &mut catalog)?;
+                }
+                tidy(root, &mut catalog)?;
+                catalog
+            }
+            Standing::Free => catalog::in_memory()?,
         };
         Ok(Self {
             shared: Arc::new(Shared {
@@ -125,6 +173,7 @@ impl EmbeddedStore {
                 is_old_folder: root.exists(),
                 was_free: standing == Standing::Free,
                 catalog: Mutex::new(catalog),
+                on_wait,
             }),
         })
     }
@@ -135,10 +184,38 @@ impl EmbeddedStore {
     ///
     /// As [`open`](Self::open).
     pub fn open_existing(root: &Path) -> Result<Option<Self>, StoreError> {
+        Self::open_existing_with(root, Box::new(|_| ()))
+    }
+
+    /// Does what [`open_existing`](Self::open_existing) does; `on_wait` as for
+    /// [`open_with`](Self::open_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_existing_with(
+        root: &Path,
+        on_wait: Box<OnWait>,
+    ) -> Result<Option<Self>, StoreError> {
         match folder::inspect(root)? {
-            Standing::Store => Self::open(root).map(Some),
+            Standing::Store => Self::open_with(root, on_wait).map(Some),
             Standing::Free => Ok(None),
         }
+    }
+
+    /// Returns how many bytes the files of the store take.
+    ///
+    /// # Errors
+    ///
+    /// `Unreachable` where a folder cannot be listed.
+    pub fn size_bytes(&self) -> Result<u64, StoreError> {
+        let mut bytes = 0;
+        if self.shared.root.exists() {
+            folder::walk(&self.shared.root, &mut |path| {
+                bytes += path.metadata().map_or(0, |metadata| metadata.len());
+            })?;
+        }
+        Ok(bytes)
     }
 
     /// Returns the folder.
@@ -156,23 +233,17 @@ impl EmbeddedStore {
             &mut StationData,
         ) -> Result<(T, Vec<super::station_data::Write>), StoreError>,
     ) -> Result<T, StoreError> {
-        self.shared.make()?;
-        let _lock = WriterLock::wait(&self.shared.root)?;
-        let mut connection = self.shared.catalog();
-        let failed = catalog_failed("write the catalog");
-        let transaction = connection.transaction().map_err(&failed)?;
-        let mut stations = catalog::station_data(&transaction, &system.id)?;
-        let (result, writes) = change(&transaction, &mut stations)?;
-        catalog::put_system(&transaction, system)?;
-        catalog::write_stations(&transaction, &system.id, &writes, taken_at)?;
-        if let Some(feed) = stations.feed() {
-            catalog::put_feed(&transaction, &system.id, feed)?;
-        }
-        if let Some(taken_at) = taken_at {
-            catalog::prune_changes(&transaction, taken_at)?;
-        }
-        transaction.commit().map_err(&failed)?;
-        Ok(result)
+        self.shared.write(|catalog| {
+            let mut stations = catalog::station_data(catalog, &system.id)?;
+            let (result, writes) = change(catalog, &mut stations)?;
+            catalog::put_system(catalog, system)?;
+            catalog::write_stations(catalog, &system.id, &writes, taken_at)?;
+            if let Some(feed) = stations.feed() {
+                catalog::put_feed(catalog, &system.id, feed)?;
+            }
+            catalog::prune_changes(catalog)?;
+            Ok(result)
+        })
     }
 
     /// Opens the trips files of a system, all at once: what is open can be read to its end, even
@@ -203,6 +274,7 @@ impl EmbeddedStore {
         wanted: Option<&Wanted>,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
+        let _reading = ReadersLock::share(&self.shared.root)?;
         let files = self.open_trips(system)?;
         let groups: Vec<(&TripsFile, usize)> = files
             .iter()
@@ -295,8 +367,8 @@ impl Stations for EmbeddedStore {
         let Some(system) = known.into_iter().find(|known| known.id == *system) else {
             return Ok(0);
         };
-        self.write_stations(&system, None, |_, stations| {
-            let version = stations.next_version();
+        self.write_stations(&system, None, |catalog, stations| {
+            let version = catalog::next_version(catalog, &system.id, stations)?;
             let writes = stations.touch_all(version);
             Ok((writes.len() as u64, writes))
         })
@@ -307,8 +379,8 @@ impl Stations for EmbeddedStore {
     }
 
     async fn acknowledge(&self, consumer: &str, sequence: u64) -> Result<(), StoreError> {
-        self.shared.make()?;
-        catalog::acknowledge(&self.shared.catalog(), consumer, sequence)
+        self.shared
+            .write(|catalog| catalog::acknowledge(catalog, consumer, sequence))
     }
 }
 
@@ -344,7 +416,7 @@ impl Tallies for EmbeddedStore {
     }
 
     async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError> {
-        catalog::counts(&self.shared.catalog(), system, None)
+        catalog::counts(&self.shared.catalog(), system)
     }
 
     async fn counts_of(
@@ -355,7 +427,7 @@ impl Tallies for EmbeddedStore {
         let catalog = self.shared.catalog();
         origins
             .iter()
-            .map(|origin| Ok(catalog::counts(&catalog, system, Some(origin))?.pop()))
+            .map(|origin| catalog::count(&catalog, system, origin))
             .collect()
     }
 
@@ -364,14 +436,10 @@ impl Tallies for EmbeddedStore {
         system: &SystemId,
         counts: &[FromStationCount],
     ) -> Result<(), StoreError> {
-        self.shared.make()?;
-        let mut connection = self.shared.catalog();
-        let failed = catalog_failed("write the catalog");
-        let transaction = connection.transaction().map_err(&failed)?;
-        for count in counts {
-            catalog::put_count(&transaction, system, count)?;
-        }
-        transaction.commit().map_err(&failed)
+        self.shared.write(|catalog| {
+            let mut counts = counts.iter();
+            counts.try_for_each(|count| catalog::put_count(catalog, system, count))
+        })
     }
 }
 
@@ -382,7 +450,7 @@ impl Ledger for EmbeddedStore {
     }
 
     async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError> {
-        let archives = catalog::archives(&self.shared.catalog(), system)?;
+        let archives = catalog::archives(&self.shared.catalog(), system, Which::All)?;
         Ok(archives.into_iter().map(|archive| archive.entry).collect())
     }
 
@@ -395,11 +463,41 @@ impl Ledger for EmbeddedStore {
         system: &SystemId,
         content: ContentHash,
     ) -> Result<Option<LedgerEntry>, StoreError> {
-        let entries = self.entries(system).await?;
-        Ok(entries
-            .into_iter()
-            .find(|entry| entry.id.content == content))
+        let which = Which::Content(content);
+        let held = catalog::archives(&self.shared.catalog(), system, which)?.pop();
+        Ok(held.map(|archive| archive.entry))
     }
+
+    async fn is_intact(&self, entry: &LedgerEntry) -> Result<bool, StoreError> {
+        let _reading = ReadersLock::share(&self.shared.root)?;
+        commit::is_intact(&self.shared, &self.shared.catalog(), entry.sequence)
+    }
+}
+
+#[async_trait]
+impl Unload for EmbeddedStore {
+    async fn unload(
+        &self,
+        system: &SystemId,
+        archives: &[ContentHash],
+        dry_run: bool,
+    ) -> Result<Unloaded, StoreError> {
+        let known = catalog::systems(&self.shared.catalog())?;
+        match known.into_iter().find(|known| known.id == *system) {
+            Some(system) => commit::unload(&self.shared, &system, archives, dry_run),
+            None => Ok(Unloaded::default()),
+        }
+    }
+}
+
+/// Removes what a killed process left, unless another process is writing: it will do so.
+fn tidy(root: &Path, catalog: &mut Connection) -> Result<(), StoreError> {
+    if !catalog::leftovers(catalog)?.is_empty()
+        && let Some(_lock) = WriterLock::attempt(root)?
+    {
+        sweep::sweep(root, catalog)?;
+    }
+    Ok(())
 }
 
 /// Where the id index of a file lies.
@@ -482,6 +580,8 @@ mod tests {
         let left = root.join("trips/divvy/a-0a1b2c3d/a.parquet");
         std::fs::create_dir_all(left.parent().unwrap()).unwrap();
         std::fs::write(&left, "half a file").unwrap();
+        let path = "trips/divvy/a-0a1b2c3d/a.parquet";
+        catalog::put_leftover(&store.shared.catalog(), path).unwrap();
         left
     }
 
@@ -526,14 +626,14 @@ mod tests {
             std::fs::write(path, "mine").unwrap();
         }
         commit_nothing(root);
-        let checked = EmbeddedStore::open(root).unwrap().check().unwrap();
+        let store = EmbeddedStore::open(root).unwrap();
+        let checked = store.check(&|_, _| ()).unwrap();
         for path in &foreign {
             assert_eq!(std::fs::read(path).unwrap(), b"mine", "{}", path.display());
         }
         assert!(!left.exists());
         assert_eq!(checked.faults, [""; 0]);
-        let notes = checked.facts.iter().filter(|fact| fact.contains("note: "));
-        assert_eq!(notes.count(), 3, "{:?}", checked.facts);
+        assert_eq!(checked.notes.len(), 3, "{:?}", checked.notes);
     }
 
     #[test]
@@ -545,7 +645,10 @@ mod tests {
         std::fs::write(root.join("letter.txt"), "mine").unwrap();
         let kind = |root: &Path| EmbeddedStore::open(root).err().map(|error| error.kind);
         assert_eq!(kind(root), Some(StoreErrorKind::NotAStore));
-        assert_eq!(kind(&root.join("letter.txt")), Some(StoreErrorKind::NotAStore));
+        assert_eq!(
+            kind(&root.join("letter.txt")),
+            Some(StoreErrorKind::NotAStore)
+        );
         std::fs::write(root.join("catalog.db"), "").unwrap();
         assert_eq!(kind(root), Some(StoreErrorKind::NotAStore));
         std::fs::write(root.join("catalog.db"), "another program's").unwrap();
