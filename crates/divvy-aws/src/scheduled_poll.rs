@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use divvy::ingest::{self, PollError, Polled};
 use divvy::model::System;
+use divvy::sources::http::Client;
 use divvy::store::{Applied, Store};
 use jiff::Timestamp;
 use serde_json::json;
@@ -33,7 +34,9 @@ pub async fn poll(
     now: Timestamp,
 ) -> Result<PollLog, PollError> {
     let started = std::time::Instant::now();
-    let polled = ingest::poll(&[feed.to_owned()], store, system, now).await?;
+    // What a discovery file names is asked too, and may not be what only this function can reach.
+    let client = Client::public_only();
+    let polled = ingest::poll_by(&client, &[feed], store, system, now).await?;
     Ok(PollLog {
         polled,
         fetched_at: now,

@@ -3,6 +3,9 @@
 //! stdout is data and nothing else; progress and messages go to stderr. Exit status: 0 done;
 //! 1 done, but `--strict` saw rejected rows; 2 could not finish all.
 
+// The macros panic where stdout or stderr is closed or full.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 mod cmd;
 mod open;
 mod outputs;
@@ -10,6 +13,7 @@ mod own_report;
 mod progress;
 mod render;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -39,10 +43,21 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("divvy: {}", sentence(&error));
+            complain(sentence(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// Prints to stderr what went wrong. Where that cannot be written (it is closed, or a full disk), there
+/// is nobody to tell: the exit status does.
+fn complain(problem: impl std::fmt::Display) {
+    print_line(format_args!("divvy: {problem}"));
+}
+
+/// Prints a line to stderr, in one piece, if it can be written.
+fn print_line(line: impl std::fmt::Display) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Writes an error with its causes, each once: many a message ends with its cause already.

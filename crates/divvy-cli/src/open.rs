@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -444,8 +443,7 @@ impl Common {
     /// Prints a message to stderr, unless asked to be quiet.
     pub fn say(&self, message: impl std::fmt::Display) {
         if !self.quiet {
-            // Nobody may be reading any more, and that is no fault.
-            let _ = writeln!(std::io::stderr(), "{message}");
+            crate::print_line(message);
         }
     }
 }

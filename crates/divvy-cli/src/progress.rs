@@ -141,15 +141,15 @@ impl Listener for Writes {
         let mut said = self.said.lock().expect("no holder of this lock panics");
         if !self.quiet && !is_done && said.elapsed() >= EVERY {
             *said = Instant::now();
-            eprintln!("{}: {text}", written.archive);
+            crate::print_line(format_args!("{}: {text}", written.archive));
         }
     }
 
     fn note(&self, note: &str) {
         if !self.quiet {
             match &self.bar {
-                Some(bar) => bar.suspend(|| eprintln!("{note}")),
-                None => eprintln!("{note}"),
+                Some(bar) => bar.suspend(|| crate::print_line(note)),
+                None => crate::print_line(note),
             }
         }
     }

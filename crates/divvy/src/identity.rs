@@ -16,6 +16,11 @@ use crate::tally::Totals;
 /// metres. A jump beyond it means another station.
 const SAME_PLACE_M: f64 = 500.0;
 
+/// Stations of a feed that may share a name which joins by itself. What more of them bear tells none
+/// from another (a feed that calls all its stations the same), and to compare each with each id of
+/// that name would take days.
+const MOST_NAMESAKES: usize = 64;
+
 /// By what an id of the trips was found to be a station of the feed, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MatchKey {
@@ -25,7 +30,7 @@ pub enum MatchKey {
     ShortName,
     /// The feed's `legacy_id`, and the name or the place agrees.
     LegacyId,
-    /// The name alone.
+    /// The name alone, where few stations of the feed share it.
     Name,
 }
 
@@ -240,6 +245,7 @@ impl<'a> Feed<'a> {
                 .names
                 .iter()
                 .filter_map(|name| self.by_name.get(name))
+                .filter(|namesakes| namesakes.len() <= MOST_NAMESAKES)
                 .collect(),
         }
     }
@@ -405,5 +411,26 @@ mod tests {
         stub.origin_ids.insert("35".into());
         let feed = [stub, station("2", "Clark & Jarvis", None)];
         assert_eq!(found(&feed, &Totals::default()), ["35 unmatched"]);
+    }
+
+    #[test]
+    fn a_name_that_most_stations_bear_joins_none() {
+        let known = trips(&[("13059", "Station", NEAR_CLARK)]);
+        let feed = |stations: usize| -> Vec<Station> {
+            let ids = (0..stations).map(|n| format!("u-{n:03}"));
+            ids.map(|id| station(&id, "Station", Some(CLARK))).collect()
+        };
+        assert_eq!(
+            found(&feed(MOST_NAMESAKES), &known),
+            ["13059 = u-000 by name"]
+        );
+        assert_eq!(
+            found(&feed(MOST_NAMESAKES + 1), &known),
+            ["13059 unmatched"]
+        );
+        // Where an id speaks for one of them, the name still agrees.
+        let mut feed = feed(MOST_NAMESAKES + 1);
+        feed[40].short_name = Some("13059".into());
+        assert_eq!(found(&feed, &known), ["13059 = u-040 by short_name"]);
     }
 }

@@ -129,7 +129,7 @@ impl Demo {
         }
 
         common.say("3. divvy poll: the stations of this minute");
-        let feed = folder.join("feed").display().to_string();
+        let feed = folder.join("feed");
         let polled = block_on(ingest::poll(&[feed], store.store(), None, now))?;
         common.say(format_args!(
             "   {} stations",

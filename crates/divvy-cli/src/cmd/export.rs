@@ -74,7 +74,8 @@ impl Export {
             capacity: self.wcu.map(|write| (write, self.rcu.unwrap_or(write))),
             ..ExportOptions::default()
         };
-        let sifted = plan::sifted(&self.sources, self.day_first, common)?;
+        let archives = plan::archives(&self.sources)?;
+        let sifted = plan::sifted(&archives, self.day_first, common)?;
         let exported = export::export(&sifted, &self.dynamodb_import, &options, &prices)?;
         common.say(format_args!(
             "{}: {} in {}, {} unpacked; the import costs about ${:.2} (see README.txt)",

@@ -1,5 +1,6 @@
 //! `divvy load`
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use clap::{Args, ValueEnum};
 use divvy::ingest::{self, LoadOptions, Loaded, SameName, Share};
 use divvy::issue::{Reason, RejectSink, Rejected};
 use divvy::model::Flag;
-use divvy::sources::archive::{self, Archive};
+use divvy::sources::archive::{self, Archive, ArchiveError};
 use divvy::sources::http;
 use divvy::store::Ledger;
 use divvy_aws::plan::{self, Terms};
@@ -41,7 +42,7 @@ use crate::progress::{Bar, Writes, people_time};
 pub struct Load {
     /// Archives, folders of archives, or addresses
     #[arg(required = true, value_name = "PATH|URL|DIR")]
-    sources: Vec<String>,
+    sources: Vec<OsString>,
     /// Supersede loaded archives of the same name; load one again whose files are damaged
     #[arg(long, conflicts_with = "keep_both")]
     replace: bool,
@@ -137,7 +138,8 @@ enum LoadFormat {
 impl Load {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         if let Some(path) = &self.rejects {
-            let inputs = self.sources.iter().filter(|source| !http::is_url(source));
+            let is_url = |source: &OsString| source.to_str().is_some_and(http::is_url);
+            let inputs = self.sources.iter().filter(|source| !is_url(source));
             let inputs: Vec<PathBuf> = inputs.map(PathBuf::from).collect();
             outputs::expect_apart(common, "--rejects", path, &inputs)?;
         }
@@ -192,15 +194,15 @@ impl Load {
     /// Against AWS: says what a load will take, and refuses one that costs too much.
     fn expect_affordable(
         &self,
-        path: &Path,
+        archive: &Archive,
         common: &Common,
         store: &Opened,
     ) -> anyhow::Result<()> {
         let (Some(dynamo), true) = (store.dynamo(), common.store.costs()) else {
             return Ok(());
         };
-        let paths = [path.to_path_buf()];
-        let sifted = super::plan::sifted(&paths, self.day_first, common)?;
+        let archives = std::slice::from_ref(archive);
+        let sifted = super::plan::sifted(archives, self.day_first, common)?;
         // What is loaded already costs nothing, and a folder of archives may be given again.
         for source in &sifted.sources {
             let id = &source.read.id;
@@ -228,7 +230,7 @@ impl Load {
         };
         common.say(format_args!(
             "{}: {} trips as {}: {} write units, {}, {}",
-            path.file_name().unwrap_or_default().display(),
+            archive.name(),
             grouped((workload.rows as f64 * share) as u64),
             way.as_str(),
             grouped(((forecast.table_write_units + forecast.index_write_units) * share) as u64),
@@ -257,40 +259,41 @@ impl Load {
     /// whether there was none.
     fn load_source(
         &self,
-        source: &str,
+        source: &OsStr,
         common: &Common,
         store: &Opened,
         rejects: &Rejects,
         mut done: impl FnMut(&Loaded, f64),
     ) -> anyhow::Result<bool> {
-        let download;
-        let paths = if http::is_url(source) {
-            common.say(format_args!("fetching {source}"));
-            match fetch(source) {
-                Ok(fetched) => {
-                    download = fetched;
-                    Ok(vec![download.path.clone()])
-                }
-                Err(error) => Err(error),
+        let url = source.to_str().filter(|source| http::is_url(source));
+        let files = match url {
+            Some(url) => {
+                common.say(format_args!("fetching {url}"));
+                fetch(url).map(|fetched| vec![fetched])
             }
-        } else {
-            archive::expand(Path::new(source)).map_err(Into::into)
+            None => archive::expand(Path::new(source))
+                .map(|paths| paths.into_iter().map(Source::Path).collect())
+                .map_err(Into::into),
         };
         let mut all = true;
-        let paths = match paths {
-            Ok(paths) => paths,
+        let files = match files {
+            Ok(files) => files,
             Err(error) => {
-                eprintln!("divvy: {}", crate::sentence(&error));
+                crate::complain(crate::sentence(&error));
                 return Ok(false);
             }
         };
-        for path in paths {
+        for file in files {
             let start = Instant::now();
-            match self.load_file(&path, common, store, rejects) {
+            let loaded = file
+                .open()
+                .map_err(Into::into)
+                .and_then(|archive| self.load_file(&archive, common, store, rejects));
+            match loaded {
                 Ok(loaded) => done(&loaded, start.elapsed().as_secs_f64()),
                 Err(error) => {
                     all = false;
-                    eprintln!("divvy: {}", crate::sentence(&error));
+                    crate::complain(crate::sentence(&error));
                 }
             }
         }
@@ -299,12 +302,11 @@ impl Load {
 
     fn load_file(
         &self,
-        path: &Path,
+        archive: &Archive,
         common: &Common,
         store: &Opened,
         rejects: &Rejects,
     ) -> anyhow::Result<Loaded> {
-        let archive = Archive::open(path)?;
         let options = LoadOptions {
             system: common.system.clone(),
             day_first: self.day_first,
@@ -316,9 +318,9 @@ impl Load {
             sample: self.sample,
             now: Timestamp::now(),
         };
-        self.expect_affordable(path, common, store)?;
+        self.expect_affordable(archive, common, store)?;
         let bar = Bar::new(common, archive.name());
-        let loading = ingest::load(&archive, store.store(), &options, rejects, &bar);
+        let loading = ingest::load(archive, store.store(), &options, rejects, &bar);
         let loaded = block_on(async {
             match store.dynamo() {
                 None => Some(loading.await),
@@ -342,25 +344,32 @@ impl Load {
     }
 }
 
-/// An archive from the network, gone when dropped.
-struct Download {
-    path: PathBuf,
-    _folder: tempfile::TempDir,
+/// One archive to be loaded.
+enum Source {
+    Path(PathBuf),
+    /// From the network, under the name that its address gives it.
+    Download {
+        file: File,
+        name: String,
+    },
 }
 
-fn fetch(url: &str) -> anyhow::Result<Download> {
+impl Source {
+    fn open(self) -> Result<Archive, ArchiveError> {
+        match self {
+            Self::Path(path) => Archive::open(&path),
+            Self::Download { file, name } => Archive::of(file, Path::new(&name)),
+        }
+    }
+}
+
+fn fetch(url: &str) -> anyhow::Result<Source> {
     /// More than any archive that was ever published.
     const LIMIT_BYTES: u64 = 16 << 30;
-    let folder = tempfile::tempdir().context("cannot make a folder for the download")?;
-    let path = folder.path().join("download");
-    let mut file = File::create(&path).context("cannot keep the download")?;
+    // A file without a name: it is gone with the process, however that ends.
+    let mut file = tempfile::tempfile().context("cannot make a file for the download")?;
     let name = http::Client::new().download(url, &mut file, LIMIT_BYTES)?;
-    let named = folder.path().join(name);
-    std::fs::rename(&path, &named).context("cannot keep the download")?;
-    Ok(Download {
-        path: named,
-        _folder: folder,
-    })
+    Ok(Source::Download { file, name })
 }
 
 /// The one line on stderr.

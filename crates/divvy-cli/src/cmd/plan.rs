@@ -92,7 +92,8 @@ impl Plan {
             },
             ..Terms::default()
         };
-        let sifted = sifted(&self.sources, self.day_first, common)?;
+        let archives = archives(&self.sources)?;
+        let sifted = sifted(&archives, self.day_first, common)?;
         let packed = self.layout != Some(LayoutChoice::Rows);
         let workload = plan::measure(&sifted, packed)
             .context("cannot read the rows back from the folder for temporary files")?;
@@ -134,14 +135,19 @@ pub fn prices(path: Option<&Path>) -> anyhow::Result<Prices> {
     Prices::from_json(&json).with_context(|| path.display().to_string())
 }
 
-/// Reads archives to their ends.
-pub fn sifted(sources: &[PathBuf], day_first: bool, common: &Common) -> anyhow::Result<Sifted> {
+/// Finds archives, and those in folders. None is kept open: there may be hundreds.
+pub fn archives(sources: &[PathBuf]) -> anyhow::Result<Vec<Archive>> {
     let mut archives = Vec::new();
     for source in sources {
         for path in archive::expand(source)? {
-            archives.push(Archive::open(&path)?);
+            archives.push(Archive::open(&path)?.released());
         }
     }
+    Ok(archives)
+}
+
+/// Reads archives to their ends.
+pub fn sifted(archives: &[Archive], day_first: bool, common: &Common) -> anyhow::Result<Sifted> {
     let options = LoadOptions {
         system: common.system.clone(),
         day_first,
@@ -150,7 +156,7 @@ pub fn sifted(sources: &[PathBuf], day_first: bool, common: &Common) -> anyhow::
         now: Timestamp::now(),
     };
     let bar = Bar::new(common, "reading");
-    let sifted = sift(&archives, &options, &(), &bar);
+    let sifted = sift(archives, &options, &(), &bar);
     bar.finish();
     let sifted = sifted?;
     for source in &sifted.sources {

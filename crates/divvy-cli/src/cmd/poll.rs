@@ -1,5 +1,6 @@
 //! `divvy poll`
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -23,7 +24,7 @@ use crate::open::{Common, block_on};
 pub struct Poll {
     /// One source, or the two files of a pair
     #[arg(required = true, num_args = 1..=2, value_name = "SOURCE")]
-    sources: Vec<String>,
+    sources: Vec<OsString>,
 }
 
 impl Poll {

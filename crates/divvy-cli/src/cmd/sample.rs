@@ -15,7 +15,8 @@ use crate::outputs;
 
 /// Writes a realistic trip archive of invented trips, in the form the publisher used that year.
 ///
-/// The same arguments give the same bytes.
+/// The same arguments give the same bytes. The archive says that it is a sample: loads keep its trips
+/// apart from real ones, in the system sample.
 #[derive(Debug, Args)]
 #[command(args = without(&["store", "system"]))]
 #[command(after_help = "Example:

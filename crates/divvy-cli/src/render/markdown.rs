@@ -28,23 +28,50 @@ pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     }
     for note in &table.notes {
         match note {
-            Note::Scope(text) => writeln!(out, "- {text}")?,
-            Note::Warning(text) => writeln!(out, "- **{text}**")?,
+            Note::Scope(text) => writeln!(out, "- {}", escape(text))?,
+            Note::Warning(text) => writeln!(out, "- **{}**", escape(text))?,
         }
     }
     Ok(())
 }
 
-/// Writes a text so that nothing in it is taken for markup.
+/// Writes a text so that nothing in it is taken for markup: no link or picture, no address that is
+/// made a link by itself, no HTML, no column of the table.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if matches!(letter, '|' | '\\' | '<' | '*' | '`') {
-            escaped.push('\\');
+    let letters: Vec<char> = text.chars().collect();
+    for (at, letter) in letters.iter().copied().enumerate() {
+        let is_word = |at: Option<usize>| {
+            let letter = at.and_then(|at| letters.get(at));
+            letter.is_some_and(|letter| letter.is_alphanumeric())
+        };
+        let is_markup = match letter {
+            '|' | '\\' | '<' | '>' | '*' | '`' | '[' | ']' | '~' => true,
+            // Within a word, as in `classic_bike`, it means itself.
+            '_' => !(is_word(at.checked_sub(1)) && is_word(Some(at + 1))),
+            // `https://`, `www.` and `@` make links without any brackets.
+            ':' => letters[at + 1..].starts_with(&['/', '/']),
+            '.' => ends_with_www(&letters[..at]),
+            _ => false,
+        };
+        match letter {
+            // A backslash would not keep it from being taken for one.
+            '@' => escaped += "&#64;",
+            '&' => escaped += "&amp;",
+            _ => {
+                if is_markup {
+                    escaped.push('\\');
+                }
+                escaped.push(letter);
+            }
         }
-        escaped.push(letter);
     }
     escaped
+}
+
+fn ends_with_www(letters: &[char]) -> bool {
+    let last = letters.iter().rev().take(3);
+    last.filter(|letter| matches!(letter, 'w' | 'W')).count() == 3
 }
 
 fn write_row(out: &mut dyn Write, cells: impl Iterator<Item = String>) -> io::Result<()> {

@@ -187,6 +187,50 @@ mod tests {
     }
 
     #[test]
+    fn no_name_is_a_link_or_markup() {
+        let mut table = sample();
+        for (name, markdown, html) in [
+            (
+                "[Lake St](https://evil.example)",
+                "\\[Lake St\\](https\\://evil.example)",
+                "[Lake St](https://evil.example)",
+            ),
+            (
+                "![x](javascript:alert(1))",
+                "!\\[x\\](javascript:alert(1))",
+                "![x](javascript:alert(1))",
+            ),
+            (
+                "<img src=x onerror='a'>",
+                "\\<img src=x onerror='a'\\>",
+                "&lt;img src=x onerror='a'&gt;",
+            ),
+            ("A | B", "A \\| B", "A | B"),
+            ("www.evil.example", "www\\.evil.example", "www.evil.example"),
+            ("a@evil.example", "a&#64;evil.example", "a@evil.example"),
+            (
+                "&lt;b&gt; ~~x~~",
+                "&amp;lt;b&amp;gt; \\~\\~x\\~\\~",
+                "&amp;lt;b&amp;gt; ~~x~~",
+            ),
+            (
+                "classic_bike _x_",
+                "classic_bike \\_x\\_",
+                "classic_bike _x_",
+            ),
+        ] {
+            table.rows[0][1] = name.into();
+            table.notes = vec![Note::Scope(format!("of {name}"))];
+            let text = written(&table, Format::Markdown, None);
+            assert!(text.contains(&format!("| {markdown} |")), "{text}");
+            assert!(text.contains(&format!("- of {markdown}\n")), "{text}");
+            let text = written(&table, Format::Html, None);
+            assert!(text.contains(&format!("<td>{html}</td>")), "{text}");
+            assert!(text.contains(&format!(">of {html}</p>")), "{text}");
+        }
+    }
+
+    #[test]
     fn json_is_json_with_or_without_rows() {
         for rows in 0..=2 {
             let mut table = sample();

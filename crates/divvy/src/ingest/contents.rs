@@ -3,6 +3,7 @@
 
 use super::LoadError;
 use crate::model::{Station, System};
+use crate::sample;
 use crate::sources::archive::Archive;
 use crate::sources::station_list::{self, StationList};
 use crate::sources::trips_csv::{Plan, TripsError};
@@ -12,6 +13,8 @@ pub(super) struct Contents {
     pub(super) trips: Vec<TripsMember>,
     pub(super) lists: Vec<(String, StationList)>,
     pub(super) notes: Vec<String>,
+    /// It carries the mark of `divvy sample`.
+    pub(super) is_sample: bool,
 }
 
 /// A member with trips.
@@ -29,6 +32,7 @@ pub(super) fn look(archive: &Archive, day_first: bool) -> Result<Contents, LoadE
         trips: Vec::new(),
         lists: Vec::new(),
         notes: archive.left_out().iter().map(ToString::to_string).collect(),
+        is_sample: archive.comment() == sample::MARK,
     };
     let mut refusal = None;
     for (place, member) in archive.members().iter().enumerate() {
@@ -74,8 +78,15 @@ pub(super) fn look(archive: &Archive, day_first: bool) -> Result<Contents, LoadE
 }
 
 impl Contents {
-    /// Decides whose trips and stations these are.
+    /// Decides whose trips and stations these are. A sample is of a system of its own, unless the
+    /// user says otherwise; so is whatever the user calls one.
     pub(super) fn system(&self, archive: &str, said: Option<&System>) -> Result<System, LoadError> {
+        if let Some(said) = said.filter(|said| said.is_sample()) {
+            return Ok(said.clone());
+        }
+        if said.is_none() && self.is_sample {
+            return Ok(System::sample());
+        }
         let trips = self
             .trips
             .iter()

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::sources::archive::ArchiveError;
-use crate::sources::http::HttpError;
+use crate::sources::http::{HttpError, MOST_FEED_BYTES};
 use crate::sources::station_feed::FeedError;
 use crate::sources::station_list::StationListError;
 use crate::sources::trips_csv::TripsError;
@@ -86,6 +86,12 @@ pub enum PollError {
         path: String,
         /// Why.
         source: io::Error,
+    },
+    /// A file longer than any feed.
+    #[error("{path} is longer than {} MiB, as no feed is: it is not read", MOST_FEED_BYTES >> 20)]
+    TooLarge {
+        /// The path.
+        path: String,
     },
     /// An address does not answer as it should.
     #[error(transparent)]

@@ -13,7 +13,10 @@ mod contents;
 mod error;
 mod gather;
 mod pipeline;
+mod retold;
 mod share;
+
+use std::ffi::OsStr;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,9 +24,12 @@ pub use error::{LoadError, PollError};
 pub use gather::Gathered;
 pub use share::{NoShare, Share};
 
+use self::pipeline::{Load, ReadTo, Takers, Words};
+use self::retold::Retold;
 use crate::issue::{RejectSink, RejectedCounts};
-use crate::model::{System, TripBatch};
+use crate::model::{OTHER, System, TripBatch};
 use crate::sources::archive::Archive;
+use crate::sources::http::Client;
 use crate::sources::station_feed::{self, Fault, Feed};
 use crate::store::{
     Applied, ArchiveId, ArchiveRead, ContentHash, Incoming, LedgerEntry, Store, StoreError,
@@ -96,7 +102,7 @@ pub async fn load(
     rejects: &dyn RejectSink,
     progress: &dyn Progress,
 ) -> Result<Loaded, LoadError> {
-    let content = ContentHash(archive.content()?);
+    let content = ContentHash(archive.content());
     let content = match options.sample {
         None => content,
         Some(share) => share.content(content),
@@ -112,8 +118,9 @@ pub async fn load(
             notes: Vec::new(),
         });
     }
-    let contents = contents::look(archive, options.day_first)?;
+    let mut contents = contents::look(archive, options.day_first)?;
     let system = contents.system(archive.name(), options.system.as_ref())?;
+    let mut notes = std::mem::take(&mut contents.notes);
     let mut entry = None;
     if !contents.trips.is_empty() {
         let id = ArchiveId {
@@ -132,16 +139,32 @@ pub async fn load(
                 system: system.id.to_string(),
             });
         }
-        let incoming = store.begin(&id).await?;
-        let read = pipeline::run(
+        let rejects_once = Retold::new(rejects);
+        let mut load = Load {
             archive,
-            &contents.trips,
-            &system,
-            options.sample,
-            &Stored(&*incoming),
-            rejects,
-            progress,
-        )?;
+            members: &contents.trips,
+            system: &system,
+            sample: options.sample,
+            words: Words::ByThemselves,
+        };
+        let (incoming, read) = loop {
+            let incoming = store.begin(&id).await?;
+            let stored = Stored(&*incoming);
+            let takers = Takers {
+                write: &stored,
+                rejects: &rejects_once,
+                progress,
+            };
+            match load.run(&takers)? {
+                ReadTo::Whole(read) => break (incoming, read),
+                ReadTo::TooManyWords => {
+                    drop(incoming);
+                    rejects_once.again();
+                    load.words = Words::Together;
+                }
+            }
+        };
+        notes.extend(note_on(load.words));
         let read = ArchiveRead {
             id,
             members: contents
@@ -169,7 +192,18 @@ pub async fn load(
         already: false,
         system,
         station_lists,
-        notes: contents.notes,
+        notes,
+    })
+}
+
+/// Says what readers of reports should know of how words are counted.
+fn note_on(words: Words) -> Option<String> {
+    (words == Words::Together).then(|| {
+        format!(
+            "it has more than {} words of its own for riders, kinds of bikes and genders: they are \
+             counted together, as {OTHER}; the stored trips keep them",
+            pipeline::MOST_WORDS
+        )
     })
 }
 
@@ -247,18 +281,30 @@ pub fn read(
     rejects: &dyn RejectSink,
     progress: &dyn Progress,
 ) -> Result<ReadThrough, LoadError> {
-    let content = ContentHash(archive.content()?);
+    let content = ContentHash(archive.content());
     let contents = contents::look(archive, options.day_first)?;
     let system = contents.system(archive.name(), options.system.as_ref())?;
-    let read = pipeline::run(
+    let mut load = Load {
         archive,
-        &contents.trips,
-        &system,
-        options.sample,
+        members: &contents.trips,
+        system: &system,
+        sample: options.sample,
+        words: Words::ByThemselves,
+    };
+    // What was handed on cannot be taken back, so how words are counted is found out before.
+    if let ReadTo::TooManyWords = load.run(&Takers::none())? {
+        load.words = Words::Together;
+    }
+    let takers = Takers {
         write,
         rejects,
         progress,
-    )?;
+    };
+    let ReadTo::Whole(read) = load.run(&takers)? else {
+        unreachable!("the bytes are those that were read before, and had fewer words");
+    };
+    let mut notes = contents.notes;
+    notes.extend(note_on(load.words));
     Ok(ReadThrough {
         id: ArchiveId {
             system,
@@ -269,7 +315,7 @@ pub fn read(
         rows_read: read.rows_read,
         rejected: read.rejected,
         totals: read.totals,
-        notes: contents.notes,
+        notes,
     })
 }
 
@@ -308,12 +354,29 @@ pub struct Polled {
 ///
 /// [`PollError`]; the store is then as it was.
 pub async fn poll(
-    sources: &[String],
+    sources: &[impl AsRef<OsStr>],
     store: &dyn Store,
     system: Option<&System>,
     fetched_at: Timestamp,
 ) -> Result<Polled, PollError> {
-    let gathered = gather::gather(sources)?;
+    poll_by(&Client::new(), sources, store, system, fetched_at).await
+}
+
+/// Does what [`poll`] does, and asks addresses through `client`: those given, and those that a
+/// discovery file names.
+///
+/// # Errors
+///
+/// As [`poll`].
+pub async fn poll_by(
+    client: &Client,
+    sources: &[impl AsRef<OsStr>],
+    store: &dyn Store,
+    system: Option<&System>,
+    fetched_at: Timestamp,
+) -> Result<Polled, PollError> {
+    let sources: Vec<&OsStr> = sources.iter().map(AsRef::as_ref).collect();
+    let gathered = gather::gather(&sources, client)?;
     let system = gather::system(&gathered, system, store).await?;
     apply(gathered.feeds, store, &system, fetched_at).await
 }
@@ -397,5 +460,333 @@ mod tests {
             let polled = polled(&store, made, NOW).unwrap();
             assert!(matches!(polled.applied, Applied::Accepted { .. }));
         }
+    }
+
+    const HEADER: &str = "ride_id,rideable_type,started_at,ended_at,start_station_name,\
+        start_station_id,end_station_name,end_station_id,start_lat,start_lng,end_lat,end_lng,\
+        member_casual\n";
+
+    /// A trip file of so many rows, all of one station.
+    fn csv(rows: usize, station: &str) -> String {
+        let row = |n: usize| {
+            format!(
+                "{n:016X},classic_bike,2024-04-01 10:00:00,2024-04-01 10:10:00,A,{station},B,13002,\
+                 41.88,-87.63,41.89,-87.64,member\n"
+            )
+        };
+        std::iter::once(HEADER.to_owned())
+            .chain((0..rows).map(row))
+            .collect()
+    }
+
+    fn zip(csv: &str) -> Vec<u8> {
+        use std::io::Write;
+        let mut zip = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        // Stored as it is, so that a changed byte stays where it was.
+        let options = ::zip::write::SimpleFileOptions::default()
+            .compression_method(::zip::CompressionMethod::Stored);
+        zip.start_file("trips.csv", options).unwrap();
+        zip.write_all(csv.as_bytes()).unwrap();
+        zip.finish().unwrap().into_inner()
+    }
+
+    fn options() -> LoadOptions {
+        LoadOptions {
+            system: None,
+            day_first: false,
+            same_name: SameName::KeepBoth,
+            sample: None,
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn loaded(archive: &Archive, store: &MemoryStore) -> Result<Loaded, LoadError> {
+        block_on(load(archive, store, &options(), &(), &()))
+    }
+
+    /// How many trips start at each station.
+    fn departures(store: &MemoryStore, stations: [&str; 2]) -> Vec<u64> {
+        use crate::store::Tallies;
+        let ids = stations.map(Into::into);
+        block_on(store.departures(&"divvy".into(), &ids)).unwrap()
+    }
+
+    #[test]
+    fn an_archive_replaced_after_its_hash_is_loaded_as_it_was() {
+        for zipped in [false, true] {
+            let bytes = |csv: String| match zipped {
+                true => zip(&csv),
+                false => csv.into_bytes(),
+            };
+            let folder = tempfile::tempdir().unwrap();
+            let [path, other] = ["trips", "other"].map(|name| folder.path().join(name));
+            std::fs::write(&path, bytes(csv(3000, "13001"))).unwrap();
+            std::fs::write(&other, bytes(csv(2000, "13009"))).unwrap();
+            let archive = Archive::open(&path).unwrap();
+            let hash = xxhash_rust::xxh3::xxh3_128(&std::fs::read(&path).unwrap());
+            std::fs::rename(&other, &path).unwrap();
+            let store = MemoryStore::default();
+            let entry = loaded(&archive, &store).unwrap().entry.unwrap();
+            assert_eq!((entry.id.content, entry.stored), (ContentHash(hash), 3000));
+            assert_eq!(departures(&store, ["13001", "13009"]), [3000, 0]);
+            // The other one is another archive.
+            let archive = Archive::open(&path).unwrap();
+            assert!(!loaded(&archive, &store).unwrap().already);
+        }
+    }
+
+    #[test]
+    fn an_archive_rewritten_after_its_hash_is_not_loaded() {
+        for (zipped, released) in [(false, false), (true, false), (true, true)] {
+            let bytes = |csv: String| match zipped {
+                true => zip(&csv),
+                false => csv.into_bytes(),
+            };
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("trips.csv");
+            let (was, is) = (bytes(csv(3000, "13001")), bytes(csv(3000, "13009")));
+            assert_eq!(was.len(), is.len());
+            std::fs::write(&path, was).unwrap();
+            let mut archive = Archive::open(&path).unwrap();
+            if released {
+                archive = archive.released();
+            }
+            // The same file, of the same length, with other bytes.
+            std::fs::write(&path, is).unwrap();
+            let store = MemoryStore::default();
+            let error = loaded(&archive, &store).unwrap_err().to_string();
+            let told = "the file was changed after it had been opened: try again when no program \
+                        writes to it any more";
+            assert_eq!(error, format!("trips.csv: {told}"));
+            assert!(block_on(store.systems()).unwrap().is_empty());
+            assert_eq!(departures(&store, ["13001", "13009"]), [0, 0]);
+        }
+    }
+
+    #[test]
+    fn an_archive_rewritten_while_it_is_read_is_not_loaded() {
+        /// Overwrites the end of the file when the load has come so far.
+        struct Meanwhile(std::path::PathBuf);
+        impl Progress for Meanwhile {
+            fn bytes(&self, done: u64, _: u64) {
+                use std::io::{Seek, SeekFrom, Write};
+                if done > 0 {
+                    let mut file = std::fs::File::options().write(true).open(&self.0).unwrap();
+                    file.seek(SeekFrom::End(-7)).unwrap();
+                    file.write_all(b"casual").unwrap();
+                }
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trips.csv");
+        std::fs::write(&path, csv(60_000, "13001")).unwrap();
+        let archive = Archive::open(&path).unwrap();
+        let store = MemoryStore::default();
+        let rewriting = Meanwhile(path.clone());
+        let loaded = block_on(load(&archive, &store, &options(), &(), &rewriting));
+        assert!(
+            loaded
+                .unwrap_err()
+                .to_string()
+                .contains("the file was changed")
+        );
+        assert!(block_on(store.systems()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_longer_than_a_feed_is_not_read() {
+        use crate::sources::http::MOST_FEED_BYTES;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stations.json");
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(MOST_FEED_BYTES + 1).unwrap();
+        let store = MemoryStore::default();
+        let poll = |path: &std::path::Path| {
+            let now = Timestamp::UNIX_EPOCH;
+            let refused = block_on(poll(&[path], &store, None, now)).unwrap_err();
+            let folder = folder.path().display().to_string();
+            refused.to_string().replace(&folder, "")
+        };
+        let told = "/stations.json is longer than 64 MiB, as no feed is: it is not read";
+        assert_eq!(poll(&path), told);
+        // In a folder too.
+        assert_eq!(poll(folder.path()), told);
+        #[cfg(unix)]
+        assert!(poll(std::path::Path::new("/dev/zero")).contains("longer than 64 MiB"));
+    }
+
+    /// A sample archive, saved as what publishers call such an archive.
+    fn sample_archive(folder: &std::path::Path) -> Archive {
+        use crate::sample::{Era, Sample};
+        let (era, seed) = (Era::Y2018, 1);
+        let path = folder.join(era.archive_name());
+        let sample = Sample {
+            era,
+            trips: 300,
+            seed,
+        };
+        let file = std::fs::File::create(&path).unwrap();
+        sample.write_zip(file, &mut |_| {}).unwrap();
+        Archive::open(&path).unwrap()
+    }
+
+    #[test]
+    fn invented_trips_never_mix_with_real_ones() {
+        use std::io::{Read, Write};
+        let folder = tempfile::tempdir().unwrap();
+        let sample = sample_archive(folder.path());
+        // A publisher's archive with the same trip ids: the sample's files without its mark.
+        let mut csv = Vec::new();
+        sample.read(0).unwrap().read_to_end(&mut csv).unwrap();
+        let path = folder.path().join("real.csv");
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(&csv)
+            .unwrap();
+        let real = Archive::open(&path).unwrap();
+
+        let store = MemoryStore::default();
+        for archive in [&sample, &real] {
+            let entry = loaded(archive, &store).unwrap().entry.unwrap();
+            assert_eq!((entry.stored, entry.rejected_total()), (300, 0));
+        }
+        let systems = block_on(store.systems()).unwrap();
+        let systems: Vec<&str> = systems.iter().map(|system| system.id.as_str()).collect();
+        assert_eq!(systems, ["divvy", "sample"]);
+
+        // The user may say otherwise, of either.
+        let say = |archive: &Archive, system: &str| {
+            let options = LoadOptions {
+                system: System::named(system),
+                ..options()
+            };
+            let store = MemoryStore::default();
+            let loaded = block_on(load(archive, &store, &options, &(), &())).unwrap();
+            loaded.system.id.to_string()
+        };
+        assert_eq!(say(&sample, "divvy"), "divvy");
+        assert_eq!(say(&real, "sample"), "sample");
+    }
+
+    #[test]
+    fn invented_stations_never_mix_with_real_ones() {
+        use crate::sample::{Era, feed};
+        let folder = tempfile::tempdir().unwrap();
+        let now: Timestamp = "2024-07-01T12:00:00Z".parse().unwrap();
+        for (name, bytes) in feed(Era::Y2018, 1, now) {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let whose = |source: &std::path::Path, said: Option<&str>| {
+            let said = said.and_then(System::named);
+            let store = MemoryStore::default();
+            let polled = block_on(poll(&[source], &store, said.as_ref(), now)).unwrap();
+            polled.system.id.to_string()
+        };
+        assert_eq!(whose(folder.path(), None), "sample");
+        assert_eq!(whose(&folder.path().join("gbfs.json"), None), "sample");
+        assert_eq!(
+            whose(&folder.path().join("station_status.json"), None),
+            "sample"
+        );
+        assert_eq!(whose(folder.path(), Some("divvy")), "divvy");
+    }
+
+    /// Keeps the lines of rejected rows.
+    type Told = std::sync::Mutex<Vec<crate::issue::Rejected>>;
+
+    #[test]
+    fn too_many_words_are_counted_together_and_kept_apart() {
+        use crate::store::{Tallies, Trips};
+        let folder = tempfile::tempdir().unwrap();
+        // A row that is rejected before the words are too many, and one after.
+        let csv = |words: usize| {
+            let rows = csv(3 * words.max(1), "13001");
+            let mut rows: Vec<String> = rows.lines().map(str::to_owned).collect();
+            for (n, row) in rows.iter_mut().skip(1).enumerate() {
+                *row = row.replace(",member", &format!(",Plan {}", n % words));
+            }
+            rows.insert(2, "damaged,,,,,,,,,,,,".into());
+            rows.push("damaged,,,,,,,,,,,,".into());
+            rows.join("\n")
+        };
+        let load = |words: usize| {
+            let path = folder.path().join("trips.csv");
+            std::fs::write(&path, csv(words)).unwrap();
+            let (store, told) = (MemoryStore::default(), Told::default());
+            let archive = Archive::open(&path).unwrap();
+            let loaded = block_on(load(&archive, &store, &options(), &told, &())).unwrap();
+            assert_eq!(told.into_inner().unwrap().len(), 2);
+            (store, loaded)
+        };
+        let most = pipeline::MOST_WORDS;
+        let (store, loaded) = load(most);
+        assert_eq!(loaded.notes, [""; 0]);
+        let totals = block_on(store.totals(&"divvy".into())).unwrap();
+        assert_eq!(totals.riders.0.len(), most);
+
+        let (store, loaded) = load(most + 1);
+        insta::assert_snapshot!(loaded.notes.join("; "), @"it has more than 64 words of its own for riders, kinds of bikes and genders: they are counted together, as other; the stored trips keep them");
+        let totals = block_on(store.totals(&"divvy".into())).unwrap();
+        let riders: Vec<_> = totals.riders.0.iter().collect();
+        let other = (
+            crate::model::Rider::Other("other".into()),
+            "classic_bike".into(),
+        );
+        assert_eq!(riders, [(&other, &(3 * (most as i64 + 1)))]);
+        let kept = std::sync::Mutex::new(std::collections::BTreeSet::new());
+        let keep = |batch: TripBatch| {
+            let riders = batch.trips().map(|trip| trip.rider.to_string());
+            kept.lock().unwrap().extend(riders);
+            true
+        };
+        block_on(store.scan(&"divvy".into(), &keep)).unwrap();
+        assert_eq!(kept.into_inner().unwrap().len(), most + 1);
+    }
+
+    #[cfg(feature = "embedded")]
+    #[test]
+    fn words_are_counted_the_same_in_any_order_of_loading() {
+        use crate::store::Tallies;
+        use crate::store::embedded::EmbeddedStore;
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, trips: std::ops::Range<usize>, finer: bool, words: usize| {
+            let mut text = HEADER.to_owned();
+            for (n, row) in csv(trips.end, "13001").lines().skip(1).enumerate() {
+                let row = row.replace(",member", &format!(",Plan {}", n % words));
+                let row = match finer {
+                    true => row.replace(":00:00,", ":00:00.123,"),
+                    false => row,
+                };
+                if trips.contains(&n) {
+                    text += &format!("{row}\n");
+                }
+            }
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        // Too many words; better copies with few; equal copies with few.
+        let paths = [
+            write("many.csv", 0..200, false, 200),
+            write("finer.csv", 100..150, true, 3),
+            write("few.csv", 190..230, false, 230),
+        ];
+        let mut seen = Vec::new();
+        for (at, order) in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]]
+            .iter()
+            .enumerate()
+        {
+            let embedded = EmbeddedStore::open(&folder.path().join(format!("store-{at}"))).unwrap();
+            let memory = MemoryStore::default();
+            for place in order {
+                let archive = Archive::open(&paths[*place]).unwrap();
+                block_on(load(&archive, &embedded, &options(), &(), &())).unwrap();
+                block_on(load(&archive, &memory, &options(), &(), &())).unwrap();
+            }
+            let totals = block_on(embedded.totals(&"divvy".into())).unwrap();
+            assert_eq!(totals, block_on(memory.totals(&"divvy".into())).unwrap());
+            seen.push(totals);
+        }
+        assert!(seen.iter().all(|totals| *totals == seen[0]));
     }
 }

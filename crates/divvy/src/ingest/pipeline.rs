@@ -3,7 +3,9 @@
 //!
 //! What is on its way is bounded: some blocks of text and a batch of trips for each member.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
@@ -46,72 +48,154 @@ impl Outcome {
     }
 }
 
-/// What all members share.
-struct Load<'a> {
-    archive: &'a Archive,
-    system: &'a System,
-    sample: Option<Share>,
-    write: &'a dyn Write,
-    rejects: &'a dyn RejectSink,
-    progress: &'a dyn Progress,
-    bytes_done: AtomicU64,
-    bytes_all: u64,
+/// How words for riders, kinds of bikes and genders are counted that no list knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    /// By themselves. Reading ends early where there are too many of them.
+    ByThemselves,
+    /// All together, as [`OTHER`](crate::model::OTHER).
+    Together,
 }
 
-/// Reads every member, and hands its trips on.
-pub(super) fn run(
-    archive: &Archive,
-    members: &[TripsMember],
-    system: &System,
-    sample: Option<Share>,
-    write: &dyn Write,
-    rejects: &dyn RejectSink,
-    progress: &dyn Progress,
-) -> Result<Outcome, LoadError> {
-    let load = Load {
-        archive,
-        system,
-        sample,
-        write,
-        rejects,
-        progress,
-        bytes_done: AtomicU64::new(0),
-        bytes_all: members.iter().filter_map(|member| member.size_bytes).sum(),
-    };
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<Outcome, LoadError> {
+/// So many words that no list knows may an archive have to have them counted by themselves: a file
+/// with more of them is one whose columns hold something else.
+pub(super) const MOST_WORDS: usize = 64;
+
+/// What became of reading an archive.
+pub(super) enum ReadTo {
+    /// It has been read to its end.
+    Whole(Outcome),
+    /// It has more than [`MOST_WORDS`] words that no list knows. What was handed on is to be
+    /// forgotten, and the archive read again to count them together.
+    TooManyWords,
+}
+
+/// An archive to be read.
+pub(super) struct Load<'a> {
+    pub(super) archive: &'a Archive,
+    /// Its members with trips.
+    pub(super) members: &'a [TripsMember],
+    pub(super) system: &'a System,
+    /// Reads a share of the trips. `None` for all.
+    pub(super) sample: Option<Share>,
+    pub(super) words: Words,
+}
+
+/// Who is handed what is read.
+pub(super) struct Takers<'a> {
+    pub(super) write: &'a dyn Write,
+    pub(super) rejects: &'a dyn RejectSink,
+    pub(super) progress: &'a dyn Progress,
+}
+
+impl Takers<'_> {
+    /// Nobody: for who wants to know how reading ends.
+    pub(super) fn none() -> Self {
+        Self {
+            write: &|_: usize, _: TripBatch| Ok(()),
+            rejects: &(),
+            progress: &(),
+        }
+    }
+}
+
+impl Load<'_> {
+    /// Reads every member, and hands its trips on.
+    pub(super) fn run(&self, takers: &Takers<'_>) -> Result<ReadTo, LoadError> {
+        let sizes = self.members.iter().filter_map(|member| member.size_bytes);
+        let running = Running {
+            load: self,
+            takers,
+            bytes_done: AtomicU64::new(0),
+            bytes_all: sizes.sum(),
+            next: AtomicUsize::new(0),
+            other_words: Mutex::default(),
+        };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let workers = cores.min(MEMBERS).min(self.members.len());
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..workers)
+                .map(|_| scope.spawn(|| running.work()))
+                .collect();
+            let mut sum = Outcome::default();
+            for worker in workers {
+                sum.add(worker.join().expect("reading does not panic")?);
+            }
+            Ok(match running.has_too_many_words() {
+                true => ReadTo::TooManyWords,
+                false => ReadTo::Whole(sum),
+            })
+        })
+    }
+}
+
+/// What all members share while they are read.
+struct Running<'a> {
+    load: &'a Load<'a>,
+    takers: &'a Takers<'a>,
+    bytes_done: AtomicU64,
+    bytes_all: u64,
+    /// The next member to be read.
+    next: AtomicUsize,
+    /// The words met so far that no list knows, until there are too many.
+    other_words: Mutex<BTreeSet<Box<str>>>,
+}
+
+impl Running<'_> {
+    /// Reads one member after another.
+    fn work(&self) -> Result<Outcome, LoadError> {
         let mut sum = Outcome::default();
         loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(member) = members.get(place) else {
+            let place = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(member) = self.load.members.get(place) else {
                 return Ok(sum);
             };
-            match load.member(member, place) {
+            match self.member(member, place) {
                 Ok(read) => sum.add(read),
                 Err(error) => {
-                    // The other workers need not begin what will not be kept.
-                    next.store(members.len(), Ordering::Relaxed);
+                    self.stop();
                     return Err(error);
                 }
             }
         }
-    };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let workers = cores.min(MEMBERS).min(members.len());
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        let mut sum = Outcome::default();
-        for worker in workers {
-            sum.add(worker.join().expect("reading does not panic")?);
-        }
-        Ok(sum)
-    })
-}
+    }
 
-impl Load<'_> {
+    /// Begins no further member: what is read is not kept.
+    fn stop(&self) {
+        self.next.store(self.load.members.len(), Ordering::Relaxed);
+    }
+
+    /// Notes the words of a batch that no list knows. Returns whether there are too many by now.
+    fn note_words(&self, batch: &TripBatch) -> bool {
+        if self.load.words == Words::Together {
+            return false;
+        }
+        let mut met = self
+            .other_words
+            .lock()
+            .expect("no holder of this lock panics");
+        for word in batch.other_words() {
+            if met.len() > MOST_WORDS {
+                break;
+            }
+            if !met.contains(word) {
+                met.insert(word.into());
+            }
+        }
+        met.len() > MOST_WORDS
+    }
+
+    fn has_too_many_words(&self) -> bool {
+        let met = self
+            .other_words
+            .lock()
+            .expect("no holder of this lock panics");
+        met.len() > MOST_WORDS
+    }
+
     /// Reads one member; the store knows it by its place among those with trips.
     fn member(&self, member: &TripsMember, place: usize) -> Result<Outcome, LoadError> {
-        let input = self.archive.read(member.place)?;
+        let input = self.load.archive.read(member.place)?;
         thread::scope(|scope| {
             let (text, blocks) = sync_channel(BLOCKS);
             // Blocks that were read come back to be filled again.
@@ -151,7 +235,9 @@ impl Load<'_> {
             let end = filled < BLOCK;
             block.truncate(filled);
             let done = self.bytes_done.fetch_add(filled as u64, Ordering::Relaxed);
-            self.progress.bytes(done + filled as u64, self.bytes_all);
+            self.takers
+                .progress
+                .bytes(done + filled as u64, self.bytes_all);
             // A reader that is gone has failed, and says so itself.
             if filled > 0 && text.send(Ok(block)).is_err() {
                 return;
@@ -173,12 +259,20 @@ impl Load<'_> {
         input: Blocks,
         batches: &SyncSender<TripBatch>,
     ) -> Result<Outcome, TripsError> {
-        let mut reader = TripReader::new(input, member.plan.clone(), self.system, &member.name)?;
+        let mut reader =
+            TripReader::new(input, member.plan.clone(), self.load.system, &member.name)?;
         let mut totals = Totals::default();
         // Rows outside the sample are not counted as read: they might as well not be there.
         let mut left_out = 0;
-        while let Some(mut batch) = reader.next_batch(self.rejects)? {
-            if let Some(share) = self.sample {
+        while let Some(mut batch) = reader.next_batch(self.takers.rejects)? {
+            if self.note_words(&batch) {
+                self.stop();
+                break;
+            }
+            if self.load.words == Words::Together {
+                batch.mark_other_words();
+            }
+            if let Some(share) = self.load.sample {
                 let rows = batch.len();
                 batch = share.pick(batch);
                 left_out += (rows - batch.len()) as u64;
@@ -198,9 +292,9 @@ impl Load<'_> {
     /// Third stage: trips to the store.
     fn store(&self, member: usize, batches: &Receiver<TripBatch>) -> Result<(), StoreError> {
         for batch in batches {
-            self.write.write(member, batch)?;
+            self.takers.write.write(member, batch)?;
         }
-        self.write.end_member(member)
+        self.takers.write.end_member(member)
     }
 }
 

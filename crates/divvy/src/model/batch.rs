@@ -1,8 +1,9 @@
 //! Many trips, column by column: the unit that crosses every seam on the way in.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{Flags, Rider, StationId, Trip, TripId, VehicleId};
+use super::{Flags, OTHER, Rider, StationId, Trip, TripId, VehicleId};
 
 /// The distinct texts of some columns of a batch. Place 0 is always the empty text, which means
 /// "none".
@@ -120,6 +121,35 @@ pub struct TripBatch {
     /// kept, so rows that turn out to be duplicates speak here too. Empty in a batch read back
     /// from a store.
     pub names: Vec<StationName>,
+}
+
+/// The words for kinds of bikes that publishers use.
+const BIKES: [&str; 7] = [
+    "classic_bike",
+    "electric_bike",
+    "docked_bike",
+    "electric_scooter",
+    "cargo_bike",
+    "adaptive_bike",
+    "scooter",
+];
+
+/// The words for genders that files use; see `sources::trips_csv`.
+const GENDERS: [&str; 3] = ["Male", "Female", "Other"];
+
+/// Tells whether a word for a rider is one that no list knows.
+fn is_other_rider(word: &str) -> bool {
+    matches!(Rider::parse(word), Rider::Other(_))
+}
+
+/// Tells whether a word for a kind of bike is one that no list knows.
+fn is_other_bike(word: &str) -> bool {
+    !word.is_empty() && !BIKES.contains(&word)
+}
+
+/// Tells whether a word for a gender is one that no list knows.
+fn is_other_gender(word: &str) -> bool {
+    !word.is_empty() && !GENDERS.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// No value, in the columns of `i32`.
@@ -262,6 +292,59 @@ impl TripBatch {
             words: self.words.clone(),
             names: Vec::new(),
         }
+    }
+
+    /// Lists the words for riders, kinds of bikes and genders that no list knows.
+    pub fn other_words(&self) -> impl Iterator<Item = &str> {
+        let is_other =
+            |word: &&str| is_other_rider(word) && is_other_bike(word) && is_other_gender(word);
+        self.words.iter().filter(is_other)
+    }
+
+    /// Marks each trip that has a word which no list knows: it is counted as [`OTHER`] from now on.
+    pub fn mark_other_words(&mut self) {
+        let [riders, bikes, genders] = self.other_places();
+        let words = self.rider.iter().zip(&self.bike).zip(&self.gender);
+        for (flags, ((rider, bike), gender)) in self.flags.iter_mut().zip(words) {
+            if riders[*rider as usize] || bikes[*bike as usize] || genders[*gender as usize] {
+                flags.insert_all(Flags::OTHER_WORDS);
+            }
+        }
+    }
+
+    /// Tells by place which words no list knows: as riders, as bikes, as genders.
+    fn other_places(&self) -> [Vec<bool>; 3] {
+        [is_other_rider, is_other_bike, is_other_gender]
+            .map(|is_other| self.words.iter().map(is_other).collect())
+    }
+
+    /// Returns the batch as tallies and reports count it: what no list knows of the words of
+    /// [marked](Self::mark_other_words) trips is [`OTHER`]. That is the batch itself where no trip
+    /// is marked.
+    pub fn counted(&self) -> Cow<'_, Self> {
+        let is_marked = |flags: &Flags| flags.intersects(Flags::OTHER_WORDS);
+        if !self.flags.iter().any(is_marked) {
+            return Cow::Borrowed(self);
+        }
+        let mut batch = self.clone();
+        // Only the words that are left: dense counters have a place for each.
+        let mut words = Dictionary::default();
+        let mut other = None;
+        let mut kept: Vec<Option<u32>> = vec![None; self.words.len()];
+        kept[0] = Some(0);
+        let columns = [&mut batch.rider, &mut batch.bike, &mut batch.gender];
+        for (column, is_other) in columns.into_iter().zip(self.other_places()) {
+            for (place, flags) in column.iter_mut().zip(&self.flags) {
+                let word = *place as usize;
+                *place = if is_other[word] && is_marked(flags) {
+                    *other.get_or_insert_with(|| words.push(OTHER))
+                } else {
+                    *kept[word].get_or_insert_with(|| words.push(self.words.text(word as u32)))
+                };
+            }
+        }
+        batch.words = words;
+        Cow::Owned(batch)
     }
 
     /// Lists the trips.

@@ -15,5 +15,5 @@ pub use ids::{StationId, SystemId, TripId, VehicleId};
 pub use position::{Degrees, Position};
 pub use station::{Availability, Snapshot, SnapshotKind, Station, StationSource, StationStatus};
 pub use system::{BoundingBox, SYSTEMS, System, UnknownSystem};
-pub use trip::{Flag, Flags, Rider, Trip};
+pub use trip::{Flag, Flags, OTHER, Rider, Trip};
 pub use zone::{Fold, Resolved, Zone};

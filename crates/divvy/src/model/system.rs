@@ -130,9 +130,31 @@ impl From<&Known> for System {
     }
 }
 
+/// The id of the system of invented trips.
+const SAMPLE: &str = "sample";
+
 impl System {
+    /// Returns the system of invented trips and stations ([`sample`](crate::sample)): in the area and
+    /// on the clocks of the one that they imitate, and never mixed with it. No row of [`SYSTEMS`],
+    /// because no place tells it.
+    pub fn sample() -> Self {
+        Self {
+            id: SAMPLE.into(),
+            name: "Sample (invented trips)".into(),
+            ..Self::from(&SYSTEMS[0])
+        }
+    }
+
+    /// Tells whether it is that of invented trips.
+    pub fn is_sample(&self) -> bool {
+        self.id.as_str() == SAMPLE
+    }
+
     /// Finds a system by its id or one of its other names, whatever the case.
     pub fn named(name: &str) -> Option<Self> {
+        if name.eq_ignore_ascii_case(SAMPLE) {
+            return Some(Self::sample());
+        }
         SYSTEMS
             .iter()
             .find(|known| {

@@ -64,13 +64,16 @@ impl Trip {
     }
 
     /// Orders two copies of one trip, the one to be kept first: the one not ending before its
-    /// start, then the finer time, then the smaller row text. Equal copies are interchangeable.
+    /// start, then the finer time, then the smaller row text, then the one whose words are counted
+    /// as they are. Equal copies are interchangeable.
     pub fn cmp_copies(&self, other: &Self) -> Ordering {
         let backwards = |trip: &Self| trip.elapsed_ms() < 0;
+        let marked = |trip: &Self| trip.flags.intersects(Flags::OTHER_WORDS);
         backwards(self)
             .cmp(&backwards(other))
             .then(self.precision_ms.cmp(&other.precision_ms))
             .then_with(|| self.row_text().cmp(&other.row_text()))
+            .then_with(|| marked(self).cmp(&marked(other)))
     }
 
     /// Writes all that is kept of the row, in one order and form whatever file it came from.
@@ -165,6 +168,9 @@ impl From<Rider> for String {
     }
 }
 
+/// What a word of a trip with [`Flags::OTHER_WORDS`] is counted as, where no list knows it.
+pub const OTHER: &str = "other";
+
 /// Something odd about a trip that is kept all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u16)]
@@ -245,6 +251,16 @@ impl Flags {
             | Flag::Under60S as u16
             | Flag::Over24H as u16,
     );
+
+    /// Nothing odd about the trip: its archive has too many words that no list knows (for riders,
+    /// kinds of bikes, genders), so that those of this trip are counted as [`OTHER`]. Reports do not
+    /// show it.
+    pub const OTHER_WORDS: Self = Self(1 << 15);
+
+    /// Sets all flags of the other set.
+    pub fn insert_all(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
 
     /// Adds a flag.
     pub fn insert(&mut self, flag: Flag) {

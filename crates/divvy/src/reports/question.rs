@@ -313,7 +313,7 @@ impl Question<'_> {
                 read.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 let mine = free().pop();
                 let mut mine = mine.unwrap_or_else(new);
-                count(&mut mine, &batch);
+                count(&mut mine, &batch.counted());
                 free().push(mine);
                 true
             })

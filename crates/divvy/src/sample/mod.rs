@@ -42,6 +42,12 @@ pub use feed::feed;
 use rows::Lines;
 use trips::Trips;
 
+/// What every sample carries, so that nobody takes it for a publisher's: an archive as the comment of
+/// the zip, a feed as `made_by`. Loads and polls put what carries it into a system of its own,
+/// [`System::sample`](crate::model::System::sample). CSV files taken out of the zip have no such
+/// mark.
+pub const MARK: &str = "Invented trips, written by: divvy sample";
+
 /// A time whose trip files have a form of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Era {
@@ -335,7 +341,7 @@ impl Sample {
         let lines = Lines::new(self.era, seed, &calendar);
 
         let mut zip = ZipWriter::new(out);
-        zip.set_comment("Invented trips, written by: divvy sample")?;
+        zip.set_comment(MARK)?;
         if publication.has_folder {
             zip.add_directory(publication.archive, options())?;
         }

@@ -15,6 +15,7 @@ mod people;
 mod riders;
 mod routes;
 mod rows;
+mod sparse;
 mod station_grid;
 mod stations;
 
@@ -67,6 +68,7 @@ pub struct Totals {
 
 impl Tally for Totals {
     fn count(&mut self, batch: &TripBatch, times: i64) {
+        let batch = &*batch.counted();
         self.trips += times * batch.len() as i64;
         self.stations.count(batch, times);
         self.hours.count(batch, times);

@@ -16,6 +16,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A part of the cube that can be packed.
 pub(super) trait Pack: Default + Clone {
+    /// Brings it into the form in which it is packed with the least effort.
+    fn settle(&mut self) {}
+
     /// Writes it. Nothing for a part without counts.
     fn pack(&self, out: &mut Packer);
 
@@ -91,7 +94,8 @@ impl<T: Pack> Sealed<T> {
 
     /// Packs it, so that clones share the bytes.
     pub(super) fn seal(&mut self) {
-        if let State::Open(part) = &self.0 {
+        if let State::Open(part) = &mut self.0 {
+            part.settle();
             self.0 = State::Packed(pack(part));
         }
     }

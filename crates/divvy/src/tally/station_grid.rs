@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::packed::{Pack, Packer, SOUND, Sealed, Unpacker};
 use super::rows::Rows;
+use super::sparse::{Cell, Sparse};
 use crate::model::{Rider, StationId};
 
 /// Departures and arrivals by station, rider and period: a day since 1970-01-01, or an hour of the
@@ -16,9 +17,29 @@ use crate::model::{Rider, StationId};
 pub struct StationGrid {
     series: Vec<(StationId, Rider)>,
     places: FxHashMap<(StationId, Rider), u32>,
-    /// By place in `series`; what lies behind the end is 0.
-    periods: BTreeMap<i32, Vec<[i32; 2]>>,
+    cells: Cells,
 }
+
+/// Departures and arrivals by place in the series and by period.
+#[derive(Clone, Debug)]
+enum Cells {
+    /// By period, then by place: quick, and most cells count something. What lies behind the end
+    /// of a period is 0.
+    Dense(BTreeMap<i32, Vec<[i32; 2]>>),
+    /// From [`MANY_SERIES`] on, where most would count nothing.
+    Sparse(Sparse),
+}
+
+impl Default for Cells {
+    fn default() -> Self {
+        Self::Dense(BTreeMap::new())
+    }
+}
+
+/// Series from which on cells are kept and packed one by one. No system has half as many: these are
+/// files whose station ids are something else. A cell for each of them and each hour of the week
+/// would take more memory than a load may.
+const MANY_SERIES: usize = 1 << 14;
 
 /// A pair of station and rider as [`Rows::series`] gives them, by row.
 pub(super) struct Series {
@@ -53,24 +74,67 @@ impl StationGrid {
     }
 
     fn places_of(&mut self, series: &[(StationId, Rider)]) -> Vec<usize> {
-        series.iter().map(|series| self.place(series)).collect()
+        let places = series.iter().map(|series| self.place(series)).collect();
+        if self.series.len() >= MANY_SERIES
+            && let Cells::Dense(periods) = &self.cells
+        {
+            let mut sparse = Sparse::default();
+            for (period, cells) in periods {
+                for (place, cell) in (0..).zip(cells) {
+                    sparse.add(place, *period, *cell);
+                }
+            }
+            self.cells = Cells::Sparse(sparse);
+        }
+        places
     }
 
     /// Adds the cells of one period; `place_of` tells where each belongs.
     fn add(&mut self, period: i32, cells: impl Iterator<Item = ([i32; 2], usize)>) {
-        let len = self.series.len();
-        let mine = self.periods.entry(period).or_default();
-        mine.resize(len.max(mine.len()), [0, 0]);
-        for (cell, place) in cells {
-            mine[place][0] += cell[0];
-            mine[place][1] += cell[1];
+        match &mut self.cells {
+            Cells::Dense(periods) => {
+                let len = self.series.len();
+                let mine = periods.entry(period).or_default();
+                mine.resize(len.max(mine.len()), [0, 0]);
+                for (cell, place) in cells {
+                    mine[place][0] += cell[0];
+                    mine[place][1] += cell[1];
+                }
+            }
+            Cells::Sparse(sparse) => {
+                for (cell, place) in cells {
+                    sparse.add(place as u32, period, cell);
+                }
+            }
         }
+    }
+
+    /// Adds one end of one trip: 0 for its start, 1 for its stop.
+    fn add_one(&mut self, period: i32, place: usize, end: usize, times: i64) {
+        let mut cell = [0, 0];
+        cell[end] = times as i32;
+        self.add(period, [(cell, place)].into_iter());
     }
 
     /// Counts ends of trips by the hour of the week in which they fall.
     pub(super) fn count_hours(&mut self, rows: &Rows<'_>, series: &Series, times: i64) {
         const HOURS: usize = 168;
         let across = series.all.len();
+        if across >= MANY_SERIES {
+            let place_of = self.places_of(&series.all);
+            let ends = [
+                (&rows.start_hour_of_week, &series.origin),
+                (&rows.end_hour_of_week, &series.destination),
+            ];
+            for (end, (hours, places)) in ends.into_iter().enumerate() {
+                for (hour, place) in hours.iter().zip(places) {
+                    if series.is_somewhere[*place as usize] {
+                        self.add_one(i32::from(*hour), place_of[*place as usize], end, times);
+                    }
+                }
+            }
+            return;
+        }
         let mut dense = vec![[0_i32; 2]; HOURS * across];
         let starts = rows.start_hour_of_week.iter().zip(&series.origin);
         for (hour, place) in starts {
@@ -123,15 +187,14 @@ impl StationGrid {
         }
         for (month, some) in &months {
             month_of(*month, &mut |grid| {
-                if some.len() < MANY {
+                if some.len() < MANY || across >= MANY_SERIES {
                     for row in some.iter().map(|row| *row as usize) {
                         let ends = [series.origin[row], series.destination[row]];
                         for (end, at) in ends.into_iter().enumerate() {
                             if series.is_somewhere[at as usize] {
-                                let mut cell = [0, 0];
-                                cell[end] = times as i32;
-                                let place = grid.place(&series.all[at as usize]);
-                                grid.add(rows.day[row], [(cell, place)].into_iter());
+                                let place = std::slice::from_ref(&series.all[at as usize]);
+                                let place = grid.places_of(place)[0];
+                                grid.add_one(rows.day[row], place, end, times);
                             }
                         }
                     }
@@ -156,23 +219,28 @@ impl StationGrid {
 }
 
 impl Pack for StationGrid {
+    fn settle(&mut self) {
+        if let Cells::Sparse(sparse) = &mut self.cells {
+            sparse.settle();
+        }
+    }
+
     fn pack(&self, out: &mut Packer) {
-        let is_empty = |cells: &&Vec<[i32; 2]>| cells.iter().all(|cell| *cell == [0, 0]);
-        let periods: Vec<(&i32, &Vec<[i32; 2]>)> = (self.periods.iter())
-            .filter(|(_, cells)| !is_empty(cells))
-            .collect();
-        if periods.is_empty() {
+        let cells = match &self.cells {
+            Cells::Dense(periods) => Cow::Owned(Sparse::of(periods)),
+            Cells::Sparse(sparse) => sparse.settled(),
+        };
+        let mut used: Vec<(usize, &[Cell])> = cells.by_place().collect();
+        if used.is_empty() {
             return;
         }
-        let mut is_used = vec![false; self.series.len()];
-        for (_, cells) in &periods {
-            for (used, cell) in is_used.iter_mut().zip(cells.iter()) {
-                *used |= *cell != [0, 0];
-            }
+        used.sort_by_key(|(place, _)| &self.series[*place]);
+        let is_sparse = used.len() >= MANY_SERIES;
+        if is_sparse {
+            // Where a dense grid has how many riders it knows, which is one at least.
+            out.size(0);
         }
-        let mut used: Vec<usize> = (0..is_used.len()).filter(|place| is_used[*place]).collect();
-        used.sort_by_key(|place| &self.series[*place]);
-        let series = || used.iter().map(|place| &self.series[*place]);
+        let series = || used.iter().map(|(place, _)| &self.series[*place]);
         let mut riders: Vec<&Rider> = series().map(|(_, rider)| rider).collect();
         riders.sort();
         riders.dedup();
@@ -190,17 +258,41 @@ impl Pack for StationGrid {
             let rider = riders.binary_search(&rider);
             out.size(rider.expect("the list has been made of all of them"));
         }
+        let periods = match &self.cells {
+            Cells::Dense(periods) => {
+                let counts = |cells: &Vec<[i32; 2]>| cells.iter().any(|cell| *cell != [0, 0]);
+                let some = periods.iter().filter(|(_, cells)| counts(cells));
+                some.map(|(period, _)| *period).collect()
+            }
+            Cells::Sparse(_) => cells.periods(),
+        };
         out.size(periods.len());
         let mut last = 0;
-        for (period, _) in &periods {
-            out.signed(i64::from(**period) - last);
-            last = i64::from(**period);
+        for period in &periods {
+            out.signed(i64::from(*period) - last);
+            last = i64::from(*period);
+        }
+        if is_sparse {
+            for (_, cells) in &used {
+                out.size(cells.len());
+                let mut last = 0;
+                for cell in *cells {
+                    let place = periods.binary_search(&cell.period());
+                    let place = place.expect("the list has been made of all of them");
+                    out.size(place - last);
+                    last = place;
+                    cell.ends.iter().for_each(|n| out.signed(i64::from(*n)));
+                }
+            }
+            return;
         }
         for end in 0..2 {
             let mut ends = Packer::default();
-            for place in &used {
-                for (_, cells) in &periods {
-                    ends.signed(cells.get(*place).map_or(0, |cell| i64::from(cell[end])));
+            for (_, cells) in &used {
+                let mut cells = cells.iter().peekable();
+                for period in &periods {
+                    let cell = cells.next_if(|cell| cell.period() == *period);
+                    ends.signed(cell.map_or(0, |cell| i64::from(cell.ends[end])));
                 }
             }
             out.bytes(ends.written());
@@ -209,31 +301,52 @@ impl Pack for StationGrid {
 
     fn unpack(bytes: &mut Unpacker<'_>) -> Option<Self> {
         let kept = KeptGrid::of(Cow::Borrowed(bytes.rest()))?;
-        let none = vec![[0, 0]; kept.series.len()];
-        let mut grid = Self {
-            places: kept.series.iter().cloned().zip(0..).collect(),
-            series: kept.series.clone(),
-            periods: kept
-                .periods
-                .iter()
-                .map(|period| (*period, none.clone()))
-                .collect(),
+        let mut cells = match kept.series.len() >= MANY_SERIES {
+            true => Cells::Sparse(Sparse::default()),
+            false => {
+                let none = vec![[0, 0]; kept.series.len()];
+                let periods = kept.periods.iter();
+                Cells::Dense(periods.map(|period| (*period, none.clone())).collect())
+            }
         };
         let mut places = 0..;
-        kept.try_each(|_, _, cells| {
+        kept.try_each(|_, _, some| {
             let place = places.next().unwrap_or_default();
-            for (mine, (_, cell)) in grid.periods.values_mut().zip(cells) {
-                mine[place] = cell.map(|n| n as i32);
+            match &mut cells {
+                Cells::Dense(periods) => {
+                    for (mine, (_, cell)) in periods.values_mut().zip(some) {
+                        mine[place] = cell.map(|n| n as i32);
+                    }
+                }
+                Cells::Sparse(sparse) => {
+                    for (period, cell) in some {
+                        sparse.add(place as u32, *period, cell.map(|n| n as i32));
+                    }
+                }
             }
         })?;
-        Some(grid)
+        Some(Self {
+            places: kept.series.iter().cloned().zip(0..).collect(),
+            series: kept.series,
+            cells,
+        })
     }
 
     fn merge(&mut self, other: &Self) {
         let place_of = self.places_of(&other.series);
-        for (period, cells) in &other.periods {
-            let cells = cells.iter().copied().zip(place_of.iter().copied());
-            self.add(*period, cells.filter(|(cell, _)| *cell != [0, 0]));
+        match &other.cells {
+            Cells::Dense(periods) => {
+                for (period, cells) in periods {
+                    let cells = cells.iter().copied().zip(place_of.iter().copied());
+                    self.add(*period, cells.filter(|(cell, _)| *cell != [0, 0]));
+                }
+            }
+            Cells::Sparse(sparse) => {
+                for cell in sparse.settled().iter() {
+                    let place = place_of[cell.place()];
+                    self.add(cell.period(), [(cell.ends, place)].into_iter());
+                }
+            }
         }
     }
 }
@@ -243,8 +356,10 @@ pub struct KeptGrid<'a> {
     bytes: Cow<'a, [u8]>,
     series: Vec<(StationId, Rider)>,
     periods: Vec<i32>,
-    /// Where departures and arrivals are, by series and period.
+    /// Where departures and arrivals are, by series and period; where each series has its own
+    /// periods, the first range holds both.
     ends: [Range<usize>; 2],
+    is_sparse: bool,
 }
 
 impl Sealed<StationGrid> {
@@ -261,11 +376,16 @@ impl<'a> KeptGrid<'a> {
             series: Vec::new(),
             periods: Vec::new(),
             ends: [0..0, 0..0],
+            is_sparse: false,
         };
         if bytes.is_empty() {
             return Some(kept);
         }
         let mut rest = Unpacker::new(&bytes);
+        if let [0, ..] = *bytes {
+            kept.is_sparse = true;
+            rest.number()?;
+        }
         let riders: Vec<Rider> = rest.texts()?.into_iter().map(Rider::parse).collect();
         let stations: Vec<StationId> = rest.texts()?.into_iter().map(Into::into).collect();
         let mut station = 0;
@@ -279,6 +399,11 @@ impl<'a> KeptGrid<'a> {
         for _ in 0..rest.size()? {
             last += rest.signed()?;
             kept.periods.push(i32::try_from(last).ok()?);
+        }
+        if kept.is_sparse {
+            kept.ends[0] = bytes.len() - rest.rest().len()..bytes.len();
+            kept.bytes = bytes;
+            return Some(kept);
         }
         for ends in &mut kept.ends {
             let size = rest.bytes()?.len();
@@ -299,6 +424,9 @@ impl<'a> KeptGrid<'a> {
         &self,
         mut visit: impl FnMut(&StationId, &Rider, &[(i32, [i64; 2])]),
     ) -> Option<()> {
+        if self.is_sparse {
+            return self.try_each_sparse(visit);
+        }
         let ends = self.ends.each_ref();
         let [mut departures, mut arrivals] =
             ends.map(|place| Unpacker::new(&self.bytes[place.clone()]));
@@ -314,5 +442,94 @@ impl<'a> KeptGrid<'a> {
             visit(station, rider, &cells);
         }
         Some(())
+    }
+
+    fn try_each_sparse(
+        &self,
+        mut visit: impl FnMut(&StationId, &Rider, &[(i32, [i64; 2])]),
+    ) -> Option<()> {
+        let mut numbers = Unpacker::new(&self.bytes[self.ends[0].clone()]);
+        let mut cells: Vec<(i32, [i64; 2])> = Vec::new();
+        for (station, rider) in &self.series {
+            cells.clear();
+            let mut place = 0;
+            for _ in 0..numbers.size()? {
+                place += usize::try_from(numbers.number()?).ok()?;
+                let period = *self.periods.get(place)?;
+                cells.push((period, [numbers.signed()?, numbers.signed()?]));
+            }
+            visit(station, rider, &cells);
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A grid of so many stations, counted in an order of its own.
+    fn grid(stations: impl Iterator<Item = usize>) -> StationGrid {
+        let mut grid = StationGrid::default();
+        for n in stations {
+            let series = (StationId::from(format!("S{n}")), Rider::Member);
+            let place = grid.places_of(&[series])[0];
+            for period in [n as i32 % 168, n as i32 % 7] {
+                grid.add_one(period, place, n % 2, 1);
+            }
+        }
+        grid
+    }
+
+    fn packed(grid: StationGrid) -> Sealed<StationGrid> {
+        let mut sealed = Sealed::default();
+        *sealed.open() = grid;
+        sealed.seal();
+        sealed
+    }
+
+    fn listed(sealed: &Sealed<StationGrid>) -> Vec<(StationId, i32, [i64; 2])> {
+        let mut listed = Vec::new();
+        sealed.kept().each(|station, _, cells| {
+            let some = cells.iter().filter(|(_, cell)| *cell != [0, 0]);
+            listed.extend(some.map(|(period, cell)| (station.clone(), *period, *cell)));
+        });
+        listed
+    }
+
+    #[test]
+    fn many_stations_are_counted_as_few_are() {
+        for stations in [MANY_SERIES - 1, MANY_SERIES, MANY_SERIES + 1] {
+            let all = packed(grid(0..stations));
+            let mut expected: BTreeMap<(StationId, i32), [i64; 2]> = BTreeMap::new();
+            for n in 0..stations {
+                for period in [n as i32 % 168, n as i32 % 7] {
+                    let id = StationId::from(format!("S{n}"));
+                    expected.entry((id, period)).or_default()[n % 2] += 1;
+                }
+            }
+            let expected: Vec<_> = (expected.into_iter())
+                .map(|((id, period), cell)| (id, period, cell))
+                .collect();
+            assert_eq!(listed(&all), expected);
+            // In whatever order and parts they are counted, the bytes are the same.
+            assert_eq!(packed(grid((0..stations).rev())).to_bytes(), all.to_bytes());
+            let mut parts = packed(grid(0..stations / 3));
+            parts.merge(&packed(grid(stations / 3..stations)));
+            parts.seal();
+            assert_eq!(parts.to_bytes(), all.to_bytes());
+            // Taken back, they leave nothing.
+            let few = packed(grid(0..9));
+            let mut rest = all.clone();
+            for n in 9..stations {
+                let series = (StationId::from(format!("S{n}")), Rider::Member);
+                let place = rest.open().places_of(&[series])[0];
+                for period in [n as i32 % 168, n as i32 % 7] {
+                    rest.open().add_one(period, place, n % 2, -1);
+                }
+            }
+            rest.seal();
+            assert_eq!(rest.to_bytes(), few.to_bytes());
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Archives as published: a zip, a CSV file, or a CSV file packed with gzip.
 //!
 //! ```text
-//!  Archive::open     first bytes (sniff) → zip (zip): its members, each sniffed → members, left out
-//!  Archive::read     a file handle of its own → inflate → length and checksum (checked)
+//!  Archive::open     hash (source) → first bytes (sniff) → zip (zip): members, each sniffed
+//!  Archive::read     the same bytes (source) → inflate → length and checksum (checked)
 //! ```
 //!
 //! What an archive is, its bytes tell, not its name. Nothing is unpacked to disk, and no more than
@@ -11,20 +11,22 @@
 
 mod checked;
 mod expand;
+mod source;
 mod zip;
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Read, Seek};
+use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
-use xxhash_rust::xxh3::Xxh3Default;
 
 use super::sniff::{self, Foreign, HEAD_BYTES, Kind};
 use checked::Checked;
 pub use checked::Damage;
 pub use expand::expand;
+pub use source::Changed;
+use source::{Source, Verified};
 
 /// How much is read from a file at a time.
 const BLOCK: usize = 512 * 1024;
@@ -32,12 +34,12 @@ const BLOCK: usize = 512 * 1024;
 /// A file as published, with the members that may hold trips or stations.
 #[derive(Debug)]
 pub struct Archive {
-    path: PathBuf,
+    source: Source,
     name: String,
-    size_bytes: u64,
     form: Form,
     members: Vec<Member>,
     left_out: Vec<LeftOut>,
+    comment: String,
 }
 
 /// How the members lie in the file.
@@ -156,6 +158,19 @@ pub enum ArchiveError {
         /// The second of the two.
         member: String,
     },
+    /// More members than are held in memory.
+    #[error(
+        "{file} holds {members} files, more than the {most} that are read from one archive: unpack it \
+         and load the folder"
+    )]
+    TooManyMembers {
+        /// The file.
+        file: String,
+        /// How many it holds.
+        members: usize,
+        /// How many it might hold.
+        most: usize,
+    },
     /// More than any CSV file shrinks.
     #[error("{file}: {member}: {damage}")]
     Damaged {
@@ -188,6 +203,9 @@ fn quoted(says: &str) -> String {
 impl Archive {
     /// Opens an archive and finds its members.
     ///
+    /// All that is read of it from here on are the bytes that it has now: it keeps the file open,
+    /// and bytes that another program writes into that file later are refused, not read.
+    ///
     /// # Errors
     ///
     /// [`ArchiveError`] for whatever is no archive of tables, in a sentence that says what it is.
@@ -197,26 +215,52 @@ impl Archive {
             file: path.display().to_string(),
             source,
         };
-        let file = File::open(path).map_err(opening)?;
-        let metadata = file.metadata().map_err(opening)?;
-        if !metadata.is_file() {
+        // Looked at before it is opened: to open a pipe waits for whoever writes to it.
+        if !path.metadata().map_err(opening)?.is_file() {
             return Err(ArchiveError::NotAFile { file: name });
         }
-        let size_bytes = metadata.len();
-        let head = head_of(&file).map_err(opening)?;
+        Self::of(File::open(path).map_err(opening)?, path)
+    }
+
+    /// Takes a file that is open, such as a download that has no path. The last part of `path` is
+    /// its name.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn of(file: File, path: &Path) -> Result<Self, ArchiveError> {
+        let name = file_name(path);
+        let opening = |source| ArchiveError::Open {
+            file: path.display().to_string(),
+            source,
+        };
+        if !file.metadata().map_err(opening)?.is_file() {
+            return Err(ArchiveError::NotAFile { file: name });
+        }
+        // What is no archive is refused before gigabytes of it are hashed.
+        let mut first = &file;
+        first.rewind().map_err(opening)?;
+        let head = head_of(first).map_err(opening)?;
+        if let Kind::Foreign(kind) = sniff::sniff(&head) {
+            return Err(foreign_error(&name, kind, &head));
+        }
+        let source = Source::new(file, path).map_err(opening)?;
+        let head = source.read().and_then(head_of).map_err(opening)?;
         let foreign = |kind, head: &[u8]| Err(foreign_error(&name, kind, head));
         let mut left_out = Vec::new();
+        let mut comment = String::new();
         let (form, members) = match sniff::sniff(&head) {
             Kind::Foreign(kind) => return foreign(kind, &head),
             // What a file of one text is, its header tells: that is for the reader to say.
             Kind::Table | Kind::Text => {
-                let size_bytes = Some(size_bytes);
+                let size_bytes = Some(source.size_bytes());
                 let name = name.clone();
                 (Form::Plain, vec![Member { name, size_bytes }])
             }
             Kind::Gzip => {
                 let member = member_of_gzip(&name);
-                let head = head_of(gunzip(reopen(path).map_err(opening)?, size_bytes))
+                let head = gunzip(&source)
+                    .and_then(head_of)
                     .map_err(|error| damaged(&name, &member, error))?;
                 match sniff::sniff(&head) {
                     Kind::Foreign(kind) => return foreign(kind, &head),
@@ -234,19 +278,26 @@ impl Archive {
                 )
             }
             Kind::Zip => {
-                let contents = zip::contents(file, size_bytes, &name)?;
-                left_out = contents.left_out;
+                let contents = zip::contents(&source, &name)?;
+                (left_out, comment) = (contents.left_out, contents.comment);
                 (Form::Zip(contents.parts), contents.members)
             }
         };
         Ok(Self {
-            path: path.into(),
+            source,
             name,
-            size_bytes,
             form,
             members,
             left_out,
+            comment,
         })
+    }
+
+    /// Closes the file: each later read opens its path again. Another file that lies there then is
+    /// refused. For who holds more archives than files may be open.
+    pub fn released(mut self) -> Self {
+        self.source.release();
+        self
     }
 
     /// Returns the name of the file, without folders.
@@ -256,35 +307,22 @@ impl Archive {
 
     /// Returns the size of the file as published.
     pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
+        self.source.size_bytes()
     }
 
-    /// Computes what identifies the bytes as published, whatever their name: XXH3, 128 bits.
-    ///
-    /// # Errors
-    ///
-    /// [`ArchiveError::Open`] when reading fails.
-    pub fn content(&self) -> Result<u128, ArchiveError> {
-        let reading = |source| ArchiveError::Open {
-            file: self.path.display().to_string(),
-            source,
-        };
-        let mut file = File::open(&self.path).map_err(reading)?;
-        let mut hash = Xxh3Default::new();
-        let mut block = vec![0; BLOCK];
-        loop {
-            match file.read(&mut block) {
-                Ok(0) => return Ok(hash.digest128()),
-                Ok(n) => hash.update(&block[..n]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(reading(error)),
-            }
-        }
+    /// Returns what identifies the bytes as published, whatever their name: XXH3, 128 bits.
+    pub fn content(&self) -> u128 {
+        self.source.content()
     }
 
     /// Lists the tables: trips and station lists, in the order of the archive.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// Returns what a zip says of itself. Empty where it says nothing, and for other files.
+    pub fn comment(&self) -> &str {
+        &self.comment
     }
 
     /// Lists the members that are not read.
@@ -294,39 +332,35 @@ impl Archive {
 
     /// Begins to read a member, unpacked; `member` is a place in [`members`](Self::members).
     ///
-    /// Each reader has a file handle of its own, so that several threads may read at once. Bytes go
-    /// straight into the caller's buffer: ask for many. Errors while reading wrap a [`Damage`]
-    /// where the archive is to blame; length and checksum are known only at the end, so nothing may
-    /// be kept of a member before its last read returned 0.
+    /// Each reader has a position of its own in the one open file, so that several threads may read
+    /// at once. Bytes go straight into the caller's buffer: ask for many. Errors while reading wrap
+    /// a [`Damage`] where the archive is to blame, and [`Changed`] where another program has
+    /// written to it; length and checksum are known only at the end, so nothing may be kept of a
+    /// member before its last read returned 0.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::Open`] when the file has gone.
+    /// [`ArchiveError::Open`] when the file cannot be read any more.
     pub fn read(&self, member: usize) -> Result<Box<dyn Read + Send>, ArchiveError> {
         let opening = |source| ArchiveError::Open {
-            file: self.path.display().to_string(),
+            file: self.name.clone(),
             source,
         };
         Ok(match &self.form {
-            Form::Plain => Box::new(File::open(&self.path).map_err(opening)?),
-            Form::Gzip => {
-                let file = reopen(&self.path).map_err(opening)?;
-                Box::new(gunzip(file, self.size_bytes))
-            }
+            Form::Plain => Box::new(self.source.read().map_err(opening)?),
+            Form::Gzip => Box::new(gunzip(&self.source).map_err(opening)?),
             Form::Zip(parts) => {
-                let file = File::open(&self.path).map_err(opening)?;
-                parts[member].read(file, BLOCK).map_err(opening)?
+                let source = self.source.read().map_err(opening)?;
+                parts[member].read(source, BLOCK).map_err(opening)?
             }
         })
     }
 }
 
-fn reopen(path: &Path) -> io::Result<BufReader<File>> {
-    Ok(BufReader::with_capacity(BLOCK, File::open(path)?))
-}
-
-fn gunzip(file: BufReader<File>, packed_bytes: u64) -> impl Read + Send {
-    Checked::unstated(MultiGzDecoder::new(file), packed_bytes)
+fn gunzip(source: &Source) -> io::Result<impl Read + Send + use<>> {
+    let packed = BufReader::with_capacity(BLOCK, source.read()?);
+    let unpacked = MultiGzDecoder::new(packed);
+    Ok(Checked::unstated(unpacked, source.size_bytes()))
 }
 
 /// `trips.csv.gz` packs `trips.csv`.

@@ -1,4 +1,5 @@
 use std::io::{Cursor, Seek, Write};
+use std::path::PathBuf;
 
 use ::zip::CompressionMethod;
 use ::zip::write::{SimpleFileOptions, ZipWriter};
@@ -224,7 +225,7 @@ fn gzip_in_several_members_is_one_file() {
 
 #[test]
 fn content_is_of_the_bytes_not_of_the_name() {
-    let content = |name, bytes: &[u8]| open(name, bytes).unwrap().0.content().unwrap();
+    let content = |name, bytes: &[u8]| open(name, bytes).unwrap().0.content();
     assert_eq!(content("a.csv", TRIPS), content("b", TRIPS));
     assert_eq!(content("a.csv", TRIPS), xxhash_rust::xxh3::xxh3_128(TRIPS));
     assert_ne!(
@@ -459,4 +460,42 @@ fn a_folder_is_no_archive() {
     let error = Archive::open(folder.path()).unwrap_err();
     assert!(matches!(error, ArchiveError::NotAFile { .. }));
     assert!(Archive::open(&folder.path().join("absent.zip")).is_err());
+}
+
+/// A zip of so many trip files.
+fn zip_of_many(members: usize) -> Vec<u8> {
+    let names: Vec<String> = (0..members).map(|n| format!("trips-{n}.csv")).collect();
+    let members: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, TRIPS)).collect();
+    zip_of(&members)
+}
+
+#[test]
+fn a_zip_of_too_many_members_is_refused() {
+    let (archive, _folder) = open("days.zip", &zip_of_many(2000)).unwrap();
+    assert_eq!(archive.members().len(), 2000);
+    insta::assert_snapshot!(refusal("days.zip", &zip_of_many(2001)), @"days.zip holds 2001 files, more than the 2000 that are read from one archive: unpack it and load the folder");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn all_members_are_read_through_one_file() {
+    let (archive, folder) = open("days.zip", &zip_of_many(300)).unwrap();
+    let path = folder.path().join("days.zip");
+    let handles = || {
+        let all = std::fs::read_dir("/proc/self/fd").unwrap();
+        // Other tests close theirs meanwhile.
+        let files = all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        files.filter(|file| *file == path).count()
+    };
+    let mut readers: Vec<_> = (0..300).map(|n| archive.read(n).unwrap()).collect();
+    for reader in &mut readers {
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text).unwrap();
+        assert_eq!(text, TRIPS);
+    }
+    assert_eq!(handles(), 1);
+    drop(readers);
+    let archive = archive.released();
+    assert_eq!(handles(), 0);
+    assert_eq!(read(&archive, 299), TRIPS);
 }

@@ -2,7 +2,6 @@
 //!
 //! Format: APPNOTE.TXT of PKWARE, <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use ::zip::read::ZipFileEntry;
@@ -11,11 +10,15 @@ use ::zip::{CompressionMethod, HasZipMetadata, ZipArchive};
 use flate2::bufread::DeflateDecoder;
 
 use super::checked::{Checked, Damage, most_unpacked};
-use super::{ArchiveError, LeftOut, Member, damaged, head_of};
+use super::{ArchiveError, LeftOut, Member, Source, Verified, damaged, head_of};
 use crate::sources::sniff::{self, HEAD_BYTES, Kind};
 
 /// No archive of trips has a longer directory (some 40,000 members), and it is held in memory.
 const MOST_DIRECTORY_BYTES: u64 = 4 * 1024 * 1024;
+
+/// No archive of trips has more members: a file a day for five years. What is known of each is held
+/// in memory, and each that holds trips becomes a file of the store.
+const MOST_MEMBERS: usize = 2000;
 
 /// Where and how a member is packed.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ impl Part {
     /// Begins to read it, through a buffer of `buffer_bytes`.
     pub(super) fn read(
         &self,
-        mut file: File,
+        mut file: Verified,
         buffer_bytes: usize,
     ) -> io::Result<Box<dyn Read + Send>> {
         file.seek(SeekFrom::Start(self.start))?;
@@ -59,17 +62,17 @@ pub(super) struct Contents {
     pub(super) parts: Vec<Part>,
     pub(super) members: Vec<Member>,
     pub(super) left_out: Vec<LeftOut>,
+    pub(super) comment: String,
 }
 
 /// Reads the directory of a zip, and the beginning of each member.
-pub(super) fn contents(file: File, file_bytes: u64, name: &str) -> Result<Contents, ArchiveError> {
+pub(super) fn contents(source: &Source, name: &str) -> Result<Contents, ArchiveError> {
     let broken = |error: ZipError| zip_error(name, error);
     let opening = |source| ArchiveError::Open {
         file: name.into(),
         source,
     };
-    let handle = file.try_clone().map_err(opening)?;
-    let directory = BufReader::new(file);
+    let directory = BufReader::new(source.read().map_err(opening)?);
     let directory = ZipArchive::new(Limited::new(directory)).map_err(broken)?;
     if directory.has_duplicate_names() {
         return Err(ArchiveError::StrangeZip {
@@ -78,8 +81,12 @@ pub(super) fn contents(file: File, file_bytes: u64, name: &str) -> Result<Conten
         });
     }
 
-    let mut contents = Contents::default();
+    let mut contents = Contents {
+        comment: String::from_utf8_lossy(directory.comment()).into_owned(),
+        ..Contents::default()
+    };
     let mut candidates = Vec::new();
+    let mut headers = source.read().map_err(opening)?;
     for place in 0..directory.len() {
         let entry = directory.by_index_data(place).map_err(broken)?;
         if entry.is_dir() {
@@ -89,16 +96,23 @@ pub(super) fn contents(file: File, file_bytes: u64, name: &str) -> Result<Conten
         match told_by_name(&member) {
             Some(word) => contents.leave_out(member, word, None),
             None => {
-                let part = locate(&entry, &handle, file_bytes, name, &member)?;
+                let part = locate(&entry, &mut headers, source.size_bytes(), name, &member)?;
                 candidates.push((entry.header_start(), part, member));
+                if candidates.len() > MOST_MEMBERS {
+                    return Err(ArchiveError::TooManyMembers {
+                        file: name.into(),
+                        members: directory.len(),
+                        most: MOST_MEMBERS,
+                    });
+                }
             }
         }
     }
     check_overlap(&candidates, name)?;
     for (_, part, member) in candidates {
-        let shared = handle.try_clone().map_err(opening)?;
-        let head = part
-            .read(shared, HEAD_BYTES)
+        let head = source
+            .read()
+            .and_then(|source| part.read(source, HEAD_BYTES))
             .and_then(head_of)
             .map_err(|error| damaged(name, &member, error))?;
         contents.sort_in(member, part, &head);
@@ -134,7 +148,7 @@ fn told_by_name(member: &str) -> Option<&'static str> {
 /// Finds the packed bytes of a member, and refuses what cannot be unpacked.
 fn locate(
     entry: &ZipFileEntry<'_>,
-    mut file: &File,
+    headers: &mut Verified,
     file_bytes: u64,
     name: &str,
     member: &str,
@@ -163,7 +177,7 @@ fn locate(
     };
     let start = entry
         .get_metadata()
-        .data_start(&mut file)
+        .data_start(headers)
         .map_err(|error| zip_error(name, error))?;
     let part = Part {
         start,

@@ -44,6 +44,7 @@ pub(super) fn read(
         ttl_s: None,
         stations,
         faults,
+        made_by: None,
         local_reports,
     })
 }

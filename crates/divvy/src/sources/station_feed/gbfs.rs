@@ -46,6 +46,7 @@ pub(super) fn read(
         ttl_s: value::count(&Json::of(raw(envelope.ttl))).value(),
         stations,
         faults,
+        made_by: value::text(&Json::of(raw(envelope.made_by))).value(),
         local_reports,
     })
 }

@@ -64,6 +64,8 @@ pub struct Feed {
     pub stations: Vec<Station>,
     /// Departures from the specification, and stations left out.
     pub faults: Vec<Fault>,
+    /// What made the file, where it says `made_by`. No publisher's does.
+    pub made_by: Option<String>,
     /// Times of the stations' reports that lack an offset, by place in `stations`.
     local_reports: Vec<(usize, i64)>,
 }
@@ -142,6 +144,8 @@ struct Envelope<'a> {
     ttl: Option<&'a RawValue>,
     #[serde(borrow)]
     version: Option<&'a RawValue>,
+    #[serde(borrow)]
+    made_by: Option<&'a RawValue>,
 }
 
 /// Returns the JSON of a value that may be absent.

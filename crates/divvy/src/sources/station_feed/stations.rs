@@ -8,6 +8,7 @@ use super::fault::{Fault, Faults, shown};
 use super::time::FeedTime;
 use super::value::{self, Json, Reading};
 use crate::model::{Degrees, Station, StationId};
+use crate::sources::trips_csv::LONGEST_ID;
 
 /// The stations of one file as they are read.
 #[derive(Default)]
@@ -39,7 +40,8 @@ impl Stations {
     ) {
         let (field, reading) = id;
         let odd = matches!(reading, Reading::Odd(_));
-        let Some(id) = reading.value() else {
+        let id = reading.value();
+        let Some(id) = id.filter(|id| id.as_str().len() <= LONGEST_ID) else {
             self.unusable += 1;
             let found = || shown(entry.raw(field));
             return self.faults.general(field, found, "the id of a station");

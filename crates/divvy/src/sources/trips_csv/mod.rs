@@ -20,7 +20,7 @@ mod time;
 use std::io;
 
 pub use plan::Plan;
-pub use reader::{BATCH_ROWS, TripReader};
+pub use reader::{BATCH_ROWS, LONGEST_ID, TripReader};
 
 /// Why a file cannot be read as trips.
 #[derive(Debug, thiserror::Error)]

@@ -19,6 +19,9 @@ use crate::model::{
 /// How many trips a batch holds at most.
 pub const BATCH_ROWS: usize = 128 * 1024;
 
+/// No id of a station is longer: what is was something else once, and not every store can keep it.
+pub const LONGEST_ID: usize = 1024;
+
 /// Reads one trip file, batch by batch.
 pub struct TripReader<R> {
     rows: Rows<R>,
@@ -77,6 +80,9 @@ impl<R: Read> TripReader<R> {
         };
         while batch.trips.len() < BATCH_ROWS && self.advance()? {
             self.rows_read += 1;
+            if self.rows.has_swallowed_rows(self.columns.needed.max(2)) {
+                self.rows.take_first_line();
+            }
             if let Err(wrong) = self.take_row(&mut batch) {
                 *self.rejected.entry(wrong.reason).or_default() += 1;
                 rejects.reject(self.blame(wrong));
@@ -146,6 +152,18 @@ impl<R: Read> TripReader<R> {
         let ended = ends
             .parse(&rows.cell(columns.ended_at))
             .ok_or_else(|| Wrong::cell(Reason::Unparsable, Column::EndedAt, time::EXPECTED))?;
+        // Nearly all rows are shorter as a whole.
+        if rows.length() > LONGEST_ID {
+            for (column, place) in [
+                (Column::OriginId, columns.origin_id),
+                (Column::DestinationId, columns.destination_id),
+            ] {
+                if rows.cell(place).len() > LONGEST_ID {
+                    let expected = "an id of at most 1024 bytes";
+                    return Err(Wrong::cell(Reason::Unparsable, column, expected));
+                }
+            }
+        }
         // From here on nothing fails, so columns stay equally long.
 
         let reported_s = seconds(&rows.cell(columns.duration), plan.durations_per_second);
@@ -241,9 +259,10 @@ impl<R: Read> TripReader<R> {
                 .vehicles
                 .find(vehicle, |id| add(&mut trips.vehicles, id)),
         );
+        let meanings = &mut batch.meanings;
         let mut word = |seen: &mut Interned, place: usize, meaning: fn(&str) -> Cow<'_, str>| {
             seen.find(&value(rows.cell(place)), |word| {
-                word_meaning(&mut trips.words, &meaning(word))
+                meanings.find(&mut trips.words, &meaning(word))
             })
         };
         let bike = word(&mut batch.bikes, columns.bike, |text| Cow::Borrowed(text));
@@ -743,25 +762,30 @@ struct Places {
     /// By place in the dictionary, the name that was met last.
     names: Vec<Named>,
     /// Other names of a place: few stations have any.
-    others: FxHashMap<u32, Vec<Named>>,
+    others: FxHashMap<u32, FxHashMap<Box<[u8]>, Borne>>,
 }
 
+#[derive(Default)]
 struct Named {
     raw: Box<[u8]>,
+    borne: Borne,
+}
+
+/// What is known of a name that a station bears.
+struct Borne {
     /// First and last day of a trip under that name.
     days: (i32, i32),
     is_test: bool,
 }
 
-impl Named {
+impl Borne {
     /// The days of a name that no trip has borne yet.
     const NEVER: (i32, i32) = (i32::MAX, i32::MIN);
 }
 
-impl Default for Named {
+impl Default for Borne {
     fn default() -> Self {
         Self {
-            raw: Box::default(),
             days: Self::NEVER,
             is_test: false,
         }
@@ -777,12 +801,12 @@ impl Places {
             self.names.resize_with(place as usize + 1, Named::default);
         }
         let named = &mut self.names[place as usize];
-        if *named.raw != *name || named.days == Named::NEVER {
+        if *named.raw != *name || named.borne.days == Borne::NEVER {
             self.rename(stations, place, name);
         }
-        let named = &mut self.names[place as usize];
-        named.days = (named.days.0.min(day), named.days.1.max(day));
-        (place, named.is_test)
+        let borne = &mut self.names[place as usize].borne;
+        borne.days = (borne.days.0.min(day), borne.days.1.max(day));
+        (place, borne.is_test)
     }
 
     /// Puts another name of a station in the first place.
@@ -790,31 +814,46 @@ impl Places {
     fn rename(&mut self, stations: &Dictionary, place: u32, name: &[u8]) {
         let named = &mut self.names[place as usize];
         let others = self.others.entry(place).or_default();
-        if named.days != Named::NEVER {
-            others.push(std::mem::take(named));
+        if named.borne.days != Borne::NEVER {
+            let Named { raw, borne } = std::mem::take(named);
+            others.insert(raw, borne);
         }
-        *named = match others.iter().position(|other| *other.raw == *name) {
-            Some(known) => others.swap_remove(known),
-            None => Named {
-                raw: name.into(),
-                is_test: is_test_station(stations.text(place), &String::from_utf8_lossy(name)),
-                ..Named::default()
-            },
-        };
+        let (raw, borne) = others.remove_entry(name).unwrap_or_else(|| {
+            let is_test = is_test_station(stations.text(place), &String::from_utf8_lossy(name));
+            let days = Borne::NEVER;
+            (name.into(), Borne { days, is_test })
+        });
+        *named = Named { raw, borne };
     }
 
     /// Lists every name with the place it belongs to.
-    fn names(&self) -> impl Iterator<Item = (u32, &Named)> {
-        let others = self.others.iter();
-        let others = others.flat_map(|(place, names)| names.iter().map(move |name| (*place, name)));
-        (0..).zip(&self.names).chain(others)
+    fn names(&self) -> impl Iterator<Item = (u32, &[u8], (i32, i32))> {
+        let last = self.names.iter().map(|named| (&*named.raw, &named.borne));
+        let others = self.others.iter().flat_map(|(place, names)| {
+            let names = names.iter();
+            names.map(move |(raw, borne)| (*place, &**raw, borne.days))
+        });
+        (0..)
+            .zip(last)
+            .map(|(place, (raw, borne))| (place, raw, borne.days))
+            .chain(others)
     }
 }
 
-/// Finds the place of a word by its meaning. Spellings of one meaning share a place.
-fn word_meaning(words: &mut Dictionary, meaning: &str) -> u32 {
-    let known = words.iter().position(|word| word == meaning);
-    known.map_or_else(|| words.push(meaning), |place| place as u32)
+/// The words of a batch by their meaning. Spellings of one meaning share a place.
+#[derive(Default)]
+struct Meanings(FxHashMap<Box<str>, u32>);
+
+impl Meanings {
+    /// Finds the place of a meaning; one that is new is added to `words`.
+    fn find(&mut self, words: &mut Dictionary, meaning: &str) -> u32 {
+        if let Some(place) = self.0.get(meaning) {
+            return *place;
+        }
+        let place = add(words, meaning);
+        self.0.insert(meaning.into(), place);
+        place
+    }
 }
 
 /// A batch in the making.
@@ -826,16 +865,17 @@ struct Builder {
     bikes: Interned,
     riders: Interned,
     genders: Interned,
+    meanings: Meanings,
 }
 
 impl Builder {
     fn finish(mut self) -> TripBatch {
-        for (station, named) in self.places.names() {
-            if !named.raw.is_empty() {
+        for (station, raw, days) in self.places.names() {
+            if !raw.is_empty() {
                 self.trips.names.push(StationName {
                     station,
-                    name: String::from_utf8_lossy(&named.raw).into(),
-                    days: named.days,
+                    name: String::from_utf8_lossy(raw).into(),
+                    days,
                 });
             }
         }
@@ -863,5 +903,83 @@ mod tests {
                 prop_assert_eq!(one == other, a == b);
             }
         }
+    }
+
+    /// Reads rows of Divvy's newest form; returns the trips, and lines and reasons of the others.
+    fn read(rows: &[String]) -> (TripBatch, u64, Vec<(u64, String)>) {
+        const HEADER: &str = "ride_id,rideable_type,started_at,ended_at,start_station_name,\
+            start_station_id,end_station_name,end_station_id,start_lat,start_lng,end_lat,\
+            end_lng,member_casual";
+        let text = format!("{HEADER}\n{}\n", rows.join("\n"));
+        let bytes = text.clone().into_bytes();
+        let mut open = || -> std::io::Result<Box<dyn Read + Send>> {
+            Ok(Box::new(std::io::Cursor::new(bytes.clone())))
+        };
+        let plan = Plan::make(&mut open, "trips.csv", false).unwrap();
+        let divvy = System::named("divvy").unwrap();
+        let mut reader = TripReader::new(text.as_bytes(), plan, &divvy, "trips.csv").unwrap();
+        let rejected = std::sync::Mutex::default();
+        let batch = reader.next_batch(&rejected).unwrap().unwrap_or_default();
+        let rejected: Vec<Rejected> = rejected.into_inner().unwrap();
+        let told = |row: Rejected| (row.line, format!("{}: {}", row.column, row.expected));
+        (
+            batch,
+            reader.rows_read(),
+            rejected.into_iter().map(told).collect(),
+        )
+    }
+
+    /// A row with the cells for the origin, name and id.
+    fn row(n: usize, origin: &str) -> String {
+        format!(
+            "{n:016X},classic_bike,2024-04-01 10:00:00,2024-04-01 10:10:00,{origin},B,13002,41.88,\
+             -87.63,41.89,-87.64,member"
+        )
+    }
+
+    #[test]
+    fn a_quote_that_the_next_quote_closes_costs_its_own_row() {
+        let broken = ("".to_owned(), "a closing quote");
+        for open in ["A,\"13009", "\"A,13009"] {
+            // Closed by the quote of a cell, by one within a cell, by one that opens.
+            for close in ["A,13001\"", "A\"x,13001", "\"A\",13001"] {
+                let mut rows: Vec<String> = (0..34).map(|n| row(n, "A,13001")).collect();
+                rows[1] = row(1, open);
+                rows[32] = row(32, close);
+                let (trips, rows_read, rejected) = read(&rows);
+                assert_eq!((trips.len(), rows_read), (33, 34), "{open} {close}");
+                let expected = vec![(3, format!("{}: {}", broken.0, broken.1))];
+                assert_eq!(rejected, expected, "{open} {close}");
+            }
+        }
+        // A line within a name is none of a row.
+        let (trips, rows_read, rejected) =
+            read(&[row(0, "\"A\nwest, side\",13001"), row(1, "A,2")]);
+        assert_eq!((trips.len(), rows_read, rejected.len()), (2, 2, 0));
+    }
+
+    #[test]
+    fn an_id_that_is_too_long_costs_its_row() {
+        let id = |length: usize| format!("A,{}", "9".repeat(length));
+        let (trips, rows_read, rejected) = read(&[
+            row(0, &id(LONGEST_ID)),
+            row(1, &id(LONGEST_ID + 1)),
+            row(2, "A,7"),
+        ]);
+        assert_eq!((trips.len(), rows_read), (2, 3));
+        let expected = "start_station_id: an id of at most 1024 bytes";
+        assert_eq!(rejected, [(3, expected.to_owned())]);
+    }
+
+    #[test]
+    fn names_that_alternate_are_each_kept_once() {
+        let names = ["Lake St", "Lake St (Temp)", "Lake Street"];
+        let rows: Vec<String> = (0..30)
+            .map(|n| row(n, &format!("{},13001", names[n % 3])))
+            .collect();
+        let (trips, ..) = read(&rows);
+        let mut found: Vec<&str> = trips.names.iter().map(|name| &*name.name).collect();
+        found.sort_unstable();
+        assert_eq!(found, ["B", "Lake St", "Lake St (Temp)", "Lake Street"]);
     }
 }

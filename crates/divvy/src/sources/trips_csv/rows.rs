@@ -51,6 +51,8 @@ pub(super) struct Rows<R> {
     /// The row at hand.
     row: (usize, usize),
     line: u64,
+    /// How many lines it goes over.
+    lines: u64,
     /// The row at hand opens a quote that is never closed.
     broken: bool,
 }
@@ -75,6 +77,7 @@ impl<R: Read> Rows<R> {
             cells: Vec::with_capacity(32),
             row: (0, 0),
             line: 0,
+            lines: 0,
             broken: false,
         }
     }
@@ -139,6 +142,7 @@ impl<R: Read> Rows<R> {
         self.row = (self.at, next);
         self.at = next;
         self.line = self.next_line;
+        self.lines = lines;
         self.next_line += lines;
         self.broken = broken;
     }
@@ -181,6 +185,33 @@ impl<R: Read> Rows<R> {
     /// The row at hand opens a quote that is never closed, and has no cells.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// Tells whether the row at hand has swallowed others: it goes over several lines, and one of
+    /// those behind the first has as many cells as a row of its own. A quote was opened there that
+    /// nobody closed, and the next quote, rows later, was taken for its end. A line within a
+    /// name, which some publishers do write, has no such number of commas.
+    pub(super) fn has_swallowed_rows(&self, cells_of_a_row: usize) -> bool {
+        if self.lines < 2 {
+            return false;
+        }
+        let lines = self.buffer[self.row.0..self.row.1].split(|byte| *byte == b'\n');
+        let commas = |line: &[u8]| line.iter().filter(|byte| **byte == b',').count();
+        lines.skip(1).any(|line| commas(line) + 1 >= cells_of_a_row)
+    }
+
+    /// Takes the first line of the row at hand for a broken row of its own, and goes on with the
+    /// line behind it.
+    pub(super) fn take_first_line(&mut self) {
+        self.at = self.row.0;
+        self.next_line = self.line;
+        self.take_broken_line();
+    }
+
+    /// The length of the row at hand in bytes, its line end included.
+    #[inline]
+    pub(super) fn length(&self) -> usize {
+        self.row.1 - self.row.0
     }
 
     /// The text of the row at hand, as it stands in the file, without its line end.

@@ -1,15 +1,24 @@
 //! The only place that opens connections: feeds into memory, archives onto disk.
 
+mod pace;
+mod public;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use flate2::read::{GzDecoder, MultiGzDecoder};
 use ureq::http::{Response, Uri};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 
+use self::pace::{LEAST_BYTES_A_SECOND, Paced, TooSlow};
+use self::public::{NotPublic, PublicOnly};
+
 /// No feed is longer: the largest system's takes some 2 MiB.
-const MOST_FEED_BYTES: u64 = 64 * 1024 * 1024;
+pub const MOST_FEED_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How often a server may send us elsewhere.
 const MOST_REDIRECTS: u32 = 5;
@@ -55,6 +64,19 @@ pub enum Problem {
     /// Silence.
     #[error("no answer in time: try again later")]
     Timeout,
+    /// A byte now and then.
+    #[error(
+        "fewer than {LEAST_BYTES_A_SECOND} bytes a second come, which is given up: try again later"
+    )]
+    TooSlow,
+    /// The host lies in a network that may not be asked.
+    #[error("{host} is {address}, which is no address of the public internet: it is not asked")]
+    NotPublic {
+        /// The name or number of the host.
+        host: String,
+        /// What it stands for.
+        address: IpAddr,
+    },
     /// Encryption failed.
     #[error(
         "no secure connection can be made ({0}): check the address, the clock of this computer \
@@ -89,6 +111,7 @@ pub enum Problem {
 
 fn meaning(status: u16) -> &'static str {
     match status {
+        206 => "that is a part of the file, and the whole was asked for; try again",
         401 | 407 => "a password is needed",
         // S3 denies what does not exist.
         403 => "access denied; the file may not exist, or is not public",
@@ -115,22 +138,33 @@ impl Default for Client {
 impl Client {
     /// Makes a client. It keeps connections open between requests; its clones share them.
     pub fn new() -> Self {
-        Self::with_patience(PATIENCE)
+        Self::with_patience(PATIENCE, false)
     }
 
-    fn with_patience(patience: Duration) -> Self {
+    /// Makes a client that asks hosts of the public internet alone, on redirects too: for programs
+    /// that follow addresses which others have written, from inside a network of their own. It
+    /// asks no proxy, which would look hosts up in its place.
+    pub fn public_only() -> Self {
+        Self::with_patience(PATIENCE, true)
+    }
+
+    fn with_patience(patience: Duration, public_only: bool) -> Self {
         let config = Agent::config_builder()
             .user_agent(concat!("divvy/", env!("CARGO_PKG_VERSION")))
             .max_redirects(MOST_REDIRECTS)
             .timeout_resolve(Some(patience))
             .timeout_connect(Some(patience))
             .timeout_recv_response(Some(patience))
-            .timeout_per_read(Some(patience))
-            .build();
-        Self {
-            agent: config.new_agent(),
-            patience,
-        }
+            .timeout_per_read(Some(patience));
+        let connector = DefaultConnector::default();
+        let agent = match public_only {
+            true => {
+                let config = config.proxy(None).build();
+                Agent::with_parts(config, connector, PublicOnly::default())
+            }
+            false => Agent::with_parts(config.build(), connector, DefaultResolver::default()),
+        };
+        Self { agent, patience }
     }
 
     /// Fetches a feed, of at most 64 MiB unpacked.
@@ -148,7 +182,7 @@ impl Client {
             let request = request.config().timeout_global(Some(self.patience)).build();
             let response = checked(request.call())?;
             let is_packed = is_packed(&response);
-            let body = response.into_body().into_reader();
+            let body = Paced::new(response.into_body().into_reader(), self.patience);
             let mut bytes = Vec::new();
             let keep = |block: &[u8]| {
                 bytes.extend_from_slice(block);
@@ -167,7 +201,7 @@ impl Client {
     }
 
     /// Fetches an archive of at most `most_bytes` into a file, and returns the name that the
-    /// address gives it: its last part. However long that takes: only silence is limited.
+    /// address gives it: its last part. However long that takes, as long as bytes keep coming.
     ///
     /// # Errors
     ///
@@ -179,7 +213,7 @@ impl Client {
             let request = self.agent.get(uri).header("accept-encoding", "identity");
             let response = checked(request.call())?;
             let is_packed = is_packed(&response);
-            let body = response.into_body().into_reader();
+            let body = Paced::new(response.into_body().into_reader(), self.patience);
             let save = |block: &[u8]| to.write_all(block).map_err(Problem::Save);
             match is_packed {
                 true => copy(as_published(body, &name)?, most_bytes, save)?,
@@ -208,7 +242,8 @@ fn parse(url: &str) -> Result<Uri, Problem> {
 fn checked(answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Problem> {
     let response = answer.map_err(problem)?;
     let status = response.status();
-    if status.is_success() {
+    // 203 comes from a proxy between. Others of success are no file, or a part of one (206).
+    if matches!(status.as_u16(), 200 | 203) {
         return Ok(response);
     }
     Err(Problem::Status {
@@ -299,6 +334,13 @@ fn problem(error: ureq::Error) -> Problem {
 }
 
 fn io_problem(error: io::Error) -> Problem {
+    let error = match error.downcast::<NotPublic>() {
+        Ok(NotPublic { host, address }) => return Problem::NotPublic { host, address },
+        Err(error) => error,
+    };
+    if error.get_ref().is_some_and(|cause| cause.is::<TooSlow>()) {
+        return Problem::TooSlow;
+    }
     const NO_SUCH_HOST_WINDOWS: i32 = 11_001;
     let says = error.to_string();
     match error.kind() {
@@ -392,7 +434,7 @@ mod tests {
     }
 
     fn client() -> Client {
-        Client::with_patience(Duration::from_millis(300))
+        Client::with_patience(Duration::from_millis(300), false)
     }
 
     /// The problem that an answer is.
@@ -504,6 +546,8 @@ mod tests {
             problem_with(status("429 Slow Down")),
             problem_with(status("503 Service Unavailable")),
             problem_with(status("304 Not Modified")),
+            problem_with(status("206 Partial Content")),
+            problem_with(vec![b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()]),
             problem_with(vec![redirect("ftp://host/trips.zip")]),
             problem_with(vec![redirect("/round"); 10]),
             problem_with(vec![
@@ -528,6 +572,8 @@ mod tests {
     the server answers 429: too many requests; wait some minutes
     the server answers 503: the server has failed; try again later
     the server answers 304: this is not the file; check the address
+    the server answers 206: that is a part of the file, and the whole was asked for; try again
+    the server answers 204: this is not the file; check the address
     the server sends us to an address that is not followed (unknown scheme: ftp)
     the server sends us on more than 5 times: check the address
     the connection failed (Peer disconnected): try again
@@ -586,5 +632,54 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         let unsaved = client().download(&address, &mut File::open(path).unwrap(), 5000);
         assert!(matches!(unsaved.unwrap_err().problem, Problem::Save(_)));
+    }
+
+    #[test]
+    fn a_server_that_drips_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/trips.zip", listener.local_addr().unwrap());
+        // It ends when nobody listens any more.
+        let dripping = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            read_request(&stream);
+            let head = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n";
+            let mut sent = stream.write_all(head);
+            while sent.is_ok() {
+                thread::sleep(Duration::from_millis(20));
+                sent = stream.write_all(b"P");
+            }
+        });
+        let mut file = tempfile::tempfile().unwrap();
+        let error = client().download(&address, &mut file, 1 << 20).unwrap_err();
+        assert!(matches!(error.problem, Problem::TooSlow), "{error}");
+        dripping.join().unwrap();
+    }
+
+    #[test]
+    fn a_client_of_the_public_internet_asks_nobody_else() {
+        let asked = TcpListener::bind("127.0.0.1:0").unwrap();
+        asked.set_nonblocking(true).unwrap();
+        let port = asked.local_addr().unwrap().port();
+        let client = Client::with_patience(Duration::from_secs(5), true);
+        for host in [
+            "127.0.0.1",
+            "localhost",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "0.0.0.0",
+            "2130706433",
+        ] {
+            let error = client.get(&format!("http://{host}:{port}/")).unwrap_err();
+            let is_refused = matches!(
+                error.problem,
+                Problem::NotPublic { .. } | Problem::NoSuchHost
+            );
+            assert!(is_refused, "{error}");
+        }
+        let metadata = client
+            .get("http://169.254.169.254/latest/meta-data/")
+            .unwrap_err();
+        insta::assert_snapshot!(metadata, @"http://169.254.169.254/latest/meta-data/: 169.254.169.254 is 169.254.169.254, which is no address of the public internet: it is not asked");
+        assert!(asked.accept().is_err(), "nobody has been asked");
     }
 }
