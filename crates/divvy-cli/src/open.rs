@@ -435,7 +435,7 @@ impl Common {
         let quiet = self.quiet;
         Box::new(move |sentence| {
             if !quiet {
-                let _ = writeln!(std::io::stderr(), "{sentence}");
+                crate::print_line(sentence);
             }
         })
     }

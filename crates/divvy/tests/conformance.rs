@@ -162,6 +162,8 @@ mod embedded_and_memory {
         goes: &[bool],
     ) -> Result<(), StoreError> {
         keep_all(&mut steps);
+        // The row of a list goes where a feed's station is found to be its place through the trips.
+        steps.retain(|step| !matches!(step, Step::Describe(_)));
         let goes = |place: usize| goes[place % goes.len()];
         let mut rest = Vec::new();
         let (mut gone, mut stay) = (Vec::new(), Vec::new());

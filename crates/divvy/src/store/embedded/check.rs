@@ -194,8 +194,9 @@ impl Check<'_> {
         self.departures(system, &totals)?;
         let counts = self.counts(system, &totals)?;
         if self.checked.faults.len() == before {
+            let archives = if loaded == 1 { "archive" } else { "archives" };
             self.checked.facts.push(format!(
-                "{}: {} trips of {loaded} archives, each stored once; tallies equal a recount",
+                "{}: {} trips of {loaded} {archives}, each stored once; tallies equal a recount",
                 system.id, totals.trips
             ));
             self.checked.facts.push(format!("{}: {counts}", system.id));

@@ -27,7 +27,7 @@ use super::each_group::each_group;
 use super::index::{Cursor, Index, key_of};
 use super::row_set::RowSet;
 use super::sorted_runs::{Record, Runs};
-use crate::model::{Trip, TripBatch};
+use crate::model::{Flags, Trip, TripBatch};
 use crate::store::StoreError;
 
 /// Memory for what is being sorted.
@@ -367,6 +367,7 @@ impl Record for Hashed {
 /// Hashes all of a row that [`Trip::cmp_copies`] looks at.
 fn content(batch: &TripBatch, row: usize) -> (u64, u64) {
     let mut bytes = Vec::with_capacity(192);
+    bytes.push(u8::from(batch.flags[row].intersects(Flags::OTHER_WORDS)));
     bytes.extend(batch.started_ms[row].to_le_bytes());
     bytes.extend(batch.ended_ms[row].to_le_bytes());
     for number in [
@@ -447,6 +448,7 @@ struct Whole {
     ends_before_start: bool,
     precision_ms: i32,
     text: Box<str>,
+    has_other_words: bool,
     rank: Rank,
 }
 
@@ -457,6 +459,7 @@ impl Whole {
             ends_before_start: trip.elapsed_ms() < 0,
             precision_ms: trip.precision_ms,
             text: trip.row_text().into(),
+            has_other_words: trip.flags.intersects(Flags::OTHER_WORDS),
             rank,
         }
     }
@@ -473,6 +476,7 @@ impl Record for Whole {
         out.write_all(&u32::from(self.ends_before_start).to_le_bytes())?;
         out.write_all(&self.precision_ms.to_le_bytes())?;
         write_text(out, &self.text)?;
+        out.write_all(&u32::from(self.has_other_words).to_le_bytes())?;
         self.rank.write(out)
     }
 
@@ -482,6 +486,7 @@ impl Record for Whole {
             ends_before_start: read_number(from)? == 1,
             precision_ms: read_number(from)? as i32,
             text: read_text(from)?,
+            has_other_words: read_number(from)? == 1,
             rank: Rank::read(from)?,
         })
     }

@@ -156,7 +156,11 @@ pub(super) fn make(root: &Path) -> Result<(), StoreError> {
     for folder in [TRIPS, DUPLICATES, INDEX, STAGING] {
         make_folder(&root.join(folder))?;
     }
-    Ok(())
+    // Who may not write to the folder can lock this file, but not make it.
+    let lock = root.join(READERS_LOCK);
+    let mut options = std::fs::OpenOptions::new();
+    let made = options.write(true).create(true).truncate(false).open(&lock);
+    made.map(drop).map_err(|e| cannot("make", &lock, e))
 }
 
 pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
