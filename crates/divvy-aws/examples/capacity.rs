@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use divvy::ingest::{self, LoadOptions};
+use divvy::ingest::{self, LoadOptions, SameName};
 use divvy::model::{Snapshot, System};
 use divvy::refresh;
 use divvy::sample::{self, Era, Sample};
@@ -77,7 +77,7 @@ fn options() -> LoadOptions {
     LoadOptions {
         system: Some(divvy()),
         day_first: false,
-        replace: false,
+        same_name: SameName::KeepBoth,
         sample: None,
         now: now(),
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use divvy::ingest::{self, LoadOptions};
+use divvy::ingest::{self, LoadOptions, SameName};
 use divvy::model::Trip;
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
@@ -25,7 +25,7 @@ fn options() -> LoadOptions {
     LoadOptions {
         system: None,
         day_first: false,
-        replace: false,
+        same_name: SameName::KeepBoth,
         sample: None,
         now: Timestamp::UNIX_EPOCH,
     }

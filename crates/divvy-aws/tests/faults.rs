@@ -19,7 +19,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use divvy::ingest::{self, LoadOptions};
+use divvy::ingest::{self, LoadOptions, SameName};
 use divvy::model::{Flags, Trip, TripId};
 use divvy::refresh;
 use divvy::sample::{self, Era, Sample};
@@ -94,7 +94,7 @@ async fn load(store: &dyn Store, archive: &Archive) {
     let options = LoadOptions {
         system: Some(system()),
         day_first: false,
-        replace: false,
+        same_name: SameName::KeepBoth,
         sample: None,
         now: at(0),
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::dynamodb::Event;
-use divvy::ingest::{self, LoadOptions};
+use divvy::ingest::{self, LoadOptions, SameName};
 use divvy::model::System;
 use divvy::refresh;
 use divvy::sample::{self, Era, Sample};
@@ -265,7 +265,7 @@ impl City {
         let options = LoadOptions {
             system: Some(divvy()),
             day_first: false,
-            replace: false,
+            same_name: SameName::KeepBoth,
             sample: None,
             now: self.now,
         };

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use divvy::ingest::{self, LoadOptions, Loaded};
+use divvy::ingest::{self, LoadOptions, Loaded, SameName};
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::{Ledger, Tallies};
@@ -27,7 +27,7 @@ fn options() -> LoadOptions {
     LoadOptions {
         system: None,
         day_first: false,
-        replace: false,
+        same_name: SameName::KeepBoth,
         sample: None,
         now: Timestamp::UNIX_EPOCH,
     }

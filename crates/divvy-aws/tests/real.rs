@@ -8,7 +8,7 @@ use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
-use divvy::ingest::{self, LoadOptions};
+use divvy::ingest::{self, LoadOptions, SameName};
 use divvy::model::{Rider, System};
 use divvy::refresh;
 use divvy::reports::{self, Filters, REPORTS};
@@ -103,7 +103,7 @@ impl Input {
                     let options = LoadOptions {
                         system: Some(divvy()),
                         day_first: false,
-                        replace: false,
+                        same_name: SameName::KeepBoth,
                         sample: None,
                         now: now(),
                     };

@@ -5,6 +5,7 @@
 
 mod cmd;
 mod open;
+mod outputs;
 mod own_report;
 mod progress;
 mod render;

@@ -1,23 +1,26 @@
 //! Which store, and which of its systems.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io::Write;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Arg, Args};
 use divvy::model::System;
 use divvy::refresh::{self, Refreshed};
-use divvy::store::embedded::EmbeddedStore;
-use divvy::store::{Checked, Store};
+use divvy::store::embedded::{EmbeddedStore, OnWait};
+use divvy::store::{Checked, Store, Unload};
 use divvy_aws::local::{Local, Options};
 use divvy_aws::store::{Listener, LoadSettings};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};
+
+use crate::progress::RowsBar;
 
 /// Flags that stand before or behind any verb, but for those [`without`] some.
 #[derive(Debug, Args)]
@@ -29,7 +32,8 @@ pub struct Common {
         env = "DIVVY_STORE",
         hide_env_values = true,
         value_name = "STORE",
-        default_value = FOLDER
+        default_value = FOLDER,
+        value_parser = OsStringValueParser::new().try_map(StoreName::parse)
     )]
     pub store: StoreName,
     /// The system, such as divvy or citibike; ID@Area/City for one that divvy does not know
@@ -86,10 +90,19 @@ pub enum StoreName {
     },
 }
 
-impl FromStr for StoreName {
-    type Err = String;
+impl StoreName {
+    /// Reads what `--store` and `DIVVY_STORE` say. A path may be of any bytes.
+    fn parse(text: OsString) -> Result<Self, String> {
+        match text.to_str() {
+            Some(text) => Self::parse_text(text),
+            None => Ok(Self::Folder(text.into())),
+        }
+    }
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn parse_text(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err(format!("it is empty: name a folder, such as {FOLDER}"));
+        }
         let (name, query) = text.split_once('?').unwrap_or((text, ""));
         let said: Vec<(&str, &str)> = query
             .split('&')
@@ -158,8 +171,27 @@ impl FromStr for StoreName {
         if name.starts_with("dynamodb:") {
             return Err("expected dynamodb://PREFIX?region=us-east-2".into());
         }
+        if let Some(scheme) = scheme(text) {
+            return Err(format!(
+                "there are no stores of the kind {scheme}: expected a folder, \
+                 dynamodb://PREFIX?region=us-east-2 or dynamodb-local:FILE (a folder of that name \
+                 is ./{text})"
+            ));
+        }
         Ok(Self::Folder(text.into()))
     }
+}
+
+/// Finds what looks like the scheme of an address (RFC 3986, section 3.1) before the first colon.
+/// `None` for a path, also for one with the letter of a drive.
+fn scheme(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once(':')?;
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
+    let is_drive = cfg!(windows) && scheme.len() == 1;
+    (scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(is_letter)
+        && !is_drive)
+        .then_some(scheme)
 }
 
 impl std::fmt::Display for StoreName {
@@ -239,10 +271,18 @@ impl Opened {
         }
     }
 
-    /// Proves the laws on the store.
-    pub fn check(&self) -> anyhow::Result<Checked> {
+    /// Returns what takes archives out. `None` where the store cannot.
+    pub fn unload(&self) -> Option<&dyn Unload> {
         match self {
-            Self::Folder(store) => Ok(store.check()?),
+            Self::Folder(store) => Some(store),
+            Self::Dynamo(_) | Self::Local(_) => None,
+        }
+    }
+
+    /// Proves the laws on the store.
+    pub fn check(&self, bar: &RowsBar) -> anyhow::Result<Checked> {
+        match self {
+            Self::Folder(store) => Ok(store.check(&|done, of| bar.rows(done, of))?),
             Self::Dynamo(store) | Self::Local(store) => Ok(block_on(store.check())?),
         }
     }
@@ -281,8 +321,8 @@ impl Common {
     /// Opens the store for writing, with what is asked for on DynamoDB.
     pub fn open_with(&self, asked: DynamoOptions) -> anyhow::Result<Opened> {
         if let StoreName::Folder(folder) = &self.store {
-            expect_folder(folder)?;
-            return Ok(Opened::Folder(EmbeddedStore::open(folder)?));
+            let store = EmbeddedStore::open_with(folder, self.on_wait())?;
+            return Ok(Opened::Folder(store));
         }
         let (mut options, is_local) = self.dynamo_options()?;
         options.layout = asked.layout;
@@ -311,8 +351,7 @@ impl Common {
     pub fn open_if_there(&self) -> anyhow::Result<Option<Opened>> {
         match &self.store {
             StoreName::Folder(folder) => {
-                expect_folder(folder)?;
-                let store = EmbeddedStore::open_existing(folder)?;
+                let store = EmbeddedStore::open_existing_with(folder, self.on_wait())?;
                 Ok(store.map(Opened::Folder))
             }
             // Opening it would make the file.
@@ -392,6 +431,16 @@ impl Common {
         }
     }
 
+    /// Prints for which process a writer waits.
+    fn on_wait(&self) -> Box<OnWait> {
+        let quiet = self.quiet;
+        Box::new(move |sentence| {
+            if !quiet {
+                let _ = writeln!(std::io::stderr(), "{sentence}");
+            }
+        })
+    }
+
     /// Prints a message to stderr, unless asked to be quiet.
     pub fn say(&self, message: impl std::fmt::Display) {
         if !self.quiet {
@@ -406,14 +455,6 @@ fn opened(store: DynamoStore, is_local: bool) -> Opened {
         true => Opened::Local(store),
         false => Opened::Dynamo(store),
     }
-}
-
-/// Refuses a file where a folder is meant.
-fn expect_folder(folder: &std::path::Path) -> anyhow::Result<()> {
-    if folder.is_file() {
-        bail!("{} is a file; a store is a folder", folder.display());
-    }
-    Ok(())
 }
 
 fn names(systems: &[System]) -> String {

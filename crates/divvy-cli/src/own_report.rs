@@ -56,7 +56,7 @@ pub fn read(name: &str) -> anyhow::Result<Option<OwnReport>> {
     if !is_name(name) {
         return Ok(None);
     }
-    let path = Path::new(FOLDER).join(format!("{name}.toml"));
+    let path = path_of(name);
     if !path.is_file() {
         return Ok(None);
     }
@@ -69,6 +69,11 @@ pub fn read(name: &str) -> anyhow::Result<Option<OwnReport>> {
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
     parse(name, &text, &path).map(Some)
+}
+
+/// Where the report of that name is, if there is one.
+pub fn path_of(name: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("{name}.toml"))
 }
 
 /// Tells whether a word may be the name of a report.

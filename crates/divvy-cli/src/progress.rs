@@ -50,6 +50,37 @@ impl Progress for Bar {
     }
 }
 
+/// A bar on stderr that counts rows; nothing where stderr is no terminal.
+pub struct RowsBar(ProgressBar);
+
+impl RowsBar {
+    /// Makes a bar for what is being done.
+    pub fn new(common: &Common, doing: &str) -> Self {
+        let target = if is_shown(common) {
+            ProgressDrawTarget::stderr_with_hz(10)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let style = "{prefix}  {bar:30} {human_pos} of {human_len} trips";
+        let style = ProgressStyle::with_template(style).expect("the template is well formed");
+        bar.set_style(style.progress_chars("━╸─"));
+        bar.set_prefix(doing.to_owned());
+        Self(bar)
+    }
+
+    /// Shows how many rows have been read, and of how many.
+    pub fn rows(&self, done: u64, of: u64) {
+        self.0.set_length(of.max(done));
+        self.0.set_position(done);
+    }
+
+    /// Takes the bar away.
+    pub fn finish(self) {
+        self.0.finish_and_clear();
+    }
+}
+
 fn is_shown(common: &Common) -> bool {
     !common.quiet && !common.no_progress && std::io::stderr().is_terminal()
 }

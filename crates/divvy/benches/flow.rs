@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use divvy::ingest::{self, LoadOptions};
+use divvy::ingest::{self, LoadOptions, SameName};
 use divvy::model::{System, TripBatch};
 use divvy::refresh;
 use divvy::reports::{self, Filters};
@@ -92,7 +92,7 @@ fn load(store: &EmbeddedStore, path: &std::path::Path) {
     let options = LoadOptions {
         system: None,
         day_first: false,
-        replace: false,
+        same_name: SameName::KeepBoth,
         sample: None,
         now: Timestamp::UNIX_EPOCH,
     };

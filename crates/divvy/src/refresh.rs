@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::model::{Station, StationId, SystemId};
+use crate::model::{StationId, SystemId};
 use crate::store::{Change, FromStationCount, Store, StoreError, Tallies};
 
 /// The name under which a program refreshes counts of its own store.
-pub const CONSUMER: &str = "refresh";
+pub const CONSUMER: &str = crate::store::REFRESH;
 
 /// Changes read at once: a snapshot of a large system, or a part of one.
 const CHUNK: usize = 4096;
@@ -75,6 +75,29 @@ pub async fn refresh_all(
 ) -> Result<Refreshed, StoreError> {
     store.touch_all(system).await?;
     drain(store, CONSUMER, now).await
+}
+
+/// Counts every station that has no count, or one older than its trips, whatever the change stream
+/// says: for counts that were lost.
+///
+/// # Errors
+///
+/// Those of [`drain`].
+pub async fn count_missing(
+    store: &dyn Store,
+    system: &SystemId,
+    now: Timestamp,
+) -> Result<Refreshed, StoreError> {
+    let stations = store.stations(system).await?.into_iter();
+    let changes: Vec<Change> = stations
+        .map(|station| Change {
+            sequence: 0,
+            system: system.clone(),
+            station,
+            report_time_only: false,
+        })
+        .collect();
+    handle(store, &changes, now).await
 }
 
 /// Refreshes the counts that the changes concern.
@@ -145,7 +168,7 @@ pub async fn look(tallies: &dyn Tallies, changes: &[Change]) -> Result<Asked, St
         }
         stations.insert((&change.system, &change.station.id));
         let wanted = wanted.entry(&change.system).or_default();
-        for id in counted_ids(&change.station) {
+        for id in change.station.counted_ids() {
             let version = change.station.trips_version;
             let stale = Stale {
                 id: id.clone(),
@@ -170,13 +193,6 @@ pub async fn look(tallies: &dyn Tallies, changes: &[Change]) -> Result<Asked, St
         }
     }
     Ok(asked)
-}
-
-/// Lists the ids to be counted for a station: those that trips use for it, and where there are
-/// none its own, so that it has a count of 0.
-fn counted_ids(station: &Station) -> impl Iterator<Item = &StationId> {
-    let own = station.origin_ids.is_empty().then_some(&station.id);
-    station.origin_ids.iter().chain(own)
 }
 
 /// Counts ids again, and keeps each count under the version asked for. Returns how many ids.
@@ -218,7 +234,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::model::{Snapshot, System, TripBatch};
+    use crate::model::{Snapshot, Station, System, TripBatch};
     use crate::store::memory::MemoryStore;
     use crate::store::{
         Applied, ArchiveId, ContentHash, FeedState, Incoming, Ledger, LedgerEntry, Stations,

@@ -47,7 +47,7 @@ mod embedded_and_memory {
     use divvy::refresh;
     use divvy::reports::{self, Filters, REPORTS};
     use divvy::store::conformance::cases::{Step, minute, system};
-    use divvy::store::{Store, StoreError};
+    use divvy::store::{Store, StoreError, Unload};
 
     use super::*;
 
@@ -118,6 +118,78 @@ mod embedded_and_memory {
         answers
     }
 
+    /// Makes archives differ in name, so that none supersedes another.
+    fn keep_all(steps: &mut [Step]) {
+        for (place, step) in steps.iter_mut().enumerate() {
+            if let Step::Load(archive) = step {
+                archive.name = format!("{place}.zip");
+                archive.replace = false;
+            }
+        }
+    }
+
+    /// What a store holds, versions and times aside.
+    fn holdings(store: &dyn Store) -> Vec<String> {
+        let id = system().id;
+        let mut held = answers(store);
+        // It lists a feed's own id, too, where it was polled before trips were found to be its.
+        held.retain(|answer| !answer.starts_with("from-counts"));
+        let counts = block_on(store.counts(&id)).unwrap();
+        let stations = block_on(store.stations(&id)).unwrap();
+        for station in &stations {
+            for id in station.counted_ids() {
+                let count = counts.iter().find(|count| count.from_station_id == *id);
+                held.push(format!("{id}: {:?}", count.map(|count| count.from_count)));
+            }
+        }
+        for entry in block_on(store.entries(&id)).unwrap() {
+            let (name, n, rejected) = (&entry.id.name, entry.stored, &entry.rejected);
+            held.push(format!("{name}: {n} {rejected:?} {:?}", entry.flagged));
+        }
+        for mut station in stations {
+            station.trips_version = None;
+            held.push(format!("{station:?}"));
+        }
+        held.push(format!("{:?}", block_on(store.totals(&id)).unwrap()));
+        held
+    }
+
+    /// Law 8: unloaded archives leave the store as if they had never been loaded.
+    fn unloaded_is_never_loaded<S: Store + Unload>(
+        store: &S,
+        without: &S,
+        mut steps: Vec<Step>,
+        goes: &[bool],
+    ) -> Result<(), StoreError> {
+        keep_all(&mut steps);
+        let goes = |place: usize| goes[place % goes.len()];
+        let mut rest = Vec::new();
+        let (mut gone, mut stay) = (Vec::new(), Vec::new());
+        for (place, step) in steps.iter().enumerate() {
+            match step {
+                Step::Load(archive) if goes(place) => gone.push(archive.id().content),
+                Step::Load(archive) => {
+                    stay.push(archive.id().content);
+                    rest.push(step.clone());
+                }
+                _ => rest.push(step.clone()),
+            }
+        }
+        // Of two archives of one content the first is loaded.
+        gone.retain(|content| !stay.contains(content));
+        block_on(undergo(store, &steps))?;
+        let before = holdings(store);
+        let dry = block_on(store.unload(&system().id, &gone, true))?;
+        assert_eq!(holdings(store), before, "a dry run changes nothing");
+        assert_eq!(block_on(store.unload(&system().id, &gone, false))?, dry);
+        block_on(undergo(store, &[]))?;
+        block_on(undergo(without, &rest))?;
+        for (one, other) in holdings(store).into_iter().zip(holdings(without)) {
+            assert_eq!(one, other);
+        }
+        Ok(())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig {
             cases: 24,
@@ -135,6 +207,27 @@ mod embedded_and_memory {
             for (one, other) in answers(&embedded).into_iter().zip(answers(&memory)) {
                 prop_assert_eq!(one, other);
             }
+        }
+
+        #[test]
+        fn unloaded_in_a_folder_is_never_loaded(
+            steps in cases::steps(),
+            goes in prop::collection::vec(any::<bool>(), 1..8),
+        ) {
+            let (store, _kept) = embedded_store();
+            let (without, _kept_too) = embedded_store();
+            unloaded_is_never_loaded(&store, &without, steps, &goes).unwrap();
+            let checked = store.check(&|_, _| ()).unwrap();
+            prop_assert_eq!(checked.faults, [""; 0]);
+        }
+
+        #[test]
+        fn unloaded_from_memory_is_never_loaded(
+            steps in cases::steps(),
+            goes in prop::collection::vec(any::<bool>(), 1..8),
+        ) {
+            let (store, without) = (MemoryStore::default(), MemoryStore::default());
+            unloaded_is_never_loaded(&store, &without, steps, &goes).unwrap();
         }
     }
 }

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use divvy::ingest::{self, LoadOptions, Loaded};
+use divvy::ingest::{self, LoadOptions, Loaded, SameName};
 use divvy::issue::Reason;
 use divvy::model::{System, SystemId};
 use divvy::refresh;
@@ -41,7 +41,7 @@ fn try_load(store: &dyn Store, path: &Path, system: Option<&str>) -> Result<Load
     let options = LoadOptions {
         system: system.map(|name| System::named(name).unwrap()),
         day_first: false,
-        replace: false,
+        same_name: SameName::KeepBoth,
         sample: None,
         now: Timestamp::UNIX_EPOCH,
     };
@@ -139,7 +139,10 @@ fn a_month_and_its_spreadsheet_copy_are_the_same_trips_in_either_order() {
     let totals = |store: &EmbeddedStore| block_on(store.totals(&divvy())).unwrap();
     assert_eq!(totals(&one), totals(&other));
     for store in [one, other] {
-        assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
+        assert_eq!(
+            store.check(&|_, _| ()).unwrap().faults,
+            Vec::<String>::new()
+        );
     }
 }
 
@@ -179,7 +182,10 @@ fn a_month_in_shuffled_pieces_is_the_month() {
     assert!(trips_of(&whole) == trips_of(&pieces));
     let totals = |store: &EmbeddedStore| block_on(store.totals(&divvy())).unwrap();
     assert_eq!(totals(&whole), totals(&pieces));
-    assert_eq!(pieces.check().unwrap().faults, Vec::<String>::new());
+    assert_eq!(
+        pieces.check(&|_, _| ()).unwrap().faults,
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -215,7 +221,10 @@ fn every_published_archive_goes_into_one_store() {
         }
     }
     insta::assert_snapshot!("every_published_archive", outcomes.join("\n"));
-    assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
+    assert_eq!(
+        store.check(&|_, _| ()).unwrap().faults,
+        Vec::<String>::new()
+    );
 
     let mut rows = BTreeSet::new();
     for system in block_on(store.systems()).unwrap() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use divvy::ingest::{self, LoadOptions};
+use divvy::ingest::{self, LoadOptions, SameName};
 use divvy::model::{Position, System};
 use divvy::refresh;
 use divvy::reports::{self, Filters, Table, Value};
@@ -162,7 +162,7 @@ fn load(paths: &[PathBuf]) -> (EmbeddedStore, tempfile::TempDir) {
         let options = LoadOptions {
             system: None,
             day_first: false,
-            replace: false,
+            same_name: SameName::KeepBoth,
             sample: None,
             now: Timestamp::UNIX_EPOCH,
         };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use divvy::ingest::{self, LoadOptions};
+use divvy::ingest::{self, LoadOptions, SameName};
 use divvy::reports::{self, Filters};
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
@@ -70,6 +70,9 @@ impl Demo {
 
         common.say("1. A trip archive, as a publisher would put it on the web");
         let path = folder.join(ERA.archive_name());
+        if path.exists() {
+            common.say("   (in place of the archive and the feed of an earlier demo)");
+        }
         let file = std::fs::File::create(&path).with_context(making)?;
         let sample = Sample {
             era: ERA,
@@ -109,7 +112,7 @@ impl Demo {
         let options = LoadOptions {
             system: None,
             day_first: false,
-            replace: true,
+            same_name: SameName::Replace,
             sample: None,
             now,
         };

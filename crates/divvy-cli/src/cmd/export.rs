@@ -9,6 +9,7 @@ use divvy_aws::export::{self, Compression, ExportOptions};
 
 use super::plan;
 use crate::open::{Common, without};
+use crate::outputs;
 
 /// Writes the trips of archives in a form that other services read.
 ///
@@ -56,6 +57,12 @@ enum Packing {
 
 impl Export {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        outputs::expect_apart(
+            common,
+            "--dynamodb-import",
+            &self.dynamodb_import,
+            &self.sources,
+        )?;
         export::expect_empty(&self.dynamodb_import)?;
         let prices = plan::prices(self.prices.as_deref())?;
         let options = ExportOptions {

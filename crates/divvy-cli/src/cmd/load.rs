@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use divvy::ingest::{self, LoadOptions, Loaded, Share};
+use divvy::ingest::{self, LoadOptions, Loaded, SameName, Share};
 use divvy::issue::{Reason, RejectSink, Rejected};
 use divvy::model::Flag;
 use divvy::sources::archive::{self, Archive};
@@ -24,6 +24,7 @@ use serde_json::{Map, Value, json};
 use super::grouped;
 use super::plan::LayoutChoice;
 use crate::open::{Common, DynamoOptions, Opened, StoreName, block_on};
+use crate::outputs;
 use crate::progress::{Bar, Writes, people_time};
 
 /// Loads trip archives: zip, csv, csv.gz, folders of them, or addresses.
@@ -41,9 +42,12 @@ pub struct Load {
     /// Archives, folders of archives, or addresses
     #[arg(required = true, value_name = "PATH|URL|DIR")]
     sources: Vec<String>,
-    /// Supersede loaded archives of the same name
-    #[arg(long)]
+    /// Supersede loaded archives of the same name; load one again whose files are damaged
+    #[arg(long, conflicts_with = "keep_both")]
     replace: bool,
+    /// Keep a loaded archive of the same name and other content beside the new one
+    #[arg(long)]
+    keep_both: bool,
     /// Read dates like 01-02-2020 as 1 February
     #[arg(long)]
     day_first: bool,
@@ -132,6 +136,11 @@ enum LoadFormat {
 
 impl Load {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        if let Some(path) = &self.rejects {
+            let inputs = self.sources.iter().filter(|source| !http::is_url(source));
+            let inputs: Vec<PathBuf> = inputs.map(PathBuf::from).collect();
+            outputs::expect_apart(common, "--rejects", path, &inputs)?;
+        }
         let store = self.open(common)?;
         let rejects = Rejects::create(self.rejects.as_deref())?;
         let mut summaries = Vec::new();
@@ -150,13 +159,16 @@ impl Load {
             });
             failed |= !result?;
         }
-        store.follow_stream(Timestamp::now())?;
-        rejects.finish()?;
+        // What has been loaded is printed whatever becomes of the counts and of the rejected rows.
+        let followed = store.follow_stream(Timestamp::now());
+        let finished = rejects.finish();
         if let Some(LoadFormat::Json) = self.format {
             let mut out = std::io::stdout().lock();
             serde_json::to_writer_pretty(&mut out, &summaries).map_err(std::io::Error::from)?;
             writeln!(out)?;
         }
+        followed?;
+        finished?;
         Ok(match (failed, self.strict && rejected) {
             (true, _) => ExitCode::from(2),
             (false, true) => ExitCode::from(1),
@@ -296,7 +308,11 @@ impl Load {
         let options = LoadOptions {
             system: common.system.clone(),
             day_first: self.day_first,
-            replace: self.replace,
+            same_name: match (self.replace, self.keep_both) {
+                (true, _) => SameName::Replace,
+                (false, true) => SameName::KeepBoth,
+                (false, false) => SameName::Refuse,
+            },
             sample: self.sample,
             now: Timestamp::now(),
         };

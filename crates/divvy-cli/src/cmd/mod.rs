@@ -5,15 +5,19 @@ mod completions;
 mod demo;
 mod export;
 mod load;
+mod ls;
 mod plan;
 mod poll;
 mod refresh;
 mod report;
 mod sample;
+mod status;
+mod unload;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use divvy::store::ContentHash;
 
 use crate::open::Common;
 
@@ -27,6 +31,9 @@ pub enum Verb {
     Poll(poll::Poll),
     Refresh(refresh::Refresh),
     Report(report::Report),
+    Status(status::Status),
+    Ls(ls::Ls),
+    Unload(unload::Unload),
     Check(check::Check),
     Plan(plan::Plan),
     Export(export::Export),
@@ -43,6 +50,9 @@ impl Verb {
             Self::Poll(verb) => verb.run(common),
             Self::Refresh(verb) => verb.run(common),
             Self::Report(verb) => verb.run(common),
+            Self::Status(verb) => verb.run(common),
+            Self::Ls(verb) => verb.run(common),
+            Self::Unload(verb) => verb.run(common),
             Self::Check(verb) => verb.run(common),
             Self::Plan(verb) => verb.run(common),
             Self::Export(verb) => verb.run(common),
@@ -50,6 +60,11 @@ impl Verb {
             Self::Completions(verb) => verb.run(),
         }
     }
+}
+
+/// Writes the first eight digits of a content hash: enough to tell the archives of a store apart.
+fn short(content: ContentHash) -> String {
+    content.to_string()[..8].to_owned()
 }
 
 /// Writes whole numbers with their thousands apart.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use divvy::ingest::LoadOptions;
+use divvy::ingest::{LoadOptions, SameName};
 use divvy::reports::Note;
 use divvy::sources::archive::{self, Archive};
 use divvy_aws::plan::{self, Capacities, Live, Prices, Terms, Units};
@@ -145,7 +145,7 @@ pub fn sifted(sources: &[PathBuf], day_first: bool, common: &Common) -> anyhow::
     let options = LoadOptions {
         system: common.system.clone(),
         day_first,
-        replace: false,
+        same_name: SameName::KeepBoth,
         sample: None,
         now: Timestamp::now(),
     };

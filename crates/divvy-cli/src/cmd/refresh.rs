@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use divvy::refresh::Refreshed;
+use divvy::refresh::{self, Refreshed};
+use divvy::store::Store;
 use jiff::Timestamp;
 
 use super::grouped;
@@ -11,8 +12,8 @@ use crate::open::{Common, block_on, without};
 
 /// Brings the counts up to date by hand.
 ///
-/// Reads on in the change stream where the last refresh stopped, unless a Lambda reads it. On DynamoDB
-/// it looks at every station, too, and counts those whose trips are newer than their count.
+/// Reads on in the change stream where the last refresh stopped, unless a Lambda reads it. Then it
+/// looks at every station, and counts those that have no count or whose trips are newer than it.
 #[derive(Debug, Args)]
 #[command(args = without(&["system"]))]
 pub struct Refresh {
@@ -34,7 +35,7 @@ impl Refresh {
         let followed = opened.follow_stream(now)?;
         let by_hand = match opened.dynamo() {
             Some(dynamo) => block_on(dynamo.refresh_by_hand(now))?,
-            None => Refreshed::default(),
+            None => missing(store, now)?,
         };
         let refreshed = match followed {
             // A day later the stream has forgotten, and an emulator does not say so.
@@ -52,4 +53,17 @@ impl Refresh {
         ));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Makes the counts that are missing in a folder.
+fn missing(store: &dyn Store, now: Timestamp) -> anyhow::Result<Refreshed> {
+    let mut recounted = 0;
+    for system in block_on(store.systems())? {
+        let refreshed = block_on(refresh::count_missing(store, &system.id, now))?;
+        recounted += refreshed.recounted;
+    }
+    Ok(Refreshed {
+        recounted,
+        ..Refreshed::default()
+    })
 }

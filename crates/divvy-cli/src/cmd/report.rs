@@ -17,10 +17,10 @@ use divvy::reports::{
 use divvy::store::Store;
 
 use crate::open::{Common, block_on};
-use crate::own_report;
 use crate::render::Format;
 use crate::render::html::{self, Section};
 use crate::render::plot::{self, Plot};
+use crate::{outputs, own_report};
 
 /// The name that stands for all of them.
 const ALL: &str = "all";
@@ -108,6 +108,13 @@ fn names() -> StyledStr {
 
 impl Report {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let outputs = [("--output", &self.output), ("--plot", &self.plot)];
+        for (flag, path) in outputs {
+            if let Some(path) = path {
+                let own = own_report::path_of(&self.name);
+                outputs::expect_apart(common, flag, path, &[own])?;
+            }
+        }
         if self.name == ALL {
             return self.run_all(common);
         }

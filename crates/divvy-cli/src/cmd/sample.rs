@@ -11,6 +11,7 @@ use divvy::sample::{Era, Sample};
 
 use super::grouped;
 use crate::open::{Common, without};
+use crate::outputs;
 
 /// Writes a realistic trip archive of invented trips, in the form the publisher used that year.
 ///
@@ -29,6 +30,9 @@ pub struct SampleArgs {
     /// Another seed gives other trips
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Write over a file that is there
+    #[arg(long)]
+    force: bool,
     /// The archive to write
     #[arg(value_name = "OUT.zip")]
     out: PathBuf,
@@ -36,6 +40,8 @@ pub struct SampleArgs {
 
 impl SampleArgs {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        outputs::expect_apart(common, "the archive", &self.out, &[])?;
+        outputs::expect_new(&self.out, self.force)?;
         let writing = || format!("cannot write {}", self.out.display());
         let file = File::create(&self.out).with_context(writing)?;
         let sample = Sample {

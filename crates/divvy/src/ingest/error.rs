@@ -55,6 +55,17 @@ pub enum LoadError {
         /// Another.
         second: String,
     },
+    /// An archive of that name and other content is loaded.
+    #[error(
+        "{archive} is loaded already for {system}, with other content: say --replace to supersede \
+         it, or --keep-both"
+    )]
+    SameName {
+        /// The name.
+        archive: String,
+        /// The system that has it.
+        system: String,
+    },
     /// There are members, but none is a trip file or a station list.
     #[error("{archive} holds neither trips nor a station list: {left_out}")]
     NothingToLoad {

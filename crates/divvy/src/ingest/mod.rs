@@ -37,12 +37,24 @@ pub struct LoadOptions {
     pub system: Option<System>,
     /// Dates have the day first, whatever the rows suggest.
     pub day_first: bool,
-    /// Supersedes archives of the same name.
-    pub replace: bool,
+    /// What becomes of loaded archives of the same name and other content.
+    pub same_name: SameName,
     /// Loads a share of the trips, which is an archive of its own. `None` loads all.
     pub sample: Option<Share>,
     /// The present moment.
     pub now: Timestamp,
+}
+
+/// What becomes of loaded archives that have the name of a new one, and other content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameName {
+    /// The new one is not loaded.
+    Refuse,
+    /// The new one supersedes them. One of the same content is loaded again, too, where what is
+    /// stored of it is damaged.
+    Replace,
+    /// They stay beside the new one.
+    KeepBoth,
 }
 
 /// Hears how far a load has come. Called from several threads.
@@ -75,7 +87,8 @@ pub struct Loaded {
 ///
 /// # Errors
 ///
-/// [`LoadError`]; the store is then as it was.
+/// [`LoadError`]; the store is then as it was, but for station lists where the store itself failed
+/// after it had taken them.
 pub async fn load(
     archive: &Archive,
     store: &dyn Store,
@@ -88,7 +101,9 @@ pub async fn load(
         None => content,
         Some(share) => share.content(content),
     };
-    if let Some(entry) = held(store, content).await? {
+    if let Some(entry) = held(store, content).await?
+        && (options.same_name != SameName::Replace || store.is_intact(&entry).await?)
+    {
         return Ok(Loaded {
             system: entry.id.system.clone(),
             entry: Some(entry),
@@ -109,6 +124,14 @@ pub async fn load(
             },
             content,
         };
+        if options.same_name == SameName::Refuse
+            && store.archives(&system.id).await?.contains(&id.name)
+        {
+            return Err(LoadError::SameName {
+                archive: id.name,
+                system: system.id.to_string(),
+            });
+        }
         let incoming = store.begin(&id).await?;
         let read = pipeline::run(
             archive,
@@ -130,15 +153,17 @@ pub async fn load(
             rejected: read.rejected,
             totals: read.totals,
             loaded_at: options.now,
-            replace: options.replace,
+            replace: options.same_name == SameName::Replace,
         };
+        // Lists before the trips: once an archive is in the ledger, nobody reads its lists again.
+        describe(store, &system, &contents).await?;
         entry = Some(incoming.commit(read, rejects).await?);
+    } else {
+        describe(store, &system, &contents).await?;
     }
-    let mut station_lists = Vec::new();
-    for (name, list) in &contents.lists {
-        store.describe(&system, &list.stations).await?;
-        station_lists.push((name.clone(), list.stations.len()));
-    }
+    let lists = contents.lists.iter();
+    let station_lists = lists.map(|(name, list)| (name.clone(), list.stations.len()));
+    let station_lists = station_lists.collect();
     Ok(Loaded {
         entry,
         already: false,
@@ -146,6 +171,18 @@ pub async fn load(
         station_lists,
         notes: contents.notes,
     })
+}
+
+/// Takes over what the station lists of an archive say.
+async fn describe(
+    store: &dyn Store,
+    system: &System,
+    contents: &contents::Contents,
+) -> Result<(), StoreError> {
+    for (_, list) in &contents.lists {
+        store.describe(system, &list.stations).await?;
+    }
+    Ok(())
 }
 
 /// Takes the trips of an archive. Members may come from several threads; the batches of one member

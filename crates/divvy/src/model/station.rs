@@ -165,6 +165,13 @@ impl fmt::Display for StationStatus {
 }
 
 impl Station {
+    /// Lists the ids whose departures are counted for it: those that trips use for it, and where
+    /// there are none its own, so that it has a count of 0.
+    pub fn counted_ids(&self) -> impl Iterator<Item = &StationId> {
+        let own = self.origin_ids.is_empty().then_some(&self.id);
+        self.origin_ids.iter().chain(own)
+    }
+
     /// Makes a station of which only the id is known.
     pub fn unknown(id: StationId) -> Self {
         Self {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::station_data::{StationData, Write};
 use super::{
     Applied, ArchiveId, ArchiveRead, Change, ContentHash, FeedState, FromStationCount, Incoming,
-    Ledger, LedgerEntry, Stations, StoreError, Tallies, Trips,
+    Ledger, LedgerEntry, Stations, StoreError, Tallies, Trips, Unload, Unloaded,
 };
 use crate::issue::{Reason, RejectSink, Rejected};
 use crate::model::{Snapshot, Station, StationId, System, SystemId, Trip, TripBatch, TripId};
@@ -47,6 +47,9 @@ struct SystemHeld {
     trips: BTreeMap<TripId, Vec<TripCopy>>,
     stations: StationData,
     counts: BTreeMap<StationId, FromStationCount>,
+    /// Ids that no trip uses any more: counts of them up to this version are of trips that are
+    /// gone.
+    forgotten: BTreeMap<StationId, u64>,
 }
 
 /// One row of an archive.
@@ -83,6 +86,7 @@ impl SystemHeld {
             trips: BTreeMap::new(),
             stations: StationData::default(),
             counts: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
         }
     }
 
@@ -147,15 +151,44 @@ impl SystemHeld {
         self.put(sequence, batches);
 
         let changed = origins_changed(&before, self);
-        let version = self.stations.next_version();
+        let version = self.next_version();
         let totals = self.totals();
         let writes = self.stations.trips_changed(&changed, version, &totals);
         (sequence, writes)
     }
 
+    /// Returns a version newer than any of its stations, those forgotten included.
+    fn next_version(&self) -> u64 {
+        let forgotten = self
+            .forgotten
+            .values()
+            .max()
+            .map_or(0, |version| version + 1);
+        self.stations.next_version().max(forgotten)
+    }
+
+    /// Takes archives out. Returns what became of the stations.
+    fn unload(&mut self, sequences: &BTreeSet<u64>) -> Vec<Write> {
+        let before: Vec<TripCopy> = self.stored().cloned().collect();
+        self.take_away(|sequence, _| sequences.contains(&sequence));
+        let changed = origins_changed(&before, self);
+        let totals = self.totals();
+        let version = self.next_version();
+        for id in self.stations.forget_unused(&totals) {
+            self.counts.remove(&id);
+            self.forgotten.insert(id, version);
+        }
+        self.stations.trips_changed(&changed, version, &totals)
+    }
+
     /// Takes away every archive of that name; copies that lost against theirs move up.
     fn supersede(&mut self, name: &str) {
-        self.archives.retain(|_, archive| archive.id.name != name);
+        self.take_away(|_, archive| archive.id.name == name);
+    }
+
+    fn take_away(&mut self, goes: impl Fn(u64, &ArchiveRead) -> bool) {
+        self.archives
+            .retain(|sequence, archive| !goes(*sequence, archive));
         let archives = &self.archives;
         self.trips.retain(|_, copies| {
             copies.retain(|copy| archives.contains_key(&copy.place.archive));
@@ -360,7 +393,7 @@ impl Stations for MemoryStore {
         let Some(known) = held.systems.get_mut(system) else {
             return Ok(0);
         };
-        let version = known.stations.next_version();
+        let version = known.next_version();
         let writes = known.stations.touch_all(version);
         Ok(held.record(system, writes))
     }
@@ -427,12 +460,55 @@ impl Tallies for MemoryStore {
         };
         for count in counts {
             let kept = system.counts.get(&count.from_station_id);
+            let forgotten = system.forgotten.get(&count.from_station_id).copied();
+            if forgotten >= Some(count.trips_version.unwrap_or(0)) {
+                continue;
+            }
             if kept.is_none_or(|kept| kept.trips_version <= count.trips_version) {
                 let id = count.from_station_id.clone();
                 system.counts.insert(id, count.clone());
             }
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Unload for MemoryStore {
+    async fn unload(
+        &self,
+        system: &SystemId,
+        archives: &[ContentHash],
+        dry_run: bool,
+    ) -> Result<Unloaded, StoreError> {
+        let mut held = self.held();
+        let Some(known) = held.systems.get_mut(system) else {
+            return Ok(Unloaded::default());
+        };
+        let entries: Vec<LedgerEntry> = archives
+            .iter()
+            .filter_map(|content| known.holding(*content))
+            .collect();
+        let goes: BTreeSet<u64> = entries.iter().map(|entry| entry.sequence).collect();
+        let promoted = known.trips.values().filter(|copies| {
+            let stays = |copy: &&TripCopy| !goes.contains(&copy.place.archive);
+            goes.contains(&copies[0].place.archive) && copies.iter().any(|copy| stays(&copy))
+        });
+        let unloaded = Unloaded {
+            promoted: promoted.count() as u64,
+            entries,
+        };
+        if !dry_run && !goes.is_empty() {
+            let writes = known.unload(&goes);
+            let is_empty = known.archives.is_empty()
+                && known.stations.stations().next().is_none()
+                && known.stations.feed().is_none();
+            held.record(system, writes);
+            if is_empty {
+                held.systems.remove(system);
+            }
+        }
+        Ok(unloaded)
     }
 }
 

@@ -207,7 +207,42 @@ pub trait Ledger: Send + Sync {
         system: &SystemId,
         content: ContentHash,
     ) -> Result<Option<LedgerEntry>, StoreError>;
+
+    /// Tells whether all that is stored of a loaded archive is there and is what was written. A
+    /// store that cannot look says that it is.
+    async fn is_intact(&self, _entry: &LedgerEntry) -> Result<bool, StoreError> {
+        Ok(true)
+    }
 }
+
+/// What an unload removed, or would remove.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unloaded {
+    /// The entries of the archives that go, as they were.
+    pub entries: Vec<LedgerEntry>,
+    /// Copies of their trips in other archives that are stored instead.
+    pub promoted: u64,
+}
+
+/// Takes archives out again.
+#[async_trait]
+pub trait Unload: Send + Sync {
+    /// Removes archives of a system, as if each had been superseded by nothing: copies of their
+    /// trips in other archives are stored instead, station lists stay. Archives that are not
+    /// loaded are passed over. With `dry_run` nothing is changed.
+    ///
+    /// Afterwards the store is as if it had never loaded them, versions and times aside, where the
+    /// change stream was drained before and is drained again.
+    async fn unload(
+        &self,
+        system: &SystemId,
+        archives: &[ContentHash],
+        dry_run: bool,
+    ) -> Result<Unloaded, StoreError>;
+}
+
+/// The consumer of the change stream that keeps FromStationCounts.
+pub const REFRESH: &str = "refresh";
 
 /// A whole store.
 pub trait Store: Trips + Stations + Tallies + Ledger {}
@@ -356,6 +391,8 @@ pub struct Checked {
     pub facts: Vec<String>,
     /// What does not hold, one sentence each. Empty for a sound store.
     pub faults: Vec<String>,
+    /// What people should know and is no fault, one sentence each.
+    pub notes: Vec<String>,
 }
 
 impl Checked {
@@ -387,6 +424,8 @@ pub enum StoreErrorKind {
     Busy,
     /// What is stored cannot be read: damaged, or made by a newer program.
     Damaged,
+    /// What was named as a store is something else.
+    NotAStore,
     /// The disk, the network or the rights to them failed.
     Unreachable,
     /// A count lags behind the trips it counts: try again later.

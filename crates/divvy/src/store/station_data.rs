@@ -165,6 +165,29 @@ impl StationData {
         self.raise(ids, version)
     }
 
+    /// Takes from the rows the ids that no stored trip uses any more, and returns them. The rows that
+    /// carried nothing else go with [`trips_changed`](Self::trips_changed), which has to follow.
+    ///
+    /// `totals` are those of all stored trips.
+    pub fn forget_unused(&mut self, totals: &Totals) -> BTreeSet<StationId> {
+        let is_unused = |id: &StationId| !totals.stations.0.contains_key(id);
+        let concerned: Vec<StationId> = self
+            .stations()
+            .filter(|row| row.origin_ids.iter().any(is_unused))
+            .map(|row| row.id.clone())
+            .collect();
+        let mut unused = BTreeSet::new();
+        for id in concerned {
+            let row = self.edit(&id);
+            let (gone, used) = std::mem::take(&mut row.origin_ids)
+                .into_iter()
+                .partition(is_unused);
+            row.origin_ids = used;
+            unused.extend::<BTreeSet<StationId>>(gone);
+        }
+        unused
+    }
+
     /// Gives every row a new version, as if all trips had changed.
     pub fn touch_all(&mut self, version: u64) -> Vec<Write> {
         let ids: Vec<StationId> = self.rows.keys().cloned().collect();

@@ -8,26 +8,31 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Params, Row as SqlRow, params};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Params, Row as SqlRow, Transaction,
+    TransactionBehavior, params,
+};
 
-use super::{catalog_failed, corrupt};
+use super::{catalog_failed, corrupt, row_checksum};
 use crate::issue::{Reason, RejectedCounts};
 use crate::model::{BoundingBox, Station, StationId, System, SystemId};
 use crate::store::station_data::{Row, StationData, Write};
 use crate::store::{
-    ArchiveId, Change, ContentHash, FeedState, FromStationCount, LedgerEntry, StoreError,
+    ArchiveId, Change, ContentHash, FeedState, FromStationCount, LedgerEntry, REFRESH, StoreError,
     StoreErrorKind,
 };
 use crate::tally::{Cube, Part, Parts, Totals};
 
-/// The version of the tables. A newer one is refused, and one from before the cube.
-const VERSION: i64 = 2;
+/// The version of the tables. Older ones are upgraded ([`upgrade`](super::upgrade)), newer ones
+/// refused.
+pub(super) const VERSION: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE system (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, time_zone TEXT NOT NULL,
     area TEXT,            -- south, west, north, east as JSON
-    totals BLOB           -- over all archives, without the cube
+    totals BLOB,          -- over all archives, without the cube
+    checksum INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE archive (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -37,6 +42,7 @@ CREATE TABLE archive (
     rejected TEXT NOT NULL,         -- {reason: n} as JSON, without the duplicates
     members TEXT NOT NULL,          -- names as JSON, by place
     totals BLOB NOT NULL,           -- of the trips that are stored under it, without the cube
+    checksum INTEGER,
     UNIQUE (system, content)
 );
 CREATE TABLE cube (
@@ -44,6 +50,7 @@ CREATE TABLE cube (
     archive INTEGER NOT NULL,       -- 0 for all of them together
     part TEXT NOT NULL, month INTEGER NOT NULL,
     cells BLOB NOT NULL,
+    checksum INTEGER,
     UNIQUE (system, archive, part, month)
 );
 CREATE TABLE file (
@@ -52,17 +59,29 @@ CREATE TABLE file (
     kind TEXT NOT NULL CHECK (kind IN ('trips', 'duplicates')),
     path TEXT NOT NULL UNIQUE,      -- below the store's folder
     rows INTEGER NOT NULL,
-    key_min BLOB NOT NULL, key_max BLOB NOT NULL  -- of the id index, big-endian
+    key_min BLOB NOT NULL, key_max BLOB NOT NULL,  -- of the id index, big-endian
+    hash BLOB, index_hash BLOB,     -- XXH3-128 of the file and of its id index; NULL if not known
+    checksum INTEGER
 );
+CREATE TABLE leftover (
+    path TEXT PRIMARY KEY           -- of a file that may be there and is no part of the store
+) WITHOUT ROWID;
+CREATE TABLE forgotten (
+    -- an id that no trip uses any more: counts of it up to this version are of trips that are gone
+    system TEXT, origin TEXT, trips_version INTEGER NOT NULL, PRIMARY KEY (system, origin)
+) WITHOUT ROWID;
 CREATE TABLE departures (
-    system TEXT, origin TEXT, trips INTEGER NOT NULL, PRIMARY KEY (system, origin)
+    system TEXT, origin TEXT, trips INTEGER NOT NULL, checksum INTEGER,
+    PRIMARY KEY (system, origin)
 ) WITHOUT ROWID;
 CREATE TABLE station (
-    system TEXT, id TEXT, row TEXT NOT NULL, written_at INTEGER, PRIMARY KEY (system, id)
+    system TEXT, id TEXT, row TEXT NOT NULL, written_at INTEGER, checksum INTEGER,
+    PRIMARY KEY (system, id)
 ) WITHOUT ROWID;
 CREATE TABLE feed (
     system TEXT PRIMARY KEY, status_at INTEGER, information_at INTEGER,
-    listed TEXT NOT NULL  -- ids as JSON
+    listed TEXT NOT NULL, -- ids as JSON
+    checksum INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE status_history (
     system TEXT, station TEXT, taken_at INTEGER, status TEXT,
@@ -78,61 +97,293 @@ CREATE TABLE change (
 CREATE TABLE checkpoint (consumer TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE from_station_count (
     system TEXT, from_station_id TEXT, from_count INTEGER NOT NULL,
-    trips_version INTEGER, refreshed_at INTEGER NOT NULL,
+    trips_version INTEGER, refreshed_at INTEGER NOT NULL, checksum INTEGER,
     PRIMARY KEY (system, from_station_id)
 ) WITHOUT ROWID;
 ";
 
-/// How long acknowledged changes are kept: as long as DynamoDB Streams keep theirs.
-const KEPT_MS: i64 = 24 * 3600 * 1000;
+/// Each table whose rows carry a checksum ([`row_checksum`]), with the columns that it is of.
+pub(super) const CHECKED: [(&str, &str); 8] = [
+    ("system", "id, name, time_zone, area, totals"),
+    (
+        "archive",
+        "sequence, system, name, content, loaded_at, rows_read, rejected, members, totals",
+    ),
+    ("cube", "system, archive, part, month, cells"),
+    (
+        "file",
+        "archive, member, kind, path, rows, key_min, key_max, hash, index_hash",
+    ),
+    ("departures", "system, origin, trips"),
+    ("station", "system, id, row, written_at"),
+    ("feed", "system, status_at, information_at, listed"),
+    (
+        "from_station_count",
+        "system, from_station_id, from_count, trips_version, refreshed_at",
+    ),
+];
 
-/// Opens the catalog of a store and makes its tables where there are none.
+/// How long to wait for a lock of SQLite. Another process holds one for milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Whose tables a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tables {
+    /// Those of a catalog.
+    Ours,
+    /// None at all.
+    None,
+    /// Those of another program.
+    Others,
+}
+
+/// Looks whose database a file is, without writing to it.
+///
+/// # Errors
+///
+/// `Damaged` where it is no database or cannot be read as one.
+pub(super) fn tables_of(path: &Path) -> Result<Tables, StoreError> {
+    let look = || -> rusqlite::Result<(u32, u32)> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.query_row(
+            "SELECT count(*), count(*) FILTER (WHERE name IN ('system', 'archive', 'file'))
+             FROM sqlite_schema WHERE type = 'table'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    };
+    let (all, ours) = look().map_err(catalog_failed("open the catalog"))?;
+    Ok(if ours == 3 {
+        Tables::Ours
+    } else if all == 0 {
+        Tables::None
+    } else {
+        Tables::Others
+    })
+}
+
+/// Lists what is wrong with the catalog itself, one sentence each: pages that SQLite finds
+/// malformed, rows that are not what was written.
+pub(super) fn faults(catalog: &Connection) -> Result<Vec<String>, StoreError> {
+    let text = |row: &SqlRow<'_>| row.get::<_, String>(0);
+    // A damaged database may also fail to say so.
+    let mut faults = match all(catalog, "PRAGMA integrity_check", [], text) {
+        Ok(lines) => lines.into_iter().filter(|line| line != "ok").collect(),
+        Err(error) => vec![error.to_string()],
+    };
+    for (table, columns) in CHECKED {
+        let count =
+            format!("SELECT count(*) FROM {table} WHERE checksum IS NOT row_checksum({columns})");
+        match catalog.query_row(&count, [], |row| row.get::<_, u64>(0)) {
+            Ok(0) => {}
+            Ok(n) => faults.push(format!(
+                "{n} rows of its table {table} are not what was written"
+            )),
+            Err(error) => faults.push(format!("its table {table} cannot be read: {error}")),
+        }
+    }
+    Ok(faults)
+}
+
+/// Lists the name and the system of every archive whose own row, or a row of one of its files, is
+/// not what was written.
+pub(super) fn damaged_archives(catalog: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+    let [archive, file] = ["archive", "file"].map(is_damaged);
+    all(
+        catalog,
+        &format!(
+            "SELECT name, system FROM archive
+             WHERE {archive} OR sequence IN (SELECT archive FROM file WHERE {file})"
+        ),
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// The SQL condition of a row that is not what was written.
+fn is_damaged(table: &str) -> String {
+    let columns = CHECKED.iter().find(|(name, _)| *name == table);
+    let columns = columns.map_or("", |(_, columns)| columns);
+    format!("{table}.checksum IS NOT row_checksum({columns})")
+}
+
+/// Removes every row that is not what was written, and with an archive's row, or one of its files',
+/// the archive; of a system the totals alone, and its name and place are made those of the table
+/// where it is one of it. Returns how many rows of which table.
+pub(super) fn drop_damaged(catalog: &Connection) -> Result<Vec<(&'static str, u64)>, StoreError> {
+    let mut dropped = Vec::new();
+    let archives: Vec<u64> = all(
+        catalog,
+        &format!(
+            "SELECT sequence FROM archive
+             WHERE {} OR sequence IN (SELECT archive FROM file WHERE {})",
+            is_damaged("archive"),
+            is_damaged("file")
+        ),
+        [],
+        |row| row.get(0),
+    )?;
+    for (table, columns) in CHECKED {
+        let condition = is_damaged(table);
+        let count = format!("SELECT count(*) FROM {table} WHERE {condition}");
+        let n: Vec<u64> = all(catalog, &count, [], |row| row.get(0))?;
+        if n == [0] {
+            continue;
+        }
+        dropped.extend(n.into_iter().map(|n| (table, n)));
+        if table == "system" {
+            let ids: Vec<String> = all(
+                catalog,
+                &format!("SELECT id FROM system WHERE {condition}"),
+                [],
+                |row| row.get(0),
+            )?;
+            for id in ids {
+                run(
+                    catalog,
+                    "UPDATE system SET totals = NULL WHERE id = ?",
+                    [&id],
+                )?;
+                if let Some(known) = System::named(&id) {
+                    run(
+                        catalog,
+                        "UPDATE system SET name = ?, time_zone = ?, area = ? WHERE id = ?",
+                        params![
+                            known.name,
+                            known.time_zone,
+                            known.area.as_ref().map(to_json),
+                            id
+                        ],
+                    )?;
+                }
+                let checksum =
+                    format!("UPDATE system SET checksum = row_checksum({columns}) WHERE id = ?");
+                run(catalog, &checksum, [&id])?;
+            }
+        } else if table != "archive" && table != "file" {
+            run(
+                catalog,
+                &format!("DELETE FROM {table} WHERE {condition}"),
+                [],
+            )?;
+        }
+    }
+    for archive in archives {
+        run(
+            catalog,
+            "INSERT OR IGNORE INTO leftover SELECT path FROM file WHERE archive = ?",
+            [archive],
+        )?;
+        delete_archive(catalog, archive)?;
+    }
+    Ok(dropped)
+}
+
+/// Forgets the totals of a system, its cube and its departures.
+pub(super) fn clear_totals(catalog: &Connection, system: &SystemId) -> Result<(), StoreError> {
+    for delete in [
+        "DELETE FROM departures WHERE system = ?",
+        "DELETE FROM cube WHERE system = ? AND archive = 0",
+    ] {
+        run(catalog, delete, [system.as_str()])?;
+    }
+    Ok(())
+}
+
+/// Writes the hash of an id index that was built again.
+pub(super) fn put_index_hash(
+    catalog: &Connection,
+    file: i64,
+    hash: u128,
+) -> Result<(), StoreError> {
+    run(
+        catalog,
+        "UPDATE file SET index_hash = ?1, checksum = row_checksum(archive, member, kind, path,
+             rows, key_min, key_max, hash, ?1)
+         WHERE id = ?2",
+        params![hash.to_be_bytes(), file],
+    )?;
+    Ok(())
+}
+
+/// Begins a transaction that writes. One that begins by reading and then writes fails where another
+/// process has written in between (`SQLITE_BUSY_SNAPSHOT`).
+pub(super) fn begin(catalog: &mut Connection) -> Result<Transaction<'_>, StoreError> {
+    catalog
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(catalog_failed("write the catalog"))
+}
+
+/// Makes a catalog in memory, empty.
+pub(super) fn in_memory() -> Result<Connection, StoreError> {
+    let connection = Connection::open_in_memory().map_err(catalog_failed("open the catalog"))?;
+    prepare(&connection)?;
+    make_tables(&connection)?;
+    Ok(connection)
+}
+
+/// Opens the catalog of a store, and makes it where there is none. For the holder of the writer
+/// lock, where it may have to be made.
+///
+/// # Errors
+///
+/// `Damaged` for one that a newer program has made.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let failed = catalog_failed("open the catalog");
     let connection = Connection::open(path).map_err(&failed)?;
-    // Another process writes for milliseconds; half a minute means that it hangs.
+    prepare(&connection)?;
     connection
-        .busy_timeout(Duration::from_secs(30))
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
         .map_err(&failed)?;
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
-        )
-        .map_err(&failed)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    let version: i64 = connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(&failed)?;
-    match version {
-        VERSION => {}
-        0 => {
-            let make = format!(
-                "BEGIN IMMEDIATE; {} PRAGMA user_version = {VERSION}; COMMIT;",
-                TABLES.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
-            );
-            connection.execute_batch(&make).map_err(&failed)?;
-        }
-        1 => {
-            return Err(StoreError::new(
-                StoreErrorKind::Damaged,
-                format!(
-                    "{} was made by a divvy that kept less for reports: load its archives again, \
-                     into a new store",
-                    path.display()
-                ),
-            ));
-        }
-        newer => {
-            return Err(StoreError::new(
-                StoreErrorKind::Damaged,
-                format!(
-                    "{} was made by a newer divvy (tables of version {newer}, this one knows {VERSION})",
-                    path.display()
-                ),
-            ));
-        }
+    let version = version(&connection)?;
+    if version == 0 {
+        make_tables(&connection)?;
     }
+    expect_known(path, version)?;
     Ok(connection)
+}
+
+/// Sets what every connection needs.
+fn prepare(connection: &Connection) -> Result<(), StoreError> {
+    let prepare = || {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        row_checksum::register(connection)?;
+        connection.execute_batch("PRAGMA foreign_keys = ON;")
+    };
+    prepare().map_err(catalog_failed("open the catalog"))
+}
+
+fn make_tables(connection: &Connection) -> Result<(), StoreError> {
+    let make = format!(
+        "BEGIN IMMEDIATE; {} PRAGMA user_version = {VERSION}; COMMIT;",
+        TABLES.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
+    );
+    connection
+        .execute_batch(&make)
+        .map_err(catalog_failed("make the catalog"))
+}
+
+/// Reads the version of the tables. 0 where there are none.
+pub(super) fn version(connection: &Connection) -> Result<i64, StoreError> {
+    connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(catalog_failed("open the catalog"))
+}
+
+/// Refuses the tables of a newer program.
+fn expect_known(path: &Path, version: i64) -> Result<(), StoreError> {
+    if version <= VERSION {
+        return Ok(());
+    }
+    Err(StoreError::new(
+        StoreErrorKind::Damaged,
+        format!(
+            "{} was made by a newer divvy (tables of version {version}, this one knows {VERSION})",
+            path.display()
+        ),
+    ))
 }
 
 /// A trips file or duplicates file that the catalog names.
@@ -146,6 +397,10 @@ pub(super) struct FileRow {
     pub(super) path: String,
     pub(super) rows: u64,
     pub(super) keys: (u64, u64),
+    /// The XXH3-128 hash of the file. `None` where an older program wrote it.
+    pub(super) hash: Option<u128>,
+    /// The XXH3-128 hash of its id index. `None` as for `hash`.
+    pub(super) index_hash: Option<u128>,
 }
 
 /// What a file of trips is for.
@@ -228,7 +483,8 @@ fn decompressed(blob: &[u8]) -> Result<Vec<u8>, StoreError> {
 pub(super) fn systems(catalog: &Connection) -> Result<Vec<System>, StoreError> {
     let rows = all(
         catalog,
-        "SELECT id, name, time_zone, area FROM system ORDER BY id",
+        "SELECT id, name, time_zone, area FROM system
+         WHERE is_intact('system', checksum, id, name, time_zone, area, totals) ORDER BY id",
         [],
         |row| {
             Ok((
@@ -255,8 +511,10 @@ pub(super) fn systems(catalog: &Connection) -> Result<Vec<System>, StoreError> {
 pub(super) fn put_system(catalog: &Connection, system: &System) -> Result<(), StoreError> {
     run(
         catalog,
-        "INSERT INTO system (id, name, time_zone, area) VALUES (?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, area = excluded.area",
+        "INSERT INTO system (id, name, time_zone, area, checksum)
+         VALUES (?1, ?2, ?3, ?4, row_checksum(?1, ?2, ?3, ?4, NULL))
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, area = excluded.area, checksum =
+             row_checksum(system.id, excluded.name, time_zone, excluded.area, totals)",
         params![
             system.id.as_str(),
             system.name,
@@ -273,7 +531,8 @@ pub(super) fn put_system(catalog: &Connection, system: &System) -> Result<(), St
 pub(super) fn totals(catalog: &Connection, system: &SystemId) -> Result<Totals, StoreError> {
     let blob: Option<Option<Vec<u8>>> = catalog
         .query_row(
-            "SELECT totals FROM system WHERE id = ?",
+            "SELECT totals FROM system
+             WHERE id = ? AND is_intact('system', checksum, id, name, time_zone, area, totals)",
             [system.as_str()],
             |row| row.get(0),
         )
@@ -294,7 +553,8 @@ pub(super) fn put_totals(
 ) -> Result<(), StoreError> {
     run(
         catalog,
-        "UPDATE system SET totals = ? WHERE id = ?",
+        "UPDATE system SET totals = ?1, checksum = row_checksum(id, name, time_zone, area, ?1)
+         WHERE id = ?2",
         params![pack(totals), system.as_str()],
     )?;
     let origins: BTreeSet<&StationId> = (totals.stations.0.keys())
@@ -305,11 +565,20 @@ pub(super) fn put_totals(
         if trips == before.stations.departures(origin) {
             continue;
         }
+        let key = [system.as_str(), origin.as_str()];
+        if trips == 0 {
+            run(
+                catalog,
+                "DELETE FROM departures WHERE system = ? AND origin = ?",
+                key,
+            )?;
+            continue;
+        }
         run(
             catalog,
-            "INSERT INTO departures VALUES (?, ?, ?)
-             ON CONFLICT DO UPDATE SET trips = excluded.trips",
-            params![system.as_str(), origin.as_str(), trips],
+            "INSERT INTO departures VALUES (?1, ?2, ?3, row_checksum(?1, ?2, ?3))
+             ON CONFLICT DO UPDATE SET trips = excluded.trips, checksum = excluded.checksum",
+            params![key[0], key[1], trips],
         )?;
     }
     Ok(())
@@ -339,9 +608,16 @@ pub(super) fn cube(
         // Decompressed where it lies: a copy of some megabytes would cost as much as to read them.
         let opened = all(
             catalog,
-            "SELECT cells FROM cube WHERE rowid = ?",
+            "SELECT system, archive, part, month, cells, checksum FROM cube WHERE rowid = ?",
             [rowid],
-            |row| Ok(decompressed(row.get_ref(0)?.as_blob()?)),
+            |row| {
+                let values = (0..5).map(|place| row.get_ref(place));
+                let values = values.collect::<rusqlite::Result<Vec<_>>>()?;
+                if row.get::<_, i64>(5)? != row_checksum::of(values.iter().copied()) {
+                    return Err(row_checksum::mismatch("cube"));
+                }
+                Ok(decompressed(values[4].as_blob()?))
+            },
         )?;
         for bytes in opened {
             cube.put(part, bytes?).map_err(corrupt)?;
@@ -385,7 +661,7 @@ pub(super) fn put_cells(
         if !cells.is_empty() {
             run(
                 catalog,
-                "INSERT INTO cube VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO cube VALUES (?1, ?2, ?3, ?4, ?5, row_checksum(?1, ?2, ?3, ?4, ?5))",
                 params![system.as_str(), archive, part.name(), part.month(), cells],
             )?;
         }
@@ -400,11 +676,30 @@ pub(super) fn departures(
 ) -> Result<u64, StoreError> {
     let found = all(
         catalog,
-        "SELECT trips FROM departures WHERE system = ? AND origin = ?",
+        "SELECT trips FROM departures WHERE system = ? AND origin = ?
+         AND is_intact('departures', checksum, system, origin, trips)",
         [system.as_str(), origin.as_str()],
         |row| row.get(0),
     )?;
     Ok(found.first().copied().unwrap_or(0))
+}
+
+/// Lists the departures of every station that has some.
+pub(super) fn all_departures(
+    catalog: &Connection,
+    system: &SystemId,
+) -> Result<BTreeMap<StationId, u64>, StoreError> {
+    let rows = all(
+        catalog,
+        "SELECT origin, trips FROM departures
+         WHERE system = ? AND is_intact('departures', checksum, system, origin, trips)",
+        [system.as_str()],
+        |row| Ok((row.get::<_, String>(0)?, row.get(1)?)),
+    )?;
+    Ok(rows
+        .into_iter()
+        .map(|(origin, trips)| (origin.into(), trips))
+        .collect())
 }
 
 // Archives and files
@@ -417,10 +712,63 @@ pub(super) struct ArchiveRow {
     pub(super) totals: Totals,
 }
 
+/// What tells the archives of a system apart.
+pub(super) struct ArchiveKey {
+    pub(super) sequence: u64,
+    pub(super) name: String,
+    pub(super) content: ContentHash,
+}
+
+/// Lists what tells the archives of a system apart, by sequence.
+pub(super) fn archive_keys(
+    catalog: &Connection,
+    system: &SystemId,
+) -> Result<Vec<ArchiveKey>, StoreError> {
+    let rows = all(
+        catalog,
+        "SELECT sequence, name, content FROM archive WHERE system = ? ORDER BY sequence",
+        [system.as_str()],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)),
+    )?;
+    rows.into_iter()
+        .map(|(sequence, name, content)| {
+            Ok(ArchiveKey {
+                sequence,
+                name,
+                content: content_hash(&content)?,
+            })
+        })
+        .collect()
+}
+
+fn content_hash(text: &str) -> Result<ContentHash, StoreError> {
+    u128::from_str_radix(text, 16)
+        .map(ContentHash)
+        .map_err(corrupt)
+}
+
+/// Which archives of a system to read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    /// All of them.
+    All,
+    /// The one of that content.
+    Content(ContentHash),
+    /// The one of that sequence.
+    Sequence(u64),
+}
+
+/// Reads archives of a system, by sequence.
 pub(super) fn archives(
     catalog: &Connection,
     system: &SystemId,
+    which: Which,
 ) -> Result<Vec<ArchiveRow>, StoreError> {
+    let (content, sequence) = match which {
+        Which::All => (None, None),
+        Which::Content(content) => (Some(content.to_string()), None),
+        Which::Sequence(sequence) => (None, Some(sequence)),
+    };
     let found = systems(catalog)?.into_iter().find(|s| s.id == *system);
     let Some(found) = found else {
         return Ok(Vec::new());
@@ -430,8 +778,12 @@ pub(super) fn archives(
         "SELECT sequence, name, content, loaded_at, rows_read, rejected, members, totals,
                 (SELECT coalesce(sum(rows), 0) FROM file
                  WHERE file.archive = sequence AND kind = 'duplicates')
-         FROM archive WHERE system = ? ORDER BY sequence",
-        [system.as_str()],
+         FROM archive
+         WHERE system = ?1 AND (?2 IS NULL OR content = ?2) AND (?3 IS NULL OR sequence = ?3)
+             AND is_intact('archive', checksum, sequence, system, name, content, loaded_at,
+                 rows_read, rejected, members, totals)
+         ORDER BY sequence",
+        params![system.as_str(), content, sequence],
         |row| {
             Ok((
                 row.get::<_, u64>(0)?,
@@ -459,12 +811,11 @@ pub(super) fn archives(
             if losers > 0 {
                 rejected.insert(Reason::Duplicate, losers);
             }
-            let content = u128::from_str_radix(&content, 16).map_err(corrupt)?;
             let entry = LedgerEntry {
                 id: ArchiveId {
                     system: found.clone(),
                     name,
-                    content: ContentHash(content),
+                    content: content_hash(&content)?,
                 },
                 sequence,
                 loaded_at: instant(loaded_at)?,
@@ -488,7 +839,8 @@ pub(super) fn archive_names(
 ) -> Result<Vec<String>, StoreError> {
     all(
         catalog,
-        "SELECT name FROM archive WHERE system = ?",
+        "SELECT name FROM archive WHERE system = ? AND is_intact('archive', checksum, sequence,
+             system, name, content, loaded_at, rows_read, rejected, members, totals)",
         [system.as_str()],
         |row| row.get(0),
     )
@@ -524,7 +876,8 @@ pub(super) fn put_archive(
         .collect();
     run(
         catalog,
-        "INSERT INTO archive VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO archive VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
+             row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9))",
         params![
             sequence,
             id.system.id.as_str(),
@@ -547,9 +900,34 @@ pub(super) fn put_archive_totals(
 ) -> Result<(), StoreError> {
     run(
         catalog,
-        "UPDATE archive SET totals = ? WHERE sequence = ?",
+        "UPDATE archive SET totals = ?1, checksum = row_checksum(sequence, system, name, content,
+             loaded_at, rows_read, rejected, members, ?1)
+         WHERE sequence = ?2",
         params![pack(totals), sequence],
     )?;
+    Ok(())
+}
+
+/// Forgets a system of which nothing is left: no archive and no station.
+pub(super) fn delete_system_if_empty(
+    catalog: &Connection,
+    system: &SystemId,
+) -> Result<(), StoreError> {
+    let left: Vec<bool> = all(
+        catalog,
+        "SELECT EXISTS (SELECT 1 FROM archive WHERE system = ?1)
+             OR EXISTS (SELECT 1 FROM station WHERE system = ?1)
+             OR EXISTS (SELECT 1 FROM feed WHERE system = ?1)",
+        [system.as_str()],
+        |row| row.get(0),
+    )?;
+    if left == [false] {
+        for table in ["system", "cube", "departures", "from_station_count"] {
+            let key = if table == "system" { "id" } else { "system" };
+            let delete = format!("DELETE FROM {table} WHERE {key} = ?");
+            run(catalog, &delete, [system.as_str()])?;
+        }
+    }
     Ok(())
 }
 
@@ -572,37 +950,60 @@ pub(super) fn files(
 ) -> Result<Vec<FileRow>, StoreError> {
     all(
         catalog,
-        "SELECT file.id, archive, member, kind, path, rows, key_min, key_max
+        "SELECT file.id, archive, member, kind, path, rows, key_min, key_max, hash, index_hash
          FROM file JOIN archive ON sequence = archive
-         WHERE ?1 IS NULL OR system = ?1
+         WHERE (?1 IS NULL OR system = ?1) AND is_intact('file', file.checksum, archive, member,
+             kind, path, rows, key_min, key_max, hash, index_hash)
          ORDER BY archive, member, file.id",
         [system.map(SystemId::as_str)],
         |row| {
-            let kind = match row.get::<_, String>(3)?.as_str() {
-                "trips" => Kind::Trips,
-                _ => Kind::Duplicates,
-            };
             Ok(FileRow {
-                id: row.get(0)?,
-                archive: row.get(1)?,
-                member: row.get(2)?,
-                kind,
-                path: row.get(4)?,
-                rows: row.get(5)?,
-                keys: (
-                    u64::from_be_bytes(row.get(6)?),
-                    u64::from_be_bytes(row.get(7)?),
-                ),
+                hash: row.get::<_, Option<[u8; 16]>>(8)?.map(u128::from_be_bytes),
+                index_hash: row.get::<_, Option<[u8; 16]>>(9)?.map(u128::from_be_bytes),
+                ..file_row(row)?
             })
         },
     )
 }
 
+/// Lists all files in a catalog of version 2, which has no checksums and no hashes.
+pub(super) fn files_before_checksums(catalog: &Connection) -> Result<Vec<FileRow>, StoreError> {
+    all(
+        catalog,
+        "SELECT id, archive, member, kind, path, rows, key_min, key_max FROM file",
+        [],
+        file_row,
+    )
+}
+
+fn file_row(row: &SqlRow<'_>) -> rusqlite::Result<FileRow> {
+    let kind = match row.get::<_, String>(3)?.as_str() {
+        "trips" => Kind::Trips,
+        _ => Kind::Duplicates,
+    };
+    Ok(FileRow {
+        id: row.get(0)?,
+        archive: row.get(1)?,
+        member: row.get(2)?,
+        kind,
+        path: row.get(4)?,
+        rows: row.get(5)?,
+        keys: (
+            u64::from_be_bytes(row.get(6)?),
+            u64::from_be_bytes(row.get(7)?),
+        ),
+        hash: None,
+        index_hash: None,
+    })
+}
+
 pub(super) fn put_file(catalog: &Connection, file: &FileRow) -> Result<(), StoreError> {
     run(
         catalog,
-        "INSERT INTO file (archive, member, kind, path, rows, key_min, key_max)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO file
+             (archive, member, kind, path, rows, key_min, key_max, hash, index_hash, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
+             row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9))",
         params![
             file.archive,
             file.member,
@@ -610,9 +1011,32 @@ pub(super) fn put_file(catalog: &Connection, file: &FileRow) -> Result<(), Store
             file.path,
             file.rows,
             file.keys.0.to_be_bytes(),
-            file.keys.1.to_be_bytes()
+            file.keys.1.to_be_bytes(),
+            file.hash.map(u128::to_be_bytes),
+            file.index_hash.map(u128::to_be_bytes)
         ],
     )?;
+    run(catalog, "DELETE FROM leftover WHERE path = ?", [&file.path])?;
+    Ok(())
+}
+
+// Files that are no part of the store
+
+/// Lists the files that may be there and are no part of the store.
+pub(super) fn leftovers(catalog: &Connection) -> Result<Vec<String>, StoreError> {
+    all(catalog, "SELECT path FROM leftover", [], |row| row.get(0))
+}
+
+/// Notes a file that may be there and is no part of the store: one about to be moved into its
+/// place, or one that has been superseded.
+pub(super) fn put_leftover(catalog: &Connection, path: &str) -> Result<(), StoreError> {
+    run(catalog, "INSERT OR IGNORE INTO leftover VALUES (?)", [path])?;
+    Ok(())
+}
+
+/// Forgets a file that is not there any more.
+pub(super) fn delete_leftover(catalog: &Connection, path: &str) -> Result<(), StoreError> {
+    run(catalog, "DELETE FROM leftover WHERE path = ?", [path])?;
     Ok(())
 }
 
@@ -629,7 +1053,9 @@ pub(super) fn station_data(
 ) -> Result<StationData, StoreError> {
     let rows = all(
         catalog,
-        "SELECT row, written_at FROM station WHERE system = ? ORDER BY id",
+        "SELECT row, written_at FROM station
+         WHERE system = ? AND is_intact('station', checksum, system, id, row, written_at)
+         ORDER BY id",
         [system.as_str()],
         |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?)),
     )?;
@@ -651,7 +1077,8 @@ pub(super) fn feed(
 ) -> Result<Option<FeedState>, StoreError> {
     let rows = all(
         catalog,
-        "SELECT status_at, information_at, listed FROM feed WHERE system = ?",
+        "SELECT status_at, information_at, listed FROM feed WHERE system = ?
+         AND is_intact('feed', checksum, system, status_at, information_at, listed)",
         [system.as_str()],
         |row| {
             Ok((
@@ -678,7 +1105,7 @@ pub(super) fn put_feed(
 ) -> Result<(), StoreError> {
     run(
         catalog,
-        "INSERT OR REPLACE INTO feed VALUES (?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO feed VALUES (?1, ?2, ?3, ?4, row_checksum(?1, ?2, ?3, ?4))",
         params![
             system.as_str(),
             feed.status_at.map(ms),
@@ -713,7 +1140,7 @@ pub(super) fn write_stations(
         let text = to_json(station);
         run(
             catalog,
-            "INSERT OR REPLACE INTO station VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO station VALUES (?1, ?2, ?3, ?4, row_checksum(?1, ?2, ?3, ?4))",
             params![
                 system.as_str(),
                 station.id.as_str(),
@@ -754,12 +1181,13 @@ pub(super) fn write_stations(
     Ok(())
 }
 
-/// Drops changes that every consumer has seen and that are a day older than `taken_at`.
-pub(super) fn prune_changes(catalog: &Connection, taken_at: Timestamp) -> Result<(), StoreError> {
+/// Drops changes that every consumer has acknowledged, the one that keeps the counts among them.
+pub(super) fn prune_changes(catalog: &Connection) -> Result<(), StoreError> {
     run(
         catalog,
-        "DELETE FROM change WHERE made_at < ? AND sequence <= (SELECT min(sequence) FROM checkpoint)",
-        [ms(taken_at) - KEPT_MS],
+        "DELETE FROM change WHERE sequence <= (SELECT min(sequence) FROM checkpoint)
+             AND EXISTS (SELECT 1 FROM checkpoint WHERE consumer = ?)",
+        [REFRESH],
     )?;
     Ok(())
 }
@@ -813,35 +1241,91 @@ pub(super) fn acknowledge(
 
 // Counts
 
+/// Lists the counts of a system, by id.
 pub(super) fn counts(
     catalog: &Connection,
     system: &SystemId,
-    origin: Option<&StationId>,
 ) -> Result<Vec<FromStationCount>, StoreError> {
     let rows = all(
         catalog,
         "SELECT from_station_id, from_count, trips_version, refreshed_at FROM from_station_count
-         WHERE system = ?1 AND (?2 IS NULL OR from_station_id = ?2) ORDER BY from_station_id",
-        params![system.as_str(), origin.map(StationId::as_str)],
-        |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get::<_, i64>(3)?,
-            ))
-        },
+         WHERE system = ? AND is_intact('from_station_count', checksum, system, from_station_id,
+             from_count, trips_version, refreshed_at)
+         ORDER BY from_station_id",
+        [system.as_str()],
+        count_row,
     )?;
-    rows.into_iter()
-        .map(|(id, from_count, trips_version, refreshed_at)| {
-            Ok(FromStationCount {
-                from_station_id: id.into(),
-                from_count,
-                trips_version,
-                refreshed_at: instant(refreshed_at)?,
-            })
-        })
-        .collect()
+    rows.into_iter().map(count_of).collect()
+}
+
+/// Looks up the count of one station. `None` where it has none.
+pub(super) fn count(
+    catalog: &Connection,
+    system: &SystemId,
+    origin: &StationId,
+) -> Result<Option<FromStationCount>, StoreError> {
+    let rows = all(
+        catalog,
+        "SELECT from_station_id, from_count, trips_version, refreshed_at FROM from_station_count
+         WHERE system = ? AND from_station_id = ? AND is_intact('from_station_count', checksum,
+             system, from_station_id, from_count, trips_version, refreshed_at)",
+        [system.as_str(), origin.as_str()],
+        count_row,
+    )?;
+    rows.into_iter().next().map(count_of).transpose()
+}
+
+/// A row of `from_station_count` as SQLite gives it.
+type CountRow = (String, u64, Option<u64>, i64);
+
+fn count_row(row: &SqlRow<'_>) -> rusqlite::Result<CountRow> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+}
+
+fn count_of((id, from_count, trips_version, at): CountRow) -> Result<FromStationCount, StoreError> {
+    Ok(FromStationCount {
+        from_station_id: id.into(),
+        from_count,
+        trips_version,
+        refreshed_at: instant(at)?,
+    })
+}
+
+/// Removes the count of an id that no trip uses any more. A count of it that is on its way, of
+/// `version` or an older one, is dropped when it comes.
+pub(super) fn forget_count(
+    catalog: &Connection,
+    system: &SystemId,
+    origin: &StationId,
+    version: u64,
+) -> Result<(), StoreError> {
+    run(
+        catalog,
+        "DELETE FROM from_station_count WHERE system = ? AND from_station_id = ?",
+        [system.as_str(), origin.as_str()],
+    )?;
+    run(
+        catalog,
+        "INSERT OR REPLACE INTO forgotten VALUES (?, ?, ?)",
+        params![system.as_str(), origin.as_str(), version],
+    )?;
+    Ok(())
+}
+
+/// Returns a version newer than any of a system's stations, those forgotten included.
+pub(super) fn next_version(
+    catalog: &Connection,
+    system: &SystemId,
+    stations: &StationData,
+) -> Result<u64, StoreError> {
+    let forgotten: Vec<u64> = all(
+        catalog,
+        "SELECT coalesce(max(trips_version), 0) + 1 FROM forgotten WHERE system = ?",
+        [system.as_str()],
+        |row| row.get(0),
+    )?;
+    let forgotten = forgotten.first().copied().unwrap_or(1);
+    Ok(stations.next_version().max(forgotten))
 }
 
 pub(super) fn put_count(
@@ -851,9 +1335,13 @@ pub(super) fn put_count(
 ) -> Result<(), StoreError> {
     run(
         catalog,
-        "INSERT INTO from_station_count VALUES (?, ?, ?, ?, ?)
+        "INSERT INTO from_station_count
+         SELECT ?1, ?2, ?3, ?4, ?5, row_checksum(?1, ?2, ?3, ?4, ?5)
+         WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE system = ?1 AND origin = ?2
+             AND trips_version >= coalesce(?4, 0))
          ON CONFLICT DO UPDATE SET from_count = excluded.from_count,
-             trips_version = excluded.trips_version, refreshed_at = excluded.refreshed_at
+             trips_version = excluded.trips_version, refreshed_at = excluded.refreshed_at,
+             checksum = excluded.checksum
          WHERE coalesce(excluded.trips_version, 0) >= coalesce(trips_version, 0)",
         params![
             system.as_str(),

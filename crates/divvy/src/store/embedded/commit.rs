@@ -1,29 +1,31 @@
-//! How an archive becomes part of the store: duplicates decided, files put in their places, and
-//! then one transaction that names them.
+//! How archives become part of the store, and how they go again: duplicates decided, files put in
+//! their places, and then one transaction that names them.
 //!
 //! ```text
-//!  writer lock ─► sweep ─► contested keys ─► fates of rows ─► files split
-//!  ─► transaction: names ─► files renamed, fsynced ─► committed ─► the superseded removed
+//!  writer lock ─► sweep ─► plan: contested keys, fates of rows ─► write: files split, tallies
+//!  ─► publish: leftovers noted ─► files renamed, fsynced ─► transaction: names ─► superseded removed
 //! ```
 //!
-//! Killed before the transaction is committed, the store is as it was: files that no row names are
-//! swept by the next writer. Killed after it, the archive is there, and superseded files are swept.
+//! Files are noted as leftovers before they are moved into their places, and the transaction that
+//! names them takes the notes back. So a process killed before it leaves the store as it was, and
+//! notes of what the next writer has to remove; killed after it, the archive is there, and the
+//! files that it superseded are noted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use super::catalog::{self, ArchiveRow, FileRow, Kind};
+use super::catalog::{self, ArchiveRow, Cells, FileRow, Kind, Which};
 use super::duplicates::decide;
 use super::index::Index;
-use super::lock::{Staging, WriterLock};
+use super::lock::Staging;
 use super::row_set::RowSet;
 use super::trips_file::{Finished, TripsFile, TripsWriter};
 use super::{Shared, cannot, catalog_failed, index_path, sweep};
 use crate::issue::{Reason, RejectSink, Rejected};
-use crate::model::{StationId, SystemId, TripBatch};
-use crate::store::{ArchiveRead, ContentHash, LedgerEntry, StoreError};
+use crate::model::{StationId, System, TripBatch};
+use crate::store::{ArchiveRead, ContentHash, LedgerEntry, StoreError, StoreErrorKind, Unloaded};
 use crate::tally::{Cube, Parts, Tally, Totals};
 
 /// A member's trips file that nothing names yet.
@@ -70,6 +72,7 @@ pub(super) struct Part {
     pub(super) moving: RowSet,
 }
 
+/// Stores an archive whose files are in `staging`.
 pub(super) fn commit(
     store: &Shared,
     staging: &Staging,
@@ -78,72 +81,182 @@ pub(super) fn commit(
     rejects: &dyn RejectSink,
 ) -> Result<LedgerEntry, StoreError> {
     store.make()?;
-    let _lock = WriterLock::wait(&store.root)?;
+    let _lock = store.writer_lock()?;
     let mut connection = store.catalog();
-    sweep::sweep(&store.root, &connection)?;
-    let system = &archive.id.system;
-    let archives = catalog::archives(&connection, &system.id)?;
-    if let Some(held) = archives
-        .iter()
-        .find(|held| held.entry.id.content == archive.id.content)
+    sweep::sweep(&store.root, &mut connection)?;
+    let system = archive.id.system.clone();
+    let content = archive.id.content;
+    let held = catalog::archives(&connection, &system.id, Which::Content(content))?.pop();
+    if let Some(held) = held
+        && !(archive.replace && !is_intact(store, &connection, held.entry.sequence)?)
     {
-        return Ok(held.entry.clone());
+        return Ok(held.entry);
     }
-    let sequence = catalog::next_sequence(&connection)?;
-    let replaced: BTreeSet<u64> = archives
-        .iter()
-        .filter(|old| archive.replace && old.entry.id.name == archive.id.name)
-        .map(|old| old.entry.sequence)
+    let replaced = catalog::archive_keys(&connection, &system.id)?
+        .into_iter()
+        .filter(|key| archive.replace && (key.name == archive.id.name || key.content == content))
+        .map(|key| key.sequence)
         .collect();
-    let files = catalog::files(&connection, Some(&system.id))?;
-    let mut parts = parts(store, files, staged, sequence, &replaced);
-    decide(&mut parts, &replaced, &staging.path)?;
-
-    // From here on files are written: first beside, then into their places.
-    let mut totals = Changes::default();
-    for old in archives {
-        match replaced.contains(&old.entry.sequence) {
-            true => totals.origins.extend(old.totals.stations.origins()),
-            false => totals.keep(old),
-        }
-    }
-    let mut before = catalog::totals(&connection, &system.id)?;
-    before.cube = cube_of(&connection, &system.id, catalog::ALL_ARCHIVES)?;
-    // Only cubes that change are read: those of archives that rows move in, or all if one goes.
-    let moved: BTreeSet<u64> = (parts.iter())
-        .filter(|part| !part.moving.is_empty())
-        .map(|part| part.archive)
-        .collect();
-    let anew = !replaced.is_empty() || moved.iter().any(|archive| *archive != sequence);
-    let mut cubes_before: BTreeMap<u64, Cube> = BTreeMap::new();
-    if anew {
-        for (old, (row, _)) in &mut totals.archives {
-            row.totals.cube = cube_of(&connection, &system.id, *old)?;
-            if moved.contains(old) {
-                cubes_before.insert(*old, row.totals.cube.clone());
-            }
-        }
-    }
-    let mut entry = LedgerEntry {
-        id: archive.id.clone(),
-        sequence,
-        loaded_at: archive.loaded_at,
-        rows_read: archive.rows_read,
-        stored: 0,
-        rejected: archive.rejected.clone(),
-        flagged: Default::default(),
+    let exchange = Exchange {
+        store,
+        staging,
+        sequence: catalog::next_sequence(&connection)?,
+        system,
+        replaced,
     };
-    totals.origins.extend(archive.totals.stations.origins());
-    totals.keep(ArchiveRow {
-        entry: entry.clone(),
-        members: archive.members.clone(),
-        totals: archive.totals,
-    });
+    let parts = exchange.plan(&connection, staged)?;
+    let written = exchange.write(&connection, &parts, Some(archive), rejects)?;
+    let entry = exchange.publish(&mut connection, &parts, written)?;
+    Ok(entry.expect("an archive came, so it has an entry"))
+}
 
-    let mut ready = Vec::new();
-    for (place, part) in parts.iter().enumerate() {
-        if part.moving.is_empty() {
-            if let Some(hashes) = part.hashes.filter(|_| part.rows > 0) {
+/// Removes archives, as if each had been superseded by nothing. With `dry_run` nothing is changed.
+pub(super) fn unload(
+    store: &Shared,
+    system: &System,
+    contents: &[ContentHash],
+    dry_run: bool,
+) -> Result<Unloaded, StoreError> {
+    let _lock = store.writer_lock()?;
+    let mut connection = store.catalog();
+    if !dry_run {
+        sweep::sweep(&store.root, &mut connection)?;
+    }
+    let mut entries = Vec::new();
+    for content in contents {
+        let held = catalog::archives(&connection, &system.id, Which::Content(*content))?;
+        entries.extend(held.into_iter().map(|archive| archive.entry));
+    }
+    let mut unloaded = Unloaded {
+        entries,
+        promoted: 0,
+    };
+    if unloaded.entries.is_empty() {
+        return Ok(unloaded);
+    }
+    let staging = Staging::make(&store.root)?;
+    let exchange = Exchange {
+        store,
+        staging: &staging,
+        sequence: 0,
+        system: system.clone(),
+        replaced: (unloaded.entries.iter())
+            .map(|entry| entry.sequence)
+            .collect(),
+    };
+    let parts = exchange.plan(&connection, Vec::new())?;
+    let promoted = parts.iter().filter(|part| part.kind == Kind::Duplicates);
+    unloaded.promoted = promoted.map(|part| part.moving.len()).sum();
+    if !dry_run {
+        let written = exchange.write(&connection, &parts, None, &())?;
+        exchange.publish(&mut connection, &parts, written)?;
+    }
+    Ok(unloaded)
+}
+
+/// Tells whether every file of an archive is there, and is what was written.
+pub(super) fn is_intact(
+    store: &Shared,
+    catalog: &Connection,
+    archive: u64,
+) -> Result<bool, StoreError> {
+    let files = catalog::files(catalog, None)?;
+    let mut files = files.iter().filter(|file| file.archive == archive);
+    Ok(files.all(|file| file.faults(&store.root).is_empty()))
+}
+
+/// Archives that go, and one that comes in their place.
+struct Exchange<'a> {
+    store: &'a Shared,
+    /// The folder for files that are not yet in their places.
+    staging: &'a Staging,
+    /// The place of the archive that comes in the order of loading. 0 where none comes.
+    sequence: u64,
+    system: System,
+    /// The sequences of the archives that go.
+    replaced: BTreeSet<u64>,
+}
+
+/// What an exchange has written to staging, and what the catalog is to say of it.
+struct Written {
+    ready: Vec<Ready>,
+    changes: Changes,
+    /// The totals over all archives before the exchange, with the whole cube.
+    before: Totals,
+}
+
+impl Exchange<'_> {
+    /// Lists the files concerned, and decides which of their rows change sides.
+    fn plan(&self, catalog: &Connection, staged: Vec<Staged>) -> Result<Vec<Part>, StoreError> {
+        let root = &self.store.root;
+        let files = catalog::files(catalog, Some(&self.system.id))?;
+        let stored = files.into_iter().map(|row| Part {
+            archive: row.archive,
+            member: row.member,
+            kind: row.kind,
+            path: root.join(&row.path),
+            index_path: index_path(root, &row.path),
+            rows: row.rows,
+            keys: row.keys,
+            twice: false,
+            row: Some(row),
+            hashes: None,
+            moving: RowSet::default(),
+        });
+        // A replaced archive's duplicates go with it: nothing is to be decided about them.
+        let stored = stored.filter(|part| {
+            !(self.replaced.contains(&part.archive) && part.kind == Kind::Duplicates)
+        });
+        let new = staged.into_iter().map(|staged| Part {
+            archive: self.sequence,
+            member: staged.member,
+            kind: Kind::Trips,
+            path: staged.path,
+            index_path: staged.index_path,
+            rows: staged.finished.rows,
+            keys: staged.finished.keys.bounds,
+            twice: staged.finished.keys.twice,
+            row: None,
+            hashes: Some(Hashes::of(&staged.finished)),
+            moving: RowSet::default(),
+        });
+        let mut parts: Vec<Part> = stored.chain(new).collect();
+        decide(&mut parts, &self.replaced, &self.staging.path)?;
+        Ok(parts)
+    }
+
+    /// Splits the files in which rows change sides, and counts what that changes. Writes to
+    /// staging only.
+    fn write(
+        &self,
+        catalog: &Connection,
+        parts: &[Part],
+        archive: Option<ArchiveRead>,
+        rejects: &dyn RejectSink,
+    ) -> Result<Written, StoreError> {
+        let mut before = catalog::totals(catalog, &self.system.id)?;
+        before.cube = self.cube_of(catalog, catalog::ALL_ARCHIVES)?;
+        let mut changes = Changes {
+            after: before.clone(),
+            ..Changes::default()
+        };
+        let moved = parts.iter().filter(|part| !part.moving.is_empty());
+        let moved: BTreeSet<u64> = moved.map(|part| part.archive).collect();
+        if self.replaced.is_empty() {
+            for archive in moved.into_iter().filter(|old| *old != self.sequence) {
+                changes.touch(self.archive(catalog, archive)?);
+            }
+        } else {
+            self.add_up_what_stays(catalog, &moved, &mut changes)?;
+        }
+        if let Some(archive) = archive {
+            changes.add(self.sequence, archive);
+        }
+        let mut ready = Vec::new();
+        for (place, part) in parts.iter().enumerate() {
+            if !part.moving.is_empty() {
+                ready.extend(split(part, place, self.staging, &mut changes, rejects)?);
+            } else if let Some(hashes) = part.hashes.filter(|_| part.rows > 0) {
                 ready.push(Ready {
                     archive: part.archive,
                     member: part.member,
@@ -155,126 +268,171 @@ pub(super) fn commit(
                     hashes,
                 });
             }
-            continue;
         }
-        ready.extend(split(part, place, staging, &mut totals, rejects)?);
+        changes.seal();
+        Ok(Written {
+            ready,
+            changes,
+            before,
+        })
     }
-    let (named, moves) = name(store, &archive.id.system.id.to_string(), ready, &totals);
 
-    let superseded: Vec<&FileRow> = parts
-        .iter()
-        .filter(|part| !part.moving.is_empty() || replaced.contains(&part.archive))
-        .filter_map(|part| part.row.as_ref())
-        .collect();
-    if let Some((row, _)) = totals.archives.get_mut(&sequence) {
-        row.totals.cube.seal(); // what is packed once is shared from here on
-    }
-    let mut after = totals.sum(&before, anew);
-    after.cube.seal();
-    let mut cells = Vec::new();
-    for (archive, (row, touched)) in &totals.archives {
-        if *archive == sequence || *touched {
-            let before = cubes_before.remove(archive).unwrap_or_default();
-            cells.push((*archive, catalog::cells(&row.totals.cube, &before)));
+    /// Adds up the totals of the archives that stay: what files call their stations cannot be
+    /// taken back from a sum.
+    fn add_up_what_stays(
+        &self,
+        catalog: &Connection,
+        moved: &BTreeSet<u64>,
+        changes: &mut Changes,
+    ) -> Result<(), StoreError> {
+        changes.after = Totals::default();
+        for key in catalog::archive_keys(catalog, &self.system.id)? {
+            let row = self.archive(catalog, key.sequence)?;
+            if self.replaced.contains(&key.sequence) {
+                changes.origins.extend(row.totals.stations.origins());
+                continue;
+            }
+            changes.after.merge(&row.totals);
+            if moved.contains(&key.sequence) {
+                changes.touch(row);
+            }
         }
+        Ok(())
     }
-    let own = &totals.archives[&sequence].0.totals.cube;
-    let all = match before.trips == 0 && after.cube == *own {
-        // The first archive: all is what it is.
-        true => cells
+
+    /// Reads an archive with its cube.
+    fn archive(&self, catalog: &Connection, sequence: u64) -> Result<ArchiveRow, StoreError> {
+        let found = catalog::archives(catalog, &self.system.id, Which::Sequence(sequence))?;
+        let mut row = found.into_iter().next().ok_or_else(|| {
+            let message = format!("the catalog is damaged: its archive {sequence} is gone");
+            StoreError::new(StoreErrorKind::Damaged, message)
+        })?;
+        row.totals.cube = self.cube_of(catalog, sequence)?;
+        Ok(row)
+    }
+
+    /// Reads the whole cube of an archive, or of all.
+    fn cube_of(&self, catalog: &Connection, archive: u64) -> Result<Cube, StoreError> {
+        catalog::cube(catalog, &self.system.id, archive, Parts::ALL)
+    }
+
+    /// Moves the files into their places and names them in one transaction. Returns the entry of
+    /// the archive that came.
+    fn publish(
+        &self,
+        connection: &mut Connection,
+        parts: &[Part],
+        written: Written,
+    ) -> Result<Option<LedgerEntry>, StoreError> {
+        let Written {
+            ready,
+            mut changes,
+            before,
+        } = written;
+        let (named, moves) = name(self.store, self.system.id.as_str(), ready, &changes);
+        // Compressed before the transaction begins, to keep it short.
+        let cells = changes.cells(&before);
+        note_leftovers(connection, &named)?;
+        let published = (|| {
+            let transaction = catalog::begin(connection)?;
+            self.forget_files(&transaction, parts)?;
+            self.write_ledger(&transaction, &mut changes, &named, &cells)?;
+            self.write_counts(&transaction, &mut changes, &before)?;
+            // Last of all: between this and the commit, another engine counts files that no row
+            // names.
+            put_in_place(self.store, &moves)?;
+            transaction
+                .commit()
+                .map_err(catalog_failed("commit the archive"))
+        })();
+        if let Err(error) = published {
+            // What cannot be removed now is noted, and removed by the next writer.
+            let _ = sweep::sweep(&self.store.root, connection);
+            return Err(error);
+        }
+        sweep::sweep(&self.store.root, connection)?;
+        Ok(changes.into_entry(self.sequence, &named))
+    }
+
+    /// Forgets the files of archives that go and those that were split; they are left over.
+    fn forget_files(&self, catalog: &Connection, parts: &[Part]) -> Result<(), StoreError> {
+        let split: BTreeSet<i64> = parts
             .iter()
-            .find(|(archive, _)| *archive == sequence)
-            .map(|(_, own)| own.clone()),
-        false => None,
-    };
-    let all = all.unwrap_or_else(|| catalog::cells(&after.cube, &before.cube));
-    cells.push((catalog::ALL_ARCHIVES, all));
-    let failed = catalog_failed("commit the archive");
-    let transaction = connection.transaction().map_err(&failed)?;
-    catalog::put_system(&transaction, system)?;
-    for file in &superseded {
-        catalog::delete_file(&transaction, file.id)?;
-    }
-    for old in &replaced {
-        catalog::delete_archive(&transaction, *old)?;
-    }
-    for (old, (row, touched)) in &mut totals.archives {
-        if *old == sequence {
-            catalog::put_archive(&transaction, row)?;
-        } else if *touched {
-            catalog::put_archive_totals(&transaction, *old, &mut row.totals)?;
+            .filter(|part| !part.moving.is_empty())
+            .filter_map(|part| part.row.as_ref())
+            .map(|row| row.id)
+            .collect();
+        for file in catalog::files(catalog, Some(&self.system.id))? {
+            if split.contains(&file.id) || self.replaced.contains(&file.archive) {
+                catalog::delete_file(catalog, file.id)?;
+                catalog::put_leftover(catalog, &file.path)?;
+            }
         }
+        Ok(())
     }
-    for (archive, cells) in &cells {
-        catalog::put_cells(&transaction, &system.id, *archive, cells)?;
-    }
-    for file in &named {
-        catalog::put_file(&transaction, file)?;
-    }
-    catalog::put_totals(&transaction, &system.id, &mut after, &before)?;
-    let mut stations = catalog::station_data(&transaction, &system.id)?;
-    let version = stations.next_version();
-    let writes = stations.trips_changed(&totals.origins, version, &after);
-    catalog::write_stations(&transaction, &system.id, &writes, None)?;
-    // Last of all, and the transaction waits only for this: between the two, another engine would
-    // count files that no row names.
-    put_in_place(store, &moves)?;
-    transaction.commit().map_err(&failed)?;
 
-    for file in superseded {
-        sweep::remove(&store.root, &file.path);
+    /// Writes the archives and their files, and all cubes that change.
+    fn write_ledger(
+        &self,
+        catalog: &Connection,
+        changes: &mut Changes,
+        named: &[FileRow],
+        cells: &[(u64, Cells)],
+    ) -> Result<(), StoreError> {
+        catalog::put_system(catalog, &self.system)?;
+        for archive in &self.replaced {
+            catalog::delete_archive(catalog, *archive)?;
+        }
+        for (sequence, changed) in &mut changes.archives {
+            if *sequence == self.sequence {
+                catalog::put_archive(catalog, &mut changed.row)?;
+            } else {
+                catalog::put_archive_totals(catalog, *sequence, &mut changed.row.totals)?;
+            }
+        }
+        for file in named {
+            catalog::put_file(catalog, file)?;
+        }
+        for (archive, cells) in cells {
+            catalog::put_cells(catalog, &self.system.id, *archive, cells)?;
+        }
+        Ok(())
     }
-    let (row, _) = &totals.archives[&sequence];
-    let duplicates: u64 = named
-        .iter()
-        .filter(|file| file.archive == sequence && file.kind == Kind::Duplicates)
-        .map(|file| file.rows)
-        .sum();
-    if duplicates > 0 {
-        entry.rejected.insert(Reason::Duplicate, duplicates);
+
+    /// Writes the totals, and the stations whose trips changed.
+    fn write_counts(
+        &self,
+        catalog: &Connection,
+        changes: &mut Changes,
+        before: &Totals,
+    ) -> Result<(), StoreError> {
+        let id = &self.system.id;
+        catalog::put_totals(catalog, id, &mut changes.after, before)?;
+        let mut stations = catalog::station_data(catalog, id)?;
+        let version = catalog::next_version(catalog, id, &stations)?;
+        if self.sequence == 0 {
+            for origin in stations.forget_unused(&changes.after) {
+                catalog::forget_count(catalog, id, &origin, version)?;
+            }
+        }
+        let writes = stations.trips_changed(&changes.origins, version, &changes.after);
+        catalog::write_stations(catalog, id, &writes, None)?;
+        catalog::prune_changes(catalog)?;
+        catalog::delete_system_if_empty(catalog, id)
     }
-    entry.stored = row.totals.trips.try_into().unwrap_or(0);
-    entry.flagged = row.totals.flags.clone();
-    Ok(entry)
 }
 
-fn parts(
-    store: &Shared,
-    files: Vec<FileRow>,
-    staged: Vec<Staged>,
-    sequence: u64,
-    replaced: &BTreeSet<u64>,
-) -> Vec<Part> {
-    let stored = files.into_iter().map(|row| Part {
-        archive: row.archive,
-        member: row.member,
-        kind: row.kind,
-        path: store.root.join(&row.path),
-        index_path: index_path(&store.root, &row.path),
-        rows: row.rows,
-        keys: row.keys,
-        twice: false,
-        row: Some(row),
-        hashes: None,
-        moving: RowSet::default(),
-    });
-    // A replaced archive's duplicates go with it: nothing is to be decided about them.
-    let stored =
-        stored.filter(|part| !(replaced.contains(&part.archive) && part.kind == Kind::Duplicates));
-    let new = staged.into_iter().map(|staged| Part {
-        archive: sequence,
-        member: staged.member,
-        kind: Kind::Trips,
-        path: staged.path,
-        index_path: staged.index_path,
-        rows: staged.finished.rows,
-        keys: staged.finished.keys.bounds,
-        twice: staged.finished.keys.twice,
-        row: None,
-        hashes: Some(Hashes::of(&staged.finished)),
-        moving: RowSet::default(),
-    });
-    stored.chain(new).collect()
+/// Notes files that are about to be moved into their places, durably.
+fn note_leftovers(connection: &mut Connection, named: &[FileRow]) -> Result<(), StoreError> {
+    if named.is_empty() {
+        return Ok(());
+    }
+    let transaction = catalog::begin(connection)?;
+    for file in named {
+        catalog::put_leftover(&transaction, &file.path)?;
+    }
+    let failed = catalog_failed("write the catalog");
+    transaction.commit().map_err(failed)
 }
 
 /// A file that is written and waits for its place.
@@ -289,19 +447,56 @@ struct Ready {
     hashes: Hashes,
 }
 
-/// What a commit changes in the tallies.
+/// What an exchange changes in the tallies.
 #[derive(Default)]
 struct Changes {
-    /// Every archive that stays, and whether its totals changed.
-    archives: BTreeMap<u64, (ArchiveRow, bool)>,
+    /// The archive that comes and those in which rows change sides, by sequence.
+    archives: BTreeMap<u64, Changed>,
+    /// The totals over all archives afterwards.
+    after: Totals,
     /// The origins of trips that come, go or change sides.
     origins: BTreeSet<StationId>,
 }
 
+/// An archive whose totals change.
+struct Changed {
+    row: ArchiveRow,
+    /// Its cube before. Empty for the archive that comes.
+    cube_before: Cube,
+}
+
 impl Changes {
-    fn keep(&mut self, archive: ArchiveRow) {
-        self.archives
-            .insert(archive.entry.sequence, (archive, false));
+    /// Takes in an archive in which rows change sides.
+    fn touch(&mut self, row: ArchiveRow) {
+        let changed = Changed {
+            cube_before: row.totals.cube.clone(),
+            row,
+        };
+        self.archives.insert(changed.row.entry.sequence, changed);
+    }
+
+    /// Takes in the archive that comes.
+    fn add(&mut self, sequence: u64, archive: ArchiveRead) {
+        self.origins.extend(archive.totals.stations.origins());
+        self.after.merge(&archive.totals);
+        let row = ArchiveRow {
+            entry: LedgerEntry {
+                id: archive.id,
+                sequence,
+                loaded_at: archive.loaded_at,
+                rows_read: archive.rows_read,
+                stored: 0,
+                rejected: archive.rejected,
+                flagged: Default::default(),
+            },
+            members: archive.members,
+            totals: archive.totals,
+        };
+        let changed = Changed {
+            row,
+            cube_before: Cube::default(),
+        };
+        self.archives.insert(sequence, changed);
     }
 
     /// Counts rows that change sides.
@@ -310,34 +505,63 @@ impl Changes {
             Kind::Trips => -1,
             Kind::Duplicates => 1,
         };
-        let (archive, touched) = self
+        let changed = self
             .archives
             .get_mut(&part.archive)
             .expect("rows of replaced archives do not move");
-        archive.totals.count(batch, times);
-        *touched = true;
+        changed.row.totals.count(batch, times);
+        self.after.count(batch, times);
         origins_of(batch, &mut self.origins);
     }
 
-    /// Adds up the totals over all archives: from what they were where nothing but a new one comes,
-    /// else anew.
-    fn sum(&self, before: &Totals, anew: bool) -> Totals {
-        if !anew && let Some((_, (new, _))) = self.archives.last_key_value() {
-            let mut totals = before.clone();
-            totals.merge(&new.totals);
-            return totals;
+    /// Packs the cubes: what is packed once is shared by the comparisons and the writing.
+    fn seal(&mut self) {
+        for changed in self.archives.values_mut() {
+            changed.row.totals.cube.seal();
         }
-        let mut totals = Totals::default();
-        for (archive, _) in self.archives.values() {
-            totals.merge(&archive.totals);
-        }
-        totals
+        self.after.cube.seal();
     }
-}
 
-/// Reads the whole cube of an archive, or of all.
-fn cube_of(catalog: &Connection, system: &SystemId, archive: u64) -> Result<Cube, StoreError> {
-    catalog::cube(catalog, system, archive, Parts::ALL)
+    /// Compresses the parts of the cubes that change: by archive, and over all.
+    fn cells(&self, before: &Totals) -> Vec<(u64, Cells)> {
+        let mut cells: Vec<(u64, Cells)> = (self.archives.iter())
+            .map(|(sequence, changed)| {
+                let cube = &changed.row.totals.cube;
+                (*sequence, catalog::cells(cube, &changed.cube_before))
+            })
+            .collect();
+        let first = match cells.as_slice() {
+            // The first archive: over all there is what it has.
+            [(sequence, own)]
+                if before.trips == 0
+                    && self.archives[sequence].row.totals.cube == self.after.cube =>
+            {
+                Some(own.clone())
+            }
+            _ => None,
+        };
+        let all = first.unwrap_or_else(|| catalog::cells(&self.after.cube, &before.cube));
+        cells.push((catalog::ALL_ARCHIVES, all));
+        cells
+    }
+
+    /// Returns the ledger entry of the archive that came. `None` where none did.
+    fn into_entry(mut self, sequence: u64, named: &[FileRow]) -> Option<LedgerEntry> {
+        let ArchiveRow {
+            mut entry, totals, ..
+        } = self.archives.remove(&sequence)?.row;
+        let duplicates: u64 = named
+            .iter()
+            .filter(|file| file.archive == sequence && file.kind == Kind::Duplicates)
+            .map(|file| file.rows)
+            .sum();
+        if duplicates > 0 {
+            entry.rejected.insert(Reason::Duplicate, duplicates);
+        }
+        entry.stored = totals.trips.try_into().unwrap_or(0);
+        entry.flagged = totals.flags;
+        Some(entry)
+    }
 }
 
 fn origins_of(batch: &TripBatch, origins: &mut BTreeSet<StationId>) {
@@ -355,14 +579,14 @@ fn split(
     part: &Part,
     place: usize,
     staging: &Staging,
-    totals: &mut Changes,
+    changes: &mut Changes,
     rejects: &dyn RejectSink,
 ) -> Result<Vec<Ready>, StoreError> {
     let other = match part.kind {
         Kind::Trips => Kind::Duplicates,
         Kind::Duplicates => Kind::Trips,
     };
-    let member = totals.archives[&part.archive].0.members.get(part.member);
+    let member = changes.archives[&part.archive].row.members.get(part.member);
     let member = member.cloned().unwrap_or_default();
     let index = Index::open(&part.index_path)?;
     let file = TripsFile::open(&part.path)?;
@@ -384,7 +608,7 @@ fn split(
         stay.write(&batch.select(&within(staying)))?;
         let going = batch.select(&within(going));
         go.write(&going)?;
-        totals.moved(part, &going);
+        changes.moved(part, &going);
         if other == Kind::Duplicates {
             for row in 0..going.len() {
                 rejects.reject(Rejected {
@@ -422,12 +646,12 @@ fn name(
     store: &Shared,
     system: &str,
     ready: Vec<Ready>,
-    totals: &Changes,
+    changes: &Changes,
 ) -> (Vec<FileRow>, Vec<(PathBuf, PathBuf)>) {
     let mut named: Vec<FileRow> = Vec::new();
     let mut moves = Vec::new();
     for file in ready {
-        let (archive, _) = &totals.archives[&file.archive];
+        let archive = &changes.archives[&file.archive].row;
         let id = &archive.entry.id;
         let folder = format!(
             "{}/{system}/{}-{}",
@@ -453,6 +677,8 @@ fn name(
             path,
             rows: file.rows,
             keys: file.keys,
+            hash: Some(file.hashes.trips),
+            index_hash: Some(file.hashes.index),
         });
     }
     (named, moves)

@@ -8,6 +8,7 @@
 //!    catalog.db                                       all the rest (SQLite)
 //!    staging/                                         what nothing names yet
 //!    writer.lock
+//!    divvy-store.txt                                  says that this folder is a store
 //! ```
 //!
 //! A row of `catalog.db` is what makes a file exist; `docs/FORMATS.md` describes them all.
@@ -20,18 +21,23 @@ mod delta;
 mod dictionary;
 mod duplicates;
 mod each_group;
+mod folder;
 mod hashed_file;
 mod incoming;
 mod index;
 mod lock;
 mod packing;
 mod pages;
+mod repair;
+mod row_checksum;
 mod row_set;
 mod schema;
 mod shared_file;
 mod sorted_runs;
 mod sweep;
 mod trips_file;
+mod upgrade;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -40,14 +46,16 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use self::catalog::Kind;
+use self::catalog::{Kind, Which};
 use self::each_group::{SCAN_THREADS, each_group};
+use self::folder::Standing;
 use self::incoming::EmbeddedIncoming;
-use self::lock::WriterLock;
+use self::lock::{ReadersLock, WriterLock};
+pub use self::repair::Repaired;
 use super::station_data::StationData;
 use super::{
     Applied, ArchiveId, Change, ContentHash, FeedState, FromStationCount, Incoming, Ledger,
-    LedgerEntry, Stations, StoreError, StoreErrorKind, Tallies, Trips, Wanted,
+    LedgerEntry, Stations, StoreError, StoreErrorKind, Tallies, Trips, Unload, Unloaded, Wanted,
 };
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 use crate::tally::{Parts, Totals};
@@ -63,9 +71,15 @@ struct Shared {
     root: PathBuf,
     /// The folder was there before the store.
     is_old_folder: bool,
+    /// There was no store in it when this one was opened.
+    was_free: bool,
     /// In memory, and empty, until the store is made.
     catalog: Mutex<Connection>,
+    on_wait: Box<OnWait>,
 }
+
+/// Takes a sentence that says for which process a writer waits.
+pub type OnWait = dyn Fn(&str) + Send + Sync;
 
 impl Shared {
     fn catalog(&self) -> MutexGuard<'_, Connection> {
@@ -74,19 +88,40 @@ impl Shared {
 
     /// Makes the store where there is none yet. Every write begins so.
     fn make(&self) -> Result<(), StoreError> {
-        let mut catalog = self.catalog();
-        if is_in_memory(&catalog) {
-            *catalog = make(&self.root)?;
+        if is_in_memory(&self.catalog()) {
+            let made = make(&self.root, &*self.on_wait)?;
+            *self.catalog() = made;
         }
         Ok(())
+    }
+
+    /// Waits for the right to write.
+    fn writer_lock(&self) -> Result<WriterLock, StoreError> {
+        WriterLock::wait(&self.root, &*self.on_wait)
+    }
+
+    /// Changes the catalog as the only writer, in one transaction.
+    fn write<T>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.make()?;
+        let _lock = self.writer_lock()?;
+        let mut catalog = self.catalog();
+        let transaction = catalog::begin(&mut catalog)?;
+        let result = change(&transaction)?;
+        transaction
+            .commit()
+            .map_err(catalog_failed("write the catalog"))?;
+        Ok(result)
     }
 }
 
 impl Drop for Shared {
     /// Leaves nothing of a store that was never made. A folder with something in it stays.
     fn drop(&mut self) {
-        if !self.root.join(CATALOG).exists() {
-            let _ = std::fs::remove_dir(self.root.join(STAGING));
+        if self.was_free && !self.root.join(folder::CATALOG).exists() {
+            let _ = std::fs::remove_dir(self.root.join(folder::STAGING));
             if !self.is_old_folder {
                 let _ = std::fs::remove_dir(&self.root);
             }
@@ -94,23 +129,15 @@ impl Drop for Shared {
     }
 }
 
-const CATALOG: &str = "catalog.db";
-const STAGING: &str = "staging";
-
 fn is_in_memory(catalog: &Connection) -> bool {
     catalog.path().is_none_or(str::is_empty)
 }
 
 /// Makes what there is not yet of a store's folder, and opens its catalog.
-fn make(root: &Path) -> Result<Connection, StoreError> {
-    for folder in ["trips", "duplicates", "index", STAGING] {
-        make_folder(&root.join(folder))?;
-    }
-    catalog::open(&root.join(CATALOG))
-}
-
-fn make_folder(folder: &Path) -> Result<(), StoreError> {
-    std::fs::create_dir_all(folder).map_err(|e| cannot("make", folder, e))
+fn make(root: &Path, on_wait: &OnWait) -> Result<Connection, StoreError> {
+    folder::make(root)?;
+    let _lock = WriterLock::wait(root, on_wait)?;
+    catalog::open(&root.join(folder::CATALOG))
 }
 
 impl EmbeddedStore {
@@ -119,18 +146,41 @@ impl EmbeddedStore {
     ///
     /// # Errors
     ///
-    /// `Unreachable` where the folder cannot be read or written, `Damaged` where its catalog is
-    /// no catalog or of a newer program.
+    /// `NotAStore` where the folder holds other things and no catalog of this program,
+    /// `Unreachable` where it cannot be read or written, `Damaged` where its catalog is gone,
+    /// damaged or of a newer program.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let catalog = match root.join(CATALOG).exists() {
-            true => make(root)?,
-            false => catalog::open(Path::new(":memory:"))?,
+        Self::open_with(root, Box::new(|_| ()))
+    }
+
+    /// Does what [`open`](Self::open) does, and calls `on_wait` where another process has been
+    /// writing for five seconds and this one waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with(root: &Path, on_wait: Box<OnWait>) -> Result<Self, StoreError> {
+        let standing = folder::inspect(root)?;
+        let catalog = match standing {
+            Standing::Store => {
+                let mut catalog = catalog::open(&root.join(folder::CATALOG))?;
+                if catalog::version(&catalog)? < catalog::VERSION {
+                    let _lock = WriterLock::wait(root, &*on_wait)?;
+                    folder::make(root)?;
+                    upgrade::upgrade(root, &mut catalog)?;
+                }
+                tidy(root, &mut catalog)?;
+                catalog
+            }
+            Standing::Free => catalog::in_memory()?,
         };
         Ok(Self {
             shared: Arc::new(Shared {
                 root: root.into(),
                 is_old_folder: root.exists(),
+                was_free: standing == Standing::Free,
                 catalog: Mutex::new(catalog),
+                on_wait,
             }),
         })
     }
@@ -141,10 +191,38 @@ impl EmbeddedStore {
     ///
     /// As [`open`](Self::open).
     pub fn open_existing(root: &Path) -> Result<Option<Self>, StoreError> {
-        match root.join(CATALOG).exists() {
-            true => Self::open(root).map(Some),
-            false => Ok(None),
+        Self::open_existing_with(root, Box::new(|_| ()))
+    }
+
+    /// Does what [`open_existing`](Self::open_existing) does; `on_wait` as for
+    /// [`open_with`](Self::open_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_existing_with(
+        root: &Path,
+        on_wait: Box<OnWait>,
+    ) -> Result<Option<Self>, StoreError> {
+        match folder::inspect(root)? {
+            Standing::Store => Self::open_with(root, on_wait).map(Some),
+            Standing::Free => Ok(None),
         }
+    }
+
+    /// Returns how many bytes the files of the store take.
+    ///
+    /// # Errors
+    ///
+    /// `Unreachable` where a folder cannot be listed.
+    pub fn size_bytes(&self) -> Result<u64, StoreError> {
+        let mut bytes = 0;
+        if self.shared.root.exists() {
+            folder::walk(&self.shared.root, &mut |path| {
+                bytes += path.metadata().map_or(0, |metadata| metadata.len());
+            })?;
+        }
+        Ok(bytes)
     }
 
     /// Returns the folder.
@@ -162,23 +240,17 @@ impl EmbeddedStore {
             &mut StationData,
         ) -> Result<(T, Vec<super::station_data::Write>), StoreError>,
     ) -> Result<T, StoreError> {
-        self.shared.make()?;
-        let _lock = WriterLock::wait(&self.shared.root)?;
-        let mut connection = self.shared.catalog();
-        let failed = catalog_failed("write the catalog");
-        let transaction = connection.transaction().map_err(&failed)?;
-        let mut stations = catalog::station_data(&transaction, &system.id)?;
-        let (result, writes) = change(&transaction, &mut stations)?;
-        catalog::put_system(&transaction, system)?;
-        catalog::write_stations(&transaction, &system.id, &writes, taken_at)?;
-        if let Some(feed) = stations.feed() {
-            catalog::put_feed(&transaction, &system.id, feed)?;
-        }
-        if let Some(taken_at) = taken_at {
-            catalog::prune_changes(&transaction, taken_at)?;
-        }
-        transaction.commit().map_err(&failed)?;
-        Ok(result)
+        self.shared.write(|catalog| {
+            let mut stations = catalog::station_data(catalog, &system.id)?;
+            let (result, writes) = change(catalog, &mut stations)?;
+            catalog::put_system(catalog, system)?;
+            catalog::write_stations(catalog, &system.id, &writes, taken_at)?;
+            if let Some(feed) = stations.feed() {
+                catalog::put_feed(catalog, &system.id, feed)?;
+            }
+            catalog::prune_changes(catalog)?;
+            Ok(result)
+        })
     }
 
     /// Reads row groups through all cores: all of them, or those that may hold what is wanted.
@@ -189,6 +261,10 @@ impl EmbeddedStore {
         wanted: Option<&Wanted>,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
+        if is_in_memory(&self.shared.catalog()) {
+            return Ok(());
+        }
+        let _reading = ReadersLock::share(&self.shared.root)?;
         let mut files = catalog::files(&self.shared.catalog(), Some(system))?;
         files.retain(|file| file.kind == Kind::Trips);
         let paths: Vec<PathBuf> = (files.iter())
@@ -212,7 +288,7 @@ impl EmbeddedStore {
 #[async_trait]
 impl Trips for EmbeddedStore {
     async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
-        make_folder(&self.shared.root.join(STAGING))?;
+        folder::make_folder(&self.shared.root.join(folder::STAGING))?;
         Ok(Box::new(EmbeddedIncoming::new(self.shared.clone())?))
     }
 
@@ -268,8 +344,8 @@ impl Stations for EmbeddedStore {
         let Some(system) = known.into_iter().find(|known| known.id == *system) else {
             return Ok(0);
         };
-        self.write_stations(&system, None, |_, stations| {
-            let version = stations.next_version();
+        self.write_stations(&system, None, |catalog, stations| {
+            let version = catalog::next_version(catalog, &system.id, stations)?;
             let writes = stations.touch_all(version);
             Ok((writes.len() as u64, writes))
         })
@@ -280,8 +356,8 @@ impl Stations for EmbeddedStore {
     }
 
     async fn acknowledge(&self, consumer: &str, sequence: u64) -> Result<(), StoreError> {
-        self.shared.make()?;
-        catalog::acknowledge(&self.shared.catalog(), consumer, sequence)
+        self.shared
+            .write(|catalog| catalog::acknowledge(catalog, consumer, sequence))
     }
 }
 
@@ -317,7 +393,7 @@ impl Tallies for EmbeddedStore {
     }
 
     async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError> {
-        catalog::counts(&self.shared.catalog(), system, None)
+        catalog::counts(&self.shared.catalog(), system)
     }
 
     async fn counts_of(
@@ -328,7 +404,7 @@ impl Tallies for EmbeddedStore {
         let catalog = self.shared.catalog();
         origins
             .iter()
-            .map(|origin| Ok(catalog::counts(&catalog, system, Some(origin))?.pop()))
+            .map(|origin| catalog::count(&catalog, system, origin))
             .collect()
     }
 
@@ -337,14 +413,10 @@ impl Tallies for EmbeddedStore {
         system: &SystemId,
         counts: &[FromStationCount],
     ) -> Result<(), StoreError> {
-        self.shared.make()?;
-        let mut connection = self.shared.catalog();
-        let failed = catalog_failed("write the catalog");
-        let transaction = connection.transaction().map_err(&failed)?;
-        for count in counts {
-            catalog::put_count(&transaction, system, count)?;
-        }
-        transaction.commit().map_err(&failed)
+        self.shared.write(|catalog| {
+            let mut counts = counts.iter();
+            counts.try_for_each(|count| catalog::put_count(catalog, system, count))
+        })
     }
 }
 
@@ -355,7 +427,7 @@ impl Ledger for EmbeddedStore {
     }
 
     async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError> {
-        let archives = catalog::archives(&self.shared.catalog(), system)?;
+        let archives = catalog::archives(&self.shared.catalog(), system, Which::All)?;
         Ok(archives.into_iter().map(|archive| archive.entry).collect())
     }
 
@@ -368,16 +440,46 @@ impl Ledger for EmbeddedStore {
         system: &SystemId,
         content: ContentHash,
     ) -> Result<Option<LedgerEntry>, StoreError> {
-        let entries = self.entries(system).await?;
-        Ok(entries
-            .into_iter()
-            .find(|entry| entry.id.content == content))
+        let which = Which::Content(content);
+        let held = catalog::archives(&self.shared.catalog(), system, which)?.pop();
+        Ok(held.map(|archive| archive.entry))
     }
+
+    async fn is_intact(&self, entry: &LedgerEntry) -> Result<bool, StoreError> {
+        let _reading = ReadersLock::share(&self.shared.root)?;
+        commit::is_intact(&self.shared, &self.shared.catalog(), entry.sequence)
+    }
+}
+
+#[async_trait]
+impl Unload for EmbeddedStore {
+    async fn unload(
+        &self,
+        system: &SystemId,
+        archives: &[ContentHash],
+        dry_run: bool,
+    ) -> Result<Unloaded, StoreError> {
+        let known = catalog::systems(&self.shared.catalog())?;
+        match known.into_iter().find(|known| known.id == *system) {
+            Some(system) => commit::unload(&self.shared, &system, archives, dry_run),
+            None => Ok(Unloaded::default()),
+        }
+    }
+}
+
+/// Removes what a killed process left, unless another process is writing: it will do so.
+fn tidy(root: &Path, catalog: &mut Connection) -> Result<(), StoreError> {
+    if !catalog::leftovers(catalog)?.is_empty()
+        && let Some(_lock) = WriterLock::attempt(root)?
+    {
+        sweep::sweep(root, catalog)?;
+    }
+    Ok(())
 }
 
 /// Where the id index of a file lies.
 fn index_path(root: &Path, relative: &str) -> PathBuf {
-    root.join("index").join(relative).with_extension("index")
+    root.join(folder::index_of(relative))
 }
 
 /// The disk said no.
@@ -446,6 +548,118 @@ mod tests {
         assert!(is_empty(folder.path()));
         come_to_nothing(folder.path());
         assert!(is_empty(folder.path()), "the folder was there before");
+    }
+
+    /// Makes a store with a station, and a file in it as a load would leave one when killed.
+    fn with_a_left_file(root: &Path) -> PathBuf {
+        let store = EmbeddedStore::open(root).unwrap();
+        block_on(store.describe(&divvy(), &[Station::unknown("35".into())])).unwrap();
+        let left = root.join("trips/divvy/a-0a1b2c3d/a.parquet");
+        std::fs::create_dir_all(left.parent().unwrap()).unwrap();
+        std::fs::write(&left, "half a file").unwrap();
+        let path = "trips/divvy/a-0a1b2c3d/a.parquet";
+        catalog::put_leftover(&store.shared.catalog(), path).unwrap();
+        left
+    }
+
+    fn commit_nothing(root: &Path) {
+        let store = EmbeddedStore::open(root).unwrap();
+        let archive = ArchiveId {
+            system: divvy(),
+            name: "trips.zip".into(),
+            content: ContentHash(1),
+        };
+        let incoming = block_on(store.begin(&archive)).unwrap();
+        let read = crate::store::ArchiveRead {
+            id: archive,
+            members: Vec::new(),
+            rows_read: 0,
+            rejected: Default::default(),
+            totals: Totals::default(),
+            loaded_at: Timestamp::UNIX_EPOCH,
+            replace: false,
+        };
+        block_on(incoming.commit(read, &())).unwrap();
+    }
+
+    #[test]
+    fn no_file_of_others_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let left = with_a_left_file(root);
+        let foreign = [
+            "trips/202004-divvy-tripdata.zip",
+            "trips/2020/04/mine.parquet",
+            "trips/divvy/a-0a1b2c3d/notes.txt",
+            "duplicates/mine.csv",
+            "index/mine.csv",
+            "staging/mine.zip",
+            "staging/17-mine/mine.zip",
+            "staging/17-4/mine.zip",
+        ]
+        .map(|name| root.join(name));
+        for path in &foreign {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "mine").unwrap();
+        }
+        commit_nothing(root);
+        let store = EmbeddedStore::open(root).unwrap();
+        let checked = store.check(&|_, _| ()).unwrap();
+        for path in &foreign {
+            assert_eq!(std::fs::read(path).unwrap(), b"mine", "{}", path.display());
+        }
+        assert!(!left.exists());
+        assert_eq!(checked.faults, [""; 0]);
+        assert_eq!(checked.notes.len(), 3, "{:?}", checked.notes);
+    }
+
+    #[test]
+    fn a_folder_with_other_things_is_no_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join("trips")).unwrap();
+        std::fs::write(root.join("trips/a.zip"), "mine").unwrap();
+        std::fs::write(root.join("letter.txt"), "mine").unwrap();
+        let kind = |root: &Path| EmbeddedStore::open(root).err().map(|error| error.kind);
+        assert_eq!(kind(root), Some(StoreErrorKind::NotAStore));
+        assert_eq!(
+            kind(&root.join("letter.txt")),
+            Some(StoreErrorKind::NotAStore)
+        );
+        std::fs::write(root.join("catalog.db"), "").unwrap();
+        assert_eq!(kind(root), Some(StoreErrorKind::NotAStore));
+        std::fs::write(root.join("catalog.db"), "another program's").unwrap();
+        assert_eq!(kind(root), Some(StoreErrorKind::NotAStore));
+        std::fs::remove_file(root.join("catalog.db")).unwrap();
+        let others = Connection::open(root.join("catalog.db")).unwrap();
+        others.execute_batch("CREATE TABLE pictures (id)").unwrap();
+        assert_eq!(kind(root), Some(StoreErrorKind::NotAStore));
+    }
+
+    #[test]
+    fn a_creation_that_was_interrupted_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::write(root.join(folder::MARKER), "").unwrap();
+        std::fs::create_dir(root.join("trips")).unwrap();
+        std::fs::write(root.join("catalog.db"), "").unwrap();
+        assert!(EmbeddedStore::open_existing(root).unwrap().is_none());
+        commit_nothing(root);
+        assert!(EmbeddedStore::open_existing(root).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_store_whose_catalog_is_gone_is_not_taken_for_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let trips = with_a_left_file(root);
+        std::fs::remove_file(root.join("catalog.db")).unwrap();
+        let error = EmbeddedStore::open(root).err().unwrap();
+        assert_eq!(error.kind, StoreErrorKind::Damaged);
+        std::fs::write(root.join("catalog.db"), "overwritten").unwrap();
+        let error = EmbeddedStore::open(root).err().unwrap();
+        assert_eq!(error.kind, StoreErrorKind::Damaged, "{error}");
+        assert!(trips.exists());
     }
 
     #[test]

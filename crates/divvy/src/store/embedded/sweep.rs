@@ -1,52 +1,59 @@
-//! Removes what no row of the catalog names: left by a process that was killed.
+//! Removes files that are no part of the store: left by a process that was killed or failed, or
+//! superseded.
+//!
+//! The catalog lists them ([`catalog::put_leftover`]): nothing else is removed.
 
-use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::lock::Staging;
-use super::{cannot, catalog, index_path};
+use super::lock::{ReadersLock, Staging};
+use super::{catalog, catalog_failed, folder, index_path};
 use crate::store::StoreError;
 
-/// Sweeps the store. Only for the holder of the writer lock.
-pub(super) fn sweep(root: &Path, catalog: &Connection) -> Result<(), StoreError> {
+/// Sweeps the store. Only for the holder of the writer lock. What somebody reads at this moment,
+/// or cannot be removed, is left for the next time.
+pub(super) fn sweep(root: &Path, catalog: &mut Connection) -> Result<(), StoreError> {
     Staging::sweep(root)?;
-    let files = catalog::files(catalog, None)?;
-    let mut named = BTreeSet::new();
-    for file in &files {
-        named.insert(root.join(&file.path));
-        named.insert(index_path(root, &file.path));
+    let leftovers = catalog::leftovers(catalog)?;
+    if leftovers.is_empty() {
+        return Ok(());
     }
-    for folder in ["trips", "duplicates", "index"] {
-        walk(&root.join(folder), &mut |path| {
-            if !named.contains(path) {
-                // What stays behind is swept the next time.
-                let _ = std::fs::remove_file(path);
-            }
-        })?;
+    let Some(_none_reads) = ReadersLock::exclude(root)? else {
+        return Ok(());
+    };
+    let gone: Vec<&String> = leftovers
+        .iter()
+        .filter(|path| {
+            // A damaged catalog must not name files of others.
+            folder::is_ours(Path::new(path))
+                && remove(root, &root.join(path))
+                && remove(root, &index_path(root, path))
+        })
+        .collect();
+    let transaction = catalog::begin(catalog)?;
+    for path in gone {
+        catalog::delete_leftover(&transaction, path)?;
     }
-    Ok(())
+    transaction
+        .commit()
+        .map_err(catalog_failed("write the catalog"))
 }
 
-/// Removes a superseded file and its index. What stays behind is swept the next time.
-pub(super) fn remove(root: &Path, relative: &str) {
-    let _ = std::fs::remove_file(root.join(relative));
-    let _ = std::fs::remove_file(index_path(root, relative));
-}
-
-/// Visits every file below a folder, and removes folders that are left empty.
-pub(super) fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) -> Result<(), StoreError> {
-    for entry in std::fs::read_dir(folder).map_err(|e| cannot("list", folder, e))? {
-        let entry = entry.map_err(|e| cannot("list", folder, e))?;
-        let kind = entry.file_type().map_err(|e| cannot("list", folder, e))?;
-        if kind.is_dir() {
-            walk(&entry.path(), visit)?;
-            // Fails on a folder that is not empty, as it should.
-            let _ = std::fs::remove_dir(entry.path());
-        } else {
-            visit(&entry.path());
+/// Removes a file, and the folders that it leaves empty, up to the store's own. Returns whether it
+/// is gone.
+fn remove(root: &Path, path: &Path) -> bool {
+    let is_gone = match std::fs::remove_file(path) {
+        Ok(()) => true,
+        Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    };
+    let folders = path.ancestors().skip(1);
+    for folder in folders.take_while(|folder| folder.parent() != Some(root)) {
+        // Fails on a folder that is not empty, as it should.
+        if std::fs::remove_dir(folder).is_err() {
+            break;
         }
     }
-    Ok(())
+    is_gone
 }

@@ -1,0 +1,68 @@
+//! `divvy ls`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use divvy::model::System;
+use divvy::reports::{Column, Kind, Table, Value};
+use divvy::store::LedgerEntry;
+
+use super::report::print;
+use crate::open::{Common, block_on};
+use crate::render::Format;
+
+/// Lists the archives of the store, in the order of loading.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  divvy ls --format json")]
+pub struct Ls {
+    /// How to write it
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+impl Ls {
+    pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let opened = common.open_existing()?;
+        let store = opened.store();
+        let mut rows = Vec::new();
+        for system in block_on(store.systems())? {
+            if common
+                .system
+                .as_ref()
+                .is_some_and(|named| named.id != system.id)
+            {
+                continue;
+            }
+            let entries = block_on(store.entries(&system.id))?;
+            rows.extend(entries.iter().map(|entry| row(&system, entry)));
+        }
+        print(&Table::of(columns(), rows, Vec::new()), self.format)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::new("archive", Kind::Name),
+        Column::new("content", Kind::Text),
+        Column::new("system", Kind::Text),
+        Column::new("loaded_at", Kind::Instant).spare(1),
+        Column::new("rows_read", Kind::Count).spare(2),
+        Column::new("trips", Kind::Count),
+        Column::new("rejected", Kind::Count),
+    ]
+}
+
+fn row(system: &System, entry: &LedgerEntry) -> Vec<Value> {
+    let count = |n: u64| Value::from(i64::try_from(n).unwrap_or(i64::MAX));
+    vec![
+        entry.id.name.clone().into(),
+        super::short(entry.id.content).into(),
+        system.id.to_string().into(),
+        system.zone().rfc3339(entry.loaded_at).into(),
+        count(entry.rows_read),
+        count(entry.stored),
+        count(entry.rejected_total()),
+    ]
+}

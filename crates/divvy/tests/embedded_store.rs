@@ -1,0 +1,385 @@
+//! The store in a folder, as several processes and failures leave it.
+#![cfg(feature = "embedded")]
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::fs;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use divvy::ingest::{self, LoadError, LoadOptions, Loaded, SameName};
+use divvy::model::{Snapshot, SnapshotKind, Station, StationId, System};
+use divvy::refresh;
+use divvy::sample::{Era, Sample};
+use divvy::sources::archive::Archive;
+use divvy::store::conformance::cases::minute;
+use divvy::store::embedded::EmbeddedStore;
+use divvy::store::{Ledger, LedgerEntry, Stations, Tallies, Trips, Unload};
+use futures_executor::block_on;
+use jiff::Timestamp;
+
+fn divvy() -> System {
+    System::named("divvy").unwrap()
+}
+
+/// Writes an archive of invented trips, and returns its path.
+fn sample(folder: &Path, name: &str, seed: u64) -> PathBuf {
+    let path = folder.join(name);
+    let sample = Sample {
+        era: Era::Y2024,
+        trips: 200,
+        seed,
+    };
+    let file = BufWriter::new(fs::File::create(&path).unwrap());
+    sample.write_zip(file, &mut |_| {}).unwrap();
+    path
+}
+
+fn load(store: &EmbeddedStore, path: &Path, same_name: SameName) -> Result<Loaded, LoadError> {
+    let options = LoadOptions {
+        system: Some(divvy()),
+        day_first: false,
+        same_name,
+        sample: None,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    let archive = Archive::open(path)?;
+    block_on(ingest::load(&archive, store, &options, &(), &()))
+}
+
+fn loaded(store: &EmbeddedStore, path: &Path, same_name: SameName) -> LedgerEntry {
+    load(store, path, same_name).unwrap().entry.unwrap()
+}
+
+fn drain(store: &EmbeddedStore) {
+    block_on(refresh::drain(store, refresh::CONSUMER, minute(0))).unwrap();
+}
+
+fn faults(store: &EmbeddedStore) -> Vec<String> {
+    store.check(&|_, _| ()).unwrap().faults
+}
+
+/// Every Parquet file below `trips/`, which is what other engines read.
+fn trips_files(root: &Path) -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root.join("trips"), &mut found);
+    found
+}
+
+fn snapshot(at: i64) -> Snapshot {
+    let stations = (0..30).map(|n| {
+        let mut station = Station::unknown(StationId::from(format!("s{n}")));
+        station.available.vehicles = Some((at + n) as u32 % 15);
+        station
+    });
+    Snapshot {
+        system: divvy(),
+        taken_at: minute(at),
+        kind: SnapshotKind::Full,
+        stations: stations.collect(),
+    }
+}
+
+/// Loads, polls, refreshes and checks at the same time, each with a connection of its own as
+/// another process would have. `DIVVY_OPERATIONS` says how many in all.
+#[test]
+fn none_fails_beside_the_others() {
+    let operations = std::env::var("DIVVY_OPERATIONS").map_or(160, |n| n.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    let archives: Vec<PathBuf> = (0..8)
+        .map(|seed| sample(folder.path(), &format!("{seed}.zip"), seed))
+        .collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= operations {
+                        break;
+                    }
+                    let store = EmbeddedStore::open(&root).unwrap();
+                    match n % 8 {
+                        0 | 4 => {
+                            let archive = &archives[n / 4 % archives.len()];
+                            load(&store, archive, SameName::Replace).unwrap();
+                        }
+                        1 | 5 => {
+                            block_on(store.apply(&snapshot(n as i64), minute(n as i64))).unwrap();
+                        }
+                        2 | 6 => drain(&store),
+                        3 => assert_eq!(faults(&store), [""; 0]),
+                        _ => {
+                            let system = divvy().id;
+                            let entries = block_on(store.entries(&system)).unwrap();
+                            let Some(entry) = entries.first() else {
+                                continue;
+                            };
+                            let gone = [entry.id.content];
+                            block_on(store.unload(&system, &gone, false)).unwrap();
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let store = EmbeddedStore::open(&root).unwrap();
+    drain(&store);
+    assert_eq!(faults(&store), [""; 0]);
+}
+
+#[test]
+fn superseded_files_stay_while_they_are_read_and_go_with_the_next_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    let path = sample(folder.path(), "a.zip", 1);
+    let store = EmbeddedStore::open(&root).unwrap();
+    loaded(&store, &path, SameName::Refuse);
+    let newer = sample(folder.path(), "a.zip", 2);
+    let has_loaded = AtomicBool::new(false);
+    block_on(store.scan(&divvy().id, &|_| {
+        if !has_loaded.swap(true, Ordering::Relaxed) {
+            let other = EmbeddedStore::open(&root).unwrap();
+            loaded(&other, &newer, SameName::Replace);
+        }
+        true
+    }))
+    .unwrap();
+    assert_eq!(trips_files(&root).len(), 2, "it was being read");
+    // The same command again finds nothing to load, and tidies up.
+    let store = EmbeddedStore::open(&root).unwrap();
+    assert!(load(&store, &newer, SameName::Replace).unwrap().already);
+    assert_eq!(trips_files(&root).len(), 1);
+    drain(&store);
+    assert_eq!(faults(&store), [""; 0]);
+}
+
+#[test]
+fn a_load_that_fails_while_files_are_moved_leaves_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    let path = sample(folder.path(), "a.zip", 1);
+    let store = EmbeddedStore::open(&root).unwrap();
+    block_on(store.describe(&divvy(), &[])).unwrap();
+    // The index is moved first; the trips have no place to go.
+    fs::write(root.join("trips/divvy"), "in the way").unwrap();
+    load(&store, &path, SameName::Refuse).unwrap_err();
+    let left = fs::read_dir(root.join("index")).unwrap().count();
+    assert_eq!(left, 0, "the index that had been moved is gone");
+    assert_eq!(fs::read_dir(root.join("staging")).unwrap().count(), 0);
+    fs::remove_file(root.join("trips/divvy")).unwrap();
+    assert_eq!(loaded(&store, &path, SameName::Refuse).stored, 200);
+    drain(&store);
+    assert_eq!(faults(&store), [""; 0]);
+}
+
+#[test]
+fn an_archive_of_the_same_name_is_refused_unless_it_is_said_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(&folder.path().join("store")).unwrap();
+    let first = sample(folder.path(), "a.zip", 1);
+    loaded(&store, &first, SameName::Refuse);
+    let second = sample(folder.path(), "a.zip", 2);
+    let error = load(&store, &second, SameName::Refuse).unwrap_err();
+    assert!(matches!(error, LoadError::SameName { .. }), "{error}");
+    loaded(&store, &second, SameName::KeepBoth);
+    assert_eq!(block_on(store.entries(&divvy().id)).unwrap().len(), 2);
+    let third = sample(folder.path(), "a.zip", 3);
+    loaded(&store, &third, SameName::Replace);
+    assert_eq!(block_on(store.entries(&divvy().id)).unwrap().len(), 1);
+}
+
+#[test]
+fn an_archive_whose_file_is_gone_is_loaded_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    let store = EmbeddedStore::open(&root).unwrap();
+    let path = sample(folder.path(), "a.zip", 1);
+    loaded(&store, &path, SameName::Refuse);
+    drain(&store);
+    for file in trips_files(&root) {
+        fs::remove_file(file).unwrap();
+    }
+    assert_eq!(faults(&store).len(), 1, "{:?}", faults(&store));
+    assert!(load(&store, &path, SameName::Refuse).unwrap().already);
+    let again = load(&store, &path, SameName::Replace).unwrap();
+    assert!(!again.already);
+    assert_eq!(again.entry.unwrap().stored, 200);
+    drain(&store);
+    assert_eq!(faults(&store), [""; 0]);
+}
+
+/// Every file of a store, but locks, the marker, and what SQLite keeps beside its database.
+fn all_files(root: &Path) -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if name == "catalog.db" || name.ends_with(".parquet") || name.ends_with(".index")
+            {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(root, &mut found);
+    found.sort();
+    found
+}
+
+fn all_trips(store: &EmbeddedStore) -> Result<Vec<String>, String> {
+    let rows = std::sync::Mutex::new(Vec::new());
+    let scanned = block_on(store.scan(&divvy().id, &|batch| {
+        let texts: Vec<String> = batch.trips().map(|trip| trip.row_text()).collect();
+        rows.lock().unwrap().extend(texts);
+        true
+    }));
+    scanned.map_err(|error| error.to_string())?;
+    let mut rows = rows.into_inner().unwrap();
+    rows.sort();
+    Ok(rows)
+}
+
+/// One bit is flipped, anywhere in the files of a store: either `check` finds it, or nothing that
+/// the store says has changed. `DIVVY_FLIPS` says how often.
+#[test]
+fn a_flipped_bit_is_found_or_changes_nothing() {
+    let flips = std::env::var("DIVVY_FLIPS").map_or(60, |n| n.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    {
+        let store = EmbeddedStore::open(&root).unwrap();
+        for seed in [1, 2] {
+            loaded(
+                &store,
+                &sample(folder.path(), &format!("{seed}.zip"), seed),
+                SameName::Refuse,
+            );
+        }
+        block_on(store.apply(&snapshot(1), minute(1))).unwrap();
+        drain(&store);
+        assert_eq!(faults(&store), [""; 0]);
+    }
+    let state = |store: &EmbeddedStore| -> Result<String, String> {
+        let id = divvy().id;
+        let text = |error: divvy::store::StoreError| error.to_string();
+        let counts = block_on(store.counts(&id)).map_err(text)?;
+        let totals = block_on(store.totals(&id)).map_err(text)?;
+        let entries = block_on(store.entries(&id)).map_err(text)?;
+        let stations = block_on(store.stations(&id)).map_err(text)?;
+        let trips = all_trips(store)?;
+        Ok(format!(
+            "{counts:?}{totals:?}{entries:?}{stations:?}{trips:?}"
+        ))
+    };
+    let sound = state(&EmbeddedStore::open(&root).unwrap()).unwrap();
+    let files = all_files(&root);
+    let sizes: Vec<u64> = files
+        .iter()
+        .map(|file| file.metadata().unwrap().len())
+        .collect();
+    let mut seed = 7_u64;
+    let mut random = move |below: u64| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let (mut found, mut harmless) = (0, 0);
+    for flip in 0..flips {
+        // Half of them in the catalog, which is the largest file of a small store.
+        let place = flip as usize % files.len();
+        let (at, bit) = (random(sizes[place]), random(8));
+        let copy = folder.path().join("copy");
+        copy_all(&root, &copy);
+        let path = copy.join(files[place].strip_prefix(&root).unwrap());
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[at as usize] ^= 1 << bit;
+        fs::write(&path, bytes).unwrap();
+        let checked = EmbeddedStore::open(&copy).map_err(|error| error.to_string());
+        let checked = checked.and_then(|store| {
+            let checked = store.check(&|_, _| ()).map_err(|error| error.to_string())?;
+            Ok((checked, state(&store)))
+        });
+        match checked {
+            Ok((checked, said)) if checked.faults.is_empty() => {
+                let shown = path.display();
+                assert_eq!(said.as_ref(), Ok(&sound), "byte {at}, bit {bit} of {shown}");
+                harmless += 1;
+            }
+            _ => found += 1,
+        }
+        fs::remove_dir_all(&copy).unwrap();
+    }
+    println!("{flips} flips: {found} found, {harmless} changed nothing");
+    assert!(found > harmless);
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_all(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn repair_rebuilds_indexes_and_counts_and_says_what_to_load_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    let first = sample(folder.path(), "1.zip", 1);
+    {
+        let store = EmbeddedStore::open(&root).unwrap();
+        loaded(&store, &first, SameName::Refuse);
+        loaded(&store, &sample(folder.path(), "2.zip", 2), SameName::Refuse);
+        drain(&store);
+    }
+    let mut indexes = all_files(&root);
+    indexes.retain(|path| path.extension().is_some_and(|ending| ending == "index"));
+    fs::write(&indexes[0], "no index").unwrap();
+    fs::remove_file(&indexes[1]).unwrap();
+    let stray = root.join("trips/divvy/x-0a1b2c3d/x.parquet");
+    fs::create_dir_all(stray.parent().unwrap()).unwrap();
+    fs::copy(&trips_files(&root)[0], &stray).unwrap();
+    let store = EmbeddedStore::open(&root).unwrap();
+    assert!(faults(&store).len() >= 3, "{:?}", faults(&store));
+    let dry = store.repair(true).unwrap();
+    assert!(faults(&store).len() >= 3, "a dry run changes nothing");
+    let repaired = store.repair(false).unwrap();
+    assert_eq!(dry.done.len(), repaired.done.len());
+    assert_eq!(repaired.to_load_again, []);
+    drain(&store);
+    assert_eq!(faults(&store), [""; 0]);
+    assert!(!stray.exists());
+
+    // Trips that cannot be read have to be loaded again.
+    let gone = trips_files(&root)
+        .into_iter()
+        .find(|path| path.to_string_lossy().contains("/1-"))
+        .unwrap();
+    fs::write(&gone, "no trips").unwrap();
+    let repaired = store.repair(false).unwrap();
+    assert_eq!(repaired.to_load_again, [("divvy".into(), "1.zip".into())]);
+    loaded(&store, &first, SameName::Replace);
+    drain(&store);
+    assert_eq!(faults(&store), [""; 0]);
+    assert_eq!(store.repair(false).unwrap().done, [""; 0]);
+}
