@@ -4,6 +4,7 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RowSet {
     words: Vec<u64>,
+    len: u64,
 }
 
 impl RowSet {
@@ -13,7 +14,9 @@ impl RowSet {
         if word >= self.words.len() {
             self.words.resize(word + 1, 0);
         }
-        self.words[word] |= 1 << (row % 64);
+        let bit = 1 << (row % 64);
+        self.len += u64::from(self.words[word] & bit == 0);
+        self.words[word] |= bit;
     }
 
     /// Tells whether a row is in it.
@@ -21,10 +24,14 @@ impl RowSet {
         (self.words.get(row as usize / 64)).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
+    /// Counts the rows.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
     /// Tells whether there is none.
     pub(super) fn is_empty(&self) -> bool {
-        // Words are added only for a row.
-        self.words.is_empty()
+        self.len == 0
     }
 
     /// Lists the rows of a range that are in it, in order.
@@ -54,7 +61,7 @@ mod tests {
         for row in [0, 63, 64, 200, 64] {
             set.insert(row);
         }
-        assert!(!set.is_empty());
+        assert_eq!(set.len(), 4);
         assert!(set.contains(63) && !set.contains(62) && !set.contains(9_999));
         assert_eq!(set.within(0..1000).collect::<Vec<_>>(), [0, 63, 64, 200]);
         assert_eq!(set.within(1..200).collect::<Vec<_>>(), [63, 64]);
