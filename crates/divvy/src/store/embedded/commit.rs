@@ -595,19 +595,31 @@ fn split(
             .path
             .join(format!("split-{place}-{}.parquet", kind.as_str()))
     };
-    let mut stay = TripsWriter::create(path(part.kind))?;
-    let mut go = TripsWriter::create(path(other))?;
+    // A file on its way in of which all rows go is what is to be written already.
+    let whole = part.hashes.filter(|_| part.moving.len() == part.rows);
+    let mut writers = match whole {
+        Some(_) => None,
+        None => Some((
+            TripsWriter::create(path(part.kind))?,
+            TripsWriter::create(path(other))?,
+        )),
+    };
     for (group, rows) in file.groups().into_iter().enumerate() {
         let mut batch = file.read(group)?;
         batch.line = index.lines(rows.clone())?;
-        let (going, staying): (Vec<u32>, Vec<u32>) =
-            rows.clone().partition(|row| part.moving.contains(*row));
-        let within = |rows_: Vec<u32>| -> Vec<u32> {
-            rows_.into_iter().map(|row| row - rows.start).collect()
+        let going = if let Some((stay, go)) = &mut writers {
+            let (going, staying): (Vec<u32>, Vec<u32>) =
+                rows.clone().partition(|row| part.moving.contains(*row));
+            let within = |rows_: Vec<u32>| -> Vec<u32> {
+                rows_.into_iter().map(|row| row - rows.start).collect()
+            };
+            stay.write(&batch.select(&within(staying)))?;
+            let going = batch.select(&within(going));
+            go.write(&going)?;
+            going
+        } else {
+            batch
         };
-        stay.write(&batch.select(&within(staying)))?;
-        let going = batch.select(&within(going));
-        go.write(&going)?;
         changes.moved(part, &going);
         if other == Kind::Duplicates {
             for row in 0..going.len() {
@@ -623,7 +635,20 @@ fn split(
         }
     }
     let mut ready = Vec::new();
-    for (kind, writer) in [(part.kind, stay), (other, go)] {
+    if let Some(hashes) = whole {
+        ready.push(Ready {
+            archive: part.archive,
+            member: part.member,
+            kind: other,
+            path: part.path.clone(),
+            index_path: part.index_path.clone(),
+            rows: part.rows,
+            keys: part.keys,
+            hashes,
+        });
+    }
+    let writers = writers.map(|(stay, go)| [(part.kind, stay), (other, go)]);
+    for (kind, writer) in writers.into_iter().flatten() {
         let finished = writer.finish()?;
         if finished.rows > 0 {
             ready.push(Ready {

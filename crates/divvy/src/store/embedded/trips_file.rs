@@ -749,6 +749,32 @@ pub(super) mod tests {
         }
     }
 
+    /// Files of the first layout, of invented trips, as the program of that time wrote them.
+    #[test]
+    fn layout_1_is_still_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, index) = (
+            folder.path().join("a.parquet"),
+            folder.path().join("a.index"),
+        );
+        std::fs::write(&path, include_bytes!("layout_1/trips.parquet")).unwrap();
+        std::fs::write(&index, include_bytes!("layout_1/trips.index")).unwrap();
+        let file = TripsFile::open(&path).unwrap();
+        assert_eq!((file.rows(), file.groups()), (17, vec![0..17]));
+        let batch = file.read(0).unwrap();
+        assert_eq!((batch.id(0), batch.id(17 - 1)), ("10400046", "10400059"));
+        assert!(batch.started_ms.is_sorted());
+
+        let again = folder.path().join("again.index");
+        let rebuilt = crate::store::embedded::index::rebuild(&file, &index, &again).unwrap();
+        assert_eq!(rebuilt.lines_lost, 0);
+        let lines = Index::open(&again).unwrap().lines(0..17).unwrap();
+        assert_eq!(
+            lines,
+            [18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2]
+        );
+    }
+
     /// Other engines have the CRC of each page alone.
     #[test]
     fn the_library_finds_a_flipped_bit_in_any_page() {
