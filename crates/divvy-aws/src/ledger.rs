@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `#store` | `state` | the system, the revision, which totals are in force |
 //! | `#store` | `load` | the load under way: its owner, how far it is, what it has set aside |
+//! | `#store` | `gone` | what the last commit put out of force and is still to be deleted |
 //! | `#store` | `G#totals#NNN` | totals over all archives, generation G |
 //! | `#archives` | content | one entry an archive |
 //! | content | `G#totals#NNN` | totals of the archive's stored trips |
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
 use divvy::issue::{Reason, RejectedCounts};
 use divvy::model::System;
 use divvy::store::{ArchiveId, ContentHash, LedgerEntry, StoreError, StoreErrorKind};
@@ -46,9 +47,25 @@ const ARCHIVES: &str = "#archives";
 const FEED: &str = "#feed";
 const STREAM: &str = "#stream";
 
+/// The version of the form in which a store lies in its tables: of the items of LoadLedger, of the
+/// blocks and their keys.
+///
+/// | version | since then |
+/// |---|---|
+/// | 1 | as first written; its state names no version |
+/// | 2 | keys of blocks hold a generation, and only the keys that an archive's list has are its blocks |
+pub const FORMAT: u32 = 2;
+
+fn first_format() -> u32 {
+    1
+}
+
 /// What the whole store is at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
+    /// The version of the store's form, as it was read. What is written has [`FORMAT`].
+    #[serde(default = "first_format")]
+    pub format: u32,
     /// Whose trips and stations these are: the tables of a prefix belong to one system.
     pub system: System,
     /// Grows with every commit.
@@ -60,6 +77,10 @@ pub struct State {
     /// Those that a load is about to bring into force: all its trips are there already, so a
     /// count below these is a count of an index that lags.
     pub pending_totals: Option<Stored>,
+    /// The newest generation that a load has been given, also one that was given up: no generation
+    /// is used twice.
+    #[serde(default)]
+    pub last_generation: u64,
 }
 
 /// Where parts are.
@@ -91,37 +112,40 @@ impl Stored {
 }
 
 impl State {
-    /// Returns the newest generation that it has heard of.
+    /// Returns the newest generation that any load was given, as far as the state says.
     pub fn newest_generation(&self) -> u64 {
         let totals = [self.totals, self.pending_totals];
         let generations = totals.into_iter().flatten().map(|totals| totals.generation);
-        generations.max().unwrap_or(0).max(self.revision)
+        let newest = generations.max().unwrap_or(0);
+        newest.max(self.revision).max(self.last_generation)
     }
 
     /// Begins a store.
     pub fn new(system: System) -> Self {
         Self {
+            format: FORMAT,
             system,
             revision: 0,
             next_sequence: 1,
             totals: None,
             pending_totals: None,
+            last_generation: 0,
         }
     }
 }
 
 /// A load under way, or one that was killed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Load {
-    /// The process.
+    /// The process: a random text, another for each load.
     pub owner: String,
-    /// What it loads.
+    /// The content hash of the archive that it loads.
     pub content: String,
     /// The name of the archive.
     pub archive: String,
     /// The revision that it was planned against.
     pub revision: u64,
-    /// The generation of what it has set aside.
+    /// The generation of all that it writes. 0 before it has written anything.
     pub generation: u64,
     /// Writes that are done: all before this one, in the order of the plan.
     pub done: u64,
@@ -137,8 +161,35 @@ pub struct Load {
     /// All its trips are there: the pending totals are those to count by.
     #[serde(default)]
     pub is_ending: bool,
-    /// Until when its owner has it, in milliseconds since 1970. Renewed while it runs.
-    pub until_ms: i64,
+    /// It is being undone on behalf of another: it cannot go on where it ended.
+    #[serde(default)]
+    pub is_undone: bool,
+    /// Its owner ended it with an error. Requests that it gave up may still be under way.
+    #[serde(default)]
+    pub is_left: bool,
+    /// Grows with each renewal, whoever the owner is: the record of a living process changes.
+    #[serde(default)]
+    pub beat: u64,
+}
+
+/// What a commit put out of force: the blocks and parts that are to be deleted after it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gone {
+    /// The totals over all archives that were in force before.
+    pub totals: Option<Stored>,
+    /// Each archive that changed.
+    pub archives: Vec<GoneOf>,
+}
+
+/// What is out of force of one archive.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GoneOf {
+    /// Its content hash.
+    pub content: String,
+    /// Its parts before the commit.
+    pub before: PartsOf,
+    /// Its parts since. Empty where the archive itself is gone.
+    pub now: PartsOf,
 }
 
 /// One archive, with what the store has to know of it.
@@ -258,6 +309,10 @@ fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
+fn beat(load: &Load) -> AttributeValue {
+    AttributeValue::N(load.beat.to_string())
+}
+
 fn key(archive: &str, part: &str) -> Key {
     HashMap::from([
         ("archive".to_owned(), text(archive)),
@@ -292,9 +347,13 @@ fn heard<T: DeserializeOwned>(item: &Item) -> Result<T, StoreError> {
 
 impl LedgerTable {
     /// Reads the state. `None` before the first write.
+    ///
+    /// # Errors
+    ///
+    /// Those of the service; the store is of a newer version than [`FORMAT`].
     pub async fn state(&self) -> Result<Option<State>, StoreError> {
         let item = self.table.get(key(STORE, "state")).await?;
-        item.as_ref().map(heard).transpose()
+        item.as_ref().map(state_of).transpose()
     }
 
     /// Begins the store for a system, unless it has begun; refuses another system.
@@ -320,36 +379,90 @@ impl LedgerTable {
         Err(damaged("#store state", "it was written, and is gone again"))
     }
 
-    /// Replaces the state of a revision by another of the same revision. Returns whether it was
-    /// still of that revision.
-    pub async fn put_state(&self, state: &State) -> Result<bool, StoreError> {
-        self.table
-            .put_if(state_item(state), Some(of_revision(state.revision)))
-            .await
+    /// Replaces the state of a revision by another of the same revision, as the owner of the load
+    /// under way. Returns whether that was possible: not where the revision is another, or the
+    /// load another's.
+    pub async fn put_state(&self, state: &State, owner: &str) -> Result<bool, StoreError> {
+        let name = &self.table.name;
+        let (condition, values) = of_revision(state.revision);
+        let put = Put::builder()
+            .table_name(name)
+            .set_item(Some(state_item(state)))
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values))
+            .build()
+            .expect("table and item are given");
+        let check = ConditionCheck::builder()
+            .table_name(name)
+            .set_key(Some(key(STORE, "load")))
+            .condition_expression("owner_id = :owner")
+            .expression_attribute_values(":owner", text(owner))
+            .build()
+            .expect("table, key and condition are given");
+        let actions = vec![
+            TransactWriteItem::builder().put(put).build(),
+            TransactWriteItem::builder().condition_check(check).build(),
+        ];
+        let token = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        self.table.transact(actions, &token).await
     }
 
     /// Reads the load under way. `None` where there is none.
     pub async fn load(&self) -> Result<Option<Load>, StoreError> {
-        let item = self.table.get(key(STORE, "load")).await?;
-        item.as_ref().map(heard).transpose()
+        let found = self.load_as_said().await?;
+        Ok(found.map(|(load, _)| load))
     }
 
-    /// Takes, keeps or takes over the right to load. Returns whether that was possible: not where
-    /// somebody else has it, or has renewed it since it was read as `from`.
-    pub async fn put_load(&self, load: &Load, from: Option<&Load>) -> Result<bool, StoreError> {
-        let until = |load: &Load| AttributeValue::N(load.until_ms.to_string());
+    /// Reads the load under way, and the text it was read from: what its record must still hold
+    /// for another to take it over. `None` where there is none.
+    pub async fn load_as_said(&self) -> Result<Option<(Load, String)>, StoreError> {
+        let Some(item) = self.table.get(key(STORE, "load")).await? else {
+            return Ok(None);
+        };
+        let said = item.get("said").and_then(|value| value.as_s().ok());
+        let said = said.cloned().unwrap_or_default();
+        Ok(Some((heard(&item)?, said)))
+    }
+
+    /// Takes the right to load, or takes it over from a record that still holds the text `from`.
+    /// Returns whether that was possible.
+    pub async fn take_load(&self, load: &Load, from: Option<&str>) -> Result<bool, StoreError> {
+        let (condition, values) = match from {
+            None => ("attribute_not_exists(part)", HashMap::new()),
+            Some(from) => (
+                "said = :from",
+                HashMap::from([(":from".to_owned(), text(from))]),
+            ),
+        };
+        self.put_load(load, condition, values).await
+    }
+
+    /// Writes the record of the load anew, as its owner. Returns whether that was possible: not
+    /// where another has taken it over. The record's `beat` has to be larger than before, so that
+    /// a request that arrives late replaces nothing newer.
+    pub async fn keep_load(&self, load: &Load) -> Result<bool, StoreError> {
+        let values = HashMap::from([
+            (":owner".to_owned(), text(&load.owner)),
+            (":beat".to_owned(), beat(load)),
+        ]);
+        self.put_load(load, "owner_id = :owner AND beat < :beat", values)
+            .await
+    }
+
+    async fn put_load(
+        &self,
+        load: &Load,
+        condition: &str,
+        values: HashMap<String, AttributeValue>,
+    ) -> Result<bool, StoreError> {
         let mut item = said(STORE, "load", load);
         item.insert("owner_id".into(), text(&load.owner));
-        item.insert("until_ms".into(), until(load));
-        let from = from.unwrap_or(load);
-        let values = HashMap::from([
-            (":from".to_owned(), text(&from.owner)),
-            (":until".to_owned(), until(from)),
-            (":new".to_owned(), text(&load.owner)),
-        ]);
-        let free = "attribute_not_exists(part) OR owner_id = :new \
-                    OR (owner_id = :from AND until_ms = :until)";
-        self.table.put_if(item, Some((free, values))).await
+        item.insert("beat".into(), beat(load));
+        if self.table.put_if(item, Some((condition, values))).await? {
+            return Ok(true);
+        }
+        // The answer to a put may have been lost: asked for again, it finds itself.
+        Ok(self.load().await?.as_ref() == Some(load))
     }
 
     /// Gives the right to load back.
@@ -357,6 +470,23 @@ impl LedgerTable {
         let mine = HashMap::from([(":owner".to_owned(), text(owner))]);
         self.table
             .delete_if(key(STORE, "load"), Some(("owner_id = :owner", mine)))
+            .await?;
+        Ok(())
+    }
+
+    /// Reads what the last commit put out of force, where that has not been deleted yet.
+    pub async fn gone(&self) -> Result<Option<Gone>, StoreError> {
+        let item = self.table.get(key(STORE, "gone")).await?;
+        item.as_ref().map(heard).transpose()
+    }
+
+    /// Forgets what was out of force: all of it has been deleted.
+    pub async fn forget_gone(&self, gone: &Gone) -> Result<(), StoreError> {
+        let known = said(STORE, "gone", gone).remove("said");
+        let known = known.expect("it has just been put there");
+        let same = HashMap::from([(":known".to_owned(), known)]);
+        self.table
+            .delete_if(key(STORE, "gone"), Some(("said = :known", same)))
             .await?;
         Ok(())
     }
@@ -406,22 +536,30 @@ impl LedgerTable {
         part: Part,
         stored: Stored,
     ) -> Result<Vec<u8>, StoreError> {
-        let name = || format!("{} {}", archive.unwrap_or(STORE), part.as_str());
-        let mut items = self.table.get_all(keys(archive, part, stored)).await?;
+        let archive_or_store = archive.unwrap_or(STORE);
+        let items = self.table.get_all(keys(archive, part, stored)).await?;
         if items.len() != stored.parts as usize {
-            return Err(damaged(&name(), "some of its parts are missing"));
+            let name = format!("{archive_or_store} {}", part.as_str());
+            return Err(damaged(&name, "some of its parts are missing"));
         }
-        if items.is_empty() {
-            return Ok(Vec::new());
+        joined(items, archive_or_store, part)
+    }
+
+    /// Reads parts that may have been deleted. `None` where some are.
+    pub async fn parts_if_there(
+        &self,
+        archive: &str,
+        part: Part,
+        stored: Stored,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self
+            .table
+            .get_all(keys(Some(archive), part, stored))
+            .await?;
+        match found.len() == stored.parts as usize {
+            true => joined(found, archive, part).map(Some),
+            false => Ok(None),
         }
-        // The thousandth has one digit more.
-        items.sort_by_key(|item| (part_name(item).len(), part_name(item).to_owned()));
-        let mut bytes = Vec::new();
-        for item in &items {
-            let chunk = item.get("bytes").and_then(|value| value.as_b().ok());
-            bytes.extend_from_slice(chunk.map_or(&[], |chunk| chunk.as_ref()));
-        }
-        zstd::stream::decode_all(&bytes[..]).map_err(|error| damaged(&name(), error))
     }
 
     /// Finds parts that no entry names: those of a load that was killed.
@@ -526,7 +664,28 @@ impl LedgerTable {
             .await
     }
 
-    /// Commits a load: one transaction names what is in force from now on.
+    /// Refuses a load that changes more archives than one transaction holds.
+    ///
+    /// # Errors
+    ///
+    /// It changes more: one sentence.
+    pub fn refuse_too_many(archives: usize) -> Result<(), StoreError> {
+        /// As many as the service takes in one transaction, without the state, the load and what
+        /// is gone.
+        const MOST: usize = 97;
+        if archives > MOST {
+            return Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!(
+                    "this load changes {archives} archives at once, and one transaction of \
+                     DynamoDB holds {MOST}"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Commits a load: one transaction names what is in force from now on, and what is `gone`.
     ///
     /// Returns whether it could: not where the revision is another, or the right to load is lost.
     pub async fn commit(
@@ -535,19 +694,9 @@ impl LedgerTable {
         owner: &str,
         put: &[&Archive],
         delete: &[String],
+        gone: &Gone,
     ) -> Result<bool, StoreError> {
-        /// As many as the service takes in one transaction, without the state and the load.
-        const MOST: usize = 98;
-        if put.len() + delete.len() > MOST {
-            return Err(StoreError::new(
-                StoreErrorKind::Damaged,
-                format!(
-                    "this load changes {} archives at once, and one transaction of DynamoDB holds \
-                     {MOST}",
-                    put.len() + delete.len()
-                ),
-            ));
-        }
+        Self::refuse_too_many(put.len() + delete.len())?;
         let name = &self.table.name;
         let (condition, values) = of_revision(state.revision);
         let mut next = state.clone();
@@ -575,6 +724,14 @@ impl LedgerTable {
                 )
                 .build(),
         ];
+        if *gone != Gone::default() {
+            let put = put_item(said(STORE, "gone", gone)).build();
+            actions.push(
+                TransactWriteItem::builder()
+                    .put(put.expect("table and item are given"))
+                    .build(),
+            );
+        }
         for archive in put {
             let put = put_item(entry_item(archive)).build();
             actions.push(
@@ -646,8 +803,33 @@ impl Note<'_> {
     }
 }
 
+/// Reads the state of an item. Its version is looked at first: the rest of a newer one may be of
+/// another form.
+fn state_of(item: &Item) -> Result<State, StoreError> {
+    #[derive(Deserialize)]
+    struct Version {
+        #[serde(default = "first_format")]
+        format: u32,
+    }
+    let Version { format } = heard(item)?;
+    if format > FORMAT {
+        return Err(StoreError::new(
+            StoreErrorKind::Damaged,
+            format!(
+                "the store in these tables has format {format}, and this divvy reads formats up \
+                 to {FORMAT}: use a newer divvy"
+            ),
+        ));
+    }
+    heard(item)
+}
+
 fn state_item(state: &State) -> Item {
-    let mut item = said(STORE, "state", state);
+    let state = State {
+        format: FORMAT,
+        ..state.clone()
+    };
+    let mut item = said(STORE, "state", &state);
     let revision = AttributeValue::N(state.revision.to_string());
     item.insert("revision".into(), revision);
     item
@@ -659,6 +841,22 @@ fn of_revision(revision: u64) -> (&'static str, HashMap<String, AttributeValue>)
         "revision = :revision",
         HashMap::from([(":revision".to_owned(), value)]),
     )
+}
+
+/// Puts parts together, and unpacks them. Empty where there are none.
+fn joined(mut items: Vec<Item>, archive: &str, part: Part) -> Result<Vec<u8>, StoreError> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    // The thousandth has one digit more.
+    items.sort_by_key(|item| (part_name(item).len(), part_name(item).to_owned()));
+    let mut bytes = Vec::new();
+    for item in &items {
+        let chunk = item.get("bytes").and_then(|value| value.as_b().ok());
+        bytes.extend_from_slice(chunk.map_or(&[], |chunk| chunk.as_ref()));
+    }
+    zstd::stream::decode_all(&bytes[..])
+        .map_err(|error| damaged(&format!("{archive} {}", part.as_str()), error))
 }
 
 /// Lists the keys of parts.

@@ -3,8 +3,9 @@
 //!
 //! What Lambda is promised in return:
 //!
-//! - Records are handled in order. At the first that fails, work stops, and the answer names that
-//!   one record: Lambda delivers it again with all behind it.
+//! - A record whose station cannot be counted, or which cannot be read, holds up no other: those
+//!   behind it are handled, and the answer names the first that failed. Lambda delivers it again
+//!   with all behind it, and those that are done by then cost one look.
 //! - Time that runs out is a failure of the first record not begun, not of the whole batch.
 //! - A record may come twice, or late: its counts are of a version, and kept under the number of
 //!   the record that asked for them, so that an older one undoes nothing.
@@ -82,17 +83,19 @@ pub struct InvocationLog {
     pub recounts: u64,
     /// Ids whose count was new enough.
     pub skipped: u64,
+    /// Records whose stations could not be counted, those included that cannot be read.
+    pub uncounted: u64,
     /// What it took.
     pub spent: Spent,
     /// The age of the oldest record, in seconds. `None` where no record says.
     pub lag_s: Option<f64>,
-    /// Which record it stopped at, and why. `None` where all are done.
+    /// The first record that is not done, and why. `None` where all are done.
     pub stopped: Option<Stopped>,
     /// How long it took.
     pub duration: Duration,
 }
 
-/// Where an invocation stopped.
+/// The first record that an invocation has not done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stopped {
     /// The number of the first record that is not done. Empty where the record has none.
@@ -106,16 +109,17 @@ pub struct Stopped {
 impl InvocationLog {
     /// Makes the log line: JSON in CloudWatch's embedded metric format.
     pub fn line(&self, function: &str, at: Timestamp) -> String {
-        let failures = self
+        let is_failed = self
             .stopped
             .as_ref()
             .is_some_and(|stopped| !stopped.is_late);
+        let failures = self.uncounted.max(u64::from(is_failed));
         let metrics = [
             Metric::count("records", self.records),
             Metric::count("recounts", self.recounts),
             Metric::of("read_units", self.spent.read_units, "None"),
             Metric::count("throttles", self.spent.throttles),
-            Metric::count("failures", u64::from(failures)),
+            Metric::count("failures", failures),
         ];
         let lag = self
             .lag_s
@@ -124,6 +128,7 @@ impl InvocationLog {
         let more = json!({
             "stations": self.stations,
             "skipped": self.skipped,
+            "uncounted": self.uncounted,
             "write_units": self.spent.write_units,
             "duration_ms": millis(self.duration),
             "stopped": self.stopped.as_ref().map(|stopped| json!({
@@ -227,7 +232,7 @@ impl Invocation<'_> {
         let mut changes = Vec::new();
         let mut places = Vec::new();
         let mut numbers = Vec::new();
-        let mut poison = None;
+        let mut first_failure: Option<(usize, Why)> = None;
         for (place, record) in self.records.iter().enumerate() {
             match stream::change(record, self.system) {
                 Ok(None) => {}
@@ -240,8 +245,8 @@ impl Invocation<'_> {
                     numbers.push(sequence_number);
                 }
                 Err(error) => {
-                    poison = Some((place, Why::Poison(error)));
-                    break;
+                    log.uncounted += 1;
+                    first_failure.get_or_insert((place, Why::Poison(error)));
                 }
             }
         }
@@ -253,13 +258,29 @@ impl Invocation<'_> {
             log.stations = asked.refreshed.stations;
             log.skipped = asked.refreshed.skipped;
             for (stale, place) in asked.stale.iter().zip(&places) {
-                let recounted = self.recount(stale, &numbers).await;
-                log.recounts += recounted.map_err(|why| (*place, why))?;
+                let why = match self.recount(stale, &numbers).await {
+                    Ok(recounted) => {
+                        log.recounts += recounted;
+                        continue;
+                    }
+                    Err(why) => why,
+                };
+                let is_late = matches!(why, Why::Late);
+                log.uncounted += u64::from(!is_late);
+                if first_failure
+                    .as_ref()
+                    .is_none_or(|(first, _)| place < first)
+                {
+                    first_failure = Some((*place, why));
+                }
+                if is_late {
+                    break;
+                }
             }
         }
-        match poison {
+        match first_failure {
             None => Ok(()),
-            Some(poison) => Err(poison),
+            Some(failure) => Err(failure),
         }
     }
 
@@ -471,29 +492,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_stops_at_the_first_failure() {
+    async fn a_station_that_cannot_be_counted_holds_up_no_other() {
         let told = Told::new(0).await;
         told.fails.lock().unwrap().insert("2".into());
         let batch = event(&[("1", 1), ("2", 1), ("3", 1)]);
         let (failure, log) = handled(&told, batch.clone(), None).await;
-        assert_eq!((failure.as_str(), told.put().as_str()), ("2", "1:1"));
+        assert_eq!((failure.as_str(), told.put().as_str()), ("2", "1:1 3:3"));
+        assert_eq!(log.uncounted, 1);
         let stopped = log.stopped.unwrap();
         assert_eq!(stopped.why, "the index lags behind");
         assert!(!stopped.is_late);
 
         told.fails.lock().unwrap().clear();
         let again = rest(&batch, 1);
-        let (failure, _) = handled(&told, again, None).await;
-        assert_eq!((failure.as_str(), told.put().as_str()), ("", "2:2 3:3"));
+        let (failure, log) = handled(&told, again, None).await;
+        assert_eq!((failure.as_str(), told.put().as_str()), ("", "2:2"));
+        assert_eq!(log.skipped, 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_poison_record_is_named_after_those_before_it() {
+    async fn a_poison_record_is_named_and_those_behind_it_are_counted() {
         let told = Told::new(0).await;
         let mut batch = event(&[("1", 1), ("2", 1), ("3", 1)]);
         batch.records[1].change.new_image = item::to_event(&item::Item::new());
         let (failure, log) = handled(&told, batch.clone(), None).await;
-        assert_eq!((failure.as_str(), told.put().as_str()), ("2", "1:1"));
+        assert_eq!((failure.as_str(), told.put().as_str()), ("2", "1:1 3:3"));
         assert_eq!(
             log.stopped.unwrap().why,
             "StationData: item ?: station_id: expected a text, found nothing"
@@ -540,6 +563,7 @@ mod tests {
             stations: 40,
             recounts: 2,
             skipped: 38,
+            uncounted: 0,
             spent: Spent {
                 read_units: 20.5,
                 write_units: 2.0,
@@ -553,7 +577,7 @@ mod tests {
             }),
             duration: Duration::from_micros(1_234_567),
         };
-        insta::assert_snapshot!(log.line("divvy-station-stream", at(0)), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"records","Unit":"Count"},{"Name":"recounts","Unit":"Count"},{"Name":"read_units","Unit":"None"},{"Name":"throttles","Unit":"Count"},{"Name":"failures","Unit":"Count"},{"Name":"lag_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1700000000000},"duration_ms":1234.567,"failures":0,"function":"divvy-station-stream","lag_s":5.25,"read_units":20.5,"records":100,"recounts":2,"skipped":38,"stations":40,"stopped":{"at":"4421584500000000017450439091","is_late":true,"why":"the time of the invocation is over"},"throttles":0,"write_units":2.0}"#);
+        insta::assert_snapshot!(log.line("divvy-station-stream", at(0)), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"records","Unit":"Count"},{"Name":"recounts","Unit":"Count"},{"Name":"read_units","Unit":"None"},{"Name":"throttles","Unit":"Count"},{"Name":"failures","Unit":"Count"},{"Name":"lag_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1700000000000},"duration_ms":1234.567,"failures":0,"function":"divvy-station-stream","lag_s":5.25,"read_units":20.5,"records":100,"recounts":2,"skipped":38,"stations":40,"stopped":{"at":"4421584500000000017450439091","is_late":true,"why":"the time of the invocation is over"},"throttles":0,"uncounted":0,"write_units":2.0}"#);
     }
 
     /// What Lambda delivers again.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -27,8 +28,9 @@ use divvy::sources::archive::Archive;
 use divvy::sources::station_feed::{self, Document};
 use divvy::store::conformance::cases::{self, Row, minute, system};
 use divvy::store::memory::MemoryStore;
-use divvy::store::{Ledger as _, LedgerEntry, Store, StoreError};
+use divvy::store::{Ledger as _, LedgerEntry, Stations as _, Store, StoreError, Tallies as _};
 use divvy::tally::Totals;
+use divvy_aws::ledger::{decode_ids, encode_ids};
 use divvy_aws::local::{Faults, Local, Options};
 use divvy_aws::station_stream::handle_event;
 use divvy_aws::stream::{Checkpoints, StreamReader};
@@ -36,6 +38,7 @@ use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use tokio::sync::Notify;
 
 /// Runs a future on a paused clock: what waits for capacity waits no time.
@@ -66,6 +69,7 @@ async fn open(
         http_client: Some(client),
         layout: Some(layout),
         capacity,
+        late: Some(LATE),
         ..OpenOptions::default()
     })
     .await
@@ -115,9 +119,8 @@ async fn poll(store: &dyn Store, era: Era, at: Timestamp) {
 }
 
 async fn drain(store: &dyn Store) {
-    refresh::drain(store, refresh::CONSUMER, at(0))
-        .await
-        .unwrap();
+    let drained = refresh::drain(store, refresh::CONSUMER, at(0)).await;
+    assert_eq!(drained.unwrap().uncounted, []);
 }
 
 /// What is in a store, told so that two of them can be compared.
@@ -319,14 +322,48 @@ fn all_at_once_with_five_units_each_is_not_seen_either() {
     }
 }
 
-/// A client of a process that is killed: after so many requests the next is the last. It is not
-/// even sent, or it is done and nobody hears of it.
+/// How long after a kill a request that was under way may still arrive.
+const LATE: Duration = Duration::from_secs(60);
+
+/// The requests of a process. Each takes its time there and back. After so many the next is the
+/// last: it is not even sent, or it is done and its answer never comes. What is under way then
+/// arrives later, or never.
+#[derive(Debug)]
+struct Process {
+    left: AtomicI64,
+    is_last_done: bool,
+    is_dead: AtomicBool,
+    killed: Notify,
+    random: Mutex<fastrand::Rng>,
+}
+
+impl Process {
+    fn new(kill: Option<Kill>, random: &mut fastrand::Rng) -> Arc<Self> {
+        Arc::new(Self {
+            left: AtomicI64::new(kill.map_or(i64::MAX, |kill| kill.after)),
+            is_last_done: kill.is_some_and(|kill| kill.is_last_done),
+            is_dead: AtomicBool::new(false),
+            killed: Notify::new(),
+            random: Mutex::new(random.fork()),
+        })
+    }
+
+    /// Draws a time of up to so many milliseconds.
+    fn up_to(&self, most_ms: u64) -> Duration {
+        Duration::from_millis(self.random.lock().unwrap().u64(0..most_ms))
+    }
+
+    fn die(&self) {
+        self.is_dead.store(true, Ordering::Relaxed);
+        self.killed.notify_one();
+    }
+}
+
+/// A client of a process that is killed.
 #[derive(Clone, Debug)]
 struct Mortal<T> {
     inner: T,
-    left: Arc<AtomicI64>,
-    is_last_done: bool,
-    killed: Arc<Notify>,
+    process: Arc<Process>,
 }
 
 impl HttpClient for Mortal<SharedHttpClient> {
@@ -337,28 +374,40 @@ impl HttpClient for Mortal<SharedHttpClient> {
     ) -> SharedHttpConnector {
         SharedHttpConnector::new(Mortal {
             inner: self.inner.http_connector(settings, components),
-            left: Arc::clone(&self.left),
-            is_last_done: self.is_last_done,
-            killed: Arc::clone(&self.killed),
+            process: Arc::clone(&self.process),
         })
     }
 }
 
 impl HttpConnector for Mortal<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let left = self.left.fetch_sub(1, Ordering::Relaxed);
-        if left > 0 {
-            return self.inner.call(request);
+        const WAY_MS: u64 = 40;
+        let process = Arc::clone(&self.process);
+        let left = process.left.fetch_sub(1, Ordering::Relaxed);
+        if left < 0 || left == 0 && !process.is_last_done {
+            process.die();
+            return HttpConnectorFuture::new(pending());
         }
-        let last = (left == 0 && self.is_last_done).then(|| self.inner.call(request));
-        let killed = Arc::clone(&self.killed);
-        HttpConnectorFuture::new(async move {
-            if let Some(last) = last {
-                let _ = last.await;
+        let (there, back) = (process.up_to(WAY_MS), process.up_to(WAY_MS));
+        let inner = self.inner.clone();
+        // A task of its own: it goes on when nothing waits for it any more.
+        let sent = tokio::spawn(async move {
+            tokio::time::sleep(there).await;
+            if left > 0 && process.is_dead.load(Ordering::Relaxed) {
+                if process.random.lock().unwrap().bool() {
+                    return pending().await;
+                }
+                tokio::time::sleep(process.up_to(LATE.as_millis() as u64)).await;
             }
-            killed.notify_one();
-            pending().await
-        })
+            let answer = inner.call(request).await;
+            if left == 0 {
+                process.die();
+                return pending().await;
+            }
+            tokio::time::sleep(back).await;
+            answer
+        });
+        HttpConnectorFuture::new(async move { sent.await.unwrap() })
     }
 }
 
@@ -376,24 +425,23 @@ struct Kill {
 /// Loads in a process of its own. `None`: it was killed.
 async fn load_in_process(
     local: &Local,
-    (layout, capacity): (Layout, Capacity),
+    how: (Layout, Capacity),
     archive: &cases::Archive,
     kill: Option<Kill>,
+    random: &mut fastrand::Rng,
 ) -> Option<LedgerEntry> {
-    let killed = Arc::new(Notify::new());
+    let process = Process::new(kill, random);
     let client = SharedHttpClient::new(Mortal {
         inner: local.http_client(),
-        left: Arc::new(AtomicI64::new(kill.map_or(i64::MAX, |kill| kill.after))),
-        is_last_done: kill.is_some_and(|kill| kill.is_last_done),
-        killed: Arc::clone(&killed),
+        process: Arc::clone(&process),
     });
     let load = async {
-        let store = open(client, layout, capacity).await.unwrap();
+        let store = open(client, how.0, how.1).await.unwrap();
         load_case(&store, archive).await.unwrap()
     };
     tokio::select! {
         biased;
-        () = killed.notified() => None,
+        () = process.killed.notified() => None,
         entry = load => Some(entry),
     }
 }
@@ -404,31 +452,6 @@ async fn load_case(store: &dyn Store, archive: &cases::Archive) -> Result<Ledger
         incoming.write(member, batch)?;
     }
     incoming.commit(archive.read(minute(0)), &()).await
-}
-
-/// Lets two minutes go by for whoever waits for a killed process's right to load.
-async fn let_the_right_run_out(local: &Local) {
-    // What the killed process had sent may still be under way, a renewal of its right among it.
-    std::thread::sleep(Duration::from_millis(20));
-    let client = aws_sdk_dynamodb::Client::new(&local.sdk_config());
-    let text = |text: &str| AttributeValue::S(text.into());
-    let key = HashMap::from([
-        ("archive".to_owned(), text("#store")),
-        ("part".to_owned(), text("load")),
-    ]);
-    let found = client.get_item().table_name("LoadLedger");
-    let found = found.set_key(Some(key)).consistent_read(true).send().await;
-    // Where it was killed before it made the tables, there is nothing to wait for.
-    let Some(mut item) = found.ok().and_then(|found| found.item) else {
-        return;
-    };
-    let said = item["said"].as_s().unwrap();
-    let mut load: serde_json::Value = serde_json::from_str(said).unwrap();
-    load["until_ms"] = 0.into();
-    item.insert("said".into(), text(&load.to_string()));
-    item.insert("until_ms".into(), AttributeValue::N("0".into()));
-    let put = client.put_item().table_name("LoadLedger");
-    put.set_item(Some(item)).send().await.unwrap();
 }
 
 /// What came of some archives, some of whose loads were killed.
@@ -443,6 +466,7 @@ async fn load_all(
     how: (Layout, Capacity),
     archives: &[&cases::Archive],
     kills: &mut dyn Iterator<Item = Kill>,
+    random: &mut fastrand::Rng,
 ) -> Outcome {
     let local = emulator();
     let model = MemoryStore::default();
@@ -450,15 +474,16 @@ async fn load_all(
     for archive in archives {
         loop {
             let kill = kills.next();
-            let entry = load_in_process(&local, how, archive, kill).await;
+            let entry = load_in_process(&local, how, archive, kill, random).await;
             let mut is_loaded = entry.is_some();
             let mut is_over = is_loaded;
             if let Some(kill) = kill.filter(|_| !is_loaded) {
                 killed += 1;
                 // What supersedes others has to be loaded to its end.
                 if kill.abandon && !archive.replace {
-                    let_the_right_run_out(&local).await;
                     let store = open(local.http_client(), how.0, how.1).await.unwrap();
+                    // Whether the last request was its commit is seen once it has arrived.
+                    tokio::time::sleep(LATE).await;
                     let content = archive.id().content;
                     let held = store.holding(&system().id, content).await.unwrap();
                     (is_loaded, is_over) = (held.is_some(), true);
@@ -553,8 +578,9 @@ fn a_load_killed_fifty_times_loses_nothing_and_counts_nothing_twice() {
             let archives = [&first, &second, &third, &second, &first];
             let mut kills_in_all = 0;
             let mut rounds = 0;
+            let mut interleaving = fastrand::Rng::with_seed(51);
             while kills_in_all < 50 {
-                let outcome = load_all(how, &archives, &mut kills).await;
+                let outcome = load_all(how, &archives, &mut kills, &mut interleaving).await;
                 ends_well(how, &outcome).await;
                 kills_in_all += outcome.kills;
                 rounds += 1;
@@ -572,13 +598,15 @@ async fn with_a_killed_load(
     after: i64,
 ) -> Local {
     let local = emulator();
-    load_in_process(&local, how, held, None).await.unwrap();
+    let mut random = fastrand::Rng::with_seed(after as u64);
+    let loaded = load_in_process(&local, how, held, None, &mut random).await;
+    loaded.unwrap();
     let kill = Kill {
         after,
         is_last_done: true,
         abandon: true,
     };
-    load_in_process(&local, how, killed, Some(kill)).await;
+    load_in_process(&local, how, killed, Some(kill), &mut random).await;
     local
 }
 
@@ -648,7 +676,6 @@ fn what_supersedes_others_is_to_be_loaded_to_its_end() {
     for after in (14..50).step_by(3) {
         block_on(async {
             let local = with_a_killed_load(how, &old, &new, after).await;
-            let_the_right_run_out(&local).await;
             let store = open(local.http_client(), how.0, how.1).await.unwrap();
             if let Err(error) = load_case(&store, &other).await {
                 assert_eq!(error.message, UNFINISHED);
@@ -677,10 +704,28 @@ fn kills() -> impl Strategy<Value = Vec<Kill>> {
     prop::collection::vec(kill, 1..8)
 }
 
+/// Loads archives, some of whose loads are killed, and checks what comes of it. The same arguments
+/// make the same requests in the same order: all time is the runtime's, and all chance the seed's.
+fn survives(archives: &[cases::Archive], kills: &[Kill], layout: Layout, seed: u64) {
+    fastrand::seed(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let how = (layout, Capacity::OnDemand);
+    block_on(async {
+        let archives: Vec<_> = archives.iter().collect();
+        let mut kills = kills.iter().copied();
+        let outcome = load_all(how, &archives, &mut kills, &mut random).await;
+        ends_well(how, &outcome).await;
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 24,
-        failure_persistence: None,
+        max_shrink_iters: 200,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/proptest-regressions/faults.txt"
+        )))),
         ..ProptestConfig::default()
     })]
 
@@ -690,13 +735,462 @@ proptest! {
         archives in cases::archives(),
         kills in kills(),
         is_packed: bool,
+        seed: u64,
     ) {
         let layout = if is_packed { Layout::Packed } else { Layout::Rows };
-        let how = (layout, Capacity::OnDemand);
+        survives(&archives, &kills, layout, seed);
+    }
+}
+
+/// Trips of an archive that is given up lie in blocks; another archive with the same trips takes
+/// all of them over. Loaded after all, the first has no trips, and its blocks of then are none.
+#[test]
+fn blocks_of_a_load_that_was_given_up_are_not_found_again() {
+    let rows = || (0..3).map(|n| row(n, 1_000, 0));
+    let mut first = plain("first.zip", rows());
+    first.unreadable = 1;
+    let archives = [first.clone(), plain("second.zip", rows()), first];
+    for after in (20..70).step_by(4) {
+        let kill = Kill {
+            after,
+            is_last_done: true,
+            abandon: true,
+        };
+        for layout in [Layout::Rows, Layout::Packed] {
+            survives(&archives, &[kill], layout, after as u64);
+        }
+    }
+}
+
+/// A client whose requests all take fifteen seconds, so that each phase of a load is long.
+#[derive(Clone, Debug)]
+struct Slow<T>(T);
+
+impl HttpClient for Slow<SharedHttpClient> {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Slow(self.0.http_connector(settings, components)))
+    }
+}
+
+impl HttpConnector for Slow<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let inner = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            inner.call(request).await
+        })
+    }
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+fn client(local: &Local) -> aws_sdk_dynamodb::Client {
+    aws_sdk_dynamodb::Client::new(&local.sdk_config())
+}
+
+fn key_of_store(part: &str) -> HashMap<String, AttributeValue> {
+    HashMap::from([
+        ("archive".to_owned(), text("#store")),
+        ("part".to_owned(), text(part)),
+    ])
+}
+
+/// What an item of the store itself says. `None` where there is none.
+async fn said(local: &Local, part: &str) -> Option<String> {
+    let found = client(local).get_item().table_name("LoadLedger");
+    let found = found.set_key(Some(key_of_store(part)));
+    let found = found.consistent_read(true).send().await.ok()?;
+    Some(found.item?["said"].as_s().unwrap().clone())
+}
+
+/// Whoever waits sees the record change, in every phase: planning, writing, tallies, publishing.
+#[test]
+fn the_right_to_load_is_renewed_through_every_phase() {
+    let first = plain("a.zip", (0..60).map(|n| row(n, 60_000, 0)));
+    let second = cases::Archive {
+        replace: true,
+        ..plain("a.zip", (30..90).map(|n| row(n, 1_000, 1)))
+    };
+    for layout in [Layout::Rows, Layout::Packed] {
         block_on(async {
-            let archives: Vec<_> = archives.iter().collect();
-            let outcome = load_all(how, &archives, &mut kills.into_iter()).await;
-            ends_well(how, &outcome).await;
+            let local = emulator();
+            let store = open(local.http_client(), layout, Capacity::OnDemand).await;
+            load_case(&store.unwrap(), &first).await.unwrap();
+            let slow = SharedHttpClient::new(Slow(local.http_client()));
+            let store = open(slow, layout, Capacity::OnDemand).await.unwrap();
+            let loading = load_case(&store, &second);
+            let watching = async {
+                let mut longest = Duration::ZERO;
+                let mut seen: Option<(String, tokio::time::Instant)> = None;
+                let mut all = Duration::ZERO;
+                loop {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    match (said(&local, "load").await, seen.take()) {
+                        (None, None) => {}
+                        (None, Some(_)) => break,
+                        (Some(now), Some((before, since))) if now == before => {
+                            longest = longest.max(since.elapsed());
+                            seen = Some((before, since));
+                        }
+                        (Some(now), _) => seen = Some((now, tokio::time::Instant::now())),
+                    }
+                    all += Duration::from_secs(1);
+                }
+                (longest, all)
+            };
+            let (loaded, (longest, all)) = tokio::join!(loading, watching);
+            loaded.unwrap();
+            println!(
+                "{layout}: the load took {all:?}, and its record was the same for {longest:?}"
+            );
+            assert!(longest < Duration::from_secs(60), "{longest:?}");
+            assert!(all > Duration::from_secs(300), "{all:?}");
         });
+    }
+}
+
+/// No clock is read: a load that was killed is taken over when its record has not changed for as
+/// long as the right lasts, by the clock of the process that waits.
+#[test]
+fn a_killed_load_is_waited_for_by_one_clock() {
+    let killed = plain("a.zip", (0..60).map(|n| row(n, 1_000, 0)));
+    let other = plain("b.zip", (90..95).map(|n| row(n, 1_000, 0)));
+    for layout in [Layout::Rows, Layout::Packed] {
+        block_on(async {
+            let local = with_a_killed_load((layout, FIVE), &other, &killed, 24).await;
+            let record: serde_json::Value =
+                serde_json::from_str(&said(&local, "load").await.unwrap()).unwrap();
+            assert!(record.get("until_ms").is_none(), "{record}");
+            let third = plain("c.zip", (95..99).map(|n| row(n, 1_000, 0)));
+            let store = open(local.http_client(), layout, FIVE).await.unwrap();
+            let start = tokio::time::Instant::now();
+            load_case(&store, &third).await.unwrap();
+            let waited = start.elapsed();
+            assert!(waited >= Duration::from_secs(300), "{waited:?}");
+            // The same command goes on at once.
+            let local = with_a_killed_load((layout, FIVE), &other, &killed, 24).await;
+            let store = open(local.http_client(), layout, FIVE).await.unwrap();
+            let start = tokio::time::Instant::now();
+            load_case(&store, &killed).await.unwrap();
+            let waited = start.elapsed();
+            assert!(waited < Duration::from_secs(300), "{waited:?}");
+        });
+    }
+}
+
+/// The same command given twice, and another beside: each is done once.
+#[test]
+fn several_processes_may_load_at_once() {
+    let first = plain("first.zip", (0..40).map(|n| row(n, 60_000, 0)));
+    let second = plain("second.zip", (20..60).map(|n| row(n, 1_000, 1)));
+    let model = MemoryStore::default();
+    block_on(async {
+        for archive in [&first, &second] {
+            load_case(&model, archive).await.unwrap();
+        }
+        drain(&model).await;
+    });
+    for layout in [Layout::Rows, Layout::Packed] {
+        for seed in 0..4 {
+            fastrand::seed(seed);
+            block_on(async {
+                let local = emulator();
+                let store = open(local.http_client(), layout, Capacity::OnDemand)
+                    .await
+                    .unwrap();
+                let load = |archive, n: u64| {
+                    let mut random = fastrand::Rng::with_seed(10 * seed + n);
+                    let process = Process::new(None, &mut random);
+                    let client = SharedHttpClient::new(Mortal {
+                        inner: local.http_client(),
+                        process,
+                    });
+                    async move {
+                        tokio::time::sleep(Duration::from_millis(random.u64(0..3_000))).await;
+                        let store = open(client, layout, Capacity::OnDemand).await.unwrap();
+                        load_case(&store, archive).await
+                    }
+                };
+                let done = tokio::join!(
+                    load(&first, 1),
+                    load(&first, 2),
+                    load(&second, 3),
+                    load(&first, 4)
+                );
+                done.2.unwrap();
+                for failed in [done.0, done.1, done.3].into_iter().filter_map(Result::err) {
+                    let is_lost = ["has taken over", "load it again"];
+                    let is_lost = is_lost.iter().any(|text| failed.message.contains(text));
+                    assert!(is_lost, "{failed}");
+                }
+                load_case(&store, &first).await.unwrap();
+                tokio::time::sleep(LATE).await;
+                drain(&store).await;
+                is_right(&store, &model).await;
+            });
+        }
+    }
+}
+
+#[test]
+fn too_many_archives_are_refused_before_anything_is_written() {
+    block_on(async {
+        let local = emulator();
+        let store = open(local.http_client(), Layout::Rows, Capacity::OnDemand)
+            .await
+            .unwrap();
+        for n in 0..97 {
+            let name = format!("{n}.zip");
+            load_case(&store, &plain(&name, std::iter::once(row(n, 60_000, 0))))
+                .await
+                .unwrap();
+        }
+        let written = store.used().trip_data.write;
+        let all = plain("all.zip", (0..97).map(|n| row(n, 1_000, 1)));
+        let refused = load_case(&store, &all).await.unwrap_err();
+        let expected = "this load changes 98 archives at once, and one transaction of DynamoDB \
+                        holds 97";
+        assert_eq!(refused.message, expected);
+        assert_eq!(store.used().trip_data.write, written);
+        // Nothing is left behind, and nothing waits for it.
+        assert_eq!(said(&local, "load").await, None);
+        drain(&store).await;
+        assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
+    });
+}
+
+/// Replaces a text of the state.
+async fn change_state(local: &Local, change: impl FnOnce(&mut serde_json::Value)) {
+    let found = client(local).get_item().table_name("LoadLedger");
+    let found = found.set_key(Some(key_of_store("state"))).send().await;
+    let mut item = found.unwrap().item.unwrap();
+    let mut state = serde_json::from_str(item["said"].as_s().unwrap()).unwrap();
+    change(&mut state);
+    item.insert("said".into(), text(&state.to_string()));
+    let put = client(local).put_item().table_name("LoadLedger");
+    put.set_item(Some(item)).send().await.unwrap();
+}
+
+#[test]
+fn a_store_of_a_newer_format_is_refused() {
+    block_on(async {
+        let local = emulator();
+        let how = (Layout::Rows, Capacity::OnDemand);
+        let store = open(local.http_client(), how.0, how.1).await.unwrap();
+        let archive = plain("a.zip", (0..3).map(|n| row(n, 1_000, 0)));
+        load_case(&store, &archive).await.unwrap();
+        change_state(&local, |state| {
+            assert_eq!(state["format"], 2);
+            *state = serde_json::json!({"format": 3, "whose": "nobody knows"});
+        })
+        .await;
+        let store = open(local.http_client(), how.0, how.1).await.unwrap();
+        let expected = "the store in these tables has format 3, and this divvy reads formats up \
+                        to 2: use a newer divvy";
+        let system = system();
+        let refusals = [
+            load_case(&store, &archive).await.map(drop).unwrap_err(),
+            store.totals(&system.id).await.map(drop).unwrap_err(),
+            store.systems().await.map(drop).unwrap_err(),
+            store.describe(&system, &[]).await.map(drop).unwrap_err(),
+            store.check().await.map(drop).unwrap_err(),
+        ];
+        for refused in refusals {
+            assert_eq!(refused.message, expected);
+        }
+    });
+}
+
+/// In the first format the keys of blocks held no generation, and the state no version.
+#[test]
+fn a_store_of_the_first_format_is_read_and_loaded_into() {
+    block_on(async {
+        let local = emulator();
+        let how = (Layout::Packed, Capacity::OnDemand);
+        let store = open(local.http_client(), how.0, how.1).await.unwrap();
+        let model = MemoryStore::default();
+        let first = plain("a.zip", (0..40).map(|n| row(n, 60_000, 0)));
+        load_case(&store, &first).await.unwrap();
+        load_case(&model, &first).await.unwrap();
+
+        let old_key = |key: &str| {
+            let mut parts: Vec<&str> = key.split('#').collect();
+            parts[2] = parts[2].split('-').next().unwrap();
+            parts.join("#")
+        };
+        let client = client(&local);
+        for mut item in client
+            .scan()
+            .table_name("TripData")
+            .send()
+            .await
+            .unwrap()
+            .items
+            .unwrap()
+        {
+            let key = item["trip_id"].clone();
+            let delete = client
+                .delete_item()
+                .table_name("TripData")
+                .key("trip_id", key.clone());
+            delete.send().await.unwrap();
+            item.insert("trip_id".into(), text(&old_key(key.as_s().unwrap())));
+            let put = client
+                .put_item()
+                .table_name("TripData")
+                .set_item(Some(item));
+            put.send().await.unwrap();
+        }
+        for mut item in client
+            .scan()
+            .table_name("LoadLedger")
+            .send()
+            .await
+            .unwrap()
+            .items
+            .unwrap()
+        {
+            if !item["part"].as_s().unwrap().contains("#keys#") {
+                continue;
+            }
+            let bytes = zstd::stream::decode_all(item["bytes"].as_b().unwrap().as_ref()).unwrap();
+            let mut keys = Vec::new();
+            decode_ids(&bytes, |key| {
+                keys.push(old_key(&String::from_utf8_lossy(key)))
+            })
+            .unwrap();
+            keys.sort();
+            let bytes = encode_ids(keys.iter().map(String::as_bytes));
+            let bytes = zstd::bulk::compress(&bytes, 3).unwrap();
+            item.insert("bytes".into(), AttributeValue::B(Blob::new(bytes)));
+            let put = client
+                .put_item()
+                .table_name("LoadLedger")
+                .set_item(Some(item));
+            put.send().await.unwrap();
+        }
+        change_state(&local, |state| {
+            let fields = state.as_object_mut().unwrap();
+            fields.remove("format").unwrap();
+            fields.remove("last_generation").unwrap();
+        })
+        .await;
+
+        let store = open(local.http_client(), how.0, how.1).await.unwrap();
+        drain(&store).await;
+        drain(&model).await;
+        is_right(&store, &model).await;
+        let second = plain("b.zip", (20..60).map(|n| row(n, 1_000, 1)));
+        for store in [&store as &dyn Store, &model] {
+            load_case(store, &second).await.unwrap();
+            drain(store).await;
+        }
+        is_right(&store, &model).await;
+        assert!(
+            said(&local, "state")
+                .await
+                .unwrap()
+                .contains("\"format\":2")
+        );
+    });
+}
+
+/// Unloads in a process of its own. `false`: it was killed.
+async fn unload_in_process(
+    local: &Local,
+    how: (Layout, Capacity),
+    archive: &cases::Archive,
+    kill: Option<Kill>,
+    random: &mut fastrand::Rng,
+) -> bool {
+    let process = Process::new(kill, random);
+    let client = SharedHttpClient::new(Mortal {
+        inner: local.http_client(),
+        process: Arc::clone(&process),
+    });
+    let unload = async {
+        let store = open(client, how.0, how.1).await.unwrap();
+        store
+            .unload_archive(&system(), archive.id().content)
+            .await
+            .unwrap();
+    };
+    tokio::select! {
+        biased;
+        () = process.killed.notified() => false,
+        () = unload => true,
+    }
+}
+
+/// Loads archives and unloads one of them, its process killed some times: the store is as if that
+/// one had never been loaded.
+fn unloads(archives: &[cases::Archive], gone: usize, kills: &[Kill], how: (Layout, u64)) {
+    let (layout, seed) = how;
+    fastrand::seed(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let how = (layout, Capacity::OnDemand);
+    block_on(async {
+        let local = emulator();
+        let model = MemoryStore::default();
+        let store = open(local.http_client(), how.0, how.1).await.unwrap();
+        let content = archives[gone].id().content;
+        for archive in archives {
+            let archive = cases::Archive {
+                replace: false,
+                ..archive.clone()
+            };
+            load_case(&store, &archive).await.unwrap();
+            if archive.id().content != content {
+                load_case(&model, &archive).await.unwrap();
+            }
+        }
+        drain(&store).await;
+        for kill in kills.iter().copied().map(Some).chain([None]) {
+            if unload_in_process(&local, how, &archives[gone], kill, &mut random).await {
+                break;
+            }
+        }
+        let again = store.unload_archive(&system(), content).await.unwrap();
+        assert_eq!(again, None);
+        ends_well(
+            how,
+            &Outcome {
+                local,
+                model,
+                kills: 0,
+            },
+        )
+        .await;
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 16,
+        max_shrink_iters: 200,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/proptest-regressions/faults.txt"
+        )))),
+        ..ProptestConfig::default()
+    })]
+
+    /// Law 8.
+    #[test]
+    fn an_archive_that_was_unloaded_was_never_there(
+        archives in cases::archives(),
+        gone: prop::sample::Index,
+        kills in kills(),
+        is_packed: bool,
+        seed: u64,
+    ) {
+        let layout = if is_packed { Layout::Packed } else { Layout::Rows };
+        unloads(&archives, gone.index(archives.len()), &kills, (layout, seed));
     }
 }

@@ -270,11 +270,11 @@ impl Opened {
         }
     }
 
-    /// Returns what takes archives out. `None` where the store cannot.
-    pub fn unload(&self) -> Option<&dyn Unload> {
+    /// Returns what takes archives out.
+    pub fn unload(&self) -> &dyn Unload {
         match self {
-            Self::Folder(store) => Some(store),
-            Self::Dynamo(_) | Self::Local(_) => None,
+            Self::Folder(store) => store,
+            Self::Dynamo(store) | Self::Local(store) => store,
         }
     }
 

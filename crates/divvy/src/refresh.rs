@@ -6,13 +6,16 @@
 //! the version of the change, and replaces the old one. So a change that comes twice costs
 //! nothing, one that comes late undoes nothing, and a station whose bikes come and go while its
 //! trips stay the same is never counted again.
+//!
+//! A station that cannot be counted is passed over and reported, and its change stays in the
+//! stream: the others are counted all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use crate::model::{StationId, SystemId};
-use crate::store::{Change, FromStationCount, Store, StoreError, Tallies};
+use crate::store::{Change, FromStationCount, Store, StoreError, StoreErrorKind, Tallies};
 
 /// The name under which a program refreshes counts of its own store.
 pub const CONSUMER: &str = crate::store::REFRESH;
@@ -20,8 +23,19 @@ pub const CONSUMER: &str = crate::store::REFRESH;
 /// Changes read at once: a snapshot of a large system, or a part of one.
 const CHUNK: usize = 4096;
 
+/// An id that could not be counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncounted {
+    /// The system.
+    pub system: SystemId,
+    /// The id as the trips use it.
+    pub id: StationId,
+    /// Why: one sentence.
+    pub why: String,
+}
+
 /// What a refresh did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refreshed {
     /// Changes read, those of the report time alone included.
     pub changes: u64,
@@ -31,6 +45,8 @@ pub struct Refreshed {
     pub recounted: u64,
     /// Ids of theirs whose count was new enough.
     pub skipped: u64,
+    /// Ids of theirs that could not be counted, and keep the count that they have.
+    pub uncounted: Vec<Uncounted>,
 }
 
 impl Refreshed {
@@ -39,27 +55,58 @@ impl Refreshed {
         self.stations += other.stations;
         self.recounted += other.recounted;
         self.skipped += other.skipped;
+        self.uncounted.extend(other.uncounted);
+    }
+
+    /// Tells whether a change concerns an id that could not be counted.
+    fn is_held_by(&self, change: &Change) -> bool {
+        !change.report_time_only
+            && self.uncounted.iter().any(|uncounted| {
+                uncounted.system == change.system
+                    && change.station.counted_ids().any(|id| *id == uncounted.id)
+            })
     }
 }
 
-/// Reads the change stream to its end and refreshes the counts.
+/// Reads the change stream to its end and refreshes the counts. Changes from the first on whose
+/// station could not be counted are not acknowledged: the next call tries it again.
 ///
 /// # Errors
 ///
-/// Those of the store. What was not acknowledged before is delivered again.
+/// Those of the store, but for one of a single station. What was not acknowledged before is
+/// delivered again.
 pub async fn drain(
     store: &dyn Store,
     consumer: &str,
     now: Timestamp,
 ) -> Result<Refreshed, StoreError> {
     let mut refreshed = Refreshed::default();
+    let mut limit = CHUNK;
     loop {
-        let changes = store.changes(consumer, CHUNK).await?;
+        let changes = store.changes(consumer, limit).await?;
         let Some(last) = changes.last() else {
             return Ok(refreshed);
         };
-        refreshed.add(handle(store, &changes, now).await?);
-        store.acknowledge(consumer, last.sequence).await?;
+        let handled = handle(store, &changes, now).await?;
+        let held = changes.iter().position(|change| handled.is_held_by(change));
+        let Some(held) = held else {
+            refreshed.add(handled);
+            store.acknowledge(consumer, last.sequence).await?;
+            limit = CHUNK;
+            continue;
+        };
+        if changes.len() < limit {
+            refreshed.add(handled);
+            if held > 0 {
+                let done = changes[held - 1].sequence;
+                store.acknowledge(consumer, done).await?;
+            }
+            return Ok(refreshed);
+        }
+        // There may be more behind these, and they are read together with them: the checkpoint
+        // has to stay where it is.
+        refreshed.recounted += handled.recounted;
+        limit *= 2;
     }
 }
 
@@ -100,12 +147,13 @@ pub async fn count_missing(
     handle(store, &changes, now).await
 }
 
-/// Refreshes the counts that the changes concern.
+/// Refreshes the counts that the changes concern. An id of which the store says that it cannot be
+/// counted is passed over: where its index has not caught up with its trips
+/// ([`Behind`](StoreErrorKind::Behind)), or something about it cannot be read.
 ///
 /// # Errors
 ///
-/// Those of the store; among them [`Behind`](crate::store::StoreErrorKind::Behind) where its
-/// index has not caught up with its trips. All are mended by handling the same changes again.
+/// Those of the store that are of no single id.
 pub async fn handle(
     tallies: &dyn Tallies,
     changes: &[Change],
@@ -120,9 +168,31 @@ pub async fn handle(
         by_system.entry(&change.system).or_default().extend(stale);
     }
     for (system, stale) in by_system {
-        refreshed.recounted += count_again(tallies, system, &stale, now).await?;
+        match count_again(tallies, system, &stale, now).await {
+            Ok(recounted) => refreshed.recounted += recounted,
+            Err(error) if is_of_one(&error) => {
+                for stale in stale {
+                    let counted = count_again(tallies, system, std::slice::from_ref(&stale), now);
+                    match counted.await {
+                        Ok(recounted) => refreshed.recounted += recounted,
+                        Err(error) if is_of_one(&error) => refreshed.uncounted.push(Uncounted {
+                            system: system.clone(),
+                            id: stale.id,
+                            why: error.to_string(),
+                        }),
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(refreshed)
+}
+
+/// Tells whether an error may be of one id, and no reason not to count the others.
+fn is_of_one(error: &StoreError) -> bool {
+    matches!(error.kind, StoreErrorKind::Behind | StoreErrorKind::Damaged)
 }
 
 /// What changes ask for, looked up for all of them at once.
@@ -199,7 +269,8 @@ pub async fn look(tallies: &dyn Tallies, changes: &[Change]) -> Result<Asked, St
 ///
 /// # Errors
 ///
-/// Those of [`handle`].
+/// Those of the store; among them [`Behind`](StoreErrorKind::Behind) where its index has not
+/// caught up with its trips.
 pub async fn count_again(
     tallies: &dyn Tallies,
     system: &SystemId,
@@ -229,7 +300,7 @@ pub async fn count_again(
 mod tests {
     use futures_executor::block_on;
 
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::Mutex;
 
     use async_trait::async_trait;
 
@@ -238,7 +309,7 @@ mod tests {
     use crate::store::memory::MemoryStore;
     use crate::store::{
         Applied, ArchiveId, ContentHash, FeedState, Incoming, Ledger, LedgerEntry, Stations,
-        StoreErrorKind, Tallies, Trips,
+        Tallies, Trips,
     };
     use crate::tally::Totals;
 
@@ -285,7 +356,7 @@ mod tests {
             changes: 2,
             stations: 1,
             recounted: 1,
-            skipped: 0,
+            ..Refreshed::default()
         };
         assert_eq!(done, expected);
         assert_eq!(version(&store), Some(5));
@@ -350,24 +421,43 @@ mod tests {
     #[test]
     fn a_change_that_could_not_be_handled_comes_again() {
         let store = Lagging {
-            store: store(2),
-            is_behind: AtomicBool::new(true),
+            store: store(3),
+            behind: Mutex::new(["0".into(), "1".into()].into()),
         };
-        let failed = block_on(drain(&store, CONSUMER, at(0))).unwrap_err();
-        assert_eq!(failed.kind, StoreErrorKind::Behind);
-        assert_eq!(block_on(store.counts(&divvy().id)).unwrap(), []);
+        let done = block_on(drain(&store, CONSUMER, at(0))).unwrap();
+        // The others are counted all the same.
+        assert_eq!((done.changes, done.recounted), (3, 1));
+        let uncounted: Vec<&str> = done.uncounted.iter().map(|u| u.id.as_str()).collect();
+        assert_eq!(uncounted, ["0", "1"]);
+        assert_eq!(done.uncounted[0].why, "not caught up");
+        let counts = block_on(store.counts(&divvy().id)).unwrap();
+        assert_eq!(counts.len(), 1);
 
-        store.is_behind.store(false, Ordering::Relaxed);
+        store.behind.lock().unwrap().clear();
         let done = block_on(drain(&store, CONSUMER, at(1))).unwrap();
-        assert_eq!((done.changes, done.recounted), (2, 2));
+        assert_eq!((done.changes, done.recounted, done.skipped), (3, 2, 1));
         let after = block_on(drain(&store, CONSUMER, at(2))).unwrap();
         assert_eq!(after, Refreshed::default());
+    }
+
+    #[test]
+    fn a_station_that_is_never_counted_holds_up_no_other() {
+        let store = Lagging {
+            store: store(2 * CHUNK + 3),
+            behind: Mutex::new(["0".into()].into()),
+        };
+        for second in 0..2 {
+            let done = block_on(drain(&store, CONSUMER, at(second))).unwrap();
+            assert_eq!(done.uncounted.len(), 1);
+            let counts = block_on(store.counts(&divvy().id)).unwrap();
+            assert_eq!(counts.len(), 2 * CHUNK + 2);
+        }
     }
 
     /// A store whose index of trips lags behind at times.
     struct Lagging {
         store: MemoryStore,
-        is_behind: AtomicBool,
+        behind: Mutex<BTreeSet<StationId>>,
     }
 
     type Answer<T> = Result<T, StoreError>;
@@ -375,10 +465,14 @@ mod tests {
     #[async_trait]
     impl Tallies for Lagging {
         async fn departures(&self, system: &SystemId, ids: &[StationId]) -> Answer<Vec<u64>> {
-            match self.is_behind.load(Ordering::Relaxed) {
-                true => Err(StoreError::new(StoreErrorKind::Behind, "not caught up")),
-                false => self.store.departures(system, ids).await,
+            let is_behind = {
+                let behind = self.behind.lock().unwrap();
+                ids.iter().any(|id| behind.contains(id))
+            };
+            if is_behind {
+                return Err(StoreError::new(StoreErrorKind::Behind, "not caught up"));
             }
+            self.store.departures(system, ids).await
         }
 
         async fn totals(&self, system: &SystemId) -> Answer<Totals> {

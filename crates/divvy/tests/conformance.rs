@@ -19,7 +19,10 @@ macro_rules! keeps_several_systems {
         proptest! {
             #![proptest_config(ProptestConfig {
                 cases: $cases,
-                failure_persistence: None,
+                failure_persistence: Some(Box::new(proptest::test_runner::FileFailurePersistence::Direct(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/proptest-regressions/conformance.txt"
+                )))),
                 ..ProptestConfig::default()
             })]
 
@@ -195,7 +198,10 @@ mod embedded_and_memory {
     proptest! {
         #![proptest_config(ProptestConfig {
             cases: 24,
-            failure_persistence: None,
+            failure_persistence: Some(Box::new(proptest::test_runner::FileFailurePersistence::Direct(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/proptest-regressions/conformance.txt"
+                )))),
             ..ProptestConfig::default()
         })]
 

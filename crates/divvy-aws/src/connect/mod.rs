@@ -116,6 +116,11 @@ impl Connection {
         Ok(Self::of(&config, region, endpoint, invented))
     }
 
+    /// Tells whether the service is on this machine.
+    pub fn is_local(&self) -> bool {
+        self.endpoint.as_deref().is_some_and(http::is_this_machine)
+    }
+
     /// Makes the clients. An emulator does not look at credentials, but the SDK asks for some.
     fn of(config: &SdkConfig, region: String, endpoint: Option<String>, invented: bool) -> Self {
         let mut dynamo = aws_sdk_dynamodb::config::Builder::from(config);

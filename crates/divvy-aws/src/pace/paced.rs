@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConsumedCapacity, Delete, KeysAndAttributes, Put, ReturnConsumedCapacity,
-    Select, TransactWriteItem,
+    AttributeValue, ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, Select,
+    TransactWriteItem,
 };
 use divvy::store::StoreError;
+use tokio::time::Instant;
 
 use super::calls::{Attempts, Failure, Trouble, trouble};
 use super::lane::Lane;
@@ -40,6 +41,8 @@ pub struct PacedTable {
     pub index_write: Option<Lane>,
     /// Reads of its index.
     pub index_read: Option<Lane>,
+    /// When a write was last sent whose answer did not come.
+    pub(super) given_up: Mutex<Option<Instant>>,
 }
 
 /// Units that the service has charged to a table, and how often it refused.
@@ -128,7 +131,19 @@ impl PacedTable {
             read: lane(described.table.read),
             index_write: described.index.map(|index| lane(index.write)),
             index_read: described.index.map(|index| lane(index.read)),
+            given_up: Mutex::new(None),
         }
+    }
+
+    /// Returns when the last write of a batch was given up because no answer came: it may still
+    /// arrive. `None` where all were answered.
+    pub fn given_up_at(&self) -> Option<Instant> {
+        *self.given_up.lock().expect("no holder of this lock panics")
+    }
+
+    pub(super) fn give_up(&self) {
+        let mut given_up = self.given_up.lock().expect("no holder of this lock panics");
+        *given_up = Some(Instant::now());
     }
 
     /// Returns what has been charged so far.
@@ -475,34 +490,6 @@ impl PacedTable {
             )
             .await?;
         Ok(done.is_some())
-    }
-
-    /// Puts some items and deletes others, all together.
-    ///
-    /// # Errors
-    ///
-    /// Those of the service; more than 100 of them.
-    pub async fn replace_together(
-        &self,
-        puts: Vec<Item>,
-        deletes: Vec<Key>,
-    ) -> Result<(), StoreError> {
-        let puts = puts.into_iter().map(|item| {
-            let put = Put::builder().table_name(&self.name).set_item(Some(item));
-            let put = put.build().expect("table and item are given");
-            TransactWriteItem::builder().put(put).build()
-        });
-        let deletes = deletes.into_iter().map(|key| {
-            let delete = Delete::builder().table_name(&self.name).set_key(Some(key));
-            let delete = delete.build().expect("table and key are given");
-            TransactWriteItem::builder().delete(delete).build()
-        });
-        let actions: Vec<TransactWriteItem> = puts.chain(deletes).collect();
-        if actions.is_empty() {
-            return Ok(());
-        }
-        let token = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-        self.transact(actions, &token).await.map(drop)
     }
 
     /// Counts the entries of the index under one key, page by page, none dearer than what a

@@ -179,7 +179,10 @@ impl PacedTable {
                         }
                         attempts.throttled().await;
                     }
-                    Trouble::Passing => attempts.failed(&error, &doing).await?,
+                    Trouble::Passing => {
+                        self.give_up();
+                        attempts.failed(&error, &doing).await?;
+                    }
                     Trouble::Condition | Trouble::Final => {
                         return Err(connect::sentence(&error, &doing));
                     }

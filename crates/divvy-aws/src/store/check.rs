@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use divvy::store::{Checked, StoreError, Tallies};
 use divvy::tally::{Tally, Totals};
 
-use super::{DynamoStore, layout, plan};
-use crate::ledger::{Archive, decode_ids};
+use super::layout::{self, InForce};
+use super::{DynamoStore, plan};
+use crate::ledger::decode_ids;
 
 impl DynamoStore {
     /// Proves the laws on this store. Reads all of it, at the pace of its capacity.
@@ -33,19 +34,18 @@ impl DynamoStore {
         // What is there.
         let mut counted: HashMap<String, Totals> = HashMap::new();
         let mut stray: BTreeMap<String, u64> = BTreeMap::new();
-        let known: HashMap<String, &Archive> = archives
-            .iter()
-            .map(|archive| (archive.mark(), archive))
-            .collect();
+        let in_force = InForce::of(shared, &archives).await?;
+        let layout = shared.tables.trip_data.layout;
         let mut from = None;
         loop {
             let (items, next) = shared.trips.scan_page((0, 1), from, true).await?;
-            let rows = layout::rows_of_items(shared.tables.trip_data.layout, &items)?;
-            for (mark, rows) in rows {
-                match known.contains_key(&mark) {
-                    true => counted.entry(mark).or_default().count(&rows.batch, 1),
-                    false => *stray.entry(mark).or_default() += rows.len() as u64,
-                }
+            let (items, others): (Vec<_>, Vec<_>) =
+                items.into_iter().partition(|item| in_force.has(item));
+            for (mark, rows) in layout::rows_of_items(layout, &items)? {
+                counted.entry(mark).or_default().count(&rows.batch, 1);
+            }
+            for (mark, rows) in layout::rows_of_items(layout, &others)? {
+                *stray.entry(mark).or_default() += rows.len() as u64;
             }
             from = next;
             if from.is_none() {

@@ -1,36 +1,41 @@
 //! How an archive becomes part of the store.
 //!
 //! ```text
-//!  the right to load ─► what a killed load set aside is put back ─► plan
+//!  the right to load ─► what a killed load of another archive left is undone ─► plan
 //!  ─► copies set aside ─► trips ─► tallies, ids ─► versions ─► one transaction: entries, state
+//!  ─► what is out of force is deleted
 //! ```
 //!
 //! Killed before the transaction, the ledger is as it was. Trips that are there already are
-//! written again, or passed over where the load goes on from where it was; stored copies that were
-//! overwritten by better ones have been set aside before, and whoever loads next puts them back.
-//! Trips of a load that never ends carry a mark that no entry names: no report counts them.
+//! written again, or passed over where the load goes on from where it was. In the layout of rows,
+//! stored copies that are overwritten by better ones are set aside before: a load that goes on
+//! finds them there, and one of another archive puts them back first. In the packed layout nothing
+//! is overwritten. Trips of a load that never ends carry a mark that no entry names, or lie in
+//! blocks that no list names: no report counts them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use divvy::issue::{Reason, RejectSink};
+use divvy::issue::{Reason, RejectSink, RejectedCounts};
 use divvy::model::{StationId, TripBatch};
-use divvy::store::{ArchiveRead, Incoming, LedgerEntry, StoreError, StoreErrorKind};
+use divvy::store::{ArchiveId, ArchiveRead, Incoming, LedgerEntry, StoreError, StoreErrorKind};
 use divvy::tally::{Tally, Totals};
+use jiff::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::layout::{self, Trips, Writes};
-use super::lease::{self, Lease};
-use super::plan::{self, Copy, Plan, batch_of, rows_of};
+use super::lease::{Lease, Wanted};
+use super::plan::{self, Beside, Copy, Plan, batch_of, rows_of};
 use super::spool::{Sorted, Spool};
-use super::{Shared, Written, boost, string_key};
+use super::{Shared, Written, boost};
 use crate::blocks::{PACKED_LEVEL, encode};
 use crate::item;
-use crate::ledger::{Archive, Load, Part, PartsOf, State, Stored, encode_ids, mark_of};
+use crate::ledger::{
+    Archive, Gone, GoneOf, LedgerTable, Load, Part, PartsOf, State, Stored, encode_ids,
+};
 use crate::pace::{Used, Write, Writer};
 use crate::tables::Layout;
 
@@ -67,44 +72,110 @@ impl Incoming for DynamoIncoming {
         let spool = spool.expect("no holder of this lock panics").sorted();
         let shared = &*self.shared;
         shared.ledger.begin(&archive.id.system).await?;
-        let content = archive.id.content.to_string();
-        let mut lease = Lease::take(shared, &content, &archive.id.name).await?;
-        let done = load(shared, &mut lease, archive, spool, rejects).await;
-        match done {
-            // The transaction has given the right back together with everything else.
-            Ok(Done::Committed(entry)) => Ok(entry),
-            Ok(Done::Already(entry)) => {
-                lease.end(shared).await?;
-                Ok(entry)
-            }
-            Err(error) => {
-                lease.leave(shared).await;
-                Err(error)
-            }
+        let wanted = Wanted {
+            content: archive.id.content.to_string(),
+            archive: archive.id.name.clone(),
+            way: way_of(&archive),
+            replace: archive.replace,
+            unloads: None,
+        };
+        let entry = run(shared, &wanted, archive, spool, rejects).await?;
+        Ok(entry.expect("an archive that is loaded has an entry"))
+    }
+}
+
+/// Takes an archive out of the store: it is superseded by nothing. Returns its entry; `None` where
+/// it is not there.
+pub(super) async fn unload(
+    shared: &Shared,
+    id: ArchiveId,
+) -> Result<Option<LedgerEntry>, StoreError> {
+    let content = id.content.to_string();
+    let wanted = Wanted {
+        // Not that of a load of the archive: neither goes on where the other ends.
+        content: format!("unload {content}"),
+        archive: id.name.clone(),
+        way: "unload".into(),
+        replace: true,
+        unloads: Some(content),
+    };
+    let nothing = ArchiveRead {
+        id,
+        members: Vec::new(),
+        rows_read: 0,
+        rejected: RejectedCounts::new(),
+        totals: Totals::default(),
+        loaded_at: Timestamp::UNIX_EPOCH,
+        replace: true,
+    };
+    run(shared, &wanted, nothing, Spool::new()?.sorted(), &()).await
+}
+
+/// Loads or unloads an archive under the right to load. Returns its entry; `None` for one to be
+/// unloaded that is not there.
+async fn run(
+    shared: &Shared,
+    wanted: &Wanted,
+    archive: ArchiveRead,
+    spool: Sorted,
+    rejects: &dyn RejectSink,
+) -> Result<Option<LedgerEntry>, StoreError> {
+    let lease = Lease::take(shared, wanted).await?;
+    // The right is renewed through all that follows.
+    let done = tokio::select! {
+        biased;
+        done = load(&lease, wanted, archive, spool, rejects) => done,
+        lost = lease.keep() => Err(lost),
+    };
+    match done {
+        // The transaction has given the right back together with everything else.
+        Ok(Done::Committed(entry)) => Ok(Some(entry)),
+        Ok(Done::Already(entry)) => {
+            lease.end().await?;
+            Ok(entry)
+        }
+        Err(error) => {
+            lease.leave().await;
+            Err(error)
         }
     }
 }
 
 /// Mends what a killed load has left behind, then loads.
 async fn load(
-    shared: &Shared,
-    lease: &mut Lease,
+    lease: &Lease<'_>,
+    wanted: &Wanted,
     archive: ArchiveRead,
     spool: Sorted,
     rejects: &dyn RejectSink,
 ) -> Result<Done, StoreError> {
+    let shared = lease.shared;
     let left = boost::restore_left_behind(shared).await?;
-    put_back(shared, lease).await?;
-    let is_same =
-        lease.load.content == archive.id.content.to_string() && lease.load.way == way_of(&archive);
-    if lease.load.generation > 0 && !is_same {
-        if lease.load.replaces && !archive.replace {
-            return Err(lease::unfinished(&lease.load.archive));
-        }
-        undo(shared, lease).await?;
+    if let Some(gone) = shared.ledger.gone().await? {
+        delete_gone(shared, &gone).await?;
+    }
+    let state = shared.ledger.begin(&archive.id.system).await?;
+    let found = lease.load().await;
+    let is_packed = shared.tables.trip_data.layout == Layout::Packed;
+    let is_of_first_format = state.format == 1 && is_packed;
+    if is_of_first_format && !found.set_aside.is_empty() {
+        // It has changed blocks of other archives where they lie.
+        return Err(StoreError::new(
+            StoreErrorKind::Busy,
+            format!(
+                "{}: its load by an older divvy was interrupted: give that command again to the \
+                 older one first",
+                found.archive
+            ),
+        ));
+    }
+    let is_same_plan = found.revision == state.revision && !is_of_first_format;
+    let goes_on = wanted.is_of(&found) && !found.is_undone && is_same_plan;
+    if found.generation > 0 && !goes_on {
+        undo(lease, wanted, state).await?;
     }
     let boosted = boost::raise(shared, left).await?;
-    let done = commit(shared, lease, archive, spool, rejects).await;
+    let done = commit(lease, wanted, archive, spool, rejects).await;
     if boosted {
         boost::restore_left_behind(shared).await?;
     }
@@ -120,100 +191,98 @@ fn way_of(archive: &ArchiveRead) -> String {
 
 enum Done {
     Committed(LedgerEntry),
-    Already(LedgerEntry),
+    /// Nothing was to be done: the entry of what is loaded already, or `None` for what is to be
+    /// unloaded and not there.
+    Already(Option<LedgerEntry>),
 }
 
-/// Does some work while the right to load is kept. `done` are the writes that are done meanwhile.
-async fn holding<T>(
+/// Reads the copies that an interrupted load has set aside, of one archive: they were stored.
+async fn set_aside(
     shared: &Shared,
-    lease: &mut Lease,
-    done: &AtomicU64,
-    work: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    tokio::select! {
-        worked = work => worked,
-        lost = lease.keep(shared, done) => Err(lost),
-    }
+    load: &Load,
+    archive: &Archive,
+    place: usize,
+) -> Result<Vec<Copy>, StoreError> {
+    let content = archive.content();
+    // Parts of its generation say how many they are in no entry, so they are looked for.
+    let found = shared
+        .ledger
+        .find_parts(&content, Part::Lost, load.generation)
+        .await?;
+    let pending = PartsOf {
+        lost: found,
+        ..PartsOf::default()
+    };
+    let known = plan::lost_of(shared, archive, place).await?;
+    let known: BTreeSet<(u32, u64)> = known.iter().map(|copy| (copy.member, copy.line)).collect();
+    let mut copies = plan::lost_at(shared, &content, &pending, place).await?;
+    copies.retain(|copy| !known.contains(&(copy.member, copy.line)));
+    Ok(copies)
 }
 
-/// Puts back what a killed load has overwritten.
-async fn put_back(shared: &Shared, lease: &mut Lease) -> Result<(), StoreError> {
-    if lease.load.set_aside.is_empty() {
-        return Ok(());
-    }
-    let (load, done) = (lease.load.clone(), AtomicU64::new(lease.load.done));
-    holding(shared, lease, &done, put_copies_back(shared, &load)).await?;
-    lease.load.set_aside.clear();
-    lease.put(shared).await
-}
-
-async fn put_copies_back(shared: &Shared, load: &Load) -> Result<(), StoreError> {
-    let archives = shared.ledger.archives().await?;
-    let set_aside = |archive: &&Archive| load.set_aside.contains(&archive.content());
-    for archive in archives.iter().filter(set_aside) {
-        // Parts of its generation say how many they are in no entry, so they are looked for.
-        let found = shared
-            .ledger
-            .find_parts(&archive.content(), Part::Lost, load.generation)
-            .await?;
-        let pending = PartsOf {
-            lost: found,
-            ..PartsOf::default()
-        };
-        let lost = plan::lost_of(shared, archive, 0).await?;
-        let mut copies = plan::lost_at(shared, &archive.content(), &pending, 0).await?;
-        copies.retain(|copy| !lost.contains(copy));
-        match shared.tables.trip_data.layout {
-            Layout::Rows => {
-                let puts = layout::put_copies(&copies, &archive.mark());
-                shared.trips.write_all(puts).await?;
-            }
-            Layout::Packed => {
-                layout::repack(shared, archive, &[], &copies).await?;
-            }
+/// Reads all that an interrupted load has set aside of these archives.
+async fn all_set_aside(
+    shared: &Shared,
+    load: &Load,
+    archives: &[Archive],
+) -> Result<Vec<Copy>, StoreError> {
+    let mut copies = Vec::new();
+    for (place, archive) in archives.iter().enumerate() {
+        if load.set_aside.contains(&archive.content()) {
+            copies.extend(set_aside(shared, load, archive, place).await?);
         }
     }
-    Ok(())
+    Ok(copies)
 }
 
-/// Undoes what else a load of another archive has left behind, that was killed and is given up.
-async fn undo(shared: &Shared, lease: &mut Lease) -> Result<(), StoreError> {
-    if lease.load.is_ending {
-        lease.load.is_ending = false;
-        lease.put(shared).await?;
+/// Undoes what an interrupted load has left behind that does not go on.
+async fn undo(lease: &Lease<'_>, wanted: &Wanted, mut state: State) -> Result<(), StoreError> {
+    let shared = lease.shared;
+    // From here on it cannot go on either: another that comes has to wait for what is done here.
+    lease
+        .put(|load| {
+            load.is_undone = true;
+            load.is_ending = false;
+        })
+        .await?;
+    let load = lease.load().await;
+    match shared.tables.trip_data.layout {
+        // A row of it that overwrote nothing is no trouble: either it is written anew, or a better
+        // copy takes its place.
+        Layout::Rows => {
+            let archives = shared.ledger.archives().await?;
+            for archive in &archives {
+                if load.set_aside.contains(&archive.content()) {
+                    let copies = set_aside(shared, &load, archive, 0).await?;
+                    let puts = layout::put_copies(&copies, &archive.mark());
+                    shared.trips.write_all(puts).await?;
+                }
+            }
+        }
+        // No list will ever name its blocks.
+        Layout::Packed => {
+            layout::delete_generation(shared, load.generation).await?;
+        }
     }
-    let (load, done) = (lease.load.clone(), AtomicU64::new(lease.load.done));
-    holding(shared, lease, &done, take_back(shared, &load)).await
-}
-
-async fn take_back(shared: &Shared, load: &Load) -> Result<(), StoreError> {
-    if shared.tables.trip_data.layout == Layout::Packed {
-        // Loaded some day after all, it may have other blocks, and these would be among them. A
-        // row is no trouble: either it is written anew, or a better copy has taken its place.
-        let mark = mark_of(&load.content);
-        let left = layout::keys_marked(shared, &mark).await?;
-        let left = left.iter().map(|key| string_key(item::trip::KEY, key));
-        shared
-            .trips
-            .write_all(left.map(Write::Delete).collect())
-            .await?;
+    if state.pending_totals.is_some() {
+        // Counts may have been made by totals that never came into force.
+        let now = shared.totals(state.totals).await?;
+        let never = shared.totals(state.pending_totals).await?;
+        let origins = now.stations.origins().chain(never.stations.origins());
+        let differ = origins
+            .filter(|id| now.stations.departures(id) != never.stations.departures(id))
+            .collect();
+        shared.trips_changed(&differ, &never).await?;
     }
-    let Some(mut state) = shared.ledger.state().await? else {
-        return Ok(());
-    };
-    if state.pending_totals.is_none() {
-        return Ok(());
-    }
-    // Counts may have been made by totals that never came into force.
-    let now = shared.totals(state.totals).await?;
-    let never = shared.totals(state.pending_totals).await?;
-    let origins = now.stations.origins().chain(never.stations.origins());
-    let differ = origins
-        .filter(|id| now.stations.departures(id) != never.stations.departures(id))
-        .collect();
-    shared.trips_changed(&differ, &never).await?;
     state.pending_totals = None;
-    shared.ledger.put_state(&state).await?;
+    state.last_generation = state.newest_generation().max(load.generation);
+    if !shared.ledger.put_state(&state, &load.owner).await? {
+        return Err(changed_meanwhile(&wanted.archive));
+    }
+    lease
+        .put(|load| *load = wanted.fresh(&load.owner, load.beat))
+        .await?;
+    lease.done.store(0, Ordering::Relaxed);
     Ok(())
 }
 
@@ -221,6 +290,8 @@ async fn take_back(shared: &Shared, load: &Load) -> Result<(), StoreError> {
 struct Outcome {
     /// The archives that change, the new one last.
     archives: Vec<Archive>,
+    /// Whether the new one is an archive, and not the nothing that takes the place of one.
+    is_new_kept: bool,
     /// As they were, for what they leave behind.
     before: Vec<Archive>,
     superseded: Vec<Archive>,
@@ -233,83 +304,91 @@ struct Outcome {
 }
 
 async fn commit(
-    shared: &Shared,
-    lease: &mut Lease,
+    lease: &Lease<'_>,
+    wanted: &Wanted,
     archive: ArchiveRead,
     mut spool: Sorted,
     rejects: &dyn RejectSink,
 ) -> Result<Done, StoreError> {
-    let state = shared.ledger.begin(&archive.id.system).await?;
+    let shared = lease.shared;
+    let mut state = shared.ledger.begin(&archive.id.system).await?;
     let archives = shared.ledger.archives().await?;
     let content = archive.id.content;
-    if let Some(held) = archives
+    let unloads = wanted.unloads.is_some();
+    let held = archives
         .iter()
-        .find(|held| held.entry.id.content == content)
-    {
-        return Ok(Done::Already(held.entry.clone()));
+        .find(|held| held.entry.id.content == content);
+    if held.is_some() != unloads {
+        return Ok(Done::Already(held.map(|held| held.entry.clone())));
     }
-    let is_superseded = |old: &Archive| archive.replace && old.entry.id.name == archive.id.name;
+    let is_superseded = |old: &Archive| match &wanted.unloads {
+        Some(content) => old.content() == *content,
+        None => archive.replace && old.entry.id.name == archive.id.name,
+    };
     let (superseded, kept): (Vec<Archive>, Vec<Archive>) =
         archives.into_iter().partition(is_superseded);
-    let done = AtomicU64::new(lease.load.done);
-    let planned = Plan::make(shared, &mut spool, &archive.members, &kept, &superseded);
-    let plan = holding(shared, lease, &done, planned).await?;
-
-    let way = way_of(&archive);
-    let goes_on = lease.load.content == content.to_string()
-        && lease.load.way == way
-        && lease.load.revision == state.revision
-        && lease.load.generation > 0;
-    // Never one that another load has used: whoever has read its parts may have kept them.
-    let generation = match goes_on {
-        true => lease.load.generation,
-        false => state.newest_generation().max(lease.load.generation) + 1,
+    let found = lease.load().await;
+    let aside = all_set_aside(shared, &found, &kept).await?;
+    let beside = Beside {
+        kept: &kept,
+        superseded: &superseded,
+        aside,
     };
-    lease.load.content = content.to_string();
-    lease.load.way = way;
-    lease.load.archive.clone_from(&archive.id.name);
-    lease.load.revision = state.revision;
-    lease.load.generation = generation;
-    if !goes_on {
-        lease.load.done = 0;
-        lease.load.is_ending = false;
-    }
-    lease.load.replaces = !superseded.is_empty();
+    let plan = Plan::make(shared, &mut spool, &archive.members, beside).await?;
+    LedgerTable::refuse_too_many(plan.changed() + superseded.len() + 1)?;
+
+    // Never one that another load has used: whoever has read its parts may have kept them. A load
+    // that does not go on where this record ends has been undone.
+    let generation = match found.generation {
+        0 => state.newest_generation() + 1,
+        known => known,
+    };
+    let is_rows = shared.tables.trip_data.layout == Layout::Rows;
+    let replaces = is_rows && !superseded.is_empty();
+    lease
+        .put(|load| {
+            load.revision = state.revision;
+            load.generation = generation;
+            load.replaces = replaces;
+        })
+        .await?;
     let mut outcome = outcome(
         shared, &plan, &archive, &state, &kept, superseded, generation,
     )
     .await?;
-    // From here on stored copies may be overwritten: what a killed load leaves is known.
-    lease.load.set_aside = plan
-        .demoted
-        .keys()
-        .map(|place| kept[*place].content())
-        .collect();
-    lease.put(shared).await?;
+    outcome.is_new_kept = !unloads;
+    if is_rows {
+        // From here on stored copies may be overwritten: what a killed load leaves is known.
+        let of = |place: &usize| kept[*place].content();
+        let set_aside: Vec<String> = plan.demoted.keys().map(of).collect();
+        lease.put(|load| load.set_aside = set_aside).await?;
+    }
 
     let mine = kept.len();
     let ids = encode_ids(spool.ids());
     // Two tables, each with its capacity: neither waits for the other.
-    let done = AtomicU64::new(lease.load.done);
-    let written = async {
-        let (keys, parts) = tokio::try_join!(
-            write_trips(shared, &done, &mut spool, &plan, &kept, &outcome, mine),
-            write_tallies(shared, &plan, &outcome, &ids, mine, generation),
-        )?;
-        let totals_at = parts.all;
-        parts.into_force(&mut outcome, &spool);
-        write_keys(shared, &mut outcome, &plan, keys, &kept, generation).await?;
-        Ok(totals_at)
-    };
-    let totals_at = holding(shared, lease, &done, written).await?;
-    lease.load.done = done.load(Ordering::Relaxed);
-    let mut state = state;
+    let (keys, parts) = tokio::try_join!(
+        write_trips(lease, &mut spool, &plan, &kept, &outcome, generation),
+        write_tallies(shared, &plan, &outcome, &ids, mine, generation),
+    )?;
+    let totals_at = parts.all;
+    parts.into_force(&mut outcome, &spool);
+    write_keys(shared, &mut outcome, &plan, keys, &kept, generation).await?;
+    if is_rows {
+        lease.settled().await;
+    }
+    let done = lease.done.load(Ordering::Relaxed);
+    lease
+        .put(|load| {
+            load.done = done;
+            load.is_ending = true;
+        })
+        .await?;
+    let owner = lease.load().await.owner;
     let old_totals = state.totals;
-    lease.load.is_ending = true;
-    lease.put(shared).await?;
     state.pending_totals = Some(totals_at);
-    if !shared.ledger.put_state(&state).await? {
-        return Err(changed_meanwhile(&archive.id.name));
+    if !shared.ledger.put_state(&state, &owner).await? {
+        return Err(changed_meanwhile(&wanted.archive));
     }
     let origins = origins(&plan, &archive, &outcome);
     if !plan.deletes.is_empty() || !outcome.superseded.is_empty() {
@@ -321,27 +400,31 @@ async fn commit(
 
     state.pending_totals = None;
     state.totals = Some(totals_at);
-    state.next_sequence += 1;
-    let put: Vec<&Archive> = outcome.archives.iter().collect();
+    state.next_sequence += u64::from(!unloads);
+    state.last_generation = generation;
+    let put: Vec<&Archive> = outcome.put().iter().collect();
     let delete: Vec<String> = outcome.superseded.iter().map(Archive::content).collect();
-    let owner = lease.load.owner.clone();
-    if !shared.ledger.commit(&state, &owner, &put, &delete).await? {
+    let gone = outcome.gone(old_totals);
+    let ledger = &shared.ledger;
+    lease.close().await;
+    if !ledger.commit(&state, &owner, &put, &delete, &gone).await? {
         // The answer to a commit may have been lost, and it is asked for again.
-        let archives = shared.ledger.archives().await?;
-        if !archives.iter().any(|held| held.entry.id.content == content) {
-            return Err(changed_meanwhile(&archive.id.name));
+        let archives = ledger.archives().await?;
+        let is_there = archives.iter().any(|held| held.entry.id.content == content);
+        if is_there == unloads {
+            return Err(changed_meanwhile(&wanted.archive));
         }
     }
-    clean(shared, &outcome, old_totals).await?;
+    delete_gone(shared, &gone).await?;
     for told in plan.told {
         rejects.reject(told);
     }
-    let entry = outcome
-        .archives
-        .pop()
-        .expect("the new one is the last")
-        .entry;
-    Ok(Done::Committed(entry))
+    let changed = match unloads {
+        true => outcome.superseded.pop(),
+        false => outcome.archives.pop(),
+    };
+    let changed = changed.expect("the new one is the last, and one is superseded by nothing");
+    Ok(Done::Committed(changed.entry))
 }
 
 /// How long indexes lag at the most, by experience.
@@ -444,6 +527,7 @@ async fn outcome(
     all_own.push(mine);
     Ok(Outcome {
         archives: changed,
+        is_new_kept: true,
         before,
         superseded,
         left,
@@ -465,17 +549,22 @@ fn set_counts(archive: &mut Archive, totals: &Totals) {
 /// Writes trips: the archive's own, then those whose copies changed sides. Returns the keys of its
 /// blocks.
 async fn write_trips(
-    shared: &Shared,
-    done: &AtomicU64,
+    lease: &Lease<'_>,
     spool: &mut Sorted,
     plan: &Plan,
     kept: &[Archive],
     outcome: &Outcome,
-    mine: usize,
+    generation: u64,
 ) -> Result<Vec<String>, StoreError> {
+    let shared = lease.shared;
+    let done = &lease.done;
+    let mine = kept.len();
     let layout = shared.tables.trip_data.layout;
     let new = outcome.archives.last().expect("the new one is the last");
-    let mark = new.mark();
+    let mark = match layout {
+        Layout::Rows => new.mark(),
+        Layout::Packed => layout::tag(&new.mark(), generation),
+    };
     let my_puts: Vec<Copy> = plan
         .puts
         .iter()
@@ -499,11 +588,7 @@ async fn write_trips(
                 .into_iter()
                 .map(|w| (w, 1)),
         );
-        let gone = plan
-            .deletes
-            .iter()
-            .map(|id| string_key(item::trip::KEY, id));
-        last.extend(gone.map(|key| (Write::Delete(key), 1)));
+        last.extend(plan.deletes.iter().map(|id| (layout::delete(id), 1)));
     }
     let of = (spool.len() - decided_rows(plan, mine)) as u64 + last.len() as u64;
     let mut meter = Meter::new(shared, &new.entry.id.name, of);
@@ -536,17 +621,6 @@ async fn write_trips(
         .await?;
     sending.writer.finish().await?;
     meter.tell(u64::MAX);
-
-    if layout == Layout::Packed {
-        for old in &outcome.superseded {
-            let keys = layout::keys_of(shared, old).await?;
-            let keys = keys.iter().map(|key| string_key(item::trip::KEY, key));
-            shared
-                .trips
-                .write_all(keys.map(Write::Delete).collect())
-                .await?;
-        }
-    }
     Ok(writes.keys())
 }
 
@@ -579,7 +653,7 @@ async fn write_tallies(
 ) -> Result<Parts, StoreError> {
     let ledger = &shared.ledger;
     let mut own = Vec::with_capacity(outcome.archives.len());
-    for (archive, totals) in outcome.archives.iter().zip(&outcome.own) {
+    for (archive, totals) in outcome.put().iter().zip(&outcome.own) {
         let content = archive.content();
         own.push(
             ledger
@@ -645,12 +719,14 @@ async fn write_keys(
         let demoted = plan.demoted.get(&place).map_or(none, Vec::as_slice);
         let promoted = plan.promoted.get(&place).map_or(none, Vec::as_slice);
         if !demoted.is_empty() || !promoted.is_empty() {
-            let keys = layout::repack(shared, old, demoted, promoted).await?;
+            let keys = layout::repack(shared, old, generation, demoted, promoted).await?;
             written.push((old.content(), keys));
         }
     }
-    let new = outcome.archives.last().expect("the new one is the last");
-    written.push((new.content(), keys));
+    if outcome.is_new_kept {
+        let new = outcome.archives.last().expect("the new one is the last");
+        written.push((new.content(), keys));
+    }
     for (content, keys) in written {
         let bytes = encode_ids(keys.iter().map(String::as_bytes));
         let put = shared
@@ -672,33 +748,70 @@ fn origins(plan: &Plan, archive: &ArchiveRead, outcome: &Outcome) -> BTreeSet<St
     origins
 }
 
-/// Deletes what is no longer in force. A process killed before leaves some parts that nothing
-/// names.
-async fn clean(
-    shared: &Shared,
-    outcome: &Outcome,
-    totals: Option<Stored>,
-) -> Result<(), StoreError> {
-    shared.ledger.delete_totals(totals).await?;
-    for old in &outcome.before {
-        let content = old.content();
-        let mut now = outcome.archives.iter();
-        let now = now
-            .find(|now| now.content() == content)
-            .expect("it changed");
-        shared
-            .ledger
-            .delete_parts(&content, &old.parts, &now.parts)
+impl Outcome {
+    /// The archives whose entries are written.
+    fn put(&self) -> &[Archive] {
+        let n = self.archives.len() - usize::from(!self.is_new_kept);
+        &self.archives[..n]
+    }
+
+    /// Lists what the commit puts out of force.
+    fn gone(&self, totals: Option<Stored>) -> Gone {
+        let mut archives = Vec::new();
+        for old in &self.before {
+            let content = old.content();
+            let mut now = self.archives.iter();
+            let now = now.find(|now| now.content() == content);
+            archives.push(GoneOf {
+                before: old.parts,
+                now: now.map(|now| now.parts).unwrap_or_default(),
+                content,
+            });
+        }
+        archives.extend(self.superseded.iter().map(|old| GoneOf {
+            content: old.content(),
+            before: old.parts,
+            now: PartsOf::default(),
+        }));
+        Gone { totals, archives }
+    }
+}
+
+/// Deletes what a commit has put out of force. Two processes may do it at once: no key and no
+/// generation ever comes back.
+async fn delete_gone(shared: &Shared, gone: &Gone) -> Result<(), StoreError> {
+    if *gone == Gone::default() {
+        return Ok(());
+    }
+    let ledger = &shared.ledger;
+    for of in &gone.archives {
+        if of.before.keys != of.now.keys {
+            delete_blocks(shared, of).await?;
+        }
+        ledger
+            .delete_parts(&of.content, &of.before, &of.now)
             .await?;
     }
-    for old in &outcome.superseded {
-        let none = PartsOf::default();
+    ledger.delete_totals(gone.totals).await?;
+    ledger.forget_gone(gone).await
+}
+
+/// Deletes the blocks of an archive that are out of force.
+async fn delete_blocks(shared: &Shared, of: &GoneOf) -> Result<(), StoreError> {
+    let list = |stored| {
         shared
             .ledger
-            .delete_parts(&old.content(), &old.parts, &none)
-            .await?;
-    }
-    Ok(())
+            .parts_if_there(&of.content, Part::Keys, stored)
+    };
+    // Either list may be gone where another process was faster, and then so are the blocks.
+    let (Some(before), Some(now)) = (list(of.before.keys).await?, list(of.now.keys).await?) else {
+        return Ok(());
+    };
+    let now: BTreeSet<String> = layout::decode_keys(&now)?.into_iter().collect();
+    let before = layout::decode_keys(&before)?.into_iter();
+    let out = before.filter(|key| !now.contains(key));
+    let deletes = out.map(|key| layout::delete(&key)).collect();
+    shared.trips.write_all(deletes).await
 }
 
 /// Writes on their way, those that were done before passed over.

@@ -1,9 +1,16 @@
 //! How trips lie in TripData: an item each, or in blocks of a station and a month.
+//!
+//! A block is never changed. Where the trips of a station and month of an archive change, they are
+//! written as new blocks under keys of their own: the key holds the generation of the load that
+//! wrote it, and no generation is used twice. The list of an archive's keys, which a commit puts
+//! into force, says which blocks are its blocks; what no list has does not exist. So whatever a
+//! killed load has written, or writes after its end, changes nothing that is in force.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use divvy::model::{StationId, TripId};
 use divvy::store::{StoreError, StoreErrorKind};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::plan::{Copy, copies_of, rows_of};
 use super::spool::{Chunk, Chunks, Sorted};
@@ -25,7 +32,60 @@ fn broken(error: blocks::BlockError) -> StoreError {
     )
 }
 
-/// Reads the rows of a page of items, by archive.
+/// Which items of TripData are in force.
+pub(super) enum InForce {
+    /// Those that carry one of these marks: rows.
+    Marks(HashSet<String>),
+    /// Those whose keys have these hashes: blocks.
+    Keys(HashSet<u128>),
+}
+
+impl InForce {
+    /// Finds out what is in force of some archives.
+    pub(super) async fn of(shared: &Shared, archives: &[Archive]) -> Result<Self, StoreError> {
+        if shared.tables.trip_data.layout == Layout::Rows {
+            return Ok(Self::Marks(archives.iter().map(Archive::mark).collect()));
+        }
+        let mut keys = HashSet::new();
+        for archive in archives {
+            let of_archive = keys_of(shared, archive).await?;
+            keys.extend(of_archive.iter().map(|key| xxh3_128(key.as_bytes())));
+        }
+        Ok(Self::Keys(keys))
+    }
+
+    /// Tells whether an item is.
+    pub(super) fn has(&self, item: &Item) -> bool {
+        match self {
+            Self::Marks(marks) => text(item, "archive").is_some_and(|mark| marks.contains(mark)),
+            Self::Keys(keys) => {
+                let key = text(item, item::trip::KEY);
+                key.is_some_and(|key| keys.contains(&xxh3_128(key.as_bytes())))
+            }
+        }
+    }
+}
+
+fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    let value = item.get(name).and_then(|value| value.as_s().ok());
+    value.map(String::as_str)
+}
+
+/// What the keys of blocks carry as archive: its mark, and the generation that wrote them.
+pub(super) fn tag(mark: &str, generation: u64) -> String {
+    format!("{mark}-{generation}")
+}
+
+/// Reads a tag: the mark, and the generation. `None` for blocks of the first version of the
+/// layout, which have none.
+fn of_tag(tag: &str) -> (&str, Option<u64>) {
+    match tag.split_once('-') {
+        Some((mark, generation)) => (mark, generation.parse().ok()),
+        None => (tag, None),
+    }
+}
+
+/// Reads the rows of a page of items, by the mark of their archive.
 pub(super) fn rows_of_items(
     layout: Layout,
     items: &[Item],
@@ -44,9 +104,10 @@ pub(super) fn rows_of_items(
                 });
             }
             Layout::Packed => {
-                let (block, archive) = item::packed::packed(item).map_err(foreign)?;
+                let (block, tag) = item::packed::packed(item).map_err(foreign)?;
                 let rows = blocks::decode(&block.block).map_err(broken)?;
-                packed.entry(archive).or_default().add(&rows);
+                let gathered = packed.entry(of_tag(&tag).0.to_owned()).or_default();
+                gathered.add(&rows);
             }
         }
     }
@@ -62,18 +123,19 @@ pub(super) fn rows_of_items(
     })
 }
 
-/// Hands all trips of the archives with these marks to `visit`, until it returns `false`. What
-/// carries another mark belongs to a load that was never finished, and does not exist.
+/// Hands all trips that are in force to `visit`, until it returns `false`. All else belongs to a
+/// load that was never finished, and does not exist.
 pub(super) async fn scan(
     shared: &Shared,
-    marks: &HashSet<String>,
+    in_force: &InForce,
     visit: &mut (dyn FnMut(Rows) -> bool + Send),
 ) -> Result<(), StoreError> {
     let mut from = None;
     loop {
-        let (items, next) = shared.trips.scan_page((0, 1), from, true).await?;
-        for (archive, rows) in rows_of_items(shared.tables.trip_data.layout, &items)? {
-            if marks.contains(&archive) && !visit(rows) {
+        let (mut items, next) = shared.trips.scan_page((0, 1), from, true).await?;
+        items.retain(|item| in_force.has(item));
+        for rows in rows_of_items(shared.tables.trip_data.layout, &items)?.into_values() {
+            if !visit(rows) {
                 return Ok(());
             }
         }
@@ -84,30 +146,39 @@ pub(super) async fn scan(
     }
 }
 
-/// Lists the keys of the items that carry a mark. Reads the whole table.
-pub(super) async fn keys_marked(shared: &Shared, mark: &str) -> Result<Vec<String>, StoreError> {
-    let mut keys = Vec::new();
+/// Deletes the blocks that a load has written: those of its generation, of whatever archive. Reads
+/// the whole table.
+pub(super) async fn delete_generation(shared: &Shared, wanted: u64) -> Result<(), StoreError> {
     let mut from = None;
     loop {
         let (items, next) = shared.trips.scan_page((0, 1), from, true).await?;
+        let mut deletes = Vec::new();
         for item in &items {
-            let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
-            if text("archive").is_some_and(|archive| archive == mark) {
-                keys.extend(text(item::trip::KEY).cloned());
+            let (_, tag) = item::packed::packed(item).map_err(foreign)?;
+            if of_tag(&tag).1 == Some(wanted) {
+                deletes.extend(text(item, item::trip::KEY).map(delete));
             }
         }
+        shared.trips.write_all(deletes).await?;
         from = next;
         if from.is_none() {
-            return Ok(keys);
+            return Ok(());
         }
     }
 }
 
-/// Finds the stored copies of some ids, each with the places of the archives that have it.
+/// Makes the deletion of an item.
+pub(super) fn delete(key: &str) -> Write {
+    Write::Delete(string_key(item::trip::KEY, key))
+}
+
+/// Finds the stored copies of some ids, each with the places of the archives that have it. `aside`
+/// are copies that were stored, and are where an interrupted load has set them aside.
 pub(super) async fn stored(
     shared: &Shared,
     archives: &[Archive],
     owned: &HashMap<&[u8], &[usize]>,
+    aside: Vec<Copy>,
 ) -> Result<HashMap<TripId, Copy>, StoreError> {
     let mut found = HashMap::new();
     if owned.is_empty() {
@@ -135,6 +206,10 @@ pub(super) async fn stored(
                     };
                     found.insert(copy.trip.id.clone(), copy);
                 }
+            }
+            let aside = aside.into_iter();
+            for copy in aside.filter(|copy| owned.contains_key(copy.trip.id.as_str().as_bytes())) {
+                found.entry(copy.trip.id.clone()).or_insert(copy);
             }
         }
         Layout::Packed => {
@@ -173,17 +248,33 @@ pub(super) async fn keys_of(shared: &Shared, archive: &Archive) -> Result<Vec<St
         .ledger
         .parts(Some(&content), Part::Keys, archive.parts.keys)
         .await?;
+    decode_keys(&bytes)
+}
+
+/// Reads a list of keys.
+pub(super) fn decode_keys(bytes: &[u8]) -> Result<Vec<String>, StoreError> {
     let mut keys = Vec::new();
-    decode_ids(&bytes, |key| {
+    decode_ids(bytes, |key| {
         keys.push(String::from_utf8_lossy(key).into_owned());
     })?;
     Ok(keys)
 }
 
-/// Reads blocks by their keys; those that are not there are left out.
+/// Reads blocks by their keys.
 async fn blocks_at(shared: &Shared, keys: &[String]) -> Result<Vec<Packed>, StoreError> {
-    let keys = keys.iter().map(|key| string_key(item::trip::KEY, key));
-    let items = shared.trips.get_all(keys.collect()).await?;
+    let wanted = keys.iter().map(|key| string_key(item::trip::KEY, key));
+    let items = shared.trips.get_all(wanted.collect()).await?;
+    if items.len() != keys.len() {
+        let of = keys.len();
+        return Err(StoreError::new(
+            StoreErrorKind::Damaged,
+            format!(
+                "{}: of {of} blocks that the ledger names only {} are there",
+                shared.trips.name,
+                items.len()
+            ),
+        ));
+    }
     let blocks = items.iter().map(|item| {
         let (block, _) = item::packed::packed(item).map_err(foreign)?;
         Ok(block)
@@ -216,6 +307,7 @@ pub(super) enum Writes {
 
 impl Writes {
     /// Prepares the writes of all rows but those of `decided` ids, and of `mine` among the decided.
+    /// `mark` is what they carry: in the packed layout the [`tag`] of the load.
     pub(super) fn of(
         layout: Layout,
         spool: &mut Sorted,
@@ -362,64 +454,62 @@ fn group_of(copy: &Copy) -> (Option<StationId>, Month) {
     (copy.trip.origin.clone(), Month::of(copy.trip.started_ms))
 }
 
-/// Takes copies out of the blocks of an archive, and puts others in: the blocks of each station
-/// and month in one transaction. Returns the keys of all its blocks from then on.
+/// Tells whether a text is what follows the mark in a key: a generation, but in the first version
+/// of the layout, and the part.
+fn is_end_of_key(text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let Some((generation, part)) = text.split_once('#') else {
+        return false;
+    };
+    let generation = generation.strip_prefix('-');
+    is_number(part) && generation.map_or(text.starts_with('#'), is_number)
+}
+
+/// Writes the blocks of an archive anew from which copies go, or to which others come, under the
+/// keys of a generation. Returns the keys of all its blocks, should that generation come into
+/// force; the blocks before stay as they are.
 pub(super) async fn repack(
     shared: &Shared,
     archive: &Archive,
+    generation: u64,
     remove: &[Copy],
     add: &[Copy],
 ) -> Result<Vec<String>, StoreError> {
     let mark = archive.mark();
+    let new_tag = tag(&mark, generation);
     let mut keys: BTreeSet<String> = keys_of(shared, archive).await?.into_iter().collect();
-    let groups: BTreeSet<_> = remove.iter().chain(add).map(group_of).collect();
-    for group in groups {
-        let prefix = item::packed::key(group.0.as_ref(), group.1, &mark, 0);
-        let prefix = &prefix[..prefix.len() - 3];
-        let of_group = |key: &&String| {
-            let part = key.strip_prefix(prefix);
-            part.is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
-        };
+    let row_of = |copy: &Copy| (copy.member, copy.line);
+    let mut groups: BTreeMap<_, Vec<Copy>> = BTreeMap::new();
+    for copy in remove {
+        groups.entry(group_of(copy)).or_default();
+    }
+    for copy in add {
+        groups.entry(group_of(copy)).or_default().push(copy.clone());
+    }
+    let remove: HashSet<(u32, u64)> = remove.iter().map(row_of).collect();
+    for (group, added) in groups {
+        let station = group.0.as_ref().map_or("", StationId::as_str);
+        let prefix = format!("{station}#{}#{mark}", group.1);
+        let of_group = |key: &&String| key.strip_prefix(&prefix).is_some_and(is_end_of_key);
         let old: Vec<String> = keys.iter().filter(of_group).cloned().collect();
         let mut copies: Vec<Copy> = Vec::new();
         for block in blocks_at(shared, &old).await? {
             let rows = blocks::decode(&block.block).map_err(broken)?;
             copies.extend(copies_of(&rows, 0));
         }
-        let same =
-            |a: &Copy, b: &Copy| (&a.trip.id, a.member, a.line) == (&b.trip.id, b.member, b.line);
-        copies.retain(|copy| !remove.iter().any(|gone| same(copy, gone)));
-        for copy in add.iter().filter(|copy| group_of(copy) == group) {
-            if !copies.iter().any(|known| same(known, copy)) {
-                copies.push(copy.clone());
-            }
-        }
-        let mut puts = Vec::new();
-        let mut new = BTreeSet::new();
-        if !copies.is_empty() {
-            blocks::pack(&rows_of(&copies), &mut |packed| {
-                new.insert(key(&packed, &mark));
-                puts.push(item::packed::item(&packed, &mark));
-            });
-        }
-        let gone: Vec<String> = old
-            .iter()
-            .filter(|key| !new.contains(*key))
-            .cloned()
-            .collect();
-        shared
-            .trips
-            .replace_together(
-                puts,
-                gone.iter()
-                    .map(|key| string_key(item::trip::KEY, key))
-                    .collect(),
-            )
-            .await?;
-        for key in gone {
+        copies.retain(|copy| !remove.contains(&row_of(copy)));
+        copies.extend(added);
+        for key in old {
             keys.remove(&key);
         }
-        keys.extend(new);
+        let mut puts = Vec::new();
+        if !copies.is_empty() {
+            blocks::pack(&rows_of(&copies), &mut |packed| {
+                keys.insert(key(&packed, &new_tag));
+                puts.push(Write::Put(item::packed::item(&packed, &new_tag)));
+            });
+        }
+        shared.trips.write_all(puts).await?;
     }
     Ok(keys.into_iter().collect())
 }

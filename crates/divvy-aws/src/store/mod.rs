@@ -20,6 +20,7 @@ mod stations;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -27,14 +28,14 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use divvy::model::{StationId, System, SystemId, TripBatch};
 use divvy::store::{
     ArchiveId, ContentHash, FromStationCount, Incoming, Ledger, LedgerEntry, StoreError,
-    StoreErrorKind, Tallies, Trips,
+    StoreErrorKind, Tallies, Trips, Unload, Unloaded,
 };
 use divvy::tally::{Parts, Totals};
-use jiff::Timestamp;
 
+use self::layout::InForce;
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;
-use crate::ledger::{Archive, LedgerTable, Load, State, Stored};
+use crate::ledger::{LedgerTable, Load, State, Stored};
 use crate::pace::{PacedTable, Used};
 use crate::tables::{Capacity, Layout, Tables};
 
@@ -55,6 +56,10 @@ pub struct OpenOptions {
     pub capacity: Capacity,
     /// The share of the capacity that is used, up to 1. `None` is all of it.
     pub share: Option<f64>,
+    /// How long after its process was killed, or has given it up, a request may still reach the
+    /// tables. `None` takes what is usual: no time in the process, a moment on this machine, a
+    /// minute over the network.
+    pub late: Option<Duration>,
 }
 
 /// How loads are done.
@@ -106,6 +111,8 @@ pub struct DynamoStore {
 struct Shared {
     /// The share of the capacity that is used.
     share: f64,
+    /// How long a request may be under way whose sender is gone.
+    late: Duration,
     connection: Connection,
     prefix: String,
     tables: Tables,
@@ -178,8 +185,14 @@ impl DynamoStore {
             let client = connection.dynamo.clone();
             Arc::new(PacedTable::new(client, described, share))
         };
+        let usual = match (&options.http_client, connection.is_local()) {
+            (Some(_), _) => Duration::ZERO,
+            (None, true) => Duration::from_secs(2),
+            (None, false) => Duration::from_secs(60),
+        };
         let shared = Shared {
             share,
+            late: options.late.unwrap_or(usual),
             stations: paced(&tables.station_data),
             trips: paced(&tables.trip_data),
             counts: paced(&tables.counts),
@@ -254,12 +267,63 @@ impl DynamoStore {
         }
     }
 
+    /// Takes an archive out of the store, as if it had never been loaded: trips of which other
+    /// archives hold a copy are theirs from then on, its other trips are gone. Returns the entry
+    /// that it had; `None` where it is not loaded.
+    ///
+    /// Killed in the middle, it is to be given again; in the layout of rows nothing else is loaded
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// Those of the service; another load was interrupted and has to be ended first.
+    pub async fn unload_archive(
+        &self,
+        system: &System,
+        content: ContentHash,
+    ) -> Result<Option<LedgerEntry>, StoreError> {
+        if !self.is_of(&system.id).await? {
+            return Ok(None);
+        }
+        let archives = self.shared.ledger.archives().await?;
+        let mut archives = archives.into_iter();
+        let Some(held) = archives.find(|held| held.entry.id.content == content) else {
+            return Ok(None);
+        };
+        incoming::unload(&self.shared, held.entry.id).await
+    }
+
     /// Asks something of the system; the tables have nothing of another.
     async fn is_of(&self, system: &SystemId) -> Result<bool, StoreError> {
         Ok(self
             .system()
             .await?
             .is_some_and(|known| known.id == *system))
+    }
+}
+
+#[async_trait]
+impl Unload for DynamoStore {
+    /// Archives go one after another; how many copies are promoted is not counted.
+    async fn unload(
+        &self,
+        system: &SystemId,
+        archives: &[ContentHash],
+        dry_run: bool,
+    ) -> Result<Unloaded, StoreError> {
+        let mut unloaded = Unloaded::default();
+        let Some(known) = self.system().await?.filter(|known| known.id == *system) else {
+            return Ok(unloaded);
+        };
+        for content in archives {
+            let entry = if dry_run {
+                self.holding(system, *content).await?
+            } else {
+                self.unload_archive(&known, *content).await?
+            };
+            unloaded.entries.extend(entry);
+        }
+        Ok(unloaded)
     }
 }
 
@@ -303,6 +367,19 @@ impl Shared {
         }
     }
 
+    /// Finds out which items of TripData are in force.
+    async fn in_force(&self) -> Result<InForce, StoreError> {
+        loop {
+            let archives = self.ledger.archives().await?;
+            match InForce::of(self, &archives).await {
+                Ok(in_force) => return Ok(in_force),
+                // A load has ended meanwhile, and the lists before it are gone.
+                Err(_) if self.ledger.archives().await? != archives => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Returns the totals over all archives that lie there, without their cube.
     async fn totals(&self, stored: Option<Stored>) -> Result<Arc<Totals>, StoreError> {
         let Some(at) = stored else {
@@ -335,9 +412,8 @@ impl Trips for DynamoStore {
         if !self.is_of(system).await? {
             return Ok(());
         }
-        let archives = self.shared.ledger.archives().await?;
-        let marks = archives.iter().map(Archive::mark).collect();
-        layout::scan(&self.shared, &marks, &mut |rows| visit(rows.batch)).await
+        let in_force = self.shared.in_force().await?;
+        layout::scan(&self.shared, &in_force, &mut |rows| visit(rows.batch)).await
     }
 }
 
@@ -563,9 +639,4 @@ impl Ledger for DynamoStore {
         let mut entries = entries.into_iter();
         Ok(entries.find(|entry| entry.id.content == content))
     }
-}
-
-/// The present moment, for leases between processes.
-fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
 }

@@ -64,6 +64,17 @@ pub(super) fn batch_of(copies: &[Copy]) -> TripBatch {
     copies.iter().map(|copy| copy.trip.clone()).collect()
 }
 
+/// What is there when an archive is loaded.
+pub(super) struct Beside<'a> {
+    /// The archives that stay.
+    pub kept: &'a [Archive],
+    /// Those that the new one supersedes.
+    pub superseded: &'a [Archive],
+    /// Copies of `kept` that are stored, though an interrupted load of the same archive has
+    /// overwritten some of them.
+    pub aside: Vec<Copy>,
+}
+
 /// What a load will change.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
@@ -129,14 +140,18 @@ fn astray(id: &TripId, archive: &Archive) -> StoreError {
 }
 
 impl Plan {
-    /// Plans a load of `mine` beside the archives that are kept, after those superseded are gone.
+    /// Plans a load of `mine` beside other archives.
     pub(super) async fn make(
         shared: &Shared,
         mine: &mut Sorted,
         members: &[String],
-        kept: &[Archive],
-        superseded: &[Archive],
+        beside: Beside<'_>,
     ) -> Result<Self, StoreError> {
+        let Beside {
+            kept,
+            superseded,
+            aside,
+        } = beside;
         let mut plan = Self::default();
         for id in mine.doubled() {
             plan.decided.insert(id.into());
@@ -184,7 +199,7 @@ impl Plan {
             .iter()
             .map(|(id, owners)| (id.as_ref(), owners.as_slice()))
             .collect();
-        let stored = layout::stored(shared, kept, &owned).await?;
+        let stored = layout::stored(shared, kept, &owned, aside).await?;
         for (id, owners) in &owners {
             let id = TripId::from(String::from_utf8_lossy(id).into_owned());
             if !stored.contains_key(&id) && !waiting.contains_key(&id) {
@@ -204,6 +219,12 @@ impl Plan {
         }
         plan.take(changes, members, kept);
         Ok(plan)
+    }
+
+    /// Counts the archives whose trips change sides, without the one on its way in.
+    pub(super) fn changed(&self) -> usize {
+        let places = self.demoted.keys().chain(self.promoted.keys());
+        places.collect::<BTreeSet<_>>().len()
     }
 
     /// Finds what becomes of the trips of an archive that goes.

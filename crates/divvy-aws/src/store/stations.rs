@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use aws_lambda_events::dynamodb::Event;
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::{Snapshot, Station, StationId, System, SystemId};
-use divvy::refresh::{self, Refreshed};
+use divvy::refresh::{self, Refreshed, Uncounted};
 use divvy::store::station_data::{Row, StationData, Write};
 use divvy::store::{Applied, Change, FeedState, Stations, StoreError, StoreErrorKind};
 use divvy::tally::Totals;
@@ -415,11 +415,13 @@ impl DynamoStore {
     }
 
     /// Plays the Lambda behind the stream: reads on, hands batches to the same handler in the same
-    /// form, and keeps its place behind what is done. Returns what was refreshed.
+    /// form, and keeps its place behind what is done. A record that fails again and again is passed
+    /// over and reported; [`refresh_by_hand`](Self::refresh_by_hand) finds its station. Returns what
+    /// was refreshed.
     ///
     /// # Errors
     ///
-    /// Those of the stream, and the handler's where it fails at the same record again and again.
+    /// Those of the stream.
     pub async fn play_lambda(&self, now: Timestamp) -> Result<Refreshed, StoreError> {
         /// How often a batch is tried, as the stack does.
         const ATTEMPTS: u32 = 10;
@@ -466,9 +468,18 @@ impl DynamoStore {
                 refreshed.skipped += log.skipped;
                 failures = if done.is_empty() { failures + 1 } else { 1 };
                 if let Some(stopped) = log.stopped.filter(|_| failures >= ATTEMPTS) {
-                    return Err(StoreError::new(StoreErrorKind::Behind, stopped.why));
-                }
-                if !batch.is_empty() {
+                    let read = batch.remove(0);
+                    place.advance(&read);
+                    refreshed.changes += 1;
+                    let change = stream::change(&read.record, &system.id).ok().flatten();
+                    let id = change.map_or("?".into(), |read| read.change.station.id);
+                    refreshed.uncounted.push(Uncounted {
+                        system: system.id.clone(),
+                        id,
+                        why: stopped.why,
+                    });
+                    failures = 0;
+                } else if !batch.is_empty() {
                     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
                 }
             }

@@ -37,13 +37,16 @@ impl Refresh {
             Some(dynamo) => block_on(dynamo.refresh_by_hand(now))?,
             None => missing(store, now)?,
         };
-        let refreshed = match followed {
+        let refreshed = match (followed, opened.dynamo()) {
             // A day later the stream has forgotten, and an emulator does not say so.
-            Some(followed) => Refreshed {
+            (Some(followed), Some(_)) => Refreshed {
                 recounted: followed.recounted + by_hand.recounted,
+                // The look at every station came last.
+                uncounted: by_hand.uncounted,
                 ..followed
             },
-            None => by_hand,
+            (Some(followed), None) => followed,
+            (None, _) => by_hand,
         };
         common.say(format_args!(
             "{} changes read: {} counts refreshed, {} were up to date",
@@ -51,7 +54,13 @@ impl Refresh {
             grouped(refreshed.recounted),
             grouped(refreshed.skipped),
         ));
-        Ok(ExitCode::SUCCESS)
+        for uncounted in &refreshed.uncounted {
+            let (id, why) = (&uncounted.id, &uncounted.why);
+            common.say(format_args!(
+                "{id} could not be counted, and is tried again by the next refresh: {why}"
+            ));
+        }
+        Ok(ExitCode::from(u8::from(!refreshed.uncounted.is_empty())))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use divvy::model::System;
 use divvy::store::{ContentHash, LedgerEntry, Store};
@@ -44,9 +44,7 @@ impl Unload {
         let opened = common.open_existing()?;
         let system = common.system_of(opened.store())?;
         let contents = self.contents(opened.store(), &system)?;
-        let store = opened
-            .unload()
-            .with_context(|| format!("{} cannot unload yet", common.store))?;
+        let store = opened.unload();
         // Changes of a load that was killed would bring counts of its stations back.
         if !self.dry_run {
             opened.follow_stream(Timestamp::now())?;
@@ -62,10 +60,10 @@ impl Unload {
                 short(entry.id.content)
             ));
         }
-        if unloaded.promoted > 0 {
+        if let Some(promoted) = unloaded.promoted.filter(|promoted| *promoted > 0) {
             common.say(format_args!(
                 "{} of these trips {would}kept: other archives have copies of them",
-                grouped(unloaded.promoted)
+                grouped(promoted)
             ));
         }
         if let Some(UnloadFormat::Json) = self.format {

@@ -612,7 +612,7 @@ fn any_filters() -> impl Strategy<Value = Filters> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..Default::default() })]
 
     /// The cube says of every report, whatever narrows and groups it, what the trips say.
     #[test]

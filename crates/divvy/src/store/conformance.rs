@@ -757,7 +757,10 @@ macro_rules! conforms {
             proptest! {
                 #![proptest_config(ProptestConfig {
                     cases: $cases,
-                    failure_persistence: None,
+                    failure_persistence: Some(Box::new(proptest::test_runner::FileFailurePersistence::Direct(concat!(
+                        env!("CARGO_MANIFEST_DIR"),
+                        "/proptest-regressions/conformance.txt"
+                    )))),
                     ..ProptestConfig::default()
                 })]
 

@@ -495,7 +495,7 @@ impl Unload for MemoryStore {
             goes.contains(&copies[0].place.archive) && copies.iter().any(|copy| stays(&copy))
         });
         let unloaded = Unloaded {
-            promoted: promoted.count() as u64,
+            promoted: Some(promoted.count() as u64),
             entries,
         };
         if !dry_run && !goes.is_empty() {

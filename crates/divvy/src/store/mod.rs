@@ -220,8 +220,9 @@ pub trait Ledger: Send + Sync {
 pub struct Unloaded {
     /// The entries of the archives that go, as they were.
     pub entries: Vec<LedgerEntry>,
-    /// Copies of their trips in other archives that are stored instead.
-    pub promoted: u64,
+    /// Copies of their trips in other archives that are stored instead. `None` where the store does
+    /// not count them.
+    pub promoted: Option<u64>,
 }
 
 /// Takes archives out again.

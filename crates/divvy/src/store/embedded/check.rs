@@ -161,9 +161,12 @@ impl Check<'_> {
                 0 => String::new(),
                 unknown => format!(" ({unknown} of an older divvy have no hash to compare)"),
             };
-            self.checked.facts.push(format!(
-                "files: {n} in the ledger, each is there and is what was written{unknown}"
-            ));
+            self.checked.facts.push(match n {
+                0 => "files: none in the ledger".into(),
+                n => format!(
+                    "files: {n} in the ledger, each is there and is what was written{unknown}"
+                ),
+            });
         }
         self.checked.faults.extend(faults);
         Ok(())

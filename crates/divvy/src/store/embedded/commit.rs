@@ -129,7 +129,7 @@ pub(super) fn unload(
     }
     let mut unloaded = Unloaded {
         entries,
-        promoted: 0,
+        promoted: Some(0),
     };
     if unloaded.entries.is_empty() {
         return Ok(unloaded);
@@ -146,7 +146,7 @@ pub(super) fn unload(
     };
     let parts = exchange.plan(&connection, Vec::new())?;
     let promoted = parts.iter().filter(|part| part.kind == Kind::Duplicates);
-    unloaded.promoted = promoted.map(|part| part.moving.len()).sum();
+    unloaded.promoted = Some(promoted.map(|part| part.moving.len()).sum());
     if !dry_run {
         let written = exchange.write(&connection, &parts, None, &())?;
         exchange.publish(&mut connection, &parts, written)?;
