@@ -25,8 +25,12 @@ impl DynamoStore {
         let id = &state.system.id;
         let archives = shared.ledger.archives().await?;
         if let Some(load) = shared.ledger.load().await? {
+            let (done, again) = match load.way.as_str() {
+                "unload" => ("unloaded", "unload"),
+                _ => ("loaded", "load"),
+            };
             checked.facts.push(format!(
-                "{} is being loaded, or was when a divvy was killed: load it again to finish it",
+                "{} is being {done}, or was when a divvy was killed: {again} it again to finish it",
                 load.archive
             ));
         }
