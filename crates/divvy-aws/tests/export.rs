@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::ingest::{self, LoadOptions, SameName};
-use divvy::model::Trip;
+use divvy::model::{System, Trip};
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::Trips;
@@ -21,9 +21,10 @@ use divvy_aws::plan::{Prices, measure};
 use divvy_aws::sift::{SiftError, Sifted, sift};
 use jiff::Timestamp;
 
+/// The sample is taken for what it imitates, as the other files are.
 fn options() -> LoadOptions {
     LoadOptions {
-        system: None,
+        system: System::named("divvy"),
         day_first: false,
         same_name: SameName::KeepBoth,
         sample: None,
@@ -248,14 +249,18 @@ fn a_bad_checksum_leaves_nothing() {
 #[test]
 fn systems_are_not_mixed() {
     let folder = tempfile::tempdir().unwrap();
-    let mut paths = archives(folder.path());
+    let divvy = archives(folder.path()).pop().unwrap();
     let path = folder.path().join("JC-202101-citibike-tripdata.csv");
     let header = "ride_id,rideable_type,started_at,ended_at,start_station_name,start_station_id,\
                   end_station_name,end_station_id,start_lat,start_lng,end_lat,end_lng,member_casual";
     let row = "0000000000000001,docked_bike,2021-01-01 00:03:35,2021-01-01 00:08:01,Grove St PATH,\
                JC005,Hamilton Park,JC009,40.71958,-74.04312,40.72759,-74.04424,casual";
     fs::write(&path, format!("{header}\n{row}\n")).unwrap();
-    paths.push(path);
-    let failed = sifted(&paths).err().unwrap();
+    let archives = [divvy, path].map(|path| Archive::open(&path).unwrap());
+    let options = LoadOptions {
+        system: None,
+        ..options()
+    };
+    let failed = sift(&archives, &options, &(), &()).err().unwrap();
     assert!(matches!(failed, SiftError::TwoSystems { .. }), "{failed}");
 }

@@ -156,7 +156,7 @@ pub async fn load(
                 progress,
             };
             match load.run(&takers)? {
-                ReadTo::Whole(read) => break (incoming, read),
+                ReadTo::Whole(read) => break (incoming, *read),
                 ReadTo::TooManyWords => {
                     drop(incoming);
                     rejects_once.again();

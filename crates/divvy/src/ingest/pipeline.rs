@@ -64,7 +64,7 @@ pub(super) const MOST_WORDS: usize = 64;
 /// What became of reading an archive.
 pub(super) enum ReadTo {
     /// It has been read to its end.
-    Whole(Outcome),
+    Whole(Box<Outcome>),
     /// It has more than [`MOST_WORDS`] words that no list knows. What was handed on is to be
     /// forgotten, and the archive read again to count them together.
     TooManyWords,
@@ -123,7 +123,7 @@ impl Load<'_> {
             }
             Ok(match running.has_too_many_words() {
                 true => ReadTo::TooManyWords,
-                false => ReadTo::Whole(sum),
+                false => ReadTo::Whole(Box::new(sum)),
             })
         })
     }
