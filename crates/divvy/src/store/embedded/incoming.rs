@@ -148,7 +148,7 @@ mod tests {
             let id = ArchiveId {
                 system: system.clone(),
                 name: name.into(),
-                content: ContentHash(name.len() as u128),
+                content: ContentHash(u128::from(name.as_bytes()[0])),
             };
             let incoming = block_on(store.begin(&id)).unwrap();
             let mut totals = Totals::default();
