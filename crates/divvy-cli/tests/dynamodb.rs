@@ -91,7 +91,7 @@ fn a_load_killed_at_any_moment_is_finished_by_the_next() {
         }
         let (second, said) = succeed(folder, store, &[&json[..], &["second.zip"]].concat());
         assert!(!said.to_lowercase().contains("throttl"), "{said}");
-        let (_, checked) = succeed(folder, store, &["check"]);
+        let (checked, _) = succeed(folder, store, &["check"]);
         let all = first + stored(&second);
         assert!(
             checked.contains(&format!("{all} trips"))

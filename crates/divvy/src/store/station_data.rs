@@ -187,6 +187,13 @@ impl StationData {
             row.trips_version = row.trips_version.max(Some(version));
             unused.extend::<BTreeSet<StationId>>(gone);
         }
+        // A station of the feed may have such an id for its own, which is counted again then.
+        for id in &unused {
+            if (self.rows.get(id)).is_some_and(|row| row.station.origin_ids.is_empty()) {
+                let row = self.edit(id);
+                row.trips_version = row.trips_version.max(Some(version));
+            }
+        }
         unused
     }
 
