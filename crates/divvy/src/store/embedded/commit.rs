@@ -88,7 +88,7 @@ pub(super) fn commit(
     let content = archive.id.content;
     let held = catalog::archives(&connection, &system.id, Which::Content(content))?.pop();
     if let Some(held) = held
-        && !(archive.replace && !is_intact(store, &connection, held.entry.sequence)?)
+        && (!archive.replace || is_intact(store, &connection, held.entry.sequence)?)
     {
         return Ok(held.entry);
     }

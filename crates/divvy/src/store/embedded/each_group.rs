@@ -71,8 +71,15 @@ struct Queue<'a> {
     paths: &'a [PathBuf],
     /// The file to be opened next.
     next: usize,
-    /// The file at hand, and the groups of it that are left, the last one first.
-    open: Option<(Arc<TripsFile>, Vec<(usize, std::ops::Range<u32>)>)>,
+    /// The file at hand.
+    open: Option<Open>,
+}
+
+/// A file that is open.
+struct Open {
+    trips: Arc<TripsFile>,
+    /// The places and rows of the groups that are left, the last one first.
+    groups: Vec<(usize, std::ops::Range<u32>)>,
 }
 
 impl Queue<'_> {
@@ -81,7 +88,7 @@ impl Queue<'_> {
         wanted: &(dyn Fn(&GroupOf<'_>) -> bool + Sync),
     ) -> Result<Option<Next>, StoreError> {
         loop {
-            if let Some((trips, groups)) = &mut self.open {
+            if let Some(Open { trips, groups }) = &mut self.open {
                 while let Some((group, rows)) = groups.pop() {
                     let file = self.next - 1;
                     let of = GroupOf {
@@ -103,7 +110,10 @@ impl Queue<'_> {
             self.next += 1;
             let trips = TripsFile::open(path)?;
             let groups = trips.groups().into_iter().enumerate().rev().collect();
-            self.open = Some((Arc::new(trips), groups));
+            self.open = Some(Open {
+                trips: Arc::new(trips),
+                groups,
+            });
         }
     }
 }

@@ -128,7 +128,7 @@ mod tests {
 
     /// Counts the files below a folder that this process has open.
     fn open_below(root: &Path) -> usize {
-        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let open = std::fs::read_dir("/proc/self/fd").expect("Linux lists open files there");
         open.filter(|entry| {
             let target = entry.as_ref().map(|entry| entry.path().read_link());
             matches!(target, Ok(Ok(target)) if target.starts_with(root))
