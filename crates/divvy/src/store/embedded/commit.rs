@@ -750,19 +750,39 @@ fn short(content: ContentHash) -> String {
     content.to_string()[..8].to_owned()
 }
 
-/// Keeps letters, digits, `-` and `_` of a name: it becomes a folder or a file.
+/// Keeps letters, digits, `-` and `_` of a name: it becomes a folder or a file, whose name may have
+/// 255 bytes, with a hash, a number and an ending behind it.
 fn plain(name: &str) -> String {
-    let plain: String = name
-        .chars()
-        .map(|c| match c {
-            c if c.is_alphanumeric() || c == '-' || c == '_' => c,
-            _ => '_',
-        })
-        .take(100)
-        .collect();
+    const MOST_BYTES: usize = 200;
+    let mut plain = String::new();
+    for c in name.chars() {
+        let c = if c.is_alphanumeric() || c == '-' || c == '_' {
+            c
+        } else {
+            '_'
+        };
+        if plain.len() + c.len_utf8() > MOST_BYTES {
+            break;
+        }
+        plain.push(c);
+    }
     if plain.is_empty() {
         "trips".into()
     } else {
         plain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cut_to_what_a_file_system_takes() {
+        assert_eq!(plain("2020/04 trips.é"), "2020_04_trips_é");
+        assert_eq!(plain(""), "trips");
+        let long = plain(&"駅".repeat(83));
+        assert_eq!(long.len(), 198);
+        assert_eq!(plain(&"a".repeat(300)).len(), 200);
     }
 }
