@@ -51,7 +51,7 @@ fn report(folder: &Path, name: &str) -> Vec<Value> {
 fn sample(folder: &Path, archive: &str, trips: u32, seed: u32) {
     let (trips, seed) = (trips.to_string(), seed.to_string());
     let arguments = [
-        "sample", "--trips", &trips, "--era", "2024", "--seed", &seed, archive,
+        "sample", "--trips", &trips, "--era", "2024", "--seed", &seed, "--force", archive,
     ];
     run(folder, &arguments);
 }
@@ -116,7 +116,7 @@ fn duckdb_counts_what_the_reports_say() {
     assert_eq!(assert_agrees(folder), 5000);
 
     overlap(folder, "first.zip", "overlap.csv");
-    run(folder, &["load", "overlap.csv"]);
+    run(folder, &["load", "overlap.csv", "--system", "sample"]);
     let moved = report(folder, "quality")[2]["stored"].as_u64().unwrap();
     assert!((1..1500).contains(&moved), "{moved} trips moved over");
     assert_eq!(assert_agrees(folder), 5000, "duplicates lie elsewhere");
