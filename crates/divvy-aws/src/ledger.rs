@@ -167,7 +167,7 @@ pub struct Load {
     /// Its owner ended it with an error. Requests that it gave up may still be under way.
     #[serde(default)]
     pub is_left: bool,
-    /// Grows with each renewal, whoever the owner is: the record of a living process changes.
+    /// Grows with each renewal by any owner, so the record of a live process changes.
     #[serde(default)]
     pub beat: u64,
 }

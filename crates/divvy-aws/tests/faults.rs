@@ -809,7 +809,7 @@ async fn said(local: &Local, part: &str) -> Option<String> {
     Some(found.item?["said"].as_s().unwrap().clone())
 }
 
-/// Whoever waits sees the record change, in every phase: planning, writing, tallies, publishing.
+/// A waiting load sees the record change in every phase: planning, writing, tallies, publishing.
 #[test]
 fn the_right_to_load_is_renewed_through_every_phase() {
     let first = plain("a.zip", (0..60).map(|n| row(n, 60_000, 0)));

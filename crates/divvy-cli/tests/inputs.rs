@@ -80,7 +80,7 @@ fn a_closed_or_full_output_is_no_panic() {
             assert_eq!(status, Some(expected), "{arguments:?}, stderr {stderr}");
         }
     }
-    // A report that cannot be written is told.
+    // A report that cannot be written is an error.
     let full = File::options().write(true).open("/dev/full").unwrap();
     let mut report = divvy(folder.path());
     let output = report.args(["report", "stations"]).stdout(full).output();

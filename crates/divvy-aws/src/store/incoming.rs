@@ -337,7 +337,7 @@ async fn commit(
     let plan = Plan::make(shared, &mut spool, &archive.members, beside).await?;
     LedgerTable::refuse_too_many(plan.changed() + superseded.len() + 1)?;
 
-    // Never one that another load has used: whoever has read its parts may have kept them. A load
+    // Never one that another load has used: another process may have cached its parts. A load
     // that does not go on where this record ends has been undone.
     let generation = match found.generation {
         0 => state.newest_generation() + 1,

@@ -178,7 +178,7 @@ pub async fn load(
             loaded_at: options.now,
             replace: options.same_name == SameName::Replace,
         };
-        // Lists before the trips: once an archive is in the ledger, nobody reads its lists again.
+        // Lists before the trips: the lists of an archive in the ledger are not read again.
         describe(store, &system, &contents).await?;
         entry = Some(incoming.commit(read, rejects).await?);
     } else {

@@ -89,7 +89,7 @@ pub(super) struct Takers<'a> {
 }
 
 impl Takers<'_> {
-    /// Nobody: for who wants to know how reading ends.
+    /// Discards everything: for callers that only need the outcome of reading.
     pub(super) fn none() -> Self {
         Self {
             write: &|_: usize, _: TripBatch| Ok(()),

@@ -1,4 +1,4 @@
-//! Rejected rows told once, even where an archive is read twice.
+//! Rejected rows are reported once, even where an archive is read twice.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -638,7 +638,7 @@ mod tests {
     fn a_server_that_drips_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/trips.zip", listener.local_addr().unwrap());
-        // It ends when nobody listens any more.
+        // It ends when the receiver is dropped.
         let dripping = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             read_request(&stream);

@@ -241,7 +241,7 @@ impl Check<'_> {
                 Err(error) => {
                     is_whole = false;
                     let error = error.to_string();
-                    // A file that is gone has been said to be.
+                    // A missing file has been reported already.
                     if !self
                         .checked
                         .faults

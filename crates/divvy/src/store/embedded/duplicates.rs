@@ -326,7 +326,7 @@ fn read_number(from: &mut dyn Read) -> io::Result<u32> {
     Ok(u32::from_le_bytes(bytes))
 }
 
-/// One row, told by a hash of all that is kept of it.
+/// One row, identified by a hash of all that is kept of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Hashed {
     key: u64,

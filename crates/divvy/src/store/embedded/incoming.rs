@@ -51,7 +51,7 @@ impl EmbeddedIncoming {
         Ok(writer)
     }
 
-    /// Ends the files of members whose end was not said, and returns those of all members.
+    /// Ends the files of members that have not been ended, and returns those of all members.
     fn finish(&self) -> Result<Vec<Staged>, StoreError> {
         let members: Vec<usize> = {
             let members = self.members.lock().expect("no holder of this lock panics");

@@ -102,7 +102,7 @@ impl ReadersLock {
         Ok(Some(Self { _file: file }))
     }
 
-    /// Takes the lock for the one who removes superseded files. `None` where somebody reads.
+    /// Takes the lock to remove superseded files. `None` while another process reads.
     pub(super) fn exclude(root: &Path) -> Result<Option<Self>, StoreError> {
         let path = root.join(folder::READERS_LOCK);
         Ok(lock(&path)?.map(|file| Self { _file: file }))
