@@ -4,6 +4,7 @@
 //! A law that is broken panics.
 
 pub mod cases;
+pub mod simulator;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;

@@ -34,6 +34,9 @@ struct Held {
     /// The change stream: sequence `n` stands at place `n - 1`.
     changes: Vec<Change>,
     checkpoints: BTreeMap<String, u64>,
+    /// What [`SystemHeld::forgotten`] was of systems that were unloaded as a whole: the stream may
+    /// still hold changes of them.
+    forgotten: BTreeMap<SystemId, BTreeMap<StationId, u64>>,
 }
 
 /// All of one system.
@@ -252,9 +255,14 @@ fn origins_changed(before: &[TripCopy], now: &SystemHeld) -> BTreeSet<StationId>
 
 impl Held {
     fn system(&mut self, system: &System) -> &mut SystemHeld {
-        self.systems
-            .entry(system.id.clone())
-            .or_insert_with(|| SystemHeld::new(system.clone()))
+        let Self {
+            systems, forgotten, ..
+        } = self;
+        systems.entry(system.id.clone()).or_insert_with(|| {
+            let mut held = SystemHeld::new(system.clone());
+            held.forgotten = forgotten.remove(&system.id).unwrap_or_default();
+            held
+        })
     }
 
     /// Appends what was written to the change stream. Returns how many entries that makes.
@@ -504,8 +512,8 @@ impl Unload for MemoryStore {
                 && known.stations.stations().next().is_none()
                 && known.stations.feed().is_none();
             held.record(system, writes);
-            if is_empty {
-                held.systems.remove(system);
+            if is_empty && let Some(gone) = held.systems.remove(system) {
+                held.forgotten.insert(system.clone(), gone.forgotten);
             }
         }
         Ok(unloaded)

@@ -162,11 +162,11 @@ pub fn archives() -> impl Strategy<Value = Vec<Archive>> {
 }
 
 /// The rows that all archives of a case are dealt from, so that equal copies are common.
-fn rows() -> impl Strategy<Value = Vec<Row>> {
+pub(super) fn rows() -> impl Strategy<Value = Vec<Row>> {
     prop::collection::vec(row(), 1..12)
 }
 
-fn archive(rows: Vec<Row>) -> impl Strategy<Value = Archive> {
+pub(super) fn archive(rows: Vec<Row>) -> impl Strategy<Value = Archive> {
     (
         select(&["202401.zip", "202402.zip"]),
         prop::collection::vec(prop::collection::vec(select(rows), 0..6), 1..4),
@@ -299,7 +299,7 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
 }
 
 /// Up to five stations, some under ids that trips use.
-fn stations() -> impl Strategy<Value = Vec<Station>> {
+pub(super) fn stations() -> impl Strategy<Value = Vec<Station>> {
     prop::collection::btree_map(select(&["35", "517", "u-1", "u-2", "u-3"]), station(), 0..5)
         .prop_map(|stations| {
             let with_id = |(id, station): (&str, Station)| Station {

@@ -135,6 +135,14 @@ pub(super) enum Tables {
     None,
     /// Those of another program.
     Others,
+    /// Not to be seen: a process was killed while it wrote them without a log, as it does only
+    /// when it makes a catalog. Opened to be written, they are as before that.
+    Interrupted,
+}
+
+fn has_hot_journal(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 /// Looks whose database a file is, without writing to it.
@@ -164,6 +172,7 @@ pub(super) fn tables_of(path: &Path) -> Result<Tables, StoreError> {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
             count(&read_only::open(path)?.connection).map_err(failed)?
         }
+        Err(error) if has_hot_journal(&error) => return Ok(Tables::Interrupted),
         counted => counted.map_err(failed)?,
     };
     Ok(if ours == 3 {
@@ -344,9 +353,15 @@ pub(super) fn in_memory() -> Result<Connection, StoreError> {
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let failed = catalog_failed("open the catalog");
     let connection = Connection::open(path).map_err(&failed)?;
+    // Where opening fails SQLite opens to read alone, and all later writes fail.
+    if connection.is_readonly("main").map_err(&failed)? {
+        let message = format!("{} could not be opened to be written", path.display());
+        return Err(StoreError::new(StoreErrorKind::Unreachable, message));
+    }
     prepare(&connection)?;
+    // EXTRA: where a file system has no write-ahead log, a commit is durable too.
     connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = EXTRA;")
         .map_err(&failed)?;
     let version = version(&connection)?;
     if version == 0 {
@@ -354,6 +369,13 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     }
     expect_known(path, version)?;
     Ok(connection)
+}
+
+/// Tells whether a connection cannot write, although its file can be written to: so it stays for
+/// SQLite where the disk was full, or failed, when it was opened.
+pub(super) fn is_stuck(connection: &Connection) -> bool {
+    let begun = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+    begun.is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::ReadOnly))
 }
 
 /// Sets what every connection needs.

@@ -22,7 +22,7 @@ use super::index::Index;
 use super::lock::Staging;
 use super::row_set::RowSet;
 use super::trips_file::{Finished, TripsFile, TripsWriter};
-use super::{Shared, cannot, catalog_failed, index_path, sweep};
+use super::{Shared, cannot, catalog_failed, folder, index_path, sweep};
 use crate::issue::{Reason, RejectSink, Rejected};
 use crate::model::{StationId, System, TripBatch};
 use crate::store::{ArchiveRead, ContentHash, LedgerEntry, StoreError, StoreErrorKind, Unloaded};
@@ -711,23 +711,12 @@ fn name(
 
 /// Moves files to their places and makes that durable.
 fn put_in_place(store: &Shared, moves: &[(PathBuf, PathBuf)]) -> Result<(), StoreError> {
-    let mut folders = BTreeSet::new();
     for (from, to) in moves {
-        let mut folder = to.parent().expect("it has been joined to a folder");
-        std::fs::create_dir_all(folder).map_err(|e| cannot("make", folder, e))?;
+        let folder = to.parent().expect("it has been joined to a folder");
+        folder::make_folder(folder)?;
         std::fs::rename(from, to).map_err(|e| cannot("move to", to, e))?;
-        while folder.starts_with(&store.root) && folders.insert(folder.to_path_buf()) {
-            folder = folder.parent().unwrap_or(folder);
-        }
     }
-    for folder in folders {
-        // Windows cannot open a folder as a file, and needs no such thing.
-        #[cfg(unix)]
-        std::fs::File::open(&folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|e| cannot("make durable", &folder, e))?;
-    }
-    Ok(())
+    folder::make_names_durable(&store.root, moves.iter().map(|(_, to)| to.as_path()))
 }
 
 /// Finds a name that no file has: the member's own, or that with a number.

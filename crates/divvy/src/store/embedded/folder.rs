@@ -68,8 +68,9 @@ pub(super) fn inspect(root: &Path) -> Result<Standing, StoreError> {
         match catalog::tables_of(&catalog) {
             Ok(Tables::Ours) => return Ok(Standing::Store),
             Ok(Tables::None) => {}
+            Ok(Tables::Interrupted) if root.join(MARKER).exists() => {}
             Err(error) if root.join(MARKER).exists() => return Err(error),
-            Ok(Tables::Others) | Err(_) => {
+            Ok(Tables::Others | Tables::Interrupted) | Err(_) => {
                 let message = format!(
                     "{} is no store: its {CATALOG} is no catalog of divvy",
                     root.display()
@@ -118,15 +119,18 @@ pub(super) fn inspect(root: &Path) -> Result<Standing, StoreError> {
 
 /// Tells whether the files of a store may be changed.
 pub(super) fn is_writable(root: &Path) -> bool {
-    let lock = root.join(WRITER_LOCK);
-    let mut options = std::fs::OpenOptions::new();
-    let opened = options.write(true).create(true).truncate(false).open(lock);
-    !opened.is_err_and(|error| {
-        matches!(
-            error.kind(),
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
-        )
-    })
+    let is_refused = |name: &str, may_create: bool| {
+        let mut options = std::fs::OpenOptions::new();
+        let options = options.write(true).create(may_create).truncate(false);
+        let opened = options.open(root.join(name));
+        opened.is_err_and(|error| {
+            matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+            )
+        })
+    };
+    !is_refused(WRITER_LOCK, true) && !is_refused(CATALOG, false)
 }
 
 /// Tells whether a folder has files that only a store with a catalog can have.
@@ -143,7 +147,12 @@ fn holds_trips(root: &Path) -> Result<bool, StoreError> {
 /// Makes what there is not yet of a store's folder; the marker first, so that a store whose making
 /// is interrupted is known for one.
 pub(super) fn make(root: &Path) -> Result<(), StoreError> {
-    make_folder(root)?;
+    if !root.exists() {
+        make_folder(root)?;
+        // The name of a relative path lies in the working folder.
+        let above = root.parent().filter(|above| !above.as_os_str().is_empty());
+        sync(above.unwrap_or(Path::new(".")))?;
+    }
     let marker = root.join(MARKER);
     if !marker.exists() {
         let write = || -> std::io::Result<()> {
@@ -165,6 +174,38 @@ pub(super) fn make(root: &Path) -> Result<(), StoreError> {
 
 pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
     std::fs::create_dir_all(folder).map_err(|e| cannot("make", folder, e))
+}
+
+/// Makes durable that files have come to, or gone from, these paths: syncs the folders above each,
+/// up to the store's own. Folders that are gone are passed over.
+pub(super) fn make_names_durable<'a>(
+    root: &Path,
+    paths: impl IntoIterator<Item = &'a Path>,
+) -> Result<(), StoreError> {
+    let mut synced = BTreeSet::new();
+    for path in paths {
+        let above = path.ancestors().skip(1);
+        for folder in above.take_while(|folder| folder.starts_with(root)) {
+            if !synced.insert(folder) {
+                break;
+            }
+            sync(folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder durable. A folder that is gone is passed over.
+fn sync(folder: &Path) -> Result<(), StoreError> {
+    // Windows cannot open a folder as a file, and needs no such thing.
+    #[cfg(unix)]
+    match std::fs::File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            return Err(cannot("make durable", folder, e));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Where the id index of a trips file lies, below the store's folder.

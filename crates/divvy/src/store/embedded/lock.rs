@@ -4,7 +4,7 @@
 //! held up; while one reads, superseded files stay.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -128,23 +128,26 @@ impl Staging {
             match std::fs::create_dir(&path) {
                 Ok(()) => {
                     let file = path.join(OWNER);
-                    // Between these lines a sweeper may take the empty folder away: then again.
+                    // Between these lines a sweeper may take the folder away, with the file that
+                    // is locked: then again.
                     match lock(&file) {
-                        Ok(Some(owner)) => {
+                        Ok(Some(owner)) if file.exists() => {
                             return Ok(Self {
                                 path,
                                 _owner: owner,
                             });
                         }
-                        Ok(None) | Err(_) if n < 1000 => {}
-                        Ok(None) => {
-                            let cause = std::io::ErrorKind::AlreadyExists.into();
+                        _ if n < 1000 => {}
+                        Ok(_) => {
+                            let cause = ErrorKind::AlreadyExists.into();
                             return Err(cannot("lock", &file, cause));
                         }
                         Err(e) => return Err(e),
                     }
                 }
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                // Also gone where another process gives up making the store.
+                Err(e) if e.kind() == ErrorKind::NotFound && n < 1000 => folder::make_folder(&all)?,
                 Err(e) => return Err(cannot("make", &path, e)),
             }
             n += 1;
@@ -154,7 +157,12 @@ impl Staging {
     /// Removes the folders of processes that died. Others, and all files, are left alone.
     pub(super) fn sweep(root: &Path) -> Result<(), StoreError> {
         let all = root.join(folder::STAGING);
-        for entry in std::fs::read_dir(&all).map_err(|e| cannot("list", &all, e))? {
+        let entries = match std::fs::read_dir(&all) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(cannot("list", &all, e)),
+        };
+        for entry in entries {
             let entry = entry.map_err(|e| cannot("list", &all, e))?;
             if !entry.file_name().to_str().is_some_and(is_staging) {
                 continue;

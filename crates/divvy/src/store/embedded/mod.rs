@@ -41,6 +41,7 @@ mod upgrade;
 mod verify;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -75,6 +76,8 @@ struct Shared {
     is_old_folder: bool,
     /// There was no store in it when this one was opened.
     was_free: bool,
+    /// Folders may have been made for the store.
+    has_written: AtomicBool,
     /// In memory, and empty, until the store is made.
     catalog: Mutex<Connection>,
     /// What reads a store that cannot be written to: the folder of a copy of its catalog, if it
@@ -88,13 +91,22 @@ pub type OnWait = dyn Fn(&str) + Send + Sync;
 
 impl Shared {
     fn catalog(&self) -> MutexGuard<'_, Connection> {
-        self.catalog.lock().expect("no holder of this lock panics")
+        let mut catalog = self.catalog.lock().expect("no holder of this lock panics");
+        // Another process may have made the store meanwhile.
+        if is_in_memory(&catalog)
+            && folder::inspect(&self.root).is_ok_and(|standing| standing == Standing::Store)
+            && let Ok(made) = catalog::open(&self.root.join(folder::CATALOG))
+        {
+            *catalog = made;
+        }
+        catalog
     }
 
     /// Makes the store where there is none yet. Every write begins so.
     fn make(&self) -> Result<(), StoreError> {
         self.expect_writable()?;
         if is_in_memory(&self.catalog()) {
+            self.has_written.store(true, Ordering::Relaxed);
             let made = make(&self.root, &*self.on_wait)?;
             *self.catalog() = made;
         }
@@ -112,7 +124,14 @@ impl Shared {
     /// Waits for the right to write.
     fn writer_lock(&self) -> Result<WriterLock, StoreError> {
         self.expect_writable()?;
-        WriterLock::wait(&self.root, &*self.on_wait)
+        let lock = WriterLock::wait(&self.root, &*self.on_wait)?;
+        let mut catalog = self.catalog();
+        if catalog::is_stuck(&catalog) {
+            // First closed, then opened: else SQLite uses again what the two share.
+            *catalog = catalog::in_memory()?;
+            *catalog = catalog::open(&self.root.join(folder::CATALOG))?;
+        }
+        Ok(lock)
     }
 
     /// Changes the catalog as the only writer, in one transaction.
@@ -135,7 +154,8 @@ impl Shared {
 impl Drop for Shared {
     /// Leaves nothing of a store that was never made. A folder with something in it stays.
     fn drop(&mut self) {
-        if self.was_free && !self.root.join(folder::CATALOG).exists() {
+        let has_written = self.has_written.load(Ordering::Relaxed);
+        if self.was_free && has_written && !self.root.join(folder::CATALOG).exists() {
             let _ = std::fs::remove_dir(self.root.join(folder::STAGING));
             if !self.is_old_folder {
                 let _ = std::fs::remove_dir(&self.root);
@@ -152,7 +172,10 @@ fn is_in_memory(catalog: &Connection) -> bool {
 fn make(root: &Path, on_wait: &OnWait) -> Result<Connection, StoreError> {
     folder::make(root)?;
     let _lock = WriterLock::wait(root, on_wait)?;
-    catalog::open(&root.join(folder::CATALOG))
+    let path = root.join(folder::CATALOG);
+    let catalog = catalog::open(&path)?;
+    folder::make_names_durable(root, [path.as_path()])?;
+    Ok(catalog)
 }
 
 impl EmbeddedStore {
@@ -197,6 +220,7 @@ impl EmbeddedStore {
                 root: root.into(),
                 is_old_folder: root.exists(),
                 was_free: standing == Standing::Free,
+                has_written: AtomicBool::new(false),
                 catalog: Mutex::new(catalog),
                 read_only: None,
                 on_wait,
@@ -228,6 +252,7 @@ impl EmbeddedStore {
                 root: root.into(),
                 is_old_folder: true,
                 was_free: false,
+                has_written: AtomicBool::new(false),
                 catalog: Mutex::new(opened.connection),
                 read_only: Some(opened.copy),
                 on_wait: Box::new(|_| ()),
@@ -339,7 +364,7 @@ impl EmbeddedStore {
 impl Trips for EmbeddedStore {
     async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
         self.shared.expect_writable()?;
-        folder::make_folder(&self.shared.root.join(folder::STAGING))?;
+        self.shared.has_written.store(true, Ordering::Relaxed);
         Ok(Box::new(EmbeddedIncoming::new(self.shared.clone())?))
     }
 

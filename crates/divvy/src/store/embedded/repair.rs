@@ -224,5 +224,6 @@ pub(super) fn rebuild_index(root: &Path, file: &FileRow) -> Result<Rebuilt, Stor
         folder::make_folder(folder)?;
     }
     std::fs::rename(&beside, &path).map_err(|e| cannot("move to", &path, e))?;
+    folder::make_names_durable(root, [path.as_path()])?;
     Ok(rebuilt)
 }

@@ -4,7 +4,7 @@
 //! The catalog lists them ([`catalog::put_leftover`]): nothing else is removed.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
@@ -32,6 +32,11 @@ pub(super) fn sweep(root: &Path, catalog: &mut Connection) -> Result<(), StoreEr
                 && remove(root, &index_path(root, path))
         })
         .collect();
+    // Else a power cut may bring back files that no list names any more.
+    let paths: Vec<PathBuf> = (gone.iter())
+        .flat_map(|path| [root.join(path), index_path(root, path)])
+        .collect();
+    folder::make_names_durable(root, paths.iter().map(PathBuf::as_path))?;
     let transaction = catalog::begin(catalog)?;
     for path in gone {
         catalog::delete_leftover(&transaction, path)?;
