@@ -430,7 +430,7 @@ impl Common {
         }
     }
 
-    /// Prints for which process a writer waits.
+    /// Prints what takes long: for which process a writer waits, or an upgrade.
     fn on_wait(&self) -> Box<OnWait> {
         let quiet = self.quiet;
         Box::new(move |sentence| {

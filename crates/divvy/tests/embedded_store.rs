@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use divvy::ingest::{self, LoadError, LoadOptions, Loaded, SameName};
-use divvy::model::{Snapshot, SnapshotKind, Station, StationId, System};
+use divvy::model::{Snapshot, SnapshotKind, Station, StationId, StationStatus, System};
 use divvy::refresh;
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
@@ -80,6 +80,7 @@ fn snapshot(at: i64) -> Snapshot {
     let stations = (0..30).map(|n| {
         let mut station = Station::unknown(StationId::from(format!("s{n}")));
         station.available.vehicles = Some((at + n) as u32 % 15);
+        station.status = Some(StationStatus::InService);
         station
     });
     Snapshot {
@@ -253,6 +254,24 @@ fn all_trips(store: &EmbeddedStore) -> Result<Vec<String>, String> {
     Ok(rows)
 }
 
+/// Every row of the tables that nothing but the change stream and history reads.
+fn stream_and_history(root: &Path) -> rusqlite::Result<String> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let catalog = rusqlite::Connection::open_with_flags(root.join("catalog.db"), flags)?;
+    let mut text = String::new();
+    for table in ["change", "status_history", "checkpoint"] {
+        let mut statement = catalog.prepare(&format!("SELECT * FROM {table}"))?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            for column in 0..columns {
+                text += &format!("{:?} ", row.get_ref(column)?);
+            }
+        }
+    }
+    Ok(text)
+}
+
 /// One bit is flipped, anywhere in the files of a store: either `check` finds it, or nothing that
 /// the store says has changed. `DIVVY_FLIPS` says how often.
 #[test]
@@ -272,6 +291,8 @@ fn a_flipped_bit_is_found_or_changes_nothing() {
         block_on(store.apply(&snapshot(1), minute(1))).unwrap();
         drain(&store);
         assert_eq!(faults(&store), [""; 0]);
+        // Changes that wait.
+        block_on(store.apply(&snapshot(2), minute(2))).unwrap();
     }
     let state = |store: &EmbeddedStore| -> Result<String, String> {
         let id = divvy().id;
@@ -281,8 +302,10 @@ fn a_flipped_bit_is_found_or_changes_nothing() {
         let entries = block_on(store.entries(&id)).map_err(text)?;
         let stations = block_on(store.stations(&id)).map_err(text)?;
         let trips = all_trips(store)?;
+        let changes = block_on(store.changes(refresh::CONSUMER, 1000)).map_err(text)?;
+        let rest = stream_and_history(store.root()).map_err(|error| error.to_string())?;
         Ok(format!(
-            "{counts:?}{totals:?}{entries:?}{stations:?}{trips:?}"
+            "{counts:?}{totals:?}{entries:?}{stations:?}{trips:?}{changes:?}{rest}"
         ))
     };
     let sound = state(&EmbeddedStore::open(&root).unwrap()).unwrap();
@@ -326,6 +349,55 @@ fn a_flipped_bit_is_found_or_changes_nothing() {
     }
     println!("{flips} flips: {found} found, {harmless} changed nothing");
     assert!(found > harmless);
+}
+
+/// A value of a row is changed, as a flipped bit may, in each table that has checksums: `check`
+/// names the table, and a repair leaves a sound store.
+#[test]
+fn a_changed_value_is_found_in_every_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    {
+        let store = EmbeddedStore::open(&root).unwrap();
+        loaded(&store, &sample(folder.path(), "1.zip", 1), SameName::Refuse);
+        block_on(store.apply(&snapshot(1), minute(1))).unwrap();
+        drain(&store);
+        block_on(store.apply(&snapshot(2), minute(2))).unwrap();
+    }
+    for (table, change) in [
+        ("system", "name = 'Divvx'"),
+        ("archive", "rows_read = rows_read + 1"),
+        ("cube", "month = month + 1"),
+        ("file", "member = member + 1"),
+        ("departures", "trips = trips + 1"),
+        ("station", "written_at = written_at + 1"),
+        ("feed", "status_at = status_at + 1"),
+        ("from_station_count", "from_count = from_count + 1"),
+        ("change", "made_at = made_at + 1"),
+        ("change", "sequence = sequence + 1024"),
+        ("status_history", "vehicles = vehicles + 1"),
+        ("checkpoint", "sequence = sequence + 1024"),
+    ] {
+        let copy = folder.path().join(format!("{table}-{}", change.len()));
+        copy_all(&root, &copy);
+        let catalog = rusqlite::Connection::open(copy.join("catalog.db")).unwrap();
+        let update = format!("UPDATE {table} SET {change}");
+        assert!(catalog.execute(&update, []).unwrap() > 0, "{table}");
+        drop(catalog);
+        let store = EmbeddedStore::open(&copy).unwrap();
+        let expected = format!("rows of its table {table} are not what was written");
+        let faults_of = faults(&store);
+        let found = faults_of.iter().any(|fault| fault.ends_with(&expected));
+        assert!(found, "{faults_of:?}");
+        let changes = block_on(store.changes(refresh::CONSUMER, 1000));
+        let is_stream = ["change", "checkpoint"].contains(&table);
+        assert_eq!(changes.is_err(), is_stream, "{table}");
+        let repaired = store.repair(false).unwrap();
+        let again = !repaired.to_load_again.is_empty();
+        assert_eq!(again, ["archive", "file"].contains(&table), "{table}");
+        drain(&store);
+        assert_eq!(faults(&store), [""; 0], "{table}");
+    }
 }
 
 fn copy_all(from: &Path, to: &Path) {

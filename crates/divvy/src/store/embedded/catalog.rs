@@ -13,15 +13,16 @@ use rusqlite::{
     TransactionBehavior, params,
 };
 
+use super::index::Written;
 use super::{catalog_failed, corrupt, read_only, row_checksum};
 use crate::issue::{Reason, RejectedCounts};
-use crate::model::{BoundingBox, Station, StationId, System, SystemId};
+use crate::model::{BoundingBox, Rider, Station, StationId, System, SystemId};
 use crate::store::station_data::{Row, StationData, Write};
 use crate::store::{
     ArchiveId, Change, ContentHash, FeedState, FromStationCount, LedgerEntry, REFRESH, StoreError,
     StoreErrorKind,
 };
-use crate::tally::{Cube, Part, Parts, Totals};
+use crate::tally::{Cube, Days, FlagCounts, Hours, Names, Part, Parts, Riders, Stations, Totals};
 
 /// The version of the tables. Older ones are upgraded ([`upgrade`](super::upgrade)), newer ones
 /// refused.
@@ -86,15 +87,18 @@ CREATE TABLE feed (
 CREATE TABLE status_history (
     system TEXT, station TEXT, taken_at INTEGER, status TEXT,
     vehicles INTEGER, ebikes INTEGER, vehicles_disabled INTEGER,
-    docks INTEGER, docks_disabled INTEGER, reported_at INTEGER,
+    docks INTEGER, docks_disabled INTEGER, reported_at INTEGER, checksum INTEGER,
     PRIMARY KEY (system, station, taken_at)
 ) WITHOUT ROWID;
 CREATE TABLE change (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     system TEXT NOT NULL, station TEXT NOT NULL, report_time_only INTEGER NOT NULL,
-    made_at INTEGER      -- of the snapshot; NULL for a change that no feed made
+    made_at INTEGER,     -- of the snapshot; NULL for a change that no feed made
+    checksum INTEGER
 );
-CREATE TABLE checkpoint (consumer TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE checkpoint (
+    consumer TEXT PRIMARY KEY, sequence INTEGER NOT NULL, checksum INTEGER
+) WITHOUT ROWID;
 CREATE TABLE from_station_count (
     system TEXT, from_station_id TEXT, from_count INTEGER NOT NULL,
     trips_version INTEGER, refreshed_at INTEGER NOT NULL, checksum INTEGER,
@@ -103,7 +107,7 @@ CREATE TABLE from_station_count (
 ";
 
 /// Each table whose rows carry a checksum ([`row_checksum`]), with the columns that it is of.
-pub(super) const CHECKED: [(&str, &str); 8] = [
+pub(super) const CHECKED: [(&str, &str); 11] = [
     ("system", "id, name, time_zone, area, totals"),
     (
         "archive",
@@ -121,6 +125,16 @@ pub(super) const CHECKED: [(&str, &str); 8] = [
         "from_station_count",
         "system, from_station_id, from_count, trips_version, refreshed_at",
     ),
+    (
+        "status_history",
+        "system, station, taken_at, status, vehicles, ebikes, vehicles_disabled, docks, \
+         docks_disabled, reported_at",
+    ),
+    (
+        "change",
+        "sequence, system, station, report_time_only, made_at",
+    ),
+    ("checkpoint", "consumer, sequence"),
 ];
 
 /// How long to wait for a lock of SQLite. Another process holds one for milliseconds.
@@ -312,18 +326,24 @@ pub(super) fn clear_totals(catalog: &Connection, system: &SystemId) -> Result<()
     Ok(())
 }
 
-/// Writes the hash of an id index that was built again.
-pub(super) fn put_index_hash(
+/// Writes what is known of an id index that was built again.
+pub(super) fn put_index(
     catalog: &Connection,
     file: i64,
-    hash: u128,
+    index: &Written,
 ) -> Result<(), StoreError> {
+    let (min, max) = index.keys.bounds;
     run(
         catalog,
-        "UPDATE file SET index_hash = ?1, checksum = row_checksum(archive, member, kind, path,
-             rows, key_min, key_max, hash, ?1)
-         WHERE id = ?2",
-        params![hash.to_be_bytes(), file],
+        "UPDATE file SET index_hash = ?1, key_min = ?2, key_max = ?3, checksum = row_checksum(
+             archive, member, kind, path, rows, ?2, ?3, hash, ?1)
+         WHERE id = ?4",
+        params![
+            index.hash.to_be_bytes(),
+            min.to_be_bytes(),
+            max.to_be_bytes(),
+            file
+        ],
     )?;
     Ok(())
 }
@@ -881,13 +901,18 @@ pub(super) fn archive_names(
 }
 
 pub(super) fn next_sequence(catalog: &Connection) -> Result<u64, StoreError> {
+    Ok(last_of(catalog, "archive")? + 1)
+}
+
+/// Returns the last number that was given out in a table with `AUTOINCREMENT`. 0 where none was.
+fn last_of(catalog: &Connection, table: &str) -> Result<u64, StoreError> {
     let last: Vec<u64> = all(
         catalog,
-        "SELECT seq FROM sqlite_sequence WHERE name = 'archive'",
-        [],
+        "SELECT seq FROM sqlite_sequence WHERE name = ?",
+        [table],
         |row| row.get(0),
     )?;
-    Ok(last.first().map_or(1, |last| last + 1))
+    Ok(last.first().copied().unwrap_or(0))
 }
 
 pub(super) fn put_archive(
@@ -1000,7 +1025,66 @@ pub(super) fn files(
     )
 }
 
-/// Lists all files in a catalog of version 2, which has no checksums and no hashes.
+/// The table of the cube as version 2 had it, for catalogs of version 1.
+pub(super) const CUBE_BEFORE_CHECKSUMS: &str = "
+CREATE TABLE cube (
+    system TEXT NOT NULL, archive INTEGER NOT NULL, part TEXT NOT NULL, month INTEGER NOT NULL,
+    cells BLOB NOT NULL, UNIQUE (system, archive, part, month)
+);
+";
+
+/// An archive in a catalog of version 1 or 2.
+pub(super) struct OldArchive {
+    pub(super) sequence: u64,
+    pub(super) system: String,
+    pub(super) name: String,
+    /// As that version packed them.
+    totals: Vec<u8>,
+}
+
+/// Lists all archives in a catalog of version 1 or 2, by sequence.
+pub(super) fn archives_before_checksums(
+    catalog: &Connection,
+) -> Result<Vec<OldArchive>, StoreError> {
+    all(
+        catalog,
+        "SELECT sequence, system, name, totals FROM archive ORDER BY sequence",
+        [],
+        |row| {
+            Ok(OldArchive {
+                sequence: row.get(0)?,
+                system: row.get(1)?,
+                name: row.get(2)?,
+                totals: row.get(3)?,
+            })
+        },
+    )
+}
+
+/// Reads what the files of an archive call their stations.
+pub(super) fn names_before_checksums(
+    archive: &OldArchive,
+    version: i64,
+) -> Result<Names, StoreError> {
+    /// The totals of version 1, field by field; the fifth are durations by rider.
+    type Totals1 = (
+        i64,
+        Stations,
+        Hours,
+        Days,
+        BTreeMap<Rider, BTreeMap<i64, i64>>,
+        Riders,
+        FlagCounts,
+        Names,
+    );
+    if version > 1 {
+        return Ok(unpack(&archive.totals)?.names);
+    }
+    let totals: Totals1 = postcard::from_bytes(&decompressed(&archive.totals)?).map_err(corrupt)?;
+    Ok(totals.7)
+}
+
+/// Lists all files in a catalog of version 1 or 2, which has no checksums and no hashes.
 pub(super) fn files_before_checksums(catalog: &Connection) -> Result<Vec<FileRow>, StoreError> {
     all(
         catalog,
@@ -1158,6 +1242,8 @@ pub(super) fn write_stations(
     writes: &[Write],
     taken_at: Option<Timestamp>,
 ) -> Result<(), StoreError> {
+    // Given out here and not by SQLite, so that the checksum covers it.
+    let mut sequence = last_of(catalog, "change")?;
     for write in writes {
         let row = match write {
             Write::Delete(id) => {
@@ -1182,10 +1268,12 @@ pub(super) fn write_stations(
                 row.written_at.map(ms)
             ],
         )?;
+        sequence += 1;
         run(
             catalog,
-            "INSERT INTO change (system, station, report_time_only, made_at) VALUES (?, ?, ?, ?)",
+            "INSERT INTO change VALUES (?1, ?2, ?3, ?4, ?5, row_checksum(?1, ?2, ?3, ?4, ?5))",
             params![
+                sequence,
                 system.as_str(),
                 text,
                 matches!(write, Write::Report(_)),
@@ -1196,7 +1284,8 @@ pub(super) fn write_stations(
             let available = &station.available;
             run(
                 catalog,
-                "INSERT OR REPLACE INTO status_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO status_history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
+                     ?10, row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10))",
                 params![
                     system.as_str(),
                     station.id.as_str(),
@@ -1219,7 +1308,8 @@ pub(super) fn write_stations(
 pub(super) fn prune_changes(catalog: &Connection) -> Result<(), StoreError> {
     run(
         catalog,
-        "DELETE FROM change WHERE sequence <= (SELECT min(sequence) FROM checkpoint)
+        "DELETE FROM change WHERE sequence <= (SELECT min(sequence) FROM checkpoint
+                 WHERE is_intact('checkpoint', checksum, consumer, sequence))
              AND EXISTS (SELECT 1 FROM checkpoint WHERE consumer = ?)",
         [REFRESH],
     )?;
@@ -1234,7 +1324,9 @@ pub(super) fn changes(
     let rows = all(
         catalog,
         "SELECT sequence, system, station, report_time_only FROM change
-         WHERE sequence > coalesce((SELECT sequence FROM checkpoint WHERE consumer = ?), 0)
+         WHERE sequence > coalesce((SELECT sequence FROM checkpoint WHERE consumer = ?
+                 AND is_intact('checkpoint', checksum, consumer, sequence)), 0)
+             AND is_intact('change', checksum, sequence, system, station, report_time_only, made_at)
          ORDER BY sequence LIMIT ?",
         params![consumer, limit],
         |row| {
@@ -1266,8 +1358,9 @@ pub(super) fn acknowledge(
 ) -> Result<(), StoreError> {
     run(
         catalog,
-        "INSERT INTO checkpoint VALUES (?, ?)
-         ON CONFLICT DO UPDATE SET sequence = max(sequence, excluded.sequence)",
+        "INSERT INTO checkpoint VALUES (?1, ?2, row_checksum(?1, ?2))
+         ON CONFLICT DO UPDATE SET sequence = excluded.sequence, checksum = excluded.checksum
+         WHERE excluded.sequence > sequence",
         params![consumer, sequence],
     )?;
     Ok(())

@@ -3,7 +3,7 @@
 //! All is held against one snapshot of the catalog, so that writers may go on beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
@@ -226,7 +226,7 @@ impl Check<'_> {
         let mut is_whole = true;
         for file in files {
             let mut count = Totals::default();
-            let counted = read_file(self.shared, file, &mut |batch| {
+            let counted = read_file(&self.shared.root, file, &mut |batch| {
                 count.count(batch, 1);
                 if file.kind == Kind::Trips {
                     ids.take(batch);
@@ -340,11 +340,11 @@ impl Check<'_> {
 ///
 /// `Damaged` where it cannot be read, or holds other than the rows that the ledger says.
 pub(super) fn read_file(
-    shared: &Shared,
+    root: &Path,
     file: &FileRow,
     visit: &mut dyn FnMut(&TripBatch),
 ) -> Result<(), StoreError> {
-    let path = shared.root.join(&file.path);
+    let path = root.join(&file.path);
     if !path.exists() {
         let message = format!("{} is missing", path.display());
         return Err(StoreError::new(StoreErrorKind::Damaged, message));
@@ -397,7 +397,7 @@ impl Ids {
 
     /// Lists the ids that stand in two rows; the files are read again where there are more than
     /// fit into memory, or where two hashes are the same.
-    fn twice(self, root: &std::path::Path, files: &[FileRow]) -> Result<Vec<String>, StoreError> {
+    fn twice(self, root: &Path, files: &[FileRow]) -> Result<Vec<String>, StoreError> {
         let mut suspects = BTreeSet::new();
         let Self {
             shares, mut hashes, ..
@@ -436,7 +436,7 @@ fn hashes_of(batch: &TripBatch) -> impl Iterator<Item = u64> {
 }
 
 /// Reads every trips file that can be read: what cannot has been found before.
-fn each_stored(root: &std::path::Path, files: &[FileRow], visit: &mut dyn FnMut(&TripBatch)) {
+fn each_stored(root: &Path, files: &[FileRow], visit: &mut dyn FnMut(&TripBatch)) {
     for file in files.iter().filter(|file| file.kind == Kind::Trips) {
         let Ok(trips) = TripsFile::open(&root.join(&file.path)) else {
             continue;

@@ -12,7 +12,7 @@
 //! files that it superseded are noted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
@@ -62,7 +62,10 @@ pub(super) struct Part {
     pub(super) index_path: PathBuf,
     pub(super) rows: u64,
     pub(super) keys: (u64, u64),
-    /// Some id may stand twice in it. What is stored already was decided when it came.
+    /// It comes, or is decided about again: its rows are compared with those of every other such
+    /// file. What is stored already was decided when it came.
+    pub(super) undecided: bool,
+    /// Some id may stand twice in it. Of no interest where it is decided about.
     pub(super) twice: bool,
     /// The row of the catalog. `None` for a file on its way in.
     pub(super) row: Option<FileRow>,
@@ -70,6 +73,26 @@ pub(super) struct Part {
     pub(super) hashes: Option<Hashes>,
     /// Rows that change sides: from trips to duplicates, or back.
     pub(super) moving: RowSet,
+}
+
+impl Part {
+    /// Makes that of a file that is stored, and decided about.
+    fn stored(root: &Path, row: FileRow) -> Self {
+        Self {
+            archive: row.archive,
+            member: row.member,
+            kind: row.kind,
+            path: root.join(&row.path),
+            index_path: index_path(root, &row.path),
+            rows: row.rows,
+            keys: row.keys,
+            undecided: false,
+            twice: false,
+            row: Some(row),
+            hashes: None,
+            moving: RowSet::default(),
+        }
+    }
 }
 
 /// Stores an archive whose files are in `staging`.
@@ -154,6 +177,69 @@ pub(super) fn unload(
     Ok(unloaded)
 }
 
+/// The trips of a system that are stored twice, and which of their copies go.
+pub(super) struct Again<'a> {
+    exchange: Exchange<'a>,
+    parts: Vec<Part>,
+}
+
+impl<'a> Again<'a> {
+    /// Decides about all stored trips as if they all came now, in the order of loading. For the
+    /// holder of the writer lock. Temporary files go into `staging`.
+    ///
+    /// Archives of `left_out` are not looked at. `indexes` has the index to use for a file, by its
+    /// row in the catalog, where that is not its own.
+    pub(super) fn decide(
+        store: &'a Shared,
+        catalog: &Connection,
+        staging: &'a Staging,
+        system: &System,
+        left_out: &BTreeSet<u64>,
+        indexes: &BTreeMap<i64, PathBuf>,
+    ) -> Result<Self, StoreError> {
+        let files = catalog::files(catalog, Some(&system.id))?.into_iter();
+        let trips =
+            files.filter(|file| file.kind == Kind::Trips && !left_out.contains(&file.archive));
+        let undecided = |row: FileRow| {
+            let index = indexes.get(&row.id).cloned();
+            let mut part = Part::stored(&store.root, row);
+            part.index_path = index.unwrap_or(part.index_path);
+            part.undecided = true;
+            part.twice = true;
+            part
+        };
+        let mut parts: Vec<Part> = trips.map(undecided).collect();
+        let replaced = BTreeSet::new();
+        decide(&mut parts, &replaced, &staging.path)?;
+        let exchange = Exchange {
+            store,
+            staging,
+            sequence: 0,
+            system: system.clone(),
+            replaced,
+        };
+        Ok(Self { exchange, parts })
+    }
+
+    /// Counts the copies that become duplicates, by the sequence of their archive.
+    pub(super) fn going(&self) -> BTreeMap<u64, u64> {
+        let mut going = BTreeMap::new();
+        for part in self.parts.iter().filter(|part| !part.moving.is_empty()) {
+            *going.entry(part.archive).or_default() += part.moving.len();
+        }
+        going
+    }
+
+    /// Moves them, and brings tallies and counts after them. The tallies have to be those of the
+    /// files.
+    pub(super) fn publish(self, connection: &mut Connection) -> Result<(), StoreError> {
+        let Self { exchange, parts } = self;
+        let written = exchange.write(connection, &parts, None, &())?;
+        exchange.publish(connection, &parts, written)?;
+        Ok(())
+    }
+}
+
 /// Tells whether every file of an archive is there, and is what was written.
 pub(super) fn is_intact(
     store: &Shared,
@@ -190,19 +276,7 @@ impl Exchange<'_> {
     fn plan(&self, catalog: &Connection, staged: Vec<Staged>) -> Result<Vec<Part>, StoreError> {
         let root = &self.store.root;
         let files = catalog::files(catalog, Some(&self.system.id))?;
-        let stored = files.into_iter().map(|row| Part {
-            archive: row.archive,
-            member: row.member,
-            kind: row.kind,
-            path: root.join(&row.path),
-            index_path: index_path(root, &row.path),
-            rows: row.rows,
-            keys: row.keys,
-            twice: false,
-            row: Some(row),
-            hashes: None,
-            moving: RowSet::default(),
-        });
+        let stored = files.into_iter().map(|row| Part::stored(root, row));
         // A replaced archive's duplicates go with it: nothing is to be decided about them.
         let stored = stored.filter(|part| {
             !(self.replaced.contains(&part.archive) && part.kind == Kind::Duplicates)
@@ -215,6 +289,7 @@ impl Exchange<'_> {
             index_path: staged.index_path,
             rows: staged.finished.rows,
             keys: staged.finished.keys.bounds,
+            undecided: true,
             twice: staged.finished.keys.twice,
             row: None,
             hashes: Some(Hashes::of(&staged.finished)),

@@ -44,7 +44,7 @@ impl Part {
 /// What a file is to a commit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// Comes.
+    /// Comes, or stored trips that are decided about again.
     New,
     /// Goes: stored trips of an archive that is replaced.
     Going,
@@ -58,7 +58,7 @@ impl Role {
     fn of(part: &Part, replaced: &BTreeSet<u64>) -> Self {
         match part.kind {
             _ if replaced.contains(&part.archive) => Self::Going,
-            _ if part.row.is_none() => Self::New,
+            _ if part.undecided => Self::New,
             Kind::Trips => Self::Kept,
             Kind::Duplicates => Self::Lost,
         }

@@ -86,7 +86,8 @@ struct Shared {
     on_wait: Box<OnWait>,
 }
 
-/// Takes a sentence that says for which process a writer waits.
+/// Takes a sentence that says what takes long: for which process a writer waits, or that an older
+/// store is brought up to date.
 pub type OnWait = dyn Fn(&str) + Send + Sync;
 
 impl Shared {
@@ -192,7 +193,8 @@ impl EmbeddedStore {
     }
 
     /// Does what [`open`](Self::open) does, and calls `on_wait` where another process has been
-    /// writing for five seconds and this one waits.
+    /// writing for five seconds and this one waits, and before a store of an older program is
+    /// brought up to date, which reads all its trips.
     ///
     /// # Errors
     ///
@@ -208,7 +210,7 @@ impl EmbeddedStore {
                 if catalog::version(&catalog)? < catalog::VERSION {
                     let _lock = WriterLock::wait(root, &*on_wait)?;
                     folder::make(root)?;
-                    upgrade::upgrade(root, &mut catalog)?;
+                    upgrade::upgrade(root, &mut catalog, &*on_wait)?;
                 }
                 tidy(root, &mut catalog)?;
                 catalog

@@ -5,70 +5,385 @@
 //! | 1 | |
 //! | 2 | the cube |
 //! | 3 | checksums of rows, hashes of files, leftovers; id indexes of version 2 |
+//!
+//! ```text
+//!  old catalog ─► names of stations ─┐
+//!  trips files ─► tallies ───────────┴─► one transaction: tables, tallies, checksums, version
+//!              └► id indexes, each in its place
+//! ```
+//!
+//! Whatever the version, tallies are counted again from the trips: the packing of the cube changed
+//! while version 2 was in use. What files call their stations is no count of trips, and is taken
+//! from the old catalog, which has it whole.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::repair::rebuild_index;
-use super::{catalog, catalog_failed, folder};
+use super::catalog::{self, Cells, OldArchive};
+use super::index::Written;
+use super::repair::{count_again, count_file, put_system_totals, rebuild_index};
+use super::{OnWait, catalog_failed, folder};
+use crate::model::SystemId;
 use crate::store::{StoreError, StoreErrorKind};
+use crate::tally::{Cube, Tally, Totals};
 
-/// Brings a catalog up to [`catalog::VERSION`], in one transaction. Only for the holder of the
-/// writer lock.
+/// Brings a catalog up to [`catalog::VERSION`], and calls `on_wait` before. Only for the holder of
+/// the writer lock.
+///
+/// Killed or failed before its transaction commits, it leaves the old version, and the next begins
+/// again; some id indexes may be new by then.
 ///
 /// # Errors
 ///
-/// `Damaged` for version 1, which lacks what cannot be made from the trips.
-pub(super) fn upgrade(root: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+/// `Damaged` where a trips file cannot be read: without its trips there would be other numbers than
+/// before. Nothing is changed then but id indexes.
+pub(super) fn upgrade(
+    root: &Path,
+    connection: &mut Connection,
+    on_wait: &OnWait,
+) -> Result<(), StoreError> {
     // Read under the lock: another process may have been faster.
-    match catalog::version(connection)? {
-        1 => Err(StoreError::new(
-            StoreErrorKind::Damaged,
-            format!(
-                "{} was made by a divvy that kept less for reports: load its archives again, \
-                 into a new store",
-                root.display()
-            ),
-        )),
-        2 => from_2(root, connection),
-        _ => Ok(()),
+    let version = catalog::version(connection)?;
+    if version >= catalog::VERSION {
+        return Ok(());
+    }
+    on_wait(&format!(
+        "{} was made by an older divvy: its trips are counted again, to bring it up to date",
+        root.display()
+    ));
+    let rebuilt = Rebuilt::of(root, connection, version)?;
+    let transaction = catalog::begin(connection)?;
+    rebuilt.write(root, &transaction, version)?;
+    transaction
+        .commit()
+        .map_err(catalog_failed("bring the catalog up to date"))
+}
+
+/// What is made anew before the transaction.
+struct Rebuilt {
+    /// By the row of the file.
+    indexes: Vec<(i64, Written)>,
+    archives: Vec<Archive>,
+    /// Over all archives of each system.
+    sums: BTreeMap<SystemId, Totals>,
+}
+
+struct Archive {
+    sequence: u64,
+    system: SystemId,
+    /// Without the cube.
+    totals: Totals,
+    cells: Cells,
+}
+
+impl Rebuilt {
+    fn of(root: &Path, connection: &Connection, version: i64) -> Result<Self, StoreError> {
+        let files = catalog::files_before_checksums(connection)?;
+        let mut rebuilt = Self {
+            indexes: Vec::new(),
+            archives: Vec::new(),
+            sums: BTreeMap::new(),
+        };
+        for old in catalog::archives_before_checksums(connection)? {
+            let mut totals = Totals::default();
+            for file in files.iter().filter(|file| file.archive == old.sequence) {
+                let index = count_file(root, file, &mut totals)
+                    .and_then(|()| rebuild_index(root, file))
+                    .map_err(|error| unreadable(root, &old, error))?;
+                rebuilt.indexes.push((file.id, index.written));
+            }
+            totals.names = catalog::names_before_checksums(&old, version)?;
+            totals.cube.seal();
+            let system = SystemId::from(old.system.as_str());
+            let sum = rebuilt.sums.entry(system.clone()).or_default();
+            sum.merge(&totals);
+            let cells = catalog::cells(&totals.cube, &Cube::default());
+            totals.cube = Cube::default();
+            rebuilt.archives.push(Archive {
+                sequence: old.sequence,
+                system,
+                totals,
+                cells,
+            });
+        }
+        Ok(rebuilt)
+    }
+
+    fn write(self, root: &Path, catalog: &Connection, version: i64) -> Result<(), StoreError> {
+        let failed = catalog_failed("bring the catalog up to date");
+        let mut tables = String::new();
+        if version == 1 {
+            tables += catalog::CUBE_BEFORE_CHECKSUMS;
+        }
+        tables += "ALTER TABLE file ADD COLUMN hash BLOB;
+             ALTER TABLE file ADD COLUMN index_hash BLOB;
+             CREATE TABLE leftover (path TEXT PRIMARY KEY) WITHOUT ROWID;
+             CREATE TABLE forgotten (
+                 system TEXT, origin TEXT, trips_version INTEGER NOT NULL,
+                 PRIMARY KEY (system, origin)
+             ) WITHOUT ROWID;
+             DELETE FROM cube;
+             DELETE FROM departures;";
+        for (table, columns) in catalog::CHECKED {
+            tables += &format!(
+                "ALTER TABLE {table} ADD COLUMN checksum INTEGER;
+                 UPDATE {table} SET checksum = row_checksum({columns});"
+            );
+        }
+        tables += &format!("PRAGMA user_version = {};", catalog::VERSION);
+        catalog.execute_batch(&tables).map_err(&failed)?;
+        for (file, index) in self.indexes {
+            catalog::put_index(catalog, file, &index)?;
+        }
+        for mut archive in self.archives {
+            catalog::put_archive_totals(catalog, archive.sequence, &mut archive.totals)?;
+            catalog::put_cells(catalog, &archive.system, archive.sequence, &archive.cells)?;
+        }
+        for (system, mut sum) in self.sums {
+            put_system_totals(catalog, &system, &mut sum)?;
+            count_again(catalog, &system, &sum)?;
+        }
+        for path in folder::unnamed(root, &catalog::files(catalog, None)?)? {
+            catalog::put_leftover(catalog, &path)?;
+        }
+        Ok(())
     }
 }
 
-/// Adds the checksums, computed from what stands there, and notes as leftover each file of a load
-/// that was killed.
-fn from_2(root: &Path, connection: &mut Connection) -> Result<(), StoreError> {
-    let failed = catalog_failed("bring the catalog up to date");
-    // Each index is exchanged by itself; killed here, the upgrade begins again and finds some of
-    // them new.
-    let mut indexes = Vec::new();
-    for file in catalog::files_before_checksums(connection)? {
-        indexes.push((file.id, rebuild_index(root, &file)?.written.hash));
-    }
-    let transaction = catalog::begin(connection)?;
-    let mut statements = String::from(
-        "ALTER TABLE file ADD COLUMN hash BLOB;
-         ALTER TABLE file ADD COLUMN index_hash BLOB;
-         CREATE TABLE leftover (path TEXT PRIMARY KEY) WITHOUT ROWID;
-         CREATE TABLE forgotten (
-             system TEXT, origin TEXT, trips_version INTEGER NOT NULL, PRIMARY KEY (system, origin)
-         ) WITHOUT ROWID;
-         DELETE FROM departures WHERE trips = 0;",
+/// The error of an archive whose trips cannot be counted again.
+fn unreadable(root: &Path, archive: &OldArchive, cause: StoreError) -> StoreError {
+    let message = format!(
+        "{} was made by an older divvy and cannot be brought up to date, because trips of {} cannot \
+         be read: bring the file back from a copy, or load the archives again into a new folder",
+        root.display(),
+        archive.name
     );
-    for (table, columns) in catalog::CHECKED {
-        statements += &format!(
-            "ALTER TABLE {table} ADD COLUMN checksum INTEGER;
-             UPDATE {table} SET checksum = row_checksum({columns});"
+    StoreError::because(StoreErrorKind::Damaged, message, cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::io::Cursor;
+    use std::path::PathBuf;
+
+    use futures_executor::block_on;
+    use jiff::Timestamp;
+
+    use super::super::EmbeddedStore;
+    use super::super::repair::tests::{drain, faults, holdings};
+    use super::*;
+    use crate::ingest::{self, LoadOptions, SameName};
+    use crate::model::{Snapshot, SnapshotKind, Station, StationId, StationStatus, System};
+    use crate::sample::{Era, Sample};
+    use crate::sources::archive::Archive;
+    use crate::store::{Ledger, Stations, Unload};
+
+    /// A store of each past version; see the README beside them.
+    const PAST: [(i64, &[u8]); 2] = [
+        (1, include_bytes!("past_stores/catalog_1.zip")),
+        (2, include_bytes!("past_stores/catalog_2.zip")),
+    ];
+
+    /// What they were made from.
+    const ARCHIVES: &[u8] = include_bytes!("past_stores/archives.zip");
+
+    fn unpacked(bytes: &[u8], folder: &Path, name: &str) -> PathBuf {
+        let to = folder.join(name);
+        let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+        zip.extract(&to).unwrap();
+        to
+    }
+
+    fn divvy() -> System {
+        System::named("divvy").unwrap()
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_725_000_000_000 + 60_000 * minute).unwrap()
+    }
+
+    fn load(store: &EmbeddedStore, path: &Path) {
+        let options = LoadOptions {
+            system: Some(divvy()),
+            day_first: false,
+            same_name: SameName::Replace,
+            sample: None,
+            now: at(0),
+        };
+        let archive = Archive::open(path).unwrap();
+        block_on(ingest::load(&archive, store, &options, &(), &())).unwrap();
+    }
+
+    fn poll(store: &EmbeddedStore, archives: &Path, minute: i64) {
+        let text = fs::read_to_string(archives.join("stations.txt")).unwrap();
+        let stations = text.lines().zip(0..).map(|(line, n)| {
+            let cells: Vec<&str> = line.split('|').collect();
+            let mut station = Station::unknown(StationId::from(cells[0]));
+            station.name = Some(cells[1].into());
+            station.latitude = Some(cells[2].parse().unwrap());
+            station.longitude = Some(cells[3].parse().unwrap());
+            station.status = Some(StationStatus::InService);
+            station.available.vehicles = Some((minute as u32 + n) % 15);
+            station.available.docks = Some(7);
+            station.reported_at = Some(at(minute));
+            station
+        });
+        let snapshot = Snapshot {
+            system: divvy(),
+            taken_at: at(minute),
+            kind: SnapshotKind::Full,
+            stations: stations.collect(),
+        };
+        block_on(store.apply(&snapshot, at(minute))).unwrap();
+    }
+
+    /// Does to a new store what was done to the past ones.
+    fn fill(store: &EmbeddedStore, archives: &Path) {
+        load(
+            store,
+            &archives.join("superseded/202406-divvy-tripdata.zip"),
         );
+        poll(store, archives, 0);
+        drain(store);
+        for name in [
+            "202406-divvy-tripdata.zip",
+            "202407-divvy-tripdata.zip",
+            "Divvy_Trips_2016_Q3Q4.zip",
+        ] {
+            load(store, &archives.join(name));
+        }
+        poll(store, archives, 5);
+        drain(store);
     }
-    statements += &format!("PRAGMA user_version = {};", catalog::VERSION);
-    transaction.execute_batch(&statements).map_err(&failed)?;
-    for (file, hash) in indexes {
-        catalog::put_index_hash(&transaction, file, hash)?;
+
+    fn version_of(root: &Path) -> i64 {
+        catalog::version(&Connection::open(root.join(folder::CATALOG)).unwrap()).unwrap()
     }
-    for path in folder::unnamed(root, &catalog::files(&transaction, None)?)? {
-        catalog::put_leftover(&transaction, &path)?;
+
+    /// Compares line by line, so that a failure shows one line and not all.
+    fn expect_same(store: &EmbeddedStore, expected: &EmbeddedStore) {
+        let (found, expected) = (holdings(store), holdings(expected));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found, expected);
+        }
+        assert_eq!(found.len(), expected.len());
     }
-    transaction.commit().map_err(&failed)
+
+    #[test]
+    fn a_past_store_becomes_what_a_new_one_would_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let archives = unpacked(ARCHIVES, folder, "archives");
+        let another = folder.join("another.zip");
+        let sample = Sample {
+            era: Era::Y2024,
+            trips: 50,
+            seed: 9,
+        };
+        let file = fs::File::create(&another).unwrap();
+        sample.write_zip(file, &mut |_| {}).unwrap();
+        for (version, bytes) in PAST {
+            let new = EmbeddedStore::open(&folder.join(format!("new-{version}"))).unwrap();
+            fill(&new, &archives);
+            let root = unpacked(bytes, folder, &format!("past-{version}"));
+            assert_eq!(version_of(&root), version);
+            let past = EmbeddedStore::open(&root).unwrap();
+            assert_eq!(version_of(&root), catalog::VERSION);
+            assert_eq!(faults(&past), [""; 0]);
+            drain(&past);
+            assert_eq!(faults(&past), [""; 0]);
+            expect_same(&past, &new);
+
+            for store in [&past, &new] {
+                load(store, &another);
+                poll(store, &archives, 9);
+                drain(store);
+            }
+            assert_eq!(faults(&past), [""; 0]);
+            expect_same(&past, &new);
+
+            for store in [&past, &new] {
+                let entries = block_on(store.entries(&divvy().id)).unwrap();
+                let named = |name: &str| entries.iter().find(|entry| entry.id.name == name);
+                let gone = named("202406-divvy-tripdata.zip").unwrap().id.content;
+                let unloaded = block_on(store.unload(&divvy().id, &[gone], false)).unwrap();
+                assert!(unloaded.promoted > Some(0));
+                drain(store);
+            }
+            assert_eq!(faults(&past), [""; 0]);
+            expect_same(&past, &new);
+        }
+    }
+
+    #[test]
+    fn an_upgrade_that_was_killed_begins_again() {
+        let folder = tempfile::tempdir().unwrap();
+        for (version, bytes) in PAST {
+            let right = unpacked(bytes, folder.path(), &format!("right-{version}"));
+            let right = EmbeddedStore::open(&right).unwrap();
+            let root = unpacked(bytes, folder.path(), &format!("killed-{version}"));
+            for _ in 0..2 {
+                folder::make(&root).unwrap();
+                let mut connection = catalog::open(&root.join(folder::CATALOG)).unwrap();
+                let rebuilt = Rebuilt::of(&root, &connection, version).unwrap();
+                let transaction = catalog::begin(&mut connection).unwrap();
+                rebuilt.write(&root, &transaction, version).unwrap();
+                drop(transaction);
+                drop(connection);
+                assert_eq!(version_of(&root), version);
+            }
+            let killed = EmbeddedStore::open(&root).unwrap();
+            assert_eq!(faults(&killed), [""; 0]);
+            expect_same(&killed, &right);
+        }
+    }
+
+    #[test]
+    fn a_past_store_that_cannot_be_written_to_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for (version, bytes) in PAST {
+            let root = unpacked(bytes, folder.path(), &format!("past-{version}"));
+            let before = fs::read(root.join(folder::CATALOG)).unwrap();
+            let error = EmbeddedStore::open_read_only(&root).err().unwrap();
+            assert_eq!(error.kind, StoreErrorKind::Damaged);
+            let expected = "was made by an older divvy: it is brought up to date where it can be \
+                            written to";
+            assert!(error.to_string().ends_with(expected), "{error}");
+            assert_eq!(fs::read(root.join(folder::CATALOG)).unwrap(), before);
+        }
+    }
+
+    #[test]
+    fn a_past_store_without_some_of_its_trips_is_refused_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        for (version, bytes) in PAST {
+            let root = unpacked(bytes, folder.path(), &format!("past-{version}"));
+            let connection = Connection::open(root.join(folder::CATALOG)).unwrap();
+            let files = catalog::files_before_checksums(&connection).unwrap();
+            drop(connection);
+            let names: BTreeMap<&str, &str> = [
+                ("202407", "202407-divvy-tripdata.zip"),
+                ("2016", "Divvy_Trips_2016_Q3Q4.zip"),
+            ]
+            .into();
+            for (word, archive) in names {
+                let file = files.iter().find(|file| file.path.contains(word)).unwrap();
+                let path = root.join(&file.path);
+                let sound = fs::read(&path).unwrap();
+                fs::write(&path, &sound[..sound.len() / 2]).unwrap();
+                let error = EmbeddedStore::open(&root).err().unwrap();
+                assert_eq!(error.kind, StoreErrorKind::Damaged);
+                let expected = format!("because trips of {archive} cannot be read");
+                assert!(error.to_string().contains(&expected), "{error}");
+                assert_eq!(version_of(&root), version);
+                fs::write(&path, sound).unwrap();
+            }
+            let store = EmbeddedStore::open(&root).unwrap();
+            assert_eq!(faults(&store), [""; 0]);
+        }
+    }
 }
