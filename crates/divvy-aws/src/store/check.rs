@@ -7,7 +7,6 @@ use divvy::tally::{Tally, Totals};
 
 use super::layout::{self, InForce};
 use super::{DynamoStore, plan};
-use crate::ledger::decode_ids;
 
 impl DynamoStore {
     /// Proves the laws on this store. Reads all of it, at the pace of its capacity.
@@ -91,8 +90,12 @@ impl DynamoStore {
                 },
             );
             let mut ids = 0_u64;
-            decode_ids(&plan::ids_of(shared, archive).await?, |_| ids += 1)?;
-            let lost = plan::lost_of(shared, archive, 0).await?.len() as u64;
+            plan::visit_ids(shared, archive, &mut |_| {
+                ids += 1;
+                Ok(())
+            })
+            .await?;
+            let lost = plan::count_lost(shared, archive).await?;
             checked.expect(ids == entry.stored + lost && lost == archive.lost, || {
                 format!(
                     "{name}: {ids} ids, {} stored trips and {lost} set aside do not add up",

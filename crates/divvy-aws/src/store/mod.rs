@@ -88,8 +88,22 @@ pub struct Written {
     pub rest_s: Option<f64>,
 }
 
+/// How far a load has come with the copies of trips that other archives have too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    /// The archive.
+    pub archive: String,
+    /// Stored copies that have been read.
+    pub done: u64,
+    /// Stored copies in all.
+    pub of: u64,
+}
+
 /// Hears how far a load has come, and what it waits for.
 pub trait Listener: Send + Sync {
+    /// Some stored copies of repeated trips have been read, before anything is written.
+    fn compared(&self, _: &Compared) {}
+
     /// Some writes are done.
     fn written(&self, written: &Written);
     /// Something that people should know, in a sentence.
