@@ -19,7 +19,7 @@
 //! generation and their number: in the entries, and in the state. Until then nothing has happened;
 //! after it, the parts of the generation before are deleted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write as _;
 use std::sync::Arc;
 
@@ -706,6 +706,69 @@ impl LedgerTable {
             .await
     }
 
+    /// Lists the keys of parts that nothing names: those of loads that were given up. Reads the
+    /// whole table.
+    pub(crate) async fn stray_parts(
+        &self,
+        state: &State,
+        archives: &[Archive],
+    ) -> Result<Vec<Key>, StoreError> {
+        let mut named: HashSet<(String, String)> = HashSet::new();
+        let mut name = |archive: Option<&str>, part, stored| {
+            let pair = |n| {
+                (
+                    archive.unwrap_or(STORE).to_owned(),
+                    part_key(part, stored, n),
+                )
+            };
+            named.extend((0..stored.parts).map(pair));
+        };
+        for archive in archives {
+            let content = archive.content();
+            for (part, stored) in archive.parts.list() {
+                name(Some(&content), part, stored);
+            }
+        }
+        for totals in [state.totals, state.pending_totals].into_iter().flatten() {
+            name(None, Part::Totals, totals);
+            name(None, Part::Cube, totals.cube());
+        }
+        for gone in self.gone().await?.unwrap_or_default().archives {
+            for (part, stored) in gone.before.list() {
+                name(Some(&gone.content), part, stored);
+            }
+        }
+        // What a load has written that may still be under way is not in force yet.
+        let load = self.load().await?.map_or(0, |load| load.generation);
+        let mut strays = Vec::new();
+        let mut from = None;
+        loop {
+            let (items, next) = self.table.scan_page((0, 1), from, true).await?;
+            for item in &items {
+                let archive = item.get("archive").and_then(|value| value.as_s().ok());
+                let archive = archive.map_or("", String::as_str);
+                let part = part_name(item);
+                let Some(generation) = generation_of(part) else {
+                    continue; // not a part, but a text
+                };
+                let is_of_load = load > 0 && generation == load;
+                if !is_of_load && !named.contains(&(archive.to_owned(), part.to_owned())) {
+                    strays.push(key(archive, part));
+                }
+            }
+            from = next;
+            if from.is_none() {
+                return Ok(strays);
+            }
+        }
+    }
+
+    /// Deletes items.
+    pub(crate) async fn delete_all(&self, keys: Vec<Key>) -> Result<(), StoreError> {
+        let deletes = keys.into_iter().map(Write::Delete).collect();
+        self.table.write_all(deletes).await
+    }
+
     /// Refuses a load that changes more archives than one transaction holds.
     ///
     /// # Errors
@@ -957,10 +1020,22 @@ impl PartsWriter<'_> {
 /// Lists the keys of parts.
 fn keys(archive: Option<&str>, part: Part, stored: Stored) -> Vec<Key> {
     let archive = archive.unwrap_or(STORE);
-    let (generation, part) = (stored.generation, part.as_str());
     (0..stored.parts)
-        .map(|n| key(archive, &format!("{generation:06}#{part}#{n:03}")))
+        .map(|n| key(archive, &part_key(part, stored, n)))
         .collect()
+}
+
+fn part_key(part: Part, stored: Stored, n: u32) -> String {
+    format!("{:06}#{}#{n:03}", stored.generation, part.as_str())
+}
+
+/// Reads the generation in the key of a part. `None` for other items.
+fn generation_of(part: &str) -> Option<u64> {
+    let (generation, rest) = part.split_once('#')?;
+    let (kind, n) = rest.split_once('#')?;
+    let kinds = [Part::Totals, Part::Cube, Part::Ids, Part::Lost, Part::Keys];
+    let is_part = kinds.iter().any(|known| known.as_str() == kind) && n.parse::<u32>().is_ok();
+    is_part.then(|| generation.parse().ok()).flatten()
 }
 
 fn part_name(item: &Item) -> &str {

@@ -195,7 +195,11 @@ enum Done {
 }
 
 /// Undoes what an interrupted load has left behind that does not go on.
-async fn undo(lease: &Lease<'_>, wanted: &Wanted, mut state: State) -> Result<(), StoreError> {
+pub(super) async fn undo(
+    lease: &Lease<'_>,
+    wanted: &Wanted,
+    mut state: State,
+) -> Result<(), StoreError> {
     let shared = lease.shared;
     // From here on it cannot go on either: another that comes has to wait for what is done here.
     lease
@@ -388,7 +392,7 @@ async fn commit(
 /// How long indexes lag at the most, by experience.
 const INDEX_LAG: Duration = Duration::from_secs(2);
 
-fn changed_meanwhile(archive: &str) -> StoreError {
+pub(super) fn changed_meanwhile(archive: &str) -> StoreError {
     StoreError::new(
         StoreErrorKind::Busy,
         format!("another divvy has loaded something while {archive} was loading: load it again"),
@@ -514,7 +518,7 @@ async fn write_rows(shared: &Shared, rows: &Rows, mark: &str) -> Result<(), Stor
 }
 
 /// Brings an entry up to the totals of its stored trips.
-fn set_counts(archive: &mut Archive, totals: &Totals) {
+pub(super) fn set_counts(archive: &mut Archive, totals: &Totals) {
     archive.entry.stored = totals.trips.try_into().unwrap_or(0);
     archive.entry.flagged = totals.flags.clone();
     match archive.lost {
@@ -749,7 +753,7 @@ impl Outcome {
 
 /// Deletes what a commit has put out of force. Two processes may do it at once: no key and no
 /// generation ever comes back.
-async fn delete_gone(shared: &Shared, gone: &Gone) -> Result<(), StoreError> {
+pub(super) async fn delete_gone(shared: &Shared, gone: &Gone) -> Result<(), StoreError> {
     if *gone == Gone::default() {
         return Ok(());
     }

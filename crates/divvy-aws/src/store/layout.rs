@@ -85,6 +85,17 @@ fn of_tag(tag: &str) -> (&str, Option<u64>) {
     }
 }
 
+/// Returns the mark of the archive that an item says it is of; empty where it says none.
+pub(super) fn mark_of_item(layout: Layout, item: &Item) -> &str {
+    match layout {
+        Layout::Rows => text(item, "archive").unwrap_or(""),
+        Layout::Packed => {
+            let key = text(item, item::trip::KEY).unwrap_or("");
+            of_tag(key.rsplit('#').nth(1).unwrap_or("")).0
+        }
+    }
+}
+
 /// Reads the rows of a page of items, by the mark of their archive.
 pub(super) fn rows_of_items(
     layout: Layout,

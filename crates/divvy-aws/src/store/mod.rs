@@ -15,6 +15,7 @@ mod incoming;
 mod layout;
 mod lease;
 mod plan;
+mod repair;
 mod spool;
 mod stations;
 
@@ -33,6 +34,7 @@ use divvy::store::{
 use divvy::tally::{Parts, Totals};
 
 use self::layout::InForce;
+pub use self::repair::Repaired;
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;
 use crate::ledger::{LedgerTable, Load, State, Stored};
