@@ -14,6 +14,7 @@
 //! | content | `G#keys#NNN` | keys of its blocks, in the packed layout |
 //! | `#feed` | `clock`, `listed#NNN` | what is known of the feed |
 //! | `#stream` | consumer | how far a consumer has read |
+//! | `#behind` | origin | since when the index has fewer trips from there than are stored |
 //!
 //! Parts are written under a new generation and come into force when one transaction names that
 //! generation and their number: in the entries, and in the state. Until then nothing has happened;
@@ -49,6 +50,7 @@ const STORE: &str = "#store";
 const ARCHIVES: &str = "#archives";
 const FEED: &str = "#feed";
 const STREAM: &str = "#stream";
+const BEHIND: &str = "#behind";
 
 /// The version of the form in which a store lies in its tables: of the items of LoadLedger, of the
 /// blocks and their keys.
@@ -876,12 +878,37 @@ impl LedgerTable {
         Ok(())
     }
 
+    /// Lists the origins that the index is behind with, or once was.
+    pub(crate) async fn lags(&self) -> Result<Vec<(String, Lag)>, StoreError> {
+        const LAG_BYTES: f64 = 200.0;
+        let items = self
+            .table
+            .query(("archive", BEHIND), None, LAG_BYTES)
+            .await?;
+        let lags = items.iter();
+        lags.map(|item| Ok((part_name(item).to_owned(), heard(item)?)))
+            .collect()
+    }
+
     /// Deletes such a text.
     pub async fn delete_note(&self, note: Note<'_>) -> Result<(), StoreError> {
         let (archive, part) = note.key();
         self.table.delete_if(key(archive, part), None).await?;
         Ok(())
     }
+}
+
+/// An index that has fewer trips from an origin than are stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Lag {
+    /// When that was first seen.
+    pub(crate) since: Timestamp,
+    /// The revision of the store then: each load may make an index lag anew.
+    pub(crate) revision: u64,
+    /// Trips that are stored.
+    pub(crate) stored: u64,
+    /// Trips that were counted by the index and kept as the count, after all.
+    pub(crate) counted: Option<u64>,
 }
 
 /// A small text beside the archives.
@@ -895,6 +922,8 @@ pub enum Note<'a> {
     Consumer(&'a str),
     /// The capacity that tables had before a load raised it.
     Boost,
+    /// Since when the index has fewer trips from an origin than are stored.
+    Behind(&'a str),
 }
 
 impl Note<'_> {
@@ -904,6 +933,7 @@ impl Note<'_> {
             Self::Listed => (FEED, "listed"),
             Self::Consumer(name) => (STREAM, name),
             Self::Boost => (STORE, "boost"),
+            Self::Behind(origin) => (BEHIND, origin),
         }
     }
 }

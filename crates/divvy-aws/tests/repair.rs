@@ -14,7 +14,7 @@ use divvy::model::{Flags, Rider, Trip, TripBatch, TripId};
 use divvy::refresh;
 use divvy::store::conformance::cases::{self, Row, minute, system};
 use divvy::store::memory::MemoryStore;
-use divvy::store::{LedgerEntry, Store, Unload as _};
+use divvy::store::{LedgerEntry, Stations as _, Store, Unload as _};
 use divvy::tally::Totals;
 use divvy_aws::local::{Local, Options};
 use divvy_aws::tables::{Capacity, Layout};
@@ -440,5 +440,53 @@ async fn a_repair_that_is_killed_is_repeated() {
                 break;
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_that_never_catches_up_is_waited_for_a_quarter_of_an_hour() {
+    for layout in LAYOUTS {
+        let local = emulator();
+        let client = Client::new(&local.sdk_config());
+        let (store, model) = loaded(&local, layout).await;
+        // As if the index lagged: it has fewer trips from this station than the ledger says.
+        let trips = items(&client, "TripData").await;
+        let from_35 = |item: &&Item| text(item, "from_station_id") == "35";
+        delete(&client, "TripData", trips.iter().find(from_35).unwrap()).await;
+        store.touch_all(&system().id).await.unwrap();
+
+        let uncounted = |refreshed: refresh::Refreshed| -> Vec<String> {
+            let ids = refreshed.uncounted.into_iter();
+            ids.map(|uncounted| uncounted.id.to_string()).collect()
+        };
+        let right = tell(&model).await.counts["35"];
+        for _ in 0..2 {
+            let refreshed = store.refresh_by_hand(minute(1)).await.unwrap();
+            assert_eq!(uncounted(refreshed), ["35"], "{layout}");
+            assert_eq!(tell(&store).await.counts["35"], right);
+            assert_eq!(store.given_up().await.unwrap(), Vec::<String>::new());
+        }
+
+        let notes = items(&client, "LoadLedger").await.into_iter();
+        let mut notes = notes.filter(|item| text(item, "archive") == "#behind");
+        let mut note = notes.next().unwrap();
+        let mut said: serde_json::Value = serde_json::from_str(text(&note, "said")).unwrap();
+        let ago = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(16);
+        said["since"] = ago.to_string().into();
+        note.insert("said".into(), AttributeValue::S(said.to_string()));
+        put(&client, "LoadLedger", note).await;
+        let refreshed = store.refresh_by_hand(minute(2)).await.unwrap();
+        assert_eq!(uncounted(refreshed), Vec::<String>::new(), "{layout}");
+        assert!(tell(&store).await.counts["35"] < right, "{layout}");
+        let given_up = store.given_up().await.unwrap();
+        assert!(
+            given_up[0].starts_with("from_count of 35 is "),
+            "{given_up:?}"
+        );
+        assert_eq!(store.check().await.unwrap().notes, given_up);
+
+        store.repair(false, minute(3)).await.unwrap();
+        assert_eq!(tell(&store).await.counts["35"], right, "{layout}");
+        assert_eq!(store.given_up().await.unwrap(), Vec::<String>::new());
     }
 }

@@ -167,6 +167,7 @@ impl DynamoStore {
                 )
             });
         }
+        checked.notes.extend(self.given_up().await?);
         let uncounted = told
             .stations
             .origins()
