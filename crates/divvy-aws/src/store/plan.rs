@@ -118,7 +118,7 @@ impl Ids {
 }
 
 /// Rows of a segment of copies that lost: so many are compressed together.
-const SEGMENT: usize = 1 << 14;
+const SEGMENT: usize = 1 << 13;
 /// The first byte of copies that lost in several segments. One segment alone is a block, which
 /// begins with the version of blocks, 1.
 const SEGMENTS: u8 = 2;
