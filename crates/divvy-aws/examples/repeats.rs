@@ -5,6 +5,10 @@
 //! cargo run --release -p divvy-aws --features local --example repeats -- 20000 rows repeats
 //! ```
 //!
+//! With `-- serve rows repeats` it serves an emulator until a line comes on its standard input;
+//! another that has the address in `ENDPOINT`, and any `AWS_ACCESS_KEY_ID` and
+//! `AWS_SECRET_ACCESS_KEY`, measures the memory of the loader alone.
+//!
 //! The third word is `repeats`, or `others` for an archive as large with ids of its own: what
 //! that one takes is the share of the emulator and of the spool.
 
@@ -29,6 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [n, layout, ids] = &args[..] else {
         return Err("give the number of trips, rows or packed, and repeats or others".into());
     };
+    // A process of its own has the emulator: what is measured is the loader's memory alone.
+    if n == "serve" {
+        return serve();
+    }
+    let endpoint = std::env::var("ENDPOINT").ok();
     let n: u64 = n.parse()?;
     let layout = match layout.as_str() {
         "packed" => Layout::Packed,
@@ -48,11 +57,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .start_paused(true)
+        .start_paused(endpoint.is_none())
         .build()?;
     runtime.block_on(async {
         let store = DynamoStore::open(OpenOptions {
-            http_client: Some(local.http_client()),
+            http_client: endpoint.is_none().then(|| local.http_client()),
+            region: Some("us-east-1".into()),
+            endpoint,
             layout: Some(layout),
             capacity: Capacity::OnDemand,
             ..OpenOptions::default()
@@ -75,6 +86,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
         Ok(())
     })
+}
+
+/// Serves an emulator until the process is ended.
+fn serve() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let local = Local::open(Options {
+        path: Some(folder.path().join("tables.db")),
+        scratch: true,
+        ..Options::default()
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let serving = runtime.block_on(local.serve())?;
+    println!("ENDPOINT=http://{}", serving.addr);
+    std::io::stdin().read_line(&mut String::new())?;
+    Ok(())
 }
 
 /// Prints what a load says.
