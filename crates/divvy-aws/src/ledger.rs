@@ -14,12 +14,14 @@
 //! | content | `G#keys#NNN` | keys of its blocks, in the packed layout |
 //! | `#feed` | `clock`, `listed#NNN` | what is known of the feed |
 //! | `#stream` | consumer | how far a consumer has read |
+//! | `#behind` | origin | since when the index has fewer trips from there than are stored |
 //!
 //! Parts are written under a new generation and come into force when one transaction names that
 //! generation and their number: in the entries, and in the state. Until then nothing has happened;
 //! after it, the parts of the generation before are deleted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Write as _;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -38,6 +40,8 @@ use crate::pace::{Key, PacedTable, Write};
 /// A part holds at most this: an item may have 400 KB, but whoever waits for the capacity of the
 /// ledger waits for what is before it.
 const PART_BYTES: usize = 100 * 1024;
+/// As many parts are in memory where they are read or written one after another.
+const PARTS_AT_ONCE: usize = 16;
 /// How hard parts are compressed: their bytes are paid for.
 const PART_LEVEL: i32 = 9;
 
@@ -46,6 +50,7 @@ const STORE: &str = "#store";
 const ARCHIVES: &str = "#archives";
 const FEED: &str = "#feed";
 const STREAM: &str = "#stream";
+const BEHIND: &str = "#behind";
 
 /// The version of the form in which a store lies in its tables: of the items of LoadLedger, of the
 /// blocks and their keys.
@@ -512,21 +517,60 @@ impl LedgerTable {
         part: Part,
         bytes: &[u8],
     ) -> Result<Stored, StoreError> {
-        let bytes = zstd::bulk::compress(bytes, PART_LEVEL)
-            .map_err(|error| damaged("what is to be written", error))?;
-        let chunks: Vec<&[u8]> = bytes.chunks(PART_BYTES).collect();
+        let mut writer = self.parts_writer(archive, generation, part)?;
+        writer.push(bytes).await?;
+        writer.finish().await
+    }
+
+    /// Begins to write parts whose bytes come one after another: few of them are in memory.
+    pub(crate) fn parts_writer<'a>(
+        &'a self,
+        archive: Option<&'a str>,
+        generation: u64,
+        part: Part,
+    ) -> Result<PartsWriter<'a>, StoreError> {
+        let encoder = zstd::stream::write::Encoder::new(Vec::new(), PART_LEVEL);
+        let encoder = encoder.map_err(|error| damaged("what is to be written", error))?;
         let stored = Stored {
             generation,
-            parts: chunks.len() as u32,
-            cube: 0,
+            ..Stored::default()
         };
-        let keys = keys(archive, part, stored);
-        let items = keys.into_iter().zip(chunks).map(|(mut item, chunk)| {
-            item.insert("bytes".into(), AttributeValue::B(Blob::new(chunk)));
-            Write::Put(item)
-        });
-        self.table.write_all(items.collect()).await?;
-        Ok(stored)
+        Ok(PartsWriter {
+            ledger: self,
+            archive,
+            part,
+            encoder,
+            stored,
+        })
+    }
+
+    /// Hands the bytes of parts to `visit`, as many at a time as [`PARTS_AT_ONCE`] parts unpack to.
+    pub(crate) async fn visit_parts(
+        &self,
+        archive: Option<&str>,
+        part: Part,
+        stored: Stored,
+        visit: &mut (dyn FnMut(&[u8]) -> Result<(), StoreError> + Send),
+    ) -> Result<(), StoreError> {
+        let name = || format!("{} {}", archive.unwrap_or(STORE), part.as_str());
+        let broken = |error| damaged(&name(), error);
+        let decoder = zstd::stream::write::Decoder::new(Vec::new());
+        let mut decoder = decoder.map_err(broken)?;
+        for keys in keys(archive, part, stored).chunks(PARTS_AT_ONCE) {
+            let mut items = self.table.get_all(keys.to_vec()).await?;
+            if items.len() != keys.len() {
+                return Err(damaged(&name(), "some of its parts are missing"));
+            }
+            in_order(&mut items);
+            for item in &items {
+                let chunk = item.get("bytes").and_then(|value| value.as_b().ok());
+                let chunk = chunk.map_or(&[][..], |chunk| chunk.as_ref());
+                decoder.write_all(chunk).map_err(broken)?;
+            }
+            decoder.flush().map_err(broken)?;
+            visit(&std::mem::take(decoder.get_mut()))?;
+        }
+        Ok(())
     }
 
     /// Reads parts. Empty where there are none.
@@ -664,6 +708,69 @@ impl LedgerTable {
             .await
     }
 
+    /// Lists the keys of parts that nothing names: those of loads that were given up. Reads the
+    /// whole table.
+    pub(crate) async fn stray_parts(
+        &self,
+        state: &State,
+        archives: &[Archive],
+    ) -> Result<Vec<Key>, StoreError> {
+        let mut named: HashSet<(String, String)> = HashSet::new();
+        let mut name = |archive: Option<&str>, part, stored| {
+            let pair = |n| {
+                (
+                    archive.unwrap_or(STORE).to_owned(),
+                    part_key(part, stored, n),
+                )
+            };
+            named.extend((0..stored.parts).map(pair));
+        };
+        for archive in archives {
+            let content = archive.content();
+            for (part, stored) in archive.parts.list() {
+                name(Some(&content), part, stored);
+            }
+        }
+        for totals in [state.totals, state.pending_totals].into_iter().flatten() {
+            name(None, Part::Totals, totals);
+            name(None, Part::Cube, totals.cube());
+        }
+        for gone in self.gone().await?.unwrap_or_default().archives {
+            for (part, stored) in gone.before.list() {
+                name(Some(&gone.content), part, stored);
+            }
+        }
+        // What a load has written that may still be under way is not in force yet.
+        let load = self.load().await?.map_or(0, |load| load.generation);
+        let mut strays = Vec::new();
+        let mut from = None;
+        loop {
+            let (items, next) = self.table.scan_page((0, 1), from, true).await?;
+            for item in &items {
+                let archive = item.get("archive").and_then(|value| value.as_s().ok());
+                let archive = archive.map_or("", String::as_str);
+                let part = part_name(item);
+                let Some(generation) = generation_of(part) else {
+                    continue; // not a part, but a text
+                };
+                let is_of_load = load > 0 && generation == load;
+                if !is_of_load && !named.contains(&(archive.to_owned(), part.to_owned())) {
+                    strays.push(key(archive, part));
+                }
+            }
+            from = next;
+            if from.is_none() {
+                return Ok(strays);
+            }
+        }
+    }
+
+    /// Deletes items.
+    pub(crate) async fn delete_all(&self, keys: Vec<Key>) -> Result<(), StoreError> {
+        let deletes = keys.into_iter().map(Write::Delete).collect();
+        self.table.write_all(deletes).await
+    }
+
     /// Refuses a load that changes more archives than one transaction holds.
     ///
     /// # Errors
@@ -771,12 +878,37 @@ impl LedgerTable {
         Ok(())
     }
 
+    /// Lists the origins that the index is behind with, or once was.
+    pub(crate) async fn lags(&self) -> Result<Vec<(String, Lag)>, StoreError> {
+        const LAG_BYTES: f64 = 200.0;
+        let items = self
+            .table
+            .query(("archive", BEHIND), None, LAG_BYTES)
+            .await?;
+        let lags = items.iter();
+        lags.map(|item| Ok((part_name(item).to_owned(), heard(item)?)))
+            .collect()
+    }
+
     /// Deletes such a text.
     pub async fn delete_note(&self, note: Note<'_>) -> Result<(), StoreError> {
         let (archive, part) = note.key();
         self.table.delete_if(key(archive, part), None).await?;
         Ok(())
     }
+}
+
+/// An index that has fewer trips from an origin than are stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Lag {
+    /// When that was first seen.
+    pub(crate) since: Timestamp,
+    /// The revision of the store then: each load may make an index lag anew.
+    pub(crate) revision: u64,
+    /// Trips that are stored.
+    pub(crate) stored: u64,
+    /// Trips that were counted by the index and kept as the count, after all.
+    pub(crate) counted: Option<u64>,
 }
 
 /// A small text beside the archives.
@@ -790,6 +922,8 @@ pub enum Note<'a> {
     Consumer(&'a str),
     /// The capacity that tables had before a load raised it.
     Boost,
+    /// Since when the index has fewer trips from an origin than are stored.
+    Behind(&'a str),
 }
 
 impl Note<'_> {
@@ -799,6 +933,7 @@ impl Note<'_> {
             Self::Listed => (FEED, "listed"),
             Self::Consumer(name) => (STREAM, name),
             Self::Boost => (STORE, "boost"),
+            Self::Behind(origin) => (BEHIND, origin),
         }
     }
 }
@@ -848,8 +983,7 @@ fn joined(mut items: Vec<Item>, archive: &str, part: Part) -> Result<Vec<u8>, St
     if items.is_empty() {
         return Ok(Vec::new());
     }
-    // The thousandth has one digit more.
-    items.sort_by_key(|item| (part_name(item).len(), part_name(item).to_owned()));
+    in_order(&mut items);
     let mut bytes = Vec::new();
     for item in &items {
         let chunk = item.get("bytes").and_then(|value| value.as_b().ok());
@@ -859,13 +993,79 @@ fn joined(mut items: Vec<Item>, archive: &str, part: Part) -> Result<Vec<u8>, St
         .map_err(|error| damaged(&format!("{archive} {}", part.as_str()), error))
 }
 
+/// Sorts parts by their numbers: the thousandth has one digit more.
+fn in_order(items: &mut [Item]) {
+    items.sort_by_key(|item| (part_name(item).len(), part_name(item).to_owned()));
+}
+
+/// Parts on their way into the ledger.
+pub(crate) struct PartsWriter<'a> {
+    ledger: &'a LedgerTable,
+    archive: Option<&'a str>,
+    part: Part,
+    encoder: zstd::stream::write::Encoder<'static, Vec<u8>>,
+    stored: Stored,
+}
+
+impl PartsWriter<'_> {
+    /// Takes bytes; writes the parts that are full.
+    pub(crate) async fn push(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        // So many that what they compress to is a few parts at the most.
+        for bytes in bytes.chunks(PARTS_AT_ONCE * PART_BYTES) {
+            let written = self.encoder.write_all(bytes);
+            written.map_err(|error| damaged("what is to be written", error))?;
+            let packed = self.encoder.get_mut();
+            let full = packed.len() - packed.len() % PART_BYTES;
+            let rest = packed.split_off(full);
+            let full = std::mem::replace(packed, rest);
+            self.put(&full).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the last part. Returns where they are.
+    pub(crate) async fn finish(mut self) -> Result<Stored, StoreError> {
+        self.encoder
+            .do_finish()
+            .map_err(|error| damaged("what is to be written", error))?;
+        let rest = std::mem::take(self.encoder.get_mut());
+        self.put(&rest).await?;
+        Ok(self.stored)
+    }
+
+    async fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let chunks = bytes.chunks(PART_BYTES);
+        let first = self.stored.parts;
+        self.stored.parts += chunks.len() as u32;
+        let keys = keys(self.archive, self.part, self.stored);
+        let items = keys.into_iter().skip(first as usize).zip(chunks);
+        let items = items.map(|(mut item, chunk)| {
+            item.insert("bytes".into(), AttributeValue::B(Blob::new(chunk)));
+            Write::Put(item)
+        });
+        self.ledger.table.write_all(items.collect()).await
+    }
+}
+
 /// Lists the keys of parts.
 fn keys(archive: Option<&str>, part: Part, stored: Stored) -> Vec<Key> {
     let archive = archive.unwrap_or(STORE);
-    let (generation, part) = (stored.generation, part.as_str());
     (0..stored.parts)
-        .map(|n| key(archive, &format!("{generation:06}#{part}#{n:03}")))
+        .map(|n| key(archive, &part_key(part, stored, n)))
         .collect()
+}
+
+fn part_key(part: Part, stored: Stored, n: u32) -> String {
+    format!("{:06}#{}#{n:03}", stored.generation, part.as_str())
+}
+
+/// Reads the generation in the key of a part. `None` for other items.
+fn generation_of(part: &str) -> Option<u64> {
+    let (generation, rest) = part.split_once('#')?;
+    let (kind, n) = rest.split_once('#')?;
+    let kinds = [Part::Totals, Part::Cube, Part::Ids, Part::Lost, Part::Keys];
+    let is_part = kinds.iter().any(|known| known.as_str() == kind) && n.parse::<u32>().is_ok();
+    is_part.then(|| generation.parse().ok()).flatten()
 }
 
 fn part_name(item: &Item) -> &str {
@@ -953,22 +1153,68 @@ pub fn encode_ids<'a>(ids: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 ///
 /// The bytes are none of its.
 pub fn decode_ids(bytes: &[u8], mut visit: impl FnMut(&[u8])) -> Result<(), StoreError> {
-    let broken = || damaged("a list of ids", "it ends in the middle of one");
-    let mut at = 0;
-    let mut id: Vec<u8> = Vec::new();
-    while at < bytes.len() {
-        let shared = number(bytes, &mut at).ok_or_else(broken)?;
-        let rest = number(bytes, &mut at).ok_or_else(broken)?;
-        let rest = bytes.get(at..at.saturating_add(rest)).ok_or_else(broken)?;
-        at += rest.len();
-        if shared > id.len() {
-            return Err(broken());
+    let mut reader = IdsReader::default();
+    reader.push(bytes, &mut |id| {
+        visit(id);
+        Ok(())
+    })?;
+    reader.finish()
+}
+
+/// Reads what [`encode_ids`] wrote, where its bytes come one after another.
+#[derive(Debug, Default)]
+pub(crate) struct IdsReader {
+    /// The last id.
+    id: Vec<u8>,
+    /// The beginning of the next.
+    rest: Vec<u8>,
+}
+
+impl IdsReader {
+    /// Takes bytes, and hands out the ids that end in them.
+    pub(crate) fn push(
+        &mut self,
+        bytes: &[u8],
+        visit: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let joined;
+        let bytes = if self.rest.is_empty() {
+            bytes
+        } else {
+            self.rest.extend_from_slice(bytes);
+            joined = std::mem::take(&mut self.rest);
+            &joined
+        };
+        let mut at = 0;
+        while let Some((shared, rest, next)) = next_id(bytes, at) {
+            if shared > self.id.len() {
+                return Err(damaged("a list of ids", "one shares more than there is"));
+            }
+            self.id.truncate(shared);
+            self.id.extend_from_slice(rest);
+            visit(&self.id)?;
+            at = next;
         }
-        id.truncate(shared);
-        id.extend_from_slice(rest);
-        visit(&id);
+        self.rest = bytes[at..].to_vec();
+        Ok(())
     }
-    Ok(())
+
+    /// Ends the reading.
+    pub(crate) fn finish(self) -> Result<(), StoreError> {
+        match self.rest.is_empty() {
+            true => Ok(()),
+            false => Err(damaged("a list of ids", "it ends in the middle of one")),
+        }
+    }
+}
+
+/// Reads the id at a place: how much it shares with the one before, its rest, and the place of the
+/// next. `None` where it does not end.
+fn next_id(bytes: &[u8], mut at: usize) -> Option<(usize, &[u8], usize)> {
+    let shared = number(bytes, &mut at)?;
+    let rest = number(bytes, &mut at)?;
+    let end = at.checked_add(rest)?;
+    Some((shared, bytes.get(at..end)?, end))
 }
 
 fn put_number(bytes: &mut Vec<u8>, mut n: usize) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use divvy::ingest::Progress;
 use divvy::reports::grouped;
-use divvy_aws::store::{Listener, Written};
+use divvy_aws::store::{Compared, Listener, Written};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::open::Common;
@@ -114,6 +114,30 @@ impl Writes {
     }
 }
 
+impl Writes {
+    fn show(&self, archive: &str, (done, of): (u64, u64), text: String) {
+        let is_done = done >= of;
+        if let Some(bar) = &self.bar {
+            if bar.is_finished() {
+                bar.reset(); // of what came before
+            }
+            bar.set_prefix(archive.to_owned());
+            bar.set_length(of.max(1));
+            bar.set_position(done);
+            bar.set_message(text);
+            if is_done {
+                bar.finish_and_clear();
+            }
+            return;
+        }
+        let mut said = self.said.lock().expect("no holder of this lock panics");
+        if !self.quiet && !is_done && said.elapsed() >= EVERY {
+            *said = Instant::now();
+            crate::print_line(format_args!("{archive}: {text}"));
+        }
+    }
+}
+
 impl Listener for Writes {
     fn written(&self, written: &Written) {
         let units = |units: f64| grouped(units.round() as i64);
@@ -127,22 +151,16 @@ impl Listener for Writes {
             units(written.rate),
             rest.map_or_else(String::new, |rest| format!(", {rest} to go")),
         );
-        let is_done = written.done >= written.of;
-        if let Some(bar) = &self.bar {
-            bar.set_prefix(written.archive.clone());
-            bar.set_length(written.of.max(1));
-            bar.set_position(written.done);
-            bar.set_message(text);
-            if is_done {
-                bar.finish_and_clear();
-            }
-            return;
-        }
-        let mut said = self.said.lock().expect("no holder of this lock panics");
-        if !self.quiet && !is_done && said.elapsed() >= EVERY {
-            *said = Instant::now();
-            crate::print_line(format_args!("{}: {text}", written.archive));
-        }
+        self.show(&written.archive, (written.done, written.of), text);
+    }
+
+    fn compared(&self, compared: &Compared) {
+        let text = format!(
+            "{} of {} trips that other archives have too compared",
+            grouped(compared.done as i64),
+            grouped(compared.of as i64),
+        );
+        self.show(&compared.archive, (compared.done, compared.of), text);
     }
 
     fn note(&self, note: &str) {

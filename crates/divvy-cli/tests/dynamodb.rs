@@ -204,3 +204,32 @@ fn a_load_that_costs_too_much_is_not_begun() {
         assert!(allowed.status.success(), "{said}");
     });
 }
+
+#[test]
+fn a_store_on_dynamodb_is_repaired() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sample = [
+        "sample", "--trips", "300", "--era", "2016", "--seed", "1", "a.zip",
+    ];
+    succeed(folder, "none", &sample);
+    serve(|store| {
+        succeed(folder, store, &["load", "a.zip"]);
+        // Nothing reads the stream here: the counts are missing.
+        let would = ["check", "--repair", "--dry-run"];
+        let (said, used) = succeed(folder, store, &would);
+        assert!(said.contains("missing counts of stations made"), "{said}");
+        assert!(
+            used.contains(" read units and 0 write units used"),
+            "{used}"
+        );
+        assert_eq!(succeed(folder, store, &would).0, said);
+        let repair = ["check", "--repair", "--format", "json"];
+        let repaired: Value = serde_json::from_str(&succeed(folder, store, &repair).0).unwrap();
+        assert_eq!(repaired["done"].as_array().unwrap().len(), 1, "{repaired}");
+        let (said, _) = succeed(folder, store, &would);
+        assert_eq!(said, "✓ nothing to repair\n");
+        let (checked, _) = succeed(folder, store, &["check"]);
+        assert!(!checked.contains("wait for"), "{checked}");
+    });
+}

@@ -13,7 +13,7 @@
 //! is overwritten. Trips of a load that never ends carry a mark that no entry names, or lie in
 //! blocks that no list names: no report counts them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -28,14 +28,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::layout::{self, Trips, Writes};
 use super::lease::{Lease, Wanted};
-use super::plan::{self, Beside, Copy, Plan, batch_of, rows_of};
-use super::spool::{Sorted, Spool};
+use super::plan::{self, Beside, Plan};
+use super::spool::{Copies, Scratch, Sorted, Spool};
 use super::{Shared, Written, boost};
-use crate::blocks::{PACKED_LEVEL, encode};
+use crate::blocks::Rows;
 use crate::item;
-use crate::ledger::{
-    Archive, Gone, GoneOf, LedgerTable, Load, Part, PartsOf, State, Stored, encode_ids,
-};
+use crate::ledger::{Archive, Gone, GoneOf, LedgerTable, Part, PartsOf, State, Stored, encode_ids};
 use crate::pace::{Used, Write, Writer};
 use crate::tables::Layout;
 
@@ -196,47 +194,12 @@ enum Done {
     Already(Option<LedgerEntry>),
 }
 
-/// Reads the copies that an interrupted load has set aside, of one archive: they were stored.
-async fn set_aside(
-    shared: &Shared,
-    load: &Load,
-    archive: &Archive,
-    place: usize,
-) -> Result<Vec<Copy>, StoreError> {
-    let content = archive.content();
-    // Parts of its generation say how many they are in no entry, so they are looked for.
-    let found = shared
-        .ledger
-        .find_parts(&content, Part::Lost, load.generation)
-        .await?;
-    let pending = PartsOf {
-        lost: found,
-        ..PartsOf::default()
-    };
-    let known = plan::lost_of(shared, archive, place).await?;
-    let known: BTreeSet<(u32, u64)> = known.iter().map(|copy| (copy.member, copy.line)).collect();
-    let mut copies = plan::lost_at(shared, &content, &pending, place).await?;
-    copies.retain(|copy| !known.contains(&(copy.member, copy.line)));
-    Ok(copies)
-}
-
-/// Reads all that an interrupted load has set aside of these archives.
-async fn all_set_aside(
-    shared: &Shared,
-    load: &Load,
-    archives: &[Archive],
-) -> Result<Vec<Copy>, StoreError> {
-    let mut copies = Vec::new();
-    for (place, archive) in archives.iter().enumerate() {
-        if load.set_aside.contains(&archive.content()) {
-            copies.extend(set_aside(shared, load, archive, place).await?);
-        }
-    }
-    Ok(copies)
-}
-
 /// Undoes what an interrupted load has left behind that does not go on.
-async fn undo(lease: &Lease<'_>, wanted: &Wanted, mut state: State) -> Result<(), StoreError> {
+pub(super) async fn undo(
+    lease: &Lease<'_>,
+    wanted: &Wanted,
+    mut state: State,
+) -> Result<(), StoreError> {
     let shared = lease.shared;
     // From here on it cannot go on either: another that comes has to wait for what is done here.
     lease
@@ -251,11 +214,13 @@ async fn undo(lease: &Lease<'_>, wanted: &Wanted, mut state: State) -> Result<()
         // copy takes its place.
         Layout::Rows => {
             let archives = shared.ledger.archives().await?;
+            let scratch = Scratch::new()?;
             for archive in &archives {
-                if load.set_aside.contains(&archive.content()) {
-                    let copies = set_aside(shared, &load, archive, 0).await?;
-                    let puts = layout::put_copies(&copies, &archive.mark());
-                    shared.trips.write_all(puts).await?;
+                let mut copies = Copies::new(&scratch);
+                plan::visit_set_aside(shared, &load, archive, 0, &mut |some| copies.push(&some))
+                    .await?;
+                for rows in copies.chunks() {
+                    write_rows(shared, &rows?, &archive.mark()).await?;
                 }
             }
         }
@@ -328,13 +293,12 @@ async fn commit(
     let (superseded, kept): (Vec<Archive>, Vec<Archive>) =
         archives.into_iter().partition(is_superseded);
     let found = lease.load().await;
-    let aside = all_set_aside(shared, &found, &kept).await?;
     let beside = Beside {
         kept: &kept,
         superseded: &superseded,
-        aside,
+        load: &found,
     };
-    let plan = Plan::make(shared, &mut spool, &archive.members, beside).await?;
+    let plan = Plan::make(shared, &mut spool, &archive.id.name, beside).await?;
     LedgerTable::refuse_too_many(plan.changed() + superseded.len() + 1)?;
 
     // Never one that another load has used: another process may have cached its parts. A load
@@ -391,7 +355,7 @@ async fn commit(
         return Err(changed_meanwhile(&wanted.archive));
     }
     let origins = origins(&plan, &archive, &outcome);
-    if !plan.deletes.is_empty() || !outcome.superseded.is_empty() {
+    if plan.deletes.len() > 0 || !outcome.superseded.is_empty() {
         // Fewer trips than before: a count of an index that lags would be too high, and nothing
         // would show it. Indexes follow within a second.
         tokio::time::sleep(INDEX_LAG).await;
@@ -416,9 +380,7 @@ async fn commit(
         }
     }
     delete_gone(shared, &gone).await?;
-    for told in plan.told {
-        rejects.reject(told);
-    }
+    plan.told(&archive.members, &kept, &mut |told| rejects.reject(told))?;
     let changed = match unloads {
         true => outcome.superseded.pop(),
         false => outcome.archives.pop(),
@@ -430,7 +392,7 @@ async fn commit(
 /// How long indexes lag at the most, by experience.
 const INDEX_LAG: Duration = Duration::from_secs(2);
 
-fn changed_meanwhile(archive: &str) -> StoreError {
+pub(super) fn changed_meanwhile(archive: &str) -> StoreError {
     StoreError::new(
         StoreErrorKind::Busy,
         format!("another divvy has loaded something while {archive} was loading: load it again"),
@@ -449,12 +411,8 @@ async fn outcome(
 ) -> Result<Outcome, StoreError> {
     let place = kept.len();
     let mut mine = archive.totals.clone();
-    let none: &[Copy] = &[];
-    let of = |copies: &BTreeMap<usize, Vec<Copy>>, place: usize| -> Vec<Copy> {
-        copies.get(&place).map_or(none, Vec::as_slice).to_vec()
-    };
-    let my_lost = of(&plan.lost, place);
-    mine.count(&batch_of(&my_lost), -1);
+    count(&mut [&mut mine], plan.lost.get(&place), -1)?;
+    let my_lost = plan.lost.get(&place).map_or(0, Copies::len);
 
     let mut totals = match superseded.is_empty() {
         true => shared.ledger.totals(None, state.totals).await?,
@@ -464,8 +422,8 @@ async fn outcome(
     let mut all_own = Vec::new();
     let mut before = Vec::new();
     for (place, old) in kept.iter().enumerate() {
-        let (demoted, promoted) = (of(&plan.demoted, place), of(&plan.promoted, place));
-        let is_changed = !demoted.is_empty() || !promoted.is_empty();
+        let (demoted, promoted) = (plan.demoted.get(&place), plan.promoted.get(&place));
+        let is_changed = demoted.is_some() || promoted.is_some();
         if superseded.is_empty() && !is_changed {
             continue;
         }
@@ -474,26 +432,22 @@ async fn outcome(
             .ledger
             .totals(Some(&content), Some(old.parts.totals))
             .await?;
-        own.count(&batch_of(&demoted), -1);
-        own.count(&batch_of(&promoted), 1);
-        match superseded.is_empty() {
-            true => {
-                totals.count(&batch_of(&demoted), -1);
-                totals.count(&batch_of(&promoted), 1);
-            }
-            false => totals.merge(&own),
+        let mut counted = vec![&mut own];
+        if superseded.is_empty() {
+            counted.push(&mut totals);
+        }
+        count(&mut counted, demoted, -1)?;
+        count(&mut counted, promoted, 1)?;
+        if !superseded.is_empty() {
+            totals.merge(&own);
         }
         if !is_changed {
             continue;
         }
-        let lost = of(&plan.lost, place);
+        let lost = &plan.lost[&place];
         let mut new = old.clone();
-        let rows = encode(&rows_of(&lost), PACKED_LEVEL);
-        let put = shared
-            .ledger
-            .put_parts(Some(&content), generation, Part::Lost, &rows);
-        new.parts.lost = put.await?;
-        new.lost = lost.len() as u64;
+        new.parts.lost = plan::put_lost(shared, &content, generation, lost).await?;
+        new.lost = lost.len();
         set_counts(&mut new, &own);
         changed.push(new);
         all_own.push(own);
@@ -520,7 +474,7 @@ async fn outcome(
         members: archive.members.clone(),
         parts: PartsOf::default(),
         ids: None,
-        lost: my_lost.len() as u64,
+        lost: my_lost,
     };
     set_counts(&mut new, &mine);
     changed.push(new);
@@ -536,8 +490,35 @@ async fn outcome(
     })
 }
 
+/// Counts copies into totals, or takes them out.
+fn count(
+    totals: &mut [&mut Totals],
+    copies: Option<&Copies>,
+    times: i64,
+) -> Result<(), StoreError> {
+    for rows in copies.into_iter().flat_map(Copies::chunks) {
+        let rows = rows?;
+        for totals in &mut *totals {
+            totals.count(&rows.batch, times);
+        }
+    }
+    Ok(())
+}
+
+/// Writes copies of an archive, in the layout of rows.
+async fn write_rows(shared: &Shared, rows: &Rows, mark: &str) -> Result<(), StoreError> {
+    /// Items that are made at once, each some kilobytes in memory.
+    const AT_ONCE: usize = 1000;
+    let mut writes = layout::put_rows(rows, mark).peekable();
+    while writes.peek().is_some() {
+        let some = writes.by_ref().take(AT_ONCE).collect();
+        shared.trips.write_all(some).await?;
+    }
+    Ok(())
+}
+
 /// Brings an entry up to the totals of its stored trips.
-fn set_counts(archive: &mut Archive, totals: &Totals) {
+pub(super) fn set_counts(archive: &mut Archive, totals: &Totals) {
     archive.entry.stored = totals.trips.try_into().unwrap_or(0);
     archive.entry.flagged = totals.flags.clone();
     match archive.lost {
@@ -558,41 +539,32 @@ async fn write_trips(
 ) -> Result<Vec<String>, StoreError> {
     let shared = lease.shared;
     let done = &lease.done;
-    let mine = kept.len();
     let layout = shared.tables.trip_data.layout;
     let new = outcome.archives.last().expect("the new one is the last");
     let mark = match layout {
         Layout::Rows => new.mark(),
         Layout::Packed => layout::tag(&new.mark(), generation),
     };
-    let my_puts: Vec<Copy> = plan
-        .puts
-        .iter()
-        .filter(|copy| copy.archive == mine)
-        .cloned()
-        .collect();
-    let mut writes = Writes::of(layout, spool, mark.clone(), &plan.decided, &my_puts)?;
-    // In the layout of rows: what was decided one by one, and what goes.
-    let mut last: Vec<Trips> = Vec::new();
+    let mut writes = Writes::of(layout, spool, mark.clone(), &plan.decided, &plan.puts)?;
+    let mut of = spool.len() as u64 - plan.decided.len() + plan.puts.len();
     if layout == Layout::Rows {
-        for (place, old) in kept.iter().enumerate() {
-            let promoted = plan.promoted.get(&place).map_or(&[][..], Vec::as_slice);
-            last.extend(
-                layout::put_copies(promoted, &old.mark())
-                    .into_iter()
-                    .map(|w| (w, 1)),
-            );
-        }
-        last.extend(
-            layout::put_copies(&my_puts, &mark)
-                .into_iter()
-                .map(|w| (w, 1)),
-        );
-        last.extend(plan.deletes.iter().map(|id| (layout::delete(id), 1)));
+        of += plan.promoted.values().map(Copies::len).sum::<u64>() + plan.deletes.len();
     }
-    let of = (spool.len() - decided_rows(plan, mine)) as u64 + last.len() as u64;
     let mut meter = Meter::new(shared, &new.entry.id.name, of);
-    match shared.settings.imported {
+    let imported = shared.settings.imported;
+    // Of what was imported nothing has been written, so nothing of the rest is known to be done.
+    let before = if imported {
+        0
+    } else {
+        done.load(Ordering::Relaxed)
+    };
+    let mut sending = Sending::new(shared, before);
+    let note = |sending: &Sending| {
+        if !imported {
+            done.store(sending.writer.done(), Ordering::Relaxed);
+        }
+    };
+    match imported {
         true if layout == Layout::Packed => {
             return Err(StoreError::new(
                 StoreErrorKind::Damaged,
@@ -601,33 +573,39 @@ async fn write_trips(
         }
         true => verify_import(shared, spool, &mut writes, &outcome.totals).await?,
         false => {
-            let mut sending = Sending::new(shared, done.load(Ordering::Relaxed));
             while let Some(write) = writes.next(spool)? {
                 sending.send(write, &mut meter).await?;
-                done.store(sending.writer.done(), Ordering::Relaxed);
+                note(&sending);
             }
-            sending.finish(&mut meter).await?;
-            done.store(sending.writer.done(), Ordering::Relaxed);
         }
     }
-    // Never passed over: they are few, and may lie on either side of a kill.
-    let mut sending = Sending::new(shared, 0);
-    for write in last {
-        sending.send_unmarked(write, &mut meter).await?;
+    if layout == Layout::Rows {
+        // What was decided one by one, and what goes: in an order that is the same each time.
+        for (place, old) in kept.iter().enumerate() {
+            let promoted = plan.promoted.get(&place);
+            for rows in promoted.into_iter().flat_map(Copies::chunks) {
+                for write in layout::put_rows(&rows?, &old.mark()) {
+                    sending.send((write, 1), &mut meter).await?;
+                }
+            }
+        }
+        for rows in plan.puts.chunks() {
+            for write in layout::put_rows(&rows?, &mark) {
+                sending.send((write, 1), &mut meter).await?;
+                note(&sending);
+            }
+        }
+        for ids in plan.deleted() {
+            for id in ids? {
+                sending.send((layout::delete(&id), 1), &mut meter).await?;
+                note(&sending);
+            }
+        }
     }
-    sending
-        .writer
-        .write(std::mem::take(&mut sending.batch))
-        .await?;
-    sending.writer.finish().await?;
+    sending.finish(&mut meter).await?;
+    note(&sending);
     meter.tell(u64::MAX);
     Ok(writes.keys())
-}
-
-/// Counts the archive's rows that are decided one by one.
-fn decided_rows(plan: &Plan, mine: usize) -> usize {
-    let puts = plan.puts.iter().filter(|copy| copy.archive == mine).count();
-    puts + plan.lost.get(&mine).map_or(0, Vec::len)
 }
 
 /// Where the parts are that are not of blocks.
@@ -673,10 +651,8 @@ async fn write_tallies(
         let put = ledger.put_parts(Some(&content), generation, Part::Ids, ids);
         parts.ids = put.await?;
     }
-    if let Some(lost) = plan.lost.get(&mine).filter(|lost| !lost.is_empty()) {
-        let rows = encode(&rows_of(lost), PACKED_LEVEL);
-        let put = ledger.put_parts(Some(&content), generation, Part::Lost, &rows);
-        parts.lost = put.await?;
+    if let Some(lost) = plan.lost.get(&mine).filter(|lost| lost.len() > 0) {
+        parts.lost = plan::put_lost(shared, &content, generation, lost).await?;
     }
     Ok(parts)
 }
@@ -713,12 +689,10 @@ async fn write_keys(
     if shared.tables.trip_data.layout != Layout::Packed {
         return Ok(());
     }
-    let none: &[Copy] = &[];
     let mut written = Vec::new();
     for (place, old) in kept.iter().enumerate() {
-        let demoted = plan.demoted.get(&place).map_or(none, Vec::as_slice);
-        let promoted = plan.promoted.get(&place).map_or(none, Vec::as_slice);
-        if !demoted.is_empty() || !promoted.is_empty() {
+        let (demoted, promoted) = (plan.demoted.get(&place), plan.promoted.get(&place));
+        if demoted.is_some() || promoted.is_some() {
             let keys = layout::repack(shared, old, generation, demoted, promoted).await?;
             written.push((old.content(), keys));
         }
@@ -779,7 +753,7 @@ impl Outcome {
 
 /// Deletes what a commit has put out of force. Two processes may do it at once: no key and no
 /// generation ever comes back.
-async fn delete_gone(shared: &Shared, gone: &Gone) -> Result<(), StoreError> {
+pub(super) async fn delete_gone(shared: &Shared, gone: &Gone) -> Result<(), StoreError> {
     if *gone == Gone::default() {
         return Ok(());
     }
@@ -836,22 +810,17 @@ impl Sending {
         }
     }
 
-    async fn send(&mut self, write: Trips, meter: &mut Meter<'_>) -> Result<(), StoreError> {
-        if self.skip > 0 {
-            self.skip -= 1;
-            self.trips += write.1;
-            meter.passed_over(write.1);
-            return Ok(());
-        }
-        self.send_unmarked(write, meter).await
-    }
-
-    async fn send_unmarked(
+    async fn send(
         &mut self,
         (write, trips): Trips,
         meter: &mut Meter<'_>,
     ) -> Result<(), StoreError> {
         self.trips += trips;
+        if self.skip > 0 {
+            self.skip -= 1;
+            meter.passed_over(trips);
+            return Ok(());
+        }
         self.bytes += match &write {
             Write::Put(item) => item::size::item_bytes(item),
             Write::Delete(_) => 0,

@@ -8,13 +8,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use divvy::model::{StationId, TripId};
+use divvy::model::StationId;
 use divvy::store::{StoreError, StoreErrorKind};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::plan::{Copy, copies_of, rows_of};
-use super::spool::{Chunk, Chunks, Sorted};
-use super::{Shared, foreign, string_key};
+use super::plan::{Copy, Owned, copies_of, copy_at, rows_of};
+use super::spool::{Bits, Chunk, Chunks, Copies, Scratch, Sorted};
+use super::{Compared, Shared, foreign, string_key};
 use crate::blocks::{self, Gatherer, Month, Packed, Rows, SPOOL_LEVEL, encode_some};
 use crate::item::{self, Item};
 use crate::ledger::{Archive, Part, decode_ids};
@@ -82,6 +82,17 @@ fn of_tag(tag: &str) -> (&str, Option<u64>) {
     match tag.split_once('-') {
         Some((mark, generation)) => (mark, generation.parse().ok()),
         None => (tag, None),
+    }
+}
+
+/// Returns the mark of the archive that an item says it is of; empty where it says none.
+pub(super) fn mark_of_item(layout: Layout, item: &Item) -> &str {
+    match layout {
+        Layout::Rows => text(item, "archive").unwrap_or(""),
+        Layout::Packed => {
+            let key = text(item, item::trip::KEY).unwrap_or("");
+            of_tag(key.rsplit('#').nth(1).unwrap_or("")).0
+        }
     }
 }
 
@@ -172,72 +183,80 @@ pub(super) fn delete(key: &str) -> Write {
     Write::Delete(string_key(item::trip::KEY, key))
 }
 
-/// Finds the stored copies of some ids, each with the places of the archives that have it. `aside`
-/// are copies that were stored, and are where an interrupted load has set them aside.
+/// Finds the stored copies of ids that an archive on its way in shares with others, and hands them
+/// to `each` some at a time.
 pub(super) async fn stored(
     shared: &Shared,
+    name: &str,
     archives: &[Archive],
-    owned: &HashMap<&[u8], &[usize]>,
-    aside: Vec<Copy>,
-) -> Result<HashMap<TripId, Copy>, StoreError> {
-    let mut found = HashMap::new();
-    if owned.is_empty() {
-        return Ok(found);
+    owned: &Owned<'_>,
+    each: &mut (dyn FnMut(Vec<Copy>) -> Result<(), StoreError> + Send),
+) -> Result<(), StoreError> {
+    let of = owned.len();
+    if of == 0 {
+        return Ok(());
     }
+    let mut done = 0;
+    let mut tell = |more: u64| {
+        done += more;
+        shared.listener.compared(&Compared {
+            archive: name.to_owned(),
+            done,
+            of,
+        });
+    };
     match shared.tables.trip_data.layout {
         Layout::Rows => {
+            /// Rows in memory as items, each some kilobytes.
+            const AT_ONCE: usize = 1000;
             let places: HashMap<String, usize> = archives
                 .iter()
                 .enumerate()
                 .map(|(place, archive)| (archive.mark(), place))
                 .collect();
-            let ids: BTreeSet<&[u8]> = owned.keys().copied().collect();
-            let keys = ids
-                .into_iter()
-                .map(|id| string_key(item::trip::KEY, &String::from_utf8_lossy(id)));
-            for item in shared.trips.get_all(keys.collect()).await? {
-                let stored = item::trip::trip(&item).map_err(foreign)?;
-                if let Some(place) = places.get(&stored.archive) {
-                    let copy = Copy {
-                        archive: *place,
-                        trip: stored.trip,
-                        member: stored.member,
-                        line: stored.line,
-                    };
-                    found.insert(copy.trip.id.clone(), copy);
+            let mut ids = owned.ids();
+            loop {
+                let some = ids.by_ref().take(AT_ONCE);
+                let keys = some.map(|id| string_key(item::trip::KEY, &String::from_utf8_lossy(id)));
+                let keys: Vec<_> = keys.collect();
+                if keys.is_empty() {
+                    return Ok(());
                 }
-            }
-            let aside = aside.into_iter();
-            for copy in aside.filter(|copy| owned.contains_key(copy.trip.id.as_str().as_bytes())) {
-                found.entry(copy.trip.id.clone()).or_insert(copy);
+                let n = keys.len() as u64;
+                let mut copies = Vec::new();
+                for item in shared.trips.get_all(keys).await? {
+                    let stored = item::trip::trip(&item).map_err(foreign)?;
+                    if let Some(place) = places.get(&stored.archive) {
+                        copies.push(Copy {
+                            archive: *place,
+                            trip: stored.trip,
+                            member: stored.member,
+                            line: stored.line,
+                        });
+                    }
+                }
+                each(copies)?;
+                tell(n);
             }
         }
         Layout::Packed => {
-            let owners: BTreeSet<usize> = owned.values().copied().flatten().copied().collect();
-            for place in owners {
-                for key in keys_of(shared, &archives[place]).await?.chunks(100) {
+            for place in owned.owners {
+                for key in keys_of(shared, &archives[*place]).await?.chunks(100) {
+                    let mut n = 0;
                     for block in blocks_at(shared, key).await? {
                         let rows = blocks::decode(&block.block).map_err(broken)?;
-                        for row in 0..rows.len() {
-                            if owned.contains_key(rows.batch.id_raw(row)) {
-                                let copy = copy_at(&rows, row, place);
-                                found.insert(copy.trip.id.clone(), copy);
-                            }
-                        }
+                        let shared_ids =
+                            (0..rows.len()).filter(|row| owned.has(rows.batch.id_raw(*row)));
+                        let copies = shared_ids.map(|row| copy_at(&rows, row, *place));
+                        let copies: Vec<Copy> = copies.collect();
+                        n += copies.len() as u64;
+                        each(copies)?;
                     }
+                    tell(n);
                 }
             }
+            Ok(())
         }
-    }
-    Ok(found)
-}
-
-fn copy_at(rows: &Rows, row: usize, archive: usize) -> Copy {
-    Copy {
-        archive,
-        trip: rows.batch.trip(row),
-        member: rows.member[row],
-        line: rows.batch.line[row],
     }
 }
 
@@ -292,7 +311,7 @@ pub(super) enum Writes {
     Rows {
         mark: String,
         blocks: std::vec::IntoIter<super::spool::SpoolBlock>,
-        decided: HashSet<Box<[u8]>>,
+        decided: Bits,
         ready: std::vec::IntoIter<Trips>,
     },
     /// Blocks, by hands.
@@ -306,14 +325,15 @@ pub(super) enum Writes {
 }
 
 impl Writes {
-    /// Prepares the writes of all rows but those of `decided` ids, and of `mine` among the decided.
-    /// `mark` is what they carry: in the packed layout the [`tag`] of the load.
+    /// Prepares the writes of all rows but the `decided` ones. In the packed layout also of `mine`
+    /// among those, since blocks hold both. `mark` is what they carry: in the packed layout the
+    /// [`tag`] of the load.
     pub(super) fn of(
         layout: Layout,
         spool: &mut Sorted,
         mark: String,
-        decided: &HashSet<Box<[u8]>>,
-        mine: &[Copy],
+        decided: &Bits,
+        mine: &Copies,
     ) -> Result<Self, StoreError> {
         let blocks = spool.in_order();
         if layout == Layout::Rows {
@@ -342,10 +362,11 @@ impl Writes {
         };
         for block in blocks {
             let rows = spool.read(block)?;
-            deal(&rows, &|row| decided.contains(rows.batch.id_raw(row)))?;
+            let first = block.places().start;
+            deal(&rows, &|row| decided.has(first + row))?;
         }
-        if !mine.is_empty() {
-            deal(&rows_of(mine), &|_| false)?;
+        for rows in mine.chunks() {
+            deal(&rows?, &|_| false)?;
         }
         Ok(Self::Packed {
             mark,
@@ -373,9 +394,8 @@ impl Writes {
                         return Ok(None);
                     };
                     let rows = spool.read(block)?;
-                    let free = (0..rows.len()).filter(|row| {
-                        decided.is_empty() || !decided.contains(rows.batch.id_raw(*row))
-                    });
+                    let first = block.places().start;
+                    let free = (0..rows.len()).filter(|row| !decided.has(first + row));
                     let writes = free.map(|row| (put_row(&rows, row, mark), 1));
                     *ready = writes.collect::<Vec<_>>().into_iter();
                 }
@@ -442,11 +462,8 @@ fn put_row(rows: &Rows, row: usize, mark: &str) -> Write {
 }
 
 /// Makes the items of single copies, in the layout of rows.
-pub(super) fn put_copies(copies: &[Copy], mark: &str) -> Vec<Write> {
-    let rows = rows_of(copies);
-    (0..rows.len())
-        .map(|row| put_row(&rows, row, mark))
-        .collect()
+pub(super) fn put_rows(rows: &Rows, mark: &str) -> impl Iterator<Item = Write> {
+    (0..rows.len()).map(move |row| put_row(rows, row, mark))
 }
 
 /// Where a copy lies in the packed layout.
@@ -468,48 +485,97 @@ fn is_end_of_key(text: &str) -> bool {
 /// Writes the blocks of an archive anew from which copies go, or to which others come, under the
 /// keys of a generation. Returns the keys of all its blocks, should that generation come into
 /// force; the blocks before stay as they are.
+///
+/// The copies are dealt by their stations and months first: what is in memory are those of one of
+/// some hundred shares.
 pub(super) async fn repack(
     shared: &Shared,
     archive: &Archive,
     generation: u64,
-    remove: &[Copy],
-    add: &[Copy],
+    remove: Option<&Copies>,
+    add: Option<&Copies>,
 ) -> Result<Vec<String>, StoreError> {
-    let mark = archive.mark();
-    let new_tag = tag(&mark, generation);
+    /// Copies of a share, about.
+    const SHARE: u64 = 1 << 14;
+    let new_tag = tag(&archive.mark(), generation);
     let mut keys: BTreeSet<String> = keys_of(shared, archive).await?.into_iter().collect();
-    let row_of = |copy: &Copy| (copy.member, copy.line);
-    let mut groups: BTreeMap<_, Vec<Copy>> = BTreeMap::new();
-    for copy in remove {
-        groups.entry(group_of(copy)).or_default();
-    }
-    for copy in add {
-        groups.entry(group_of(copy)).or_default().push(copy.clone());
-    }
-    let remove: HashSet<(u32, u64)> = remove.iter().map(row_of).collect();
-    for (group, added) in groups {
-        let station = group.0.as_ref().map_or("", StationId::as_str);
-        let prefix = format!("{station}#{}#{mark}", group.1);
-        let of_group = |key: &&String| key.strip_prefix(&prefix).is_some_and(is_end_of_key);
-        let old: Vec<String> = keys.iter().filter(of_group).cloned().collect();
-        let mut copies: Vec<Copy> = Vec::new();
-        for block in blocks_at(shared, &old).await? {
-            let rows = blocks::decode(&block.block).map_err(broken)?;
-            copies.extend(copies_of(&rows, 0));
+    let n = [remove, add].into_iter().flatten().map(Copies::len);
+    let n = (n.sum::<u64>() / SHARE + 1).min(1 << 10) as usize;
+    let scratch = Scratch::new()?;
+    let mut shares: Vec<(Copies, Copies)> = (0..n)
+        .map(|_| (Copies::new(&scratch), Copies::new(&scratch)))
+        .collect();
+    for (copies, is_added) in [(remove, false), (add, true)] {
+        for rows in copies.into_iter().flat_map(Copies::chunks) {
+            let mut dealt: BTreeMap<usize, Vec<Copy>> = BTreeMap::new();
+            for copy in copies_of(&rows?, 0) {
+                let (station, month) = group_of(&copy);
+                let text = format!("{month} {}", station.as_ref().map_or("", StationId::as_str));
+                let share = xxhash_rust::xxh3::xxh3_64(text.as_bytes()) as usize % n;
+                dealt.entry(share).or_default().push(copy);
+            }
+            for (share, copies) in dealt {
+                let (removed, added) = &mut shares[share];
+                if is_added { added } else { removed }.push(&copies)?;
+            }
         }
-        copies.retain(|copy| !remove.contains(&row_of(copy)));
-        copies.extend(added);
-        for key in old {
-            keys.remove(&key);
+    }
+    for (removed, added) in shares {
+        let mut groups: BTreeMap<_, Vec<Copy>> = BTreeMap::new();
+        let mut remove: HashSet<(u32, u64)> = HashSet::new();
+        for rows in removed.chunks() {
+            for copy in copies_of(&rows?, 0) {
+                groups.entry(group_of(&copy)).or_default();
+                remove.insert((copy.member, copy.line));
+            }
+        }
+        for rows in added.chunks() {
+            for copy in copies_of(&rows?, 0) {
+                groups.entry(group_of(&copy)).or_default().push(copy);
+            }
         }
         let mut puts = Vec::new();
-        if !copies.is_empty() {
-            blocks::pack(&rows_of(&copies), &mut |packed| {
-                keys.insert(key(&packed, &new_tag));
-                puts.push(Write::Put(item::packed::item(&packed, &new_tag)));
-            });
+        for (group, added) in groups {
+            let old = blocks_of_group(&keys, &group, &archive.mark());
+            let mut copies: Vec<Copy> = Vec::new();
+            for block in blocks_at(shared, &old).await? {
+                let rows = blocks::decode(&block.block).map_err(broken)?;
+                copies.extend(copies_of(&rows, 0));
+            }
+            copies.retain(|copy| !remove.contains(&(copy.member, copy.line)));
+            copies.extend(added);
+            for key in old {
+                keys.remove(&key);
+            }
+            if !copies.is_empty() {
+                blocks::pack(&rows_of(&copies), &mut |packed| {
+                    keys.insert(key(&packed, &new_tag));
+                    puts.push(Write::Put(item::packed::item(&packed, &new_tag)));
+                });
+            }
+            if puts.len() >= PUTS {
+                shared.trips.write_all(std::mem::take(&mut puts)).await?;
+            }
         }
         shared.trips.write_all(puts).await?;
     }
     Ok(keys.into_iter().collect())
+}
+
+/// Blocks that are written at once where some are written anew: 3 MB at the most.
+const PUTS: usize = 100;
+
+/// Lists the keys of the blocks of a station and month of an archive.
+fn blocks_of_group(
+    keys: &BTreeSet<String>,
+    (station, month): &(Option<StationId>, Month),
+    mark: &str,
+) -> Vec<String> {
+    let station = station.as_ref().map_or("", StationId::as_str);
+    let prefix = format!("{station}#{month}#{mark}");
+    let from = keys.range(prefix.clone()..);
+    from.take_while(|key| key.starts_with(&prefix))
+        .filter(|key| is_end_of_key(&key[prefix.len()..]))
+        .cloned()
+        .collect()
 }

@@ -164,10 +164,13 @@ impl<'a> Lease<'a> {
             }
             seen = Some((said, since));
             if !std::mem::replace(&mut is_told, true) {
+                let what = match other.way.as_str() {
+                    "repair" => "the store is being repaired".to_owned(),
+                    _ => format!("{} is being loaded", other.archive),
+                };
                 shared.listener.note(&format!(
-                    "waiting, up to {} minutes: {} is being loaded, or was when a divvy was killed",
+                    "waiting, up to {} minutes: {what}, or was when a divvy was killed",
                     LASTS.as_secs() / 60,
-                    other.archive
                 ));
             }
             sleep(LOOK.min(wait - waited)).await;

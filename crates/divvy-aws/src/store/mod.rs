@@ -15,6 +15,7 @@ mod incoming;
 mod layout;
 mod lease;
 mod plan;
+mod repair;
 mod spool;
 mod stations;
 
@@ -31,11 +32,13 @@ use divvy::store::{
     StoreErrorKind, Tallies, Trips, Unload, Unloaded,
 };
 use divvy::tally::{Parts, Totals};
+use jiff::{SignedDuration, Timestamp};
 
 use self::layout::InForce;
+pub use self::repair::Repaired;
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;
-use crate::ledger::{LedgerTable, Load, State, Stored};
+use crate::ledger::{Lag, LedgerTable, Load, Note, State, Stored};
 use crate::pace::{PacedTable, Used};
 use crate::tables::{Capacity, Layout, Tables};
 
@@ -88,8 +91,22 @@ pub struct Written {
     pub rest_s: Option<f64>,
 }
 
+/// How far a load has come with the copies of trips that other archives have too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    /// The archive.
+    pub archive: String,
+    /// Stored copies that have been read.
+    pub done: u64,
+    /// Stored copies in all.
+    pub of: u64,
+}
+
 /// Hears how far a load has come, and what it waits for.
 pub trait Listener: Send + Sync {
+    /// Some stored copies of repeated trips have been read, before anything is written.
+    fn compared(&self, _: &Compared) {}
+
     /// Some writes are done.
     fn written(&self, written: &Written);
     /// Something that people should know, in a sentence.
@@ -293,6 +310,29 @@ impl DynamoStore {
         incoming::unload(&self.shared, held.entry.id).await
     }
 
+    /// Lists the counts that are what an index had which did not catch up with the stored trips, one
+    /// sentence each.
+    ///
+    /// # Errors
+    ///
+    /// Those of the service.
+    pub async fn given_up(&self) -> Result<Vec<String>, StoreError> {
+        let Some(state) = self.shared.ledger.state().await? else {
+            return Ok(Vec::new());
+        };
+        let counts = self.counts(&state.system.id).await?;
+        let kept: HashMap<&str, u64> = counts
+            .iter()
+            .map(|count| (count.from_station_id.as_str(), count.from_count))
+            .collect();
+        let lags = self.shared.ledger.lags().await?.into_iter();
+        Ok(lags
+            .filter(|(_, lag)| lag.revision == state.revision && lag.counted.is_some())
+            .filter(|(origin, lag)| kept.get(origin.as_str()).copied() == lag.counted)
+            .map(|(origin, lag)| sentence_of(&origin, &lag))
+            .collect())
+    }
+
     /// Asks something of the system; the tables have nothing of another.
     async fn is_of(&self, system: &SystemId) -> Result<bool, StoreError> {
         Ok(self
@@ -336,6 +376,23 @@ async fn connect(options: &OpenOptions) -> Result<Connection, StoreError> {
     .await
 }
 
+/// How long an index is waited for. Indexes of DynamoDB follow within a second, and longer only
+/// where something is wrong.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+
+/// Says that the count of an origin is what its index has.
+fn sentence_of(origin: &str, lag: &Lag) -> String {
+    let Lag {
+        stored, counted, ..
+    } = lag;
+    format!(
+        "from_count of {origin} is {}, as counted by the index, and {stored} trips are stored: it \
+         had not caught up after {} minutes; divvy check --repair corrects it",
+        counted.unwrap_or(0),
+        PATIENCE.as_mins()
+    )
+}
+
 /// An item that another program wrote.
 fn foreign(error: item::ItemError) -> StoreError {
     StoreError::because(StoreErrorKind::Damaged, "an item cannot be read", error)
@@ -365,6 +422,42 @@ impl Shared {
             }
             state = after;
         }
+    }
+
+    /// Tells whether an index that has fewer trips from an origin than are stored has been waited
+    /// for long enough: then what it has is the count. The first that meets it writes down when;
+    /// where a process may not write that, it is another that does.
+    async fn is_given_up(
+        &self,
+        state: &State,
+        origin: &StationId,
+        counted: u64,
+        stored: u64,
+    ) -> Result<bool, StoreError> {
+        let note = Note::Behind(origin.as_str());
+        let now = Timestamp::now();
+        let known = self.ledger.note::<Lag>(note).await?;
+        let known = known.filter(|lag| lag.revision == state.revision && lag.stored == stored);
+        let Some(lag) = known else {
+            let lag = Lag {
+                since: now,
+                revision: state.revision,
+                stored,
+                counted: None,
+            };
+            let _ = self.ledger.put_note(note, &lag).await;
+            return Ok(false);
+        };
+        if now.duration_since(lag.since) < PATIENCE {
+            return Ok(false);
+        }
+        let lag = Lag {
+            counted: Some(counted),
+            ..lag
+        };
+        self.listener.note(&sentence_of(origin.as_str(), &lag));
+        let _ = self.ledger.put_note(note, &lag).await;
+        Ok(true)
     }
 
     /// Finds out which items of TripData are in force.
@@ -459,7 +552,12 @@ impl Tallies for DynamoStore {
             let stored = expected.stations.departures(origin).max(0) as u64;
             // More of them are there where a load has not come to its end, or never will: these
             // do not count yet. Fewer, where it has overwritten some whose origin was another.
-            if n < stored && self.shared.ledger.load().await?.is_none() {
+            let is_behind = n < stored && self.shared.ledger.load().await?.is_none();
+            if !is_behind {
+                counts.push(stored);
+            } else if self.shared.is_given_up(&state, origin, n, stored).await? {
+                counts.push(n);
+            } else {
                 return Err(StoreError::new(
                     StoreErrorKind::Behind,
                     format!(
@@ -469,7 +567,6 @@ impl Tallies for DynamoStore {
                     ),
                 ));
             }
-            counts.push(stored);
         }
         Ok(counts)
     }

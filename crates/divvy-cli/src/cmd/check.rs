@@ -3,20 +3,23 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::{Args, ValueEnum};
+use divvy::reports::grouped;
 use divvy::store::embedded::Repaired;
+use divvy_aws::DynamoStore;
+use divvy_aws::plan::Prices;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::open::{Common, Opened, without};
+use crate::open::{Common, Opened, block_on, without};
 use crate::progress::RowsBar;
 
 /// Proves that the store is sound.
 ///
 /// Its files can be read and are what was written, the ledger is true, no trip is stored twice, and
 /// every tally and count equals a recount from the trips. On DynamoDB this reads all tables, at the
-/// pace of their capacity.
+/// pace of their capacity, and --repair deletes what the ledger does not name: trips, too, that were
+/// imported from S3 and are not loaded yet.
 #[derive(Debug, Args)]
 #[command(args = without(&["system"]))]
 pub struct Check {
@@ -43,7 +46,7 @@ impl Check {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let opened = common.open_existing()?;
         if self.repair {
-            return self.repair(&opened);
+            return self.repair(&opened, common);
         }
         let bar = RowsBar::new(common, "checking");
         let checked = opened.check(&bar);
@@ -77,13 +80,26 @@ impl Check {
         })
     }
 
-    fn repair(self, opened: &Opened) -> anyhow::Result<ExitCode> {
-        let Opened::Folder(store) = opened else {
-            bail!("--repair is for stores in a folder");
+    fn repair(self, opened: &Opened, common: &Common) -> anyhow::Result<ExitCode> {
+        let now = Timestamp::now();
+        // On DynamoDB the same archive can be loaded again only where it is not loaded.
+        let (repaired, is_unloaded_first) = match opened {
+            Opened::Folder(store) => (store.repair(self.dry_run)?, false),
+            Opened::Dynamo(store) | Opened::Local(store) => {
+                let repaired = block_on(store.repair(self.dry_run, now))?;
+                say_cost(store, common);
+                let system = block_on(store.system())?;
+                let system = system.map_or_else(String::new, |system| system.id.to_string());
+                let again = repaired.to_load_again.into_iter();
+                let repaired = Repaired {
+                    done: repaired.done,
+                    to_load_again: again.map(|name| (system.clone(), name)).collect(),
+                };
+                (repaired, true)
+            }
         };
-        let repaired = store.repair(self.dry_run)?;
         if !self.dry_run {
-            opened.follow_stream(Timestamp::now())?;
+            opened.follow_stream(now)?;
         }
         let mut out = std::io::stdout().lock();
         match self.format {
@@ -95,6 +111,14 @@ impl Check {
                     writeln!(out, "✓ {line}")?;
                 }
                 for (system, name) in &repaired.to_load_again {
+                    if is_unloaded_first {
+                        writeln!(
+                            out,
+                            "✗ {name}: some of its trips are gone or cannot be read: divvy unload \
+                             {name}, then divvy load {name} --system {system}"
+                        )?;
+                        continue;
+                    }
                     writeln!(
                         out,
                         "✗ {name}: its trips cannot be read: divvy load {name} --replace --system \
@@ -121,4 +145,28 @@ impl Check {
             ExitCode::from(2)
         })
     }
+}
+
+/// Says what was used of the tables, and against AWS what that costs where it is paid by request.
+fn say_cost(store: &DynamoStore, common: &Common) {
+    let used = store.used();
+    let tables = [
+        used.station_data,
+        used.trip_data,
+        used.from_station_counts,
+        used.load_ledger,
+    ];
+    let write: f64 = (tables.iter().map(|used| used.write + used.index_write)).sum();
+    let read: f64 = (tables.iter().map(|used| used.read + used.index_read)).sum();
+    let prices = Prices::default();
+    let usd = (write * prices.write_requests_million + read * prices.read_requests_million) / 1e6;
+    let cost = match (common.store.costs(), store.tables().trip_data.on_demand) {
+        (true, true) => format!(": ${usd:.4}"),
+        _ => String::new(),
+    };
+    common.say(format_args!(
+        "{} read units and {} write units used{cost}",
+        grouped(read.round() as i64),
+        grouped(write.round() as i64),
+    ));
 }

@@ -60,6 +60,11 @@ impl Refresh {
                 "{id} could not be counted, and is tried again by the next refresh: {why}"
             ));
         }
+        if let Some(dynamo) = opened.dynamo() {
+            for sentence in block_on(dynamo.given_up())? {
+                common.say(format_args!("warning: {sentence}"));
+            }
+        }
         Ok(ExitCode::from(u8::from(!refreshed.uncounted.is_empty())))
     }
 }
