@@ -162,7 +162,7 @@ fn trip(n: u64, archive: u8) -> Trip {
         started_offset_s: -21_600,
         ended_ms: started_ms + 900_000,
         ended_offset_s: -21_600,
-        precision_ms: if (n % 2 == 0) == (archive == 2) {
+        precision_ms: if n.is_multiple_of(2) == (archive == 2) {
             1
         } else {
             1000

@@ -878,6 +878,47 @@ impl LedgerTable {
         Ok(())
     }
 
+    /// Replaces a small text by another, and with it writes `also`, in one transaction. Returns
+    /// whether that was possible: not where the text is no longer `before` (`None`: not there).
+    pub async fn replace_note<T: Serialize, U: Serialize>(
+        &self,
+        note: Note<'_>,
+        (before, now): (Option<&T>, &T),
+        also: Option<(Note<'_>, &U)>,
+    ) -> Result<bool, StoreError> {
+        let (archive, part) = note.key();
+        let (condition, values) = match before {
+            None => ("attribute_not_exists(said)", None),
+            Some(before) => {
+                let before = said(archive, part, before).remove("said");
+                let values = before.map(|before| HashMap::from([(":before".into(), before)]));
+                ("said = :before", values)
+            }
+        };
+        let item = said(archive, part, now);
+        let Some((other, what)) = also else {
+            let condition = Some((condition, values.unwrap_or_default()));
+            return self.table.put_if(item, condition).await;
+        };
+        let name = &self.table.name;
+        let put = Put::builder()
+            .table_name(name)
+            .set_item(Some(item))
+            .condition_expression(condition)
+            .set_expression_attribute_values(values)
+            .build()
+            .expect("table and item are given");
+        let (archive, part) = other.key();
+        let also = Put::builder()
+            .table_name(name)
+            .set_item(Some(said(archive, part, what)))
+            .build()
+            .expect("table and item are given");
+        let actions = [put, also].map(|put| TransactWriteItem::builder().put(put).build());
+        let token = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        self.table.transact(actions.into(), &token).await
+    }
+
     /// Lists the origins that the index is behind with, or once was.
     pub(crate) async fn lags(&self) -> Result<Vec<(String, Lag)>, StoreError> {
         const LAG_BYTES: f64 = 200.0;

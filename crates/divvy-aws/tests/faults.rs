@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::future::{Future, pending};
+use std::future::Future;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -39,7 +39,10 @@ use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use tokio::sync::Notify;
+
+mod process;
+
+use self::process::{End, LATE, Process};
 
 /// Runs a future on a paused clock: what waits for capacity waits no time.
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -322,102 +325,10 @@ fn all_at_once_with_five_units_each_is_not_seen_either() {
     }
 }
 
-/// How long after a kill a request that was under way may still arrive.
-const LATE: Duration = Duration::from_secs(60);
-
-/// The requests of a process. Each takes its time there and back. After so many the next is the
-/// last: it is not even sent, or it is done and its answer never comes. What is under way then
-/// arrives later, or never.
-#[derive(Debug)]
-struct Process {
-    left: AtomicI64,
-    is_last_done: bool,
-    is_dead: AtomicBool,
-    killed: Notify,
-    random: Mutex<fastrand::Rng>,
-}
-
-impl Process {
-    fn new(kill: Option<Kill>, random: &mut fastrand::Rng) -> Arc<Self> {
-        Arc::new(Self {
-            left: AtomicI64::new(kill.map_or(i64::MAX, |kill| kill.after)),
-            is_last_done: kill.is_some_and(|kill| kill.is_last_done),
-            is_dead: AtomicBool::new(false),
-            killed: Notify::new(),
-            random: Mutex::new(random.fork()),
-        })
-    }
-
-    /// Draws a time of up to so many milliseconds.
-    fn up_to(&self, most_ms: u64) -> Duration {
-        Duration::from_millis(self.random.lock().unwrap().u64(0..most_ms))
-    }
-
-    fn die(&self) {
-        self.is_dead.store(true, Ordering::Relaxed);
-        self.killed.notify_one();
-    }
-}
-
-/// A client of a process that is killed.
-#[derive(Clone, Debug)]
-struct Mortal<T> {
-    inner: T,
-    process: Arc<Process>,
-}
-
-impl HttpClient for Mortal<SharedHttpClient> {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(Mortal {
-            inner: self.inner.http_connector(settings, components),
-            process: Arc::clone(&self.process),
-        })
-    }
-}
-
-impl HttpConnector for Mortal<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        const WAY_MS: u64 = 40;
-        let process = Arc::clone(&self.process);
-        let left = process.left.fetch_sub(1, Ordering::Relaxed);
-        if left < 0 || left == 0 && !process.is_last_done {
-            process.die();
-            return HttpConnectorFuture::new(pending());
-        }
-        let (there, back) = (process.up_to(WAY_MS), process.up_to(WAY_MS));
-        let inner = self.inner.clone();
-        // A task of its own: it goes on when nothing waits for it any more.
-        let sent = tokio::spawn(async move {
-            tokio::time::sleep(there).await;
-            if left > 0 && process.is_dead.load(Ordering::Relaxed) {
-                if process.random.lock().unwrap().bool() {
-                    return pending().await;
-                }
-                tokio::time::sleep(process.up_to(LATE.as_millis() as u64)).await;
-            }
-            let answer = inner.call(request).await;
-            if left == 0 {
-                process.die();
-                return pending().await;
-            }
-            tokio::time::sleep(back).await;
-            answer
-        });
-        HttpConnectorFuture::new(async move { sent.await.unwrap() })
-    }
-}
-
 /// How a load is stopped.
 #[derive(Clone, Copy, Debug)]
 struct Kill {
-    /// Requests before the last.
-    after: i64,
-    /// The last one is done, and its answer never comes.
-    is_last_done: bool,
+    end: End,
     /// The archive is not loaded again.
     abandon: bool,
 }
@@ -430,18 +341,15 @@ async fn load_in_process(
     kill: Option<Kill>,
     random: &mut fastrand::Rng,
 ) -> Option<LedgerEntry> {
-    let process = Process::new(kill, random);
-    let client = SharedHttpClient::new(Mortal {
-        inner: local.http_client(),
-        process: Arc::clone(&process),
-    });
+    let process = Process::new(kill.map(|kill| kill.end), random);
+    let client = process.client(local.http_client());
     let load = async {
         let store = open(client, how.0, how.1).await.unwrap();
         load_case(&store, archive).await.unwrap()
     };
     tokio::select! {
         biased;
-        () = process.killed.notified() => None,
+        () = process.ended() => None,
         entry = load => Some(entry),
     }
 }
@@ -568,8 +476,10 @@ fn a_load_killed_fifty_times_loses_nothing_and_counts_nothing_twice() {
         };
         let mut kills = std::iter::from_fn(|| {
             Some(Kill {
-                after: random.i64(10..most),
-                is_last_done: random.bool(),
+                end: End {
+                    after: random.i64(10..most),
+                    is_last_done: random.bool(),
+                },
                 abandon: random.u8(..) < 16,
             })
         });
@@ -602,8 +512,10 @@ async fn with_a_killed_load(
     let loaded = load_in_process(&local, how, held, None, &mut random).await;
     loaded.unwrap();
     let kill = Kill {
-        after,
-        is_last_done: true,
+        end: End {
+            after,
+            is_last_done: true,
+        },
         abandon: true,
     };
     load_in_process(&local, how, killed, Some(kill), &mut random).await;
@@ -695,11 +607,11 @@ fn what_supersedes_others_is_to_be_loaded_to_its_end() {
 fn kills() -> impl Strategy<Value = Vec<Kill>> {
     let kill =
         (5..110_i64, any::<bool>(), any::<bool>()).prop_map(|(after, is_last_done, abandon)| {
-            Kill {
+            let end = End {
                 after,
                 is_last_done,
-                abandon,
-            }
+            };
+            Kill { end, abandon }
         });
     prop::collection::vec(kill, 1..8)
 }
@@ -752,8 +664,10 @@ fn blocks_of_a_load_that_was_given_up_are_not_found_again() {
     let archives = [first.clone(), plain("second.zip", rows()), first];
     for after in (20..70).step_by(4) {
         let kill = Kill {
-            after,
-            is_last_done: true,
+            end: End {
+                after,
+                is_last_done: true,
+            },
             abandon: true,
         };
         for layout in [Layout::Rows, Layout::Packed] {
@@ -907,10 +821,7 @@ fn several_processes_may_load_at_once() {
                 let load = |archive, n: u64| {
                     let mut random = fastrand::Rng::with_seed(10 * seed + n);
                     let process = Process::new(None, &mut random);
-                    let client = SharedHttpClient::new(Mortal {
-                        inner: local.http_client(),
-                        process,
-                    });
+                    let client = process.client(local.http_client());
                     async move {
                         tokio::time::sleep(Duration::from_millis(random.u64(0..3_000))).await;
                         let store = open(client, layout, Capacity::OnDemand).await.unwrap();
@@ -1109,11 +1020,8 @@ async fn unload_in_process(
     kill: Option<Kill>,
     random: &mut fastrand::Rng,
 ) -> bool {
-    let process = Process::new(kill, random);
-    let client = SharedHttpClient::new(Mortal {
-        inner: local.http_client(),
-        process: Arc::clone(&process),
-    });
+    let process = Process::new(kill.map(|kill| kill.end), random);
+    let client = process.client(local.http_client());
     let unload = async {
         let store = open(client, how.0, how.1).await.unwrap();
         store
@@ -1123,7 +1031,7 @@ async fn unload_in_process(
     };
     tokio::select! {
         biased;
-        () = process.killed.notified() => false,
+        () = process.ended() => false,
         () = unload => true,
     }
 }

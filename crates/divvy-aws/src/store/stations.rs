@@ -35,6 +35,30 @@ struct Clock {
     information_at: Option<Timestamp>,
 }
 
+impl Clock {
+    fn of(feed: &FeedState) -> Self {
+        Self {
+            status_at: feed.status_at,
+            information_at: feed.information_at,
+        }
+    }
+}
+
+/// Takes of two states of a feed the newest of each kind. The list of stations is that of the
+/// newest snapshot with states, where there is one.
+fn newest(one: &FeedState, other: &FeedState) -> FeedState {
+    let order = |feed: &FeedState| (feed.status_at, feed.information_at);
+    let newer = match order(one) > order(other) {
+        true => one,
+        false => other,
+    };
+    FeedState {
+        status_at: one.status_at.max(other.status_at),
+        information_at: one.information_at.max(other.information_at),
+        listed: newer.listed.clone(),
+    }
+}
+
 impl Shared {
     /// Reads the rows, and what is known of the feed.
     async fn station_rows(
@@ -80,21 +104,46 @@ impl Shared {
         }))
     }
 
-    async fn put_feed(
-        &self,
-        before: Option<&FeedState>,
-        now: &FeedState,
-    ) -> Result<(), StoreError> {
-        // The list is long and hardly ever changes; the clock always does.
-        if before.map(|feed| &feed.listed) != Some(&now.listed) {
-            let listed: Vec<&str> = now.listed.iter().map(StationId::as_str).collect();
-            self.ledger.put_note(Note::Listed, &listed).await?;
+    /// Brings what is known of the feed up to what a snapshot says. Of each kind the newer one
+    /// stays, where another snapshot was faster.
+    async fn put_feed(&self, before: Option<FeedState>, now: FeedState) -> Result<(), StoreError> {
+        let mut before = before;
+        for _ in 0..ATTEMPTS {
+            let next = match &before {
+                Some(before) => newest(before, &now),
+                None => now.clone(),
+            };
+            if before.as_ref() == Some(&next) {
+                return Ok(());
+            }
+            // The list is long and hardly ever changes; the clock always does.
+            let is_listed = before.as_ref().map(|feed| &feed.listed) == Some(&next.listed);
+            let listed: Vec<&str> = next.listed.iter().map(StationId::as_str).collect();
+            let clocks = (before.as_ref().map(Clock::of), Clock::of(&next));
+            let is_done = self
+                .ledger
+                .replace_note(
+                    Note::Clock,
+                    (clocks.0.as_ref(), &clocks.1),
+                    (!is_listed).then_some((Note::Listed, &listed)),
+                )
+                .await?;
+            if is_done {
+                return Ok(());
+            }
+            before = self.feed().await?;
         }
-        let clock = Clock {
-            status_at: now.status_at,
-            information_at: now.information_at,
-        };
-        self.ledger.put_note(Note::Clock, &clock).await
+        Err(self.is_busy())
+    }
+
+    fn is_busy(&self) -> StoreError {
+        StoreError::new(
+            StoreErrorKind::Busy,
+            format!(
+                "{} is being written by others all the time: try again",
+                self.stations.name
+            ),
+        )
     }
 
     /// Writes rows. Returns whether all of them were as they had been read.
@@ -156,13 +205,7 @@ impl Shared {
             }
             first = Some(said);
         }
-        Err(StoreError::new(
-            StoreErrorKind::Busy,
-            format!(
-                "{} is being written by others all the time: try again",
-                self.stations.name
-            ),
-        ))
+        Err(self.is_busy())
     }
 
     /// Gives the stations of these origins a new version: what wakes the refresh.
@@ -278,7 +321,7 @@ impl Stations for DynamoStore {
             })
             .await?;
         if let (Applied::Accepted { .. }, Some(now)) = (&applied, now) {
-            shared.put_feed(before.as_ref(), &now).await?;
+            shared.put_feed(before, now).await?;
         }
         Ok(applied)
     }

@@ -1,0 +1,202 @@
+//! Plans on DynamoDB, in which any request may fail and any process may end at any of them.
+//! `DIVVY_PLANS` says how many.
+#![cfg(feature = "local")]
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use divvy::store::StoreError;
+use divvy::store::conformance::simulator::{self, Act, Ran, World};
+use divvy_aws::local::{Faults, Local, Options};
+use divvy_aws::tables::{Capacity, Layout};
+use divvy_aws::{DynamoStore, OpenOptions};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+mod process;
+
+use self::process::{End, LATE, Process};
+
+/// Longer than anything waits, on the clock of the test.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3_600);
+
+/// What fails during a step.
+#[derive(Clone, Debug)]
+enum Fault {
+    /// Requests fail, of all processes.
+    Requests(Faults),
+    /// The process of the first act ends.
+    Ends(End),
+}
+
+/// Tables of an emulator.
+struct Tables {
+    local: Local,
+    layout: Layout,
+    random: fastrand::Rng,
+}
+
+impl Tables {
+    fn new(layout: Layout, seed: u64) -> Self {
+        fastrand::seed(seed);
+        let options = Options {
+            scratch: true,
+            ..Options::default()
+        };
+        Self {
+            local: Local::open(options).unwrap(),
+            layout,
+            random: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    async fn store(&self, client: SharedHttpClient) -> Result<DynamoStore, StoreError> {
+        DynamoStore::open(OpenOptions {
+            http_client: Some(client),
+            layout: Some(self.layout),
+            capacity: Capacity::OnDemand,
+            late: Some(LATE),
+            ..OpenOptions::default()
+        })
+        .await
+    }
+
+    /// Does an act in a process of its own.
+    async fn act(&self, act: &Act, process: &Process, client: SharedHttpClient) -> Done {
+        let work = async {
+            let store = self.store(client).await.map_err(|e| e.to_string())?;
+            if matches!(act, Act::Check) {
+                let checked = store.check().await.map_err(|e| e.to_string())?;
+                let is_sound = checked.faults.is_empty();
+                return is_sound.then_some(None).ok_or(format!("{checked:?}"));
+            }
+            let done = simulator::perform(&store, act).await;
+            done.map_err(|e| e.to_string())
+        };
+        tokio::select! {
+            biased;
+            () = process.ended() => Err("killed".into()),
+            done = work => done,
+            () = tokio::time::sleep(FOR_EVER) => panic!("{act:?} never ends"),
+        }
+    }
+}
+
+type Done = Result<Option<String>, String>;
+
+#[async_trait(?Send)]
+impl World for Tables {
+    type Fault = Fault;
+    type Store = DynamoStore;
+
+    async fn run(&mut self, acts: &[Act], fault: Option<Fault>) -> Ran {
+        let mut end = None;
+        match fault {
+            Some(Fault::Requests(faults)) => self.local.set_faults(faults),
+            Some(Fault::Ends(fault)) => end = Some(fault),
+            None => {}
+        }
+        let first = Process::new(end, &mut self.random);
+        let other = Process::new(None, &mut self.random);
+        let client = |process: &std::sync::Arc<Process>| process.client(self.local.http_client());
+        let beside = async {
+            match acts.get(1) {
+                Some(act) => Some(self.act(act, &other, client(&other)).await),
+                None => None,
+            }
+        };
+        let (one, beside) = tokio::join!(self.act(&acts[0], &first, client(&first)), beside);
+        let mut results = vec![one];
+        results.extend(beside);
+        self.local.set_faults(Faults::default());
+        // Requests of a process that has ended arrive until then.
+        tokio::time::sleep(LATE).await;
+        // What takes archives away has to be done to its end before anything else is loaded.
+        let takes_away = match &acts[0] {
+            Act::Load(archive) => archive.replace,
+            act => matches!(act, Act::Unload(_)),
+        };
+        if results[0].is_err() && takes_away {
+            let process = Process::new(None, &mut self.random);
+            let client = process.client(self.local.http_client());
+            results[0] = self.act(&acts[0], &process, client).await;
+        }
+        Ran {
+            results,
+            may_forget: false,
+        }
+    }
+
+    async fn open(&mut self) -> Result<DynamoStore, StoreError> {
+        self.store(self.local.http_client()).await
+    }
+
+    async fn faults(&mut self, store: &DynamoStore) -> Result<Vec<String>, StoreError> {
+        Ok(store.check().await?.faults)
+    }
+}
+
+/// Runs a future on a paused clock: what waits for capacity waits no time.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build();
+    runtime.unwrap().block_on(future)
+}
+
+fn fault() -> impl Strategy<Value = Fault> + Clone {
+    let ends = (0..110_i64, any::<bool>()).prop_map(|(after, is_last_done)| {
+        Fault::Ends(End {
+            after,
+            is_last_done,
+        })
+    });
+    let fails = (any::<u64>(), 0.0..0.2).prop_map(|(seed, share)| {
+        Fault::Requests(Faults {
+            seed,
+            internal_error: share / 4.0,
+            throttle: share,
+            timeout: share / 4.0,
+            dropped_reply: share / 2.0,
+            partial_batch: share,
+        })
+    });
+    prop_oneof![2 => ends, 1 => fails].boxed()
+}
+
+fn plans() -> u32 {
+    std::env::var("DIVVY_PLANS").map_or(40, |plans| plans.parse().unwrap())
+}
+
+/// How many plans ended how.
+static ENDINGS: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
+
+#[test]
+fn whatever_fails_nothing_is_lost_or_half_done() {
+    follows_plans();
+    println!("{:?}", ENDINGS.lock().unwrap());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: plans(),
+        max_shrink_iters: 200,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/proptest-regressions/simulator.txt"
+        )))),
+        ..ProptestConfig::default()
+    })]
+
+    fn follows_plans(plan in simulator::plans(fault(), 6), is_packed: bool, seed: u64) {
+        let layout = if is_packed { Layout::Packed } else { Layout::Rows };
+        let ending = block_on(simulator::follow(&mut Tables::new(layout, seed), &plan));
+        *ENDINGS.lock().unwrap().entry(format!("{ending:?}")).or_default() += 1;
+    }
+}
