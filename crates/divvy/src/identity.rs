@@ -75,6 +75,19 @@ impl Matches {
     }
 }
 
+/// Leaves out of StationData what only trips have named that are not stored any more, or never
+/// came to be: stations, and ids of stations. Stores may keep both.
+pub fn in_use(mut stations: Vec<Station>, known: &Totals) -> Vec<Station> {
+    let is_used = |id: &StationId| known.stations.0.contains_key(id);
+    stations.retain(|station| {
+        station.source != StationSource::Trips || station.origin_ids.iter().any(is_used)
+    });
+    for station in &mut stations {
+        station.origin_ids.retain(is_used);
+    }
+    stations
+}
+
 /// Finds the station of every id that trips use, or have used.
 ///
 /// `stations` is StationData: its feed stations are what ids can belong to, and an id that any

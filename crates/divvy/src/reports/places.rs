@@ -58,6 +58,7 @@ impl Place {
 
 /// Lists every place known from trips, lists or feeds. `known` are the totals over all trips.
 pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
+    let stations = identity::in_use(stations, known);
     let matches = identity::resolve(&stations, known);
     let matched: BTreeSet<&StationId> = matches.iter().map(|(_, id, _)| id).collect();
     let mut places: BTreeMap<StationId, Place> = BTreeMap::new();
