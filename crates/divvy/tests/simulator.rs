@@ -92,7 +92,7 @@ fn perform(store: &EmbeddedStore, act: &Act) -> Result<Option<String>, String> {
     block_on(simulator::perform(store, act)).map_err(|error| error.to_string())
 }
 
-#[async_trait]
+#[async_trait(?Send)]
 impl World for Folder {
     type Fault = Fault;
     type Store = EmbeddedStore;

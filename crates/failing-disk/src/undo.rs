@@ -1,6 +1,7 @@
 //! What a power cut would take back: everything since the last sync.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{CString, c_int};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -83,10 +84,8 @@ fn c(path: &Path) -> CString {
 
 fn id_and_length(file: RawFd) -> Option<(FileId, u64)> {
     let status = raw::fstat(file)?;
-    (status.st_mode & libc::S_IFMT == libc::S_IFREG).then_some((
-        (status.st_dev as u64, status.st_ino as u64),
-        status.st_size as u64,
-    ))
+    (status.st_mode & libc::S_IFMT == libc::S_IFREG)
+        .then_some(((status.st_dev, status.st_ino), status.st_size as u64))
 }
 
 impl Undo {
@@ -103,19 +102,19 @@ impl Undo {
         let Some((id, size)) = id_and_length(file) else {
             return;
         };
-        if !self.files.contains_key(&id) {
-            let again = c(Path::new(&format!("/proc/self/fd/{file}")));
-            let fd = raw::open(&again, libc::O_RDWR | libc::O_CLOEXEC, 0);
-            if fd < 0 {
-                return;
+        let log = match self.files.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let again = c(Path::new(&format!("/proc/self/fd/{file}")));
+                let fd = raw::open(&again, libc::O_RDWR | libc::O_CLOEXEC, 0);
+                if fd < 0 {
+                    return;
+                }
+                // SAFETY: the descriptor was opened a line ago, and nothing else has it.
+                let file = unsafe { OwnedFd::from_raw_fd(fd) };
+                let changes = Vec::new();
+                new.insert(FileLog { file, changes })
             }
-            // SAFETY: the descriptor was opened a line ago, and nothing else has it.
-            let file = unsafe { OwnedFd::from_raw_fd(fd) };
-            let changes = Vec::new();
-            self.files.insert(id, FileLog { file, changes });
-        }
-        let Some(log) = self.files.get_mut(&id) else {
-            return;
         };
         let end = at.saturating_add(length).min(size);
         let mut old = vec![0; end.saturating_sub(at) as usize];

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::cases::{self, Archive, minute, system};
 use super::{entry_line, load, stored};
+use crate::identity;
 use crate::model::{Rider, Snapshot, Station};
 use crate::refresh;
 use crate::reports::{self, Filters, REPORTS};
@@ -67,7 +68,7 @@ pub struct Ran {
 }
 
 /// A store, and what surrounds it.
-#[async_trait]
+#[async_trait(?Send)]
 pub trait World {
     /// What may fail.
     type Fault: Clone + std::fmt::Debug + Sync;
@@ -96,11 +97,19 @@ pub async fn perform<S: Store + Unload>(
 ) -> Result<Option<String>, StoreError> {
     let id = system().id;
     match act {
-        Act::Load(archive) => drop(load(store, archive, &std::sync::Mutex::default()).await?),
+        Act::Load(archive) => {
+            load(store, archive, &std::sync::Mutex::default()).await?;
+        }
         Act::UnloadAt(_) => {}
-        Act::Unload(content) => drop(store.unload(&id, &[*content], false).await?),
-        Act::Poll(snapshot) => drop(store.apply(snapshot, snapshot.taken_at).await?),
-        Act::Describe(listed) => drop(store.describe(&system(), listed).await?),
+        Act::Unload(content) => {
+            store.unload(&id, &[*content], false).await?;
+        }
+        Act::Poll(snapshot) => {
+            store.apply(snapshot, snapshot.taken_at).await?;
+        }
+        Act::Describe(listed) => {
+            store.describe(&system(), listed).await?;
+        }
         Act::Refresh => {
             let refreshed = refresh::drain(store, refresh::CONSUMER, minute(0)).await?;
             if !refreshed.uncounted.is_empty() {
@@ -108,7 +117,9 @@ pub async fn perform<S: Store + Unload>(
                 return Err(StoreError::new(StoreErrorKind::Unreachable, message));
             }
         }
-        Act::TouchAll => drop(store.touch_all(&id).await?),
+        Act::TouchAll => {
+            store.touch_all(&id).await?;
+        }
         Act::Report(report, question) => return answer(store, *report, *question).await.map(Some),
         Act::Check => {}
     }
@@ -184,7 +195,7 @@ async fn holdings(store: &dyn Store) -> Result<Holdings, StoreError> {
             &entry.flagged,
         ));
     }
-    for mut station in store.stations(&id).await? {
+    for mut station in stations_in_use(store).await? {
         station.trips_version = None;
         held.push(format!("{station:?}"));
     }
@@ -195,15 +206,22 @@ async fn holdings(store: &dyn Store) -> Result<Holdings, StoreError> {
     })
 }
 
+async fn stations_in_use(store: &dyn Store) -> Result<Vec<Station>, StoreError> {
+    let id = system().id;
+    let totals = store.totals(&id).await?;
+    Ok(identity::in_use(store.stations(&id).await?, &totals))
+}
+
 /// Lists FromStationCounts of the ids by which the stations of a store are counted.
 async fn counts(store: &dyn Store) -> Result<Vec<String>, StoreError> {
     let id = system().id;
     let counts = store.counts(&id).await?;
     let mut listed = Vec::new();
-    for station in store.stations(&id).await? {
+    for station in stations_in_use(store).await? {
         for id in station.counted_ids() {
             let count = counts.iter().find(|count| count.from_station_id == *id);
-            listed.push(format!("{id}: {:?}", count.map(|count| count.from_count)));
+            let trips = count.map_or(0, |count| count.from_count);
+            listed.push(format!("{id}: {trips}"));
         }
     }
     listed.sort();
@@ -295,7 +313,13 @@ async fn ends_well<W: World>(world: &mut W, mut past: Vec<Act>) {
         for question in 0..questions().len() {
             let found = answer(&store, report, question).await;
             let expected = answer(&model, report, question).await;
-            assert_eq!(found.ok(), expected.ok());
+            let (found, expected) = (found.expect("it reads"), expected.expect("it reads"));
+            let lines = |text: &str| text.lines().map(String::from).collect::<Vec<_>>();
+            assert!(
+                found == expected,
+                "at the end: {}",
+                difference(&lines(&found), &lines(&expected))
+            );
         }
     }
 }
@@ -368,7 +392,12 @@ async fn as_one_of(
             let answer = answer(&model, *report, *question).await;
             expected.push(answer.expect("memory does not fail"));
         }
-        assert!(expected.contains(found), "{what}: {found}\n{}", expected[0]);
+        let lines = |text: &str| text.lines().map(String::from).collect::<Vec<_>>();
+        assert!(
+            expected.contains(found),
+            "step of {acts:?}: {}",
+            difference(&lines(found), &lines(&expected[0]))
+        );
     }
     let mut first = None;
     for past in pasts {

@@ -149,8 +149,8 @@ pub(super) enum Tables {
     None,
     /// Those of another program.
     Others,
-    /// Not to be seen: a process was killed while it wrote them without a log, as it does only
-    /// when it makes a catalog. Opened to be written, they are as before that.
+    /// Not to be seen: a process was killed while it wrote them without a write-ahead log, as it
+    /// does when it makes a catalog. [`tables_rolled_back`] makes them what they were before.
     Interrupted,
 }
 
@@ -165,36 +165,45 @@ fn has_hot_journal(error: &rusqlite::Error) -> bool {
 ///
 /// `Damaged` where it is no database or cannot be read as one.
 pub(super) fn tables_of(path: &Path) -> Result<Tables, StoreError> {
-    let count = |connection: &Connection| -> rusqlite::Result<(u32, u32)> {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.query_row(
-            "SELECT count(*), count(*) FILTER (WHERE name IN ('system', 'archive', 'file'))
-             FROM sqlite_schema WHERE type = 'table'",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-    };
     let look = || {
-        count(&Connection::open_with_flags(
+        count_tables(&Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_ONLY,
         )?)
     };
     let failed = catalog_failed("open the catalog");
-    let (all, ours) = match look() {
+    match look() {
         // As where the folder cannot be written to.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
-            count(&read_only::open(path)?.connection).map_err(failed)?
+            count_tables(&read_only::open(path)?.connection).map_err(failed)
         }
-        Err(error) if has_hot_journal(&error) => return Ok(Tables::Interrupted),
-        counted => counted.map_err(failed)?,
-    };
-    Ok(if ours == 3 {
-        Tables::Ours
-    } else if all == 0 {
-        Tables::None
-    } else {
-        Tables::Others
+        Err(error) if has_hot_journal(&error) => Ok(Tables::Interrupted),
+        counted => counted.map_err(failed),
+    }
+}
+
+/// Looks whose database a file is, and takes back what an interrupted process wrote to it.
+///
+/// # Errors
+///
+/// As [`tables_of`].
+pub(super) fn tables_rolled_back(path: &Path) -> Result<Tables, StoreError> {
+    let look = || count_tables(&Connection::open(path)?);
+    look().map_err(catalog_failed("open the catalog"))
+}
+
+fn count_tables(connection: &Connection) -> rusqlite::Result<Tables> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let (all, ours): (u32, u32) = connection.query_row(
+        "SELECT count(*), count(*) FILTER (WHERE name IN ('system', 'archive', 'file'))
+         FROM sqlite_schema WHERE type = 'table'",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(match (all, ours) {
+        (_, 3) => Tables::Ours,
+        (0, _) => Tables::None,
+        _ => Tables::Others,
     })
 }
 
@@ -381,7 +390,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     prepare(&connection)?;
     // EXTRA: where a file system has no write-ahead log, a commit is durable too.
     connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = EXTRA;")
+        .execute_batch("PRAGMA synchronous = EXTRA; PRAGMA journal_mode = WAL;")
         .map_err(&failed)?;
     let version = version(&connection)?;
     if version == 0 {

@@ -32,7 +32,7 @@ impl EmbeddedStore {
     /// Where the catalog cannot be opened. What is wrong behind that is a fault, not an error.
     pub fn check(&self, on_rows: &dyn Fn(u64, u64)) -> Result<Checked, StoreError> {
         let shared = &*self.shared;
-        if is_in_memory(&shared.catalog()) {
+        if is_in_memory(&*shared.catalog()?) {
             let mut checked = Checked::default();
             checked.facts.push("the store is empty".into());
             return Ok(checked);
@@ -40,7 +40,7 @@ impl EmbeddedStore {
         if shared.read_only.is_none()
             && let Some(_lock) = WriterLock::attempt(&shared.root)?
         {
-            sweep::sweep(&shared.root, &mut shared.catalog())?;
+            sweep::sweep(&shared.root, &mut *shared.catalog()?)?;
         }
         let _reading = ReadersLock::share(&shared.root)?;
         // Files first: one that comes or goes meanwhile is then known to the snapshot, or gone.

@@ -105,7 +105,7 @@ pub(super) fn commit(
 ) -> Result<LedgerEntry, StoreError> {
     store.make()?;
     let _lock = store.writer_lock()?;
-    let mut connection = store.catalog();
+    let mut connection = store.catalog()?;
     sweep::sweep(&store.root, &mut connection)?;
     let system = archive.id.system.clone();
     let content = archive.id.content;
@@ -141,7 +141,7 @@ pub(super) fn unload(
     dry_run: bool,
 ) -> Result<Unloaded, StoreError> {
     let _lock = store.writer_lock()?;
-    let mut connection = store.catalog();
+    let mut connection = store.catalog()?;
     if !dry_run {
         sweep::sweep(&store.root, &mut connection)?;
     }

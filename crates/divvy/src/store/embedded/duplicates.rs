@@ -658,7 +658,7 @@ mod tests {
         load(&store, "a.zip", &trips, false);
         let index = super::super::index_path(
             folder.path(),
-            &super::super::catalog::files(&store.shared.catalog(), None).unwrap()[0].path,
+            &super::super::catalog::files(&store.shared.catalog().unwrap(), None).unwrap()[0].path,
         );
         let sound = std::fs::read(&index).unwrap();
         for place in 0..sound.len() {

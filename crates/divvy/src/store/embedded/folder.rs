@@ -55,7 +55,8 @@ pub(super) enum Standing {
     Store,
 }
 
-/// Looks at a folder. Writes nothing.
+/// Looks at a folder. Writes nothing, but takes back what an interrupted process wrote to the
+/// catalog of a store.
 ///
 /// # Errors
 ///
@@ -65,10 +66,13 @@ pub(super) fn inspect(root: &Path) -> Result<Standing, StoreError> {
     let catalog = root.join(CATALOG);
     let is_written = catalog.metadata().is_ok_and(|metadata| metadata.len() > 0);
     if is_written {
-        match catalog::tables_of(&catalog) {
+        let mut tables = catalog::tables_of(&catalog);
+        if matches!(tables, Ok(Tables::Interrupted)) && root.join(MARKER).exists() {
+            tables = catalog::tables_rolled_back(&catalog);
+        }
+        match tables {
             Ok(Tables::Ours) => return Ok(Standing::Store),
             Ok(Tables::None) => {}
-            Ok(Tables::Interrupted) if root.join(MARKER).exists() => {}
             Err(error) if root.join(MARKER).exists() => return Err(error),
             Ok(Tables::Others | Tables::Interrupted) | Err(_) => {
                 let message = format!(

@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{cannot, folder};
@@ -121,10 +122,14 @@ const OWNER: &str = "owner.lock";
 impl Staging {
     /// Makes a folder that no other has.
     pub(super) fn make(root: &Path) -> Result<Self, StoreError> {
+        /// No name is given twice: a sweeper that is about to remove a folder would take the next
+        /// of its name instead.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let all = root.join(folder::STAGING);
         let mut n = 0;
         loop {
-            let path = all.join(format!("{}-{n}", std::process::id()));
+            let next = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = all.join(format!("{}-{next}", std::process::id()));
             match std::fs::create_dir(&path) {
                 Ok(()) => {
                     let file = path.join(OWNER);

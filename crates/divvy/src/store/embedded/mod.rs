@@ -91,25 +91,22 @@ struct Shared {
 pub type OnWait = dyn Fn(&str) + Send + Sync;
 
 impl Shared {
-    fn catalog(&self) -> MutexGuard<'_, Connection> {
+    fn catalog(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
         let mut catalog = self.catalog.lock().expect("no holder of this lock panics");
         // Another process may have made the store meanwhile.
-        if is_in_memory(&catalog)
-            && folder::inspect(&self.root).is_ok_and(|standing| standing == Standing::Store)
-            && let Ok(made) = catalog::open(&self.root.join(folder::CATALOG))
-        {
-            *catalog = made;
+        if is_in_memory(&catalog) && folder::inspect(&self.root)? == Standing::Store {
+            *catalog = catalog::open(&self.root.join(folder::CATALOG))?;
         }
-        catalog
+        Ok(catalog)
     }
 
     /// Makes the store where there is none yet. Every write begins so.
     fn make(&self) -> Result<(), StoreError> {
         self.expect_writable()?;
-        if is_in_memory(&self.catalog()) {
+        if is_in_memory(&*self.catalog()?) {
             self.has_written.store(true, Ordering::Relaxed);
             let made = make(&self.root, &*self.on_wait)?;
-            *self.catalog() = made;
+            *self.catalog.lock().expect("no holder of this lock panics") = made;
         }
         Ok(())
     }
@@ -126,7 +123,7 @@ impl Shared {
     fn writer_lock(&self) -> Result<WriterLock, StoreError> {
         self.expect_writable()?;
         let lock = WriterLock::wait(&self.root, &*self.on_wait)?;
-        let mut catalog = self.catalog();
+        let mut catalog = self.catalog()?;
         if catalog::is_stuck(&catalog) {
             // First closed, then opened: else SQLite uses again what the two share.
             *catalog = catalog::in_memory()?;
@@ -142,7 +139,7 @@ impl Shared {
     ) -> Result<T, StoreError> {
         self.make()?;
         let _lock = self.writer_lock()?;
-        let mut catalog = self.catalog();
+        let mut catalog = self.catalog()?;
         let transaction = catalog::begin(&mut catalog)?;
         let result = change(&transaction)?;
         transaction
@@ -338,11 +335,11 @@ impl EmbeddedStore {
         wanted: Option<&Wanted>,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
-        if is_in_memory(&self.shared.catalog()) {
+        if is_in_memory(&*self.shared.catalog()?) {
             return Ok(());
         }
         let _reading = ReadersLock::share(&self.shared.root)?;
-        let mut files = catalog::files(&self.shared.catalog(), Some(system))?;
+        let mut files = catalog::files(&*self.shared.catalog()?, Some(system))?;
         files.retain(|file| file.kind == Kind::Trips);
         let paths: Vec<PathBuf> = (files.iter())
             .map(|file| self.shared.root.join(&file.path))
@@ -391,7 +388,7 @@ impl Trips for EmbeddedStore {
 #[async_trait]
 impl Stations for EmbeddedStore {
     async fn stations(&self, system: &SystemId) -> Result<Vec<Station>, StoreError> {
-        let stations = catalog::station_data(&self.shared.catalog(), system)?;
+        let stations = catalog::station_data(&*self.shared.catalog()?, system)?;
         Ok(stations.stations().cloned().collect())
     }
 
@@ -407,7 +404,7 @@ impl Stations for EmbeddedStore {
     }
 
     async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError> {
-        catalog::feed(&self.shared.catalog(), system)
+        catalog::feed(&*self.shared.catalog()?, system)
     }
 
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError> {
@@ -418,7 +415,7 @@ impl Stations for EmbeddedStore {
     }
 
     async fn touch_all(&self, system: &SystemId) -> Result<u64, StoreError> {
-        let known = catalog::systems(&self.shared.catalog())?;
+        let known = catalog::systems(&*self.shared.catalog()?)?;
         let Some(system) = known.into_iter().find(|known| known.id == *system) else {
             return Ok(0);
         };
@@ -430,7 +427,7 @@ impl Stations for EmbeddedStore {
     }
 
     async fn changes(&self, consumer: &str, limit: usize) -> Result<Vec<Change>, StoreError> {
-        catalog::changes(&self.shared.catalog(), consumer, limit)
+        catalog::changes(&*self.shared.catalog()?, consumer, limit)
     }
 
     async fn acknowledge(&self, consumer: &str, sequence: u64) -> Result<(), StoreError> {
@@ -446,7 +443,7 @@ impl Tallies for EmbeddedStore {
     }
 
     async fn totals_with(&self, system: &SystemId, parts: Parts) -> Result<Totals, StoreError> {
-        let mut catalog = self.shared.catalog();
+        let mut catalog = self.shared.catalog()?;
         // One transaction, so that both are of the same archives.
         let catalog = catalog
             .transaction()
@@ -463,7 +460,7 @@ impl Tallies for EmbeddedStore {
         system: &SystemId,
         origins: &[StationId],
     ) -> Result<Vec<u64>, StoreError> {
-        let catalog = self.shared.catalog();
+        let catalog = self.shared.catalog()?;
         origins
             .iter()
             .map(|origin| catalog::departures(&catalog, system, origin))
@@ -471,7 +468,7 @@ impl Tallies for EmbeddedStore {
     }
 
     async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError> {
-        catalog::counts(&self.shared.catalog(), system)
+        catalog::counts(&*self.shared.catalog()?, system)
     }
 
     async fn counts_of(
@@ -479,7 +476,7 @@ impl Tallies for EmbeddedStore {
         system: &SystemId,
         origins: &[StationId],
     ) -> Result<Vec<Option<FromStationCount>>, StoreError> {
-        let catalog = self.shared.catalog();
+        let catalog = self.shared.catalog()?;
         origins
             .iter()
             .map(|origin| catalog::count(&catalog, system, origin))
@@ -501,16 +498,16 @@ impl Tallies for EmbeddedStore {
 #[async_trait]
 impl Ledger for EmbeddedStore {
     async fn systems(&self) -> Result<Vec<System>, StoreError> {
-        catalog::systems(&self.shared.catalog())
+        catalog::systems(&*self.shared.catalog()?)
     }
 
     async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError> {
-        let archives = catalog::archives(&self.shared.catalog(), system, Which::All)?;
+        let archives = catalog::archives(&*self.shared.catalog()?, system, Which::All)?;
         Ok(archives.into_iter().map(|archive| archive.entry).collect())
     }
 
     async fn archives(&self, system: &SystemId) -> Result<Vec<String>, StoreError> {
-        catalog::archive_names(&self.shared.catalog(), system)
+        catalog::archive_names(&*self.shared.catalog()?, system)
     }
 
     async fn holding(
@@ -519,13 +516,13 @@ impl Ledger for EmbeddedStore {
         content: ContentHash,
     ) -> Result<Option<LedgerEntry>, StoreError> {
         let which = Which::Content(content);
-        let held = catalog::archives(&self.shared.catalog(), system, which)?.pop();
+        let held = catalog::archives(&*self.shared.catalog()?, system, which)?.pop();
         Ok(held.map(|archive| archive.entry))
     }
 
     async fn is_intact(&self, entry: &LedgerEntry) -> Result<bool, StoreError> {
         let _reading = ReadersLock::share(&self.shared.root)?;
-        commit::is_intact(&self.shared, &self.shared.catalog(), entry.sequence)
+        commit::is_intact(&self.shared, &*self.shared.catalog()?, entry.sequence)
     }
 }
 
@@ -537,7 +534,7 @@ impl Unload for EmbeddedStore {
         archives: &[ContentHash],
         dry_run: bool,
     ) -> Result<Unloaded, StoreError> {
-        let known = catalog::systems(&self.shared.catalog())?;
+        let known = catalog::systems(&*self.shared.catalog()?)?;
         match known.into_iter().find(|known| known.id == *system) {
             Some(system) => commit::unload(&self.shared, &system, archives, dry_run),
             None => Ok(Unloaded::default()),
@@ -636,7 +633,7 @@ mod tests {
         std::fs::create_dir_all(left.parent().unwrap()).unwrap();
         std::fs::write(&left, "half a file").unwrap();
         let path = "trips/divvy/a-0a1b2c3d/a.parquet";
-        catalog::put_leftover(&store.shared.catalog(), path).unwrap();
+        catalog::put_leftover(&store.shared.catalog().unwrap(), path).unwrap();
         left
     }
 

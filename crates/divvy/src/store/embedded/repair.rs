@@ -44,11 +44,11 @@ impl EmbeddedStore {
     /// Where trips that are stored twice cannot be moved, the rest is mended.
     pub fn repair(&self, dry_run: bool) -> Result<Repaired, StoreError> {
         let shared = &*self.shared;
-        if is_in_memory(&shared.catalog()) {
+        if is_in_memory(&*shared.catalog()?) {
             return Ok(Repaired::default());
         }
         let _lock = shared.writer_lock()?;
-        let mut connection = shared.catalog();
+        let mut connection = shared.catalog()?;
         folder::make_folder(&shared.root.join(folder::STAGING))?;
         let staging = Staging::make(&shared.root)?;
         let transaction = catalog::begin(&mut connection)?;
@@ -414,7 +414,7 @@ pub(super) mod tests {
     /// Makes the catalog say that no file has a key that another has: later loads then find no
     /// copies. Returns what stood there.
     fn hide_keys(store: &EmbeddedStore) -> Vec<FileRow> {
-        let catalog = store.shared.catalog();
+        let catalog = store.shared.catalog().unwrap();
         let files = catalog::files(&catalog, None).unwrap();
         for file in &files {
             put_keys(&catalog, file, (0, 0));
@@ -482,14 +482,14 @@ pub(super) mod tests {
             }
         });
         for file in hidden.into_inner().unwrap().values() {
-            put_keys(&wrong.shared.catalog(), file, file.keys);
+            put_keys(&wrong.shared.catalog().unwrap(), file, file.keys);
         }
         let found: HashSet<String> = faults(&wrong).into_iter().collect();
         let twice = |n: usize| format!("divvy: trip R{n} is stored twice");
         let expected: HashSet<String> = (20..40).chain(40..70).map(twice).collect();
         assert_eq!(found, expected);
         // An index that is damaged, too, is not needed to decide.
-        let index = catalog::files(&wrong.shared.catalog(), None).unwrap();
+        let index = catalog::files(&wrong.shared.catalog().unwrap(), None).unwrap();
         let index = index_path(&root, &index[1].path);
         std::fs::write(&index, "no index").unwrap();
 
