@@ -188,3 +188,33 @@ fn a_download_that_is_stopped_leaves_no_file() {
     assert!(!load.wait().unwrap().success());
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
 }
+
+#[test]
+fn a_demo_writes_over_no_file_that_is_no_sample() {
+    let folder = folder();
+    let demo = || {
+        let mut demo = divvy(folder.path());
+        demo.args(["demo", "--quiet", "--trips", "50", "--folder", "city"]);
+        demo.output().unwrap()
+    };
+    assert!(demo().status.success());
+    assert!(demo().status.success(), "its own files are replaced");
+    let mut own: Vec<_> = ["city", "city/feed"]
+        .iter()
+        .flat_map(|place| std::fs::read_dir(folder.path().join(place)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    own.sort();
+    assert!(own.len() > 2, "{own:?}");
+    for path in own {
+        let sample = std::fs::read(&path).unwrap();
+        std::fs::write(&path, "mine").unwrap();
+        let refused = demo();
+        assert_eq!(refused.status.code(), Some(2));
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert!(message.contains("is there and is no sample"), "{message}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+        std::fs::write(&path, sample).unwrap();
+    }
+}

