@@ -49,19 +49,20 @@ impl Folder {
         }
     }
 
-    /// Lists the trips files that the catalog names.
-    fn named(&self) -> Vec<PathBuf> {
+    /// Lists the trips files that the catalog names: none where there is no store yet, or no more of
+    /// it than an empty catalog.
+    fn named(&self) -> rusqlite::Result<Vec<PathBuf>> {
         let path = self.root.join("catalog.db");
-        // None, where there is no store yet, or no more of it than an empty catalog.
         if !path.metadata().is_ok_and(|metadata| metadata.len() > 0) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let catalog = rusqlite::Connection::open(path).unwrap();
-        let Ok(mut select) = catalog.prepare("SELECT path FROM file") else {
-            return Vec::new();
-        };
-        let paths = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
-        paths.map(|path| self.root.join(path.unwrap())).collect()
+        let catalog = rusqlite::Connection::open(path)?;
+        if !catalog.table_exists(None, "file")? {
+            return Ok(Vec::new());
+        }
+        let mut select = catalog.prepare("SELECT path FROM file")?;
+        let paths = select.query_map([], |row| row.get::<_, String>(0))?;
+        paths.map(|path| Ok(self.root.join(path?))).collect()
     }
 
     /// Lists the trips files that other programs see.
@@ -152,7 +153,10 @@ impl World for Folder {
 
     async fn faults(&mut self, store: &EmbeddedStore) -> Result<Vec<String>, StoreError> {
         let mut faults = store.check(&|_, _| ())?.faults;
-        let named = self.named();
+        let named = self.named().unwrap_or_else(|error| {
+            faults.push(format!("the catalog cannot be read: {error}"));
+            Vec::new()
+        });
         for path in self.visible() {
             if !named.contains(&path) {
                 faults.push(format!("{} is visible", path.display()));
