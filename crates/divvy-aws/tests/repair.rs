@@ -85,7 +85,7 @@ async fn load(store: &dyn Store, archive: &cases::Archive) -> LedgerEntry {
     incoming.commit(archive.read(minute(0)), &()).await.unwrap()
 }
 
-/// What a store tells.
+/// What a store holds, in a form in which two stores can be compared.
 #[derive(Debug, PartialEq)]
 struct Told {
     trips: Vec<String>,
@@ -348,7 +348,7 @@ async fn what_is_damaged_is_found_and_mended() {
         let names = tell(&model).await.totals.names;
         let mut told = tell(&store).await;
         if what == Damage::TotalsOfArchive || what == Damage::CubeOfArchive {
-            told.totals.names = names; // no trip says them
+            told.totals.names = names; // names are in no trip: they are lost with the totals
         }
         assert_eq!(told, tell(&model).await, "{layout} {what:?}");
         let again = store.repair(false, minute(2)).await.unwrap();

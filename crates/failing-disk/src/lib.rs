@@ -1,4 +1,4 @@
-//! A disk that fails when a test says so. Linux only; elsewhere the crate is empty.
+//! A disk whose operations fail as a test has armed it. Linux only; elsewhere the crate is empty.
 //!
 //! The crate defines the functions of the C library that change files: `write`, `fsync`, `rename`
 //! and so on. A program that is linked with it calls these instead of the C library's, whatever

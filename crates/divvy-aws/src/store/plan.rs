@@ -639,8 +639,8 @@ impl Plan {
         })
     }
 
-    /// Hands what is to be told of copies that were stored or on their way in, and are not stored,
-    /// to `each`. `members` are those of the archive on its way in.
+    /// Hands a rejected row to `each` for every copy that was stored or on its way in and is not
+    /// stored. `members` are those of the archive on its way in.
     pub(super) fn told(
         &self,
         members: &[String],
@@ -700,7 +700,8 @@ impl Owned<'_> {
         self.owned.iter().map(|rank| self.mine.id_at(rank))
     }
 
-    /// Finds out whose trip it is that nobody stores.
+    /// Makes the error for a trip whose row carries the mark of no archive in the ledger: finds the
+    /// archive whose ids list it.
     async fn astray(
         &self,
         shared: &Shared,

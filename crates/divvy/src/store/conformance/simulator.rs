@@ -151,7 +151,7 @@ pub fn questions() -> Vec<Filters> {
     ]
 }
 
-/// Answers a report as text; one that refuses a filter says so.
+/// Answers a report as text; a refused filter is an answer, too.
 ///
 /// # Errors
 ///
