@@ -4,11 +4,9 @@
 #![cfg(feature = "local")]
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
-use std::future::Future;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -29,7 +27,6 @@ use divvy::sources::station_feed::{self, Document};
 use divvy::store::conformance::cases::{self, Row, minute, system};
 use divvy::store::memory::MemoryStore;
 use divvy::store::{Ledger as _, LedgerEntry, Stations as _, Store, StoreError, Tallies as _};
-use divvy::tally::Totals;
 use divvy_aws::ledger::{decode_ids, encode_ids};
 use divvy_aws::local::{Faults, Local, Options};
 use divvy_aws::station_stream::handle_event;
@@ -41,17 +38,10 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
 mod process;
+mod told;
 
-use self::process::{End, LATE, Process};
-
-/// Runs a future on a paused clock: what waits for capacity waits no time.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build();
-    runtime.unwrap().block_on(future)
-}
+use self::process::{End, LATE, Process, block_on};
+use self::told::tell;
 
 fn emulator() -> Local {
     let local = Local::open(Options {
@@ -124,45 +114,6 @@ async fn poll(store: &dyn Store, era: Era, at: Timestamp) {
 async fn drain(store: &dyn Store) {
     let drained = refresh::drain(store, refresh::CONSUMER, at(0)).await;
     assert_eq!(drained.unwrap().uncounted, []);
-}
-
-/// What is in a store, told so that two of them can be compared.
-#[derive(Debug, PartialEq)]
-struct Told {
-    trips: Vec<String>,
-    totals: Totals,
-    counts: BTreeMap<String, u64>,
-    entries: Vec<LedgerEntry>,
-}
-
-async fn tell(store: &dyn Store) -> Told {
-    let id = system().id;
-    let rows = Mutex::new(Vec::new());
-    let visit = |batch: divvy::model::TripBatch| {
-        let texts = batch.trips().map(|trip| trip.row_text());
-        rows.lock().unwrap().extend(texts.collect::<Vec<_>>());
-        true
-    };
-    store.scan(&id, &visit).await.unwrap();
-    let mut trips = rows.into_inner().unwrap();
-    trips.sort();
-    // A station that only a load had named which was given up has a count, of 0.
-    let counts = store.counts(&id).await.unwrap().into_iter();
-    let counts = counts.filter(|count| count.from_count > 0);
-    let mut entries = store.entries(&id).await.unwrap();
-    // Where loads were killed, the order may have become another.
-    entries.sort_by_key(|entry| entry.id.content);
-    for entry in &mut entries {
-        entry.sequence = 0;
-    }
-    Told {
-        trips,
-        totals: store.totals(&id).await.unwrap(),
-        counts: counts
-            .map(|count| (count.from_station_id.to_string(), count.from_count))
-            .collect(),
-        entries,
-    }
 }
 
 /// The store holds what another does to which nothing bad has happened, and its own laws hold.

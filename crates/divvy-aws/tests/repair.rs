@@ -5,12 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use divvy::model::{Flags, Rider, Trip, TripBatch, TripId};
+use divvy::model::{Flags, Rider, Trip, TripId};
 use divvy::refresh;
 use divvy::store::conformance::cases::{self, Row, minute, system};
 use divvy::store::memory::MemoryStore;
@@ -19,6 +18,10 @@ use divvy::tally::Totals;
 use divvy_aws::local::{Local, Options};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
+
+mod told;
+
+use self::told::tell;
 
 const LAYOUTS: [Layout; 2] = [Layout::Rows, Layout::Packed];
 
@@ -83,40 +86,6 @@ async fn load(store: &dyn Store, archive: &cases::Archive) -> LedgerEntry {
         incoming.write(member, batch).unwrap();
     }
     incoming.commit(archive.read(minute(0)), &()).await.unwrap()
-}
-
-/// What a store holds, in a form in which two stores can be compared.
-#[derive(Debug, PartialEq)]
-struct Told {
-    trips: Vec<String>,
-    totals: Totals,
-    counts: BTreeMap<String, u64>,
-    entries: Vec<LedgerEntry>,
-}
-
-async fn tell(store: &dyn Store) -> Told {
-    let id = system().id;
-    let rows = Mutex::new(Vec::new());
-    let visit = |batch: TripBatch| {
-        let texts = batch.trips().map(|trip| trip.row_text());
-        rows.lock().unwrap().extend(texts.collect::<Vec<_>>());
-        true
-    };
-    store.scan(&id, &visit).await.unwrap();
-    let mut trips = rows.into_inner().unwrap();
-    trips.sort();
-    let counts = store.counts(&id).await.unwrap().into_iter();
-    let counts = counts.filter(|count| count.from_count > 0);
-    let counts = counts.map(|count| (count.from_station_id.to_string(), count.from_count));
-    let mut entries = store.entries(&id).await.unwrap();
-    entries.iter_mut().for_each(|entry| entry.sequence = 0);
-    entries.sort_by_key(|entry| entry.id.content);
-    Told {
-        trips,
-        totals: store.totals(&id).await.unwrap(),
-        counts: counts.collect(),
-        entries,
-    }
 }
 
 async fn drain(store: &dyn Store) {

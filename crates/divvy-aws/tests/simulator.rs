@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -16,11 +15,10 @@ use divvy_aws::local::{Faults, Local, Options};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
 use proptest::prelude::*;
-use proptest::test_runner::{FileFailurePersistence, RngSeed};
 
 mod process;
 
-use self::process::{End, LATE, Process};
+use self::process::{End, LATE, Process, block_on};
 
 /// Longer than anything waits, on the clock of the test.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3_600);
@@ -144,15 +142,6 @@ impl World for Tables {
     }
 }
 
-/// Runs a future on a paused clock: what waits for capacity waits no time.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build();
-    runtime.unwrap().block_on(future)
-}
-
 fn fault() -> impl Strategy<Value = Fault> + Clone {
     let ends = (0..110_i64, any::<bool>()).prop_map(|(after, is_last_done)| {
         Fault::Ends(End {
@@ -173,18 +162,6 @@ fn fault() -> impl Strategy<Value = Fault> + Clone {
     prop_oneof![2 => ends, 1 => fails].boxed()
 }
 
-fn plans() -> u32 {
-    std::env::var("DIVVY_PLANS").map_or(40, |plans| plans.parse().unwrap())
-}
-
-/// The same plans in each run, and others in each run that says how many.
-fn seed() -> RngSeed {
-    match std::env::var_os("DIVVY_PLANS") {
-        None => RngSeed::Fixed(1),
-        Some(_) => RngSeed::Random,
-    }
-}
-
 /// How many plans ended how.
 static ENDINGS: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
 
@@ -195,16 +172,10 @@ fn whatever_fails_nothing_is_lost_or_half_done() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: plans(),
-        rng_seed: seed(),
-        max_shrink_iters: 200,
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/proptest-regressions/simulator.txt"
-        )))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(simulator::config(40, 200, concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/proptest-regressions/simulator.txt"
+    )))]
 
     fn follows_plans(plan in simulator::plans(fault(), 6), is_packed: bool, seed: u64) {
         let layout = if is_packed { Layout::Packed } else { Layout::Rows };

@@ -46,10 +46,10 @@ keeps_several_systems!(memory_keeps_several_systems, (MemoryStore::default(), ()
 /// Law 7: stores are held against each other.
 #[cfg(feature = "embedded")]
 mod embedded_and_memory {
-    use divvy::model::Rider;
     use divvy::refresh;
-    use divvy::reports::{self, Filters, REPORTS};
+    use divvy::reports::REPORTS;
     use divvy::store::conformance::cases::{Step, minute, system};
+    use divvy::store::conformance::simulator;
     use divvy::store::{Store, StoreError, Unload};
 
     use super::*;
@@ -84,41 +84,15 @@ mod embedded_and_memory {
         Ok(())
     }
 
-    /// Answers every report as it may be asked for; one that refuses a filter says so.
+    /// Answers every report to every question; a refused filter is an answer, too.
     fn answers(store: &dyn Store) -> Vec<String> {
-        let all = Filters::default();
-        let narrowed = [
-            all.clone(),
-            Filters {
-                rider: Some(Rider::parse("member")),
-                ..all.clone()
-            },
-            Filters {
-                bike: Some("electric".into()),
-                to: Some(jiff::civil::date(2024, 1, 1)),
-                ..all.clone()
-            },
-            Filters {
-                station: Some("35".into()),
-                ..all.clone()
-            },
-            Filters {
-                top: Some(2),
-                ..all
-            },
-        ];
-        let mut answers = Vec::new();
-        for report in REPORTS {
-            for filters in &narrowed {
-                let name = report.name();
-                let mut answer = block_on(reports::report(name, store, &system(), filters));
-                if let Ok(table) = &mut answer {
-                    table.how.clear(); // one store may read fewer trips than another
-                }
-                answers.push(format!("{name} {filters:?}: {answer:#?}"));
-            }
-        }
-        answers
+        let questions = 0..simulator::questions().len();
+        (0..REPORTS.len())
+            .flat_map(|report| questions.clone().map(move |question| (report, question)))
+            .map(|(report, question)| {
+                block_on(simulator::answer(store, report, question)).expect("no store fails here")
+            })
+            .collect()
     }
 
     /// Makes archives differ in name, so that none supersedes another.

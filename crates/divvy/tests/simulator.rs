@@ -15,7 +15,6 @@ use failing_disk::{Disk, Kind, Operation};
 use futures_executor::block_on;
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{FileFailurePersistence, RngSeed};
 
 /// A fault of the disk, and what happens behind the step in which it strikes.
 #[derive(Clone, Debug)]
@@ -207,18 +206,6 @@ fn fault() -> impl Strategy<Value = Fault> + Clone {
         .boxed()
 }
 
-fn cases() -> u32 {
-    std::env::var("DIVVY_PLANS").map_or(200, |plans| plans.parse().unwrap())
-}
-
-/// The same plans in each run, and others in each run that says how many.
-fn seed() -> RngSeed {
-    match std::env::var_os("DIVVY_PLANS") {
-        None => RngSeed::Fixed(1),
-        Some(_) => RngSeed::Random,
-    }
-}
-
 /// How many plans ended how.
 static ENDINGS: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
 
@@ -229,16 +216,10 @@ fn whatever_fails_nothing_is_lost_or_half_done() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: cases(),
-        rng_seed: seed(),
-        max_shrink_iters: 300,
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/proptest-regressions/simulator.txt"
-        )))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(simulator::config(200, 300, concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/proptest-regressions/simulator.txt"
+    )))]
 
     fn follows_plans(plan in simulator::plans(fault(), 8)) {
         let ending = block_on(simulator::follow(&mut Folder::new(), &plan));

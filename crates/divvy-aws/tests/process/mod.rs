@@ -1,6 +1,6 @@
 //! A process whose requests to a store can be cut short.
 
-use std::future::pending;
+use std::future::{Future, pending};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +12,15 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio::sync::Notify;
+
+/// Runs a future on a paused clock: what waits for capacity waits no time.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build();
+    runtime.unwrap().block_on(future)
+}
 
 /// When a process ends.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,7 @@
 
 use async_trait::async_trait;
 use proptest::prelude::*;
+use proptest::test_runner::{FileFailurePersistence, RngSeed};
 
 use super::cases::{self, Archive, minute, system};
 use super::{entry_line, load, stored};
@@ -486,6 +487,28 @@ fn difference(found: &[String], expected: &[String]) -> String {
         lines = format!("another order: {found:#?}");
     }
     lines
+}
+
+/// How plans are tried: as many as `DIVVY_PLANS` says, others in each run; else `plans`, the same in
+/// each run. Those on which a store fails are made small in up to `shrinks` steps and kept in the
+/// file `failures`.
+///
+/// # Panics
+///
+/// Where `DIVVY_PLANS` is no number.
+pub fn config(plans: u32, shrinks: u32, failures: &'static str) -> ProptestConfig {
+    let asked = std::env::var("DIVVY_PLANS").ok();
+    let asked = asked.map(|plans| plans.parse().expect("DIVVY_PLANS is a number"));
+    ProptestConfig {
+        cases: asked.unwrap_or(plans),
+        rng_seed: match asked {
+            None => RngSeed::Fixed(1),
+            Some(_) => RngSeed::Random,
+        },
+        max_shrink_iters: shrinks,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(failures))),
+        ..ProptestConfig::default()
+    }
 }
 
 /// Plans of up to `steps` steps, with these faults in half of them.
