@@ -6,6 +6,7 @@
 // The macros panic where stdout or stderr is closed or full.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
+mod allocator;
 mod cmd;
 mod open;
 mod outputs;
@@ -37,6 +38,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     let cli = Cli::parse();
     cli.common.start();
     match cli.verb.run(&cli.common) {
