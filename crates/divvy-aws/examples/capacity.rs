@@ -3,7 +3,7 @@
 //! the tables of `docs/BENCHMARKS.md`:
 //!
 //! ```sh
-//! cargo run -p divvy-aws --features local --example capacity -- --trips 2100000
+//! cargo run -p divvy-aws --example capacity -- --trips 2100000
 //! ```
 
 use std::error::Error;
@@ -20,13 +20,13 @@ use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::sources::station_feed::{self, Document};
 use divvy::store::{Stations, Tallies};
-use divvy_aws::local::{Burst, Local, Options};
 use divvy_aws::plan::{self, BURST_S, Capacities, Forecast, Terms, Units, Way};
 use divvy_aws::sift::sift;
 use divvy_aws::store::UsedOf;
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
+use throttling_dynamodb::{Burst, Emulator, Options};
 use tokio::time::Instant;
 
 type Done<T> = Result<T, Box<dyn Error>>;
@@ -265,7 +265,7 @@ fn take(layout: Layout, archive: &Archive, folder: &Path) -> Done<Took> {
 
 async fn taken(layout: Layout, archive: &Archive, folder: &Path) -> Done<Took> {
     // In a file, so that the memory is the loader's own; on tables that have been idle.
-    let local = Local::open(Options {
+    let local = Emulator::open(Options {
         path: Some(folder.join(format!("{layout}.db"))),
         scratch: true,
         burst: Burst::Full,

@@ -3,7 +3,7 @@
 //! 5 to 10 ms.
 //!
 //! ```sh
-//! cargo run -p divvy-aws --features local --example fill -- --seconds 20
+//! cargo run -p divvy-aws --example fill -- --seconds 20
 //! ```
 
 use std::collections::HashMap;

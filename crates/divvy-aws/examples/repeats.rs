@@ -2,7 +2,7 @@
 //! this process with its tables in a file. Linux only: the peak is read from `/proc/self/status`.
 //!
 //! ```sh
-//! cargo run --release -p divvy-aws --features local --example repeats -- 20000 rows repeats
+//! cargo run --release -p divvy-aws --example repeats -- 20000 rows repeats
 //! ```
 //!
 //! With `-- serve rows repeats` it serves an emulator until a line comes on its standard input;
@@ -19,11 +19,11 @@ use divvy::issue::RejectedCounts;
 use divvy::model::{Flags, Rider, System, Trip, TripBatch, TripId};
 use divvy::store::{ArchiveId, ArchiveRead, ContentHash, StoreError, Trips};
 use divvy::tally::{Tally, Totals};
-use divvy_aws::local::{Local, Options};
 use divvy_aws::store::{Listener, LoadSettings, Written};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
+use throttling_dynamodb::{Emulator, Options};
 
 /// Rows of a batch, as the readers of archives make them.
 const BATCH: u64 = 8192;
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => n,
     };
     let folder = tempfile::tempdir()?;
-    let local = Local::open(Options {
+    let local = Emulator::open(Options {
         path: Some(folder.path().join("tables.db")),
         scratch: true,
         // A bucket for each key would be the emulator's share, and grow with the keys.
@@ -91,7 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Serves an emulator until the process is ended.
 fn serve() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let local = Local::open(Options {
+    let local = Emulator::open(Options {
         path: Some(folder.path().join("tables.db")),
         scratch: true,
         ..Options::default()

@@ -6,8 +6,6 @@ pub mod connect;
 pub mod export;
 pub mod item;
 pub mod ledger;
-#[cfg(feature = "local")]
-pub mod local;
 pub mod metrics;
 pub mod pace;
 pub mod plan;

@@ -1,14 +1,13 @@
 //! The store on DynamoDB is held to the laws that every store is held to, through the emulator's
 //! front.
-#![cfg(feature = "local")]
 
 use std::future::Future;
 
 use divvy::conforms;
 use divvy::store::conformance::cases::system;
-use divvy_aws::local::{Local, Options};
 use divvy_aws::tables::Layout;
 use divvy_aws::{DynamoStore, OpenOptions};
+use throttling_dynamodb::{Emulator, Options};
 
 /// Runs a future on a paused clock: what waits for capacity waits no time.
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -24,9 +23,9 @@ thread_local! {
 }
 
 /// A store of its own emulator.
-fn fresh(layout: Layout) -> (DynamoStore, Local) {
+fn fresh(layout: Layout) -> (DynamoStore, Emulator) {
     block_on(async {
-        let local = Local::open(Options {
+        let local = Emulator::open(Options {
             scratch: true,
             ..Options::default()
         });

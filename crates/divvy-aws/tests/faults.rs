@@ -1,7 +1,6 @@
 //! Nothing that fails around the store is seen above it, and nothing is lost or counted twice:
 //! errors, silence, lost answers, too little capacity for everybody at once, and processes killed
 //! at any request.
-#![cfg(feature = "local")]
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::HashMap;
@@ -28,7 +27,6 @@ use divvy::store::conformance::cases::{self, Row, minute, system};
 use divvy::store::memory::MemoryStore;
 use divvy::store::{Ledger as _, LedgerEntry, Stations as _, Store, StoreError, Tallies as _};
 use divvy_aws::ledger::{decode_ids, encode_ids};
-use divvy_aws::local::{Faults, Local, Options};
 use divvy_aws::station_stream::handle_event;
 use divvy_aws::stream::{Checkpoints, StreamReader};
 use divvy_aws::tables::{Capacity, Layout};
@@ -36,6 +34,7 @@ use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
+use throttling_dynamodb::{Emulator, Faults, Options};
 
 mod process;
 mod told;
@@ -43,8 +42,8 @@ mod told;
 use self::process::{End, LATE, Process, block_on};
 use self::told::tell;
 
-fn emulator() -> Local {
-    let local = Local::open(Options {
+fn emulator() -> Emulator {
+    let local = Emulator::open(Options {
         scratch: true,
         ..Options::default()
     });
@@ -286,7 +285,7 @@ struct Kill {
 
 /// Loads in a process of its own. `None`: it was killed.
 async fn load_in_process(
-    local: &Local,
+    local: &Emulator,
     how: (Layout, Capacity),
     archive: &cases::Archive,
     kill: Option<Kill>,
@@ -315,7 +314,7 @@ async fn load_case(store: &dyn Store, archive: &cases::Archive) -> Result<Ledger
 
 /// What came of some archives, some of whose loads were killed.
 struct Outcome {
-    local: Local,
+    local: Emulator,
     model: MemoryStore,
     kills: usize,
 }
@@ -457,7 +456,7 @@ async fn with_a_killed_load(
     held: &cases::Archive,
     killed: &cases::Archive,
     after: i64,
-) -> Local {
+) -> Emulator {
     let local = emulator();
     let mut random = fastrand::Rng::with_seed(after as u64);
     let loaded = load_in_process(&local, how, held, None, &mut random).await;
@@ -655,7 +654,7 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-fn client(local: &Local) -> aws_sdk_dynamodb::Client {
+fn client(local: &Emulator) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::new(&local.sdk_config())
 }
 
@@ -667,7 +666,7 @@ fn key_of_store(part: &str) -> HashMap<String, AttributeValue> {
 }
 
 /// What an item of the store itself says. `None` where there is none.
-async fn said(local: &Local, part: &str) -> Option<String> {
+async fn said(local: &Emulator, part: &str) -> Option<String> {
     let found = client(local).get_item().table_name("LoadLedger");
     let found = found.set_key(Some(key_of_store(part)));
     let found = found.consistent_read(true).send().await.ok()?;
@@ -828,7 +827,7 @@ fn too_many_archives_are_refused_before_anything_is_written() {
 }
 
 /// Replaces a text of the state.
-async fn change_state(local: &Local, change: impl FnOnce(&mut serde_json::Value)) {
+async fn change_state(local: &Emulator, change: impl FnOnce(&mut serde_json::Value)) {
     let found = client(local).get_item().table_name("LoadLedger");
     let found = found.set_key(Some(key_of_store("state"))).send().await;
     let mut item = found.unwrap().item.unwrap();
@@ -965,7 +964,7 @@ fn a_store_of_the_first_format_is_read_and_loaded_into() {
 
 /// Unloads in a process of its own. `false`: it was killed.
 async fn unload_in_process(
-    local: &Local,
+    local: &Emulator,
     how: (Layout, Capacity),
     archive: &cases::Archive,
     kill: Option<Kill>,

@@ -16,7 +16,6 @@ use divvy::sources::archive::Archive;
 use divvy::store::embedded::EmbeddedStore;
 use divvy::store::{FromStationCount, Stations, Store, Tallies};
 use divvy_aws::item::{Item, of_event, to_event};
-use divvy_aws::local::{Local, Options, Serving};
 use divvy_aws::stream::{Checkpoints, StreamReader};
 use divvy_aws::{DynamoStore, OpenOptions};
 use http_body_util::{BodyExt, Full};
@@ -27,6 +26,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use throttling_dynamodb::{Emulator, Options, Server};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 
@@ -151,12 +151,12 @@ impl Drop for Lambda {
 struct Emulated {
     store: DynamoStore,
     endpoint: String,
-    _serving: Serving,
+    _serving: Server,
 }
 
 impl Emulated {
     async fn start() -> Result<Self, Box<dyn Error>> {
-        let serving = Local::open(Options::default())?.serve().await?;
+        let serving = Emulator::open(Options::default())?.serve().await?;
         let endpoint = format!("http://{}", serving.addr);
         let options = OpenOptions {
             prefix: "test".into(),
@@ -457,7 +457,7 @@ async fn a_lambda_that_cannot_begin_says_why_in_one_line() -> Done {
     let nobody = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", nobody.local_addr()?);
     drop(nobody);
-    let emulator = Local::open(Options::default())?.serve().await?;
+    let emulator = Emulator::open(Options::default())?.serve().await?;
     let empty = format!("http://{}", emulator.addr);
     let region = ("AWS_REGION", "us-east-1");
     let feed = ("DIVVY_FEED_URL", "https://example.com/gbfs.json");

@@ -1,6 +1,5 @@
 //! Loads with what belongs to DynamoDB alone: capacity that is raised for a while, and trips that
 //! an import has brought.
-#![cfg(feature = "local")]
 #![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 use std::fs::{self, File};
@@ -14,7 +13,6 @@ use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::{Ledger, Tallies};
 use divvy_aws::export::{Compression, ExportOptions, export};
-use divvy_aws::local::{Local, Options};
 use divvy_aws::plan::Prices;
 use divvy_aws::sift::sift;
 use divvy_aws::store::LoadSettings;
@@ -22,6 +20,7 @@ use divvy_aws::tables::Capacity;
 use divvy_aws::{DynamoStore, OpenOptions};
 use flate2::read::GzDecoder;
 use jiff::Timestamp;
+use throttling_dynamodb::{Emulator, Options};
 
 fn options() -> LoadOptions {
     LoadOptions {
@@ -45,15 +44,15 @@ fn archive(folder: &Path, trips: u64) -> Archive {
     Archive::open(&path).unwrap()
 }
 
-fn local() -> Local {
-    Local::open(Options {
+fn local() -> Emulator {
+    Emulator::open(Options {
         scratch: true,
         ..Options::default()
     })
     .unwrap()
 }
 
-async fn store(local: &Local, wcu: Option<u32>, loads: LoadSettings) -> DynamoStore {
+async fn store(local: &Emulator, wcu: Option<u32>, loads: LoadSettings) -> DynamoStore {
     let store = DynamoStore::open(OpenOptions {
         http_client: Some(local.http_client()),
         capacity: match wcu {
@@ -69,7 +68,7 @@ async fn load(store: &DynamoStore, archive: &Archive) -> Result<Loaded, ingest::
     ingest::load(archive, store, &options(), &(), &()).await
 }
 
-async fn capacity(local: &Local) -> f64 {
+async fn capacity(local: &Emulator) -> f64 {
     let store = store(local, None, LoadSettings::default()).await;
     store.tables().trip_data.table.write.rate
 }

@@ -1,6 +1,5 @@
 //! Published archives and a published feed on DynamoDB, through the emulator's front: every report
 //! is that of the store in a folder, whichever came first, trips or stations.
-#![cfg(feature = "local")]
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::BTreeMap;
@@ -16,11 +15,11 @@ use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::embedded::EmbeddedStore;
 use divvy::store::{Applied, Store, Tallies as _};
-use divvy_aws::local::{Local, Options};
 use divvy_aws::tables::Layout;
 use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
 use jiff::civil::date;
+use throttling_dynamodb::{Emulator, Options};
 
 /// Finds the published data. `None`, with a line that says so, where it lacks.
 fn published() -> Option<PathBuf> {
@@ -183,7 +182,7 @@ async fn are_the_same(layout: Layout, steps: &[Step], other: &[Step], filters: &
     let otherwise = EmbeddedStore::open(elsewhere.path()).unwrap();
     input.undergo(&otherwise, other).await;
 
-    let local = Local::open(Options {
+    let local = Emulator::open(Options {
         scratch: true,
         ..Options::default()
     });

@@ -1,7 +1,6 @@
 //! `check` finds what is damaged in the tables, a dry run changes nothing, and `repair` mends it:
 //! after it the store is that of a model to which nothing has happened. And loads of archives that
 //! repeat more ids than are decided at once.
-#![cfg(feature = "local")]
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,9 +14,9 @@ use divvy::store::conformance::cases::{self, Row, minute, system};
 use divvy::store::memory::MemoryStore;
 use divvy::store::{LedgerEntry, Stations as _, Store, Unload as _};
 use divvy::tally::Totals;
-use divvy_aws::local::{Local, Options};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
+use throttling_dynamodb::{Emulator, Options};
 
 mod told;
 
@@ -27,7 +26,7 @@ const LAYOUTS: [Layout; 2] = [Layout::Rows, Layout::Packed];
 
 type Item = HashMap<String, AttributeValue>;
 
-async fn open(local: &Local, layout: Layout) -> DynamoStore {
+async fn open(local: &Emulator, layout: Layout) -> DynamoStore {
     let store = DynamoStore::open(OpenOptions {
         http_client: Some(local.http_client()),
         layout: Some(layout),
@@ -37,8 +36,8 @@ async fn open(local: &Local, layout: Layout) -> DynamoStore {
     store.await.unwrap()
 }
 
-fn emulator() -> Local {
-    let local = Local::open(Options {
+fn emulator() -> Emulator {
+    let local = Emulator::open(Options {
         scratch: true,
         ..Options::default()
     });
@@ -267,7 +266,7 @@ async fn damage(client: &Client, what: Damage) {
 }
 
 /// Two archives with copies of trips in both, in a store and in a model.
-async fn loaded(local: &Local, layout: Layout) -> (DynamoStore, MemoryStore) {
+async fn loaded(local: &Emulator, layout: Layout) -> (DynamoStore, MemoryStore) {
     let store = open(local, layout).await;
     let model = MemoryStore::default();
     let archives = [
@@ -362,7 +361,7 @@ async fn an_archive_whose_trips_are_gone_is_to_be_loaded_again() {
 }
 
 /// Counts the requests so far.
-fn requests(local: &Local) -> u64 {
+fn requests(local: &Emulator) -> u64 {
     local.meter().operations.values().sum()
 }
 

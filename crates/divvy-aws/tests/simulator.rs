@@ -1,6 +1,5 @@
 //! Plans on DynamoDB, in which any request may fail and any process may end at any of them.
 //! `DIVVY_PLANS` says how many.
-#![cfg(feature = "local")]
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::BTreeMap;
@@ -11,10 +10,10 @@ use async_trait::async_trait;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use divvy::store::StoreError;
 use divvy::store::conformance::simulator::{self, Act, Ran, World};
-use divvy_aws::local::{Faults, Local, Options};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
 use proptest::prelude::*;
+use throttling_dynamodb::{Emulator, Faults, Options};
 
 mod process;
 
@@ -34,7 +33,7 @@ enum Fault {
 
 /// Tables of an emulator.
 struct Tables {
-    local: Local,
+    local: Emulator,
     layout: Layout,
     random: fastrand::Rng,
 }
@@ -47,7 +46,7 @@ impl Tables {
             ..Options::default()
         };
         Self {
-            local: Local::open(options).unwrap(),
+            local: Emulator::open(options).unwrap(),
             layout,
             random: fastrand::Rng::with_seed(seed),
         }

@@ -12,11 +12,11 @@ use divvy::model::System;
 use divvy::refresh::{self, Refreshed};
 use divvy::store::embedded::{EmbeddedStore, OnWait};
 use divvy::store::{Checked, Store, Unload};
-use divvy_aws::local::{Local, Options};
 use divvy_aws::store::{Listener, LoadSettings};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
+use throttling_dynamodb::{Emulator, Options};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::progress::RowsBar;
@@ -384,11 +384,11 @@ impl Common {
                 if file.is_dir() {
                     bail!("{} is a folder; the emulator keeps a file", file.display());
                 }
-                let local = Local::open(Options {
+                let local = Emulator::open(Options {
                     path: Some(file.clone()),
                     ..Options::default()
                 })?;
-                if let Some(column) = local.unmended() {
+                if let Some(column) = local.unpatched_column() {
                     self.say(format_args!(
                         "warning: the emulator's file has no {column}: its stream will grow slow"
                     ));

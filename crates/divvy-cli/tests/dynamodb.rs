@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use divvy_aws::local::{Local, Options};
 use serde_json::Value;
+use throttling_dynamodb::{Emulator, Options};
 
 /// Kills, spread evenly over the time that a load takes, and a little beyond.
 const KILLS: u32 = 50;
@@ -47,7 +47,7 @@ fn serve<T>(test: impl FnOnce(&str) -> T) -> T {
         .enable_all()
         .build()
         .unwrap();
-    let local = Local::open(Options {
+    let local = Emulator::open(Options {
         scratch: true,
         ..Options::default()
     });

@@ -73,7 +73,6 @@ mod tests {
     }
 
     /// The emulator's authors measured the real service.
-    #[cfg(feature = "local")]
     #[test]
     fn numbers_weigh_what_the_emulator_charges() {
         let fractions = ["", ".0", ".5", ".05", ".050", ".12345", ".123456"];

@@ -1,4 +1,4 @@
-//! Batches: what fits goes, and the rest comes back.
+//! Batches: the items for which there is capacity are processed, and the others returned.
 
 use std::collections::HashMap;
 
@@ -13,51 +13,51 @@ use dynoxide::types::{CapacityDetail, ConsumedCapacity, MAX_ITEM_SIZE, item_size
 use dynoxide::validation::validate_item_attribute_values;
 use serde_json::json;
 
-use super::capacity::Direction;
-use super::faults::set_aside;
-use super::front::Request;
-use super::table::{Change, Promised, Table};
-use super::throttle::Reason;
-use super::wire::{Refusal, Report, everything, write};
+use super::Request;
+use crate::capacity::Direction;
+use crate::faults::select_unprocessed;
+use crate::table::Table;
+use crate::throttle::ThrottlingReason;
+use crate::wire::{CapacityReport, RequestError, write};
+use crate::write_cost::{ItemWrite, ReservedUnits, WriteCost};
 
 impl Request<'_> {
-    /// Writes what there is capacity for.
     pub(super) fn batch_write_item(
         &mut self,
         mut request: BatchWriteItemRequest,
-    ) -> Result<Vec<u8>, Refusal> {
-        let report = Report::replace(&mut request.return_consumed_capacity);
-        if !self.is_sound(&request) {
-            // The emulator says what is wrong with it. Were it nothing, it would be paid for.
+    ) -> Result<Vec<u8>, RequestError> {
+        let report = CapacityReport::replace(&mut request.return_consumed_capacity);
+        if !self.is_valid(&request) {
+            // The emulator refuses it. If it does not after all, the batch is charged as a whole.
             let mut response = self.database.batch_write_item(request)?;
             let used = response.consumed_capacity.take().unwrap_or_default();
             self.charge_all(&used, Direction::Write);
             response.consumed_capacity = report.trim_all(used);
             return write(&response);
         }
-        // In one order, so that a run can be repeated.
+        // Always in the same order, so that a run can be repeated.
         let mut tables: Vec<_> = request.request_items.into_iter().collect();
         tables.sort_by(|one, other| one.0.cmp(&other.0));
-        let aside = self.aside(tables.iter().map(|(_, writes)| writes.len()).sum());
-        let mut aside = aside.into_iter();
+        let injected = self.inject_unprocessed(tables.iter().map(|(_, writes)| writes.len()).sum());
+        let mut injected = injected.into_iter();
         let mut response = BatchWriteItemResponse::default();
         let mut used = Vec::new();
         let mut reasons = Vec::new();
-        let mut done = 0;
+        let mut processed = 0;
         for (name, writes) in tables {
-            let (set_aside, mut pending): (Vec<_>, Vec<_>) = writes
+            let (skipped, mut pending): (Vec<_>, Vec<_>) = writes
                 .into_iter()
-                .partition(|_| aside.next().unwrap_or_default());
+                .partition(|_| injected.next().unwrap_or_default());
             loop {
-                let (admitted, rest, promised) = self.split(&name, pending, &mut reasons);
+                let (admitted, rest, reserved) = self.admit_writes(&name, pending, &mut reasons);
                 pending = rest;
                 if admitted.is_empty() {
                     break;
                 }
-                done += admitted.len();
+                processed += admitted.len();
                 let part = self.database.batch_write_item(BatchWriteItemRequest {
                     request_items: HashMap::from([(name.clone(), admitted)]),
-                    return_consumed_capacity: everything(),
+                    return_consumed_capacity: CapacityReport::most_detailed(),
                     return_item_collection_metrics: request.return_item_collection_metrics.clone(),
                 })?;
                 let part_used = part.consumed_capacity.unwrap_or_default();
@@ -70,44 +70,44 @@ impl Request<'_> {
                         all.entry(name).or_default().extend(more);
                     }
                 }
-                // What cost less than it seemed (an entry that did not change) leaves room.
-                if pending.is_empty() || total >= promised {
+                // Writes that have cost less than estimated (an index entry did not change) leave
+                // capacity for more.
+                if pending.is_empty() || total >= reserved {
                     break;
                 }
             }
-            let unprocessed: Vec<_> = set_aside.iter().chain(&pending).map(again).collect();
+            let unprocessed: Vec<_> = skipped.iter().chain(&pending).map(write_json).collect();
             if !unprocessed.is_empty() {
                 self.state.unprocessed_items += unprocessed.len() as u64;
                 response.unprocessed_items.insert(name, unprocessed.into());
             }
         }
-        if done == 0 {
-            return Err(Refusal::Throttled(reasons));
+        if processed == 0 {
+            return Err(RequestError::Throttled(reasons));
         }
         response.consumed_capacity = report.trim_all(used);
         write(&response)
     }
 
-    /// Reads what there is capacity for.
     pub(super) fn batch_get_item(
         &mut self,
         mut request: BatchGetItemRequest,
-    ) -> Result<Vec<u8>, Refusal> {
-        let report = Report::replace(&mut request.return_consumed_capacity);
+    ) -> Result<Vec<u8>, RequestError> {
+        let report = CapacityReport::replace(&mut request.return_consumed_capacity);
         let keys: usize = request
             .request_items
             .values()
-            .map(|wanted| wanted.keys.len())
+            .map(|requested| requested.keys.len())
             .sum();
-        let sound = (1..=100).contains(&keys)
-            && request.return_consumed_capacity == everything()
-            && request.request_items.iter().all(|(name, wanted)| {
-                self.know(name) && {
+        let valid = (1..=100).contains(&keys)
+            && request.return_consumed_capacity == CapacityReport::most_detailed()
+            && request.request_items.iter().all(|(name, requested)| {
+                self.load_table(name) && {
                     let table = &self.state.tables[name];
-                    !wanted.keys.is_empty() && distinct(table, wanted.keys.iter())
+                    !requested.keys.is_empty() && have_distinct_keys(table, requested.keys.iter())
                 }
             });
-        if !sound {
+        if !valid {
             let mut response = self.database.batch_get_item(request)?;
             let used = response.consumed_capacity.take().unwrap_or_default();
             self.charge_all(&used, Direction::Read);
@@ -116,31 +116,33 @@ impl Request<'_> {
         }
         let mut tables: Vec<_> = request.request_items.into_iter().collect();
         tables.sort_by(|one, other| one.0.cmp(&other.0));
-        let mut aside = self.aside(keys).into_iter();
+        let mut injected = self.inject_unprocessed(keys).into_iter();
         let mut response = BatchGetItemResponse::default();
         let mut used = Vec::new();
         let mut reasons = Vec::new();
-        let mut done = 0;
-        for (name, mut wanted) in tables {
-            let (mut unprocessed, mut pending): (Vec<_>, Vec<_>) = std::mem::take(&mut wanted.keys)
+        let mut processed = 0;
+        for (name, mut requested) in tables {
+            let keys = std::mem::take(&mut requested.keys);
+            let (mut unprocessed, mut pending): (Vec<_>, Vec<_>) = keys
                 .into_iter()
-                .partition(|_| aside.next().unwrap_or_default());
-            // The least that a key can cost: half a unit, twice that when strongly consistent.
-            let least = if wanted.consistent_read == Some(true) {
+                .partition(|_| injected.next().unwrap_or_default());
+            // The lowest cost of a key: half a unit, twice that for a strongly consistent read.
+            let least = if requested.consistent_read == Some(true) {
                 1.0
             } else {
                 0.5
             };
             while !pending.is_empty() {
-                let (admitted, rest) = self.split_keys(&name, pending, least, &mut reasons);
+                let (admitted, rest) = self.admit_keys(&name, pending, least, &mut reasons);
                 pending = rest;
                 if admitted.is_empty() {
                     break;
                 }
-                done += admitted.len();
+                processed += admitted.len();
+                let admitted = with_keys(&requested, admitted);
                 let part = self.database.batch_get_item(BatchGetItemRequest {
-                    request_items: HashMap::from([(name.clone(), with_keys(&wanted, admitted))]),
-                    return_consumed_capacity: everything(),
+                    request_items: HashMap::from([(name.clone(), admitted)]),
+                    return_consumed_capacity: CapacityReport::most_detailed(),
                 })?;
                 let part_used = part.consumed_capacity.unwrap_or_default();
                 self.charge_all(&part_used, Direction::Read);
@@ -149,7 +151,7 @@ impl Request<'_> {
                     response.responses.entry(name).or_default().extend(items);
                 }
                 for (_, more) in part.unprocessed_keys {
-                    // Its own bound of 16 MB: the emulator gives them back in the same form.
+                    // Keys beyond the emulator's own limit of 16 MB a response.
                     let more: Option<Vec<Item>> = more
                         .get("Keys")
                         .and_then(|keys| serde_json::from_value(keys.clone()).ok());
@@ -159,119 +161,121 @@ impl Request<'_> {
             unprocessed.extend(pending);
             if !unprocessed.is_empty() {
                 self.state.unprocessed_items += unprocessed.len() as u64;
-                let again = keys_again(&wanted, &unprocessed);
-                response.unprocessed_keys.insert(name, again);
+                let unprocessed = keys_json(&requested, &unprocessed);
+                response.unprocessed_keys.insert(name, unprocessed);
             }
         }
-        if done == 0 {
-            return Err(Refusal::Throttled(reasons));
+        if processed == 0 {
+            return Err(RequestError::Throttled(reasons));
         }
         response.consumed_capacity = report.trim_all(used);
         write(&response)
     }
 
-    /// Parts the writes of a batch to one table into those that go now and the rest, and adds up
-    /// what those that go seem to cost.
-    fn split(
+    /// Divides the writes of a batch to one table into those that are admitted and the others.
+    /// Returns also the estimated units of those that are admitted.
+    fn admit_writes(
         &mut self,
         name: &str,
         writes: Vec<WriteRequest>,
-        reasons: &mut Vec<Reason>,
+        reasons: &mut Vec<ThrottlingReason>,
     ) -> (Vec<WriteRequest>, Vec<WriteRequest>, f64) {
-        let mut promised = Promised::nothing(&self.state.tables[name]);
-        let (admitted, rest) = writes.into_iter().partition(|write| {
-            let Some(change) = change(write) else {
-                // A sound batch has no such request, and the emulator refuses it.
+        let mut reserved = ReservedUnits::none(&self.state.tables[name]);
+        let (admitted, rest) = writes.into_iter().partition(|request| {
+            let Some(write) = item_write(request) else {
+                // A valid batch has no such request, and the emulator refuses it.
                 return true;
             };
-            let want = self.state.tables[name].want(change);
-            let obstacles = self.obstacles(name, change, &want, &promised);
-            if obstacles.is_empty() {
-                promised.add(&want);
+            let cost = WriteCost::new(&self.state.tables[name], write);
+            let exceeded = self.exceeded_limits(name, write, &cost, &reserved);
+            if exceeded.is_empty() {
+                reserved.add(&cost);
                 if let Some(table) = self.state.tables.get_mut(name) {
-                    table.charge_keys(&want, self.now);
+                    cost.charge_keys(table, self.now);
                 }
                 return true;
             }
-            remember(reasons, obstacles);
+            add_distinct(reasons, exceeded);
             false
         });
-        (admitted, rest, promised.total())
+        (admitted, rest, reserved.total())
     }
 
-    /// Parts the keys of a batch in the same way, each of which costs `least` or more.
-    fn split_keys(
+    /// Divides the keys of a batch for one table, each of which costs at least `least` units, into
+    /// those that are admitted and the others.
+    fn admit_keys(
         &mut self,
         name: &str,
         keys: Vec<Item>,
         least: f64,
-        reasons: &mut Vec<Reason>,
+        reasons: &mut Vec<ThrottlingReason>,
     ) -> (Vec<Item>, Vec<Item>) {
         let Some(table) = self.state.tables.get_mut(name) else {
             return (keys, Vec::new());
         };
-        let mut promised = 0.0;
+        let mut reserved = 0.0;
         keys.into_iter().partition(|key| {
             let partition = table.partition(key);
-            let lane = &mut table.lanes.read;
-            let forced = self.strike.throttle.then(|| lane.limit());
-            if let Some(limit) = lane.closed(partition, promised, self.now).or(forced) {
-                let reason = Reason::new(table, None, Direction::Read, limit);
-                remember(reasons, vec![reason]);
+            let limiter = &mut table.limiters.read;
+            let injected = self.faults.throttle.then(|| limiter.limit());
+            let exceeded = limiter.exceeded(partition, reserved, self.now);
+            if let Some(limit) = exceeded.or(injected) {
+                let reason = ThrottlingReason::new(table, None, Direction::Read, limit);
+                add_distinct(reasons, vec![reason]);
                 return false;
             }
-            promised += least;
-            lane.charge_key(partition, least, self.now);
+            reserved += least;
+            limiter.charge_key(partition, least, self.now);
             true
         })
     }
 
-    /// Tells of each part of a batch whether a fault sets it aside.
-    fn aside(&mut self, parts: usize) -> Vec<bool> {
-        match self.strike.partial_batch {
-            Some(which) if parts > 1 => {
+    /// Returns for each item of a batch whether an injected fault leaves it unprocessed.
+    fn inject_unprocessed(&mut self, items: usize) -> Vec<bool> {
+        match self.faults.partial_batch {
+            Some(selection) if items > 1 => {
                 self.state.faults.partial_batches += 1;
-                set_aside(which, parts)
+                select_unprocessed(selection, items)
             }
-            _ => vec![false; parts],
+            _ => vec![false; items],
         }
     }
 
-    /// Tells whether a batch can be taken apart: the emulator refuses a faulty one whole.
-    fn is_sound(&mut self, request: &BatchWriteItemRequest) -> bool {
+    /// Returns whether a batch can be divided: the emulator refuses an invalid one as a whole.
+    fn is_valid(&mut self, request: &BatchWriteItemRequest) -> bool {
         let writes: usize = request.request_items.values().map(Vec::len).sum();
         (1..=25).contains(&writes)
-            && request.return_consumed_capacity == everything()
+            && request.return_consumed_capacity == CapacityReport::most_detailed()
             && request.request_items.iter().all(|(name, writes)| {
-                self.know(name) && {
+                self.load_table(name) && {
                     let table = &self.state.tables[name];
                     let items = || {
                         writes
                             .iter()
-                            .filter_map(|write| Some(change(write)?.item()))
+                            .filter_map(|write| Some(item_write(write)?.item()))
                     };
                     !writes.is_empty()
                         && items().count() == writes.len()
                         && items().all(|item| {
-                            table.has_sound_keys(item)
+                            table.has_valid_keys(item)
                                 && validate_item_attribute_values(item).is_ok()
                                 && item_size(item) <= MAX_ITEM_SIZE
                         })
-                        && distinct(table, items())
+                        && have_distinct_keys(table, items())
                 }
             })
     }
 }
 
-fn change(write: &WriteRequest) -> Option<Change<'_>> {
-    match (&write.put_request, &write.delete_request) {
-        (Some(put), None) => Some(Change::Put(&put.item)),
-        (None, Some(delete)) => Some(Change::Delete(&delete.key)),
+fn item_write(request: &WriteRequest) -> Option<ItemWrite<'_>> {
+    match (&request.put_request, &request.delete_request) {
+        (Some(put), None) => Some(ItemWrite::Put(&put.item)),
+        (None, Some(delete)) => Some(ItemWrite::Delete(&delete.key)),
         _ => None,
     }
 }
 
-fn remember(reasons: &mut Vec<Reason>, more: Vec<Reason>) {
+fn add_distinct(reasons: &mut Vec<ThrottlingReason>, more: Vec<ThrottlingReason>) {
     for reason in more {
         if !reasons.contains(&reason) {
             reasons.push(reason);
@@ -279,8 +283,8 @@ fn remember(reasons: &mut Vec<Reason>, more: Vec<Reason>) {
     }
 }
 
-/// Tells whether all items name different ones. They are few.
-fn distinct<'a>(table: &Table, items: impl Iterator<Item = &'a Item> + Clone) -> bool {
+/// Returns whether no two items have the same key. A batch has at most 100.
+fn have_distinct_keys<'a>(table: &Table, items: impl Iterator<Item = &'a Item> + Clone) -> bool {
     let mut rest = items.clone();
     items.into_iter().all(|item| {
         rest.next();
@@ -288,7 +292,7 @@ fn distinct<'a>(table: &Table, items: impl Iterator<Item = &'a Item> + Clone) ->
     })
 }
 
-/// Adds up capacity reports by table.
+/// Adds capacity reports to those of the same tables.
 fn merge(all: &mut Vec<ConsumedCapacity>, more: Vec<ConsumedCapacity>) {
     for one in more {
         let Some(sum) = all.iter_mut().find(|sum| sum.table_name == one.table_name) else {
@@ -320,39 +324,39 @@ fn add(
     }
 }
 
-/// Writes a request of a batch as it came.
-fn again(write: &WriteRequest) -> serde_json::Value {
-    match (&write.put_request, &write.delete_request) {
+/// Returns a write as the client has sent it.
+fn write_json(request: &WriteRequest) -> serde_json::Value {
+    match (&request.put_request, &request.delete_request) {
         (Some(put), _) => json!({ "PutRequest": { "Item": put.item } }),
         (None, Some(delete)) => json!({ "DeleteRequest": { "Key": delete.key } }),
         (None, None) => json!({}),
     }
 }
 
-fn with_keys(wanted: &KeysAndAttributes, keys: Vec<Item>) -> KeysAndAttributes {
+fn with_keys(requested: &KeysAndAttributes, keys: Vec<Item>) -> KeysAndAttributes {
     KeysAndAttributes {
         keys,
-        projection_expression: wanted.projection_expression.clone(),
-        expression_attribute_names: wanted.expression_attribute_names.clone(),
-        consistent_read: wanted.consistent_read,
-        attributes_to_get: wanted.attributes_to_get.clone(),
+        projection_expression: requested.projection_expression.clone(),
+        expression_attribute_names: requested.expression_attribute_names.clone(),
+        consistent_read: requested.consistent_read,
+        attributes_to_get: requested.attributes_to_get.clone(),
     }
 }
 
-/// Writes the rest of a batch of keys as it came.
-fn keys_again(wanted: &KeysAndAttributes, keys: &[Item]) -> serde_json::Value {
-    let mut again = json!({ "Keys": keys });
-    if let Some(projection) = &wanted.projection_expression {
-        again["ProjectionExpression"] = json!(projection);
+/// Returns keys as the client has sent them.
+fn keys_json(requested: &KeysAndAttributes, keys: &[Item]) -> serde_json::Value {
+    let mut json = json!({ "Keys": keys });
+    if let Some(projection) = &requested.projection_expression {
+        json["ProjectionExpression"] = json!(projection);
     }
-    if let Some(names) = &wanted.expression_attribute_names {
-        again["ExpressionAttributeNames"] = json!(names);
+    if let Some(names) = &requested.expression_attribute_names {
+        json["ExpressionAttributeNames"] = json!(names);
     }
-    if let Some(consistent) = wanted.consistent_read {
-        again["ConsistentRead"] = json!(consistent);
+    if let Some(consistent) = requested.consistent_read {
+        json["ConsistentRead"] = json!(consistent);
     }
-    if let Some(attributes) = &wanted.attributes_to_get {
-        again["AttributesToGet"] = json!(attributes);
+    if let Some(attributes) = &requested.attributes_to_get {
+        json["AttributesToGet"] = json!(attributes);
     }
-    again
+    json
 }

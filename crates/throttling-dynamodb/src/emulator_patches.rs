@@ -1,16 +1,16 @@
-//! What the emulator's database needs to be used for long: an index on its stream records, and
-//! an end to the old ones.
+//! Patches to the emulator's database: an index on its stream records, and the removal of old
+//! ones.
 //!
-//! Each write looks for the highest sequence number among all records of its table's stream,
-//! which nothing indexes; no record is ever removed, not even with its table. Both are mended
-//! from beside, with a connection of our own. The tables are the emulator's private matter: they
-//! are looked at first, and left alone when they are not as known.
+//! With each write the emulator looks up the highest sequence number among all records of the
+//! table's stream, without an index; and it never removes a record, not even with its table. Both
+//! are corrected through a second connection. The schema is internal to the emulator: it is
+//! checked first, and nothing is changed when a column is missing.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-/// The columns that the remedies name.
+/// The tables and columns that the patches use.
 const COLUMNS: [(&str, &str); 4] = [
     ("_stream_records", "table_name"),
     ("_stream_records", "sequence_number"),
@@ -18,43 +18,47 @@ const COLUMNS: [(&str, &str); 4] = [
     ("_tables", "table_name"),
 ];
 
-/// The emulator looks numbers up by this very expression.
+/// Indexes the expression by which the emulator looks sequence numbers up. Existing databases
+/// contain the index under this name.
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS divvy_stream_records ON _stream_records
     (table_name, CAST(sequence_number AS INTEGER))";
 
-/// DynamoDB Streams keep a record for 24 hours.
+/// Removes records older than 24 hours, as DynamoDB Streams do, and those of deleted tables.
 const TRIM: &str = "DELETE FROM _stream_records WHERE created_at < unixepoch() - 86400
     OR table_name NOT IN (SELECT table_name FROM _tables)";
 
-/// The database of an emulator, seen from beside.
+/// The patched database of an emulator.
 #[derive(Debug)]
-pub(super) struct Remedies {
+pub(crate) struct EmulatorPatches {
     /// A path, or the name of a database in memory.
-    place: String,
-    missing: Option<String>,
+    database: String,
+    missing_column: Option<String>,
 }
 
-impl Remedies {
-    /// Mends a database that the emulator has opened.
-    pub(super) fn apply(place: String) -> Result<Self, rusqlite::Error> {
-        let connection = connect(&place)?;
-        let missing = missing(&connection)?;
-        if missing.is_none() {
+impl EmulatorPatches {
+    /// Patches a database that the emulator has opened.
+    pub(crate) fn apply(database: String) -> Result<Self, rusqlite::Error> {
+        let connection = connect(&database)?;
+        let missing_column = missing_column(&connection)?;
+        if missing_column.is_none() {
             connection.execute(INDEX, [])?;
             connection.execute(TRIM, [])?;
         }
-        Ok(Self { place, missing })
+        Ok(Self {
+            database,
+            missing_column,
+        })
     }
 
-    /// Returns the column that was not found, for which nothing was mended. `None`: all is well.
-    pub(super) fn missing(&self) -> Option<&str> {
-        self.missing.as_deref()
+    /// Returns the column that is missing, so that nothing was patched. `None`: all exist.
+    pub(crate) fn missing_column(&self) -> Option<&str> {
+        self.missing_column.as_deref()
     }
 
-    /// Removes the stream of a table that is gone: another of its name has another stream.
-    pub(super) fn forget(&self, table: &str) -> Result<(), rusqlite::Error> {
-        if self.missing.is_none() {
-            connect(&self.place)?.execute(
+    /// Removes the stream records of a deleted table: a new table of that name has a new stream.
+    pub(crate) fn delete_stream_records(&self, table: &str) -> Result<(), rusqlite::Error> {
+        if self.missing_column.is_none() {
+            connect(&self.database)?.execute(
                 "DELETE FROM _stream_records WHERE table_name = ?1",
                 params![table],
             )?;
@@ -63,14 +67,14 @@ impl Remedies {
     }
 }
 
-fn connect(place: &str) -> Result<Connection, rusqlite::Error> {
-    let connection = Connection::open(place)?;
-    // The emulator of another process may be writing.
+fn connect(database: &str) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open(database)?;
+    // An emulator in another process may be writing.
     connection.busy_timeout(Duration::from_secs(30))?;
     Ok(connection)
 }
 
-fn missing(connection: &Connection) -> Result<Option<String>, rusqlite::Error> {
+fn missing_column(connection: &Connection) -> Result<Option<String>, rusqlite::Error> {
     let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
     for (table, column) in COLUMNS {
         let found: bool = connection.query_row(sql, params![table, column], |row| row.get(0))?;
@@ -93,14 +97,14 @@ mod tests {
         let table = json!({
             "TableName": name,
             "BillingMode": "PAY_PER_REQUEST",
-            "KeySchema": [{"AttributeName": "station_id", "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": "station_id", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
             "StreamSpecification":
                 {"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         });
         let table = serde_json::from_value(table).unwrap();
         database.create_table(table).unwrap();
-        let put = json!({"TableName": name, "Item": {"station_id": {"S": "35"}}});
+        let put = json!({"TableName": name, "Item": {"id": {"S": "35"}}});
         let put = serde_json::from_value(put).unwrap();
         database.put_item(put).unwrap();
     }
@@ -114,17 +118,17 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stream_keeps_is_a_day_old_at_most_and_of_a_table_that_is() {
+    fn old_stream_records_and_those_of_deleted_tables_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("local.db");
-        let place = path.to_str().unwrap().to_owned();
-        let database = Database::new(&place).unwrap();
-        for name in ["Kept", "Yesterday", "Gone"] {
+        let name = path.to_str().unwrap().to_owned();
+        let database = Database::new(&name).unwrap();
+        for name in ["Kept", "Yesterday", "Deleted"] {
             changed(&database, name);
         }
-        let gone = json!({"TableName": "Gone"});
-        let gone = serde_json::from_value(gone).unwrap();
-        database.delete_table(gone).unwrap();
+        let deleted = json!({"TableName": "Deleted"});
+        let deleted = serde_json::from_value(deleted).unwrap();
+        database.delete_table(deleted).unwrap();
         let connection = Connection::open(&path).unwrap();
         connection
             .execute_batch(
@@ -132,26 +136,26 @@ mod tests {
                  WHERE table_name = 'Yesterday'",
             )
             .unwrap();
-        let before = ["Kept", "Yesterday", "Gone"];
+        let before = ["Kept", "Yesterday", "Deleted"];
         assert_eq!(streams(&connection), before);
-        let remedies = Remedies::apply(place).unwrap();
-        assert_eq!(remedies.missing(), None);
+        let patches = EmulatorPatches::apply(name).unwrap();
+        assert_eq!(patches.missing_column(), None);
         assert_eq!(streams(&connection), ["Kept"]);
-        remedies.forget("Kept").unwrap();
+        patches.delete_stream_records("Kept").unwrap();
         assert!(streams(&connection).is_empty());
     }
 
     #[test]
-    fn the_emulator_finds_numbers_by_the_index() {
-        let place = "file:remedies-index?mode=memory&cache=shared";
-        let database = Database::new(place).unwrap();
-        changed(&database, "StationData");
-        Remedies::apply(place.to_owned()).unwrap();
-        let plan: String = Connection::open(place)
+    fn the_emulator_uses_the_index() {
+        let name = "file:patches-index?mode=memory&cache=shared";
+        let database = Database::new(name).unwrap();
+        changed(&database, "Orders");
+        EmulatorPatches::apply(name.to_owned()).unwrap();
+        let plan: String = Connection::open(name)
             .unwrap()
             .query_row(
                 "EXPLAIN QUERY PLAN SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) + 1
-                 FROM _stream_records WHERE table_name = 'StationData'",
+                 FROM _stream_records WHERE table_name = 'Orders'",
                 [],
                 |row| row.get("detail"),
             )
@@ -160,17 +164,17 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_are_not_as_known_are_left_alone() {
+    fn a_database_without_a_known_column_is_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("other.db");
-        let place = path.to_str().unwrap().to_owned();
+        let name = path.to_str().unwrap().to_owned();
         let connection = Connection::open(&path).unwrap();
         connection
             .execute_batch("CREATE TABLE _stream_records (table_name TEXT, sequence_number TEXT)")
             .unwrap();
-        let remedies = Remedies::apply(place).unwrap();
-        assert_eq!(remedies.missing(), Some("_stream_records.created_at"));
-        remedies.forget("StationData").unwrap();
+        let patches = EmulatorPatches::apply(name).unwrap();
+        assert_eq!(patches.missing_column(), Some("_stream_records.created_at"));
+        patches.delete_stream_records("Orders").unwrap();
         let indexes: i64 = connection
             .query_row(
                 "SELECT count(*) FROM sqlite_master WHERE type = 'index'",

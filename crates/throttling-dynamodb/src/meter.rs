@@ -1,28 +1,28 @@
-//! What went through the front, counted.
+//! Counters of requests, capacity units and faults.
 
 use std::collections::BTreeMap;
 
-use super::faults::FaultCounts;
+use crate::faults::FaultCounts;
 
-/// What went through the front since it was opened.
+/// What an emulator has counted since it was opened.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meter {
-    /// How often each operation was asked for, by its name.
+    /// Requests by the name of their operation.
     pub operations: BTreeMap<String, u64>,
-    /// Requests that were refused for want of capacity, or by an injected throttle.
+    /// Requests refused for lack of capacity, or by an injected throttle.
     pub throttled_requests: u64,
-    /// Items and keys that came back from batches unprocessed.
+    /// Items and keys of batches that were returned unprocessed.
     pub unprocessed_items: u64,
-    /// Capacity units by table; tables that are gone are left out.
+    /// Capacity units by table, without deleted tables.
     pub tables: BTreeMap<String, TableUse>,
-    /// Faults that struck.
+    /// Faults that were injected.
     pub faults: FaultCounts,
 }
 
-/// The capacity units that one table used.
+/// The capacity units that one table has used.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableUse {
-    /// Of the table itself, its local indexes included.
+    /// By the table itself and its local indexes.
     pub own: Units,
     /// By global index.
     pub indexes: BTreeMap<String, Units>,

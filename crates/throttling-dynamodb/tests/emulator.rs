@@ -1,6 +1,5 @@
-//! The emulator behind its front, through the real SDK.
-#![cfg(feature = "local")]
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+//! The emulator through the SDK of DynamoDB.
+#![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, Write as _};
@@ -22,37 +21,37 @@ use aws_sdk_dynamodb::types::{
     StreamSpecification, StreamViewType, ThrottlingReason, TransactWriteItem, WriteRequest,
 };
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
-use divvy_aws::local::{Burst, Faults, Local, Options, Units};
+use throttling_dynamodb::{Burst, Emulator, Faults, Options, Units};
 use tokio::time::Instant;
 
-const TABLE: &str = "TripData";
-const INDEX: &str = "from_station_id-index";
+const TABLE: &str = "Orders";
+const INDEX: &str = "customer_id-index";
 
-fn open(options: Options) -> Local {
-    let local = Local::open(options).unwrap();
-    assert_eq!(local.unmended(), None);
-    local
+fn open(options: Options) -> Emulator {
+    let emulator = Emulator::open(options).unwrap();
+    assert_eq!(emulator.unpatched_column(), None);
+    emulator
 }
 
-/// Opens an emulator whose tables have been idle.
-fn rested() -> Local {
+/// Opens an emulator whose tables have all of their burst capacity.
+fn with_full_burst() -> Emulator {
     open(Options {
         burst: Burst::Full,
         ..Options::default()
     })
 }
 
-/// What the clients of these tests have in common: they try once.
-fn config(local: &Local) -> aws_sdk_dynamodb::config::Builder {
-    aws_sdk_dynamodb::config::Builder::from(&local.sdk_config())
+/// A configuration without retries.
+fn config(emulator: &Emulator) -> aws_sdk_dynamodb::config::Builder {
+    aws_sdk_dynamodb::config::Builder::from(&emulator.sdk_config())
         .retry_config(RetryConfig::disabled())
 }
 
-fn client(local: &Local) -> Client {
-    Client::from_conf(config(local).build())
+fn client(emulator: &Emulator) -> Client {
+    Client::from_conf(config(emulator).build())
 }
 
-/// RCU and WCU a second.
+/// Capacity of so many RCU and WCU a second.
 fn throughput(read: i64, write: i64) -> ProvisionedThroughput {
     let throughput = ProvisionedThroughput::builder()
         .read_capacity_units(read)
@@ -74,24 +73,24 @@ fn text(name: &str) -> AttributeDefinition {
     attribute.build().unwrap()
 }
 
-/// Makes the table of trips: RCU and WCU of the table, and of its index where it has one.
-async fn make(client: &Client, table: (i64, i64), index: Option<(i64, i64)>) {
+/// Creates the table of orders with RCU and WCU of the table and of its index. `None`: no index.
+async fn create_table(client: &Client, table: (i64, i64), index: Option<(i64, i64)>) {
     let mut request = client
         .create_table()
         .table_name(TABLE)
-        .key_schema(key("trip_id"))
-        .attribute_definitions(text("trip_id"))
+        .key_schema(key("order_id"))
+        .attribute_definitions(text("order_id"))
         .billing_mode(BillingMode::Provisioned)
         .provisioned_throughput(throughput(table.0, table.1));
     if let Some((read, write)) = index {
         let keys_only = Projection::builder().projection_type(ProjectionType::KeysOnly);
         let index = GlobalSecondaryIndex::builder()
             .index_name(INDEX)
-            .key_schema(key("from_station_id"))
+            .key_schema(key("customer_id"))
             .projection(keys_only.build())
             .provisioned_throughput(throughput(read, write));
         request = request
-            .attribute_definitions(text("from_station_id"))
+            .attribute_definitions(text("customer_id"))
             .global_secondary_indexes(index.build().unwrap());
     }
     request.send().await.unwrap();
@@ -103,17 +102,17 @@ fn s(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-fn trip(id: u64) -> Item {
+fn order(id: u64) -> Item {
     Item::from([
-        ("trip_id".to_owned(), s(id.to_string())),
-        ("from_station_id".to_owned(), s((id % 7).to_string())),
-        ("gender".to_owned(), s("Female")),
+        ("order_id".to_owned(), s(id.to_string())),
+        ("customer_id".to_owned(), s((id % 7).to_string())),
+        ("status".to_owned(), s("open")),
     ])
 }
 
-fn with_block(mut trip: Item, size: usize) -> Item {
-    trip.insert("block".to_owned(), s("x".repeat(size)));
-    trip
+fn with_note(mut order: Item, size: usize) -> Item {
+    order.insert("note".to_owned(), s("x".repeat(size)));
+    order
 }
 
 fn puts(items: impl IntoIterator<Item = Item>) -> Vec<WriteRequest> {
@@ -124,7 +123,7 @@ fn puts(items: impl IntoIterator<Item = Item>) -> Vec<WriteRequest> {
     items.into_iter().map(put).collect()
 }
 
-/// Sends a batch. Returns what came back unprocessed.
+/// Sends a batch. Returns the unprocessed writes.
 async fn send(
     client: &Client,
     batch: Vec<WriteRequest>,
@@ -135,7 +134,7 @@ async fn send(
 }
 
 fn id(item: &Item) -> u64 {
-    item["trip_id"].as_s().unwrap().parse().unwrap()
+    item["order_id"].as_s().unwrap().parse().unwrap()
 }
 
 fn ids(requests: &[WriteRequest]) -> BTreeSet<u64> {
@@ -157,12 +156,12 @@ async fn stored(client: &Client) -> BTreeSet<u64> {
     }
 }
 
-/// Each reason, and the last part of the name of its table or index.
-fn words(reasons: &[ThrottlingReason]) -> Vec<(&str, &str)> {
-    reasons.iter().map(word).collect()
+/// Returns each reason with the last segment of the ARN of its table or index.
+fn names(reasons: &[ThrottlingReason]) -> Vec<(&str, &str)> {
+    reasons.iter().map(name).collect()
 }
 
-fn word(reason: &ThrottlingReason) -> (&str, &str) {
+fn name(reason: &ThrottlingReason) -> (&str, &str) {
     let resource = reason.resource().unwrap();
     let (_, last) = resource.rsplit_once('/').unwrap();
     (reason.reason().unwrap(), last)
@@ -177,7 +176,7 @@ fn throttled(error: SdkError<BatchWriteItemError>) -> Vec<ThrottlingReason> {
     }
 }
 
-/// The code of each action of a transaction that was cancelled.
+/// Returns the code of each action of a cancelled transaction.
 fn cancelled(error: SdkError<TransactWriteItemsError>) -> Vec<String> {
     let error = match error.into_service_error() {
         TransactWriteItemsError::TransactionCanceledException(error) => error,
@@ -189,8 +188,8 @@ fn cancelled(error: SdkError<TransactWriteItemsError>) -> Vec<String> {
         .collect()
 }
 
-/// Loads as plainly as can be: what comes back is sent again a second later. Returns how many
-/// trips went in until the time was over.
+/// Writes orders for a time, and repeats unprocessed ones after a second. Returns how many orders
+/// were written.
 async fn load(client: &Client, time: Duration) -> u64 {
     let end = Instant::now() + time;
     let mut next = 0;
@@ -198,7 +197,7 @@ async fn load(client: &Client, time: Duration) -> u64 {
     while Instant::now() < end {
         let first = next;
         next += 25 - pending.len() as u64;
-        pending.extend(puts((first..next).map(trip)));
+        pending.extend(puts((first..next).map(order)));
         pending = match send(client, pending.clone()).await {
             Ok(unprocessed) => unprocessed,
             Err(error) => {
@@ -215,73 +214,73 @@ async fn load(client: &Client, time: Duration) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn a_table_takes_its_burst_and_then_its_rate() {
-    let local = open(Options::default());
-    let client = client(&local);
-    make(&client, (5, 5), Some((5, 5))).await;
+    let emulator = open(Options::default());
+    let client = client(&emulator);
+    create_table(&client, (5, 5), Some((5, 5))).await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let loaded = load(&client, Duration::from_secs(3600)).await;
     let expected = 1_500.0 + 5.0 * 3_600.0;
     let share = loaded as f64 / expected;
     assert!((0.99..1.01).contains(&share), "{loaded} of {expected}");
-    let meter = local.meter();
+    let meter = emulator.meter();
     assert_eq!(meter.tables[TABLE].own.write, loaded as f64);
     assert_eq!(meter.tables[TABLE].indexes[INDEX].write, loaded as f64);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_fit_comes_back() {
-    let local = open(Options::default());
-    let client = client(&local);
-    make(&client, (5, 10), None).await;
-    let batch = puts((0..25).map(trip));
+async fn writes_beyond_the_capacity_are_unprocessed() {
+    let emulator = open(Options::default());
+    let client = client(&emulator);
+    create_table(&client, (5, 10), None).await;
+    let batch = puts((0..25).map(order));
     let unprocessed = ids(&send(&client, batch.clone()).await.unwrap());
     assert_eq!(unprocessed.len(), 15);
     let kept: BTreeSet<u64> = (0..25).filter(|id| !unprocessed.contains(id)).collect();
     assert_eq!(stored(&client).await, kept);
-    assert_eq!(local.meter().unprocessed_items, 15);
+    assert_eq!(emulator.meter().unprocessed_items, 15);
     let reasons = throttled(send(&client, batch).await.unwrap_err());
     assert_eq!(
-        words(&reasons),
+        names(&reasons),
         [("TableWriteProvisionedThroughputExceeded", TABLE)]
     );
-    assert_eq!(local.meter().throttled_requests, 1);
+    assert_eq!(emulator.meter().throttled_requests, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_item_goes_into_debt() {
-    let local = open(Options::default());
-    let client = client(&local);
-    make(&client, (5, 5), None).await;
-    let block = puts([with_block(trip(1), 29_000)]);
-    assert!(send(&client, block).await.unwrap().is_empty());
+async fn a_large_item_makes_the_balance_negative() {
+    let emulator = open(Options::default());
+    let client = client(&emulator);
+    create_table(&client, (5, 5), None).await;
+    let large = puts([with_note(order(1), 29_000)]);
+    assert!(send(&client, large).await.unwrap().is_empty());
     tokio::time::sleep(Duration::from_secs(4)).await;
-    throttled(send(&client, puts([trip(2)])).await.unwrap_err());
+    throttled(send(&client, puts([order(2)])).await.unwrap_err());
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    assert!(send(&client, puts([trip(2)])).await.unwrap().is_empty());
+    assert!(send(&client, puts([order(2)])).await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_index_throttles_its_table() {
-    let local = open(Options::default());
-    let client = client(&local);
-    make(&client, (100, 1_000), Some((5, 5))).await;
-    let unprocessed = send(&client, puts((0..25).map(trip))).await.unwrap();
+async fn an_index_without_capacity_throttles_its_table() {
+    let emulator = open(Options::default());
+    let client = client(&emulator);
+    create_table(&client, (100, 1_000), Some((5, 5))).await;
+    let unprocessed = send(&client, puts((0..25).map(order))).await.unwrap();
     assert_eq!(unprocessed.len(), 20);
     let reasons = throttled(send(&client, unprocessed).await.unwrap_err());
     assert_eq!(
-        words(&reasons),
+        names(&reasons),
         [("IndexWriteProvisionedThroughputExceeded", INDEX)]
     );
-    // Entries that stay as they are ask nothing of the index, and items without its key neither.
+    // Entries that do not change need no capacity of the index, and neither do items without its key.
     let known = *stored(&client).await.first().unwrap();
-    let mut changed = trip(known);
-    changed.insert("gender".to_owned(), s("Male"));
-    let mut nowhere = trip(100);
-    nowhere.remove("from_station_id");
-    let batch = puts([changed, nowhere]);
+    let mut changed = order(known);
+    changed.insert("status".to_owned(), s("paid"));
+    let mut without_customer = order(100);
+    without_customer.remove("customer_id");
+    let batch = puts([changed, without_customer]);
     assert!(send(&client, batch).await.unwrap().is_empty());
     let put = client.put_item().table_name(TABLE);
-    let error = put.set_item(Some(trip(101))).send().await.unwrap_err();
+    let error = put.set_item(Some(order(101))).send().await.unwrap_err();
     let error = error.into_service_error();
     assert!(
         error.is_provisioned_throughput_exceeded_exception(),
@@ -291,14 +290,14 @@ async fn a_short_index_throttles_its_table() {
         client
             .update_item()
             .table_name(TABLE)
-            .key("trip_id", s(known.to_string()))
+            .key("order_id", s(known.to_string()))
             .update_expression("SET #a = :v")
             .expression_attribute_names("#a", name)
             .expression_attribute_values(":v", s("3"))
             .send()
     };
-    update("gender").await.unwrap();
-    let error = update("from_station_id").await.unwrap_err();
+    update("status").await.unwrap();
+    let error = update("customer_id").await.unwrap_err();
     let error = error.into_service_error();
     assert!(
         error.is_provisioned_throughput_exceeded_exception(),
@@ -307,18 +306,18 @@ async fn a_short_index_throttles_its_table() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_of_an_index_are_its_own() {
-    let local = rested();
-    let client = client(&local);
-    make(&client, (5, 5), Some((1, 5))).await;
-    let batch = puts((0..25).map(trip));
+async fn reads_of_an_index_use_its_own_capacity() {
+    let emulator = with_full_burst();
+    let client = client(&emulator);
+    create_table(&client, (5, 5), Some((1, 5))).await;
+    let batch = puts((0..25).map(order));
     assert!(send(&client, batch).await.unwrap().is_empty());
     let query = || {
         client
             .query()
             .table_name(TABLE)
             .index_name(INDEX)
-            .key_condition_expression("from_station_id = :s")
+            .key_condition_expression("customer_id = :s")
             .expression_attribute_values(":s", s("1"))
             .select(Select::Count)
             .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
@@ -341,28 +340,28 @@ async fn reads_of_an_index_are_its_own() {
         error.is_provisioned_throughput_exceeded_exception(),
         "{error:?}"
     );
-    let used = local.meter().tables[TABLE].clone();
+    let used = emulator.meter().tables[TABLE].clone();
     let (read, write) = (300.0, 25.0);
     assert_eq!(used.indexes[INDEX], Units { read, write });
     assert_eq!(used.own, Units { read: 0.0, write });
-    // Neither the table's reads nor any writes are the worse for it.
-    let get = client.get_item().table_name(TABLE).key("trip_id", s("1"));
+    // The table's reads, and writes, have capacity of their own.
+    let get = client.get_item().table_name(TABLE).key("order_id", s("1"));
     let answer = get.consistent_read(true).send().await.unwrap();
     assert!(answer.item.is_some());
-    assert!(send(&client, puts([trip(99)])).await.unwrap().is_empty());
-    assert_eq!(local.meter().tables[TABLE].own.read, 1.0);
+    assert!(send(&client, puts([order(99)])).await.unwrap().is_empty());
+    assert_eq!(emulator.meter().tables[TABLE].own.read, 1.0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_do_not_fit_come_back() {
-    let local = open(Options::default());
-    let client = client(&local);
-    make(&client, (5, 100), None).await;
-    send(&client, puts((0..25).map(trip))).await.unwrap();
-    let keys = (0..25).map(|id: u64| Item::from([("trip_id".to_owned(), s(id.to_string()))]));
+async fn keys_beyond_the_capacity_are_unprocessed() {
+    let emulator = open(Options::default());
+    let client = client(&emulator);
+    create_table(&client, (5, 100), None).await;
+    send(&client, puts((0..25).map(order))).await.unwrap();
+    let keys = (0..25).map(|id: u64| Item::from([("order_id".to_owned(), s(id.to_string()))]));
     let keys = KeysAndAttributes::builder()
         .set_keys(Some(keys.collect()))
-        .projection_expression("trip_id")
+        .projection_expression("order_id")
         .build()
         .unwrap();
     let get = |keys| client.batch_get_item().request_items(TABLE, keys).send();
@@ -370,7 +369,7 @@ async fn keys_that_do_not_fit_come_back() {
     let items = &answer.responses().unwrap()[TABLE];
     let found: BTreeSet<u64> = items.iter().map(id).collect();
     let rest = &answer.unprocessed_keys().unwrap()[TABLE];
-    assert_eq!(rest.projection_expression(), Some("trip_id"));
+    assert_eq!(rest.projection_expression(), Some("order_id"));
     let unprocessed: BTreeSet<u64> = rest.keys().iter().map(id).collect();
     assert_eq!((found.len(), unprocessed.len()), (10, 15));
     assert!(found.is_disjoint(&unprocessed));
@@ -382,31 +381,31 @@ async fn keys_that_do_not_fit_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_capacity_is_there_at_once() {
-    let local = open(Options::default());
-    let client = client(&local);
-    make(&client, (5, 5), None).await;
-    send(&client, puts((0..25).map(trip))).await.unwrap();
+async fn added_capacity_is_available_at_once() {
+    let emulator = open(Options::default());
+    let client = client(&emulator);
+    create_table(&client, (5, 5), None).await;
+    send(&client, puts((0..25).map(order))).await.unwrap();
     let update = client.update_table().table_name(TABLE);
     let update = update.provisioned_throughput(throughput(5, 1_000));
     let table = update.send().await.unwrap().table_description.unwrap();
     let given = table.provisioned_throughput.unwrap();
     assert_eq!(given.write_capacity_units, Some(1_000));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let batch = puts((0..25).map(trip));
+    let batch = puts((0..25).map(order));
     assert!(send(&client, batch).await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_on_demand_table_has_its_own_ceilings() {
-    let local = open(Options::default());
-    let client = client(&local);
+async fn an_on_demand_table_has_limits_of_its_own() {
+    let emulator = open(Options::default());
+    let client = client(&emulator);
     let create = |name: &str| {
         client
             .create_table()
             .table_name(name)
-            .key_schema(key("trip_id"))
-            .attribute_definitions(text("trip_id"))
+            .key_schema(key("order_id"))
+            .attribute_definitions(text("order_id"))
             .billing_mode(BillingMode::PayPerRequest)
     };
     create(TABLE).send().await.unwrap();
@@ -414,7 +413,7 @@ async fn an_on_demand_table_has_its_own_ceilings() {
     let capped = create("Capped").on_demand_throughput(most.build());
     capped.send().await.unwrap();
     let put = |table: &str, id, size| {
-        let item = with_block(trip(id), size);
+        let item = with_note(order(id), size);
         client
             .put_item()
             .table_name(table)
@@ -425,53 +424,53 @@ async fn an_on_demand_table_has_its_own_ceilings() {
         PutItemError::ThrottlingException(error) => error.throttling_reasons.unwrap(),
         other => panic!("{other:?}"),
     };
-    // One key takes a thousand units, the table takes four thousand.
+    // A partition key has a thousand units a second, the table four thousand.
     for _ in 0..4 {
         put(TABLE, 1, 255_900).await.unwrap();
     }
     let hot = reasons(put(TABLE, 1, 10).await.unwrap_err());
     let key_range = ("TableWriteKeyRangeThroughputExceeded", TABLE);
-    assert_eq!(words(&hot), [key_range]);
+    assert_eq!(names(&hot), [key_range]);
     for id in 2..14 {
         put(TABLE, id, 255_900).await.unwrap();
     }
     let full = reasons(put(TABLE, 99, 10).await.unwrap_err());
-    assert_eq!(words(&full), [key_range]);
+    assert_eq!(names(&full), [key_range]);
     put("Capped", 1, 10_000).await.unwrap();
     let capped = reasons(put("Capped", 2, 10).await.unwrap_err());
     let maximum = ("TableWriteMaxOnDemandThroughputExceeded", "Capped");
-    assert_eq!(words(&capped), [maximum]);
+    assert_eq!(names(&capped), [maximum]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hot_key_waits_alone() {
-    let local = rested();
-    let client = client(&local);
-    make(&client, (40_000, 40_000), Some((5, 40_000))).await;
-    let at = |id: u64, station: &str| {
-        let mut trip = trip(id);
-        trip.insert("from_station_id".to_owned(), s(station));
-        trip
+async fn a_hot_key_throttles_no_other_key() {
+    let emulator = with_full_burst();
+    let client = client(&emulator);
+    create_table(&client, (40_000, 40_000), Some((5, 40_000))).await;
+    let of = |id: u64, customer: &str| {
+        let mut order = order(id);
+        order.insert("customer_id".to_owned(), s(customer));
+        order
     };
     for first in (0..1_000).step_by(25) {
-        let batch = puts((first..first + 25).map(|id| at(id, "35")));
+        let batch = puts((first..first + 25).map(|id| of(id, "35")));
         assert!(send(&client, batch).await.unwrap().is_empty());
     }
-    let batch = puts([at(2_000, "35"), at(2_001, "36")]);
+    let batch = puts([of(2_000, "35"), of(2_001, "36")]);
     let unprocessed = send(&client, batch).await.unwrap();
     assert_eq!(ids(&unprocessed), BTreeSet::from([2_000]));
     let reasons = throttled(send(&client, unprocessed).await.unwrap_err());
     let hot = ("IndexWriteKeyRangeThroughputExceeded", INDEX);
-    assert_eq!(words(&reasons), [hot]);
-    // Reads are held to three thousand units a key: of this item, thirty-one times 98.
-    let block = client.put_item().table_name(TABLE);
-    let block = block.set_item(Some(with_block(trip(3_000), 390_000)));
-    block.send().await.unwrap();
+    assert_eq!(names(&reasons), [hot]);
+    // A partition key has three thousand units a second: 31 reads of this item, at 98 units each.
+    let put = client.put_item().table_name(TABLE);
+    let put = put.set_item(Some(with_note(order(3_000), 390_000)));
+    put.send().await.unwrap();
     let query = |id: u64| {
         client
             .query()
             .table_name(TABLE)
-            .key_condition_expression("trip_id = :id")
+            .key_condition_expression("order_id = :id")
             .expression_attribute_values(":id", s(id.to_string()))
             .select(Select::Count)
             .consistent_read(true)
@@ -485,37 +484,37 @@ async fn a_hot_key_waits_alone() {
         other => panic!("{other:?}"),
     };
     let hot = ("TableReadKeyRangeThroughputExceeded", TABLE);
-    assert_eq!(words(error.throttling_reasons()), [hot]);
+    assert_eq!(names(error.throttling_reasons()), [hot]);
     query(2_001).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_are_of_their_types() {
-    let local = rested();
-    let client = client(&local);
-    let put = || client.put_item().table_name(TABLE).set_item(Some(trip(1)));
+async fn errors_have_the_types_of_the_service() {
+    let emulator = with_full_burst();
+    let client = client(&emulator);
+    let put = || client.put_item().table_name(TABLE).set_item(Some(order(1)));
     let error = put().send().await.unwrap_err().into_service_error();
     assert!(error.is_resource_not_found_exception(), "{error:?}");
-    make(&client, (5, 5), None).await;
+    create_table(&client, (5, 5), None).await;
     let again = client
         .create_table()
         .table_name(TABLE)
-        .key_schema(key("trip_id"))
-        .attribute_definitions(text("trip_id"))
+        .key_schema(key("order_id"))
+        .attribute_definitions(text("order_id"))
         .billing_mode(BillingMode::PayPerRequest);
     let error = again.send().await.unwrap_err().into_service_error();
     assert!(error.is_resource_in_use_exception(), "{error:?}");
     put().send().await.unwrap();
-    let absent = "attribute_not_exists(trip_id)";
+    let absent = "attribute_not_exists(order_id)";
     let error = put().condition_expression(absent).send().await.unwrap_err();
     let error = error.into_service_error();
     assert!(error.is_conditional_check_failed_exception(), "{error:?}");
-    // The failure costs what the item that is there does.
-    assert_eq!(local.meter().tables[TABLE].own.write, 2.0);
+    // A failed condition costs the units of the existing item.
+    assert_eq!(emulator.meter().tables[TABLE].own.write, 2.0);
     let action = |id, condition: Option<&str>| {
         let put = Put::builder()
             .table_name(TABLE)
-            .set_item(Some(trip(id)))
+            .set_item(Some(order(id)))
             .set_condition_expression(condition.map(str::to_owned));
         TransactWriteItem::builder()
             .put(put.build().unwrap())
@@ -527,20 +526,20 @@ async fn errors_are_of_their_types() {
         .transact_items(action(1, Some(absent)));
     let codes = cancelled(transaction.send().await.unwrap_err());
     assert_eq!(codes, ["None", "ConditionalCheckFailed"]);
-    let twice = puts([trip(3), trip(3)]);
-    let error = send(&client, twice).await.unwrap_err();
+    let duplicates = puts([order(3), order(3)]);
+    let error = send(&client, duplicates).await.unwrap_err();
     assert_eq!(error.code(), Some("ValidationException"));
     let error = client.describe_limits().send().await.unwrap_err();
     assert_eq!(error.code(), Some("UnknownOperationException"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transaction_waits_for_all_its_capacity() {
-    let local = open(Options::default());
-    let client = client(&local);
-    make(&client, (5, 4), None).await;
+async fn a_transaction_needs_capacity_for_all_its_actions() {
+    let emulator = open(Options::default());
+    let client = client(&emulator);
+    create_table(&client, (5, 4), None).await;
     let action = |id| {
-        let put = Put::builder().table_name(TABLE).set_item(Some(trip(id)));
+        let put = Put::builder().table_name(TABLE).set_item(Some(order(id)));
         TransactWriteItem::builder()
             .put(put.build().unwrap())
             .build()
@@ -560,18 +559,18 @@ async fn a_transaction_waits_for_all_its_capacity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_sees_the_capacity_it_asks_for() {
-    let local = rested();
-    let client = client(&local);
-    make(&client, (5, 5), Some((5, 5))).await;
-    let put = || client.put_item().table_name(TABLE).set_item(Some(trip(1)));
+async fn the_capacity_report_is_as_detailed_as_requested() {
+    let emulator = with_full_burst();
+    let client = client(&emulator);
+    create_table(&client, (5, 5), Some((5, 5))).await;
+    let put = || client.put_item().table_name(TABLE).set_item(Some(order(1)));
     assert_eq!(put().send().await.unwrap().consumed_capacity, None);
     let total = put().return_consumed_capacity(ReturnConsumedCapacity::Total);
     let used = total.send().await.unwrap().consumed_capacity.unwrap();
     assert_eq!((used.capacity_units, used.table), (Some(1.0), None));
     let batch = client
         .batch_write_item()
-        .request_items(TABLE, puts((10..20).map(trip)))
+        .request_items(TABLE, puts((10..20).map(order)))
         .return_consumed_capacity(ReturnConsumedCapacity::Indexes);
     let used = batch.send().await.unwrap().consumed_capacity.unwrap();
     assert_eq!(used[0].capacity_units, Some(20.0));
@@ -579,18 +578,21 @@ async fn a_client_sees_the_capacity_it_asks_for() {
     assert_eq!(indexes[INDEX].capacity_units(), Some(10.0));
 }
 
-/// Puts eighty trips under faults. Returns what the client saw of each, and which are stored.
-async fn fates(faults: Faults) -> (Vec<String>, BTreeSet<u64>, Local) {
-    let local = rested();
+/// Puts eighty orders under faults. Returns the result of each request, and the stored orders.
+async fn results_under(faults: Faults) -> (Vec<String>, BTreeSet<u64>, Emulator) {
+    let emulator = with_full_burst();
     let timeout = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5));
-    let config = config(&local).timeout_config(timeout.build());
+    let config = config(&emulator).timeout_config(timeout.build());
     let client = Client::from_conf(config.build());
-    make(&client, (100, 5), None).await;
-    local.set_faults(faults);
-    let mut fates = Vec::new();
+    create_table(&client, (100, 5), None).await;
+    emulator.set_faults(faults);
+    let mut results = Vec::new();
     for id in 0..80 {
-        let put = client.put_item().table_name(TABLE).set_item(Some(trip(id)));
-        fates.push(match put.send().await {
+        let put = client
+            .put_item()
+            .table_name(TABLE)
+            .set_item(Some(order(id)));
+        results.push(match put.send().await {
             Ok(_) => "done".to_owned(),
             Err(SdkError::TimeoutError(_)) => "timeout".to_owned(),
             Err(SdkError::DispatchFailure(failure)) if failure.is_io() => "lost".to_owned(),
@@ -598,12 +600,12 @@ async fn fates(faults: Faults) -> (Vec<String>, BTreeSet<u64>, Local) {
             Err(other) => panic!("{other:?}"),
         });
     }
-    local.set_faults(Faults::default());
-    (fates, stored(&client).await, local)
+    emulator.set_faults(Faults::default());
+    (results, stored(&client).await, emulator)
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_strike_the_same_requests_again() {
+async fn the_same_seed_injects_the_same_faults() {
     let faults = Faults {
         seed: 3,
         internal_error: 0.15,
@@ -612,21 +614,21 @@ async fn faults_strike_the_same_requests_again() {
         dropped_reply: 0.15,
         partial_batch: 0.0,
     };
-    let (first, kept, local) = fates(faults).await;
-    let (again, kept_again, _) = fates(faults).await;
+    let (first, kept, emulator) = results_under(faults).await;
+    let (again, kept_again, _) = results_under(faults).await;
     assert_eq!((&first, &kept), (&again, &kept_again));
     let mut counts = BTreeMap::new();
-    for fate in &first {
-        *counts.entry(fate.as_str()).or_insert(0_u64) += 1;
+    for result in &first {
+        *counts.entry(result.as_str()).or_insert(0_u64) += 1;
     }
-    let struck = local.meter().faults;
-    assert_eq!(counts["lost"], struck.dropped_replies);
-    assert_eq!(counts["timeout"], struck.timeouts);
-    assert_eq!(counts["InternalServerError"], struck.internal_errors);
+    let injected = emulator.meter().faults;
+    assert_eq!(counts["lost"], injected.dropped_replies);
+    assert_eq!(counts["timeout"], injected.timeouts);
+    assert_eq!(counts["InternalServerError"], injected.internal_errors);
     assert!(counts["ProvisionedThroughputExceededException"] > 0);
-    // What was lost on the way back was done; what had no answer was not.
-    for (id, fate) in (0..).zip(&first) {
-        match fate.as_str() {
+    // A dropped reply is one of a write that was executed, a timeout one of a write that was not.
+    for (id, result) in (0..).zip(&first) {
+        match result.as_str() {
             "done" => assert!(kept.contains(&id), "{id}"),
             "lost" => {}
             other => assert!(!kept.contains(&id), "{id} {other}"),
@@ -637,18 +639,18 @@ async fn faults_strike_the_same_requests_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_partial_batch_is_whole_with_what_comes_back() {
-    let local = rested();
-    let client = client(&local);
-    make(&client, (100, 100), None).await;
-    local.set_faults(Faults {
+async fn each_item_of_a_partial_batch_is_stored_or_unprocessed() {
+    let emulator = with_full_burst();
+    let client = client(&emulator);
+    create_table(&client, (100, 100), None).await;
+    emulator.set_faults(Faults {
         seed: 1,
         partial_batch: 1.0,
         ..Faults::default()
     });
-    let batch = puts((0..25).map(trip));
+    let batch = puts((0..25).map(order));
     let unprocessed = ids(&send(&client, batch).await.unwrap());
-    local.set_faults(Faults::default());
+    emulator.set_faults(Faults::default());
     let kept = stored(&client).await;
     assert!(!unprocessed.is_empty() && !kept.is_empty());
     assert!(kept.is_disjoint(&unprocessed));
@@ -656,8 +658,8 @@ async fn a_partial_batch_is_whole_with_what_comes_back() {
 }
 
 /// Reads the stream of the table from its beginning.
-async fn events(local: &Local) -> Vec<String> {
-    let streams = aws_sdk_dynamodbstreams::Client::new(&local.sdk_config());
+async fn events(emulator: &Emulator) -> Vec<String> {
+    let streams = aws_sdk_dynamodbstreams::Client::new(&emulator.sdk_config());
     let list = streams.list_streams().table_name(TABLE);
     let list = list.send().await.unwrap();
     let arn = list.streams()[0].stream_arn().unwrap();
@@ -676,9 +678,9 @@ async fn events(local: &Local) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_has_only_changes_and_only_its_own_table() {
-    let local = open(Options::default());
-    let client = client(&local);
+async fn a_stream_has_only_changes_of_its_own_table() {
+    let emulator = open(Options::default());
+    let client = client(&emulator);
     let create = || {
         let stream = StreamSpecification::builder()
             .stream_enabled(true)
@@ -686,8 +688,8 @@ async fn a_stream_has_only_changes_and_only_its_own_table() {
         client
             .create_table()
             .table_name(TABLE)
-            .key_schema(key("trip_id"))
-            .attribute_definitions(text("trip_id"))
+            .key_schema(key("order_id"))
+            .attribute_definitions(text("order_id"))
             .billing_mode(BillingMode::PayPerRequest)
             .stream_specification(stream.build().unwrap())
             .send()
@@ -700,47 +702,47 @@ async fn a_stream_has_only_changes_and_only_its_own_table() {
             .set_item(Some(item))
             .send()
     };
-    put(trip(1)).await.unwrap();
-    put(trip(1)).await.unwrap();
-    put(with_block(trip(1), 1)).await.unwrap();
-    let gone = client
+    put(order(1)).await.unwrap();
+    put(order(1)).await.unwrap();
+    put(with_note(order(1), 1)).await.unwrap();
+    let request = client
         .delete_item()
         .table_name(TABLE)
-        .key("trip_id", s("1"));
-    gone.send().await.unwrap();
-    assert_eq!(events(&local).await, ["INSERT", "MODIFY", "REMOVE"]);
-    let gone = client.delete_table().table_name(TABLE);
-    gone.send().await.unwrap();
+        .key("order_id", s("1"));
+    request.send().await.unwrap();
+    assert_eq!(events(&emulator).await, ["INSERT", "MODIFY", "REMOVE"]);
+    let request = client.delete_table().table_name(TABLE);
+    request.send().await.unwrap();
     create().await.unwrap();
-    put(trip(2)).await.unwrap();
-    assert_eq!(events(&local).await, ["INSERT"]);
+    put(order(2)).await.unwrap();
+    assert_eq!(events(&emulator).await, ["INSERT"]);
 }
 
 #[tokio::test]
-async fn another_process_can_reach_it() {
-    let local = rested();
-    let serving = local.serve().await.unwrap();
+async fn other_processes_connect_by_a_port() {
+    let emulator = with_full_burst();
+    let serving = emulator.serve().await.unwrap();
     let http = aws_smithy_http_client::Builder::new().build_http();
     let endpoint = format!("http://{}", serving.addr);
     let client = Client::from_conf(
-        config(&local)
+        config(&emulator)
             .http_client(http)
             .endpoint_url(endpoint)
             .build(),
     );
-    // Too little to come back while the test runs.
-    make(&client, (5, 1), None).await;
+    // So little that no capacity comes back while the test runs.
+    create_table(&client, (5, 1), None).await;
     for first in [0, 25, 50] {
-        let batch = puts((first..first + 25).map(trip));
+        let batch = puts((first..first + 25).map(order));
         assert!(send(&client, batch).await.unwrap().is_empty());
     }
     assert_eq!(stored(&client).await.len(), 75);
     let put = |size| {
-        let block = with_block(trip(99), size);
+        let item = with_note(order(99), size);
         client
             .put_item()
             .table_name(TABLE)
-            .set_item(Some(block))
+            .set_item(Some(item))
             .send()
     };
     put(390_000).await.unwrap();
@@ -749,7 +751,7 @@ async fn another_process_can_reach_it() {
         error.is_provisioned_throughput_exceeded_exception(),
         "{error:?}"
     );
-    local.set_faults(Faults {
+    emulator.set_faults(Faults {
         dropped_reply: 1.0,
         ..Faults::default()
     });
@@ -757,7 +759,7 @@ async fn another_process_can_reach_it() {
         client
             .get_item()
             .table_name(TABLE)
-            .key("trip_id", s("1"))
+            .key("order_id", s("1"))
             .send()
     };
     let error = get().await.unwrap_err();
@@ -767,7 +769,7 @@ async fn another_process_can_reach_it() {
     assert!(matches!(error, SdkError::DispatchFailure(_)), "{error:?}");
 }
 
-fn open_file(path: &Path) -> Local {
+fn open_file(path: &Path) -> Emulator {
     open(Options {
         path: Some(path.to_owned()),
         burst: Burst::Full,
@@ -775,18 +777,18 @@ fn open_file(path: &Path) -> Local {
     })
 }
 
-/// The other half of the next test, which starts it as a process of its own and kills it: a writer
-/// that says what it was told is stored. Started with the others it has nothing to write to.
+/// The writer of the next test, which runs it in another process and kills that. It prints how many
+/// orders are stored. Run with the other tests it does nothing.
 #[tokio::test]
 async fn writer_to_be_killed() {
-    let Some(path) = std::env::var_os("DIVVY_TEST_DATABASE") else {
+    let Some(path) = std::env::var_os("TEST_DATABASE") else {
         return;
     };
-    let local = open_file(Path::new(&path));
-    let client = client(&local);
-    make(&client, (1_000, 1_000), Some((5, 1_000))).await;
+    let emulator = open_file(Path::new(&path));
+    let client = client(&emulator);
+    create_table(&client, (1_000, 1_000), Some((5, 1_000))).await;
     for first in (0..).step_by(25) {
-        let batch = puts((first..first + 25).map(trip));
+        let batch = puts((first..first + 25).map(order));
         assert!(send(&client, batch).await.unwrap().is_empty());
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nstored {}", first + 25).unwrap();
@@ -800,7 +802,7 @@ async fn a_killed_writer_loses_nothing_that_was_acknowledged() {
     let path = folder.path().join("killed.db");
     let mut writer = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", "writer_to_be_killed"])
-        .env("DIVVY_TEST_DATABASE", &path)
+        .env("TEST_DATABASE", &path)
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -815,15 +817,15 @@ async fn a_killed_writer_loses_nothing_that_was_acknowledged() {
     }
     writer.kill().unwrap();
     writer.wait().unwrap();
-    let local = open_file(&path);
-    let client = client(&local);
+    let emulator = open_file(&path);
+    let client = client(&emulator);
     let kept = stored(&client).await;
     let expected: BTreeSet<u64> = (0..acknowledged).collect();
     assert!(acknowledged >= 500 && expected.is_subset(&kept));
-    // Its capacity is known from the file.
+    // The capacity of the table is read from the file.
     for id in 0..5 {
-        let batch = puts([with_block(trip(id), 380_000)]);
+        let batch = puts([with_note(order(id), 380_000)]);
         assert!(send(&client, batch).await.unwrap().is_empty());
     }
-    assert_eq!(local.meter().tables[TABLE].own.write, 5.0 * 372.0);
+    assert_eq!(emulator.meter().tables[TABLE].own.write, 5.0 * 372.0);
 }

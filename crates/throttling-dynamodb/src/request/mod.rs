@@ -1,0 +1,133 @@
+//! The operations: capacity is checked before the emulator executes a request, and charged by
+//! what the emulator has counted.
+
+mod admission;
+mod batch;
+mod items;
+mod transactions;
+
+use dynoxide::actions::TableDescription;
+use dynoxide::actions::create_table::CreateTableRequest;
+use dynoxide::actions::delete_table::DeleteTableRequest;
+use dynoxide::actions::describe_table::DescribeTableRequest;
+use dynoxide::actions::get_records::{GetRecordsRequest, Record};
+use dynoxide::actions::update_table::UpdateTableRequest;
+use dynoxide::{Database, DynoxideError};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::capacity::LimiterOptions;
+use crate::emulator_patches::EmulatorPatches;
+use crate::faults::DrawnFaults;
+use crate::state::State;
+use crate::table::Table;
+use crate::wire::{RequestError, parse, write};
+
+/// One request while it is answered.
+pub(crate) struct Request<'a> {
+    pub(crate) database: &'a Database,
+    pub(crate) patches: &'a EmulatorPatches,
+    pub(crate) limits: LimiterOptions,
+    pub(crate) state: &'a mut State,
+    pub(crate) faults: DrawnFaults,
+    pub(crate) now: Instant,
+}
+
+impl Request<'_> {
+    /// Executes an operation. Returns the body of the response.
+    pub(crate) fn run(&mut self, operation: &str, body: &[u8]) -> Result<Vec<u8>, RequestError> {
+        let database = self.database;
+        match operation {
+            "PutItem" => self.put_item(parse(body)?),
+            "UpdateItem" => self.update_item(parse(body)?),
+            "DeleteItem" => self.delete_item(parse(body)?),
+            "BatchWriteItem" => self.batch_write_item(parse(body)?),
+            "TransactWriteItems" => self.transact_write_items(parse(body)?),
+            "GetItem" => self.get_item(parse(body)?),
+            "BatchGetItem" => self.batch_get_item(parse(body)?),
+            "Query" => self.query(parse(body)?),
+            "Scan" => self.scan(parse(body)?),
+            "TransactGetItems" => self.transact_get_items(parse(body)?),
+            "CreateTable" => self.create_table(parse(body)?),
+            "UpdateTable" => self.update_table(parse(body)?),
+            "DeleteTable" => self.delete_table(parse(body)?),
+            "DescribeTable" => write(&database.describe_table(parse(body)?)?),
+            "ListTables" => write(&database.list_tables(parse(body)?)?),
+            "DescribeTimeToLive" => write(&database.describe_time_to_live(parse(body)?)?),
+            "UpdateTimeToLive" => write(&database.update_time_to_live(parse(body)?)?),
+            "TagResource" => write(&database.tag_resource(parse(body)?)?),
+            "UntagResource" => write(&database.untag_resource(parse(body)?)?),
+            "ListTagsOfResource" => write(&database.list_tags_of_resource(parse(body)?)?),
+            "ListStreams" => write(&database.list_streams(parse(body)?)?),
+            "DescribeStream" => write(&database.describe_stream(parse(body)?)?),
+            "GetShardIterator" => write(&database.get_shard_iterator(parse(body)?)?),
+            "GetRecords" => self.get_records(parse(body)?),
+            _ => Err(RequestError::UnknownOperation),
+        }
+    }
+
+    fn create_table(&mut self, request: CreateTableRequest) -> Result<Vec<u8>, RequestError> {
+        let name = request.table_name.clone();
+        let response = self.database.create_table(request)?;
+        self.state.tables.remove(&name);
+        self.load_table(&name);
+        write(&response)
+    }
+
+    fn update_table(&mut self, request: UpdateTableRequest) -> Result<Vec<u8>, RequestError> {
+        let name = request.table_name.clone();
+        self.load_table(&name);
+        self.database.update_table(request)?;
+        // The emulator updates at once, and its response describes the table before the update.
+        let mut description = self.describe(&name)?;
+        if let Some(table) = self.state.tables.get_mut(&name) {
+            table.update(&description, self.limits, self.now);
+        }
+        description.table_status = "UPDATING".to_owned();
+        write(&json!({ "TableDescription": description }))
+    }
+
+    fn delete_table(&mut self, request: DeleteTableRequest) -> Result<Vec<u8>, RequestError> {
+        let name = request.table_name.clone();
+        let response = self.database.delete_table(request)?;
+        self.state.tables.remove(&name);
+        self.patches
+            .delete_stream_records(&name)
+            .map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
+        write(&response)
+    }
+
+    /// Reads a stream, without the records of writes that changed nothing: DynamoDB makes none.
+    fn get_records(&mut self, request: GetRecordsRequest) -> Result<Vec<u8>, RequestError> {
+        let mut response = self.database.get_records(request)?;
+        let changed = |record: &Record| {
+            let change = &record.dynamodb;
+            record.event_name != "MODIFY"
+                || change.new_image.is_none()
+                || change.new_image != change.old_image
+        };
+        response.records.retain(changed);
+        write(&response)
+    }
+
+    /// Reads the description of a table, unless that was done before. Returns whether the table
+    /// exists.
+    fn load_table(&mut self, name: &str) -> bool {
+        if self.state.tables.contains_key(name) {
+            return true;
+        }
+        let Ok(description) = self.describe(name) else {
+            return false;
+        };
+        let table = Table::new(&description, self.limits, self.now);
+        self.state.tables.insert(name.to_owned(), table);
+        true
+    }
+
+    fn describe(&self, name: &str) -> Result<TableDescription, DynoxideError> {
+        let request = DescribeTableRequest {
+            table_name: name.to_owned(),
+        };
+        Ok(self.database.describe_table(request)?.table)
+    }
+}
