@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use divvy::store::StoreError;
 use divvy::store::conformance::simulator::{self, Act, Ran, World};
 use divvy::store::embedded::EmbeddedStore;
-use failing_disk::{Disk, Kind, Operation};
+use failing_disk::{Disk, FaultKind, Operation};
 use futures_executor::block_on;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -123,7 +123,7 @@ impl World for Folder {
                 all.map(|thread| thread.join().unwrap()).collect()
             }),
         };
-        self.disk.calm();
+        self.disk.clear_faults();
         let is_dead = self.disk.is_dead();
         let mut may_forget = false;
         let fault = fault.filter(|fault| is_dead || fault.cut.is_some() || fault.ends);
@@ -166,13 +166,13 @@ impl World for Folder {
 }
 
 fn fault() -> impl Strategy<Value = Fault> + Clone {
-    const KINDS: &[Kind] = &[
-        Kind::Error,
-        Kind::Short,
-        Kind::Full,
-        Kind::Lie,
-        Kind::Kill,
-        Kind::Kill,
+    const KINDS: &[FaultKind] = &[
+        FaultKind::Error,
+        FaultKind::Short,
+        FaultKind::Full,
+        FaultKind::IgnoreSync,
+        FaultKind::Kill,
+        FaultKind::Kill,
     ];
     const OPERATIONS: &[Option<Operation>] = &[
         None,

@@ -1,4 +1,4 @@
-//! The C library's functions, as far as they read and change files.
+//! The functions of the C library that read and change files, redefined.
 
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -6,76 +6,8 @@ use std::path::{Path, PathBuf};
 
 use libc::{mode_t, off_t, size_t, ssize_t};
 
-use crate::disk::{self, Operation, State, Verdict};
-
-/// The system calls themselves. On failure they return -1 and set `errno`, as the C library's
-/// functions do.
-pub(crate) mod raw {
-    use std::ffi::{CStr, c_int, c_long};
-    use std::mem::MaybeUninit;
-
-    use libc::{AT_FDCWD, AT_REMOVEDIR, SYS_fstat, SYS_openat, SYS_pread64};
-    use libc::{SYS_ftruncate, SYS_linkat, SYS_mkdirat, SYS_pwrite64, SYS_renameat2, SYS_unlinkat};
-
-    pub(crate) fn open(path: &CStr, flags: c_int, mode: libc::mode_t) -> c_int {
-        // SAFETY: the path ends with a zero and outlives the call.
-        unsafe { libc::syscall(SYS_openat, AT_FDCWD, path.as_ptr(), flags, mode) as c_int }
-    }
-
-    pub(crate) fn rename(from: &CStr, to: &CStr) -> c_int {
-        let (from, to) = (from.as_ptr(), to.as_ptr());
-        // SAFETY: as in `open`.
-        unsafe { libc::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0) as c_int }
-    }
-
-    pub(crate) fn link(from: &CStr, to: &CStr) -> c_int {
-        let (from, to) = (from.as_ptr(), to.as_ptr());
-        // SAFETY: as in `open`.
-        unsafe { libc::syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0) as c_int }
-    }
-
-    pub(crate) fn unlink(path: &CStr) -> c_int {
-        // SAFETY: as in `open`.
-        unsafe { libc::syscall(SYS_unlinkat, AT_FDCWD, path.as_ptr(), 0) as c_int }
-    }
-
-    pub(crate) fn rmdir(path: &CStr) -> c_int {
-        // SAFETY: as in `open`.
-        unsafe { libc::syscall(SYS_unlinkat, AT_FDCWD, path.as_ptr(), AT_REMOVEDIR) as c_int }
-    }
-
-    pub(crate) fn mkdir(path: &CStr, mode: libc::mode_t) -> c_int {
-        // SAFETY: as in `open`.
-        unsafe { libc::syscall(SYS_mkdirat, AT_FDCWD, path.as_ptr(), mode) as c_int }
-    }
-
-    pub(crate) fn fstat(file: c_int) -> Option<libc::stat> {
-        let mut status = MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: the kernel fills the structure, which has the size that it expects.
-        let done = unsafe { libc::syscall(SYS_fstat, file, status.as_mut_ptr()) };
-        // SAFETY: filled where the call succeeded.
-        (done == 0).then(|| unsafe { status.assume_init() })
-    }
-
-    /// Returns the number of bytes read; 0 where that failed.
-    pub(crate) fn pread(file: c_int, out: &mut [u8], at: u64) -> usize {
-        let (start, length) = (out.as_mut_ptr(), out.len());
-        // SAFETY: the kernel writes into the slice, at most its length.
-        let n = unsafe { libc::syscall(SYS_pread64, file, start, length, at as c_long) };
-        usize::try_from(n).unwrap_or(0)
-    }
-
-    pub(crate) fn pwrite(file: c_int, bytes: &[u8], at: u64) {
-        let (start, length) = (bytes.as_ptr(), bytes.len());
-        // SAFETY: the kernel reads the slice.
-        unsafe { libc::syscall(SYS_pwrite64, file, start, length, at as c_long) };
-    }
-
-    pub(crate) fn ftruncate(file: c_int, length: u64) {
-        // SAFETY: takes no memory.
-        unsafe { libc::syscall(SYS_ftruncate, file, length as c_long) };
-    }
-}
+use crate::disk::{self, Decision, Operation, State};
+use crate::system_calls as raw;
 
 fn fail(errno: c_int) -> c_int {
     // SAFETY: the address of the thread's own `errno`.
@@ -83,7 +15,7 @@ fn fail(errno: c_int) -> c_int {
     -1
 }
 
-/// Finds the path of an open file. `None` where there is no disk at all.
+/// Returns the path of an open file. `None`: there is no disk.
 fn path_of(file: c_int) -> Option<PathBuf> {
     if !disk::is_any() {
         return None;
@@ -97,7 +29,7 @@ fn path_of(file: c_int) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(&out[..n])))
 }
 
-/// Makes a path of a C string and the folder it starts from. `None` where there is no disk at all.
+/// Joins a C string to the path of the folder that it is relative to. `None`: there is no disk.
 ///
 /// # Safety
 ///
@@ -106,7 +38,7 @@ unsafe fn path_at(folder: c_int, path: *const c_char) -> Option<PathBuf> {
     if !disk::is_any() {
         return None;
     }
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller's promise.
     let path = unsafe { CStr::from_ptr(path) };
     let path = Path::new(OsStr::from_bytes(path.to_bytes()));
     if path.is_absolute() || folder == libc::AT_FDCWD {
@@ -115,8 +47,8 @@ unsafe fn path_at(folder: c_int, path: *const c_char) -> Option<PathBuf> {
     Some(path_of(folder)?.join(path))
 }
 
-/// Makes a system call for a path: as the path's disk decides, and noted by `note` where it
-/// succeeded.
+/// Makes a system call for a path, unless the disk of the path decides that it fails. `prepare`
+/// runs before the call, and `note` after a successful one.
 fn on_path(
     operation: Operation,
     path: Option<PathBuf>,
@@ -129,7 +61,7 @@ fn on_path(
         return call();
     };
     let mut state = disk.state();
-    if let Verdict::Fail(errno) = state.meet(operation, &path) {
+    if let Decision::Fail(errno) = state.decide(operation, &path) {
         return fail(errno);
     }
     let prepared = prepare(&mut state, &path);
@@ -165,21 +97,21 @@ pub unsafe extern "C" fn openat64(
         full,
         |state, path| {
             let c_path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
-            let there = raw::open(&c_path, libc::O_RDWR | libc::O_CLOEXEC, 0);
-            let was_there = there >= 0;
-            if was_there {
+            let file = raw::open(&c_path, libc::O_RDWR | libc::O_CLOEXEC, 0);
+            let existed = file >= 0;
+            if existed {
                 if flags & libc::O_TRUNC != 0 {
-                    state.undo.before_change(there, 0, u64::MAX);
+                    state.undo.before_change(file, 0, u64::MAX);
                 }
                 // SAFETY: opened above.
-                unsafe { libc::syscall(libc::SYS_close, there) };
+                unsafe { libc::syscall(libc::SYS_close, file) };
             }
-            was_there.then(PathBuf::new)
+            existed.then(PathBuf::new)
         },
         call,
-        |state, path, was_there| {
-            if was_there.is_none() {
-                state.undo.made(path);
+        |state, path, existed| {
+            if existed.is_none() {
+                state.undo.created(path);
             }
         },
     )
@@ -207,8 +139,8 @@ pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: mode_t) -
     unsafe { openat64(libc::AT_FDCWD, path, flags, mode) }
 }
 
-/// Makes a system call that reads or writes bytes of an open file: `call` gets how many bytes may
-/// be taken.
+/// Makes a system call that reads or writes bytes of an open file. `call` gets the number of bytes
+/// that it may read or write.
 fn on_bytes(
     operation: Operation,
     file: c_int,
@@ -222,10 +154,10 @@ fn on_bytes(
         return call(length);
     };
     let mut state = disk.state();
-    let length = match state.meet(operation, &path) {
-        Verdict::Fail(errno) => return fail(errno) as ssize_t,
-        Verdict::Half if length > 1 => length / 2,
-        Verdict::Do | Verdict::Lie | Verdict::Half => length,
+    let length = match state.decide(operation, &path) {
+        Decision::Fail(errno) => return fail(errno) as ssize_t,
+        Decision::ExecuteHalf if length > 1 => length / 2,
+        Decision::Execute | Decision::Ignore | Decision::ExecuteHalf => length,
     };
     if operation == Operation::Write {
         let at = at.unwrap_or_else(|| {
@@ -251,7 +183,7 @@ pub unsafe extern "C" fn read(file: c_int, out: *mut c_void, length: size_t) -> 
     })
 }
 
-/// Reads bytes from a place.
+/// Reads bytes at an offset.
 ///
 /// # Safety
 ///
@@ -282,7 +214,7 @@ pub unsafe extern "C" fn write(file: c_int, bytes: *const c_void, length: size_t
     })
 }
 
-/// Writes bytes to a place.
+/// Writes bytes at an offset.
 ///
 /// # Safety
 ///
@@ -300,7 +232,7 @@ pub unsafe extern "C" fn pwrite64(
     })
 }
 
-/// Writes several pieces. On a disk of a test the first that is not empty, alone.
+/// Writes several buffers; to a file on a [`Disk`](crate::Disk) only the first that is not empty.
 ///
 /// # Safety
 ///
@@ -311,9 +243,9 @@ pub unsafe extern "C" fn writev(file: c_int, pieces: *const libc::iovec, n: c_in
         .and_then(|path| disk::disk_of(&path))
         .is_some()
     {
-        for place in 0..usize::try_from(n).unwrap_or(0) {
+        for index in 0..usize::try_from(n).unwrap_or(0) {
             // SAFETY: the caller promises `n` pieces.
-            let piece = unsafe { *pieces.add(place) };
+            let piece = unsafe { *pieces.add(index) };
             if piece.iov_len > 0 {
                 // SAFETY: the caller promises that each piece is readable.
                 return unsafe { write(file, piece.iov_base, piece.iov_len) };
@@ -348,8 +280,8 @@ pub unsafe extern "C" fn ftruncate64(file: c_int, length: off_t) -> c_int {
     )
 }
 
-/// Makes a file or folder durable. On a disk of a test nothing is waited for: what is durable
-/// there is a matter of bookkeeping.
+/// Makes a file or folder durable. On a [`Disk`](crate::Disk) this only removes the changes from the
+/// undo log, and writes nothing to the physical disk.
 ///
 /// # Safety
 ///
@@ -363,10 +295,10 @@ pub unsafe extern "C" fn fsync(file: c_int) -> c_int {
         return unsafe { libc::syscall(libc::SYS_fsync, file) as c_int };
     };
     let mut state = disk.state();
-    match state.meet(Operation::Sync, &path) {
-        Verdict::Fail(errno) => return fail(errno),
-        Verdict::Lie => {}
-        Verdict::Do | Verdict::Half => state.undo.synced(file, &path),
+    match state.decide(Operation::Sync, &path) {
+        Decision::Fail(errno) => return fail(errno),
+        Decision::Ignore => {}
+        Decision::Execute | Decision::ExecuteHalf => state.undo.synced(file, &path),
     }
     0
 }
@@ -463,31 +395,6 @@ pub unsafe extern "C" fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
         full,
         |_, _| None,
         call,
-        |state, path, _| state.undo.folder_made(path),
+        |state, path, _| state.undo.folder_created(path),
     )
-}
-
-/// Names the functions above, so that the linker takes them: a program that makes a [`Disk`] must
-/// have them.
-///
-/// [`Disk`]: crate::Disk
-pub(crate) fn linked() -> [*const (); 16] {
-    [
-        openat64 as *const (),
-        open64 as *const (),
-        open as *const (),
-        read as *const (),
-        pread64 as *const (),
-        write as *const (),
-        pwrite64 as *const (),
-        writev as *const (),
-        ftruncate64 as *const (),
-        fsync as *const (),
-        fdatasync as *const (),
-        rename as *const (),
-        unlinkat as *const (),
-        unlink as *const (),
-        rmdir as *const (),
-        mkdir as *const (),
-    ]
 }

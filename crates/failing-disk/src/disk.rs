@@ -1,74 +1,75 @@
-//! What a disk does: which operation fails, and how.
+//! Disks, and the faults of their operations.
 
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::undo::Undo;
+use crate::undo::UndoLog;
 
 /// An operation on a file or a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Bytes are read.
+    /// Reads bytes.
     Read,
-    /// A file is opened to be written.
+    /// Opens a file for writing.
     Open,
-    /// Bytes are written.
+    /// Writes bytes.
     Write,
-    /// A file is cut or extended.
+    /// Truncates or extends a file.
     Resize,
-    /// A file or folder is made durable.
+    /// Makes a file or folder durable.
     Sync,
-    /// A file or folder gets another name.
+    /// Renames a file or folder.
     Rename,
-    /// A file or folder is removed.
+    /// Removes a file or folder.
     Remove,
-    /// A folder is made.
+    /// Creates a folder.
     MakeFolder,
 }
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// With EIO, once. Nothing is done.
+pub enum FaultKind {
+    /// With EIO, once, and is not executed.
     Error,
-    /// A write takes half of its bytes and returns their number, once; any other operation is
-    /// done.
+    /// A write writes half of its bytes and returns their number, once. Any other operation
+    /// succeeds.
     Short,
-    /// The disk is full: of the write half is done, and what needs room fails with ENOSPC from
-    /// then on, until [`Disk::calm`].
+    /// The disk is full: a write writes half of its bytes, and from then on every operation that
+    /// needs space fails with ENOSPC, until [`Disk::clear_faults`].
     Full,
-    /// Nothing is made durable from then on, and each sync returns success, until
-    /// [`Disk::cut_power`].
-    Lie,
-    /// The process ends: the operation and everything after it is not done.
+    /// From then on syncs return success and make nothing durable, until [`Disk::cut_power`].
+    IgnoreSync,
+    /// The process ends: this and all later operations are not executed.
     Kill,
 }
 
-/// Which operation fails.
+/// A fault of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The operation; `None` for all but reads.
+    /// The operation. `None`: any but reads.
     pub operation: Option<Operation>,
-    /// So many of these are done first.
+    /// How many of these operations succeed before.
     pub after: u64,
     /// How it fails.
-    pub kind: Kind,
+    pub kind: FaultKind,
 }
 
-/// What is done with one operation.
+/// How one operation is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Do,
-    Half,
-    Lie,
+pub(crate) enum Decision {
+    Execute,
+    ExecuteHalf,
+    /// Return success without doing anything.
+    Ignore,
+    /// Fail with this `errno`.
     Fail(c_int),
 }
 
 /// The disks of the process.
 static DISKS: RwLock<Vec<Arc<Shared>>> = RwLock::new(Vec::new());
-/// How many there are, so that a process without one pays nothing.
+/// The number of disks, so that a process without one need not lock the list.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 pub(crate) struct Shared {
@@ -81,71 +82,71 @@ pub(crate) struct State {
     fault: Option<Fault>,
     is_dead: bool,
     is_full: bool,
-    lies: bool,
+    ignores_syncs: bool,
     done: u64,
-    struck: Vec<String>,
-    pub(crate) undo: Undo,
+    injected: Vec<String>,
+    pub(crate) undo: UndoLog,
 }
 
 impl State {
     /// Decides on an operation.
-    pub(crate) fn meet(&mut self, operation: Operation, path: &Path) -> Verdict {
+    pub(crate) fn decide(&mut self, operation: Operation, path: &Path) -> Decision {
         if self.is_dead {
-            return Verdict::Fail(libc::EIO);
+            return Decision::Fail(libc::EIO);
         }
         if let Some(fault) = self.fault {
-            let concerns = match fault.operation {
+            let matches = match fault.operation {
                 Some(one) => one == operation,
                 None => operation != Operation::Read,
             };
-            if concerns {
+            if matches {
                 self.done += 1;
                 if self.done > fault.after {
                     self.fault = None;
-                    self.struck
+                    self.injected
                         .push(format!("{operation:?} of {}", path.display()));
-                    return self.strike(fault.kind, operation);
+                    return self.inject(fault.kind, operation);
                 }
             }
         }
-        let needs_room = matches!(
+        let needs_space = matches!(
             operation,
             Operation::Open | Operation::Write | Operation::MakeFolder
         );
-        if self.is_full && needs_room {
-            return Verdict::Fail(libc::ENOSPC);
+        if self.is_full && needs_space {
+            return Decision::Fail(libc::ENOSPC);
         }
-        self.as_usual(operation)
+        self.without_fault(operation)
     }
 
-    fn as_usual(&self, operation: Operation) -> Verdict {
-        if self.lies && operation == Operation::Sync {
-            Verdict::Lie
+    fn without_fault(&self, operation: Operation) -> Decision {
+        if self.ignores_syncs && operation == Operation::Sync {
+            Decision::Ignore
         } else {
-            Verdict::Do
+            Decision::Execute
         }
     }
 
-    fn strike(&mut self, kind: Kind, operation: Operation) -> Verdict {
+    fn inject(&mut self, kind: FaultKind, operation: Operation) -> Decision {
         match kind {
-            Kind::Error => Verdict::Fail(libc::EIO),
-            Kind::Short if operation == Operation::Write => Verdict::Half,
-            Kind::Short => Verdict::Do,
-            Kind::Full => {
+            FaultKind::Error => Decision::Fail(libc::EIO),
+            FaultKind::Short if operation == Operation::Write => Decision::ExecuteHalf,
+            FaultKind::Short => Decision::Execute,
+            FaultKind::Full => {
                 self.is_full = true;
                 match operation {
-                    Operation::Write => Verdict::Half,
-                    Operation::Open | Operation::MakeFolder => Verdict::Fail(libc::ENOSPC),
-                    _ => self.as_usual(operation),
+                    Operation::Write => Decision::ExecuteHalf,
+                    Operation::Open | Operation::MakeFolder => Decision::Fail(libc::ENOSPC),
+                    _ => self.without_fault(operation),
                 }
             }
-            Kind::Lie => {
-                self.lies = true;
-                self.as_usual(operation)
+            FaultKind::IgnoreSync => {
+                self.ignores_syncs = true;
+                self.without_fault(operation)
             }
-            Kind::Kill => {
+            FaultKind::Kill => {
                 self.is_dead = true;
-                Verdict::Fail(libc::EIO)
+                Decision::Fail(libc::EIO)
             }
         }
     }
@@ -157,7 +158,7 @@ impl Shared {
     }
 }
 
-/// Finds the disk that a path lies on.
+/// Returns the disk that contains a path.
 pub(crate) fn disk_of(path: &Path) -> Option<Arc<Shared>> {
     if COUNT.load(Ordering::Acquire) == 0 {
         return None;
@@ -169,26 +170,26 @@ pub(crate) fn disk_of(path: &Path) -> Option<Arc<Shared>> {
         .cloned()
 }
 
-/// Tells whether there is any disk.
+/// Returns whether there is any disk.
 pub(crate) fn is_any() -> bool {
     COUNT.load(Ordering::Acquire) > 0
 }
 
-/// A folder whose files are on a disk that may fail. As usual once it is dropped.
+/// A folder whose files are on a disk that may fail, until it is dropped.
 pub struct Disk {
     shared: Arc<Shared>,
 }
 
 impl Disk {
-    /// Takes over what lies below a folder: an absolute path, without links, of a folder that need
-    /// not exist yet. Files that are removed before that is durable are kept in `kept`, an
-    /// existing folder elsewhere on the same file system.
+    /// Makes a disk of the folder `root`: an absolute path without links, which need not exist yet.
+    /// `kept` is an existing folder elsewhere on the same file system; it holds removed files until
+    /// their removal is durable.
     pub fn new(root: &Path, kept: &Path) -> Self {
-        std::hint::black_box(crate::calls::linked());
+        std::hint::black_box(crate::link());
         let shared = Arc::new(Shared {
             root: root.into(),
             state: Mutex::new(State {
-                undo: Undo::new(kept),
+                undo: UndoLog::new(kept),
                 ..State::default()
             }),
         });
@@ -198,39 +199,39 @@ impl Disk {
         Self { shared }
     }
 
-    /// Arms a fault; an earlier one that has not struck is forgotten.
+    /// Injects a fault from now on, in place of an earlier one that has not occurred.
     pub fn arm(&self, fault: Fault) {
         let mut state = self.shared.state();
         state.fault = Some(fault);
         state.done = 0;
     }
 
-    /// Forgets a fault that has not struck, and makes room on a full disk. Returns what was struck
-    /// since the last call.
-    pub fn calm(&self) -> Vec<String> {
+    /// Removes a fault that has not occurred, and frees space on a full disk. Returns the operations
+    /// that have failed since the last call.
+    pub fn clear_faults(&self) -> Vec<String> {
         let mut state = self.shared.state();
         state.fault = None;
         state.is_full = false;
-        std::mem::take(&mut state.struck)
+        std::mem::take(&mut state.injected)
     }
 
-    /// Tells whether the process has ended: what it does is not done any more.
+    /// Returns whether the process has ended, so that its operations are not executed.
     pub fn is_dead(&self) -> bool {
         self.shared.state().is_dead
     }
 
-    /// Begins a new process on the disk as the last one left it.
+    /// Begins a new process on the disk in its present state.
     pub fn revive(&self) {
         self.shared.state().is_dead = false;
     }
 
-    /// Cuts the power: of what is not durable a part is undone, as the seed decides: of each file
-    /// the last writes, of the names the last changes. No file may be open. Returns whether a
-    /// sync had lied since the last cut.
+    /// Cuts the power: undoes the last changes of each file and of the names that are not durable,
+    /// how many is drawn by the seed. No file may be open. Returns whether syncs have been ignored
+    /// since the last cut.
     pub fn cut_power(&self, seed: u64) -> bool {
         let mut state = self.shared.state();
         state.undo.run(&mut fastrand::Rng::with_seed(seed));
-        std::mem::take(&mut state.lies)
+        std::mem::take(&mut state.ignores_syncs)
     }
 }
 

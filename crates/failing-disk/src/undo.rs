@@ -1,4 +1,4 @@
-//! What a power cut would take back: everything since the last sync.
+//! The changes since the last sync, which a power cut may undo.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,55 +7,55 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::calls::raw;
+use crate::system_calls as raw;
 
 /// A file, by device and inode.
 type FileId = (u64, u64);
 
 /// A change of the bytes of a file.
-struct Bytes {
-    /// The length before.
+struct ByteChange {
+    /// The length of the file before.
     length: u64,
-    /// Where the change begins.
-    at: u64,
-    /// What stood there.
+    /// The offset of the first changed byte.
+    offset: u64,
+    /// The bytes before.
     old: Vec<u8>,
 }
 
 /// Changes of one file that are not durable, oldest first.
 struct FileLog {
-    /// Keeps the inode, whatever becomes of the name.
+    /// An open descriptor: the file exists also without a name.
     file: OwnedFd,
-    changes: Vec<Bytes>,
+    changes: Vec<ByteChange>,
 }
 
 /// A change of names.
-enum Names {
-    Made(PathBuf),
-    /// With the file that had the new name before, kept elsewhere.
+enum NameChange {
+    Created(PathBuf),
+    /// Old name, new name, and a link to the file that had the new name before.
     Renamed(PathBuf, PathBuf, Option<PathBuf>),
-    /// With the file, kept elsewhere.
+    /// The name, and a link to the file.
     Removed(PathBuf, PathBuf),
-    FolderMade(PathBuf),
+    FolderCreated(PathBuf),
     FolderRemoved(PathBuf),
 }
 
-impl Names {
+impl NameChange {
     /// Returns the path whose folder must be synced.
     fn path(&self) -> &Path {
         match self {
-            Self::Made(path)
+            Self::Created(path)
             | Self::Renamed(_, path, _)
             | Self::Removed(path, _)
-            | Self::FolderMade(path)
+            | Self::FolderCreated(path)
             | Self::FolderRemoved(path) => path,
         }
     }
 
-    /// Undoes it. What cannot be undone, because a later change that stays needs it, stays.
+    /// Undoes the change, unless a later change that is not undone depends on it.
     fn undo(&self) {
         match self {
-            Self::Made(path) => drop(raw::unlink(&c(path))),
+            Self::Created(path) => drop(raw::unlink(&c(path))),
             Self::Renamed(from, to, replaced) => {
                 raw::rename(&c(to), &c(from));
                 if let Some(replaced) = replaced {
@@ -63,19 +63,20 @@ impl Names {
                 }
             }
             Self::Removed(path, kept) => drop(raw::rename(&c(kept), &c(path))),
-            Self::FolderMade(path) => drop(raw::rmdir(&c(path))),
+            Self::FolderCreated(path) => drop(raw::rmdir(&c(path))),
             Self::FolderRemoved(path) => drop(raw::mkdir(&c(path), 0o755)),
         }
     }
 }
 
-/// Everything that is not durable.
+/// All changes that are not durable.
 #[derive(Default)]
-pub(crate) struct Undo {
+pub(crate) struct UndoLog {
+    /// The folder of the links to removed files.
     kept: PathBuf,
     next_kept: u64,
     files: HashMap<FileId, FileLog>,
-    names: Vec<Names>,
+    names: Vec<NameChange>,
 }
 
 fn c(path: &Path) -> CString {
@@ -88,7 +89,7 @@ fn id_and_length(file: RawFd) -> Option<(FileId, u64)> {
         .then_some(((status.st_dev, status.st_ino), status.st_size as u64))
 }
 
-impl Undo {
+impl UndoLog {
     pub(crate) fn new(kept: &Path) -> Self {
         Self {
             kept: kept.into(),
@@ -96,8 +97,8 @@ impl Undo {
         }
     }
 
-    /// Notes that `length` bytes from `at` are about to be written, or that the file is about to
-    /// be cut there.
+    /// Records `length` bytes from the offset `at` before they are written, or before the file is
+    /// truncated there.
     pub(crate) fn before_change(&mut self, file: RawFd, at: u64, length: u64) {
         let Some((id, size)) = id_and_length(file) else {
             return;
@@ -105,8 +106,8 @@ impl Undo {
         let log = match self.files.entry(id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                let again = c(Path::new(&format!("/proc/self/fd/{file}")));
-                let fd = raw::open(&again, libc::O_RDWR | libc::O_CLOEXEC, 0);
+                let path = c(Path::new(&format!("/proc/self/fd/{file}")));
+                let fd = raw::open(&path, libc::O_RDWR | libc::O_CLOEXEC, 0);
                 if fd < 0 {
                     return;
                 }
@@ -120,14 +121,14 @@ impl Undo {
         let mut old = vec![0; end.saturating_sub(at) as usize];
         let n = raw::pread(log.file.as_raw_fd(), &mut old, at);
         old.truncate(n);
-        log.changes.push(Bytes {
+        log.changes.push(ByteChange {
             length: size,
-            at,
+            offset: at,
             old,
         });
     }
 
-    /// Notes that a file or folder has been made durable.
+    /// Removes the changes of a file or folder, which are durable now.
     pub(crate) fn synced(&mut self, file: RawFd, path: &Path) {
         match id_and_length(file) {
             Some((id, _)) => drop(self.files.remove(&id)),
@@ -137,55 +138,56 @@ impl Undo {
         }
     }
 
-    /// Keeps a file that is about to lose its name. `None` where there is none.
+    /// Links a file into the folder of removed files, before its name is removed. `None`: there is no
+    /// such file.
     pub(crate) fn keep(&mut self, path: &Path) -> Option<PathBuf> {
         self.next_kept += 1;
         let kept = self.kept.join(self.next_kept.to_string());
         (raw::link(&c(path), &c(&kept)) == 0).then_some(kept)
     }
 
-    pub(crate) fn made(&mut self, path: PathBuf) {
-        self.names.push(Names::Made(path));
+    pub(crate) fn created(&mut self, path: PathBuf) {
+        self.names.push(NameChange::Created(path));
     }
 
     pub(crate) fn renamed(&mut self, from: PathBuf, to: PathBuf, replaced: Option<PathBuf>) {
-        self.names.push(Names::Renamed(from, to, replaced));
+        self.names.push(NameChange::Renamed(from, to, replaced));
     }
 
     pub(crate) fn removed(&mut self, path: PathBuf, kept: PathBuf) {
-        self.names.push(Names::Removed(path, kept));
+        self.names.push(NameChange::Removed(path, kept));
     }
 
-    pub(crate) fn folder_made(&mut self, path: PathBuf) {
-        self.names.push(Names::FolderMade(path));
+    pub(crate) fn folder_created(&mut self, path: PathBuf) {
+        self.names.push(NameChange::FolderCreated(path));
     }
 
     pub(crate) fn folder_removed(&mut self, path: PathBuf) {
-        self.names.push(Names::FolderRemoved(path));
+        self.names.push(NameChange::FolderRemoved(path));
     }
 
-    /// Takes back the last changes of each file and of the names: all, none, or some.
+    /// Undoes the last changes of each file, and of the names: all, none, or a random number.
     pub(crate) fn run(&mut self, random: &mut fastrand::Rng) {
         let mut files: Vec<(FileId, FileLog)> = self.files.drain().collect();
         files.sort_by_key(|(id, _)| *id);
         for (_, log) in files {
-            let stay = stays(log.changes.len(), random);
-            for change in log.changes[stay..].iter().rev() {
+            let kept = draw_kept(log.changes.len(), random);
+            for change in log.changes[kept..].iter().rev() {
                 let file: c_int = log.file.as_raw_fd();
-                raw::pwrite(file, &change.old, change.at);
+                raw::pwrite(file, &change.old, change.offset);
                 raw::ftruncate(file, change.length);
             }
         }
-        let stay = stays(self.names.len(), random);
-        for names in self.names[stay..].iter().rev() {
+        let kept = draw_kept(self.names.len(), random);
+        for names in self.names[kept..].iter().rev() {
             names.undo();
         }
         self.names.clear();
     }
 }
 
-/// Draws how many of `n` changes stay.
-fn stays(n: usize, random: &mut fastrand::Rng) -> usize {
+/// Draws how many of `n` changes are not undone.
+fn draw_kept(n: usize, random: &mut fastrand::Rng) -> usize {
     match random.u8(0..3) {
         0 => 0,
         1 => n,

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
-use failing_disk::{Disk, Fault, Kind, Operation};
+use failing_disk::{Disk, Fault, FaultKind, Operation};
 
 fn disk() -> (Disk, PathBuf, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -36,29 +36,29 @@ fn the_operation_that_was_named_fails_and_no_other() {
         after,
         kind,
     };
-    disk.arm(fault(Operation::Write, 1, Kind::Error));
+    disk.arm(fault(Operation::Write, 1, FaultKind::Error));
     write(&root.join("a"), "one").unwrap();
     write(&root.join("b"), "two").unwrap_err();
     write(&root.join("c"), "three").unwrap();
-    assert_eq!(disk.calm().len(), 1);
+    assert_eq!(disk.clear_faults().len(), 1);
 
-    disk.arm(fault(Operation::Rename, 0, Kind::Error));
+    disk.arm(fault(Operation::Rename, 0, FaultKind::Error));
     fs::rename(root.join("a"), root.join("d")).unwrap_err();
     fs::rename(root.join("a"), root.join("d")).unwrap();
 
-    disk.arm(fault(Operation::Write, 0, Kind::Full));
+    disk.arm(fault(Operation::Write, 0, FaultKind::Full));
     let error = write(&root.join("e"), "four").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull);
     assert_eq!(fs::read(root.join("e")).unwrap(), b"fo");
     write(&root.join("f"), "five").unwrap_err();
-    disk.calm();
+    disk.clear_faults();
     write(&root.join("f"), "five").unwrap();
 
-    disk.arm(fault(Operation::Write, 0, Kind::Short));
+    disk.arm(fault(Operation::Write, 0, FaultKind::Short));
     write(&root.join("g"), "the rest is written by a second call").unwrap();
     assert_eq!(fs::read(root.join("g")).unwrap().len(), 36);
 
-    disk.arm(fault(Operation::Open, 0, Kind::Kill));
+    disk.arm(fault(Operation::Open, 0, FaultKind::Kill));
     write(&root.join("h"), "six").unwrap_err();
     fs::remove_file(root.join("f")).unwrap_err();
     assert!(disk.is_dead());
@@ -115,7 +115,7 @@ fn a_sync_that_lies_makes_nothing_durable() {
         disk.arm(Fault {
             operation: Some(Operation::Sync),
             after: 0,
-            kind: Kind::Lie,
+            kind: FaultKind::IgnoreSync,
         });
         write(&root.join("a"), "text").unwrap().sync_all().unwrap();
         sync(&root);
