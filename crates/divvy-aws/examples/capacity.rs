@@ -19,7 +19,7 @@ use divvy::refresh;
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::sources::station_feed::{self, Document};
-use divvy::store::{Stations, Tallies};
+use divvy::store::{CountsTable, StationTable};
 use divvy_aws::plan::{self, BURST_S, Capacities, Forecast, Terms, Units, Way};
 use divvy_aws::sift::sift;
 use divvy_aws::store::UsedOf;

@@ -84,7 +84,7 @@ impl PollLog {
 
 #[cfg(test)]
 mod tests {
-    use divvy::store::Stations;
+    use divvy::store::StationTable;
     use divvy::store::memory::MemoryStore;
 
     use super::*;

@@ -15,8 +15,8 @@ use std::time::Duration;
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use divvy::model::SystemId;
-use divvy::refresh::{self, Stale};
-use divvy::store::{StoreError, Tallies};
+use divvy::refresh::{self, OutdatedCount, Recounter};
+use divvy::store::{CountsTable, Departures, StoreError};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
@@ -29,19 +29,26 @@ use crate::stream::{self, StreamChange};
 /// How long before its end an invocation stops: enough to send the answer.
 const RESERVE: Duration = Duration::from_secs(1);
 
-/// Counts that remember which record of the stream asked for them.
+/// Counts that are stored with the number of the record that they were made for.
 pub trait Counts: Send + Sync {
-    /// Gives tallies that keep counts under a record's number, and refuse to let an older record
-    /// replace them.
-    fn tallies_from<'a>(&'a self, source_sequence: &'a str) -> Box<dyn Tallies + 'a>;
+    /// Returns what counts the trips.
+    fn departures(&self) -> &dyn Departures;
+
+    /// Returns a counts table that stores counts with a record's number. A count of a newer record
+    /// is not replaced.
+    fn counts_from<'a>(&'a self, source_sequence: &'a str) -> Box<dyn CountsTable + 'a>;
 
     /// Returns what has been spent since the program began.
     fn spent(&self) -> Spent;
 }
 
 impl Counts for DynamoStore {
-    fn tallies_from<'a>(&'a self, source_sequence: &'a str) -> Box<dyn Tallies + 'a> {
-        Box::new(Self::tallies_from(self, source_sequence))
+    fn departures(&self) -> &dyn Departures {
+        self
+    }
+
+    fn counts_from<'a>(&'a self, source_sequence: &'a str) -> Box<dyn CountsTable + 'a> {
+        Box::new(Self::counts_from(self, source_sequence))
     }
 
     fn spent(&self) -> Spent {
@@ -252,13 +259,13 @@ impl Invocation<'_> {
         }
         if let (Some(first), Some(newest)) = (places.first(), numbers.last()) {
             // One look for the whole batch: a station that changed often is counted once.
-            let tallies = self.counts.tallies_from(newest);
-            let asked = self.in_time(refresh::look(&*tallies, &changes)).await;
-            let asked = asked.map_err(|why| (*first, why))?;
-            log.stations = asked.refreshed.stations;
-            log.skipped = asked.refreshed.skipped;
-            for (stale, place) in asked.stale.iter().zip(&places) {
-                let why = match self.recount(stale, &numbers).await {
+            let counts = self.counts.counts_from(newest);
+            let plan = self.in_time(refresh::classify(&*counts, &changes)).await;
+            let plan = plan.map_err(|why| (*first, why))?;
+            log.stations = plan.refreshed.stations;
+            log.skipped = plan.refreshed.skipped;
+            for (outdated, place) in plan.outdated.iter().zip(&places) {
+                let why = match self.recount(outdated, &numbers).await {
                     Ok(recounted) => {
                         log.recounts += recounted;
                         continue;
@@ -284,12 +291,16 @@ impl Invocation<'_> {
         }
     }
 
-    /// Counts ids again, each under the number of the record that asks for its version.
-    async fn recount(&self, stale: &[Stale], numbers: &[String]) -> Result<u64, Why> {
+    /// Counts ids again. Each count is stored with the number of the record of its version.
+    async fn recount(&self, outdated: &[OutdatedCount], numbers: &[String]) -> Result<u64, Why> {
         let mut recounted = 0;
-        for same in stale.chunk_by(|one, next| one.asked_by == next.asked_by) {
-            let tallies = self.counts.tallies_from(&numbers[same[0].asked_by]);
-            let counted = refresh::count_again(&*tallies, self.system, same, self.now);
+        for same in outdated.chunk_by(|one, next| one.change_index == next.change_index) {
+            let counts = self.counts.counts_from(&numbers[same[0].change_index]);
+            let recounter = Recounter {
+                departures: self.counts.departures(),
+                counts: &*counts,
+            };
+            let counted = recounter.recount(self.system, same, self.now);
             recounted += self.in_time(counted).await?;
         }
         Ok(recounted)
@@ -317,8 +328,7 @@ mod tests {
     use divvy::model::{Station, StationId, System};
     use divvy::store::memory::MemoryStore;
     use divvy::store::station_data::Row;
-    use divvy::store::{FromStationCount, Stations, StoreErrorKind};
-    use divvy::tally::Totals;
+    use divvy::store::{FromStationCount, StationTable, StoreErrorKind};
     use tokio::time::sleep;
 
     use super::*;
@@ -365,7 +375,11 @@ mod tests {
     }
 
     impl Counts for Told {
-        fn tallies_from<'a>(&'a self, source_sequence: &'a str) -> Box<dyn Tallies + 'a> {
+        fn departures(&self) -> &dyn Departures {
+            self
+        }
+
+        fn counts_from<'a>(&'a self, source_sequence: &'a str) -> Box<dyn CountsTable + 'a> {
             Box::new(Numbered {
                 told: self,
                 number: source_sequence.into(),
@@ -377,32 +391,31 @@ mod tests {
         }
     }
 
-    struct Numbered<'a> {
-        told: &'a Told,
-        number: String,
-    }
-
     type Answer<T> = Result<T, StoreError>;
 
     #[async_trait]
-    impl Tallies for Numbered<'_> {
-        async fn totals(&self, system: &SystemId) -> Answer<Totals> {
-            self.told.store.totals(system).await
-        }
-
+    impl Departures for Told {
         async fn departures(&self, system: &SystemId, ids: &[StationId]) -> Answer<Vec<u64>> {
-            sleep(Duration::from_secs(self.told.seconds_each)).await;
-            self.told.spent.lock().unwrap().read_units += 0.5;
-            let fails = self.told.fails.lock().unwrap().clone();
+            sleep(Duration::from_secs(self.seconds_each)).await;
+            self.spent.lock().unwrap().read_units += 0.5;
+            let fails = self.fails.lock().unwrap().clone();
             if ids.iter().any(|id| fails.contains(id)) {
                 return Err(StoreError::new(
                     StoreErrorKind::Behind,
                     "the index lags behind",
                 ));
             }
-            self.told.store.departures(system, ids).await
+            self.store.departures(system, ids).await
         }
+    }
 
+    struct Numbered<'a> {
+        told: &'a Told,
+        number: String,
+    }
+
+    #[async_trait]
+    impl CountsTable for Numbered<'_> {
         async fn counts(&self, system: &SystemId) -> Answer<Vec<FromStationCount>> {
             self.told.store.counts(system).await
         }

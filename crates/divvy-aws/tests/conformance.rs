@@ -45,7 +45,7 @@ conforms!(packed, fresh(Layout::Packed), block_on: super::block_on, cases: 12);
 #[test]
 fn the_tables_of_a_prefix_belong_to_one_system() {
     use divvy::model::{Station, System};
-    use divvy::store::Stations;
+    use divvy::store::StationTable;
 
     let (store, _local) = fresh(Layout::Rows);
     let listed = [Station::unknown("35".into())];

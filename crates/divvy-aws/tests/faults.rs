@@ -25,7 +25,9 @@ use divvy::sources::archive::Archive;
 use divvy::sources::station_feed::{self, Document};
 use divvy::store::conformance::cases::{self, Row, minute, system};
 use divvy::store::memory::MemoryStore;
-use divvy::store::{Ledger as _, LedgerEntry, Stations as _, Store, StoreError, Tallies as _};
+use divvy::store::{
+    Ledger as _, LedgerEntry, StationTable as _, Store, StoreError, TotalsReader as _,
+};
 use divvy_aws::ledger::{decode_ids, encode_ids};
 use divvy_aws::station_stream::handle_event;
 use divvy_aws::stream::{Checkpoints, StreamReader};

@@ -14,7 +14,7 @@ use divvy::refresh;
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::embedded::EmbeddedStore;
-use divvy::store::{FromStationCount, Stations, Store, Tallies};
+use divvy::store::{CountsTable, FromStationCount, StationTable, Store};
 use divvy_aws::item::{Item, of_event, to_event};
 use divvy_aws::stream::{Checkpoints, StreamReader};
 use divvy_aws::{DynamoStore, OpenOptions};

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::ingest::{self, LoadOptions, Loaded, SameName};
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
-use divvy::store::{Ledger, Tallies};
+use divvy::store::{CountsTable, Ledger};
 use divvy_aws::export::{Compression, ExportOptions, export};
 use divvy_aws::plan::Prices;
 use divvy_aws::sift::sift;

@@ -14,7 +14,7 @@ use divvy::reports::{self, Filters, REPORTS};
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::embedded::EmbeddedStore;
-use divvy::store::{Applied, Store, Tallies as _};
+use divvy::store::{Applied, Store, TotalsReader as _};
 use divvy_aws::tables::Layout;
 use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;

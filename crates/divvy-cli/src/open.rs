@@ -9,17 +9,15 @@ use anyhow::{Context, bail};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Arg, Args};
 use divvy::model::System;
-use divvy::refresh::{self, Refreshed};
+use divvy::refresh::{RefreshCounts, Refreshed};
 use divvy::store::embedded::{EmbeddedStore, OnWait};
-use divvy::store::{Checked, Store, Unload};
+use divvy::store::{Check, Repair, Store};
 use divvy_aws::store::{Listener, LoadSettings};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
 use throttling_dynamodb::{Emulator, Options};
 use tokio::runtime::{Builder, Runtime};
-
-use crate::progress::RowsBar;
 
 /// Flags that stand before or behind any verb, but for those [`without`] some.
 #[derive(Debug, Args)]
@@ -228,14 +226,32 @@ fn runtime(virtual_clock: bool) -> Runtime {
         .expect("the system gives threads and timers")
 }
 
+/// What commands need of a store.
+pub trait ManagedStore: Store + Check + Repair + RefreshCounts {}
+impl<T: Store + Check + Repair + RefreshCounts> ManagedStore for T {}
+
 /// A store that has been opened.
-pub enum Opened {
-    /// In a folder.
-    Folder(EmbeddedStore),
-    /// On DynamoDB, where a Lambda reads the stream.
-    Dynamo(DynamoStore),
-    /// In the emulator, where this process plays the Lambda.
-    Local(DynamoStore),
+pub struct Opened {
+    store: Box<dyn ManagedStore>,
+    dynamo: Option<DynamoStore>,
+}
+
+impl From<EmbeddedStore> for Opened {
+    fn from(store: EmbeddedStore) -> Self {
+        Self {
+            store: Box::new(store),
+            dynamo: None,
+        }
+    }
+}
+
+impl From<DynamoStore> for Opened {
+    fn from(store: DynamoStore) -> Self {
+        Self {
+            store: Box::new(store.clone()),
+            dynamo: Some(store),
+        }
+    }
 }
 
 /// How tables are made, and how loads are done, on DynamoDB.
@@ -254,48 +270,20 @@ pub struct DynamoOptions {
 }
 
 impl Opened {
-    /// Returns what every store can.
-    pub fn store(&self) -> &dyn Store {
-        match self {
-            Self::Folder(store) => store,
-            Self::Dynamo(store) | Self::Local(store) => store,
-        }
+    /// Returns the store.
+    pub fn store(&self) -> &dyn ManagedStore {
+        &*self.store
     }
 
-    /// Returns the store on DynamoDB. `None` for one in a folder.
+    /// Returns the store on DynamoDB, for what has to do with its tables and their capacity. `None`
+    /// for one in a folder.
     pub fn dynamo(&self) -> Option<&DynamoStore> {
-        match self {
-            Self::Folder(_) => None,
-            Self::Dynamo(store) | Self::Local(store) => Some(store),
-        }
-    }
-
-    /// Returns what takes archives out.
-    pub fn unload(&self) -> &dyn Unload {
-        match self {
-            Self::Folder(store) => store,
-            Self::Dynamo(store) | Self::Local(store) => store,
-        }
-    }
-
-    /// Proves the laws on the store.
-    pub fn check(&self, bar: &RowsBar) -> anyhow::Result<Checked> {
-        match self {
-            Self::Folder(store) => Ok(store.check(&|done, of| bar.rows(done, of))?),
-            Self::Dynamo(store) | Self::Local(store) => Ok(block_on(store.check())?),
-        }
+        self.dynamo.as_ref()
     }
 
     /// Brings the counts up to date with the change stream. `None` where a Lambda does that.
     pub fn follow_stream(&self, now: Timestamp) -> anyhow::Result<Option<Refreshed>> {
-        match self {
-            Self::Folder(store) => {
-                let refreshed = refresh::drain(store, refresh::CONSUMER, now);
-                Ok(Some(block_on(refreshed)?))
-            }
-            Self::Local(store) => Ok(Some(block_on(store.play_lambda(now))?)),
-            Self::Dynamo(_) => Ok(None),
-        }
+        Ok(block_on(self.store.follow_stream(now))?)
     }
 }
 
@@ -321,9 +309,9 @@ impl Common {
     pub fn open_with(&self, asked: DynamoOptions) -> anyhow::Result<Opened> {
         if let StoreName::Folder(folder) = &self.store {
             let store = EmbeddedStore::open_with(folder, self.on_wait())?;
-            return Ok(Opened::Folder(store));
+            return Ok(store.into());
         }
-        let (mut options, is_local) = self.dynamo_options()?;
+        let mut options = self.dynamo_options()?;
         options.layout = asked.layout;
         options.share = asked.share;
         if let Some((wcu, rcu)) = asked.capacity {
@@ -331,8 +319,7 @@ impl Common {
         }
         let store = block_on(DynamoStore::open(options))?;
         let listener = asked.listener.unwrap_or_else(|| Arc::new(()));
-        let store = store.with_loads(asked.loads, listener);
-        Ok(opened(store, is_local))
+        Ok(store.with_loads(asked.loads, listener).into())
     }
 
     /// Opens a store that is there.
@@ -351,35 +338,31 @@ impl Common {
         match &self.store {
             StoreName::Folder(folder) => {
                 let store = EmbeddedStore::open_existing_with(folder, self.on_wait())?;
-                Ok(store.map(Opened::Folder))
+                Ok(store.map(Opened::from))
             }
             // Opening it would make the file.
             StoreName::DynamoLocal { file, .. } if !file.exists() => Ok(None),
             _ => {
-                let (options, is_local) = self.dynamo_options()?;
-                let store = block_on(DynamoStore::open_existing(options))?;
-                Ok(store.map(|store| opened(store, is_local)))
+                let store = block_on(DynamoStore::open_existing(self.dynamo_options()?))?;
+                Ok(store.map(Opened::from))
             }
         }
     }
 
-    /// Says which tables; opens the emulator where they are in one, and tells whether.
-    fn dynamo_options(&self) -> anyhow::Result<(OpenOptions, bool)> {
+    /// Returns which tables to open; opens the emulator if they are in one.
+    fn dynamo_options(&self) -> anyhow::Result<OpenOptions> {
         match &self.store {
             StoreName::Folder(_) => unreachable!("folders were opened before"),
             StoreName::Dynamo {
                 prefix,
                 region,
                 endpoint,
-            } => {
-                let options = OpenOptions {
-                    prefix: prefix.clone(),
-                    region: region.clone(),
-                    endpoint: endpoint.clone(),
-                    ..OpenOptions::default()
-                };
-                Ok((options, false))
-            }
+            } => Ok(OpenOptions {
+                prefix: prefix.clone(),
+                region: region.clone(),
+                endpoint: endpoint.clone(),
+                ..OpenOptions::default()
+            }),
             StoreName::DynamoLocal { file, capacity, .. } => {
                 if file.is_dir() {
                     bail!("{} is a folder; the emulator keeps a file", file.display());
@@ -393,15 +376,15 @@ impl Common {
                         "warning: the emulator's file has no {column}: its stream will grow slow"
                     ));
                 }
-                let options = OpenOptions {
+                Ok(OpenOptions {
                     http_client: Some(local.http_client()),
                     capacity: match *capacity {
                         None => Capacity::OnDemand,
                         Some((wcu, rcu)) => Capacity::Provisioned { wcu, rcu },
                     },
+                    no_lambda: true,
                     ..OpenOptions::default()
-                };
-                Ok((options, true))
+                })
             }
         }
     }
@@ -445,13 +428,6 @@ impl Common {
         if !self.quiet {
             crate::print_line(message);
         }
-    }
-}
-
-fn opened(store: DynamoStore, is_local: bool) -> Opened {
-    match is_local {
-        true => Opened::Local(store),
-        false => Opened::Dynamo(store),
     }
 }
 

@@ -1,26 +1,30 @@
-//! Keeps FromStationCounts up to date from the change stream: the handler that runs in the
-//! process and as a Lambda alike.
+//! Keeps FromStationCounts up to date from the change stream. The same handler runs in the command
+//! and in the Lambda.
 //!
-//! A change says which ids trips use for a station, and of which version its trips are. An id is
-//! counted again only where its last count is of an older version; the new count is kept under
-//! the version of the change, and replaces the old one. So a change that comes twice costs
-//! nothing, one that comes late undoes nothing, and a station whose bikes come and go while its
-//! trips stay the same is never counted again.
+//! A change carries the ids that trips use for a station, and the version of its trips. An id is
+//! counted again only if its stored count is of an older version; the new count is stored under
+//! the version of the change and replaces the old one. So a change that is delivered twice costs
+//! nothing, one that is delivered late changes nothing, and a station of which only the number of
+//! available bikes changes is not counted again.
 //!
-//! A station that cannot be counted is passed over and reported, and its change stays in the
-//! stream: the others are counted all the same.
+//! If a station cannot be counted, it is reported and its change stays in the stream; the other
+//! stations are counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{StationId, SystemId};
-use crate::store::{Change, FromStationCount, Store, StoreError, StoreErrorKind, Tallies};
+use crate::store::{
+    COUNTS_CONSUMER, Change, ChangeStream, CountsTable, Departures, FromStationCount, StationTable,
+    Store, StoreError, StoreErrorKind,
+};
 
 /// The name under which a program refreshes counts of its own store.
-pub const CONSUMER: &str = crate::store::REFRESH;
+pub const CONSUMER: &str = COUNTS_CONSUMER;
 
-/// Changes read at once: a snapshot of a large system, or a part of one.
+/// The number of changes read at once: enough for a snapshot of most systems.
 const CHUNK: usize = 4096;
 
 /// An id that could not be counted.
@@ -58,7 +62,7 @@ impl Refreshed {
         self.uncounted.extend(other.uncounted);
     }
 
-    /// Tells whether a change concerns an id that could not be counted.
+    /// Returns whether a change concerns an id that could not be counted.
     fn is_held_by(&self, change: &Change) -> bool {
         !change.report_time_only
             && self.uncounted.iter().any(|uncounted| {
@@ -68,74 +72,139 @@ impl Refreshed {
     }
 }
 
-/// Reads the change stream to its end and refreshes the counts. Changes from the first on whose
-/// station could not be counted are not acknowledged: the next call tries it again.
+/// What a refresh counts, and where it keeps the results.
+#[derive(Clone, Copy)]
+pub struct Recounter<'a> {
+    /// Counts stored trips.
+    pub departures: &'a dyn Departures,
+    /// Keeps the counts.
+    pub counts: &'a dyn CountsTable,
+}
+
+impl<'a> Recounter<'a> {
+    /// Makes a recounter of a store.
+    pub fn of(store: &'a dyn Store) -> Self {
+        Self {
+            departures: store,
+            counts: store,
+        }
+    }
+
+    /// Counts ids again, and keeps each count under its version. Returns the number of ids.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, such as [`Behind`](StoreErrorKind::Behind) if its index lags behind its
+    /// trips.
+    pub async fn recount(
+        &self,
+        system: &SystemId,
+        outdated: &[OutdatedCount],
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        if outdated.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<StationId> = outdated.iter().map(|count| count.id.clone()).collect();
+        let departures = self.departures.departures(system, &ids).await?;
+        let counts: Vec<FromStationCount> = outdated
+            .iter()
+            .zip(departures)
+            .map(|(outdated, from_count)| FromStationCount {
+                from_station_id: outdated.id.clone(),
+                from_count,
+                trips_version: outdated.version,
+                refreshed_at: now,
+            })
+            .collect();
+        self.counts.put_counts(system, &counts).await?;
+        Ok(counts.len() as u64)
+    }
+}
+
+/// Reads the change stream of a store to its end and refreshes its counts: see [`follow`].
 ///
 /// # Errors
 ///
-/// Those of the store, but for one of a single station. What was not acknowledged before is
-/// delivered again.
+/// Those of [`follow`].
 pub async fn drain(
     store: &dyn Store,
     consumer: &str,
     now: Timestamp,
 ) -> Result<Refreshed, StoreError> {
+    follow(store, consumer, Recounter::of(store), now).await
+}
+
+/// Reads the change stream to its end and refreshes the counts. If a station cannot be counted,
+/// its change and those behind it are not acknowledged, and the next call tries them again.
+///
+/// # Errors
+///
+/// Those of the store that do not concern a single station. Changes that have not been
+/// acknowledged are delivered again.
+pub async fn follow(
+    stream: &dyn ChangeStream,
+    consumer: &str,
+    recounter: Recounter<'_>,
+    now: Timestamp,
+) -> Result<Refreshed, StoreError> {
     let mut refreshed = Refreshed::default();
     let mut limit = CHUNK;
     loop {
-        let changes = store.changes(consumer, limit).await?;
+        let changes = stream.changes(consumer, limit).await?;
         let Some(last) = changes.last() else {
             return Ok(refreshed);
         };
-        let handled = handle(store, &changes, now).await?;
-        let held = changes.iter().position(|change| handled.is_held_by(change));
-        let Some(held) = held else {
+        let handled = handle(recounter, &changes, now).await?;
+        let first_failed = changes.iter().position(|change| handled.is_held_by(change));
+        let Some(first_failed) = first_failed else {
             refreshed.add(handled);
-            store.acknowledge(consumer, last.sequence).await?;
+            stream.acknowledge(consumer, last.sequence).await?;
             limit = CHUNK;
             continue;
         };
         if changes.len() < limit {
             refreshed.add(handled);
-            if held > 0 {
-                let done = changes[held - 1].sequence;
-                store.acknowledge(consumer, done).await?;
+            if first_failed > 0 {
+                let done = changes[first_failed - 1].sequence;
+                stream.acknowledge(consumer, done).await?;
             }
             return Ok(refreshed);
         }
-        // There may be more behind these, and they are read together with them: the checkpoint
-        // has to stay where it is.
+        // The checkpoint cannot move past the failed change, so that reading on means reading these
+        // changes again together with those behind them.
         refreshed.recounted += handled.recounted;
         limit *= 2;
     }
 }
 
-/// Counts every station of a system again, whatever changed.
+/// Counts every station of a system again, changed or not.
 ///
 /// # Errors
 ///
-/// Those of [`drain`].
+/// Those of [`follow`].
 pub async fn refresh_all(
     store: &dyn Store,
     system: &SystemId,
     now: Timestamp,
 ) -> Result<Refreshed, StoreError> {
-    store.touch_all(system).await?;
+    store.republish_all(system).await?;
     drain(store, CONSUMER, now).await
 }
 
-/// Counts every station that has no count, or one older than its trips, whatever the change stream
-/// says: for counts that were lost.
+/// Counts every station that has no count or one older than its trips, independently of the change
+/// stream: for counts that were lost.
 ///
 /// # Errors
 ///
-/// Those of [`drain`].
+/// Those of [`handle`].
 pub async fn count_missing(
-    store: &dyn Store,
+    stations: &dyn StationTable,
+    recounter: Recounter<'_>,
     system: &SystemId,
     now: Timestamp,
 ) -> Result<Refreshed, StoreError> {
-    let stations = store.stations(system).await?.into_iter();
+    let stations = stations.stations(system).await?.into_iter();
     let changes: Vec<Change> = stations
         .map(|station| Change {
             sequence: 0,
@@ -144,42 +213,50 @@ pub async fn count_missing(
             report_time_only: false,
         })
         .collect();
-    handle(store, &changes, now).await
+    handle(recounter, &changes, now).await
 }
 
-/// Refreshes the counts that the changes concern. An id of which the store says that it cannot be
-/// counted is passed over: where its index has not caught up with its trips
-/// ([`Behind`](StoreErrorKind::Behind)), or something about it cannot be read.
+/// Refreshes the counts that the changes concern. An id that the store cannot count, because its
+/// index lags behind its trips ([`Behind`](StoreErrorKind::Behind)) or because something about the
+/// id cannot be read ([`Damaged`](StoreErrorKind::Damaged)), is reported in
+/// [`uncounted`](Refreshed::uncounted).
 ///
 /// # Errors
 ///
-/// Those of the store that are of no single id.
+/// The other errors of the store.
 pub async fn handle(
-    tallies: &dyn Tallies,
+    recounter: Recounter<'_>,
     changes: &[Change],
     now: Timestamp,
 ) -> Result<Refreshed, StoreError> {
-    let Asked {
+    let RefreshPlan {
         mut refreshed,
-        stale,
-    } = look(tallies, changes).await?;
-    let mut by_system: BTreeMap<&SystemId, Vec<Stale>> = BTreeMap::new();
-    for (change, stale) in changes.iter().zip(stale) {
-        by_system.entry(&change.system).or_default().extend(stale);
+        outdated,
+    } = classify(recounter.counts, changes).await?;
+    let mut by_system: BTreeMap<&SystemId, Vec<OutdatedCount>> = BTreeMap::new();
+    for (change, outdated) in changes.iter().zip(outdated) {
+        by_system
+            .entry(&change.system)
+            .or_default()
+            .extend(outdated);
     }
-    for (system, stale) in by_system {
-        match count_again(tallies, system, &stale, now).await {
+    for (system, outdated) in by_system {
+        match recounter.recount(system, &outdated, now).await {
             Ok(recounted) => refreshed.recounted += recounted,
-            Err(error) if is_of_one(&error) => {
-                for stale in stale {
-                    let counted = count_again(tallies, system, std::slice::from_ref(&stale), now);
-                    match counted.await {
+            Err(error) if is_of_single_id(&error) => {
+                for one in outdated {
+                    match recounter
+                        .recount(system, std::slice::from_ref(&one), now)
+                        .await
+                    {
                         Ok(recounted) => refreshed.recounted += recounted,
-                        Err(error) if is_of_one(&error) => refreshed.uncounted.push(Uncounted {
-                            system: system.clone(),
-                            id: stale.id,
-                            why: error.to_string(),
-                        }),
+                        Err(error) if is_of_single_id(&error) => {
+                            refreshed.uncounted.push(Uncounted {
+                                system: system.clone(),
+                                id: one.id,
+                                why: error.to_string(),
+                            });
+                        }
                         Err(error) => return Err(error),
                     }
                 }
@@ -190,110 +267,120 @@ pub async fn handle(
     Ok(refreshed)
 }
 
-/// Tells whether an error may be of one id, and no reason not to count the others.
-fn is_of_one(error: &StoreError) -> bool {
+/// Returns whether an error may concern a single id, so that the others can be counted.
+fn is_of_single_id(error: &StoreError) -> bool {
     matches!(error.kind, StoreErrorKind::Behind | StoreErrorKind::Damaged)
 }
 
-/// What changes ask for, looked up for all of them at once.
+/// Which counts changes make outdated.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
-    /// What is known so far: nothing has been recounted.
+pub struct RefreshPlan {
+    /// The numbers of changes, stations and skipped ids; nothing has been recounted yet.
     pub refreshed: Refreshed,
-    /// For each change, the ids to be counted again: each id stands once, at the first change
-    /// that concerns it.
-    pub stale: Vec<Vec<Stale>>,
+    /// For each change, the ids to count again. Each id is listed once, at the first change that
+    /// concerns it.
+    pub outdated: Vec<Vec<OutdatedCount>>,
 }
 
-/// An id to be counted again.
+/// An id to count again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stale {
+pub struct OutdatedCount {
     /// The id as the trips use it.
     pub id: StationId,
-    /// The newest version asked for.
+    /// The newest version of its trips among the changes.
     pub version: Option<u64>,
-    /// The place of the last change that asks for that version.
-    pub asked_by: usize,
+    /// The index of the last change of that version.
+    pub change_index: usize,
 }
 
-/// Finds out which ids have to be counted again. Nothing is written.
+/// Finds out which ids have to be counted again. Writes nothing.
 ///
 /// # Errors
 ///
 /// Those of the store.
-pub async fn look(tallies: &dyn Tallies, changes: &[Change]) -> Result<Asked, StoreError> {
-    let mut asked = Asked {
+pub async fn classify(
+    counts: &dyn CountsTable,
+    changes: &[Change],
+) -> Result<RefreshPlan, StoreError> {
+    let mut plan = RefreshPlan {
         refreshed: Refreshed {
             changes: changes.len() as u64,
             ..Refreshed::default()
         },
-        stale: vec![Vec::new(); changes.len()],
+        outdated: vec![Vec::new(); changes.len()],
     };
     let mut stations: BTreeSet<(&SystemId, &StationId)> = BTreeSet::new();
-    // By system, then by id: the first change that concerns it, and what is asked for.
-    let mut wanted: BTreeMap<&SystemId, BTreeMap<&StationId, (usize, Stale)>> = BTreeMap::new();
-    for (place, change) in changes.iter().enumerate() {
+    // By system and id: the index of the first change that concerns it, and its newest version.
+    let mut requested: BTreeMap<&SystemId, BTreeMap<&StationId, (usize, OutdatedCount)>> =
+        BTreeMap::new();
+    for (index, change) in changes.iter().enumerate() {
         if change.report_time_only {
             continue;
         }
         stations.insert((&change.system, &change.station.id));
-        let wanted = wanted.entry(&change.system).or_default();
+        let requested = requested.entry(&change.system).or_default();
         for id in change.station.counted_ids() {
-            let version = change.station.trips_version;
-            let stale = Stale {
+            let count = OutdatedCount {
                 id: id.clone(),
-                version,
-                asked_by: place,
+                version: change.station.trips_version,
+                change_index: index,
             };
-            let (_, newest) = wanted.entry(id).or_insert_with(|| (place, stale.clone()));
-            if newest.version <= version {
-                *newest = stale;
+            let (_, newest) = requested
+                .entry(id)
+                .or_insert_with(|| (index, count.clone()));
+            if newest.version <= count.version {
+                *newest = count;
             }
         }
     }
-    asked.refreshed.stations = stations.len() as u64;
-    for (system, wanted) in wanted {
-        let ids: Vec<StationId> = wanted.keys().map(|id| (*id).clone()).collect();
-        let counts = tallies.counts_of(system, &ids).await?;
-        for ((first, stale), count) in wanted.into_values().zip(counts) {
-            match count.is_none_or(|count| count.trips_version < stale.version) {
-                true => asked.stale[first].push(stale),
-                false => asked.refreshed.skipped += 1,
+    plan.refreshed.stations = stations.len() as u64;
+    for (system, requested) in requested {
+        let ids: Vec<StationId> = requested.keys().map(|id| (*id).clone()).collect();
+        let stored = counts.counts_of(system, &ids).await?;
+        for ((first, requested), stored) in requested.into_values().zip(stored) {
+            if stored.is_none_or(|stored| stored.trips_version < requested.version) {
+                plan.outdated[first].push(requested);
+            } else {
+                plan.refreshed.skipped += 1;
             }
         }
     }
-    Ok(asked)
+    Ok(plan)
 }
 
-/// Counts ids again, and keeps each count under the version asked for. Returns how many ids.
-///
-/// # Errors
-///
-/// Those of the store; among them [`Behind`](StoreErrorKind::Behind) where its index has not
-/// caught up with its trips.
-pub async fn count_again(
-    tallies: &dyn Tallies,
-    system: &SystemId,
-    stale: &[Stale],
-    now: Timestamp,
-) -> Result<u64, StoreError> {
-    if stale.is_empty() {
-        return Ok(0);
+/// Upkeep of the counts by a command that has opened a store.
+#[async_trait]
+pub trait RefreshCounts: Send + Sync {
+    /// Refreshes the counts from the change stream. `None` if another process, such as a Lambda,
+    /// reads the stream.
+    async fn follow_stream(&self, now: Timestamp) -> Result<Option<Refreshed>, StoreError>;
+
+    /// Refreshes the counts from the change stream, if this process reads it, and counts every
+    /// station whose count is missing or outdated.
+    async fn refresh_outdated(&self, now: Timestamp) -> Result<Refreshed, StoreError>;
+
+    /// Lists the counts that are known to be too low, one sentence each.
+    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
     }
-    let ids: Vec<StationId> = stale.iter().map(|stale| stale.id.clone()).collect();
-    let departures = tallies.departures(system, &ids).await?;
-    let counts: Vec<FromStationCount> = stale
-        .iter()
-        .zip(departures)
-        .map(|(stale, from_count)| FromStationCount {
-            from_station_id: stale.id.clone(),
-            from_count,
-            trips_version: stale.version,
-            refreshed_at: now,
-        })
-        .collect();
-    tallies.put_counts(system, &counts).await?;
-    Ok(counts.len() as u64)
+}
+
+#[cfg(feature = "embedded")]
+#[async_trait]
+impl RefreshCounts for crate::store::embedded::EmbeddedStore {
+    async fn follow_stream(&self, now: Timestamp) -> Result<Option<Refreshed>, StoreError> {
+        drain(self, CONSUMER, now).await.map(Some)
+    }
+
+    /// Returns what was read from the change stream alone.
+    async fn refresh_outdated(&self, now: Timestamp) -> Result<Refreshed, StoreError> {
+        use crate::store::Ledger;
+        let followed = drain(self, CONSUMER, now).await?;
+        for system in self.systems().await? {
+            count_missing(self, Recounter::of(self), &system.id, now).await?;
+        }
+        Ok(followed)
+    }
 }
 
 #[cfg(test)]
@@ -302,16 +389,9 @@ mod tests {
 
     use std::sync::Mutex;
 
-    use async_trait::async_trait;
-
     use super::*;
-    use crate::model::{Snapshot, Station, System, TripBatch};
+    use crate::model::{Station, System};
     use crate::store::memory::MemoryStore;
-    use crate::store::{
-        Applied, ArchiveId, ContentHash, FeedState, Incoming, Ledger, LedgerEntry, Stations,
-        Tallies, Trips,
-    };
-    use crate::tally::Totals;
 
     fn divvy() -> System {
         System::named("divvy").unwrap()
@@ -350,8 +430,13 @@ mod tests {
     #[test]
     fn a_late_change_does_not_hide_a_newer_one() {
         let store = store(1);
-        block_on(handle(&store, &[change(3)], at(0))).unwrap();
-        let done = block_on(handle(&store, &[change(5), change(2)], at(1))).unwrap();
+        block_on(handle(Recounter::of(&store), &[change(3)], at(0))).unwrap();
+        let done = block_on(handle(
+            Recounter::of(&store),
+            &[change(5), change(2)],
+            at(1),
+        ))
+        .unwrap();
         let expected = Refreshed {
             changes: 2,
             stations: 1,
@@ -360,7 +445,7 @@ mod tests {
         };
         assert_eq!(done, expected);
         assert_eq!(version(&store), Some(5));
-        let late = block_on(handle(&store, &[change(4)], at(2))).unwrap();
+        let late = block_on(handle(Recounter::of(&store), &[change(4)], at(2))).unwrap();
         assert_eq!((late.recounted, late.skipped), (0, 1));
         assert_eq!(version(&store), Some(5));
     }
@@ -374,20 +459,20 @@ mod tests {
             other
         };
         let changes = [change(3), other(4), change(5), change(2)];
-        let asked = block_on(look(&store, &changes)).unwrap();
-        let stale = |id: &str, version, asked_by| Stale {
+        let plan = block_on(classify(&store, &changes)).unwrap();
+        let outdated = |id: &str, version, change_index| OutdatedCount {
             id: id.into(),
             version: Some(version),
-            asked_by,
+            change_index,
         };
         let expected = [
-            vec![stale("0", 5, 2)],
-            vec![stale("1", 4, 1)],
+            vec![outdated("0", 5, 2)],
+            vec![outdated("1", 4, 1)],
             Vec::new(),
             Vec::new(),
         ];
-        assert_eq!(asked.stale, expected);
-        assert_eq!((asked.refreshed.changes, asked.refreshed.stations), (4, 2));
+        assert_eq!(plan.outdated, expected);
+        assert_eq!((plan.refreshed.changes, plan.refreshed.stations), (4, 2));
         assert_eq!(block_on(store.counts(&divvy().id)).unwrap(), []);
     }
 
@@ -398,7 +483,7 @@ mod tests {
             report_time_only: true,
             ..change(1)
         };
-        let done = block_on(handle(&store, &[reported], at(0))).unwrap();
+        let done = block_on(handle(Recounter::of(&store), &[reported], at(0))).unwrap();
         let expected = Refreshed {
             changes: 1,
             ..Refreshed::default()
@@ -420,11 +505,10 @@ mod tests {
 
     #[test]
     fn a_change_that_could_not_be_handled_comes_again() {
-        let store = Lagging {
-            store: store(3),
-            behind: Mutex::new(["0".into(), "1".into()].into()),
-        };
-        let done = block_on(drain(&store, CONSUMER, at(0))).unwrap();
+        let store = store(3);
+        let index = LaggingIndex::new(&store, ["0", "1"].as_slice());
+        let follow = |at| block_on(index.follow(at)).unwrap();
+        let done = follow(at(0));
         // The others are counted all the same.
         assert_eq!((done.changes, done.recounted), (3, 1));
         let uncounted: Vec<&str> = done.uncounted.iter().map(|u| u.id.as_str()).collect();
@@ -433,38 +517,55 @@ mod tests {
         let counts = block_on(store.counts(&divvy().id)).unwrap();
         assert_eq!(counts.len(), 1);
 
-        store.behind.lock().unwrap().clear();
-        let done = block_on(drain(&store, CONSUMER, at(1))).unwrap();
+        index.behind.lock().unwrap().clear();
+        let done = follow(at(1));
         assert_eq!((done.changes, done.recounted, done.skipped), (3, 2, 1));
-        let after = block_on(drain(&store, CONSUMER, at(2))).unwrap();
-        assert_eq!(after, Refreshed::default());
+        assert_eq!(follow(at(2)), Refreshed::default());
     }
 
     #[test]
     fn a_station_that_is_never_counted_holds_up_no_other() {
-        let store = Lagging {
-            store: store(2 * CHUNK + 3),
-            behind: Mutex::new(["0".into()].into()),
-        };
+        let store = store(2 * CHUNK + 3);
+        let index = LaggingIndex::new(&store, ["0"].as_slice());
         for second in 0..2 {
-            let done = block_on(drain(&store, CONSUMER, at(second))).unwrap();
+            let done = block_on(index.follow(at(second))).unwrap();
             assert_eq!(done.uncounted.len(), 1);
             let counts = block_on(store.counts(&divvy().id)).unwrap();
             assert_eq!(counts.len(), 2 * CHUNK + 2);
         }
     }
 
-    /// A store whose index of trips lags behind at times.
-    struct Lagging {
-        store: MemoryStore,
+    /// Departures of a store whose index lags behind its trips.
+    struct LaggingIndex<'a> {
+        store: &'a MemoryStore,
         behind: Mutex<BTreeSet<StationId>>,
     }
 
-    type Answer<T> = Result<T, StoreError>;
+    impl<'a> LaggingIndex<'a> {
+        fn new(store: &'a MemoryStore, behind: &[&str]) -> Self {
+            let behind = behind.iter().map(|id| StationId::from(*id)).collect();
+            Self {
+                store,
+                behind: Mutex::new(behind),
+            }
+        }
+
+        async fn follow(&self, now: Timestamp) -> Result<Refreshed, StoreError> {
+            let recounter = Recounter {
+                departures: self,
+                counts: self.store,
+            };
+            follow(self.store, CONSUMER, recounter, now).await
+        }
+    }
 
     #[async_trait]
-    impl Tallies for Lagging {
-        async fn departures(&self, system: &SystemId, ids: &[StationId]) -> Answer<Vec<u64>> {
+    impl Departures for LaggingIndex<'_> {
+        async fn departures(
+            &self,
+            system: &SystemId,
+            ids: &[StationId],
+        ) -> Result<Vec<u64>, StoreError> {
             let is_behind = {
                 let behind = self.behind.lock().unwrap();
                 ids.iter().any(|id| behind.contains(id))
@@ -473,91 +574,6 @@ mod tests {
                 return Err(StoreError::new(StoreErrorKind::Behind, "not caught up"));
             }
             self.store.departures(system, ids).await
-        }
-
-        async fn totals(&self, system: &SystemId) -> Answer<Totals> {
-            self.store.totals(system).await
-        }
-
-        async fn counts(&self, system: &SystemId) -> Answer<Vec<FromStationCount>> {
-            self.store.counts(system).await
-        }
-
-        async fn counts_of(
-            &self,
-            system: &SystemId,
-            ids: &[StationId],
-        ) -> Answer<Vec<Option<FromStationCount>>> {
-            self.store.counts_of(system, ids).await
-        }
-
-        async fn put_counts(&self, system: &SystemId, counts: &[FromStationCount]) -> Answer<()> {
-            self.store.put_counts(system, counts).await
-        }
-    }
-
-    #[async_trait]
-    impl Stations for Lagging {
-        async fn stations(&self, system: &SystemId) -> Answer<Vec<Station>> {
-            self.store.stations(system).await
-        }
-
-        async fn apply(&self, snapshot: &Snapshot, fetched_at: Timestamp) -> Answer<Applied> {
-            self.store.apply(snapshot, fetched_at).await
-        }
-
-        async fn feed(&self, system: &SystemId) -> Answer<Option<FeedState>> {
-            self.store.feed(system).await
-        }
-
-        async fn describe(&self, system: &System, listed: &[Station]) -> Answer<u64> {
-            self.store.describe(system, listed).await
-        }
-
-        async fn touch_all(&self, system: &SystemId) -> Answer<u64> {
-            self.store.touch_all(system).await
-        }
-
-        async fn changes(&self, consumer: &str, limit: usize) -> Answer<Vec<Change>> {
-            self.store.changes(consumer, limit).await
-        }
-
-        async fn acknowledge(&self, consumer: &str, sequence: u64) -> Answer<()> {
-            self.store.acknowledge(consumer, sequence).await
-        }
-    }
-
-    #[async_trait]
-    impl Trips for Lagging {
-        async fn begin(&self, archive: &ArchiveId) -> Answer<Box<dyn Incoming>> {
-            self.store.begin(archive).await
-        }
-
-        async fn scan(
-            &self,
-            system: &SystemId,
-            visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
-        ) -> Answer<()> {
-            self.store.scan(system, visit).await
-        }
-    }
-
-    #[async_trait]
-    impl Ledger for Lagging {
-        async fn systems(&self) -> Answer<Vec<System>> {
-            self.store.systems().await
-        }
-
-        async fn entries(&self, system: &SystemId) -> Answer<Vec<LedgerEntry>> {
-            self.store.entries(system).await
-        }
-
-        async fn holding(
-            &self,
-            system: &SystemId,
-            content: ContentHash,
-        ) -> Answer<Option<LedgerEntry>> {
-            self.store.holding(system, content).await
         }
     }
 }

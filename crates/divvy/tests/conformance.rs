@@ -72,7 +72,7 @@ mod embedded_and_memory {
                     store.describe(&system(), listed).await?;
                 }
                 Step::TouchAll => {
-                    store.touch_all(&system().id).await?;
+                    store.republish_all(&system().id).await?;
                 }
                 // What is delivered again changes nothing: that is a law of its own.
                 Step::Drain | Step::Redeliver { .. } => {

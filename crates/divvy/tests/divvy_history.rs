@@ -12,7 +12,7 @@ use divvy::ingest;
 use divvy::model::{Station, StationId, System};
 use divvy::sources::station_feed::{self, Document, FeedError};
 use divvy::store::memory::MemoryStore;
-use divvy::store::{Applied, Stations};
+use divvy::store::{Applied, StationTable};
 use futures_executor::block_on;
 use jiff::Timestamp;
 use serde::Deserialize;

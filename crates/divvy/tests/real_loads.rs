@@ -14,7 +14,7 @@ use divvy::model::{System, SystemId};
 use divvy::refresh;
 use divvy::sources::archive::{self, Archive};
 use divvy::store::embedded::EmbeddedStore;
-use divvy::store::{Ledger, Store, Tallies};
+use divvy::store::{CountsTable, Ledger, Store, TotalsReader};
 use futures_executor::block_on;
 use jiff::Timestamp;
 

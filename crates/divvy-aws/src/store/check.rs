@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use divvy::store::{Checked, StoreError, StoreErrorKind, Tallies};
+use divvy::store::{Checked, CountsTable, StoreError, StoreErrorKind};
 use divvy::tally::{Tally, Totals};
 
 use super::layout::{self, InForce};

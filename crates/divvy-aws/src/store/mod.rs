@@ -28,14 +28,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use divvy::model::{StationId, System, SystemId, TripBatch};
 use divvy::store::{
-    ArchiveId, ContentHash, FromStationCount, Incoming, Ledger, LedgerEntry, StoreError,
-    StoreErrorKind, Tallies, Trips, Unload, Unloaded,
+    ArchiveId, Check, Checked, ContentHash, CountsTable, Departures, FromStationCount, Incoming,
+    Ledger, LedgerEntry, Repair, Repaired, StoreError, StoreErrorKind, TotalsReader, Trips, Unload,
+    Unloaded,
 };
 use divvy::tally::{Parts, Totals};
 use jiff::{SignedDuration, Timestamp};
 
 use self::layout::InForce;
-pub use self::repair::Repaired;
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;
 use crate::ledger::{Lag, LedgerTable, Load, Note, State, Stored};
@@ -63,6 +63,8 @@ pub struct OpenOptions {
     /// tables. `None` takes what is usual: no time in the process, a moment on this machine, a
     /// minute over the network.
     pub late: Option<Duration>,
+    /// No Lambda reads the change stream, so that this process has to do what the Lambda would.
+    pub no_lambda: bool,
 }
 
 /// How loads are done.
@@ -130,6 +132,8 @@ struct Shared {
     share: f64,
     /// How long a request may be under way whose sender is gone.
     late: Duration,
+    /// A Lambda reads the change stream.
+    has_lambda: bool,
     connection: Connection,
     prefix: String,
     tables: Tables,
@@ -216,6 +220,7 @@ impl DynamoStore {
             ledger: LedgerTable {
                 table: paced(&tables.ledger),
             },
+            has_lambda: !options.no_lambda,
             connection,
             prefix: options.prefix.clone(),
             tables,
@@ -276,9 +281,10 @@ impl DynamoStore {
         Ok(system)
     }
 
-    /// The same tallies, whose counts say which record of the stream asked for them.
-    pub fn tallies_from<'a>(&'a self, source_sequence: &'a str) -> TalliesFrom<'a> {
-        TalliesFrom {
+    /// Returns the counts table for one record of the stream: its counts are stored with the
+    /// record's sequence number.
+    pub fn counts_from<'a>(&'a self, source_sequence: &'a str) -> CountsFrom<'a> {
+        CountsFrom {
             store: self,
             source_sequence: Some(source_sequence),
         }
@@ -364,6 +370,20 @@ impl Unload for DynamoStore {
             unloaded.entries.extend(entry);
         }
         Ok(unloaded)
+    }
+}
+
+#[async_trait]
+impl Check for DynamoStore {
+    async fn check(&self, _: &(dyn Fn(u64, u64) + Send + Sync)) -> Result<Checked, StoreError> {
+        DynamoStore::check(self).await
+    }
+}
+
+#[async_trait]
+impl Repair for DynamoStore {
+    async fn repair(&self, dry_run: bool, now: Timestamp) -> Result<Repaired, StoreError> {
+        DynamoStore::repair(self, dry_run, now).await
     }
 }
 
@@ -511,7 +531,7 @@ impl Trips for DynamoStore {
 }
 
 #[async_trait]
-impl Tallies for DynamoStore {
+impl TotalsReader for DynamoStore {
     async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
         self.totals_with(system, Parts::ALL).await
     }
@@ -526,7 +546,10 @@ impl Tallies for DynamoStore {
             false => self.shared.ledger.totals(None, state.totals).await,
         }
     }
+}
 
+#[async_trait]
+impl Departures for DynamoStore {
     async fn departures(
         &self,
         system: &SystemId,
@@ -570,7 +593,10 @@ impl Tallies for DynamoStore {
         }
         Ok(counts)
     }
+}
 
+#[async_trait]
+impl CountsTable for DynamoStore {
     async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError> {
         if !self.is_of(system).await? {
             return Ok(Vec::new());
@@ -610,16 +636,16 @@ impl Tallies for DynamoStore {
         system: &SystemId,
         counts: &[FromStationCount],
     ) -> Result<(), StoreError> {
-        let unasked = TalliesFrom {
+        let without_record = CountsFrom {
             store: self,
             source_sequence: None,
         };
-        unasked.put_counts(system, counts).await
+        without_record.put_counts(system, counts).await
     }
 }
 
-/// The tallies of a store, on behalf of one record of the stream.
-pub struct TalliesFrom<'a> {
+/// The counts table of a store, written for one record of the stream.
+pub struct CountsFrom<'a> {
     store: &'a DynamoStore,
     source_sequence: Option<&'a str>,
 }
@@ -628,19 +654,7 @@ pub struct TalliesFrom<'a> {
 const COUNTS_AT_ONCE: usize = 16;
 
 #[async_trait]
-impl Tallies for TalliesFrom<'_> {
-    async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
-        self.store.totals(system).await
-    }
-
-    async fn departures(
-        &self,
-        system: &SystemId,
-        origins: &[StationId],
-    ) -> Result<Vec<u64>, StoreError> {
-        self.store.departures(system, origins).await
-    }
-
+impl CountsTable for CountsFrom<'_> {
     async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError> {
         self.store.counts(system).await
     }

@@ -12,7 +12,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use divvy::model::{StationId, SystemId};
-use divvy::store::{FromStationCount, StoreError, StoreErrorKind, Tallies};
+use divvy::store::{
+    CountsTable, DamagedArchive, FromStationCount, Repaired, StoreError, StoreErrorKind,
+};
 use divvy::tally::{Tally, Totals};
 use jiff::Timestamp;
 use xxhash_rust::xxh3::xxh3_128;
@@ -23,16 +25,6 @@ use super::{DynamoStore, Shared, boost, layout, plan};
 use crate::item::{self, Item};
 use crate::ledger::{Archive, Gone, GoneOf, LedgerTable, Part, PartsOf, State, Stored, encode_ids};
 use crate::tables::Layout;
-
-/// What a repair did, or would do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Repaired {
-    /// What was rebuilt or removed, one sentence each.
-    pub done: Vec<String>,
-    /// Archives to be unloaded and loaded again, by their names: some of their trips are not there
-    /// any more, or cannot be read.
-    pub to_load_again: Vec<String>,
-}
 
 /// The way of a load that is none.
 pub(super) const WAY: &str = "repair";
@@ -360,7 +352,11 @@ impl Repair<'_> {
                 && !named.unlisted.contains(&mark)
                 && !found.damaged.contains_key(&mark);
             if !is_whole || lost.is_none() {
-                self.repaired.to_load_again.push(name.clone());
+                self.repaired.to_load_again.push(DamagedArchive {
+                    system: state.system.id.clone(),
+                    name: name.clone(),
+                    unload_first: true,
+                });
             }
 
             let mut new = archive.clone();

@@ -8,9 +8,11 @@ use async_trait::async_trait;
 use aws_lambda_events::dynamodb::Event;
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::{Snapshot, Station, StationId, System, SystemId};
-use divvy::refresh::{self, Refreshed, Uncounted};
+use divvy::refresh::{self, Recounter, RefreshCounts, Refreshed, Uncounted};
 use divvy::store::station_data::{Row, StationData, Write};
-use divvy::store::{Applied, Change, FeedState, Stations, StoreError, StoreErrorKind};
+use divvy::store::{
+    Applied, Change, ChangeStream, FeedState, Republish, StationTable, StoreError, StoreErrorKind,
+};
 use divvy::tally::Totals;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -297,7 +299,7 @@ struct Position {
 }
 
 #[async_trait]
-impl Stations for DynamoStore {
+impl StationTable for DynamoStore {
     async fn stations(&self, system: &SystemId) -> Result<Vec<Station>, StoreError> {
         if !self.is_of(system).await? {
             return Ok(Vec::new());
@@ -344,8 +346,11 @@ impl Stations for DynamoStore {
             .await?;
         Ok(n)
     }
+}
 
-    async fn touch_all(&self, system: &SystemId) -> Result<u64, StoreError> {
+#[async_trait]
+impl Republish for DynamoStore {
+    async fn republish_all(&self, system: &SystemId) -> Result<u64, StoreError> {
         if !self.is_of(system).await? {
             return Ok(0);
         }
@@ -354,13 +359,16 @@ impl Stations for DynamoStore {
             .shared
             .change_rows(None, |data, _| {
                 let version = *version.get_or_insert_with(|| data.next_version());
-                let writes = data.touch_all(version);
+                let writes = data.republish_all(version);
                 Some((writes.len() as u64, writes))
             })
             .await?;
         Ok(n)
     }
+}
 
+#[async_trait]
+impl ChangeStream for DynamoStore {
     async fn changes(&self, consumer: &str, limit: usize) -> Result<Vec<Change>, StoreError> {
         let Some(stream) = &self.shared.tables.station_data.stream else {
             return Ok(Vec::new());
@@ -444,17 +452,7 @@ impl DynamoStore {
         let Some(system) = self.system().await? else {
             return Ok(Refreshed::default());
         };
-        let stations = self.stations(&system.id).await?;
-        let changes: Vec<Change> = stations
-            .into_iter()
-            .map(|station| Change {
-                sequence: 0,
-                system: system.id.clone(),
-                station,
-                report_time_only: false,
-            })
-            .collect();
-        refresh::handle(self, &changes, now).await
+        refresh::count_missing(self, Recounter::of(self), &system.id, now).await
     }
 
     /// Plays the Lambda behind the stream: reads on, hands batches to the same handler in the same
@@ -528,5 +526,33 @@ impl DynamoStore {
             }
             ledger.put_note(Note::Consumer(LAMBDA), &place).await?;
         }
+    }
+}
+
+#[async_trait]
+impl RefreshCounts for DynamoStore {
+    async fn follow_stream(&self, now: Timestamp) -> Result<Option<Refreshed>, StoreError> {
+        if self.shared.has_lambda {
+            Ok(None)
+        } else {
+            self.play_lambda(now).await.map(Some)
+        }
+    }
+
+    async fn refresh_outdated(&self, now: Timestamp) -> Result<Refreshed, StoreError> {
+        let followed = self.follow_stream(now).await?;
+        let missing = self.refresh_by_hand(now).await?;
+        Ok(match followed {
+            None => missing,
+            Some(followed) => Refreshed {
+                recounted: followed.recounted + missing.recounted,
+                uncounted: missing.uncounted,
+                ..followed
+            },
+        })
+    }
+
+    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        self.given_up().await
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use divvy::reports::grouped;
-use divvy::store::embedded::Repaired;
+use divvy::store::{DamagedArchive, Repaired};
 use divvy_aws::DynamoStore;
 use divvy_aws::plan::Prices;
 use jiff::Timestamp;
@@ -49,7 +49,7 @@ impl Check {
             return self.repair(&opened, common);
         }
         let bar = RowsBar::new(common, "checking");
-        let checked = opened.check(&bar);
+        let checked = block_on(opened.store().check(&|done, of| bar.rows(done, of)));
         bar.finish();
         let checked = checked?;
         let mut out = std::io::stdout().lock();
@@ -82,22 +82,10 @@ impl Check {
 
     fn repair(self, opened: &Opened, common: &Common) -> anyhow::Result<ExitCode> {
         let now = Timestamp::now();
-        // On DynamoDB the same archive can be loaded again only where it is not loaded.
-        let (repaired, is_unloaded_first) = match opened {
-            Opened::Folder(store) => (store.repair(self.dry_run)?, false),
-            Opened::Dynamo(store) | Opened::Local(store) => {
-                let repaired = block_on(store.repair(self.dry_run, now))?;
-                say_cost(store, common);
-                let system = block_on(store.system())?;
-                let system = system.map_or_else(String::new, |system| system.id.to_string());
-                let again = repaired.to_load_again.into_iter();
-                let repaired = Repaired {
-                    done: repaired.done,
-                    to_load_again: again.map(|name| (system.clone(), name)).collect(),
-                };
-                (repaired, true)
-            }
-        };
+        let repaired = block_on(opened.store().repair(self.dry_run, now))?;
+        if let Some(store) = opened.dynamo() {
+            say_cost(store, common);
+        }
         if !self.dry_run {
             opened.follow_stream(now)?;
         }
@@ -110,8 +98,9 @@ impl Check {
                 for line in &repaired.done {
                     writeln!(out, "✓ {line}")?;
                 }
-                for (system, name) in &repaired.to_load_again {
-                    if is_unloaded_first {
+                for archive in &repaired.to_load_again {
+                    let DamagedArchive { system, name, .. } = archive;
+                    if archive.unload_first {
                         writeln!(
                             out,
                             "✗ {name}: some of its trips are gone or cannot be read: divvy unload \
@@ -128,7 +117,7 @@ impl Check {
             }
             CheckFormat::Json => {
                 let again: Vec<_> = (repaired.to_load_again.iter())
-                    .map(|(system, name)| json!({"system": system, "archive": name}))
+                    .map(|archive| json!({"system": archive.system, "archive": archive.name}))
                     .collect();
                 let object = json!({
                     "dry_run": self.dry_run,

@@ -102,7 +102,7 @@ impl Demo {
         let data = folder.join(FOLDER);
         let store = match on_dynamo {
             true => common.open()?,
-            false => Opened::Folder(EmbeddedStore::open(&data)?),
+            false => Opened::from(EmbeddedStore::open(&data)?),
         };
         if let Some(dynamo) = store.dynamo() {
             let tables = dynamo.tables();

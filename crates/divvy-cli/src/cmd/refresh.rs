@@ -3,8 +3,6 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use divvy::refresh::{self, Refreshed};
-use divvy::store::Store;
 use jiff::Timestamp;
 
 use super::grouped;
@@ -29,25 +27,10 @@ impl Refresh {
         let now = Timestamp::now();
         if self.all {
             for system in block_on(store.systems())? {
-                block_on(store.touch_all(&system.id))?;
+                block_on(store.republish_all(&system.id))?;
             }
         }
-        let followed = opened.follow_stream(now)?;
-        let by_hand = match opened.dynamo() {
-            Some(dynamo) => block_on(dynamo.refresh_by_hand(now))?,
-            None => missing(store, now)?,
-        };
-        let refreshed = match (followed, opened.dynamo()) {
-            // A day later the stream has forgotten, and an emulator does not say so.
-            (Some(followed), Some(_)) => Refreshed {
-                recounted: followed.recounted + by_hand.recounted,
-                // The look at every station came last.
-                uncounted: by_hand.uncounted,
-                ..followed
-            },
-            (Some(followed), None) => followed,
-            (None, _) => by_hand,
-        };
+        let refreshed = block_on(store.refresh_outdated(now))?;
         common.say(format_args!(
             "{} changes read: {} counts refreshed, {} were up to date",
             grouped(refreshed.changes),
@@ -60,24 +43,9 @@ impl Refresh {
                 "{id} could not be counted, and is tried again by the next refresh: {why}"
             ));
         }
-        if let Some(dynamo) = opened.dynamo() {
-            for sentence in block_on(dynamo.given_up())? {
-                common.say(format_args!("warning: {sentence}"));
-            }
+        for sentence in block_on(store.warnings())? {
+            common.say(format_args!("warning: {sentence}"));
         }
         Ok(ExitCode::from(u8::from(!refreshed.uncounted.is_empty())))
     }
-}
-
-/// Makes the counts that are missing in a folder.
-fn missing(store: &dyn Store, now: Timestamp) -> anyhow::Result<Refreshed> {
-    let mut recounted = 0;
-    for system in block_on(store.systems())? {
-        let refreshed = block_on(refresh::count_missing(store, &system.id, now))?;
-        recounted += refreshed.recounted;
-    }
-    Ok(Refreshed {
-        recounted,
-        ..Refreshed::default()
-    })
 }

@@ -101,12 +101,13 @@ async fn status_of(store: &dyn Store, system: System) -> anyhow::Result<SystemSt
 }
 
 fn health(opened: &Opened) -> anyhow::Result<Option<Health>> {
-    let Opened::Folder(store) = opened else {
+    let store = opened.store();
+    let Some(size_bytes) = store.size_bytes()? else {
         return Ok(None);
     };
-    let waiting = block_on(opened.store().changes(refresh::CONSUMER, 1))?;
+    let waiting = block_on(store.changes(refresh::CONSUMER, 1))?;
     Ok(Some(Health {
-        size_bytes: store.size_bytes()?,
+        size_bytes,
         counts_wait: !waiting.is_empty(),
     }))
 }

@@ -44,7 +44,7 @@ impl Unload {
         let opened = common.open_existing()?;
         let system = common.system_of(opened.store())?;
         let contents = self.contents(opened.store(), &system)?;
-        let store = opened.unload();
+        let store = opened.store();
         // Changes of a load that was killed would bring counts of its stations back.
         if !self.dry_run {
             opened.follow_stream(Timestamp::now())?;

@@ -506,7 +506,7 @@ mod tests {
 
     /// How many trips start at each station.
     fn departures(store: &MemoryStore, stations: [&str; 2]) -> Vec<u64> {
-        use crate::store::Tallies;
+        use crate::store::Departures;
         let ids = stations.map(Into::into);
         block_on(store.departures(&"divvy".into(), &ids)).unwrap()
     }
@@ -696,7 +696,7 @@ mod tests {
 
     #[test]
     fn too_many_words_are_counted_together_and_kept_apart() {
-        use crate::store::{Tallies, Trips};
+        use crate::store::{TotalsReader, Trips};
         let folder = tempfile::tempdir().unwrap();
         // A row that is rejected before the words are too many, and one after.
         let csv = |words: usize| {
@@ -746,7 +746,7 @@ mod tests {
     #[cfg(feature = "embedded")]
     #[test]
     fn words_are_counted_the_same_in_any_order_of_loading() {
-        use crate::store::Tallies;
+        use crate::store::TotalsReader;
         use crate::store::embedded::EmbeddedStore;
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, trips: std::ops::Range<usize>, finer: bool, words: usize| {

@@ -67,6 +67,10 @@ pub struct StationName {
 
 /// Up to some hundred thousand trips as columns. Row `i` of every column is trip `i`; the meaning
 /// of each is that of the field of the same name in [`Trip`].
+///
+/// In a batch that was read back with some columns only
+/// ([`Projection`](crate::store::Projection)), the other columns are empty. `started_ms` is always
+/// there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TripBatch {
     /// The bytes of all ids, one after another.
@@ -160,12 +164,12 @@ pub const NONE_I16: i16 = i16::MIN;
 impl TripBatch {
     /// Counts the trips.
     pub fn len(&self) -> usize {
-        self.id_ends.len()
+        self.started_ms.len()
     }
 
     /// Tells whether there is no trip.
     pub fn is_empty(&self) -> bool {
-        self.id_ends.is_empty()
+        self.started_ms.is_empty()
     }
 
     /// Returns the id of a row.
@@ -257,13 +261,18 @@ impl TripBatch {
     /// no names: those speak of the file as a whole.
     pub fn select(&self, rows: &[u32]) -> Self {
         fn pick<T: Copy>(column: &[T], rows: &[u32]) -> Vec<T> {
+            if column.is_empty() {
+                return Vec::new();
+            }
             rows.iter().map(|row| column[*row as usize]).collect()
         }
         let mut id_bytes = Vec::with_capacity(self.id_bytes.len());
         let mut id_ends = Vec::with_capacity(rows.len());
-        for row in rows {
-            id_bytes.extend_from_slice(self.id_raw(*row as usize));
-            id_ends.push(id_bytes.len() as u32);
+        if !self.id_ends.is_empty() {
+            for row in rows {
+                id_bytes.extend_from_slice(self.id_raw(*row as usize));
+                id_ends.push(id_bytes.len() as u32);
+            }
         }
         Self {
             id_bytes,

@@ -177,14 +177,15 @@ impl Filters {
         let words = |fits: &dyn Fn(&str) -> bool| batch.words.iter().map(fits).collect::<Vec<_>>();
         let riders = words(&|word| self.has_rider(&Rider::parse(word)));
         let bikes = words(&|word| self.has_bike(word));
+        let (any_rider, any_bike) = (self.rider.is_none(), self.bike.is_none());
         let (weekdays, hours) = (self.weekdays, self.hours);
         move |row| {
             let started_ms = batch.started_ms[row];
             let hour = || started_ms.div_euclid(HOUR_MS).rem_euclid(24) as usize;
             let weekday = || weekday_of(started_ms.div_euclid(DAY_MS) as i32);
             (from_ms..until_ms).contains(&started_ms)
-                && riders[batch.rider[row] as usize]
-                && bikes[batch.bike[row] as usize]
+                && (any_rider || riders[batch.rider[row] as usize])
+                && (any_bike || bikes[batch.bike[row] as usize])
                 && weekdays.is_none_or(|days| days.contains(weekday()))
                 && hours.is_none_or(|hours| hours.contains(hour()))
         }

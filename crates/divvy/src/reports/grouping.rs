@@ -8,7 +8,7 @@ use super::dims::{Dim, Group, weekday_of};
 use super::filters::Filters;
 use super::measures::{Cell, Needs};
 use crate::model::{Flag, Flags, NONE_I16, NONE_I32, Position, Rider, StationId, TripBatch};
-use crate::store::Wanted;
+use crate::store::Projection;
 use crate::tally::{
     Cube, DayHours, Durations, FlagCounts, KeptGrid, Parts, People, Tally, date_of, month_of,
 };
@@ -382,11 +382,11 @@ fn day_code(dim: Dim, day: i32) -> Option<i32> {
 pub(super) const NO_DISTANCE: Flags =
     Flags::from_bits(Flag::NoCoordinates as u16 | Flag::FarAway as u16);
 
-/// Returns the columns that an answer from the trips wants.
-pub(super) fn wanted(ask: &Ask<'_>) -> Wanted {
+/// Returns the columns that an answer from the trips needs.
+pub(super) fn projection(ask: &Ask<'_>) -> Projection {
     let by = |dim| ask.dims.contains(&dim);
     let filters = ask.filters;
-    Wanted {
+    Projection {
         started_ms: filters.started_ms(),
         stations: ask.origins.is_some() || ask.needs.ends,
         ends: ask.needs.stops || ask.needs.durations,

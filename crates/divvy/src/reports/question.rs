@@ -15,7 +15,7 @@ use super::table::{Note, grouped, plural};
 use super::{Filter, Filters, ReportError};
 use crate::ingest::Share;
 use crate::model::{Flags, StationId, System, TripBatch, Zone};
-use crate::store::{Store, StoreError, Wanted};
+use crate::store::{Projection, Store, StoreError};
 use crate::tally::{Cube, FlagCounts, Parts, Tally, Totals, date_of, month_of};
 
 /// Which system's trips a report counts, and which of them.
@@ -141,9 +141,9 @@ impl Question<'_> {
                 (plan.answer(&cube, &ask), from_the_cube(parts))
             }
             None => {
-                let wanted = grouping::wanted(&ask);
+                let projection = grouping::projection(&ask);
                 let new = || Counting::new(&ask);
-                let (counted, read) = self.read(&wanted, &new, &Counting::count).await?;
+                let (counted, read) = self.read(&projection, &new, &Counting::count).await?;
                 let mut groups = Groups::default();
                 counted.into_iter().for_each(|part| part.give(&mut groups));
                 (groups, read)
@@ -257,7 +257,7 @@ impl Question<'_> {
             return Ok((known, cube, 0, from_the_cube(parts)));
         }
         let known = self.known(Parts::NONE).await?;
-        let wanted = Wanted {
+        let projection = Projection {
             started_ms: filters.started_ms(),
             stations: true,
             ends: true,
@@ -289,7 +289,7 @@ impl Question<'_> {
             trips.fetch_add(rows.len() as u64, Ordering::Relaxed);
             cube.count_parts(parts, &batch.select(&rows), 1);
         };
-        let (cubes, how) = self.read(&wanted, &Cube::default, &count).await?;
+        let (cubes, how) = self.read(&projection, &Cube::default, &count).await?;
         let mut cube = Cube::default();
         for part in cubes {
             cube.merge(&part);
@@ -301,7 +301,7 @@ impl Question<'_> {
     /// another.
     async fn read<T: Send>(
         &self,
-        wanted: &Wanted,
+        projection: &Projection,
         new: &(dyn Fn() -> T + Send + Sync),
         count: &(dyn Fn(&mut T, &TripBatch) + Send + Sync),
     ) -> Result<(Vec<T>, String), StoreError> {
@@ -309,7 +309,7 @@ impl Question<'_> {
         let counted: Mutex<Vec<T>> = Mutex::default();
         let free = || counted.lock().expect("no holder of this lock panics");
         self.store
-            .scan_some(&self.system.id, wanted, &|batch| {
+            .scan_projection(&self.system.id, projection, &|batch| {
                 read.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 let mine = free().pop();
                 let mut mine = mine.unwrap_or_else(new);

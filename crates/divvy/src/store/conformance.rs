@@ -151,7 +151,7 @@ pub async fn counts_follow_the_stream(store: &dyn Store, steps: &[Step]) -> Done
                 feed.assert_said(&store.stations(&id).await?);
             }
             Step::TouchAll => {
-                let touched = store.touch_all(&id).await?;
+                let touched = store.republish_all(&id).await?;
                 assert_eq!(touched, before.len() as u64);
             }
             Step::Drain => {

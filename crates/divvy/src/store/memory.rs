@@ -12,8 +12,9 @@ use jiff::Timestamp;
 
 use super::station_data::{StationData, Write};
 use super::{
-    Applied, ArchiveId, ArchiveRead, Change, ContentHash, FeedState, FromStationCount, Incoming,
-    Ledger, LedgerEntry, Stations, StoreError, Tallies, Trips, Unload, Unloaded,
+    Applied, ArchiveId, ArchiveRead, Change, ChangeStream, ContentHash, CountsTable, Departures,
+    FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, Republish, StationTable,
+    StoreError, TotalsReader, Trips, Unload, Unloaded,
 };
 use crate::issue::{Reason, RejectSink, Rejected};
 use crate::model::{Snapshot, Station, StationId, System, SystemId, Trip, TripBatch, TripId};
@@ -369,7 +370,7 @@ impl Incoming for MemoryIncoming {
 }
 
 #[async_trait]
-impl Stations for MemoryStore {
+impl StationTable for MemoryStore {
     async fn stations(&self, system: &SystemId) -> Result<Vec<Station>, StoreError> {
         Ok(self.ask(system, |held| held.stations.stations().cloned().collect()))
     }
@@ -395,17 +396,23 @@ impl Stations for MemoryStore {
         let writes = held.system(system).stations.describe(listed);
         Ok(held.record(&system.id, writes))
     }
+}
 
-    async fn touch_all(&self, system: &SystemId) -> Result<u64, StoreError> {
+#[async_trait]
+impl Republish for MemoryStore {
+    async fn republish_all(&self, system: &SystemId) -> Result<u64, StoreError> {
         let mut held = self.held();
         let Some(known) = held.systems.get_mut(system) else {
             return Ok(0);
         };
         let version = known.next_version();
-        let writes = known.stations.touch_all(version);
+        let writes = known.stations.republish_all(version);
         Ok(held.record(system, writes))
     }
+}
 
+#[async_trait]
+impl ChangeStream for MemoryStore {
     async fn changes(&self, consumer: &str, limit: usize) -> Result<Vec<Change>, StoreError> {
         let held = self.held();
         let checkpoint = held.checkpoints.get(consumer).copied().unwrap_or(0);
@@ -422,11 +429,14 @@ impl Stations for MemoryStore {
 }
 
 #[async_trait]
-impl Tallies for MemoryStore {
+impl TotalsReader for MemoryStore {
     async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
         Ok(self.ask(system, SystemHeld::totals))
     }
+}
 
+#[async_trait]
+impl Departures for MemoryStore {
     async fn departures(
         &self,
         system: &SystemId,
@@ -441,7 +451,10 @@ impl Tallies for MemoryStore {
         let of = |origin| departures.get(origin).copied().unwrap_or(0);
         Ok(origins.iter().map(of).collect())
     }
+}
 
+#[async_trait]
+impl CountsTable for MemoryStore {
     async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError> {
         Ok(self.ask(system, |held| held.counts.values().cloned().collect()))
     }

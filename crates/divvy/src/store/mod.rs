@@ -1,19 +1,20 @@
-//! Where trips, stations and counts are kept: four small capabilities, each store has them all.
+//! Storage of trips, stations and counts: one small trait for each capability, and the stores that
+//! implement them.
 //!
 //! ```text
 //!  load ──► Trips::begin ─► Incoming::write … commit ─┐
-//!                                                      ├─► changes ─► refresh ─► Tallies::put_counts
-//!  poll ──► Stations::apply ──────────────────────────┘
+//!                                                      ├─► changes ─► refresh ─► CountsTable::put_counts
+//!  poll ──► StationTable::apply ──────────────────────┘
 //! ```
 //!
-//! What every store promises (`conformance` holds each of them to it):
+//! Guarantees of every store, tested by `conformance`:
 //!
-//! - An archive is there whole or not at all. [`Incoming::commit`] stores its trips, its totals,
-//!   the new `trips_version` of every station concerned and its ledger entry; a process killed
-//!   before it returns leaves only work that repeats harmlessly.
+//! - An archive is stored completely or not at all. [`Incoming::commit`] stores its trips, its
+//!   totals, the new `trips_version` of every station concerned and its ledger entry; a process
+//!   killed before it returns leaves only work that can be repeated without harm.
 //! - One copy of a trip is stored, whatever the order of loading ([`Trip::cmp_copies`]).
 //! - Every station that was inserted or changed gets one entry in the change stream, in order.
-//!   The stream may deliver an entry again; a consumer's work must bear that.
+//!   The stream may deliver an entry more than once, so a consumer's work must be repeatable.
 //!
 //! [`Trip::cmp_copies`]: crate::model::Trip::cmp_copies
 
@@ -23,6 +24,7 @@ pub mod conformance;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod memory;
+mod projection;
 pub mod station_data;
 
 use std::fmt;
@@ -31,6 +33,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::projection::Projection;
 use crate::issue::{RejectSink, RejectedCounts};
 use crate::model::{Flag, Snapshot, Station, StationId, System, SystemId, TripBatch};
 use crate::tally::{FlagCounts, Parts, Totals};
@@ -38,51 +41,29 @@ use crate::tally::{FlagCounts, Parts, Totals};
 /// Trips, each stored once.
 #[async_trait]
 pub trait Trips: Send + Sync {
-    /// Opens the way in for one archive. What is written to it does not exist until it is
-    /// committed; dropped before that, it leaves nothing.
+    /// Begins the load of one archive. Nothing that is written exists until it is committed; a
+    /// load that is dropped before that leaves nothing.
     async fn begin(&self, archive: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError>;
 
-    /// Hands all stored trips of a system to `visit`, batch by batch, in no promised order, until
-    /// it returns `false`. Batches may come from several threads at once where the store has many.
+    /// Passes all stored trips of a system to `visit`, batch by batch, in any order, until it
+    /// returns `false`. Several threads may call `visit` at the same time.
     async fn scan(
         &self,
         system: &SystemId,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError>;
 
-    /// Does what [`scan`](Self::scan) does for who wants less: columns that are not wanted may hold
-    /// nothing, and trips that are not wanted may be left out. A store without such means hands
-    /// over all.
-    async fn scan_some(
+    /// Does what [`scan`](Self::scan) does with some columns of the trips; the columns that are not
+    /// in the projection are empty. Trips outside of its time range may be left out.
+    async fn scan_projection(
         &self,
         system: &SystemId,
-        _wanted: &Wanted,
+        projection: &Projection,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
-        self.scan(system, visit).await
+        self.scan(system, &|batch| visit(projection.apply(batch)))
+            .await
     }
-}
-
-/// What somebody wants of the stored trips.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Starts on the wall clock, milliseconds since 1970-01-01T00:00: from the first, up to the
-    /// last, itself left out. `None` for all.
-    pub started_ms: Option<(i64, i64)>,
-    /// The origins and destinations.
-    pub stations: bool,
-    /// The ends, and the durations as stated.
-    pub ends: bool,
-    /// The riders.
-    pub riders: bool,
-    /// The kinds of bikes.
-    pub bikes: bool,
-    /// Genders and years of birth.
-    pub people: bool,
-    /// Coordinates.
-    pub positions: bool,
-    /// The flags.
-    pub flags: bool,
 }
 
 /// One archive on its way into a store.
@@ -108,77 +89,96 @@ pub trait Incoming: Send + Sync {
     ) -> Result<LedgerEntry, StoreError>;
 }
 
-/// Stations with the newest that their feeds say, and the stream of their changes.
+/// StationData: the stations with the newest state from their feeds.
 #[async_trait]
-pub trait Stations: Send + Sync {
-    /// Lists StationData of a system, by id.
+pub trait StationTable: Send + Sync {
+    /// Lists the stations of a system, by id.
     async fn stations(&self, system: &SystemId) -> Result<Vec<Station>, StoreError>;
 
-    /// Brings StationData up to a snapshot. A snapshot older than the last one of its kind is
-    /// refused, one of the same time is repeated; neither changes anything. A full snapshot is of
-    /// both kinds: what is news of it is taken.
+    /// Updates the stations from a snapshot of their feed. A snapshot of `station_status` or of
+    /// `station_information` that is older than the last one of the same file is refused, and one
+    /// of the same time is a repetition: neither changes anything. Of a snapshot of both files the
+    /// newer half is applied.
     ///
-    /// Stations that the snapshot lacks are kept; [`feed`](Self::feed) tells them apart.
+    /// Stations that the snapshot lacks are kept; [`feed`](Self::feed) lists those it had.
     async fn apply(
         &self,
         snapshot: &Snapshot,
         fetched_at: Timestamp,
     ) -> Result<Applied, StoreError>;
 
-    /// Returns what is known of a system's feed. `None` where no snapshot has been applied.
+    /// Returns the state of a system's feed. `None` before the first snapshot.
     async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError>;
 
-    /// Takes over what a published station list says of stations that no feed has named; a feed
-    /// is never overridden. Returns how many rows were inserted or changed.
+    /// Stores the names and positions of a published station list for stations that no feed has
+    /// named; values from a feed are never overwritten. Returns how many rows were inserted or
+    /// changed.
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError>;
+}
 
-    /// Makes every station of a system appear in the change stream again, as if its trips had
-    /// changed: the by-hand refresh of everything.
-    async fn touch_all(&self, system: &SystemId) -> Result<u64, StoreError>;
-
-    /// Reads on in the change stream of all systems, from the consumer's checkpoint, oldest first.
+/// The stream of changes of stations, of all systems.
+#[async_trait]
+pub trait ChangeStream: Send + Sync {
+    /// Reads up to `limit` changes behind the consumer's checkpoint, oldest first. Empty at the end
+    /// of the stream.
     async fn changes(&self, consumer: &str, limit: usize) -> Result<Vec<Change>, StoreError>;
 
-    /// Moves the consumer's checkpoint to behind a change. Never moves it back.
+    /// Moves the consumer's checkpoint behind a change. Never moves it back.
     async fn acknowledge(&self, consumer: &str, sequence: u64) -> Result<(), StoreError>;
 }
 
-/// Totals over stored trips, and the counts kept by the stream.
+/// Repetition of the change stream.
 #[async_trait]
-pub trait Tallies: Send + Sync {
+pub trait Republish: Send + Sync {
+    /// Appends every station of a system to the change stream, as if its trips had changed, so
+    /// that every count is made again. Returns the number of stations.
+    async fn republish_all(&self, system: &SystemId) -> Result<u64, StoreError>;
+}
+
+/// Totals over stored trips.
+#[async_trait]
+pub trait TotalsReader: Send + Sync {
     /// Returns the totals over all archives of a system.
     async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError>;
 
-    /// Returns the totals with these parts of the cube; others may be empty, where the store can
-    /// do without reading them.
+    /// Returns the totals with some parts of the cube. The other parts may be empty.
     async fn totals_with(&self, system: &SystemId, _parts: Parts) -> Result<Totals, StoreError> {
         self.totals(system).await
     }
+}
 
+/// Counts of stored trips by origin.
+#[async_trait]
+pub trait Departures: Send + Sync {
     /// Counts the stored trips that start at each of the stations, in the same order.
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Behind`] where a store counts by an index that may lag behind its trips,
-    /// and finds fewer than its totals have.
+    /// [`StoreErrorKind::Behind`] where the store counts by an index that lags behind its trips,
+    /// and finds fewer trips than its totals have.
     async fn departures(
         &self,
         system: &SystemId,
         origins: &[StationId],
     ) -> Result<Vec<u64>, StoreError>;
+}
 
-    /// Lists FromStationCounts of a system, by id.
+/// FromStationCounts: the counts that are kept up to date from the change stream.
+#[async_trait]
+pub trait CountsTable: Send + Sync {
+    /// Lists the counts of a system, by id.
     async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError>;
 
-    /// Looks up FromStationCounts of some stations, in the same order.
+    /// Looks up the counts of some stations, in the same order. `None` for a station without.
     async fn counts_of(
         &self,
         system: &SystemId,
         origins: &[StationId],
     ) -> Result<Vec<Option<FromStationCount>>, StoreError>;
 
-    /// Replaces counts by key: putting the same twice is the same as once. A count of an older
-    /// `trips_version` than the one kept is dropped, so that a late delivery undoes nothing.
+    /// Replaces counts by station id, so that putting one twice is the same as once. A count of an
+    /// older `trips_version` than the stored one is dropped, so that a late delivery changes
+    /// nothing.
     async fn put_counts(
         &self,
         system: &SystemId,
@@ -189,13 +189,14 @@ pub trait Tallies: Send + Sync {
 /// Which archives are loaded.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Lists the systems that the store has heard of, by id.
+    /// Lists the systems that have data in the store, by id.
     async fn systems(&self) -> Result<Vec<System>, StoreError>;
 
     /// Lists the archives of a system in the order of loading.
     async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError>;
 
-    /// Lists the names of the archives of a system; a sample's says so.
+    /// Lists the names of the archives of a system; the name of a sample ends with its sample
+    /// label.
     async fn archives(&self, system: &SystemId) -> Result<Vec<String>, StoreError> {
         let entries = self.entries(system).await?.into_iter();
         Ok(entries.map(|entry| entry.id.name).collect())
@@ -208,8 +209,8 @@ pub trait Ledger: Send + Sync {
         content: ContentHash,
     ) -> Result<Option<LedgerEntry>, StoreError>;
 
-    /// Tells whether all that is stored of a loaded archive is there and is what was written. A
-    /// store that cannot look says that it is.
+    /// Returns whether everything that is stored of a loaded archive is there, as it was written.
+    /// `true` for a store that cannot verify it.
     async fn is_intact(&self, _entry: &LedgerEntry) -> Result<bool, StoreError> {
         Ok(true)
     }
@@ -225,15 +226,15 @@ pub struct Unloaded {
     pub promoted: Option<u64>,
 }
 
-/// Takes archives out again.
+/// Removal of loaded archives.
 #[async_trait]
 pub trait Unload: Send + Sync {
-    /// Removes archives of a system, as if each had been superseded by nothing: copies of their
-    /// trips in other archives are stored instead, station lists stay. Archives that are not
-    /// loaded are passed over. With `dry_run` nothing is changed.
+    /// Removes archives of a system. Copies of their trips in other archives are stored instead;
+    /// station lists stay. Archives that are not loaded are ignored. With `dry_run` nothing is
+    /// changed.
     ///
-    /// Afterwards the store is as if it had never loaded them, versions and times aside, where the
-    /// change stream was drained before and is drained again.
+    /// If the change stream is drained before and after, the store is then as if the archives had
+    /// never been loaded, except for versions and times.
     async fn unload(
         &self,
         system: &SystemId,
@@ -242,12 +243,59 @@ pub trait Unload: Send + Sync {
     ) -> Result<Unloaded, StoreError>;
 }
 
-/// The consumer of the change stream that keeps FromStationCounts.
-pub const REFRESH: &str = "refresh";
+/// Verification of a store, and its size.
+#[async_trait]
+pub trait Check: Send + Sync {
+    /// Verifies the laws of docs/ARCHITECTURE.md on this store by reading all of it. A store that
+    /// can say how far it is calls `on_rows` with the number of rows read and the number of all.
+    async fn check(
+        &self,
+        on_rows: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<Checked, StoreError>;
 
-/// A whole store.
-pub trait Store: Trips + Stations + Tallies + Ledger {}
-impl<T: Trips + Stations + Tallies + Ledger> Store for T {}
+    /// Returns the size of the store's files in bytes. `None` for a store without files.
+    fn size_bytes(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// Repair of what [`Check`] finds.
+#[async_trait]
+pub trait Repair: Send + Sync {
+    /// Rebuilds what can be rebuilt from the trips, and lists the archives that have to be loaded
+    /// again. With `dry_run` nothing is changed.
+    async fn repair(&self, dry_run: bool, now: Timestamp) -> Result<Repaired, StoreError>;
+}
+
+/// The consumer of the change stream that keeps FromStationCounts.
+pub const COUNTS_CONSUMER: &str = "refresh";
+
+/// A store with every capability that loads, polls, refreshes and reports use.
+pub trait Store:
+    Trips
+    + StationTable
+    + ChangeStream
+    + Republish
+    + TotalsReader
+    + Departures
+    + CountsTable
+    + Ledger
+    + Unload
+{
+}
+
+impl<T> Store for T where
+    T: Trips
+        + StationTable
+        + ChangeStream
+        + Republish
+        + TotalsReader
+        + Departures
+        + CountsTable
+        + Ledger
+        + Unload
+{
+}
 
 /// The XXH3-128 of an archive's bytes, as published.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -383,6 +431,26 @@ pub struct FromStationCount {
     pub trips_version: Option<u64>,
     /// When it was counted.
     pub refreshed_at: Timestamp,
+}
+
+/// What a repair did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// What was rebuilt or removed, one sentence each.
+    pub done: Vec<String>,
+    /// Archives whose trips are missing or cannot be read.
+    pub to_load_again: Vec<DamagedArchive>,
+}
+
+/// An archive that has to be loaded again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedArchive {
+    /// The system.
+    pub system: SystemId,
+    /// The file name.
+    pub name: String,
+    /// It has to be unloaded before; otherwise loading it again replaces it.
+    pub unload_first: bool,
 }
 
 /// What a check found.

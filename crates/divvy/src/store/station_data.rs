@@ -198,7 +198,7 @@ impl StationData {
     }
 
     /// Gives every row a new version, as if all trips had changed.
-    pub fn touch_all(&mut self, version: u64) -> Vec<Write> {
+    pub fn republish_all(&mut self, version: u64) -> Vec<Write> {
         let ids: Vec<StationId> = self.rows.keys().cloned().collect();
         self.raise(ids, version)
     }
@@ -773,7 +773,7 @@ mod tests {
         data.describe(&[named("5", "State St")]);
         let version = data.next_version();
         assert_eq!(
-            lines(&data.touch_all(version)),
+            lines(&data.republish_all(version)),
             ["change 35 [35] v2", "change 5 [] v2"]
         );
     }

@@ -69,6 +69,7 @@ impl<'a> Rows<'a> {
             hour_of_day.push((hours % 24) as u8);
             start_hour_of_week.push(hour_of_week(hours));
         }
+        assert_eq!(batch.ended_ms.len(), rows, "end times are read");
         let ended = batch.ended_ms.iter();
         let end_hour_of_week = ended.map(|ended_ms| hour_of_week(hours(*ended_ms)));
         let mut riders: Vec<Rider> = Vec::new();
@@ -84,12 +85,16 @@ impl<'a> Rows<'a> {
         });
         let rider_of: Vec<u32> = rider_of.collect();
         let (day_places, days) = places_of(&day);
-        let (kind, pairs) = pairs(
-            (&batch.rider, &rider_of),
-            &batch.bike,
-            riders.len(),
-            batch.words.len(),
-        );
+        let (kind, pairs) = if batch.rider.is_empty() || batch.bike.is_empty() {
+            Default::default()
+        } else {
+            pairs(
+                (&batch.rider, &rider_of),
+                &batch.bike,
+                riders.len(),
+                batch.words.len(),
+            )
+        };
         let kinds = pairs
             .into_iter()
             .map(|(rider, bike)| (riders[rider as usize].clone(), bike))
@@ -199,6 +204,7 @@ fn pairs(
     others_len: usize,
 ) -> (Vec<u32>, Vec<(u32, u32)>) {
     const MOST: usize = 1 << 22;
+    assert_eq!(words.len(), others.len(), "both columns are read");
     let mut all = Vec::new();
     let mut places = Vec::with_capacity(words.len());
     let rows = words

@@ -15,7 +15,7 @@ use super::cases::{self, Archive, minute, system};
 use super::{entry_line, load, stored};
 use crate::identity;
 use crate::model::{Rider, Snapshot, Station};
-use crate::refresh;
+use crate::refresh::{self, Recounter};
 use crate::reports::{self, Filters, REPORTS};
 use crate::store::memory::MemoryStore;
 use crate::store::{ContentHash, Store, StoreError, StoreErrorKind, Unload};
@@ -119,7 +119,7 @@ pub async fn perform<S: Store + Unload>(
             }
         }
         Act::TouchAll => {
-            store.touch_all(&id).await?;
+            store.republish_all(&id).await?;
         }
         Act::Report(report, question) => return answer(store, *report, *question).await.map(Some),
         Act::Check => {}
@@ -436,7 +436,7 @@ async fn went_back<W: World>(
             // The change stream may have lost more than the stations did.
             let id = system().id;
             let drained = refresh::drain(store, refresh::CONSUMER, minute(0)).await;
-            let counted = refresh::count_missing(store, &id, minute(0)).await;
+            let counted = refresh::count_missing(store, Recounter::of(store), &id, minute(0)).await;
             let is_done = drained.is_ok() && counted.is_ok();
             assert!(is_done, "{what}: {drained:?} {counted:?}");
             if !world

@@ -19,8 +19,8 @@ use crate::issue::{Reason, RejectedCounts};
 use crate::model::{BoundingBox, Rider, Station, StationId, System, SystemId};
 use crate::store::station_data::{Row, StationData, Write};
 use crate::store::{
-    ArchiveId, Change, ContentHash, FeedState, FromStationCount, LedgerEntry, REFRESH, StoreError,
-    StoreErrorKind,
+    ArchiveId, COUNTS_CONSUMER, Change, ContentHash, FeedState, FromStationCount, LedgerEntry,
+    StoreError, StoreErrorKind,
 };
 use crate::tally::{Cube, Days, FlagCounts, Hours, Names, Part, Parts, Riders, Stations, Totals};
 
@@ -1320,7 +1320,7 @@ pub(super) fn prune_changes(catalog: &Connection) -> Result<(), StoreError> {
         "DELETE FROM change WHERE sequence <= (SELECT min(sequence) FROM checkpoint
                  WHERE is_intact('checkpoint', checksum, consumer, sequence))
              AND EXISTS (SELECT 1 FROM checkpoint WHERE consumer = ?)",
-        [REFRESH],
+        [COUNTS_CONSUMER],
     )?;
     Ok(())
 }

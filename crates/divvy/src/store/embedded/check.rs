@@ -16,7 +16,7 @@ use super::{
 };
 use crate::issue::Reason;
 use crate::model::{StationId, System, TripBatch};
-use crate::store::{Checked, LedgerEntry, REFRESH, StoreError, StoreErrorKind};
+use crate::store::{COUNTS_CONSUMER, Checked, LedgerEntry, StoreError, StoreErrorKind};
 use crate::tally::{Parts, Tally, Totals};
 
 /// Ids whose keys are held at a time while trips that are stored twice are looked for: 128 MiB.
@@ -302,7 +302,7 @@ impl Check<'_> {
     /// Holds FromStationCounts against the totals: every station has its count, and it is right.
     /// Returns what there is to say of a sound table.
     fn counts(&mut self, system: &System, totals: &Totals) -> Result<String, StoreError> {
-        let waiting = catalog::changes(self.catalog, REFRESH, 1)?;
+        let waiting = catalog::changes(self.catalog, COUNTS_CONSUMER, 1)?;
         if !waiting.is_empty() {
             return Ok("changes wait for `divvy refresh`, so counts were not compared".into());
         }

@@ -54,11 +54,11 @@ use self::each_group::{SCAN_THREADS, each_group};
 use self::folder::Standing;
 use self::incoming::EmbeddedIncoming;
 use self::lock::{ReadersLock, WriterLock};
-pub use self::repair::Repaired;
 use super::station_data::StationData;
 use super::{
-    Applied, ArchiveId, Change, ContentHash, FeedState, FromStationCount, Incoming, Ledger,
-    LedgerEntry, Stations, StoreError, StoreErrorKind, Tallies, Trips, Unload, Unloaded, Wanted,
+    Applied, ArchiveId, Change, ChangeStream, Check, Checked, ContentHash, CountsTable, Departures,
+    FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, Projection, Repair, Repaired,
+    Republish, StationTable, StoreError, StoreErrorKind, TotalsReader, Trips, Unload, Unloaded,
 };
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 use crate::tally::{Parts, Totals};
@@ -333,12 +333,12 @@ impl EmbeddedStore {
         })
     }
 
-    /// Reads row groups through all cores: all of them, or those that may hold what is wanted.
+    /// Reads row groups through all cores: all of them, or those that a projection may concern.
     /// Files are opened when their turn comes: there may be more of them than a process may open.
     fn read_groups(
         &self,
         system: &SystemId,
-        wanted: Option<&Wanted>,
+        projection: Option<&Projection>,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
         if is_in_memory(&*self.shared.catalog()?) {
@@ -353,11 +353,11 @@ impl EmbeddedStore {
         each_group(
             &paths,
             SCAN_THREADS,
-            &|of| wanted.is_none_or(|wanted| of.trips.may_hold(of.group, wanted)),
+            &|of| projection.is_none_or(|projection| of.trips.may_hold(of.group, projection)),
             &|of| {
-                let batch = match wanted {
+                let batch = match projection {
                     None => of.trips.read(of.group)?,
-                    Some(wanted) => of.trips.read_some(of.group, wanted)?,
+                    Some(projection) => of.trips.read_projection(of.group, projection)?,
                 };
                 Ok(visit(batch))
             },
@@ -381,18 +381,18 @@ impl Trips for EmbeddedStore {
         self.read_groups(system, None, visit)
     }
 
-    async fn scan_some(
+    async fn scan_projection(
         &self,
         system: &SystemId,
-        wanted: &Wanted,
+        projection: &Projection,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
-        self.read_groups(system, Some(wanted), visit)
+        self.read_groups(system, Some(projection), visit)
     }
 }
 
 #[async_trait]
-impl Stations for EmbeddedStore {
+impl StationTable for EmbeddedStore {
     async fn stations(&self, system: &SystemId) -> Result<Vec<Station>, StoreError> {
         let stations = catalog::station_data(&*self.shared.catalog()?, system)?;
         Ok(stations.stations().cloned().collect())
@@ -419,19 +419,25 @@ impl Stations for EmbeddedStore {
             Ok((writes.len() as u64, writes))
         })
     }
+}
 
-    async fn touch_all(&self, system: &SystemId) -> Result<u64, StoreError> {
+#[async_trait]
+impl Republish for EmbeddedStore {
+    async fn republish_all(&self, system: &SystemId) -> Result<u64, StoreError> {
         let known = catalog::systems(&*self.shared.catalog()?)?;
         let Some(system) = known.into_iter().find(|known| known.id == *system) else {
             return Ok(0);
         };
         self.write_stations(&system, None, |catalog, stations| {
             let version = catalog::next_version(catalog, &system.id, stations)?;
-            let writes = stations.touch_all(version);
+            let writes = stations.republish_all(version);
             Ok((writes.len() as u64, writes))
         })
     }
+}
 
+#[async_trait]
+impl ChangeStream for EmbeddedStore {
     async fn changes(&self, consumer: &str, limit: usize) -> Result<Vec<Change>, StoreError> {
         catalog::changes(&*self.shared.catalog()?, consumer, limit)
     }
@@ -443,7 +449,7 @@ impl Stations for EmbeddedStore {
 }
 
 #[async_trait]
-impl Tallies for EmbeddedStore {
+impl TotalsReader for EmbeddedStore {
     async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
         self.totals_with(system, Parts::ALL).await
     }
@@ -460,7 +466,10 @@ impl Tallies for EmbeddedStore {
         }
         Ok(totals)
     }
+}
 
+#[async_trait]
+impl Departures for EmbeddedStore {
     async fn departures(
         &self,
         system: &SystemId,
@@ -472,7 +481,10 @@ impl Tallies for EmbeddedStore {
             .map(|origin| catalog::departures(&catalog, system, origin))
             .collect()
     }
+}
 
+#[async_trait]
+impl CountsTable for EmbeddedStore {
     async fn counts(&self, system: &SystemId) -> Result<Vec<FromStationCount>, StoreError> {
         catalog::counts(&*self.shared.catalog()?, system)
     }
@@ -545,6 +557,27 @@ impl Unload for EmbeddedStore {
             Some(system) => commit::unload(&self.shared, &system, archives, dry_run),
             None => Ok(Unloaded::default()),
         }
+    }
+}
+
+#[async_trait]
+impl Check for EmbeddedStore {
+    async fn check(
+        &self,
+        on_rows: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<Checked, StoreError> {
+        EmbeddedStore::check(self, on_rows)
+    }
+
+    fn size_bytes(&self) -> Result<Option<u64>, StoreError> {
+        EmbeddedStore::size_bytes(self).map(Some)
+    }
+}
+
+#[async_trait]
+impl Repair for EmbeddedStore {
+    async fn repair(&self, dry_run: bool, _now: Timestamp) -> Result<Repaired, StoreError> {
+        EmbeddedStore::repair(self, dry_run)
     }
 }
 

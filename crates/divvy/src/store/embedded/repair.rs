@@ -19,18 +19,8 @@ use super::{
     EmbeddedStore, Shared, cannot, catalog_failed, folder, index, index_path, is_in_memory, sweep,
 };
 use crate::model::{System, SystemId};
-use crate::store::StoreError;
+use crate::store::{DamagedArchive, Repaired, StoreError};
 use crate::tally::{Parts, Tally, Totals};
-
-/// What a repair did, or would do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Repaired {
-    /// What was rebuilt or removed, one sentence each.
-    pub done: Vec<String>,
-    /// Archives to be loaded again with `--replace`, since their trips cannot be read: the system
-    /// and the name of each.
-    pub to_load_again: Vec<(String, String)>,
-}
 
 impl EmbeddedStore {
     /// Mends what [`check`](Self::check) finds, as far as the trips allow it: removes files that
@@ -122,11 +112,22 @@ impl Repair<'_> {
         self.repaired.done.push(what);
     }
 
+    fn damaged(&mut self, system: SystemId, name: String) {
+        let archive = DamagedArchive {
+            system,
+            name,
+            unload_first: false,
+        };
+        if !self.repaired.to_load_again.contains(&archive) {
+            self.repaired.to_load_again.push(archive);
+        }
+    }
+
     /// Removes rows that are not what was written: what they held is rebuilt, or comes with the
     /// next poll; an archive has to be loaded again.
     fn drop_damaged_rows(&mut self) -> Result<(), StoreError> {
         for (name, system) in catalog::damaged_archives(self.catalog)? {
-            self.repaired.to_load_again.push((system, name));
+            self.damaged(SystemId::from(system.as_str()), name);
         }
         for (table, n) in catalog::drop_damaged(self.catalog)? {
             self.done(format!(
@@ -191,10 +192,7 @@ impl Repair<'_> {
             let counted = count_file(&self.shared.root, file, &mut recount);
             let trips = self.shared.root.join(&file.path).display().to_string();
             if counted.is_err() || faults.iter().any(|fault| fault.starts_with(&trips)) {
-                let again = (system.id.to_string(), name.clone());
-                if !self.repaired.to_load_again.contains(&again) {
-                    self.repaired.to_load_again.push(again);
-                }
+                self.damaged(system.id.clone(), name.clone());
                 self.unreadable.insert(file.archive);
                 return Ok(());
             }
@@ -276,7 +274,7 @@ pub(super) fn count_again(
     let version = catalog::next_version(catalog, system, &stations)?;
     let all: BTreeSet<_> = sum.stations.origins().collect();
     let mut writes = stations.trips_changed(&all, version, sum);
-    writes.extend(stations.touch_all(version));
+    writes.extend(stations.republish_all(version));
     catalog::write_stations(catalog, system, &writes, None)
 }
 
@@ -315,7 +313,10 @@ pub(super) mod tests {
     use crate::model::{StationId, Trip, TripBatch};
     use crate::refresh;
     use crate::reports::{self, Filters, REPORTS};
-    use crate::store::{ArchiveId, ArchiveRead, ContentHash, Ledger, Stations, Tallies, Trips};
+    use crate::store::{
+        ArchiveId, ArchiveRead, ContentHash, CountsTable, Departures, Ledger, StationTable,
+        TotalsReader, Trips,
+    };
 
     fn divvy() -> System {
         System::named("divvy").unwrap()

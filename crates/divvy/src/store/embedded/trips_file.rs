@@ -27,7 +27,7 @@ use super::schema::{LAYOUT, LAYOUT_KEY, PROPERTIES, SCHEMA, column};
 use super::shared_file::SharedFile;
 use super::{cannot, damaged};
 use crate::model::{Flags, NONE_I16, NONE_I32, TripBatch};
-use crate::store::{StoreError, Wanted};
+use crate::store::{Projection, StoreError};
 
 /// Writes a trips file, and beside it the index of its ids.
 pub(super) struct TripsWriter {
@@ -307,9 +307,9 @@ impl TripsFile {
         }
     }
 
-    /// Tells by its statistics whether a row group may hold trips that start when wanted.
-    pub(super) fn may_hold(&self, group: usize, wanted: &Wanted) -> bool {
-        let Some((from_ms, until_ms)) = wanted.started_ms else {
+    /// Returns whether a row group may hold trips of the projection's time range, by its statistics.
+    pub(super) fn may_hold(&self, group: usize, projection: &Projection) -> bool {
+        let Some((from_ms, until_ms)) = projection.started_ms else {
             return true;
         };
         let group = self.metadata.row_group(group);
@@ -320,66 +320,72 @@ impl TripsFile {
         first && starts.max_opt().is_none_or(|last| *last >= from_ms)
     }
 
-    /// Reads the wanted columns of one row group; the others hold nothing.
-    pub(super) fn read_some(&self, group: usize, wanted: &Wanted) -> Result<TripBatch, StoreError> {
-        self.read_columns(&self.group(group), wanted)
+    /// Reads some columns of one row group; the others are empty.
+    pub(super) fn read_projection(
+        &self,
+        group: usize,
+        projection: &Projection,
+    ) -> Result<TripBatch, StoreError> {
+        self.read_columns(&self.group(group), projection)
             .map_err(|e| read_failed(&self.path, e))
     }
 
-    fn read_columns(&self, group: &Group<'_>, wanted: &Wanted) -> Result<TripBatch, ParquetError> {
+    fn read_columns(
+        &self,
+        group: &Group<'_>,
+        projection: &Projection,
+    ) -> Result<TripBatch, ParquetError> {
         let rows = group.rows();
         let mut batch = TripBatch {
-            id_ends: vec![0; rows],
             started_ms: all_required::<Int64Type>(group, column::STARTED_AT, rows)?,
-            line: vec![0; rows],
-            vehicle: vec![0; rows],
             ..TripBatch::default()
         };
-        let int = |place, wanted| match wanted {
-            true => all_required::<Int32Type>(group, place, rows),
-            false => Ok(vec![0; rows]),
+        let int = |column| all_required::<Int32Type>(group, column, rows);
+        let optional = |column| all_optional(group, column, rows);
+        let texts = |column, texts: &mut Texts| {
+            let places = dictionary::decode(&mut *group.pages(column)?, texts)?;
+            expect_rows(places, rows)
         };
-        let optional = |place, wanted| match wanted {
-            true => all_optional(group, place, rows),
-            false => Ok(vec![NONE_I32; rows]),
-        };
-        let texts = |place, texts: &mut Texts, wanted| match wanted {
-            true => {
-                let places = dictionary::decode(&mut *group.pages(place)?, texts)?;
-                expect_rows(places, rows)
-            }
-            false => Ok(vec![0; rows]),
-        };
-        batch.started_offset_s = int(column::STARTED_OFFSET_S, wanted.ends)?;
-        batch.ended_ms = match wanted.ends {
-            true => all_required::<Int64Type>(group, column::ENDED_AT, rows)?,
-            false => batch.started_ms.clone(),
-        };
-        batch.ended_offset_s = int(column::ENDED_OFFSET_S, wanted.ends)?;
-        batch.precision_ms = vec![1; rows];
-        batch.reported_s = optional(column::REPORTED_S, wanted.ends)?;
-        stated_durations(&mut batch);
-        let mut stations = Texts::default();
-        batch.origin = texts(column::ORIGIN, &mut stations, wanted.stations)?;
-        batch.destination = texts(column::DESTINATION, &mut stations, wanted.stations)?;
-        batch.stations = stations.dictionary;
+        if projection.ends {
+            batch.started_offset_s = int(column::STARTED_OFFSET_S)?;
+            batch.ended_ms = all_required::<Int64Type>(group, column::ENDED_AT, rows)?;
+            batch.ended_offset_s = int(column::ENDED_OFFSET_S)?;
+            batch.reported_s = optional(column::REPORTED_S)?;
+            stated_durations(&mut batch);
+        }
+        if projection.stations {
+            let mut stations = Texts::default();
+            batch.origin = texts(column::ORIGIN, &mut stations)?;
+            batch.destination = texts(column::DESTINATION, &mut stations)?;
+            batch.stations = stations.dictionary;
+        }
         let mut words = Texts::default();
-        batch.bike = texts(column::BIKE, &mut words, wanted.bikes)?;
-        batch.rider = texts(column::RIDER, &mut words, wanted.riders)?;
-        batch.gender = texts(column::GENDER, &mut words, wanted.people)?;
+        if projection.bikes {
+            batch.bike = texts(column::BIKE, &mut words)?;
+        }
+        if projection.riders {
+            batch.rider = texts(column::RIDER, &mut words)?;
+        }
+        if projection.people {
+            batch.gender = texts(column::GENDER, &mut words)?;
+            batch.birth_year = optional(column::BIRTH_YEAR)?
+                .into_iter()
+                .map(|year| i16::try_from(year).unwrap_or(NONE_I16))
+                .collect();
+        }
         batch.words = words.dictionary;
-        batch.birth_year = optional(column::BIRTH_YEAR, wanted.people)?
-            .into_iter()
-            .map(|year| i16::try_from(year).unwrap_or(NONE_I16))
-            .collect();
-        batch.from_latitude = optional(column::FROM_LATITUDE, wanted.positions)?;
-        batch.from_longitude = optional(column::FROM_LONGITUDE, wanted.positions)?;
-        batch.to_latitude = optional(column::TO_LATITUDE, wanted.positions)?;
-        batch.to_longitude = optional(column::TO_LONGITUDE, wanted.positions)?;
-        batch.flags = int(column::FLAGS, wanted.flags)?
-            .into_iter()
-            .map(|bits| Flags::from_bits(bits as u16))
-            .collect();
+        if projection.positions {
+            batch.from_latitude = optional(column::FROM_LATITUDE)?;
+            batch.from_longitude = optional(column::FROM_LONGITUDE)?;
+            batch.to_latitude = optional(column::TO_LATITUDE)?;
+            batch.to_longitude = optional(column::TO_LONGITUDE)?;
+        }
+        if projection.flags {
+            batch.flags = int(column::FLAGS)?
+                .into_iter()
+                .map(|bits| Flags::from_bits(bits as u16))
+                .collect();
+        }
         Ok(batch)
     }
 

@@ -180,7 +180,7 @@ mod tests {
     use crate::model::{Snapshot, SnapshotKind, Station, StationId, StationStatus, System};
     use crate::sample::{Era, Sample};
     use crate::sources::archive::Archive;
-    use crate::store::{Ledger, Stations, Unload};
+    use crate::store::{Ledger, StationTable, Unload};
 
     /// A store of each past version; see the README beside them.
     const PAST: [(i64, &[u8]); 2] = [
