@@ -448,7 +448,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use divvy::model::{Station, StationStatus};
-    use divvy::store::station_data::Row;
+    use divvy::stations::data::Row;
     use jiff::Timestamp;
     use serde_json::{Value, json};
 

@@ -1,6 +1,5 @@
 //! Bike-share trips and stations: read, tally, store, report.
 
-pub mod identity;
 pub mod ingest;
 pub mod issue;
 pub mod model;
@@ -8,5 +7,6 @@ pub mod refresh;
 pub mod reports;
 pub mod sample;
 pub mod sources;
+pub mod stations;
 pub mod store;
 pub mod tally;

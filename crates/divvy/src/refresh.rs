@@ -10,12 +10,14 @@
 //! If a station cannot be counted, it is reported and its change stays in the stream; the other
 //! stations are counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{StationId, SystemId};
+use crate::stations::recount::Requests;
+pub use crate::stations::recount::{OutdatedCount, RefreshPlan, Refreshed, Uncounted};
 use crate::store::{
     COUNTS_CONSUMER, Change, ChangeStream, CountsTable, Departures, FromStationCount, StationTable,
     Store, StoreError, StoreErrorKind,
@@ -26,51 +28,6 @@ pub const CONSUMER: &str = COUNTS_CONSUMER;
 
 /// The number of changes read at once: enough for a snapshot of most systems.
 const CHUNK: usize = 4096;
-
-/// An id that could not be counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uncounted {
-    /// The system.
-    pub system: SystemId,
-    /// The id as the trips use it.
-    pub id: StationId,
-    /// Why: one sentence.
-    pub why: String,
-}
-
-/// What a refresh did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refreshed {
-    /// Changes read, those of the report time alone included.
-    pub changes: u64,
-    /// Stations that the other changes are about.
-    pub stations: u64,
-    /// Ids of theirs that were counted again.
-    pub recounted: u64,
-    /// Ids of theirs whose count was new enough.
-    pub skipped: u64,
-    /// Ids of theirs that could not be counted, and keep the count that they have.
-    pub uncounted: Vec<Uncounted>,
-}
-
-impl Refreshed {
-    fn add(&mut self, other: Self) {
-        self.changes += other.changes;
-        self.stations += other.stations;
-        self.recounted += other.recounted;
-        self.skipped += other.skipped;
-        self.uncounted.extend(other.uncounted);
-    }
-
-    /// Returns whether a change concerns an id that could not be counted.
-    fn is_held_by(&self, change: &Change) -> bool {
-        !change.report_time_only
-            && self.uncounted.iter().any(|uncounted| {
-                uncounted.system == change.system
-                    && change.station.counted_ids().any(|id| *id == uncounted.id)
-            })
-    }
-}
 
 /// What a refresh counts, and where it keeps the results.
 #[derive(Clone, Copy)]
@@ -272,27 +229,6 @@ fn is_of_single_id(error: &StoreError) -> bool {
     matches!(error.kind, StoreErrorKind::Behind | StoreErrorKind::Damaged)
 }
 
-/// Which counts changes make outdated.
-#[derive(Clone, Debug, Default)]
-pub struct RefreshPlan {
-    /// The numbers of changes, stations and skipped ids; nothing has been recounted yet.
-    pub refreshed: Refreshed,
-    /// For each change, the ids to count again. Each id is listed once, at the first change that
-    /// concerns it.
-    pub outdated: Vec<Vec<OutdatedCount>>,
-}
-
-/// An id to count again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutdatedCount {
-    /// The id as the trips use it.
-    pub id: StationId,
-    /// The newest version of its trips among the changes.
-    pub version: Option<u64>,
-    /// The index of the last change of that version.
-    pub change_index: usize,
-}
-
 /// Finds out which ids have to be counted again. Writes nothing.
 ///
 /// # Errors
@@ -302,50 +238,13 @@ pub async fn classify(
     counts: &dyn CountsTable,
     changes: &[Change],
 ) -> Result<RefreshPlan, StoreError> {
-    let mut plan = RefreshPlan {
-        refreshed: Refreshed {
-            changes: changes.len() as u64,
-            ..Refreshed::default()
-        },
-        outdated: vec![Vec::new(); changes.len()],
-    };
-    let mut stations: BTreeSet<(&SystemId, &StationId)> = BTreeSet::new();
-    // By system and id: the index of the first change that concerns it, and its newest version.
-    let mut requested: BTreeMap<&SystemId, BTreeMap<&StationId, (usize, OutdatedCount)>> =
-        BTreeMap::new();
-    for (index, change) in changes.iter().enumerate() {
-        if change.report_time_only {
-            continue;
-        }
-        stations.insert((&change.system, &change.station.id));
-        let requested = requested.entry(&change.system).or_default();
-        for id in change.station.counted_ids() {
-            let count = OutdatedCount {
-                id: id.clone(),
-                version: change.station.trips_version,
-                change_index: index,
-            };
-            let (_, newest) = requested
-                .entry(id)
-                .or_insert_with(|| (index, count.clone()));
-            if newest.version <= count.version {
-                *newest = count;
-            }
-        }
+    let requests = Requests::of(changes);
+    let mut stored = BTreeMap::new();
+    for (system, ids) in requests.ids() {
+        let counts = counts.counts_of(system, &ids).await?;
+        stored.extend(ids.into_iter().zip(counts).map(|(id, count)| ((system, id), count)));
     }
-    plan.refreshed.stations = stations.len() as u64;
-    for (system, requested) in requested {
-        let ids: Vec<StationId> = requested.keys().map(|id| (*id).clone()).collect();
-        let stored = counts.counts_of(system, &ids).await?;
-        for ((first, requested), stored) in requested.into_values().zip(stored) {
-            if stored.is_none_or(|stored| stored.trips_version < requested.version) {
-                plan.outdated[first].push(requested);
-            } else {
-                plan.refreshed.skipped += 1;
-            }
-        }
-    }
-    Ok(plan)
+    Ok(requests.plan(|system, id| stored.get(&(system, id.clone())).and_then(Option::as_ref)))
 }
 
 /// Upkeep of the counts by a command that has opened a store.

@@ -114,7 +114,7 @@ mod embedded_and_memory {
         let counts = block_on(store.counts(&id))?;
         let totals = block_on(store.totals(&id))?;
         // A store may keep the row of a station whose last trip was replaced by a better copy.
-        let stations = divvy::identity::in_use(block_on(store.stations(&id))?, &totals);
+        let stations = divvy::stations::identity::in_use(block_on(store.stations(&id))?, &totals);
         for station in &stations {
             for id in station.counted_ids() {
                 let count = counts.iter().find(|count| count.from_station_id == *id);

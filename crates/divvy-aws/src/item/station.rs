@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::{Availability, Degrees, Station, StationId, StationSource, StationStatus};
-use divvy::store::station_data::Row;
+use divvy::stations::data::Row;
 
 use super::{Item, ItemError, Reader, put_number, put_text};
 

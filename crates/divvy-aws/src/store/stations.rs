@@ -9,7 +9,7 @@ use aws_lambda_events::dynamodb::Event;
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::{Snapshot, Station, StationId, System, SystemId};
 use divvy::refresh::{self, Recounter, RefreshCounts, Refreshed, Uncounted};
-use divvy::store::station_data::{Row, StationData, Write};
+use divvy::stations::data::{Row, StationData, Write};
 use divvy::store::{
     Applied, Change, ChangeStream, FeedState, Republish, StationTable, StoreError, StoreErrorKind,
 };

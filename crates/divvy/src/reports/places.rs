@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::identity::{self, MatchKey};
+use crate::stations::identity::{self, MatchKey};
 use crate::model::{Degrees, Station, StationId, StationSource};
 use crate::tally::Totals;
 

@@ -12,7 +12,7 @@ use super::{
     Column, Filter, Filters, Kind, Note, Picture, Question, Report, Row, Shape, Table, Value,
     grouped, plural,
 };
-use crate::identity::MatchKey;
+use crate::stations::identity::MatchKey;
 use crate::model::{Degrees, StationId};
 use crate::store::{FeedState, FromStationCount, StoreError};
 use crate::tally::Totals;

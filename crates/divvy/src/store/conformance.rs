@@ -15,7 +15,7 @@ use self::cases::{Archive, Row, Step, minute, system};
 use super::{
     Applied, ArchiveId, ArchiveRead, Change, FromStationCount, LedgerEntry, Store, StoreError,
 };
-use crate::identity;
+use crate::stations::identity;
 use crate::issue::{Reason, Rejected, RejectedCounts};
 use crate::model::{
     Flag, Snapshot, SnapshotKind, Station, StationId, StationSource, System, Trip, TripBatch,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::station_data::{StationData, Write};
+use crate::stations::data::{StationData, Write};
 use super::{
     Applied, ArchiveId, ArchiveRead, Change, ChangeStream, ContentHash, CountsTable, Departures,
     FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, Republish, StationTable,

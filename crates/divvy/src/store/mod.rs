@@ -25,15 +25,14 @@ pub mod conformance;
 pub mod embedded;
 pub mod memory;
 mod projection;
-pub mod station_data;
 
 use std::fmt;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 pub use self::projection::Projection;
+pub use crate::stations::{Applied, Change, FeedState, FromStationCount};
 use crate::issue::{RejectSink, RejectedCounts};
 use crate::model::{Flag, Snapshot, Station, StationId, System, SystemId, TripBatch};
 use crate::tally::{FlagCounts, Parts, Totals};
@@ -372,65 +371,6 @@ impl LedgerEntry {
     pub fn flagged(&self, flag: Flag) -> u64 {
         self.flagged.get(flag).try_into().unwrap_or(0)
     }
-}
-
-/// What became of a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// StationData is as the snapshot says.
-    Accepted {
-        /// Stations seen for the first time.
-        inserted: u64,
-        /// Stations of which something besides the report time changed.
-        changed: u64,
-        /// Stations of which nothing but the report time changed.
-        reported: u64,
-    },
-    /// The last snapshot had the same time.
-    Repeated,
-    /// The last snapshot is newer.
-    Refused {
-        /// Its time.
-        last: Timestamp,
-    },
-}
-
-/// What a store knows of a system's feed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FeedState {
-    /// When the newest snapshot with stations' states was made, by the feed's clock. `None` where
-    /// only `station_information` has been seen.
-    pub status_at: Option<Timestamp>,
-    /// When the newest snapshot with names and places was made.
-    pub information_at: Option<Timestamp>,
-    /// The stations of the newest snapshot: of the one with states where there is one.
-    pub listed: std::collections::BTreeSet<StationId>,
-}
-
-/// A station that was inserted or changed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Change {
-    /// Its place in the stream. Grows; may skip.
-    pub sequence: u64,
-    /// Whose station.
-    pub system: SystemId,
-    /// The station as it is now, or as it was right after the change.
-    pub station: Station,
-    /// Nothing but the report time changed.
-    pub report_time_only: bool,
-}
-
-/// One row of FromStationCounts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FromStationCount {
-    /// The id as the trips use it.
-    pub from_station_id: StationId,
-    /// Stored trips that start there.
-    pub from_count: u64,
-    /// The version of the station's trips that was counted. `None` before any trip came.
-    pub trips_version: Option<u64>,
-    /// When it was counted.
-    pub refreshed_at: Timestamp,
 }
 
 /// What a repair did, or would do.

@@ -13,7 +13,7 @@ use proptest::test_runner::{FileFailurePersistence, RngSeed};
 
 use super::cases::{self, Archive, minute, system};
 use super::{entry_line, load, stored};
-use crate::identity;
+use crate::stations::identity;
 use crate::model::{Rider, Snapshot, Station};
 use crate::refresh::{self, Recounter};
 use crate::reports::{self, Filters, REPORTS};

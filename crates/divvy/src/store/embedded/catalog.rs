@@ -17,7 +17,7 @@ use super::index::Written;
 use super::{catalog_failed, corrupt, read_only, row_checksum};
 use crate::issue::{Reason, RejectedCounts};
 use crate::model::{BoundingBox, Rider, Station, StationId, System, SystemId};
-use crate::store::station_data::{Row, StationData, Write};
+use crate::stations::data::{Row, StationData, Write};
 use crate::store::{
     ArchiveId, COUNTS_CONSUMER, Change, ContentHash, FeedState, FromStationCount, LedgerEntry,
     StoreError, StoreErrorKind,

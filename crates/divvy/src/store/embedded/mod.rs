@@ -54,7 +54,7 @@ use self::each_group::{SCAN_THREADS, each_group};
 use self::folder::Standing;
 use self::incoming::EmbeddedIncoming;
 use self::lock::{ReadersLock, WriterLock};
-use super::station_data::StationData;
+use crate::stations::data::StationData;
 use super::{
     Applied, ArchiveId, Change, ChangeStream, Check, Checked, ContentHash, CountsTable, Departures,
     FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, Projection, Repair, Repaired,
@@ -318,7 +318,7 @@ impl EmbeddedStore {
         change: impl FnOnce(
             &Connection,
             &mut StationData,
-        ) -> Result<(T, Vec<super::station_data::Write>), StoreError>,
+        ) -> Result<(T, Vec<crate::stations::data::Write>), StoreError>,
     ) -> Result<T, StoreError> {
         self.shared.write(|catalog| {
             let mut stations = catalog::station_data(catalog, &system.id)?;

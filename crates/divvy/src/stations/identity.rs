@@ -1,9 +1,9 @@
-//! Whose id: which ids that trips use belong to which station of a feed.
+//! Finds the station of a feed to which an id of the trips belongs.
 //!
-//! Trips of 2013-2020 carry small integers, later ones short names, and feeds UUIDs that no trip
-//! knows. Ids are also reused: `517` was a rack at Pulaski & Armitage and later one at
-//! Clark & Jarvis, 12 km away. So an id alone joins only where nothing speaks against it, and a
-//! feed's other spellings of it only where the name or the place agrees.
+//! Trips of 2013-2020 have small integers as station ids, later ones short names, and feeds have
+//! UUIDs that no trip has. Ids are also reused: `517` was a rack at Pulaski & Armitage and later one
+//! at Clark & Jarvis, 12 km away. So an equal id is a match only if name and position do not
+//! contradict, and an equal `short_name` or `legacy_id` only if the name or the position agrees.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,25 +12,25 @@ use rustc_hash::FxHashMap;
 use crate::model::{Position, Station, StationId, StationSource};
 use crate::tally::Totals;
 
-/// How far apart the position of a feed's station and the mean of its trip ends may lie, in
-/// metres. A jump beyond it means another station.
-const SAME_PLACE_M: f64 = 500.0;
+/// The largest distance between a station of the feed and the mean of its trip ends, in metres.
+/// Beyond it they are different stations.
+const SAME_STATION_M: f64 = 500.0;
 
-/// Stations of a feed that may share a name which joins by itself. What more of them bear tells none
-/// from another (a feed that calls all its stations the same), and to compare each with each id of
-/// that name would take days.
-const MOST_NAMESAKES: usize = 64;
+/// The largest number of stations of a feed with the same name for which the name alone is a match.
+/// A name of more stations identifies none (in a feed that gives all its stations one name), and
+/// comparing each of them with each id of that name would take days.
+const MAX_SAME_NAME: usize = 64;
 
-/// By what an id of the trips was found to be a station of the feed, the strongest first.
+/// What identified an id of the trips as a station of the feed, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MatchKey {
-    /// The feed's own id, unless the place is another and no name agrees.
+    /// The feed's own id, unless the position is another and no name agrees.
     StationId,
-    /// The feed's `short_name`, and the name or the place agrees.
+    /// The feed's `short_name`, and the name or the position agrees.
     ShortName,
-    /// The feed's `legacy_id`, and the name or the place agrees.
+    /// The feed's `legacy_id`, and the name or the position agrees.
     LegacyId,
-    /// The name alone, where few stations of the feed share it.
+    /// The name alone, if few stations of the feed have it.
     Name,
 }
 
@@ -49,7 +49,7 @@ impl MatchKey {
     }
 }
 
-/// Which ids belong to which station. No id belongs to two.
+/// The ids of each station. No id belongs to two stations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matches {
     of: BTreeMap<StationId, Vec<(StationId, MatchKey)>>,
@@ -62,7 +62,7 @@ impl Matches {
         self.of.get(station).map_or(&[], Vec::as_slice)
     }
 
-    /// Lists every match: station of the feed, id that trips use, and by what.
+    /// Lists every match: station of the feed, id that trips use, and what identified it.
     pub fn iter(&self) -> impl Iterator<Item = (&StationId, &StationId, MatchKey)> {
         self.of
             .iter()
@@ -75,8 +75,8 @@ impl Matches {
     }
 }
 
-/// Leaves out of StationData what only trips have named that are not stored any more, or never
-/// came to be: stations, and ids of stations. Stores may keep both.
+/// Removes from StationData the ids that no stored trip uses, and the stations that only such ids
+/// have named. Stores may keep both after an unload or an unfinished load.
 pub fn in_use(mut stations: Vec<Station>, known: &Totals) -> Vec<Station> {
     let is_used = |id: &StationId| known.stations.0.contains_key(id);
     stations.retain(|station| {
@@ -90,8 +90,8 @@ pub fn in_use(mut stations: Vec<Station>, known: &Totals) -> Vec<Station> {
 
 /// Finds the station of every id that trips use, or have used.
 ///
-/// `stations` is StationData: its feed stations are what ids can belong to, and an id that any
-/// of its rows carries is looked for even when the trips that used it are gone.
+/// `stations` is StationData. Ids can belong to its stations of the feed; the ids of its rows are
+/// looked up even if no stored trip uses them any more.
 pub fn resolve<'a>(stations: impl IntoIterator<Item = &'a Station>, known: &Totals) -> Matches {
     let mut ids: BTreeSet<&StationId> = known.stations.0.keys().collect();
     let mut feed = Feed::default();
@@ -122,22 +122,22 @@ pub fn resolve<'a>(stations: impl IntoIterator<Item = &'a Station>, known: &Tota
     matches
 }
 
-/// Brings a name to the form in which names are compared: without blanks around it, without the
-/// marks of moved and temporary docks, in lower case. `None` for a name of nothing else.
+/// Returns a name in the form in which names are compared: in lower case, without blanks around it
+/// and without the suffixes of moved and temporary docks. `None` if nothing is left.
 fn comparable(name: &str) -> Option<String> {
-    const MARKS: [&str; 3] = ["(*)", "*", "(temp)"];
+    const SUFFIXES: [&str; 3] = ["(*)", "*", "(temp)"];
     let lower = name.to_lowercase();
     let mut rest = lower.trim();
-    while let Some(shorter) = MARKS.iter().find_map(|mark| rest.strip_suffix(mark)) {
+    while let Some(shorter) = SUFFIXES.iter().find_map(|suffix| rest.strip_suffix(suffix)) {
         rest = shorter.trim_end();
     }
     (!rest.is_empty()).then(|| rest.to_owned())
 }
 
-/// An id of the trips, with all that they say of it.
+/// An id of the trips, with its names and position.
 struct Origin<'a> {
     id: &'a StationId,
-    /// Every name ever seen: any of them may agree.
+    /// Every name that trips have used for it.
     names: Vec<String>,
     position: Option<Position>,
 }
@@ -171,29 +171,29 @@ impl Candidate<'_> {
             .is_some_and(|name| origin.names.contains(name))
     }
 
-    /// Returns how far it lies from the origin, in metres. `None` where either place is unknown.
+    /// Returns the distance to the origin in metres. `None` if either position is unknown.
     fn distance_m(&self, origin: &Origin<'_>) -> Option<f64> {
         Some(self.position?.distance_m(origin.position?))
     }
 
-    /// Tells whether what is known of both allows them to be one station.
+    /// Returns whether both can be the same station, if the key is equal.
     fn may_be(&self, origin: &Origin<'_>, key: MatchKey) -> bool {
         let distance_m = self.distance_m(origin);
         match key {
             MatchKey::StationId => {
-                let elsewhere = distance_m.is_some_and(|m| m > SAME_PLACE_M);
-                !elsewhere || self.agrees_in_name(origin)
+                let is_far = distance_m.is_some_and(|m| m > SAME_STATION_M);
+                !is_far || self.agrees_in_name(origin)
             }
             MatchKey::ShortName | MatchKey::LegacyId => {
-                let same_place = distance_m.is_some_and(|m| m <= SAME_PLACE_M);
-                same_place || self.agrees_in_name(origin)
+                let is_near = distance_m.is_some_and(|m| m <= SAME_STATION_M);
+                is_near || self.agrees_in_name(origin)
             }
             MatchKey::Name => true,
         }
     }
 }
 
-/// The stations of the feed, to be found by each key.
+/// The stations of the feed, by each key.
 #[derive(Default)]
 struct Feed<'a> {
     stations: Vec<Candidate<'a>>,
@@ -205,23 +205,23 @@ struct Feed<'a> {
 
 impl<'a> Feed<'a> {
     fn add(&mut self, station: &'a Station) {
-        let place = self.stations.len();
+        let index = self.stations.len();
         let name = station.name.as_deref().and_then(comparable);
         self.by_id
             .entry(station.id.as_str())
             .or_default()
-            .push(place);
+            .push(index);
         if let Some(short_name) = &station.short_name {
             self.by_short_name
                 .entry(short_name)
                 .or_default()
-                .push(place);
+                .push(index);
         }
         if let Some(legacy_id) = &station.legacy_id {
-            self.by_legacy_id.entry(legacy_id).or_default().push(place);
+            self.by_legacy_id.entry(legacy_id).or_default().push(index);
         }
         if let Some(name) = &name {
-            self.by_name.entry(name.clone()).or_default().push(place);
+            self.by_name.entry(name.clone()).or_default().push(index);
         }
         self.stations.push(Candidate {
             id: &station.id,
@@ -230,12 +230,12 @@ impl<'a> Feed<'a> {
         });
     }
 
-    /// Finds the station by the strongest key that has any; of several the nearest, then the one
-    /// of the smallest id.
+    /// Finds the station by the strongest key that matches any; of several the nearest one, and of
+    /// equally near ones that with the smallest id.
     fn station_of(&self, origin: &Origin<'_>) -> Option<(&'a StationId, MatchKey)> {
         MatchKey::ALL.into_iter().find_map(|key| {
-            let places = self.places(origin, key).into_iter().flatten();
-            let candidates = places.map(|place| &self.stations[*place]);
+            let indices = self.with_key(origin, key).into_iter().flatten();
+            let candidates = indices.map(|index| &self.stations[*index]);
             let nearest = candidates
                 .filter(|candidate| candidate.may_be(origin, key))
                 .min_by(|a, b| {
@@ -248,7 +248,7 @@ impl<'a> Feed<'a> {
         })
     }
 
-    fn places(&self, origin: &Origin<'_>, key: MatchKey) -> Vec<&Vec<usize>> {
+    fn with_key(&self, origin: &Origin<'_>, key: MatchKey) -> Vec<&Vec<usize>> {
         let id = origin.id.as_str();
         match key {
             MatchKey::StationId => self.by_id.get(id).into_iter().collect(),
@@ -258,7 +258,7 @@ impl<'a> Feed<'a> {
                 .names
                 .iter()
                 .filter_map(|name| self.by_name.get(name))
-                .filter(|namesakes| namesakes.len() <= MOST_NAMESAKES)
+                .filter(|same_name| same_name.len() <= MAX_SAME_NAME)
                 .collect(),
         }
     }
@@ -270,10 +270,10 @@ mod tests {
     use crate::model::{Flags, Rider, StationName, Trip, TripBatch};
     use crate::tally::Tally;
 
-    /// An id that a trip starts at, under a name and at a place.
-    type Seen<'a> = (&'a str, &'a str, Option<(f64, f64)>);
+    /// An id at which a trip starts, its name and position.
+    type NamedId<'a> = (&'a str, &'a str, Option<(f64, f64)>);
 
-    fn trips(origins: &[Seen<'_>]) -> Totals {
+    fn trips(origins: &[NamedId<'_>]) -> Totals {
         let mut totals = Totals::default();
         for (id, name, at) in origins {
             let micro = |degrees: f64| (degrees * 1e6).round() as i32;
@@ -340,7 +340,7 @@ mod tests {
     const PULASKI: Option<(f64, f64)> = Some((41.917213, -87.726321)); // 11.7 km
 
     #[test]
-    fn an_id_joins_unless_place_and_name_speak_against_it() {
+    fn an_equal_id_matches_unless_position_and_name_differ() {
         let feed = [station("517", "Clark & Jarvis", Some(CLARK))];
         for (name, at, joins) in [
             ("", None, true),
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_short_name_or_legacy_id_joins_nothing() {
+    fn a_short_name_or_legacy_id_alone_matches_nothing() {
         for key in ["short_name", "legacy_id"] {
             let mut feed = [station("a3a36d9e", "Clark & Jarvis", Some(CLARK))];
             match key {
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn any_name_ever_seen_agrees_and_an_empty_one_never_does() {
+    fn any_name_ever_used_agrees_and_an_empty_one_never_does() {
         let feed = [
             station("u-1", "Malcolm X College", None),
             station("u-2", " (*)", None),
@@ -419,30 +419,30 @@ mod tests {
     }
 
     #[test]
-    fn ids_once_carried_are_still_looked_for() {
-        let mut stub = Station::unknown("35".into());
-        stub.origin_ids.insert("35".into());
-        let feed = [stub, station("2", "Clark & Jarvis", None)];
+    fn ids_of_rows_are_looked_up_without_trips() {
+        let mut row = Station::unknown("35".into());
+        row.origin_ids.insert("35".into());
+        let feed = [row, station("2", "Clark & Jarvis", None)];
         assert_eq!(found(&feed, &Totals::default()), ["35 unmatched"]);
     }
 
     #[test]
-    fn a_name_that_most_stations_bear_joins_none() {
+    fn a_name_of_many_stations_matches_none() {
         let known = trips(&[("13059", "Station", NEAR_CLARK)]);
         let feed = |stations: usize| -> Vec<Station> {
             let ids = (0..stations).map(|n| format!("u-{n:03}"));
             ids.map(|id| station(&id, "Station", Some(CLARK))).collect()
         };
         assert_eq!(
-            found(&feed(MOST_NAMESAKES), &known),
+            found(&feed(MAX_SAME_NAME), &known),
             ["13059 = u-000 by name"]
         );
         assert_eq!(
-            found(&feed(MOST_NAMESAKES + 1), &known),
+            found(&feed(MAX_SAME_NAME + 1), &known),
             ["13059 unmatched"]
         );
-        // Where an id speaks for one of them, the name still agrees.
-        let mut feed = feed(MOST_NAMESAKES + 1);
+        // With an equal short name, the name still counts as agreeing.
+        let mut feed = feed(MAX_SAME_NAME + 1);
         feed[40].short_name = Some("13059".into());
         assert_eq!(found(&feed, &known), ["13059 = u-040 by short_name"]);
     }
