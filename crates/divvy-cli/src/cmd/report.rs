@@ -164,7 +164,7 @@ impl Report {
                     about: report.about(),
                     table: &table,
                     picture: plot.map_or(String::new(), |plot| plot.for_page()),
-                    definitions: report.definitions(),
+                    columns: report.columns(),
                 };
                 let title = format!("{}: {}", system.name, report.name());
                 html::write(&title, &[section], out)
@@ -230,7 +230,7 @@ impl Report {
                         table,
                         picture: plot_of(*report, table, store, &system, filters)
                             .map_or(String::new(), |plot| plot.for_page()),
-                        definitions: report.definitions(),
+                        columns: report.columns(),
                     })
                     .collect();
                 return html::write(&system.name, &sections, out);
@@ -353,12 +353,14 @@ fn with_own_names(error: ReportError) -> anyhow::Error {
 
 fn explain(report: &dyn reports::Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}: {}\n", report.name(), report.about())?;
-    let definitions = report.definitions();
-    let widest = definitions.iter().map(|(column, _)| column.len()).max();
-    for (column, definition) in definitions {
+    let columns = report.columns();
+    let widest = columns.iter().map(|column| column.name.len()).max();
+    for column in columns {
         writeln!(
             out,
-            "{column:<width$}  {definition}",
+            "{:<width$}  {}",
+            column.name,
+            column.definition,
             width = widest.unwrap_or(0)
         )?;
     }

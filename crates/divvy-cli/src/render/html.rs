@@ -24,8 +24,8 @@ pub struct Section<'a> {
     /// Its picture, as [`Plot::for_page`](super::plot::Plot::for_page) draws it. Empty where it has
     /// none.
     pub picture: String,
-    /// What its columns mean.
-    pub definitions: Vec<(&'static str, &'static str)>,
+    /// The columns whose definitions are printed below it.
+    pub columns: Vec<Column>,
 }
 
 const STYLE: &str = include_str!("page.css");
@@ -83,7 +83,7 @@ fn write_section(page: &mut String, section: &Section<'_>, cut: bool) {
         };
         *page += "<div class=\"wide\"><table>\n<thead><tr>";
         for at in &columns {
-            *page += &cell(*at, "th", &people::heading(&table.columns[*at]));
+            *page += &cell(*at, "th", &table.columns[*at].heading());
         }
         *page += "</tr></thead>\n<tbody>\n";
         for row in &table.rows[..shown] {
@@ -107,10 +107,10 @@ fn write_section(page: &mut String, section: &Section<'_>, cut: bool) {
         };
         *page += &format!("<p class=\"{class}\">{}</p>\n", escape(text));
     }
-    if !section.definitions.is_empty() {
+    if !section.columns.is_empty() {
         *page += "<details><summary>What the columns mean</summary>\n<dl>";
-        for (column, definition) in &section.definitions {
-            let (column, definition) = (escape(column), escape(definition));
+        for column in &section.columns {
+            let (column, definition) = (escape(column.name), escape(column.definition));
             let _ = writeln!(page, "<dt>{column}</dt><dd>{definition}</dd>");
         }
         *page += "</dl></details>\n";

@@ -66,7 +66,7 @@ impl Format {
                     about: "",
                     table,
                     picture: String::new(),
-                    definitions: Vec::new(),
+                    columns: Vec::new(),
                 };
                 html::write("Divvy Analyze", &[section], out)
             }

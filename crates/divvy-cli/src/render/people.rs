@@ -1,17 +1,6 @@
 //! Values as people read them.
 
-use divvy::reports::{Column, Kind, Value, grouped};
-
-/// Names a column in words, without the unit: the values show it.
-pub fn heading(column: &Column) -> String {
-    let name = match column.kind {
-        Kind::Seconds => column.name.trim_end_matches("_s"),
-        Kind::Dollars => column.name.trim_end_matches("_usd"),
-        Kind::Meters => column.name.trim_end_matches("_m"),
-        _ => column.name,
-    };
-    name.replace('_', " ")
-}
+use divvy::reports::{Kind, Value, grouped};
 
 /// Writes a value with its unit, on one line.
 pub fn text(kind: Kind, value: &Value) -> String {

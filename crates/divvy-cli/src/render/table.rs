@@ -89,7 +89,7 @@ impl<'a> Shown<'a> {
         alone.add_rows(cells.iter().map(|cell| [cell]));
         let widest = alone.column_max_content_widths();
         // A heading of several words stands on several lines.
-        let heading = people::heading(column);
+        let heading = column.heading();
         let words = heading.split(' ').map(|word| word.len() as u16);
         Self {
             column,
@@ -157,7 +157,7 @@ fn lay_out(shown: &[Shown<'_>], rows: usize) -> String {
     table
         .load_style(LIGHT)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(shown.iter().map(|it| Cell::new(people::heading(it.column))));
+        .set_header(shown.iter().map(|it| Cell::new(it.column.heading())));
     for row in 0..rows {
         table.add_row(shown.iter().map(|it| it.cell(row)));
     }

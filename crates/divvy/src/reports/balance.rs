@@ -39,13 +39,13 @@ pub struct BalanceRow {
 impl Row for BalanceRow {
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("station_id", Kind::Text).spare(3),
-            Column::new("name", Kind::Name),
-            Column::new("weekday", Kind::Text),
-            Column::new("hour", Kind::Ordinal),
-            Column::new("departures", Kind::Count),
-            Column::new("arrivals", Kind::Count),
-            Column::new("net", Kind::Count),
+            Column::new("station_id", Kind::Text).defined("the feed's id, the trips' where no feed knows the station; empty over all stations").spare(3),
+            Column::new("name", Kind::Name).defined("the feed's name, else the latest that trips use"),
+            Column::new("weekday", Kind::Text).defined("the local weekday on which the bike leaves or arrives; empty over all weekdays"),
+            Column::new("hour", Kind::Ordinal).defined("the local hour in which the bike leaves or arrives, 0 to 23; empty over all hours"),
+            Column::new("departures", Kind::Count).defined("stored trips that start there and then"),
+            Column::new("arrivals", Kind::Count).defined("stored trips that end there and then"),
+            Column::new("net", Kind::Count).defined("arrivals - departures: bikes gained"),
         ]
     }
 
@@ -82,27 +82,6 @@ impl Report for Balance {
 
     fn columns(&self) -> Vec<Column> {
         BalanceRow::columns()
-    }
-
-    fn definitions(&self) -> Vec<(&'static str, &'static str)> {
-        vec![
-            (
-                "station_id",
-                "the feed's id, the trips' where no feed knows the station; empty over all stations",
-            ),
-            ("name", "the feed's name, else the latest that trips use"),
-            (
-                "weekday",
-                "the local weekday on which the bike leaves or arrives; empty over all weekdays",
-            ),
-            (
-                "hour",
-                "the local hour in which the bike leaves or arrives, 0 to 23; empty over all hours",
-            ),
-            ("departures", "stored trips that start there and then"),
-            ("arrivals", "stored trips that end there and then"),
-            ("net", "arrivals - departures: bikes gained"),
-        ]
     }
 
     fn is_long(&self) -> bool {

@@ -66,46 +66,43 @@ impl Dim {
         }
     }
 
-    /// Lists its columns: a station has an id and a name.
+    /// Declares its columns. A station has two, an id and a name.
     pub(super) fn columns(self) -> Vec<Column> {
-        let name = self.as_str();
-        match self {
-            Self::Station => vec![
-                Column::new("station_id", Kind::Text).spare(3),
-                Column::new("name", Kind::Name),
-            ],
-            Self::BirthYear | Self::Age | Self::Year | Self::Hour => {
-                vec![Column::new(name, Kind::Ordinal)]
-            }
-            Self::Date | Self::Month => vec![Column::new(name, Kind::Date)],
-            Self::Rider | Self::Bike | Self::Gender | Self::Weekday => {
-                vec![Column::new(name, Kind::Text)]
-            }
-        }
-    }
-
-    /// Says what one of its columns means.
-    pub(super) fn definition(self, column: &str) -> &'static str {
-        match self {
-            Self::Rider => {
-                "member (also published as Subscriber) or casual (Customer); other words as published"
-            }
-            Self::Bike => "the kind of bike, as published; empty where files state none",
-            Self::Gender => "as published; empty where files state none",
-            Self::BirthYear => "as published; empty where files state none",
-            Self::Age => "the year of the start less the year of birth",
-            Self::Year => "the local year of the start",
-            Self::Month => "the local month of the start",
-            Self::Date => "the local date of the start",
-            Self::Weekday => "the local weekday of the start",
-            Self::Hour => {
-                "the local hour of the start, 0 to 23; of the end, where stops are counted"
-            }
-            Self::Station if column == "name" => "the feed's name, else the latest that trips use",
+        let (kind, definition) = match self {
             Self::Station => {
-                "the station of the start: the feed's id, the trips' where no feed knows it"
+                return vec![
+                    Column::new("station_id", Kind::Text).spare(3).defined(
+                        "the station of the start: the feed's id, the trips' where no feed knows it",
+                    ),
+                    Column::new("name", Kind::Name)
+                        .defined("the feed's name, else the latest that trips use"),
+                ];
             }
-        }
+            Self::Rider => (
+                Kind::Text,
+                "member (also published as Subscriber) or casual (Customer); other words as \
+                 published",
+            ),
+            Self::Bike => (
+                Kind::Text,
+                "the kind of bike, as published; empty where files state none",
+            ),
+            Self::Gender => (Kind::Text, "as published; empty where files state none"),
+            Self::BirthYear => (Kind::Ordinal, "as published; empty where files state none"),
+            Self::Age => (
+                Kind::Ordinal,
+                "the year of the start less the year of birth",
+            ),
+            Self::Year => (Kind::Ordinal, "the local year of the start"),
+            Self::Month => (Kind::Date, "the local month of the start"),
+            Self::Date => (Kind::Date, "the local date of the start"),
+            Self::Weekday => (Kind::Text, "the local weekday of the start"),
+            Self::Hour => (
+                Kind::Ordinal,
+                "the local hour of the start, 0 to 23; of the end, where stops are counted",
+            ),
+        };
+        vec![Column::new(self.as_str(), kind).defined(definition)]
     }
 
     /// Tells whether it is a matter of the day on which a trip starts.

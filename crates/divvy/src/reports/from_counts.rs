@@ -30,9 +30,9 @@ pub struct FromCountRow {
 impl Row for FromCountRow {
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("from_station_id", Kind::Text),
-            Column::new("from_count", Kind::Count),
-            Column::new("refreshed_at", Kind::Instant),
+            Column::new("from_station_id", Kind::Text).defined("the id as the trips use it; the feed's, for a station without trips"),
+            Column::new("from_count", Kind::Count).defined("stored trips that start there, as the change stream counted them last"),
+            Column::new("refreshed_at", Kind::Instant).defined("when they were counted; empty where they never were"),
         ]
     }
 
@@ -61,23 +61,6 @@ impl Report for FromCounts {
 
     fn columns(&self) -> Vec<Column> {
         FromCountRow::columns()
-    }
-
-    fn definitions(&self) -> Vec<(&'static str, &'static str)> {
-        vec![
-            (
-                "from_station_id",
-                "the id as the trips use it; the feed's, for a station without trips",
-            ),
-            (
-                "from_count",
-                "stored trips that start there, as the change stream counted them last",
-            ),
-            (
-                "refreshed_at",
-                "when they were counted; empty where they never were",
-            ),
-        ]
     }
 
     fn is_long(&self) -> bool {

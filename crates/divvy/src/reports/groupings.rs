@@ -210,10 +210,6 @@ impl Report for Grouping {
         columns(self.dims, self.measures)
     }
 
-    fn definitions(&self) -> Vec<(&'static str, &'static str)> {
-        definitions(self.dims, self.measures)
-    }
-
     fn is_long(&self) -> bool {
         self.is_long
     }
@@ -239,21 +235,6 @@ pub(super) fn columns(dims: &[Dim], measures: &[(Measure, &'static str)]) -> Vec
         .flat_map(|dim| dim.columns())
         .chain(told)
         .collect()
-}
-
-/// Says what each column means.
-pub(super) fn definitions(
-    dims: &[Dim],
-    measures: &[(Measure, &'static str)],
-) -> Vec<(&'static str, &'static str)> {
-    let groups = dims.iter().flat_map(|dim| {
-        let names = dim.columns().into_iter().map(|column| column.name);
-        names.map(|name| (name, dim.definition(name)))
-    });
-    let told = measures
-        .iter()
-        .map(|(measure, name)| (*name, measure.definition()));
-    groups.chain(told).collect()
 }
 
 /// Answers with a row a group.
@@ -431,27 +412,11 @@ impl Report for Growth {
     fn columns(&self) -> Vec<Column> {
         use super::Kind;
         vec![
-            Column::new("month", Kind::Date),
-            Column::new("rider", Kind::Text),
-            Column::new("trips", Kind::Count),
-            Column::new("year_before", Kind::Count),
-            Column::new("growth", Kind::Share),
-        ]
-    }
-
-    fn definitions(&self) -> Vec<(&'static str, &'static str)> {
-        vec![
-            ("month", Dim::Month.definition("month")),
-            (
-                "rider",
-                "all riders together, or with --by rider each kind by itself",
-            ),
-            ("trips", "stored trips that start in the month"),
-            (
-                "year_before",
-                "trips of the same month a year before; empty where none are stored",
-            ),
-            ("growth", "trips / year_before - 1: 0.25 for a quarter more"),
+            Column::new("month", Kind::Date).defined("the local month of the start"),
+            Column::new("rider", Kind::Text).defined("all riders together, or with --by rider each kind by itself"),
+            Column::new("trips", Kind::Count).defined("stored trips that start in the month"),
+            Column::new("year_before", Kind::Count).defined("trips of the same month a year before; empty where none are stored"),
+            Column::new("growth", Kind::Share).defined("trips / year_before - 1: 0.25 for a quarter more"),
         ]
     }
 

@@ -168,7 +168,7 @@ impl Measure {
         }
     }
 
-    /// Returns its column.
+    /// Returns the declaration of its column.
     pub(super) fn column(self) -> Column {
         let kind = match self {
             Self::Share | Self::DocklessShare | Self::RoundTripShare => Kind::Share,
@@ -184,11 +184,12 @@ impl Measure {
             Self::P99S => 1,
             _ => 0,
         };
-        Column::new(self.as_str(), kind).spare(spare)
+        Column::new(self.as_str(), kind)
+            .spare(spare)
+            .defined(self.definition())
     }
 
-    /// Says what it means.
-    pub(super) fn definition(self) -> &'static str {
+    fn definition(self) -> &'static str {
         match self {
             Self::Trips => "stored trips",
             Self::Share => "trips / trips of all rows",

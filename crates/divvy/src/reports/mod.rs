@@ -73,9 +73,6 @@ pub trait Report: Send + Sync {
     /// Lists its columns, a contract.
     fn columns(&self) -> Vec<Column>;
 
-    /// Says how each column is defined.
-    fn definitions(&self) -> Vec<(&'static str, &'static str)>;
-
     /// Tells whether its first rows are those worth reading, so that a table may show them alone.
     fn is_long(&self) -> bool {
         false

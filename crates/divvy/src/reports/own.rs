@@ -70,10 +70,6 @@ impl Report for OwnReport {
         groupings::columns(&self.dimensions, &self.told())
     }
 
-    fn definitions(&self) -> Vec<(&'static str, &'static str)> {
-        groupings::definitions(&self.dimensions, &self.told())
-    }
-
     fn is_long(&self) -> bool {
         let long = [Dim::Station, Dim::Date, Dim::BirthYear, Dim::Age];
         self.dimensions.iter().any(|dim| long.contains(dim))

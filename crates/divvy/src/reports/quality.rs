@@ -17,12 +17,19 @@ pub struct QualityRow(pub LedgerEntry);
 impl Row for QualityRow {
     fn columns() -> Vec<Column> {
         let count = |name| Column::new(name, Kind::Count);
-        let reasons = Reason::ALL.map(|reason| count(reason.as_str()).spare(1));
-        let flags = Flag::ALL.map(|flag| count(flag.as_str()).spare(2));
+        let reasons = Reason::ALL.map(|reason| {
+            let column = count(reason.as_str()).spare(1);
+            column.defined("rows rejected for this reason")
+        });
+        let flags = Flag::ALL.map(|flag| {
+            let column = count(flag.as_str()).spare(2);
+            column.defined("stored trips with this flag")
+        });
         let first = [
-            Column::new("archive", Kind::Name),
-            count("rows_read"),
-            count("stored"),
+            Column::new("archive", Kind::Name).defined("the file's name"),
+            count("rows_read").defined("data rows = stored + the reasons"),
+            count("stored")
+                .defined("rows that became trips, and are stored under this archive now"),
         ];
         first.into_iter().chain(reasons).chain(flags).collect()
     }
@@ -58,20 +65,6 @@ impl Report for Quality {
 
     fn columns(&self) -> Vec<Column> {
         QualityRow::columns()
-    }
-
-    fn definitions(&self) -> Vec<(&'static str, &'static str)> {
-        let first = [
-            ("archive", "the file's name"),
-            ("rows_read", "data rows = stored + the reasons"),
-            (
-                "stored",
-                "rows that became trips, and are stored under this archive now",
-            ),
-        ];
-        let reasons = Reason::ALL.map(|reason| (reason.as_str(), "rows rejected for this reason"));
-        let flags = Flag::ALL.map(|flag| (flag.as_str(), "stored trips with this flag"));
-        first.into_iter().chain(reasons).chain(flags).collect()
     }
 
     fn is_long(&self) -> bool {

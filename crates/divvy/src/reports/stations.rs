@@ -62,22 +62,24 @@ impl Row for StationRow {
     fn columns() -> Vec<Column> {
         let count = |name| Column::new(name, Kind::Count);
         vec![
-            Column::new("station_id", Kind::Text).spare(3),
-            Column::new("name", Kind::Name),
-            Column::new("latitude", Kind::Degrees).spare(5),
-            Column::new("longitude", Kind::Degrees).spare(5),
-            Column::new("status", Kind::Text).spare(1),
-            count("available_bikes"),
-            count("available_ebikes").spare(2),
-            count("available_docks"),
-            count("total_docks").spare(2),
-            Column::new("reported_at", Kind::Instant).spare(4),
-            count("from_count"),
-            Column::new("from_range", Kind::Text),
-            count("to_count"),
-            Column::new("to_range", Kind::Text),
-            Column::new("from_per_day", Kind::Rate).spare(6),
-            Column::new("from_per_dock", Kind::Rate).spare(6),
+            Column::new("station_id", Kind::Text).defined("the feed's id; the trips' where no feed knows the station").spare(3),
+            Column::new("name", Kind::Name).defined("the feed's name, else the latest that trips use"),
+            Column::new("latitude", Kind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
+            Column::new("longitude", Kind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
+            Column::new("status", Kind::Text).defined("what the newest snapshot says; \"not in feed\" where it lacks the station; empty \
+                 where there is no feed").spare(1),
+            count("available_bikes").defined("vehicles that can be rented, e-bikes included"),
+            count("available_ebikes").defined("e-bikes among them").spare(2),
+            count("available_docks").defined("docks that accept a vehicle"),
+            count("total_docks").defined("docks installed").spare(2),
+            Column::new("reported_at", Kind::Instant).defined("when the station last reported, by the system's clocks").spare(4),
+            count("from_count").defined("stored trips that start here, at any of the station's ids"),
+            Column::new("from_range", Kind::Text).defined("XS below 10, S below 100, M below 1,500, L below 5,000, XL from there"),
+            count("to_count").defined("stored trips that end here"),
+            Column::new("to_range", Kind::Text).defined("as from_range"),
+            Column::new("from_per_day", Kind::Rate).defined("from_count / days in service: those with any stored trip, from the first to the \
+                 last with a trip that names the station, within the dates asked for").spare(6),
+            Column::new("from_per_dock", Kind::Rate).defined("from_count / total_docks").spare(6),
         ]
     }
 
@@ -177,56 +179,6 @@ impl Report for Stations {
             Filter::Weekday,
             Filter::Hour,
             Filter::Top,
-        ]
-    }
-
-    fn definitions(&self) -> Vec<(&'static str, &'static str)> {
-        vec![
-            (
-                "station_id",
-                "the feed's id; the trips' where no feed knows the station",
-            ),
-            ("name", "the feed's name, else the latest that trips use"),
-            (
-                "latitude",
-                "as published; where no feed says it, the mean of the trip ends there",
-            ),
-            (
-                "longitude",
-                "as published; where no feed says it, the mean of the trip ends there",
-            ),
-            (
-                "status",
-                "what the newest snapshot says; \"not in feed\" where it lacks the station; empty \
-                 where there is no feed",
-            ),
-            (
-                "available_bikes",
-                "vehicles that can be rented, e-bikes included",
-            ),
-            ("available_ebikes", "e-bikes among them"),
-            ("available_docks", "docks that accept a vehicle"),
-            ("total_docks", "docks installed"),
-            (
-                "reported_at",
-                "when the station last reported, by the system's clocks",
-            ),
-            (
-                "from_count",
-                "stored trips that start here, at any of the station's ids",
-            ),
-            (
-                "from_range",
-                "XS below 10, S below 100, M below 1,500, L below 5,000, XL from there",
-            ),
-            ("to_count", "stored trips that end here"),
-            ("to_range", "as from_range"),
-            (
-                "from_per_day",
-                "from_count / days in service: those with any stored trip, from the first to the \
-                 last with a trip that names the station, within the dates asked for",
-            ),
-            ("from_per_dock", "from_count / total_docks"),
         ]
     }
 

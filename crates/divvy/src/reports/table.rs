@@ -6,34 +6,54 @@ use super::filters::Sort;
 use super::picture::Map;
 use crate::model::Degrees;
 
-/// One column of a report. Its name and kind are a contract: scripts rely on them.
+/// The declaration of one column of a report. Its name and type are stable: scripts rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     /// The name, with the unit at its end where it has one: `median_s`.
     pub name: &'static str,
-    /// What its values mean.
+    /// The type and unit of its values.
     pub kind: Kind,
-    /// How soon a narrow table may do without it: 0 never, the largest first.
+    /// The order in which a narrow table leaves columns out, the largest first. 0 for a column that
+    /// is always shown.
     pub spare: u8,
+    /// The definition, which `--explain` prints. Empty for a column of a table that is no report.
+    pub definition: &'static str,
 }
 
 impl Column {
-    /// Makes a column that every table shows.
+    /// Makes a column that every table shows, without a definition.
     pub const fn new(name: &'static str, kind: Kind) -> Self {
         Self {
             name,
             kind,
             spare: 0,
+            definition: "",
         }
     }
 
-    /// Makes it one that a narrow table may leave out, the larger numbers first.
+    /// Sets the definition.
+    pub const fn defined(self, definition: &'static str) -> Self {
+        Self { definition, ..self }
+    }
+
+    /// Returns the heading for people: the name in words, without the unit, which the values have.
+    pub fn heading(&self) -> String {
+        let name = match self.kind {
+            Kind::Seconds => self.name.trim_end_matches("_s"),
+            Kind::Dollars => self.name.trim_end_matches("_usd"),
+            Kind::Meters => self.name.trim_end_matches("_m"),
+            _ => self.name,
+        };
+        name.replace('_', " ")
+    }
+
+    /// Sets the order in which a narrow table leaves it out.
     pub const fn spare(self, spare: u8) -> Self {
         Self { spare, ..self }
     }
 }
 
-/// What the values of a column mean: type and unit.
+/// The type and unit of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Words, or an id: a short text that is not to be cut.

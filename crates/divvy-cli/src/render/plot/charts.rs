@@ -35,8 +35,8 @@ fn axis_title(table: &Table, place: usize) -> String {
     let column = &table.columns[place];
     let name = column.name.replace('_', " ");
     match column.kind {
-        Kind::Seconds => format!("{} (minutes)", people::heading(column)),
-        Kind::Meters => format!("{} (metres)", people::heading(column)),
+        Kind::Seconds => format!("{} (minutes)", column.heading()),
+        Kind::Meters => format!("{} (metres)", column.heading()),
         Kind::Share => format!("{name} (%)"),
         Kind::Rate => match column.name {
             "per_day" => "trips per day".into(),
