@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use divvy::reports::{Note, Table, grouped};
+use divvy::reports::{Column, Note, Table, grouped};
 
 use super::people;
 

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use divvy::reports::{Note, Table, grouped};
+use divvy::reports::{Column, Note, Table, grouped};
 
 use super::people;
 
 /// Writes the rows as people read them, and the notes as a list.
 pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let columns = table.columns.iter();
-    write_row(out, columns.clone().map(people::heading))?;
+    write_row(out, columns.clone().map(Column::heading))?;
     let rules = columns.map(|column| match column.kind.is_numeric() {
         true => "---:".to_owned(),
         false => "---".to_owned(),

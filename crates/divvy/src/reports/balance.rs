@@ -1,4 +1,4 @@
-//! Where bikes gather, and where they run out.
+//! The report of departures and arrivals by station and hour of the week.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -7,28 +7,29 @@ use async_trait::async_trait;
 
 use super::dims::{Dim, WEEKDAYS};
 use super::largest::Largest;
-use super::question::{Counted, nowhere};
+use super::places::Place;
+use super::question::{Counted, Known, NO_STATION, unmatched};
 use super::{
     Column, Filter, Filters, Kind, Note, Picture, Question, Report, Row, Shape, Table, Value,
     plural,
 };
-use crate::model::{Flag, StationId};
+use crate::model::StationId;
 use crate::store::StoreError;
-use crate::tally::Parts;
+use crate::tally::{Cube, KeptGrid, Parts, Totals};
 
 /// Departures and arrivals by station, weekday and hour.
 pub struct Balance;
 
-/// One station in one hour of the week, or in what is added up over several.
+/// One station in one hour of the week, or a sum over stations or hours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BalanceRow {
-    /// The feed's id, the trips' where no feed knows the station. `None` over all stations.
+    /// The feed's id; the trips' id for a station in no feed. `None` for the sum of all stations.
     pub station_id: Option<StationId>,
-    /// The feed's name, else the trips' latest.
+    /// The feed's name, otherwise the latest name in the trips.
     pub name: Option<String>,
-    /// 0 for Monday. `None` over all weekdays.
+    /// 0 for Monday. `None` for the sum of all weekdays.
     pub weekday: Option<i32>,
-    /// 0 to 23. `None` over all hours.
+    /// 0 to 23. `None` for the sum of all hours.
     pub hour: Option<i32>,
     /// Trips that start there and then.
     pub departures: i64,
@@ -98,95 +99,21 @@ impl Report for Balance {
 
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
         let filters = question.filters;
-        // Weekday and hour are those of the event, and the station is the one that is shown.
-        let picking = Filters {
-            weekdays: None,
-            hours: None,
-            station: None,
-            ..filters.clone()
-        };
-        let parts = Parts {
-            station_hours: true,
-            ..Parts::NONE
-        };
-        let dated = picking.from.is_some() || picking.to.is_some();
-        let in_cube = !dated && picking.bike.is_none() && !question.reads_trips;
-        let (known, cube, _, how) = question.cube(in_cube, parts, &picking, None).await?;
+        let (known, cube, how) = read_cube(question).await?;
         let places = question.places(&known.totals).await?;
-        let mut place_of: HashMap<&StationId, usize> = HashMap::new();
-        let meant = question.meant(&places, &known.totals);
-        let no_such_station = meant.as_ref().is_some_and(Vec::is_empty);
-        for at in meant.unwrap_or_else(|| (0..places.len()).collect()) {
-            place_of.extend(places[at].ids.iter().map(|(id, _)| (id, at)));
-        }
-        let by = |dim| filters.by.is_empty() || filters.by.contains(&dim);
-        let (by_station, by_weekday, by_hour) = (by(Dim::Station), by(Dim::Weekday), by(Dim::Hour));
-        // A place has a cell for each hour of the week, or for what is added up over several.
-        let cell_of: Vec<Option<usize>> = (0..168)
-            .map(|period| {
-                let (weekday, hour) = (period / 24, period % 24);
-                let wanted = filters.has_weekday(weekday as i32) && filters.has_hour(hour);
-                let weekday = if by_weekday { weekday } else { 0 };
-                wanted.then_some(weekday * 24 + if by_hour { hour } else { 0 })
-            })
-            .collect();
-        let across = if by_station { places.len() } else { 1 };
-        let mut dense = vec![[0_i64; 2]; across * 168];
-        let mut net: BTreeMap<usize, [i64; 2]> = BTreeMap::new();
-        cube.station_hours.kept().each(|station, rider, periods| {
-            let Some(at) = place_of.get(station) else {
-                return;
-            };
-            if !filters.has_rider(rider) {
-                return;
-            }
-            let sums = net.entry(*at).or_default();
-            let at = if by_station { *at } else { 0 };
-            for (period, [departures, arrivals]) in periods {
-                if let Some(cell) = cell_of[period.rem_euclid(168) as usize] {
-                    let cell = &mut dense[at * 168 + cell];
-                    cell[0] += departures;
-                    cell[1] += arrivals;
-                    sums[0] += departures;
-                    sums[1] += arrivals;
-                }
-            }
-        });
-        let totals =
-            (net.values()).fold([0; 2], |sum: [i64; 2], it| [sum[0] + it[0], sum[1] + it[1]]);
-        // By how much they gain or lose; over all stations, in the order of the week.
-        let most = question.shown();
-        let mut largest = match by_station {
-            true => Largest::new(most, |(at, [departures, arrivals]): &(usize, [i64; 2])| {
-                (Reverse((arrivals - departures).abs()), *at)
-            }),
-            false => Largest::new(most, |(at, _)| (Reverse(0), *at)),
-        };
-        for cell in dense.into_iter().enumerate() {
-            if cell.1 != [0, 0] {
-                largest.add(cell);
-            }
-        }
-        let all = largest.seen;
-        let cells = largest.finish();
-        let rows: Vec<BalanceRow> = cells
+        let selected = question.resolve_places(&places, &known.totals);
+        let no_such_station = selected.as_ref().is_some_and(Vec::is_empty);
+        let selected = selected.unwrap_or_else(|| (0..places.len()).collect());
+        let place_of: HashMap<&StationId, usize> = selected
             .into_iter()
-            .map(|(at, [departures, arrivals])| {
-                let place = by_station.then(|| &places[at / 168]);
-                let period = (at % 168) as i32;
-                BalanceRow {
-                    station_id: place.map(|place| place.id.clone()),
-                    name: place.and_then(|place| place.name(&known.totals).map(str::to_owned)),
-                    weekday: by_weekday.then_some(period / 24),
-                    hour: by_hour.then_some(period % 24),
-                    departures,
-                    arrivals,
-                }
-            })
+            .flat_map(|index| places[index].ids.iter().map(move |(id, _)| (id, index)))
             .collect();
-        let more = all - rows.len();
-        let flags = &known.totals.flags;
-        let lost = [Flag::NoOrigin, Flag::NoDestination].map(|flag| flags.get(flag));
+
+        let mut buckets = Buckets::new(filters, places.len());
+        buckets.count(&cube.station_hours.kept(), &place_of, filters);
+        let ends_by_place = std::mem::take(&mut buckets.ends_by_place);
+        let Ranked { rows, all } = buckets.rank(question.shown(), &places, &known.totals);
+
         let counted = Counted {
             trips: None,
             how,
@@ -194,30 +121,166 @@ impl Report for Balance {
             no_such_station,
             with_origin: false,
         };
-        let said = filters.to_string();
-        let mut notes = question.scope(&counted, filters);
-        if said.is_empty() {
-            notes.extend(nowhere(lost));
-        }
-        let [departures, arrivals] = totals;
-        let which = if said.is_empty() {
-            said
-        } else {
-            format!(" ({said})")
-        };
-        notes.push(Note::Scope(format!(
-            "{} and {} counted{which}, each at its own hour",
-            plural(departures, "departure"),
-            plural(arrivals, "arrival"),
-        )));
-        if all == 0 && counted.known.totals.trips != 0 && !counted.no_such_station {
-            notes.push(Note::Warning(format!(
-                "no departure or arrival matches{which}"
-            )));
-        }
-        let mut table = Table::new(rows, notes).told(counted.how);
+        let more = all - rows.len();
+        let notes = notes(question, &counted, &ends_by_place, all);
+        let mut table = Table::new(rows, notes).counted_by(counted.how);
         table.more = more;
-        table.map = Some(question.map(&places, &counted.known.totals, &net));
+        table.map = Some(question.map(&places, &counted.known.totals, &ends_by_place));
         Ok(table)
     }
+}
+
+/// Reads departures and arrivals by station and hour of the week, of the trips that all filters but
+/// station, weekday and hour let through: those apply to each departure and arrival by itself.
+async fn read_cube(question: &Question<'_>) -> Result<(Known, Cube, String), StoreError> {
+    let picking = Filters {
+        weekdays: None,
+        hours: None,
+        station: None,
+        ..question.filters.clone()
+    };
+    let parts = Parts {
+        station_hours: true,
+        ..Parts::NONE
+    };
+    let is_dated = picking.from.is_some() || picking.to.is_some();
+    let in_cube = !is_dated && picking.bike.is_none() && !question.reads_trips;
+    let (known, cube, _, how) = question.cube(in_cube, parts, &picking, None).await?;
+    Ok((known, cube, how))
+}
+
+/// Hours in a week.
+const WEEK: usize = 168;
+
+/// Departures and arrivals, summed over what the report does not group by.
+struct Buckets {
+    by_station: bool,
+    by_weekday: bool,
+    by_hour: bool,
+    /// By hour of the week, the bucket of a place. `None` for an hour that the filters exclude.
+    bucket_of_hour: Vec<Option<usize>>,
+    /// By place, if grouped by station, and bucket: 168 for each place.
+    ends: Vec<[i64; 2]>,
+    /// By index of the place, over all buckets.
+    ends_by_place: BTreeMap<usize, [i64; 2]>,
+}
+
+/// The buckets to be shown.
+struct Ranked {
+    rows: Vec<BalanceRow>,
+    /// The number of all buckets that are not empty.
+    all: usize,
+}
+
+impl Buckets {
+    fn new(filters: &Filters, places: usize) -> Self {
+        let by = |dim| filters.by.is_empty() || filters.by.contains(&dim);
+        let (by_station, by_weekday, by_hour) = (by(Dim::Station), by(Dim::Weekday), by(Dim::Hour));
+        let bucket_of_hour = (0..WEEK)
+            .map(|hour_of_week| {
+                let (weekday, hour) = (hour_of_week / 24, hour_of_week % 24);
+                let is_counted = filters.has_weekday(weekday as i32) && filters.has_hour(hour);
+                let weekday = if by_weekday { weekday } else { 0 };
+                is_counted.then_some(weekday * 24 + if by_hour { hour } else { 0 })
+            })
+            .collect();
+        Self {
+            by_station,
+            by_weekday,
+            by_hour,
+            bucket_of_hour,
+            ends: vec![[0; 2]; WEEK * if by_station { places } else { 1 }],
+            ends_by_place: BTreeMap::new(),
+        }
+    }
+
+    /// Counts the riders of the filters at the selected places.
+    fn count(
+        &mut self,
+        grid: &KeptGrid<'_>,
+        place_of: &HashMap<&StationId, usize>,
+        filters: &Filters,
+    ) {
+        grid.each(|station, rider, hours| {
+            let Some(place) = place_of.get(station).filter(|_| filters.has_rider(rider)) else {
+                return;
+            };
+            let sums = self.ends_by_place.entry(*place).or_default();
+            let first = if self.by_station { *place * WEEK } else { 0 };
+            for (hour, [departures, arrivals]) in hours {
+                if let Some(bucket) = self.bucket_of_hour[hour.rem_euclid(WEEK as i32) as usize] {
+                    for ends in [&mut self.ends[first + bucket], &mut *sums] {
+                        ends[0] += departures;
+                        ends[1] += arrivals;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Selects up to `most` buckets: by station those with the largest gain or loss, otherwise the
+    /// first ones of the week.
+    fn rank(self, most: Option<usize>, places: &[Place], known: &Totals) -> Ranked {
+        let mut largest = if self.by_station {
+            Largest::new(most, |(index, [departures, arrivals]): &(usize, [i64; 2])| {
+                (Reverse((arrivals - departures).abs()), *index)
+            })
+        } else {
+            Largest::new(most, |(index, _)| (Reverse(0), *index))
+        };
+        for bucket in self.ends.into_iter().enumerate() {
+            if bucket.1 != [0, 0] {
+                largest.add(bucket);
+            }
+        }
+        let all = largest.seen;
+        let rows = largest.finish().into_iter();
+        let rows = rows.map(|(index, [departures, arrivals])| {
+            let place = self.by_station.then(|| &places[index / WEEK]);
+            let hour_of_week = (index % WEEK) as i32;
+            BalanceRow {
+                station_id: place.map(|place| place.id.clone()),
+                name: place.and_then(|place| place.name(known).map(str::to_owned)),
+                weekday: self.by_weekday.then_some(hour_of_week / 24),
+                hour: self.by_hour.then_some(hour_of_week % 24),
+                departures,
+                arrivals,
+            }
+        });
+        Ranked {
+            rows: rows.collect(),
+            all,
+        }
+    }
+}
+
+/// Writes the notes below the table. `buckets` is the number of all that are not empty.
+fn notes(
+    question: &Question<'_>,
+    counted: &Counted,
+    ends_by_place: &BTreeMap<usize, [i64; 2]>,
+    buckets: usize,
+) -> Vec<Note> {
+    let known = &counted.known.totals;
+    let mut notes = question.scope(counted, question.filters);
+    let mut filters = question.filters.to_string();
+    if filters.is_empty() {
+        notes.extend(unmatched(NO_STATION.map(|flag| known.flags.get(flag))));
+    } else {
+        filters = format!(" ({filters})");
+    }
+    let [departures, arrivals] = ends_by_place
+        .values()
+        .fold([0; 2], |sum, ends| [sum[0] + ends[0], sum[1] + ends[1]]);
+    notes.push(Note::Scope(format!(
+        "{} and {} counted{filters}, each at its own hour",
+        plural(departures, "departure"),
+        plural(arrivals, "arrival"),
+    )));
+    if buckets == 0 && known.trips != 0 && !counted.no_such_station {
+        notes.push(Note::Warning(format!(
+            "no departure or arrival matches{filters}"
+        )));
+    }
+    notes
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::table::{Column, Kind, Value};
 use crate::model::Rider;
+use crate::tally::{date_of, month_of};
 
 /// Something by which trips are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,12 +106,24 @@ impl Dim {
         vec![Column::new(self.as_str(), kind).defined(definition)]
     }
 
-    /// Tells whether it is a matter of the day on which a trip starts.
+    /// Returns the group of a day since 1970-01-01, as a number: a year, a month since January 1970, a
+    /// day since 1970-01-01 or a weekday from Monday 0 on. `None` for a dimension that is not of days.
+    pub(super) fn of_day(self, day: i32) -> Option<i32> {
+        match self {
+            Self::Year => Some(date_of(day).year().into()),
+            Self::Month => Some(month_of(day)),
+            Self::Date => Some(day),
+            Self::Weekday => Some(weekday_of(day)),
+            _ => None,
+        }
+    }
+
+    /// Returns whether its groups depend on the day on which a trip starts.
     pub(super) fn is_of_day(self) -> bool {
         matches!(self, Self::Year | Self::Month | Self::Date | Self::Weekday)
     }
 
-    /// Tells whether its groups are few and have names, so that a row for all of them can follow.
+    /// Returns whether its groups are few and have names, so that a row for all of them is useful.
     pub(super) fn is_named(self) -> bool {
         matches!(self, Self::Rider | Self::Bike | Self::Gender)
     }
@@ -178,7 +191,7 @@ impl Group {
     pub(super) fn value(&self, dim: Dim) -> Value {
         match (self, dim) {
             (Self::Number(month), Dim::Month) => month_text(*month).into(),
-            (Self::Number(day), Dim::Date) => crate::tally::date_of(*day).to_string().into(),
+            (Self::Number(day), Dim::Date) => date_of(*day).to_string().into(),
             (Self::Number(day), Dim::Weekday) => WEEKDAYS[(*day).rem_euclid(7) as usize].into(),
             (Self::Number(number), _) => Value::Integer((*number).into()),
             (Self::Word(word), _) => (&**word).into(),

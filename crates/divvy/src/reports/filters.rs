@@ -6,6 +6,7 @@ use std::str::FromStr;
 use jiff::civil::Date;
 
 use super::dims::{Dim, WEEKDAYS, weekday_of};
+use super::table::Sort;
 use crate::model::{Rider, TripBatch};
 use crate::tally::day_of;
 
@@ -332,32 +333,6 @@ impl FromStr for HoursOfDay {
 #[derive(Debug, thiserror::Error)]
 #[error("expected hours from 0 to 23, like 8, 7-9,16-18 or 22-2")]
 pub struct NoHours;
-
-/// An order of rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sort {
-    /// The column.
-    pub column: String,
-    /// Which way. `None` for numbers from the largest down, texts from A on.
-    pub descending: Option<bool>,
-}
-
-impl FromStr for Sort {
-    type Err = std::convert::Infallible;
-
-    /// Takes a column's name, and `:asc` or `:desc` behind it.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (column, descending) = match text.rsplit_once(':') {
-            Some((column, "asc")) => (column, Some(false)),
-            Some((column, "desc")) => (column, Some(true)),
-            _ => (text, None),
-        };
-        Ok(Self {
-            column: column.into(),
-            descending,
-        })
-    }
-}
 
 /// Tells whether a published word means the kind of bike that a person asked for.
 fn is_bike(word: &str, asked: &str) -> bool {

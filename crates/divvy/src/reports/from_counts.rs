@@ -71,20 +71,20 @@ impl Report for FromCounts {
         let known = question.known(Parts::NONE).await?;
         let kept = question.store.counts(&question.system.id).await?;
         let places = question.places(&known.totals).await?;
-        let meant = question.meant(&places, &known.totals);
+        let selected = question.resolve_places(&places, &known.totals);
         let counted = Counted {
             known,
             trips: None,
             how: "from the counts that the change stream keeps".into(),
-            no_such_station: meant.as_ref().is_some_and(Vec::is_empty),
+            no_such_station: selected.as_ref().is_some_and(Vec::is_empty),
             with_origin: false,
         };
         let known = &counted.known.totals;
-        let meant = meant.unwrap_or_else(|| (0..places.len()).collect());
-        let meant = meant.into_iter().map(|at| &places[at]);
+        let selected = selected.unwrap_or_else(|| (0..places.len()).collect());
+        let selected = selected.into_iter().map(|index| &places[index]);
         // An id of the trips, or of a station without trips.
         let mut counts: BTreeMap<&StationId, (i64, Option<Timestamp>)> = BTreeMap::new();
-        for place in meant {
+        for place in selected {
             for (id, _) in &place.ids {
                 counts.insert(id, (0, None));
             }
@@ -120,6 +120,6 @@ impl Report for FromCounts {
             plural(departures, "departure"),
             plural(rows.len() as i64, "station id"),
         )));
-        Ok(Table::new(rows, notes).told(counted.how))
+        Ok(Table::new(rows, notes).counted_by(counted.how))
     }
 }

@@ -1,27 +1,28 @@
-//! The reports that tell numbers of trips by group.
+//! The reports of numbers of trips by group.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use super::dims::{Dim, Group, month_text, weekday_of};
+use super::dims::{Dim, Group};
 use super::grouping::Groups;
-use super::measures::{Around, Cell, Measure, Needs};
-use super::question::{CountedGroups, left_out};
+use super::measures::{GroupCounts, Context, Measure, Needs};
+use super::places::Place;
+use super::question::{Counted, CountedGroups, left_out};
 use super::{
     Column, Filter, Filters, Note, Picture, Question, Report, Shape, Table, Value, grouped, plural,
 };
 use crate::model::{Flag, Flags};
 use crate::store::StoreError;
-use crate::tally::{FlagCounts, Spread, Totals, date_of, month_of};
+use crate::tally::{FlagCounts, Spread, Totals};
 
 /// Numbers of trips by group.
 pub struct Grouping {
     name: &'static str,
     about: &'static str,
     dims: &'static [Dim],
-    /// What is told, and how its column is called.
+    /// The measures, each with the name of its column.
     measures: &'static [(Measure, &'static str)],
     order: Order,
     is_long: bool,
@@ -225,115 +226,147 @@ impl Report for Grouping {
     }
 }
 
-/// Lists the columns of groups and what is told of them.
+/// Lists the columns of groups and their measures.
 pub(super) fn columns(dims: &[Dim], measures: &[(Measure, &'static str)]) -> Vec<Column> {
-    let told = measures.iter().map(|(measure, name)| Column {
+    let measured = measures.iter().map(|(measure, name)| Column {
         name,
         ..measure.column()
     });
     dims.iter()
         .flat_map(|dim| dim.columns())
-        .chain(told)
+        .chain(measured)
         .collect()
 }
 
-/// Answers with a row a group.
+/// Answers with a row for each group.
 pub(super) async fn answer(
     question: &Question<'_>,
     dims: &[Dim],
     measures: &[(Measure, &'static str)],
     order: Order,
 ) -> Result<Table, StoreError> {
-    let mut needs = Needs::default();
-    for (measure, _) in measures {
-        measure.needs(&mut needs);
-    }
+    let needs = Needs::of(measures);
     let CountedGroups {
         counted,
         mut groups,
         places,
     } = question.grouped(dims, needs).await?;
-    let known = &counted.known.totals;
     if dims == [Dim::Hour] && question.filters.hours.is_none() {
         for hour in 0..24 {
-            groups.cells.entry(vec![Group::Number(hour)]).or_default();
+            groups.by_group.entry(vec![Group::Number(hour)]).or_default();
         }
     }
-    let mut notes = question.scope(&counted, question.filters);
-    notes.extend(untimed(
-        &groups,
-        needs,
-        counted.trips.is_none().then_some(&known.flags),
-    ));
-    let lost = known.flags.get(Flag::NoOrigin);
-    if counted.with_origin && question.filters.to_string().is_empty() && lost != 0 {
-        let lost = plural(lost, "trip");
-        notes.push(Note::Scope(format!(
-            "{lost} without an origin: at no station"
-        )));
-    }
-    let all_trips = groups.cells.values().map(|cell| cell.trips).sum();
-    let days = Days::new(dims, question.filters, known);
-    let mut rows: Vec<(Vec<Group>, Cell)> = groups.cells.into_iter().collect();
-    let says_of_all =
-        (needs.durations || needs.distances) && matches!(dims, [dim] if dim.is_named());
-    if says_of_all {
-        let mut all = Cell::default();
-        for (_, cell) in &rows {
-            all.add(cell);
+    let notes = notes(question, &counted, &groups, needs);
+    let known = &counted.known.totals;
+    let writer = RowWriter {
+        dims,
+        measures,
+        places: &places,
+        known,
+        days: Days::new(dims, question.filters, known),
+        all_trips: groups.by_group.values().map(|group| group.trips).sum(),
+    };
+    let rows = in_order(groups, dims, needs, order);
+    let rows = rows.iter().filter_map(|(group, counts)| writer.row(group, counts));
+    let rows = rows.collect();
+    Ok(Table::of(columns(dims, measures), rows, notes).counted_by(counted.how))
+}
+
+/// Puts the groups in the order of their rows, with the sum of all groups last if it is useful.
+fn in_order(groups: Groups, dims: &[Dim], needs: Needs, order: Order) -> Vec<(Vec<Group>, GroupCounts)> {
+    let mut rows: Vec<(Vec<Group>, GroupCounts)> = groups.by_group.into_iter().collect();
+    let has_spread = needs.durations || needs.distances;
+    if has_spread && matches!(dims, [dim] if dim.is_named()) {
+        let mut all = GroupCounts::default();
+        for (_, counts) in &rows {
+            all.add(counts);
         }
         rows.push((vec![Group::All], all));
     }
-    // Stations have no order of their own that means anything.
+    // The natural order of stations is that of their ids, which is not useful.
     let by_size = order == Order::Largest || dims.contains(&Dim::Station);
     if by_size && !dims.iter().any(|dim| dim.is_of_day() || *dim == Dim::Hour) {
-        rows.sort_by_key(|(_, cell)| Reverse(cell.trips)); // stable: equal ones stay in their order
+        rows.sort_by_key(|(_, counts)| Reverse(counts.trips)); // stable: equal ones stay in their order
     }
-    let says_nothing = |spreads: &[Option<Spread>; 2]| {
-        measures.iter().all(|(measure, _)| {
-            let mut needs = Needs::default();
-            measure.needs(&mut needs);
-            needs.durations && spreads[0].is_none() || needs.distances && spreads[1].is_none()
-        })
-    };
-    let rows = rows.iter().filter_map(|(key, cell)| {
-        let spreads = [&cell.durations, &cell.distances].map(|values| {
+    rows
+}
+
+/// Makes the rows of groups.
+struct RowWriter<'a> {
+    dims: &'a [Dim],
+    measures: &'a [(Measure, &'static str)],
+    places: &'a [Place],
+    known: &'a Totals,
+    days: Days,
+    /// The trips of all groups.
+    all_trips: i64,
+}
+
+impl RowWriter<'_> {
+    /// Returns the values of a group. `None` if it has no trip for any of the measures.
+    fn row(&self, group: &[Group], counts: &GroupCounts) -> Option<Vec<Value>> {
+        let spreads = [&counts.durations, &counts.distances].map(|values| {
             let values: Vec<(i64, i64)> = values.iter().map(|(value, n)| (*value, *n)).collect();
             Spread::of(&values)
         });
-        if says_nothing(&spreads) {
+        let is_empty = self.measures.iter().all(|measure| {
+            let needs = Needs::of(std::slice::from_ref(measure));
+            needs.durations && spreads[0].is_none() || needs.distances && spreads[1].is_none()
+        });
+        if is_empty {
             return None;
         }
-        let around = Around {
-            all_trips,
-            days: days.like(dims, key),
+        let context = Context {
+            all_trips: self.all_trips,
+            days: self.days.like(self.dims, group),
         };
-        let groups = dims
-            .iter()
-            .zip(key)
-            .flat_map(|(dim, group)| match (dim, group) {
-                (Dim::Station, Group::Number(place)) => {
-                    let place = &places[*place as usize];
-                    let name = place.name(known).map(str::to_owned);
-                    vec![place.id.as_str().into(), name.into()]
-                }
-                (Dim::Station, _) => vec![Value::Empty, Value::Empty],
-                (dim, group) => vec![group.value(*dim)],
-            });
-        let told = (measures.iter()).map(|(measure, _)| measure.value(cell, &spreads, &around));
-        Some(groups.chain(told).collect())
-    });
-    let rows = rows.collect();
-    Ok(Table::of(columns(dims, measures), rows, notes).told(counted.how))
+        let groups = self.dims.iter().zip(group);
+        let groups = groups.flat_map(|(dim, group)| self.group_values(*dim, group));
+        let measured = self.measures.iter();
+        let measured = measured.map(|(measure, _)| measure.value(counts, &spreads, &context));
+        Some(groups.chain(measured).collect())
+    }
+
+    fn group_values(&self, dim: Dim, group: &Group) -> Vec<Value> {
+        match (dim, group) {
+            (Dim::Station, Group::Number(index)) => {
+                let place = &self.places[*index as usize];
+                let name = place.name(self.known).map(str::to_owned);
+                vec![place.id.as_str().into(), name.into()]
+            }
+            (Dim::Station, _) => vec![Value::Empty, Value::Empty],
+            (dim, group) => vec![group.value(dim)],
+        }
+    }
 }
 
-/// Says how many of the counted trips have no duration or distance worth counting. `known` are the
-/// flags of all trips, where all are counted.
+/// Writes the notes below the table.
+fn notes(question: &Question<'_>, counted: &Counted, groups: &Groups, needs: Needs) -> Vec<Note> {
+    let flags = &counted.known.totals.flags;
+    let mut notes = question.scope(counted, question.filters);
+    notes.extend(untimed(
+        groups,
+        needs,
+        counted.trips.is_none().then_some(flags),
+    ));
+    let without_origin = flags.get(Flag::NoOrigin);
+    let is_unfiltered = question.filters.to_string().is_empty();
+    if counted.with_origin && is_unfiltered && without_origin != 0 {
+        notes.push(Note::Scope(format!(
+            "{} without an origin: at no station",
+            plural(without_origin, "trip")
+        )));
+    }
+    notes
+}
+
+/// Says how many of the counted trips have no plausible duration or distance. `known` are the flags
+/// of all trips, if all are counted.
 fn untimed(groups: &Groups, needs: Needs, known: Option<&FlagCounts>) -> Vec<Note> {
-    let cells = groups.cells.values();
-    let trips: i64 = cells.clone().map(|cell| cell.trips).sum();
-    let timed: i64 = cells.clone().flat_map(|cell| cell.durations.values()).sum();
-    let placed: i64 = cells.flat_map(|cell| cell.distances.values()).sum();
+    let counts = groups.by_group.values();
+    let trips: i64 = counts.clone().map(|group| group.trips).sum();
+    let timed: i64 = counts.clone().flat_map(|group| group.durations.values()).sum();
+    let placed: i64 = counts.flat_map(|group| group.distances.values()).sum();
     let flags = known.or(groups.flags.as_ref());
     let mut notes = Vec::new();
     if needs.durations {
@@ -352,7 +385,7 @@ fn untimed(groups: &Groups, needs: Needs, known: Option<&FlagCounts>) -> Vec<Not
     notes
 }
 
-/// How many days there are of each kind: rates are by the day.
+/// The number of days of each group of days, from which rates are calculated.
 struct Days(BTreeMap<Vec<i32>, i64>);
 
 impl Days {
@@ -361,13 +394,13 @@ impl Days {
     fn new(dims: &[Dim], filters: &Filters, known: &Totals) -> Self {
         let mut days: BTreeMap<Vec<i32>, i64> = BTreeMap::new();
         for day in known.days.0.keys().filter(|day| filters.has_day(**day)) {
-            let key = dims.iter().filter_map(|dim| of_day(*dim, *day)).collect();
+            let key = dims.iter().filter_map(|dim| dim.of_day(*day)).collect();
             *days.entry(key).or_default() += 1;
         }
         Self(days)
     }
 
-    /// Returns how many days are of the kind that a group is of.
+    /// Returns the number of days that belong to a group.
     fn like(&self, dims: &[Dim], key: &[Group]) -> i64 {
         let key = dims.iter().zip(key).filter_map(|(dim, group)| match group {
             Group::Number(number) if dim.is_of_day() => Some(*number),
@@ -375,140 +408,5 @@ impl Days {
         });
         let key: Vec<i32> = key.collect();
         self.0.get(&key).copied().unwrap_or(0)
-    }
-}
-
-fn of_day(dim: Dim, day: i32) -> Option<i32> {
-    match dim {
-        Dim::Year => Some(date_of(day).year().into()),
-        Dim::Month => Some(month_of(day)),
-        Dim::Date => Some(day),
-        Dim::Weekday => Some(weekday_of(day)),
-        _ => None,
-    }
-}
-
-/// Trips by month beside those of a year before.
-pub struct Growth;
-
-#[async_trait]
-impl Report for Growth {
-    fn name(&self) -> &str {
-        "growth"
-    }
-
-    fn about(&self) -> &str {
-        "trips by month beside the same month a year before"
-    }
-
-    fn takes(&self) -> &'static [Filter] {
-        &Filter::ALL
-    }
-
-    fn groups_by(&self) -> &'static [Dim] {
-        &[Dim::Month, Dim::Rider]
-    }
-
-    fn columns(&self) -> Vec<Column> {
-        use super::Kind;
-        vec![
-            Column::new("month", Kind::Date).defined("the local month of the start"),
-            Column::new("rider", Kind::Text).defined("all riders together, or with --by rider each kind by itself"),
-            Column::new("trips", Kind::Count).defined("stored trips that start in the month"),
-            Column::new("year_before", Kind::Count).defined("trips of the same month a year before; empty where none are stored"),
-            Column::new("growth", Kind::Share).defined("trips / year_before - 1: 0.25 for a quarter more"),
-        ]
-    }
-
-    fn picture(&self) -> Option<Picture> {
-        picture(Shape::Bars, "month", "trips")
-    }
-
-    async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
-        // A year before may lie before the first date that is asked for.
-        let filters = Filters {
-            from: None,
-            to: None,
-            ..question.filters.clone()
-        };
-        let wider = Question {
-            filters: &filters,
-            zone: question.zone.clone(),
-            ..*question
-        };
-        let dims: &[Dim] = match question.filters.by.contains(&Dim::Rider) {
-            true => &[Dim::Month, Dim::Rider],
-            false => &[Dim::Month],
-        };
-        let CountedGroups {
-            mut counted,
-            groups,
-            ..
-        } = wider.grouped(dims, Needs::default()).await?;
-        let (first, last) = question.filters.days();
-        let months = month_of(first)..=month_of(last);
-        let cells = &groups.cells;
-        let mut trips = 0;
-        let mut rows = Vec::new();
-        for (key, cell) in cells {
-            let Group::Number(month) = key[0] else {
-                continue;
-            };
-            if !months.contains(&month) {
-                continue;
-            }
-            trips += cell.trips;
-            let mut before = key.clone();
-            before[0] = Group::Number(month - 12);
-            let before = cells
-                .get(&before)
-                .map(|cell| cell.trips)
-                .filter(|n| *n != 0);
-            let growth = before.map(|before| cell.trips as f64 / before as f64 - 1.0);
-            rows.push(vec![
-                month_text(month).into(),
-                match key.get(1) {
-                    Some(rider) => rider.value(Dim::Rider),
-                    None => "all".into(),
-                },
-                cell.trips.into(),
-                before.into(),
-                growth
-                    .map(|growth| super::measures::rounded(growth, 1e6))
-                    .into(),
-            ]);
-        }
-        if !question.filters.to_string().is_empty() {
-            counted.trips = Some(trips);
-        }
-        // Months are counted whole: so the scope says.
-        let whole = Filters {
-            from: question.filters.from.map(|date| date.first_of_month()),
-            to: question.filters.to.map(|date| date.last_of_month()),
-            ..question.filters.clone()
-        };
-        let mut notes = question.scope(&counted, &whole);
-        if let Some((first, last)) = counted.known.totals.days.range() {
-            let cut = |day: i32, ends: bool| {
-                let date = date_of(day);
-                let whole = if ends {
-                    date == date.last_of_month()
-                } else {
-                    date.day() == 1
-                };
-                let shown = months.contains(&month_of(day));
-                (!whole && shown).then(|| month_text(month_of(day)))
-            };
-            let cut = [cut(first, false), cut(last, true)];
-            let mut cut: Vec<String> = cut.into_iter().flatten().collect();
-            cut.dedup();
-            if !cut.is_empty() {
-                notes.push(Note::Warning(format!(
-                    "not all days of {} are stored: compare such a month with care",
-                    cut.join(" and "),
-                )));
-            }
-        }
-        Ok(Table::of(self.columns(), rows, notes).told(counted.how))
     }
 }

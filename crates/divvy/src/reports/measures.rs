@@ -1,4 +1,4 @@
-//! What is told of a group of trips.
+//! The numbers that reports show of a group of trips.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::table::{Column, Kind, Value};
 use crate::tally::Spread;
 
-/// A number that is told of a group of trips.
+/// A number that a report shows of a group of trips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// Trips.
@@ -57,7 +57,7 @@ pub enum Measure {
     MaxM,
 }
 
-/// Which numbers must be counted.
+/// What has to be counted besides the number of trips.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
     /// Stops by hour.
@@ -70,9 +70,20 @@ pub(super) struct Needs {
     pub distances: bool,
 }
 
-/// What has been counted of a group.
+impl Needs {
+    /// Returns what the measures need.
+    pub(super) fn of(measures: &[(Measure, &'static str)]) -> Self {
+        let mut needs = Self::default();
+        for (measure, _) in measures {
+            measure.add_to(&mut needs);
+        }
+        needs
+    }
+}
+
+/// The counts of a group.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Cell {
+pub(super) struct GroupCounts {
     pub trips: i64,
     pub stops: i64,
     pub no_origin: i64,
@@ -85,7 +96,7 @@ pub(super) struct Cell {
     pub distances: std::collections::BTreeMap<i64, i64>,
 }
 
-impl Cell {
+impl GroupCounts {
     pub(super) fn add(&mut self, other: &Self) {
         self.trips += other.trips;
         self.stops += other.stops;
@@ -104,11 +115,11 @@ impl Cell {
     }
 }
 
-/// What else a measure is made from.
-pub(super) struct Around {
+/// Numbers beside the group's own from which a measure is calculated.
+pub(super) struct Context {
     /// Trips of all groups.
     pub all_trips: i64,
-    /// Days of the group's kind.
+    /// The number of days in service that belong to the group.
     pub days: i64,
 }
 
@@ -229,7 +240,7 @@ impl Measure {
         }
     }
 
-    pub(super) fn needs(self, needs: &mut Needs) {
+    fn add_to(self, needs: &mut Needs) {
         match self {
             Self::Stops => needs.stops = true,
             Self::NoOrigin
@@ -252,12 +263,12 @@ impl Measure {
         }
     }
 
-    /// Returns what is to be shown of a group. `spreads` are those of its durations and distances.
+    /// Returns the value for a group. `spreads` are those of its durations and distances.
     pub(super) fn value(
         self,
-        cell: &Cell,
+        counts: &GroupCounts,
         [durations, distances]: &[Option<Spread>; 2],
-        around: &Around,
+        context: &Context,
     ) -> Value {
         let of = |spread: &Option<Spread>, get: fn(&Spread) -> i64| -> Value {
             spread.as_ref().map(get).into()
@@ -266,24 +277,24 @@ impl Measure {
             let mean = spread.as_ref().map(|spread| rounded(spread.mean_s, 1e3));
             mean.into()
         };
-        let share = |part: i64, whole: i64| -> Value {
+        let share = |count: i64, whole: i64| -> Value {
             (whole != 0)
-                .then(|| rounded(part as f64 / whole as f64, 1e6))
+                .then(|| rounded(count as f64 / whole as f64, 1e6))
                 .into()
         };
         match self {
-            Self::Trips | Self::Starts => cell.trips.into(),
-            Self::Share => share(cell.trips, around.all_trips),
-            Self::PerDay => (around.days != 0)
-                .then(|| rounded(cell.trips as f64 / around.days as f64, 1e3))
+            Self::Trips | Self::Starts => counts.trips.into(),
+            Self::Share => share(counts.trips, context.all_trips),
+            Self::PerDay => (context.days != 0)
+                .then(|| rounded(counts.trips as f64 / context.days as f64, 1e3))
                 .into(),
-            Self::Stops => cell.stops.into(),
-            Self::NoOrigin => cell.no_origin.into(),
-            Self::NoDestination => cell.no_destination.into(),
-            Self::Dockless => cell.dockless.into(),
-            Self::DocklessShare => share(cell.dockless, cell.trips),
-            Self::RoundTrips => cell.round_trips.into(),
-            Self::RoundTripShare => share(cell.round_trips, cell.trips),
+            Self::Stops => counts.stops.into(),
+            Self::NoOrigin => counts.no_origin.into(),
+            Self::NoDestination => counts.no_destination.into(),
+            Self::Dockless => counts.dockless.into(),
+            Self::DocklessShare => share(counts.dockless, counts.trips),
+            Self::RoundTrips => counts.round_trips.into(),
+            Self::RoundTripShare => share(counts.round_trips, counts.trips),
             Self::TimedTrips => durations.as_ref().map_or(0, |spread| spread.trips).into(),
             Self::PlacedTrips => distances.as_ref().map_or(0, |spread| spread.trips).into(),
             Self::MinS => of(durations, |spread| spread.min_s),
@@ -300,9 +311,9 @@ impl Measure {
     }
 }
 
-/// Rounds to as many digits as are worth reading.
-pub(super) fn rounded(number: f64, parts: f64) -> f64 {
-    (number * parts).round() / parts
+/// Rounds to a multiple of `1 / steps`.
+pub(super) fn rounded(number: f64, steps: f64) -> f64 {
+    (number * steps).round() / steps
 }
 
 impl fmt::Display for Measure {

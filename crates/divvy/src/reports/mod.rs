@@ -16,6 +16,7 @@ mod filters;
 mod from_counts;
 mod grouping;
 mod groupings;
+mod growth;
 mod largest;
 mod measures;
 mod own;
@@ -34,13 +35,14 @@ use async_trait::async_trait;
 pub use balance::{Balance, BalanceRow};
 pub use dims::{Dim, NoDim};
 pub use filters::{
-    Filter, Filters, HoursOfDay, NoHours, NoPeriod, NoWeekdays, Period, Sort, Weekdays,
+    Filter, Filters, HoursOfDay, NoHours, NoPeriod, NoWeekdays, Period, Weekdays,
 };
 pub use from_counts::{FromCountRow, FromCounts};
 pub use groupings::{
-    AGES, DAYS, DISTANCE, DOCKLESS, DURATIONS, GENDERS, Grouping, Growth, HOURS, MONTHS, RIDERS,
+    AGES, DAYS, DISTANCE, DOCKLESS, DURATIONS, GENDERS, Grouping, HOURS, MONTHS, RIDERS,
     ROUND_TRIPS, WEEKDAYS,
 };
+pub use growth::Growth;
 pub use measures::{Measure, NoMeasure};
 pub use own::OwnReport;
 pub use picture::{Map, MapStation, Picture, Shape};
@@ -48,7 +50,7 @@ pub use quality::{Quality, QualityRow};
 pub use question::Question;
 pub use routes::{RouteRow, Routes};
 pub use stations::{Range, StationRow, Stations};
-pub use table::{Column, Kind, Note, Row, Table, Value, grouped, plural};
+pub use table::{Column, Kind, Note, Row, Sort, Table, Value, grouped, plural};
 
 use crate::model::System;
 use crate::store::{Store, StoreError};
@@ -246,8 +248,8 @@ pub async fn histogram(
         ..measures::Needs::default()
     };
     let counted = question.grouped(&[], needs).await?;
-    let cells = counted.groups.cells.into_values();
-    Ok(cells.flat_map(|cell| cell.durations).collect())
+    let groups = counted.groups.by_group.into_values();
+    Ok(groups.flat_map(|group| group.durations).collect())
 }
 
 async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, ReportError> {

@@ -22,7 +22,8 @@ pub struct OwnReport {
 }
 
 impl OwnReport {
-    fn told(&self) -> Vec<(Measure, &'static str)> {
+    /// Lists the measures, each with the name of its column.
+    fn named_measures(&self) -> Vec<(Measure, &'static str)> {
         let measures = self.measures.iter();
         measures
             .map(|measure| (*measure, measure.as_str()))
@@ -67,7 +68,7 @@ impl Report for OwnReport {
     }
 
     fn columns(&self) -> Vec<Column> {
-        groupings::columns(&self.dimensions, &self.told())
+        groupings::columns(&self.dimensions, &self.named_measures())
     }
 
     fn is_long(&self) -> bool {
@@ -91,6 +92,6 @@ impl Report for OwnReport {
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
         let by = &question.filters.by;
         let dims = if by.is_empty() { &self.dimensions } else { by };
-        groupings::answer(question, dims, &self.told(), Order::Natural).await
+        groupings::answer(question, dims, &self.named_measures(), Order::Natural).await
     }
 }

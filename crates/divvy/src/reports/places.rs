@@ -103,7 +103,7 @@ pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
 /// Finds the places that a person means by a text. The first rule that finds any decides: the
 /// feed's id, an id of trips, another spelling of the feed's, a name. Returns where they stand in
 /// the list: two of them may have one id.
-pub(super) fn meant(places: &[Place], text: &str, known: &Totals) -> Vec<usize> {
+pub(super) fn resolve_places(places: &[Place], text: &str, known: &Totals) -> Vec<usize> {
     let feed_says = |place: &Place, get: fn(&Station) -> &Option<String>| {
         let said = place.station.as_ref().and_then(|row| get(row).as_deref());
         said == Some(text)

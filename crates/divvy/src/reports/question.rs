@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 
 use super::dims::Dim;
-use super::grouping::{self, Ask, Counting, Groups, Origins, Plan};
+use super::grouping::{self, CubeSource, Groups, Origins, Query, TripCounter};
 use super::measures::Needs;
 use super::picture::{Map, MapStation};
 use super::places::{self, Place};
@@ -68,7 +68,7 @@ pub(super) struct CountedStations {
     /// Departures and arrivals by the ids of the trips.
     pub ends: HashMap<StationId, [i64; 2]>,
     /// Trips without a station at the start, and without one at the end.
-    pub nowhere: [i64; 2],
+    pub unmatched: [i64; 2],
 }
 
 impl<'a> Question<'a> {
@@ -99,9 +99,9 @@ impl Question<'_> {
     }
 
     /// Finds the places that are asked for in a list of them. `None` where all are.
-    pub(super) fn meant(&self, places: &[Place], known: &Totals) -> Option<Vec<usize>> {
+    pub(super) fn resolve_places(&self, places: &[Place], known: &Totals) -> Option<Vec<usize>> {
         let text = self.filters.station.as_ref()?;
-        Some(places::meant(places, text, known))
+        Some(places::resolve_places(places, text, known))
     }
 
     /// Writes an instant on the system's clocks.
@@ -117,40 +117,40 @@ impl Question<'_> {
     ) -> Result<CountedGroups, StoreError> {
         let of_stations = self.filters.station.is_some() || dims.contains(&Dim::Station);
         let somewhere = Origins::default();
-        let mut ask = Ask {
+        let mut query = Query {
             dims,
             needs,
             filters: self.filters,
             origins: of_stations.then_some(&somewhere),
         };
-        let plan = Plan::new(&ask).filter(|_| !self.reads_trips);
-        let parts = plan.map_or(Parts::NONE, |plan| plan.parts(self.filters));
+        let source = CubeSource::of(&query).filter(|_| !self.reads_trips);
+        let parts = source.map_or(Parts::NONE, |source| source.parts(self.filters));
         let mut known = self.known(parts).await?;
         let mut places = Vec::new();
         let origins;
         if of_stations {
             places = self.places(&known.totals).await?;
             origins = self.origins(&places, &known.totals);
-            ask.origins = Some(&origins);
+            query.origins = Some(&origins);
         }
         let no_such_station =
-            (ask.origins.and_then(|it| it.only.as_ref())).is_some_and(Vec::is_empty);
-        let (groups, how) = match plan {
-            Some(plan) => {
+            (query.origins.and_then(|it| it.only.as_ref())).is_some_and(Vec::is_empty);
+        let (groups, how) = match source {
+            Some(source) => {
                 let cube = std::mem::take(&mut known.totals.cube);
-                (plan.answer(&cube, &ask), from_the_cube(parts))
+                (source.answer(&cube, &query), from_the_cube(parts))
             }
             None => {
-                let projection = grouping::projection(&ask);
-                let new = || Counting::new(&ask);
-                let (counted, read) = self.read(&projection, &new, &Counting::count).await?;
+                let projection = grouping::projection(&query);
+                let new = || TripCounter::new(&query);
+                let (counted, read) = self.read(&projection, &new, &TripCounter::count).await?;
                 let mut groups = Groups::default();
-                counted.into_iter().for_each(|part| part.give(&mut groups));
+                counted.into_iter().for_each(|part| part.add_to(&mut groups));
                 (groups, read)
             }
         };
         let narrowed = of_stations || self.filters.narrow_trips();
-        let trips = groups.cells.values().map(|cell| cell.trips).sum();
+        let trips = groups.by_group.values().map(|counts| counts.trips).sum();
         Ok(CountedGroups {
             counted: Counted {
                 known,
@@ -168,7 +168,7 @@ impl Question<'_> {
         let place_of = places.iter().zip(0..);
         let place_of =
             place_of.flat_map(|(place, at)| place.ids.iter().map(move |(id, _)| (id, at)));
-        let only = self.meant(places, known);
+        let only = self.resolve_places(places, known);
         let only = only.map(|only| only.into_iter().map(|at| at as i32).collect());
         Origins {
             place_of: place_of.map(|(id, at)| (id.clone(), at)).collect(),
@@ -190,7 +190,7 @@ impl Question<'_> {
             let flags = &known.totals.flags;
             return Ok(CountedStations {
                 ends: ends.collect(),
-                nowhere: NOWHERE.map(|flag| flags.get(flag)),
+                unmatched: NO_STATION.map(|flag| flags.get(flag)),
                 counted: Counted {
                     known,
                     trips: None,
@@ -221,12 +221,12 @@ impl Question<'_> {
                 }
             });
         }
-        let (mut trips, mut nowhere) = (0, [0; 2]);
+        let (mut trips, mut unmatched) = (0, [0; 2]);
         for (day, rider, bike, counts) in cube.day_hours.get().iter() {
             if filters.has_day(day) && filters.has_rider(rider) && filters.has_bike(bike) {
                 trips += counts.starts.iter().sum::<i64>();
-                nowhere[0] += counts.no_origin;
-                nowhere[1] += counts.no_destination;
+                unmatched[0] += counts.no_origin;
+                unmatched[1] += counts.no_destination;
             }
         }
         Ok(CountedStations {
@@ -238,7 +238,7 @@ impl Question<'_> {
                 with_origin: false,
             },
             ends,
-            nowhere,
+            unmatched,
         })
     }
 
@@ -411,7 +411,7 @@ impl Question<'_> {
 }
 
 /// The flags of trips that are counted at no station.
-const NOWHERE: [crate::model::Flag; 2] = [
+pub(super) const NO_STATION: [crate::model::Flag; 2] = [
     crate::model::Flag::NoOrigin,
     crate::model::Flag::NoDestination,
 ];
@@ -472,7 +472,7 @@ pub(super) fn left_out(why: Flags, total: i64, flags: Option<&FlagCounts>) -> Op
 }
 
 /// Says how many of the trips have no station at one end or the other.
-pub(super) fn nowhere([origin, destination]: [i64; 2]) -> Option<Note> {
+pub(super) fn unmatched([origin, destination]: [i64; 2]) -> Option<Note> {
     let text = format!(
         "{} and {} of trips are at no station",
         plural(origin, "start"),

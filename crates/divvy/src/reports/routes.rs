@@ -117,8 +117,8 @@ impl Report for Routes {
                     Some(_) => {
                         let known = question.known(Parts::NONE).await?.totals;
                         let places = question.places(&known).await?;
-                        let meant = question.meant(&places, &known).unwrap_or_default();
-                        let ids = meant.iter().flat_map(|at| &places[*at].ids);
+                        let selected = question.resolve_places(&places, &known).unwrap_or_default();
+                        let ids = selected.iter().flat_map(|at| &places[*at].ids);
                         Some(ids.map(|(id, _)| id.clone()).collect::<BTreeSet<_>>())
                     }
                 };
@@ -131,7 +131,7 @@ impl Report for Routes {
         let place_of: HashMap<&StationId, u32> = (places.iter().zip(0..))
             .flat_map(|(place, at)| place.ids.iter().map(move |(id, _)| (id, at)))
             .collect();
-        let only = question.meant(&places, &known.totals);
+        let only = question.resolve_places(&places, &known.totals);
         let routes = cube.routes.kept();
         let ids = routes.stations().iter();
         let place_of: Vec<Option<u32>> = ids.map(|id| place_of.get(id).copied()).collect();
@@ -181,13 +181,13 @@ impl Report for Routes {
             plural(found.trips, "trip"),
             plural(found.all as i64, "route"),
         )));
-        let astray = counted_trips - found.trips;
-        if astray != 0 {
-            let astray = plural(astray, "trip");
-            let text = format!("{astray} without a station at an end: on no route");
+        let unmatched = counted_trips - found.trips;
+        if unmatched != 0 {
+            let unmatched = plural(unmatched, "trip");
+            let text = format!("{unmatched} without a station at an end: on no route");
             notes.push(Note::Scope(text));
         }
-        let mut table = Table::new(rows, notes).told(counted.how);
+        let mut table = Table::new(rows, notes).counted_by(counted.how);
         table.more = more;
         table.map = Some(question.map(&places, &counted.known.totals, &BTreeMap::new()));
         Ok(table)

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::measures::rounded;
 use super::places::Place;
-use super::question::{CountedStations, nowhere};
+use super::question::{CountedStations, unmatched};
 use super::{
     Column, Filter, Filters, Kind, Note, Picture, Question, Report, Row, Shape, Table, Value,
     grouped, plural,
@@ -202,15 +202,15 @@ impl Report for Stations {
         let CountedStations {
             counted,
             ends,
-            nowhere: lost,
+            unmatched: lost,
         } = question.by_station().await?;
         let known = &counted.known.totals;
         let kept = question.store.counts(&question.system.id).await?;
         let feed = question.store.feed(&question.system.id).await?;
         let places = question.places(known).await?;
-        let meant = question.meant(&places, known);
-        let meant = meant.unwrap_or_else(|| (0..places.len()).collect());
-        let shown = meant.into_iter().map(|at| &places[at]);
+        let selected = question.resolve_places(&places, known);
+        let selected = selected.unwrap_or_else(|| (0..places.len()).collect());
+        let shown = selected.into_iter().map(|index| &places[index]);
         let facts = Facts::new(question, known, &ends, &kept, feed.as_ref());
         let mut rows: Vec<StationRow> = shown.map(|place| facts.row(place)).collect();
         rows.sort_by(|a, b| {
@@ -224,7 +224,7 @@ impl Report for Stations {
             ..question.filters.clone()
         };
         let mut notes = question.scope(&counted, &anywhere);
-        notes.extend(nowhere(lost));
+        notes.extend(unmatched(lost));
         if !question.filters.narrow_trips() {
             notes.extend(behind(known, &kept));
         }
@@ -235,7 +235,7 @@ impl Report for Stations {
             (Some(feed), None) => notes.extend(joined(question, feed, &places, &ends)),
             _ => {}
         }
-        Ok(Table::new(rows, notes).told(counted.how.clone()))
+        Ok(Table::new(rows, notes).counted_by(counted.how.clone()))
     }
 }
 

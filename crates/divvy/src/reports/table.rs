@@ -1,8 +1,8 @@
 //! What every report hands out, whatever it is about and however it is shown.
 
 use std::cmp::Ordering;
+use std::str::FromStr;
 
-use super::filters::Sort;
 use super::picture::Map;
 use crate::model::Degrees;
 
@@ -245,7 +245,7 @@ impl Table {
     }
 
     /// Says how it was counted.
-    pub(super) fn told(self, how: String) -> Self {
+    pub(super) fn counted_by(self, how: String) -> Self {
         Self { how, ..self }
     }
 
@@ -273,6 +273,32 @@ impl Table {
     pub fn keep(&mut self, rows: usize) {
         self.more += self.rows.len().saturating_sub(rows);
         self.rows.truncate(rows);
+    }
+}
+
+/// An order of rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sort {
+    /// The column.
+    pub column: String,
+    /// Which way. `None` for numbers from the largest down, texts from A on.
+    pub descending: Option<bool>,
+}
+
+impl FromStr for Sort {
+    type Err = std::convert::Infallible;
+
+    /// Takes a column's name, and `:asc` or `:desc` behind it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (column, descending) = match text.rsplit_once(':') {
+            Some((column, "asc")) => (column, Some(false)),
+            Some((column, "desc")) => (column, Some(true)),
+            _ => (text, None),
+        };
+        Ok(Self {
+            column: column.into(),
+            descending,
+        })
     }
 }
 

@@ -222,7 +222,7 @@ pub fn save_plot(plot: &Plot<'_>, path: &Path) -> anyhow::Result<String> {
                 about: "",
                 table: &table,
                 picture: plot.for_page(),
-                definitions: Vec::new(),
+                columns: Vec::new(),
             };
             html::write(&drawing.title, &[section], out)
         }),
