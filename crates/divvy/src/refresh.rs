@@ -286,6 +286,7 @@ impl RefreshCounts for crate::store::embedded::EmbeddedStore {
 mod tests {
     use futures_executor::block_on;
 
+    use std::collections::BTreeSet;
     use std::sync::Mutex;
 
     use super::*;

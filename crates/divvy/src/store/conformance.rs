@@ -21,7 +21,7 @@ use crate::model::{
     Flag, Snapshot, SnapshotKind, Station, StationId, StationSource, System, Trip, TripBatch,
     TripId,
 };
-use crate::refresh;
+use crate::refresh::{self, Recounter};
 use crate::tally::{FlagCounts, Tally, Totals};
 
 /// What a broken law panics with when it is the store that failed.
@@ -160,7 +160,7 @@ pub async fn counts_follow_the_stream(store: &dyn Store, steps: &[Step]) -> Done
             }
             Step::Redeliver { skip, take } => {
                 let late = history.iter().skip(*skip).take(*take).rev().cloned();
-                refresh::handle(store, &late.collect::<Vec<_>>(), minute(0)).await?;
+                refresh::handle(Recounter::of(store), &late.collect::<Vec<_>>(), minute(0)).await?;
             }
         }
         let after = store.stations(&id).await?;
@@ -179,7 +179,7 @@ pub async fn counts_follow_the_stream(store: &dyn Store, steps: &[Step]) -> Done
 
     // All of it once more, from the start, by a consumer that has acknowledged nothing.
     refresh::drain(store, "newcomer", minute(0)).await?;
-    refresh::handle(store, &history, minute(0)).await?;
+    refresh::handle(Recounter::of(store), &history, minute(0)).await?;
     assert_counts(store, &model).await?;
     let again = refresh::drain(store, refresh::CONSUMER, minute(0)).await?;
     assert_eq!(again, refresh::Refreshed::default());
