@@ -181,7 +181,9 @@ impl Group {
     pub(super) fn value(&self, dim: Dim) -> Value {
         match (self, dim) {
             (Self::Number(month), Dim::Month) => month_text(*month).into(),
-            (Self::Number(day), Dim::Date) => crate::tally::date_of(*day).to_string().into(),
+            (Self::Number(day), Dim::Date) => {
+                crate::model::civil_date::date_of(*day).to_string().into()
+            }
             (Self::Number(day), Dim::Weekday) => WEEKDAYS[(*day).rem_euclid(7) as usize].into(),
             (Self::Number(number), _) => Value::Integer((*number).into()),
             (Self::Word(word), _) => (&**word).into(),

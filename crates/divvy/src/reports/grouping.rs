@@ -7,11 +7,10 @@ use rustc_hash::FxHashMap;
 use super::dims::{Dim, Group, weekday_of};
 use super::filters::Filters;
 use super::measures::{Cell, Needs};
+use crate::model::civil_date::{date_of, day_of_ms, month_of};
 use crate::model::{Flag, Flags, NONE_I16, NONE_I32, Position, Rider, StationId, TripBatch};
 use crate::store::Wanted;
-use crate::tally::{
-    Cube, DayHours, Durations, FlagCounts, KeptGrid, Parts, People, Tally, date_of, month_of,
-};
+use crate::tally::{Cube, DayHours, Durations, FlagCounts, KeptGrid, Parts, People, Tally};
 
 /// Groups by which at most a report can ask.
 pub(super) const MOST_DIMS: usize = 3;
@@ -499,7 +498,7 @@ impl<'a> Counting<'a> {
         let coded = &mut self.coded;
         let code = |(place, dim): (usize, &Dim)| {
             let mut of_day = |dim: Dim, row: usize| -> i32 {
-                let day = batch.started_ms[row].div_euclid(DAY_MS) as i32;
+                let day = day_of_ms(batch.started_ms[row]);
                 let code = years.entry(day);
                 *code.or_insert_with(|| day_code(dim, day).unwrap_or(UNKNOWN))
             };
@@ -551,8 +550,6 @@ impl<'a> Counting<'a> {
         groups.flags.get_or_insert_default().merge(&self.flags);
     }
 }
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Returns the hour of the day of a local time.
 fn hour_of(local_ms: i64) -> i32 {

@@ -12,9 +12,10 @@ use super::question::{CountedGroups, left_out};
 use super::{
     Column, Filter, Filters, Note, Picture, Question, Report, Shape, Table, Value, grouped, plural,
 };
+use crate::model::civil_date::{date_of, month_of};
 use crate::model::{Flag, Flags};
 use crate::store::StoreError;
-use crate::tally::{FlagCounts, Spread, Totals, date_of, month_of};
+use crate::tally::{FlagCounts, Spread, Totals};
 
 /// Numbers of trips by group.
 pub struct Grouping {
