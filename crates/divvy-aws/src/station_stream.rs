@@ -326,8 +326,8 @@ mod tests {
 
     use async_trait::async_trait;
     use divvy::model::{Station, StationId, System};
-    use divvy::store::memory::MemoryStore;
     use divvy::stations::data::Row;
+    use divvy::store::memory::MemoryStore;
     use divvy::store::{FromStationCount, StationTable, StoreErrorKind};
     use tokio::time::sleep;
 

@@ -8,6 +8,7 @@
 
 mod allocator;
 mod cmd;
+mod flags;
 mod open;
 mod outputs;
 mod own_report;
@@ -65,7 +66,7 @@ fn print_line(line: impl std::fmt::Display) {
 /// Writes an error with its causes, each once: many a message ends with its cause already.
 fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    for cause in error.chain().map(flags::message) {
         if sentence.is_empty() {
             sentence = cause;
         } else if !sentence.ends_with(&cause) {

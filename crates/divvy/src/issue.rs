@@ -1,4 +1,4 @@
-//! What is wrong with data, as values: counted, kept, and carried on.
+//! Rejected rows, and the reasons for rejecting them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,9 +11,9 @@ use serde::Serialize;
 pub enum Reason {
     /// The id is empty.
     NoId,
-    /// The id is not what its publisher wrote: `1.23E+15` after a spreadsheet.
+    /// The id was changed by a program, such as `1.23E+15` by a spreadsheet.
     DamagedId,
-    /// Another copy of the same trip was kept.
+    /// Another copy of the same trip is stored.
     Duplicate,
     /// The start time is empty.
     NoStart,
@@ -54,7 +54,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A row that did not become a trip, and the cell to blame.
+/// A row that did not become a trip, and the cell that is wrong.
 ///
 /// ```
 /// use divvy::issue::{Reason, Rejected};
@@ -77,13 +77,13 @@ pub struct Rejected {
     pub file: String,
     /// The line on which the row begins; the header is on line 1.
     pub line: u64,
-    /// The column, as its header names it. Empty where the whole row is meant.
+    /// The column, as its header names it. Empty where the row as a whole is wrong.
     pub column: String,
-    /// Why.
+    /// Why it was rejected.
     pub reason: Reason,
-    /// What would have been understood.
+    /// What a valid value looks like.
     pub expected: String,
-    /// What stands there, cut to a readable length.
+    /// The value, cut to [`READABLE_CHARS`].
     pub found: String,
 }
 
@@ -97,22 +97,24 @@ impl fmt::Display for Rejected {
     }
 }
 
+/// The longest value shown in an error or issue, in characters; longer ones are cut.
+pub const READABLE_CHARS: usize = 80;
+
 /// How many rows were rejected, by reason. Reasons that never occurred are absent.
 pub type RejectedCounts = BTreeMap<Reason, u64>;
 
-/// Receives each rejected row as it is met; a program may write them to a file.
-/// Called from several threads.
+/// Receives the rejected rows while a file is read. Called from several threads.
 pub trait RejectSink: Sync {
-    /// Takes one.
+    /// Receives one row.
     fn reject(&self, rejected: Rejected);
 }
 
-/// Drops them: they are counted all the same.
+/// Drops the rows; counts are kept elsewhere.
 impl RejectSink for () {
     fn reject(&self, _: Rejected) {}
 }
 
-/// Keeps them: for tests and small files.
+/// Collects the rows.
 impl RejectSink for std::sync::Mutex<Vec<Rejected>> {
     fn reject(&self, rejected: Rejected) {
         self.lock()

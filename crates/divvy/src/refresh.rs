@@ -242,7 +242,11 @@ pub async fn classify(
     let mut stored = BTreeMap::new();
     for (system, ids) in requests.ids() {
         let counts = counts.counts_of(system, &ids).await?;
-        stored.extend(ids.into_iter().zip(counts).map(|(id, count)| ((system, id), count)));
+        stored.extend(
+            ids.into_iter()
+                .zip(counts)
+                .map(|(id, count)| ((system, id), count)),
+        );
     }
     Ok(requests.plan(|system, id| stored.get(&(system, id.clone())).and_then(Option::as_ref)))
 }

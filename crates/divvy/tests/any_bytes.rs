@@ -15,7 +15,7 @@ use divvy::issue::Rejected;
 use divvy::model::System;
 use divvy::sources::archive::Archive;
 use divvy::sources::station_feed::{self, Document};
-use divvy::sources::trips_csv::{Plan, TripReader, TripsError};
+use divvy::sources::trips_csv::{ColumnMapping, TripReader, TripsError};
 use divvy::tally::{Tally, Totals};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -173,11 +173,11 @@ fn read_trips(open: Open<'_>) -> Result<(), TripsError> {
 
 /// Reads trips, and holds the reader to its laws.
 fn read_rows(open: Open<'_>) -> Result<(), TripsError> {
-    let plan = Plan::make(open, "trips.csv", false)?;
+    let mapping = ColumnMapping::detect(open, "trips.csv", false)?;
     let divvy = || System::named("divvy").unwrap();
-    let system = plan.system().cloned().unwrap_or_else(divvy);
+    let system = mapping.system().cloned().unwrap_or_else(divvy);
     let rejects: Mutex<Vec<Rejected>> = Mutex::default();
-    let mut reader = TripReader::new(open().unwrap(), plan, &system, "trips.csv")?;
+    let mut reader = TripReader::new(open().unwrap(), mapping, &system, "trips.csv")?;
     let mut trips = 0;
     let mut totals = Totals::default();
     while let Some(batch) = reader.next_batch(&rejects)? {

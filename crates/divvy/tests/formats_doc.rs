@@ -10,7 +10,7 @@ use divvy::issue::{Reason, Rejected};
 use divvy::model::{Flag, System, TripBatch};
 use divvy::sources::station_feed::{self, Document, Feed};
 use divvy::sources::station_list;
-use divvy::sources::trips_csv::{Plan, TripReader};
+use divvy::sources::trips_csv::{ColumnMapping, TripReader};
 
 const PAGE: &str = include_str!("../../../docs/FORMATS.md");
 
@@ -43,12 +43,12 @@ fn examples(language: &str) -> Vec<Example> {
 fn read_trips(csv: &str) -> (&'static str, Vec<TripBatch>) {
     let bytes = csv.as_bytes().to_vec();
     let mut open = || Ok(Box::new(Cursor::new(bytes.clone())) as Box<_>);
-    let plan = Plan::make(&mut open, "example", false).unwrap();
-    let form = plan.form();
-    let system = plan.system().cloned();
+    let mapping = ColumnMapping::detect(&mut open, "example", false).unwrap();
+    let form = mapping.form();
+    let system = mapping.system().cloned();
     assert!(system.is_some(), "no system for {csv}");
     let rejects = Mutex::new(Vec::<Rejected>::new());
-    let mut reader = TripReader::new(csv.as_bytes(), plan, &system.unwrap(), "example").unwrap();
+    let mut reader = TripReader::new(csv.as_bytes(), mapping, &system.unwrap(), "example").unwrap();
     let mut batches = Vec::new();
     while let Some(batch) = reader.next_batch(&rejects).unwrap() {
         batches.push(batch);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use divvy::issue::RejectedCounts;
 use divvy::model::System;
 use divvy::sources::archive::Archive;
-use divvy::sources::trips_csv::{Plan, TripReader, TripsError};
+use divvy::sources::trips_csv::{ColumnMapping, TripReader, TripsError};
 
 /// Rows of each trip file, header apart, as counted when the files were collected.
 const ROWS: &[(&str, u64)] = &[
@@ -95,20 +95,20 @@ fn read(
 ) -> Result<Outcome, TripsError> {
     let name = &archive.members()[member].name;
     let mut open = || archive.read(member).map_err(io::Error::other);
-    let plan = Plan::make(&mut open, name, day_first)?;
+    let mapping = ColumnMapping::detect(&mut open, name, day_first)?;
     let named = || {
         let (_, system) = SYSTEMS
             .iter()
             .find(|(folder, _)| file.starts_with(folder))?;
         System::named(system)
     };
-    let system = plan
+    let system = mapping
         .system()
         .cloned()
         .or_else(named)
         .expect("its system is told or named");
-    let form = plan.form();
-    let mut reader = TripReader::new(open().unwrap(), plan, &system, name)?;
+    let form = mapping.form();
+    let mut reader = TripReader::new(open().unwrap(), mapping, &system, name)?;
     let mut trips = 0;
     while let Some(batch) = reader.next_batch(&())? {
         trips += batch.len() as u64;

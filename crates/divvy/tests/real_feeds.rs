@@ -160,13 +160,8 @@ fn note(outcomes: &mut Outcomes, folder: &str, file: &Path) {
     let name = file.file_name().unwrap().to_str().unwrap();
     let (what, stations, faults) = match station_feed::read(&fs::read(file).unwrap(), name) {
         Ok(Document::Discovery(discovery)) => {
-            let languages = discovery.languages.len();
             let feeds = discovery.feeds.len();
-            (
-                format!("gbfs.json: {feeds} feeds in {languages} languages"),
-                0,
-                0,
-            )
+            (format!("gbfs.json: {feeds} feeds"), 0, 0)
         }
         Ok(Document::Feed(feed)) => {
             let faults = feed.faults.iter().map(|fault| fault.times).sum();

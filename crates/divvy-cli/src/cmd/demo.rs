@@ -195,7 +195,7 @@ fn expect_sample(path: &Path) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let mark = sample::MARK.as_bytes();
+    let mark = sample::LABEL.as_bytes();
     if !bytes.windows(mark.len()).any(|window| window == mark) {
         bail!(
             "{} is there and is no sample: --folder names another place for the demo",

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use divvy::ingest::{self, LoadOptions, Loaded, SameName, Share};
+use divvy::ingest::{self, LoadOptions, Loaded, SameName};
 use divvy::issue::{Reason, RejectSink, Rejected};
-use divvy::model::Flag;
+use divvy::model::{Flag, SampleFraction};
 use divvy::sources::archive::{self, Archive, ArchiveError};
 use divvy::sources::http;
 use divvy::store::Ledger;
@@ -63,7 +63,7 @@ pub struct Load {
     format: Option<LoadFormat>,
     /// Load a share of the trips, the same ones every time: 5% or 0.05
     #[arg(long, value_name = "SHARE")]
-    sample: Option<Share>,
+    sample: Option<SampleFraction>,
     #[command(flatten)]
     dynamo: DynamoArgs,
     /// Dollars of the archives so far.
@@ -86,7 +86,7 @@ struct DynamoArgs {
     rcu: Option<u32>,
     /// Use this share of the capacity, and leave the rest to others: 50% or 0.5
     #[arg(long, value_name = "SHARE")]
-    share: Option<Share>,
+    share: Option<SampleFraction>,
     /// Raise table and index to so many write units while loading, and back when done or stopped
     #[arg(long, value_name = "WCU", value_parser = clap::value_parser!(u32).range(1..))]
     boost: Option<u32>,
@@ -119,7 +119,7 @@ impl DynamoArgs {
                 LayoutChoice::Packed => Layout::Packed,
             }),
             capacity: self.wcu.map(|wcu| (wcu, self.rcu.unwrap_or(wcu))),
-            share: self.share.map(|share| share.of(1.0)),
+            share: self.share.map(|fraction| fraction.of(1.0)),
             loads: LoadSettings {
                 imported: self.imported,
                 boost: self.boost,
@@ -222,7 +222,7 @@ impl Load {
         let forecasts = plan::forecasts(&workload, &terms);
         let forecast = forecasts.iter().find(|forecast| forecast.way == way);
         let forecast = forecast.context("there is no price for this way of loading")?;
-        let share = self.sample.map_or(1.0, |share| share.of(1.0));
+        let share = self.sample.map_or(1.0, |fraction| fraction.of(1.0));
         let once_usd = if self.dynamo.imported {
             0.0
         } else {

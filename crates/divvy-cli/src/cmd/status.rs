@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use divvy::model::System;
+use divvy::model::civil_date::date_of;
 use divvy::refresh;
 use divvy::store::Store;
-use divvy::tally::date_of;
 use serde_json::{Value, json};
 
 use super::grouped;

@@ -1,128 +1,154 @@
-//! What the members of an archive are: trips, a station list, or something to leave alone. Their
-//! headers tell, never their names.
+//! What the members of an archive are: trips, station lists, or other files. Decided by their
+//! headers, not by their names.
 
 use super::LoadError;
 use crate::model::{Station, System};
 use crate::sample;
 use crate::sources::archive::Archive;
 use crate::sources::station_list::{self, StationList};
-use crate::sources::trips_csv::{Plan, TripsError};
+use crate::sources::trips_csv::{ColumnMapping, TripsError};
 
 /// What an archive holds.
 pub(super) struct Contents {
     pub(super) trips: Vec<TripsMember>,
+    /// Station lists, by the names of their members.
     pub(super) lists: Vec<(String, StationList)>,
+    /// Notes for the user: members left out, lists with faults.
     pub(super) notes: Vec<String>,
-    /// It carries the mark of `divvy sample`.
-    pub(super) is_sample: bool,
+    /// It carries the sample label.
+    is_sample: bool,
 }
 
 /// A member with trips.
 pub(super) struct TripsMember {
-    /// Its place among the archive's members.
-    pub(super) place: usize,
+    /// Its index among the archive's members.
+    pub(super) index: usize,
     pub(super) name: String,
     pub(super) size_bytes: Option<u64>,
-    pub(super) plan: Plan,
-}
-
-/// Looks at the header and the first rows of each member.
-pub(super) fn look(archive: &Archive, day_first: bool) -> Result<Contents, LoadError> {
-    let mut contents = Contents {
-        trips: Vec::new(),
-        lists: Vec::new(),
-        notes: archive.left_out().iter().map(ToString::to_string).collect(),
-        is_sample: archive.comment() == sample::MARK,
-    };
-    let mut refusal = None;
-    for (place, member) in archive.members().iter().enumerate() {
-        let mut open = || archive.read(place).map_err(std::io::Error::other);
-        match Plan::make(&mut open, &member.name, day_first) {
-            Ok(plan) => contents.trips.push(TripsMember {
-                place,
-                name: member.name.clone(),
-                size_bytes: member.size_bytes,
-                plan,
-            }),
-            Err(TripsError::NotTrips { first_line, .. })
-                if station_list::recognise(&first_line) =>
-            {
-                let list = station_list::read(archive.read(place)?, &member.name)?;
-                let faults = list.faults.iter();
-                contents
-                    .notes
-                    .extend(faults.map(|fault| format!("{}: {fault}", member.name)));
-                contents.lists.push((member.name.clone(), list));
-            }
-            // Beside trips, a readme or an empty file is no reason to refuse them.
-            Err(error @ (TripsError::NotTrips { .. } | TripsError::Empty { .. })) => {
-                contents.notes.push(error.to_string());
-                refusal.get_or_insert(error);
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if !contents.trips.is_empty() || !contents.lists.is_empty() {
-        return Ok(contents);
-    }
-    Err(match refusal {
-        Some(error) if archive.members().len() == 1 => error.into(),
-        _ => LoadError::NothingToLoad {
-            archive: archive.name().into(),
-            left_out: match contents.notes.len() {
-                0 => "it is empty".into(),
-                _ => contents.notes.join("; "),
-            },
-        },
-    })
+    pub(super) mapping: ColumnMapping,
 }
 
 impl Contents {
-    /// Decides whose trips and stations these are. A sample is of a system of its own, unless the
-    /// user says otherwise; so is whatever the user calls one.
-    pub(super) fn system(&self, archive: &str, said: Option<&System>) -> Result<System, LoadError> {
-        if let Some(said) = said.filter(|said| said.is_sample()) {
-            return Ok(said.clone());
+    /// Reads the header and the first rows of each member.
+    pub(super) fn examine(archive: &Archive, day_first: bool) -> Result<Self, LoadError> {
+        let mut contents = Self {
+            trips: Vec::new(),
+            lists: Vec::new(),
+            notes: archive.left_out().iter().map(ToString::to_string).collect(),
+            is_sample: archive.comment() == sample::LABEL,
+        };
+        let mut first_error = None;
+        for (index, member) in archive.members().iter().enumerate() {
+            let mut open = || archive.read(index).map_err(std::io::Error::other);
+            match ColumnMapping::detect(&mut open, &member.name, day_first) {
+                Ok(mapping) => contents.trips.push(TripsMember {
+                    index,
+                    name: member.name.clone(),
+                    size_bytes: member.size_bytes,
+                    mapping,
+                }),
+                Err(TripsError::NotTrips { first_line, .. })
+                    if station_list::recognise(&first_line) =>
+                {
+                    let list = station_list::read(archive.read(index)?, &member.name)?;
+                    let faults = list.faults.iter();
+                    contents
+                        .notes
+                        .extend(faults.map(|fault| format!("{}: {fault}", member.name)));
+                    contents.lists.push((member.name.clone(), list));
+                }
+                // A readme or an empty file beside trips is no reason to refuse the archive.
+                Err(error @ (TripsError::NotTrips { .. } | TripsError::Empty { .. })) => {
+                    contents.notes.push(error.to_string());
+                    first_error.get_or_insert(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        if said.is_none() && self.is_sample {
+        if !contents.trips.is_empty() || !contents.lists.is_empty() {
+            return Ok(contents);
+        }
+        Err(match first_error {
+            Some(error) if archive.members().len() == 1 => error.into(),
+            _ => LoadError::NothingToLoad {
+                archive: archive.name().into(),
+                left_out: if contents.notes.is_empty() {
+                    "it is empty".into()
+                } else {
+                    contents.notes.join("; ")
+                },
+            },
+        })
+    }
+
+    /// Returns the names of the members with trips, by index.
+    pub(super) fn trip_members(&self) -> Vec<String> {
+        let members = self.trips.iter();
+        members.map(|member| member.name.clone()).collect()
+    }
+
+    /// Returns the members that are station lists, with their numbers of stations.
+    pub(super) fn station_counts(&self) -> Vec<(String, usize)> {
+        let lists = self.lists.iter();
+        lists
+            .map(|(member, list)| (member.clone(), list.stations.len()))
+            .collect()
+    }
+
+    /// Decides to which system the archive belongs. A sample archive belongs to the sample system
+    /// unless the user names another; any archive belongs to the sample system if the user says so.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] where `given`, the system named by the user, and the systems of the members are
+    /// not one, or where there is none.
+    pub(super) fn system(
+        &self,
+        archive: &str,
+        given: Option<&System>,
+    ) -> Result<System, LoadError> {
+        if let Some(given) = given.filter(|given| given.is_sample()) {
+            return Ok(given.clone());
+        }
+        if given.is_none() && self.is_sample {
             return Ok(System::sample());
         }
         let trips = self
             .trips
             .iter()
-            .filter_map(|member| Some((&member.name, member.plan.system()?.clone())));
+            .filter_map(|member| Some((&member.name, member.mapping.system()?.clone())));
         let lists = self
             .lists
             .iter()
             .filter_map(|(name, list)| Some((name, system_of(&list.stations)?)));
         let mut found: Option<System> = None;
-        for (member, told) in trips.chain(lists) {
-            if let Some(said) = said.filter(|said| said.id != told.id) {
+        for (member, system) in trips.chain(lists) {
+            if let Some(given) = given.filter(|given| given.id != system.id) {
                 return Err(LoadError::Contradiction {
                     archive: archive.into(),
                     member: member.clone(),
-                    said: said.id.to_string(),
-                    found: told.id.to_string(),
+                    given: given.id.to_string(),
+                    found: system.id.to_string(),
                 });
             }
-            if let Some(first) = found.as_ref().filter(|first| first.id != told.id) {
+            if let Some(first) = found.as_ref().filter(|first| first.id != system.id) {
                 return Err(LoadError::TwoSystems {
                     archive: archive.into(),
                     first: first.id.to_string(),
-                    second: told.id.to_string(),
+                    second: system.id.to_string(),
                 });
             }
-            found = Some(told);
+            found = Some(system);
         }
         found
-            .or_else(|| said.cloned())
+            .or_else(|| given.cloned())
             .ok_or_else(|| LoadError::UnknownSystem {
                 archive: archive.into(),
             })
     }
 }
 
-/// Tells whose a list is by where most of its stations lie.
+/// Returns the system in whose area most of the stations lie. `None` where none lies in one.
 fn system_of(stations: &[Station]) -> Option<System> {
     let mut systems: Vec<(System, usize)> = Vec::new();
     for system in stations

@@ -1,9 +1,9 @@
-//! Why an archive or a snapshot could not be taken in.
+//! Errors of loads and polls.
 
 use std::io;
 
 use crate::sources::archive::ArchiveError;
-use crate::sources::http::{HttpError, MOST_FEED_BYTES};
+use crate::sources::http::{HttpError, MAX_FEED_BYTES};
 use crate::sources::station_feed::FeedError;
 use crate::sources::station_list::StationListError;
 use crate::sources::trips_csv::TripsError;
@@ -12,40 +12,37 @@ use crate::store::StoreError;
 /// Why an archive could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It cannot be opened or read.
+    /// The archive cannot be opened or read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// One of its members cannot be read as trips.
+    /// A member cannot be read as trips.
     #[error(transparent)]
     Trips(#[from] TripsError),
-    /// One of its members cannot be read as a station list.
+    /// A member cannot be read as a station list.
     #[error(transparent)]
     StationList(#[from] StationListError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Neither schema nor coordinates tell whose trips these are.
-    #[error("{archive} does not tell whose it is: say --system NAME, such as --system divvy")]
+    /// Neither headers nor coordinates identify the system.
+    #[error("{archive} does not tell whose it is")]
     UnknownSystem {
         /// The archive.
         archive: String,
     },
-    /// What the user says and what the file says differ.
-    #[error(
-        "{archive} was called {said}, but its {member} is of {found}: load it without --system, \
-         or name the right one"
-    )]
+    /// The system named by the user is not that of a member.
+    #[error("{archive} was called {given}, but its {member} is of {found}")]
     Contradiction {
         /// The archive.
         archive: String,
-        /// The member that contradicts.
+        /// The member.
         member: String,
         /// The system that the user named.
-        said: String,
-        /// The system that the file tells.
+        given: String,
+        /// The system of the member.
         found: String,
     },
-    /// Members of several systems.
+    /// Members of two systems.
     #[error("{archive} holds files of two systems ({first} and {second}): load them one by one")]
     TwoSystems {
         /// The archive.
@@ -56,17 +53,14 @@ pub enum LoadError {
         second: String,
     },
     /// An archive of that name and other content is loaded.
-    #[error(
-        "{archive} is loaded already for {system}, with other content: say --replace to supersede \
-         it, or --keep-both"
-    )]
+    #[error("{archive} is loaded already for {system}, with other content")]
     SameName {
         /// The name.
         archive: String,
         /// The system that has it.
         system: String,
     },
-    /// There are members, but none is a trip file or a station list.
+    /// No member is a trip file or a station list.
     #[error("{archive} holds neither trips nor a station list: {left_out}")]
     NothingToLoad {
         /// The archive.
@@ -76,7 +70,7 @@ pub enum LoadError {
     },
 }
 
-/// Why a snapshot could not be taken.
+/// Why a snapshot could not be read or stored.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
     /// A file or folder cannot be read.
@@ -84,25 +78,25 @@ pub enum PollError {
     Read {
         /// The path.
         path: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file longer than any feed.
-    #[error("{path} is longer than {} MiB, as no feed is: it is not read", MOST_FEED_BYTES >> 20)]
+    /// A file is longer than any feed.
+    #[error("{path} is longer than {} MiB, as no feed is: it is not read", MAX_FEED_BYTES >> 20)]
     TooLarge {
         /// The path.
         path: String,
     },
-    /// An address does not answer as it should.
+    /// A request failed.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// A file is none of a feed, or the files make no snapshot.
+    /// A file is no feed, or the feeds make no snapshot.
     #[error(transparent)]
     Feed(#[from] FeedError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A folder without a feed.
+    /// A folder without a feed, or a discovery file without feeds of stations.
     #[error(
         "{path} holds no station feed: expected stations.json, or station_information.json and \
          station_status.json"
@@ -111,40 +105,34 @@ pub enum PollError {
         /// The folder or discovery file.
         path: String,
     },
-    /// Nothing tells whose stations these are.
-    #[error(
-        "{source_name} does not tell whose stations these are: say --system NAME, or \
-         --system ID@Area/City for a system that divvy does not know, such as velov@Europe/Paris"
-    )]
+    /// Nothing identifies the system.
+    #[error("{source_name} does not tell whose stations these are")]
     UnknownSystem {
-        /// What was polled.
+        /// The files or addresses.
         source_name: String,
     },
-    /// What the user says and what the feed says differ.
-    #[error(
-        "{source_name} was called {said}, but its stations lie in the area of {found}: poll it \
-         without --system, or name the right one"
-    )]
+    /// The system named by the user is not the one in whose area the stations lie.
+    #[error("{source_name} was called {given}, but its stations lie in the area of {found}")]
     Contradiction {
-        /// What was polled.
+        /// The files or addresses.
         source_name: String,
         /// The system that the user named.
-        said: String,
-        /// The system that the stations tell.
+        given: String,
+        /// The system in whose area the stations lie.
         found: String,
     },
-    /// The clock of the feed is far ahead.
+    /// The time of the feed is more than a day ahead of the clock.
     #[error(
         "{file} says that it was made at {taken_at}, more than a day after it was read \
          ({fetched_at}): it is not taken, since all later snapshots would count as older; one of \
          the two clocks is wrong"
     )]
-    FromTheFuture {
+    FeedTimeAheadOfClock {
         /// The file or address.
         file: String,
         /// When it was made, by its own clock.
         taken_at: String,
-        /// When it was read, by ours.
+        /// When it was read, by the clock of this computer.
         fetched_at: String,
     },
 }

@@ -1,7 +1,7 @@
-//! Trip files through all cores: while one thread inflates, one reads rows and tallies, and one
-//! stores. Several members go side by side; none needs another to finish.
+//! Reads the trip files of an archive in three stages: a thread inflates, one parses rows and tallies
+//! trips, and one writes them. Several members are read at the same time, independently.
 //!
-//! What is on its way is bounded: some blocks of text and a batch of trips for each member.
+//! Memory is bounded: a few blocks of text and a batch of trips for each member.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -11,30 +11,30 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use super::contents::TripsMember;
-use super::{LoadError, Progress, Share, Write};
+use super::{LoadError, Progress, TripSink};
 use crate::issue::{RejectSink, RejectedCounts};
-use crate::model::{System, TripBatch};
+use crate::model::{SampleFraction, System, TripBatch};
 use crate::sources::archive::Archive;
 use crate::sources::trips_csv::{TripReader, TripsError};
 use crate::store::StoreError;
 use crate::tally::{Tally, Totals};
 
-/// Bytes of unpacked text that are handed on at a time.
-const BLOCK: usize = 256 * 1024;
-/// Blocks that may wait for the reader of rows.
-const BLOCKS: usize = 8;
-/// Members read at a time, whatever the number of cores: each holds some batches.
-const MEMBERS: usize = 4;
+/// Bytes of unpacked text in a block that passes between threads.
+const BLOCK_BYTES: usize = 256 * 1024;
+/// How many blocks may wait for the parser.
+const MAX_WAITING_BLOCKS: usize = 8;
+/// How many members are read at a time, whatever the number of cores: each holds some batches.
+const MAX_PARALLEL_MEMBERS: usize = 4;
 
-/// What a member, or all of them together, came to.
+/// The totals of a member, or of all members.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(super) struct ReadTotals {
     pub(super) rows_read: u64,
     pub(super) rejected: RejectedCounts,
     pub(super) totals: Totals,
 }
 
-impl Outcome {
+impl ReadTotals {
     fn add(&mut self, other: Self) {
         if self.rows_read == 0 {
             *self = other;
@@ -48,109 +48,110 @@ impl Outcome {
     }
 }
 
-/// How words for riders, kinds of bikes and genders are counted that no list knows.
+/// How unlisted words for riders, types of bikes and genders are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Words {
-    /// By themselves. Reading ends early where there are too many of them.
-    ByThemselves,
+pub(super) enum OtherWords {
+    /// Each separately. Reading ends early where there are too many.
+    Separately,
     /// All together, as [`OTHER`](crate::model::OTHER).
     Together,
 }
 
-/// So many words that no list knows may an archive have to have them counted by themselves: a file
-/// with more of them is one whose columns hold something else.
-pub(super) const MOST_WORDS: usize = 64;
+/// How many unlisted words of an archive are counted separately at most. In a file with more of them
+/// the column holds something else.
+pub(super) const MAX_OTHER_WORDS: usize = 64;
 
-/// What became of reading an archive.
-pub(super) enum ReadTo {
-    /// It has been read to its end.
-    Whole(Box<Outcome>),
-    /// It has more than [`MOST_WORDS`] words that no list knows. What was handed on is to be
-    /// forgotten, and the archive read again to count them together.
-    TooManyWords,
+/// The result of reading an archive.
+pub(super) enum ReadOutcome {
+    /// It has been read to the end.
+    Complete(Box<ReadTotals>),
+    /// It has more than [`MAX_OTHER_WORDS`] unlisted words. Its output so far is to be dropped, and
+    /// the archive to be read again with [`OtherWords::Together`].
+    TooManyOtherWords,
 }
 
-/// An archive to be read.
-pub(super) struct Load<'a> {
+/// The trips of an archive that is to be read.
+pub(super) struct TripSource<'a> {
     pub(super) archive: &'a Archive,
     /// Its members with trips.
     pub(super) members: &'a [TripsMember],
     pub(super) system: &'a System,
-    /// Reads a share of the trips. `None` for all.
-    pub(super) sample: Option<Share>,
-    pub(super) words: Words,
+    /// Reads a fraction of the trips. `None` for all.
+    pub(super) sample: Option<SampleFraction>,
+    pub(super) other_words: OtherWords,
 }
 
-/// Who is handed what is read.
-pub(super) struct Takers<'a> {
-    pub(super) write: &'a dyn Write,
+/// What receives the output of reading.
+pub(super) struct Outputs<'a> {
+    pub(super) trips: &'a dyn TripSink,
     pub(super) rejects: &'a dyn RejectSink,
     pub(super) progress: &'a dyn Progress,
 }
 
-impl Takers<'_> {
-    /// Discards everything: for callers that only need the outcome of reading.
+impl Outputs<'_> {
+    /// Drops everything, for callers that need only the outcome.
     pub(super) fn none() -> Self {
         Self {
-            write: &|_: usize, _: TripBatch| Ok(()),
+            trips: &|_: usize, _: TripBatch| Ok(()),
             rejects: &(),
             progress: &(),
         }
     }
 }
 
-impl Load<'_> {
-    /// Reads every member, and hands its trips on.
-    pub(super) fn run(&self, takers: &Takers<'_>) -> Result<ReadTo, LoadError> {
+impl TripSource<'_> {
+    /// Reads every member.
+    pub(super) fn read(&self, outputs: &Outputs<'_>) -> Result<ReadOutcome, LoadError> {
         let sizes = self.members.iter().filter_map(|member| member.size_bytes);
-        let running = Running {
-            load: self,
-            takers,
+        let run = Run {
+            source: self,
+            outputs,
             bytes_done: AtomicU64::new(0),
-            bytes_all: sizes.sum(),
+            bytes_total: sizes.sum(),
             next: AtomicUsize::new(0),
             other_words: Mutex::default(),
         };
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let workers = cores.min(MEMBERS).min(self.members.len());
+        let workers = cores.min(MAX_PARALLEL_MEMBERS).min(self.members.len());
         thread::scope(|scope| {
             let workers: Vec<_> = (0..workers)
-                .map(|_| scope.spawn(|| running.work()))
+                .map(|_| scope.spawn(|| run.read_members()))
                 .collect();
-            let mut sum = Outcome::default();
+            let mut sum = ReadTotals::default();
             for worker in workers {
                 sum.add(worker.join().expect("reading does not panic")?);
             }
-            Ok(match running.has_too_many_words() {
-                true => ReadTo::TooManyWords,
-                false => ReadTo::Whole(Box::new(sum)),
+            Ok(if run.has_too_many_words() {
+                ReadOutcome::TooManyOtherWords
+            } else {
+                ReadOutcome::Complete(Box::new(sum))
             })
         })
     }
 }
 
-/// What all members share while they are read.
-struct Running<'a> {
-    load: &'a Load<'a>,
-    takers: &'a Takers<'a>,
+/// The state that all members share while they are read.
+struct Run<'a> {
+    source: &'a TripSource<'a>,
+    outputs: &'a Outputs<'a>,
     bytes_done: AtomicU64,
-    bytes_all: u64,
+    bytes_total: u64,
     /// The next member to be read.
     next: AtomicUsize,
-    /// The words met so far that no list knows, until there are too many.
+    /// The unlisted words found so far, until there are too many.
     other_words: Mutex<BTreeSet<Box<str>>>,
 }
 
-impl Running<'_> {
+impl Run<'_> {
     /// Reads one member after another.
-    fn work(&self) -> Result<Outcome, LoadError> {
-        let mut sum = Outcome::default();
+    fn read_members(&self) -> Result<ReadTotals, LoadError> {
+        let mut sum = ReadTotals::default();
         loop {
-            let place = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(member) = self.load.members.get(place) else {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(member) = self.source.members.get(index) else {
                 return Ok(sum);
             };
-            match self.member(member, place) {
+            match self.read_member(member, index) {
                 Ok(read) => sum.add(read),
                 Err(error) => {
                     self.stop();
@@ -160,58 +161,59 @@ impl Running<'_> {
         }
     }
 
-    /// Begins no further member: what is read is not kept.
+    /// Makes other threads begin no further member, since the output will be dropped.
     fn stop(&self) {
-        self.next.store(self.load.members.len(), Ordering::Relaxed);
+        self.next
+            .store(self.source.members.len(), Ordering::Relaxed);
     }
 
-    /// Notes the words of a batch that no list knows. Returns whether there are too many by now.
-    fn note_words(&self, batch: &TripBatch) -> bool {
-        if self.load.words == Words::Together {
+    /// Records the unlisted words of a batch. Returns whether there are too many by now.
+    fn record_words(&self, batch: &TripBatch) -> bool {
+        if self.source.other_words == OtherWords::Together {
             return false;
         }
-        let mut met = self
+        let mut words = self
             .other_words
             .lock()
             .expect("no holder of this lock panics");
         for word in batch.other_words() {
-            if met.len() > MOST_WORDS {
+            if words.len() > MAX_OTHER_WORDS {
                 break;
             }
-            if !met.contains(word) {
-                met.insert(word.into());
+            if !words.contains(word) {
+                words.insert(word.into());
             }
         }
-        met.len() > MOST_WORDS
+        words.len() > MAX_OTHER_WORDS
     }
 
     fn has_too_many_words(&self) -> bool {
-        let met = self
+        let words = self
             .other_words
             .lock()
             .expect("no holder of this lock panics");
-        met.len() > MOST_WORDS
+        words.len() > MAX_OTHER_WORDS
     }
 
-    /// Reads one member; the store knows it by its place among those with trips.
-    fn member(&self, member: &TripsMember, place: usize) -> Result<Outcome, LoadError> {
-        let input = self.load.archive.read(member.place)?;
+    /// Reads one member. `index` is that among the members with trips.
+    fn read_member(&self, member: &TripsMember, index: usize) -> Result<ReadTotals, LoadError> {
+        let input = self.source.archive.read(member.index)?;
         thread::scope(|scope| {
-            let (text, blocks) = sync_channel(BLOCKS);
-            // Blocks that were read come back to be filled again.
-            let (spent, empty) = channel();
-            let (batches, stored) = sync_channel(1);
+            let (text, blocks) = sync_channel(MAX_WAITING_BLOCKS);
+            // Blocks that were parsed return to be filled again.
+            let (used, empty) = channel();
+            let (batches, parsed) = sync_channel(1);
             scope.spawn(move || self.inflate(input, &text, &empty));
-            let storing = scope.spawn(move || self.store(place, &stored));
-            let read = self.read_rows(member, Blocks::new(blocks, spent), &batches);
+            let writing = scope.spawn(move || self.write(index, &parsed));
+            let read = self.parse(member, BlockReader::new(blocks, used), &batches);
             drop(batches);
-            // Where storing failed, reading stopped early: its reason is the reason.
-            storing.join().expect("storing does not panic")?;
+            // Where writing failed, parsing stopped early, so that error comes first.
+            writing.join().expect("writing does not panic")?;
             Ok(read?)
         })
     }
 
-    /// First stage: the bytes as they unpack.
+    /// First stage: unpacks the bytes.
     fn inflate(
         &self,
         mut input: Box<dyn Read + Send>,
@@ -219,7 +221,7 @@ impl Running<'_> {
         empty: &Receiver<Vec<u8>>,
     ) {
         loop {
-            let mut block = empty.try_recv().unwrap_or_else(|_| vec![0; BLOCK]);
+            let mut block = empty.try_recv().unwrap_or_else(|_| vec![0; BLOCK_BYTES]);
             let mut filled = 0;
             let failure = loop {
                 match input.read(&mut block[filled..]) {
@@ -228,17 +230,17 @@ impl Running<'_> {
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                     Err(e) => break Some(e),
                 }
-                if filled == BLOCK {
+                if filled == BLOCK_BYTES {
                     break None;
                 }
             };
-            let end = filled < BLOCK;
+            let end = filled < BLOCK_BYTES;
             block.truncate(filled);
             let done = self.bytes_done.fetch_add(filled as u64, Ordering::Relaxed);
-            self.takers
+            self.outputs
                 .progress
-                .bytes(done + filled as u64, self.bytes_all);
-            // A reader that is gone has failed, and says so itself.
+                .bytes(done + filled as u64, self.bytes_total);
+            // The parser ends early only where it or the writer has failed.
             if filled > 0 && text.send(Ok(block)).is_err() {
                 return;
             }
@@ -252,29 +254,29 @@ impl Running<'_> {
         }
     }
 
-    /// Second stage: rows to trips, and their tallies.
-    fn read_rows(
+    /// Second stage: parses rows to trips, and tallies them.
+    fn parse(
         &self,
         member: &TripsMember,
-        input: Blocks,
+        input: BlockReader,
         batches: &SyncSender<TripBatch>,
-    ) -> Result<Outcome, TripsError> {
-        let mut reader =
-            TripReader::new(input, member.plan.clone(), self.load.system, &member.name)?;
+    ) -> Result<ReadTotals, TripsError> {
+        let mapping = member.mapping.clone();
+        let mut reader = TripReader::new(input, mapping, self.source.system, &member.name)?;
         let mut totals = Totals::default();
-        // Rows outside the sample are not counted as read: they might as well not be there.
+        // Trips outside the sample are not counted as rows read.
         let mut left_out = 0;
-        while let Some(mut batch) = reader.next_batch(self.takers.rejects)? {
-            if self.note_words(&batch) {
+        while let Some(mut batch) = reader.next_batch(self.outputs.rejects)? {
+            if self.record_words(&batch) {
                 self.stop();
                 break;
             }
-            if self.load.words == Words::Together {
-                batch.mark_other_words();
+            if self.source.other_words == OtherWords::Together {
+                batch.flag_other_words();
             }
-            if let Some(share) = self.load.sample {
+            if let Some(fraction) = self.source.sample {
                 let rows = batch.len();
-                batch = share.pick(batch);
+                batch = select(batch, fraction);
                 left_out += (rows - batch.len()) as u64;
             }
             totals.count(&batch, 1);
@@ -282,59 +284,72 @@ impl Running<'_> {
                 break;
             }
         }
-        Ok(Outcome {
+        Ok(ReadTotals {
             rows_read: reader.rows_read() - left_out,
             rejected: reader.rejected().clone(),
             totals,
         })
     }
 
-    /// Third stage: trips to the store.
-    fn store(&self, member: usize, batches: &Receiver<TripBatch>) -> Result<(), StoreError> {
+    /// Third stage: writes the trips.
+    fn write(&self, member: usize, batches: &Receiver<TripBatch>) -> Result<(), StoreError> {
         for batch in batches {
-            self.takers.write.write(member, batch)?;
+            self.outputs.trips.write(member, batch)?;
         }
-        self.takers.write.end_member(member)
+        self.outputs.trips.end_member(member)
     }
 }
 
-/// Blocks from another thread as one input.
-struct Blocks {
-    blocks: Receiver<io::Result<Vec<u8>>>,
-    spent: Sender<Vec<u8>>,
-    block: Vec<u8>,
-    at: usize,
+/// Keeps the trips of a batch that belong to a sample, and all names of stations.
+fn select(batch: TripBatch, fraction: SampleFraction) -> TripBatch {
+    let rows = 0..batch.len() as u32;
+    let rows: Vec<u32> = rows
+        .filter(|row| fraction.includes(batch.id_raw(*row as usize)))
+        .collect();
+    let mut selected = batch.select(&rows);
+    selected.names = batch.names;
+    selected
 }
 
-impl Blocks {
-    fn new(blocks: Receiver<io::Result<Vec<u8>>>, spent: Sender<Vec<u8>>) -> Self {
+/// Reads the blocks of another thread as one input.
+struct BlockReader {
+    blocks: Receiver<io::Result<Vec<u8>>>,
+    /// Returns blocks that were read.
+    used: Sender<Vec<u8>>,
+    block: Vec<u8>,
+    /// How many bytes of `block` were read.
+    read: usize,
+}
+
+impl BlockReader {
+    fn new(blocks: Receiver<io::Result<Vec<u8>>>, used: Sender<Vec<u8>>) -> Self {
         Self {
             blocks,
-            spent,
+            used,
             block: Vec::new(),
-            at: 0,
+            read: 0,
         }
     }
 }
 
-impl Read for Blocks {
+impl Read for BlockReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.block.len() {
+        if self.read == self.block.len() {
             match self.blocks.recv() {
                 Ok(block) => {
-                    let spent = std::mem::replace(&mut self.block, block?);
-                    self.at = 0;
-                    // Only whole blocks are filled again; where nobody is left to, none is.
-                    if spent.len() == BLOCK {
-                        let _ = self.spent.send(spent);
+                    let used = std::mem::replace(&mut self.block, block?);
+                    self.read = 0;
+                    // Only whole blocks are filled again. The first stage may have ended.
+                    if used.len() == BLOCK_BYTES {
+                        let _ = self.used.send(used);
                     }
                 }
                 Err(_) => return Ok(0),
             }
         }
-        let n = out.len().min(self.block.len() - self.at);
-        out[..n].copy_from_slice(&self.block[self.at..self.at + n]);
-        self.at += n;
+        let n = out.len().min(self.block.len() - self.read);
+        out[..n].copy_from_slice(&self.block[self.read..self.read + n]);
+        self.read += n;
         Ok(n)
     }
 }

@@ -1,12 +1,12 @@
-//! Many trips, column by column: the unit that crosses every seam on the way in.
+//! Many trips, column by column: the unit in which trips are read, counted and stored.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{Flags, OTHER, Rider, StationId, Trip, TripId, VehicleId};
 
-/// The distinct texts of some columns of a batch. Place 0 is always the empty text, which means
-/// "none".
+/// The distinct texts of some columns of a batch, by index. Index 0 is always the empty text, which
+/// means "none".
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dictionary {
     texts: Vec<Box<str>>,
@@ -21,34 +21,34 @@ impl Default for Dictionary {
 }
 
 impl Dictionary {
-    /// Returns the text at a place.
-    pub fn text(&self, place: u32) -> &str {
-        &self.texts[place as usize]
+    /// Returns the text at an index.
+    pub fn text(&self, index: u32) -> &str {
+        &self.texts[index as usize]
     }
 
-    /// Returns the text at a place, `None` for place 0.
-    pub fn get(&self, place: u32) -> Option<&str> {
-        (place != 0).then(|| self.text(place))
+    /// Returns the text at an index, `None` for index 0.
+    pub fn get(&self, index: u32) -> Option<&str> {
+        (index != 0).then(|| self.text(index))
     }
 
-    /// Adds a text that the dictionary does not hold yet and returns its place.
+    /// Adds a text that the dictionary does not hold yet and returns its index.
     pub fn push(&mut self, text: &str) -> u32 {
-        let place = self.texts.len() as u32;
+        let index = self.texts.len() as u32;
         self.texts.push(text.into());
-        place
+        index
     }
 
-    /// Counts the places, the empty text included.
+    /// Counts the texts, the empty one included.
     pub fn len(&self) -> usize {
         self.texts.len()
     }
 
-    /// Tells whether there is nothing but the empty text.
+    /// Tells whether there is only the empty text.
     pub fn is_empty(&self) -> bool {
         self.texts.len() == 1
     }
 
-    /// Lists the texts by place.
+    /// Lists the texts by index.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(AsRef::as_ref)
     }
@@ -57,16 +57,16 @@ impl Dictionary {
 /// A name that a file gives to a station, and on which days.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StationName {
-    /// Place in [`TripBatch::stations`].
+    /// Index in [`TripBatch::stations`].
     pub station: u32,
-    /// The name, blanks around it cut off.
+    /// The name, without blanks around it.
     pub name: Box<str>,
-    /// First and last day of a trip under that name, days since 1970-01-01.
+    /// First and last day of a trip with that name, days since 1970-01-01.
     pub days: (i32, i32),
 }
 
-/// Up to some hundred thousand trips as columns. Row `i` of every column is trip `i`; the meaning
-/// of each is that of the field of the same name in [`Trip`].
+/// Up to some hundred thousand trips as columns. Row `i` of every column is trip `i`; a column has
+/// the meaning of the field of the same name in [`Trip`].
 ///
 /// In a batch that was read back with some columns only
 /// ([`Projection`](crate::store::Projection)), the other columns are empty. `started_ms` is always
@@ -89,17 +89,17 @@ pub struct TripBatch {
     pub precision_ms: Vec<i32>,
     /// See [`Trip::reported_s`]; [`i32::MIN`] for none.
     pub reported_s: Vec<i32>,
-    /// Place in `stations`.
+    /// Index in `stations`.
     pub origin: Vec<u32>,
-    /// Place in `stations`.
+    /// Index in `stations`.
     pub destination: Vec<u32>,
-    /// Place in `vehicles`.
+    /// Index in `vehicles`.
     pub vehicle: Vec<u32>,
-    /// Place in `words`.
+    /// Index in `words`.
     pub bike: Vec<u32>,
-    /// Place in `words`: [`Rider::as_str`].
+    /// Index in `words`: [`Rider::as_str`].
     pub rider: Vec<u32>,
-    /// Place in `words`.
+    /// Index in `words`.
     pub gender: Vec<u32>,
     /// [`i16::MIN`] for none.
     pub birth_year: Vec<i16>,
@@ -111,7 +111,7 @@ pub struct TripBatch {
     pub to_latitude: Vec<i32>,
     /// Longitude of the end.
     pub to_longitude: Vec<i32>,
-    /// What is odd.
+    /// Data quirks.
     pub flags: Vec<Flags>,
     /// The line of the file on which the row begins, 1 for the header. 0 where not known.
     pub line: Vec<u64>,
@@ -119,15 +119,14 @@ pub struct TripBatch {
     pub stations: Dictionary,
     /// Ids of vehicles.
     pub vehicles: Dictionary,
-    /// Kinds of bikes, riders and genders.
+    /// Types of bikes, riders and genders.
     pub words: Dictionary,
-    /// The names that the file gives its stations: a fact about the file, not about the trips
-    /// kept, so rows that turn out to be duplicates speak here too. Empty in a batch read back
-    /// from a store.
+    /// The names that the file gives its stations, in all of its rows, duplicates included. Empty in
+    /// a batch read back from a store.
     pub names: Vec<StationName>,
 }
 
-/// The words for kinds of bikes that publishers use.
+/// The words for types of bikes that publishers use.
 const BIKES: [&str; 7] = [
     "classic_bike",
     "electric_bike",
@@ -138,27 +137,27 @@ const BIKES: [&str; 7] = [
     "scooter",
 ];
 
-/// The words for genders that files use; see `sources::trips_csv`.
+/// The words for genders that publishers use.
 const GENDERS: [&str; 3] = ["Male", "Female", "Other"];
 
-/// Tells whether a word for a rider is one that no list knows.
+/// Tells whether a word for a rider is unlisted.
 fn is_other_rider(word: &str) -> bool {
     matches!(Rider::parse(word), Rider::Other(_))
 }
 
-/// Tells whether a word for a kind of bike is one that no list knows.
+/// Tells whether a word for a type of bike is unlisted.
 fn is_other_bike(word: &str) -> bool {
     !word.is_empty() && !BIKES.contains(&word)
 }
 
-/// Tells whether a word for a gender is one that no list knows.
+/// Tells whether a word for a gender is unlisted.
 fn is_other_gender(word: &str) -> bool {
     !word.is_empty() && !GENDERS.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
-/// No value, in the columns of `i32`.
+/// Stands for "no value" in columns of `i32`.
 pub const NONE_I32: i32 = i32::MIN;
-/// No value, in the columns of `i16`.
+/// Stands for "no value" in columns of `i16`.
 pub const NONE_I16: i16 = i16::MIN;
 
 impl TripBatch {
@@ -181,7 +180,7 @@ impl TripBatch {
     pub fn id_raw(&self, row: usize) -> &[u8] {
         let start = row
             .checked_sub(1)
-            .map_or(0, |before| self.id_ends[before] as usize);
+            .map_or(0, |previous| self.id_ends[previous] as usize);
         &self.id_bytes[start..self.id_ends[row] as usize]
     }
 
@@ -191,7 +190,7 @@ impl TripBatch {
             - 1000 * i64::from(self.ended_offset_s[row] - self.started_offset_s[row])
     }
 
-    /// Returns how long a trip took: see [`Trip::duration_s`].
+    /// Returns the duration of a row: see [`Trip::duration_s`].
     pub fn duration_s(&self, row: usize) -> i64 {
         match self.reported_s[row] {
             NONE_I32 => self.elapsed_ms(row).div_euclid(1000),
@@ -199,12 +198,12 @@ impl TripBatch {
         }
     }
 
-    /// Returns a row as a trip of its own.
+    /// Returns a row as a [`Trip`].
     pub fn trip(&self, row: usize) -> Trip {
         let point = |latitude: i32, longitude: i32| {
             (latitude != NONE_I32 && longitude != NONE_I32).then_some((latitude, longitude))
         };
-        let word = |place: u32| self.words.get(place).map(Into::into);
+        let word = |index: u32| self.words.get(index).map(Into::into);
         Trip {
             id: TripId::from(self.id(row)),
             started_ms: self.started_ms[row],
@@ -257,8 +256,8 @@ impl TripBatch {
         }
     }
 
-    /// Makes a batch of some of the rows, in the order given. It keeps the whole dictionaries, and
-    /// no names: those speak of the file as a whole.
+    /// Makes a batch of some of the rows, in the order given. It has the same dictionaries, and no
+    /// names, which are those of the whole file.
     pub fn select(&self, rows: &[u32]) -> Self {
         fn pick<T: Copy>(column: &[T], rows: &[u32]) -> Vec<T> {
             if column.is_empty() {
@@ -303,16 +302,16 @@ impl TripBatch {
         }
     }
 
-    /// Lists the words for riders, kinds of bikes and genders that no list knows.
+    /// Lists the unlisted words for riders, types of bikes and genders.
     pub fn other_words(&self) -> impl Iterator<Item = &str> {
         let is_other =
             |word: &&str| is_other_rider(word) && is_other_bike(word) && is_other_gender(word);
         self.words.iter().filter(is_other)
     }
 
-    /// Marks each trip that has a word which no list knows: it is counted as [`OTHER`] from now on.
-    pub fn mark_other_words(&mut self) {
-        let [riders, bikes, genders] = self.other_places();
+    /// Sets [`Flags::OTHER_WORDS`] of each trip that has an unlisted word.
+    pub fn flag_other_words(&mut self) {
+        let [riders, bikes, genders] = self.is_other_by_index();
         let words = self.rider.iter().zip(&self.bike).zip(&self.gender);
         for (flags, ((rider, bike), gender)) in self.flags.iter_mut().zip(words) {
             if riders[*rider as usize] || bikes[*bike as usize] || genders[*gender as usize] {
@@ -321,31 +320,30 @@ impl TripBatch {
         }
     }
 
-    /// Tells by place which words no list knows: as riders, as bikes, as genders.
-    fn other_places(&self) -> [Vec<bool>; 3] {
+    /// Tells by index which words are unlisted: as riders, as bikes, as genders.
+    fn is_other_by_index(&self) -> [Vec<bool>; 3] {
         [is_other_rider, is_other_bike, is_other_gender]
             .map(|is_other| self.words.iter().map(is_other).collect())
     }
 
-    /// Returns the batch as tallies and reports count it: what no list knows of the words of
-    /// [marked](Self::mark_other_words) trips is [`OTHER`]. That is the batch itself where no trip
-    /// is marked.
+    /// Returns the batch as tallies and reports count it: with [`OTHER`] in place of the unlisted
+    /// words of trips with [`Flags::OTHER_WORDS`]. Borrowed where no trip has the flag.
     pub fn counted(&self) -> Cow<'_, Self> {
-        let is_marked = |flags: &Flags| flags.intersects(Flags::OTHER_WORDS);
-        if !self.flags.iter().any(is_marked) {
+        let is_flagged = |flags: &Flags| flags.intersects(Flags::OTHER_WORDS);
+        if !self.flags.iter().any(is_flagged) {
             return Cow::Borrowed(self);
         }
         let mut batch = self.clone();
-        // Only the words that are left: dense counters have a place for each.
+        // Holds only the remaining words, because dense counters have a slot for each.
         let mut words = Dictionary::default();
         let mut other = None;
         let mut kept: Vec<Option<u32>> = vec![None; self.words.len()];
         kept[0] = Some(0);
         let columns = [&mut batch.rider, &mut batch.bike, &mut batch.gender];
-        for (column, is_other) in columns.into_iter().zip(self.other_places()) {
-            for (place, flags) in column.iter_mut().zip(&self.flags) {
-                let word = *place as usize;
-                *place = if is_other[word] && is_marked(flags) {
+        for (column, is_other) in columns.into_iter().zip(self.is_other_by_index()) {
+            for (index, flags) in column.iter_mut().zip(&self.flags) {
+                let word = *index as usize;
+                *index = if is_other[word] && is_flagged(flags) {
                     *other.get_or_insert_with(|| words.push(OTHER))
                 } else {
                     *kept[word].get_or_insert_with(|| words.push(self.words.text(word as u32)))
@@ -366,18 +364,17 @@ fn some(value: i32) -> Option<i32> {
     (value != NONE_I32).then_some(value)
 }
 
-/// Gathers single trips into a batch: for trips that come one at a time (tests, other stores).
-/// The reader of trip files fills the columns itself.
+/// Collects single trips into a batch. The reader of trip files fills the columns itself.
 impl FromIterator<Trip> for TripBatch {
     fn from_iter<I: IntoIterator<Item = Trip>>(trips: I) -> Self {
         let mut batch = Self::default();
         let (mut stations, mut vehicles, mut words) =
             (HashMap::new(), HashMap::new(), HashMap::new());
-        let place = |places: &mut HashMap<Box<str>, u32>, all: &mut Dictionary, text: &str| {
+        let index_of = |known: &mut HashMap<Box<str>, u32>, all: &mut Dictionary, text: &str| {
             if text.is_empty() {
                 return 0;
             }
-            *places.entry(text.into()).or_insert_with(|| all.push(text))
+            *known.entry(text.into()).or_insert_with(|| all.push(text))
         };
         for trip in trips {
             batch
@@ -395,12 +392,12 @@ impl FromIterator<Trip> for TripBatch {
                 (&mut batch.destination, &trip.destination),
             ] {
                 let text = id.as_ref().map_or("", StationId::as_str);
-                column.push(place(&mut stations, &mut batch.stations, text));
+                column.push(index_of(&mut stations, &mut batch.stations, text));
             }
             let vehicle = trip.vehicle.as_ref().map_or("", VehicleId::as_str);
             batch
                 .vehicle
-                .push(place(&mut vehicles, &mut batch.vehicles, vehicle));
+                .push(index_of(&mut vehicles, &mut batch.vehicles, vehicle));
             for (column, word) in [
                 (&mut batch.bike, trip.bike.as_deref().unwrap_or_default()),
                 (&mut batch.rider, trip.rider.as_str()),
@@ -409,7 +406,7 @@ impl FromIterator<Trip> for TripBatch {
                     trip.gender.as_deref().unwrap_or_default(),
                 ),
             ] {
-                column.push(place(&mut words, &mut batch.words, word));
+                column.push(index_of(&mut words, &mut batch.words, word));
             }
             batch.birth_year.push(trip.birth_year.unwrap_or(NONE_I16));
             let (latitude, longitude) = trip.from.unwrap_or((NONE_I32, NONE_I32));

@@ -1,9 +1,13 @@
 //! Identifiers. All of them are text, even where a file shows digits: `5905.10` and
-//! `2232759736070696510` are ids, and neither survives being read as a number.
+//! `2232759736070696510` are ids, and reading either as a float would change it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+/// The longest id of a station that is read. Longer values are damaged cells, and not every store
+/// can keep them as a key.
+pub const MAX_STATION_ID_BYTES: usize = 1024;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -44,11 +48,11 @@ id! {
     SystemId
 }
 id! {
-    /// A station, as the trips or the feed at hand name it.
+    /// A station: the id that trips use for it, or that its feed uses.
     StationId
 }
 id! {
-    /// A trip: `trip_id`, `ride_id`, or the hash derived where a schema has neither.
+    /// A trip: `trip_id`, `ride_id`, or a hash of the row where the file has neither.
     TripId
 }
 id! {

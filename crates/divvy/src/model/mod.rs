@@ -1,19 +1,22 @@
-//! What the program talks about: systems, stations, trips, and the clocks they live by.
+//! Systems, stations, trips, and the time zones of their wall clocks.
 //!
-//! The words are those of GBFS 3. Nothing here knows a file format or a store.
+//! The names are those of GBFS 3. Nothing here depends on a file format or a store.
 
 mod batch;
+pub mod civil_date;
 mod ids;
 mod position;
+mod sample_fraction;
 mod station;
 mod system;
 mod trip;
 mod zone;
 
 pub use batch::{Dictionary, NONE_I16, NONE_I32, StationName, TripBatch};
-pub use ids::{StationId, SystemId, TripId, VehicleId};
+pub use ids::{MAX_STATION_ID_BYTES, StationId, SystemId, TripId, VehicleId};
 pub use position::{Degrees, Position};
+pub use sample_fraction::{InvalidSampleFraction, SampleFraction};
 pub use station::{Availability, Snapshot, SnapshotKind, Station, StationSource, StationStatus};
 pub use system::{BoundingBox, SYSTEMS, System, UnknownSystem};
 pub use trip::{Flag, Flags, OTHER, Rider, Trip};
-pub use zone::{Fold, Resolved, Zone};
+pub use zone::{Fold, Resolved, SteadyPeriod, Zone};

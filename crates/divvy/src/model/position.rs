@@ -1,4 +1,4 @@
-//! Places on the globe.
+//! Coordinates, and distances between them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// A latitude or longitude in decimal degrees, exactly as published.
 ///
-/// Kept as text, because a decimal store (DynamoDB) must receive the digits the feed sent and
-/// no float's idea of them. [`to_f64`](Self::to_f64) is for measuring distances only.
+/// Kept as text, because a store of decimal numbers (DynamoDB) must receive the digits of the
+/// feed, not the nearest float. [`to_f64`](Self::to_f64) is for measuring distances only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Degrees(Box<str>);
@@ -19,7 +19,7 @@ impl Degrees {
         &self.0
     }
 
-    /// Returns the nearest float, good for distances.
+    /// Returns the nearest float.
     pub fn to_f64(&self) -> f64 {
         self.0.parse().unwrap_or(f64::NAN)
     }
@@ -46,7 +46,7 @@ impl Degrees {
 impl FromStr for Degrees {
     type Err = std::num::ParseFloatError;
 
-    /// Accepts any finite decimal number; the text itself is kept.
+    /// Accepts any finite decimal number and keeps its text.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
         let value: f64 = text.parse()?;
@@ -63,7 +63,7 @@ impl fmt::Display for Degrees {
     }
 }
 
-/// A point in WGS 84 degrees, for measuring.
+/// A point in WGS 84 degrees.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Position {
     /// Degrees north of the equator.
@@ -88,8 +88,8 @@ impl Position {
         let (lat1, lat2) = (self.latitude.to_radians(), other.latitude.to_radians());
         let dlat = (lat2 - lat1) / 2.0;
         let dlng = (other.longitude - self.longitude).to_radians() / 2.0;
-        if dlat.abs() < NEAR && dlng.abs() < NEAR {
-            // cos a cos b = cos² of the mean less sin² of half the difference; sines by their series.
+        if dlat.abs() < MAX_SERIES_ANGLE && dlng.abs() < MAX_SERIES_ANGLE {
+            // cos a cos b = cos² of the mean - sin² of half the difference; sines by their series.
             let sine = |x: f64| x * (1.0 - x * x / 6.0 * (1.0 - x * x / 20.0));
             let (dlat2, dlng2) = (sine(dlat).powi(2), sine(dlng).powi(2));
             let h = dlat2 + (((lat1 + lat2) / 2.0).cos().powi(2) - dlat2) * dlng2;
@@ -102,9 +102,9 @@ impl Position {
 
 const EARTH_RADIUS_M: f64 = 6_371_008.8;
 
-/// Half a difference in radians up to which a few terms of a series are as good as the whole: a
-/// degree or so apart, to less than a micrometre. Millions of trips end nearer than that.
-const NEAR: f64 = 0.01;
+/// Half a difference in radians (about a degree) up to which a few terms of a series give the
+/// distance to a micrometre. Nearly all trips are shorter, and the series is faster.
+const MAX_SERIES_ANGLE: f64 = 0.01;
 
 #[cfg(test)]
 mod tests {
@@ -140,7 +140,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn near_points_are_as_far_apart_as_by_the_whole_formula(
+        fn near_points_are_as_far_apart_as_by_the_full_formula(
             latitude in -85.0..85.0,
             longitude in -180.0..180.0,
             north in -1.1..1.1,
@@ -157,9 +157,9 @@ mod tests {
             let dlng = (there.longitude - here.longitude).to_radians() / 2.0;
             let h = ((lat2 - lat1) / 2.0).sin().powi(2)
                 + lat1.cos() * lat2.cos() * dlng.sin().powi(2);
-            let whole = 2.0 * EARTH_RADIUS_M * h.sqrt().asin();
-            let told = here.distance_m(there);
-            proptest::prop_assert!((told - whole).abs() < 1e-6, "{told} for {whole}");
+            let full = 2.0 * EARTH_RADIUS_M * h.sqrt().asin();
+            let by_series = here.distance_m(there);
+            proptest::prop_assert!((by_series - full).abs() < 1e-6, "{by_series} for {full}");
         }
     }
 }

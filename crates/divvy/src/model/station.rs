@@ -1,4 +1,4 @@
-//! Stations: where they are and what they report at this minute.
+//! Stations: their properties and what they report at one instant.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{Degrees, Position, StationId, System};
 
-/// A place with docks, with the newest that its feed says: one row of StationData.
+/// A station with the newest values of its feed: one row of StationData.
 ///
-/// Every field but the id is `None` where no feed has said it (yet).
+/// A field is `None` where no feed has stated it yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Station {
-    /// The feed's id; for a station known from trips or lists alone, the id that they use.
+    /// The id in the feed; for a station known from trips or lists alone, the id that they use.
     pub id: StationId,
-    /// The best that has named it. Kept by the store, never by a feed.
+    /// The best source that has named it. Set by the store, not by feeds.
     pub source: StationSource,
     /// Its name, in the feed's chosen language.
     pub name: Option<String>,
-    /// The operator's short name: what Lyft-era trips use as station id.
+    /// The operator's short name, which trips since 2020 use as station id.
     pub short_name: Option<String>,
-    /// The id of the feed before it: what trips until 2020 use as station id.
+    /// The id in the previous feed, which trips until 2020 use as station id.
     pub legacy_id: Option<String>,
     /// Degrees north.
     pub latitude: Option<Degrees>,
@@ -29,26 +29,26 @@ pub struct Station {
     pub longitude: Option<Degrees>,
     /// Number of docks installed.
     pub capacity: Option<u32>,
-    /// Whether it can be used. `None` where no status has been seen.
+    /// Whether it can be used. `None` where no status has been read.
     pub status: Option<StationStatus>,
-    /// What stands there.
+    /// Its vehicles and docks.
     pub available: Availability,
     /// When the station itself last reported. `None` where it never did.
     pub reported_at: Option<Timestamp>,
-    /// Every id that trips use for this station. Kept by the store, never by a feed.
+    /// Every id that trips use for this station. Set by the store, not by feeds.
     pub origin_ids: BTreeSet<StationId>,
-    /// The version of its trips: set by each load that changed them, and never by a feed.
+    /// The version of its trips: set by each load that changes them, not by feeds.
     pub trips_version: Option<u64>,
 }
 
-/// What has named a station, the best last: a feed's word replaces a list's, and a list's fills
-/// what trips leave open.
+/// What has named a station, the best source last: values of a feed replace those of a list, and
+/// those of a list replace what trips state.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum StationSource {
-    /// Trips alone: a stub that carries their id through the change stream.
+    /// Trips alone: such a station has an id and a version of its trips.
     #[default]
     Trips,
     /// A published station list.
@@ -58,7 +58,7 @@ pub enum StationSource {
 }
 
 impl StationSource {
-    /// Returns the word used in stores.
+    /// Returns the name used in stores.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Trips => "trips",
@@ -67,15 +67,15 @@ impl StationSource {
         }
     }
 
-    /// Finds the source of that word.
-    pub fn named(word: &str) -> Option<Self> {
+    /// Finds the source of that name.
+    pub fn named(name: &str) -> Option<Self> {
         [Self::Trips, Self::List, Self::Feed]
             .into_iter()
-            .find(|source| source.as_str() == word)
+            .find(|source| source.as_str() == name)
     }
 }
 
-/// Vehicles and docks of a station at one instant. `None` where the feed does not say.
+/// Vehicles and docks of a station at one instant. `None` where the feed does not state it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Availability {
     /// Vehicles that can be rented, e-bikes included.
@@ -102,16 +102,16 @@ pub enum StationStatus {
     NotReturning,
     /// Does neither.
     NotInService,
-    /// Announced, not yet there.
+    /// Announced, not yet built.
     Planned,
     /// Not on the street.
     NotInstalled,
-    /// A word of the publisher's that this list lacks.
+    /// Another text of the publisher.
     Unknown(Box<str>),
 }
 
 impl StationStatus {
-    /// Tells the status from the three flags of GBFS.
+    /// Makes the status of the three flags of GBFS.
     pub fn from_flags(is_installed: bool, is_renting: bool, is_returning: bool) -> Self {
         match (is_installed, is_renting, is_returning) {
             (false, ..) => Self::NotInstalled,
@@ -122,7 +122,7 @@ impl StationStatus {
         }
     }
 
-    /// Returns the words used in stores and reports.
+    /// Returns the name used in stores and reports.
     pub fn as_str(&self) -> &str {
         match self {
             Self::InService => "in service",
@@ -165,8 +165,8 @@ impl fmt::Display for StationStatus {
 }
 
 impl Station {
-    /// Lists the ids whose departures are counted for it: those that trips use for it, and where
-    /// there are none its own, so that it has a count of 0.
+    /// Lists the ids whose departures are counted for this station: those that trips use for it, or
+    /// its own id where there are none, so that it has a count of 0.
     pub fn counted_ids(&self) -> impl Iterator<Item = &StationId> {
         let own = self.origin_ids.is_empty().then_some(&self.id);
         self.origin_ids.iter().chain(own)
@@ -191,21 +191,21 @@ impl Station {
         }
     }
 
-    /// Returns where it is. `None` where no feed says so, or says 0, 0.
+    /// Returns the coordinates. `None` where no feed states them, or states 0, 0.
     pub fn position(&self) -> Option<Position> {
         let (latitude, longitude) = (
             self.latitude.as_ref()?.to_f64(),
             self.longitude.as_ref()?.to_f64(),
         );
-        let somewhere = latitude != 0.0 || longitude != 0.0;
-        somewhere.then_some(Position {
+        let is_known = latitude != 0.0 || longitude != 0.0;
+        is_known.then_some(Position {
             latitude,
             longitude,
         })
     }
 }
 
-/// What a feed says of all its stations at one instant, told apart from what earlier ones said.
+/// All stations of a feed at one instant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// Whose stations these are.
@@ -222,10 +222,10 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SnapshotKind {
-    /// Names, places and states: both GBFS feeds, or `stationBeanList`.
+    /// Names, coordinates and states: both GBFS feeds, or `stationBeanList`.
     Full,
-    /// `station_information` alone: names and places. Says nothing of the state.
+    /// `station_information` alone: names and coordinates, no states.
     Information,
-    /// `station_status` alone: states. Says nothing of names and places.
+    /// `station_status` alone: states, no names and coordinates.
     Status,
 }

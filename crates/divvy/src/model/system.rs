@@ -1,19 +1,19 @@
-//! The bike-share systems that the program knows, as one table.
+//! Bike-share systems, and the table of those known by name.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Position, SystemId, Zone};
 
-/// One operator's network: owner of a time zone and of a piece of the map.
+/// One operator's network, with its time zone and area.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct System {
     /// The key, such as `divvy`.
     pub id: SystemId,
-    /// What people call it.
+    /// Its name in public.
     pub name: String,
     /// IANA zone of its wall clocks, such as `America/Chicago`.
     pub time_zone: String,
-    /// Where its stations lie. `None` for a system named only on the command line.
+    /// The area that holds its stations. `None` for a system that [`SYSTEMS`] lacks.
     pub area: Option<BoundingBox>,
 }
 
@@ -32,79 +32,79 @@ pub struct BoundingBox {
 
 impl BoundingBox {
     /// Tells whether the point lies inside.
-    pub fn contains(&self, at: Position) -> bool {
-        (self.south..=self.north).contains(&at.latitude)
-            && (self.west..=self.east).contains(&at.longitude)
+    pub fn contains(&self, position: Position) -> bool {
+        (self.south..=self.north).contains(&position.latitude)
+            && (self.west..=self.east).contains(&position.longitude)
     }
 }
 
 /// A row of [`SYSTEMS`].
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownSystem {
     id: &'static str,
     name: &'static str,
     time_zone: &'static str,
     /// south, west, north, east
     area: [f64; 4],
-    /// Other names it goes by: GBFS `system_id`s and what archives are called.
+    /// Other names: GBFS `system_id`s, and those in the names of archives.
     aliases: &'static [&'static str],
 }
 
-/// Every system known by name. A new one is a new row.
+/// Every system known by name. To add one, add a row.
 ///
-/// Boxes hold all stations of the recorded feeds with a margin; Divvy's is the one in use among
-/// its analysts. Boxes may not overlap: a position names at most one system.
-pub static SYSTEMS: &[Known] = &[
-    Known {
+/// The areas hold all stations of the recorded feeds with a margin; Divvy's is the one in use
+/// among its analysts. They may not overlap, so that a position belongs to at most one system.
+pub static SYSTEMS: &[KnownSystem] = &[
+    KnownSystem {
         id: "divvy",
         name: "Divvy (Chicago)",
         time_zone: "America/Chicago",
         area: [41.55, -88.05, 42.20, -87.40],
         aliases: &["lyft_chi", "chi"],
     },
-    Known {
+    KnownSystem {
         id: "citibike",
         name: "Citi Bike (New York, Jersey City, Hoboken)",
         time_zone: "America/New_York",
         area: [40.45, -74.35, 41.00, -73.65],
         aliases: &["lyft_nyc", "nyc", "bkn", "jc", "citibikejc"],
     },
-    Known {
+    KnownSystem {
         id: "capitalbikeshare",
         name: "Capital Bikeshare (Washington)",
         time_zone: "America/New_York",
         area: [38.65, -77.50, 39.25, -76.75],
         aliases: &["cabi", "lyft_dca", "capital_bikeshare"],
     },
-    Known {
+    KnownSystem {
         id: "bluebikes",
         name: "Bluebikes, once Hubway (Boston)",
         time_zone: "America/New_York",
         area: [42.15, -71.35, 42.65, -70.80],
         aliases: &["hubway", "lyft_bos"],
     },
-    Known {
+    KnownSystem {
         id: "baywheels",
         name: "Bay Wheels, once Ford GoBike (San Francisco Bay)",
         time_zone: "America/Los_Angeles",
         area: [37.20, -122.60, 37.95, -121.70],
         aliases: &["lyft_bay", "bay", "fordgobike", "gobike", "bay_wheels"],
     },
-    Known {
+    KnownSystem {
         id: "biketown",
         name: "BIKETOWN (Portland)",
         time_zone: "America/Los_Angeles",
         area: [45.35, -122.90, 45.70, -122.40],
         aliases: &["biketown_pdx", "pdx"],
     },
-    Known {
+    KnownSystem {
         id: "ecobici",
         name: "Ecobici (Mexico City)",
         time_zone: "America/Mexico_City",
         area: [19.20, -99.35, 19.60, -98.95],
         aliases: &["mex", "ecobici_mex"],
     },
-    Known {
+    KnownSystem {
         id: "santander",
         name: "Santander Cycles (London)",
         time_zone: "Europe/London",
@@ -113,8 +113,8 @@ pub static SYSTEMS: &[Known] = &[
     },
 ];
 
-impl From<&Known> for System {
-    fn from(known: &Known) -> Self {
+impl From<&KnownSystem> for System {
+    fn from(known: &KnownSystem) -> Self {
         let [south, west, north, east] = known.area;
         Self {
             id: known.id.into(),
@@ -134,9 +134,9 @@ impl From<&Known> for System {
 const SAMPLE: &str = "sample";
 
 impl System {
-    /// Returns the system of invented trips and stations ([`sample`](crate::sample)): in the area and
-    /// on the clocks of the one that they imitate, and never mixed with it. No row of [`SYSTEMS`],
-    /// because no place tells it.
+    /// Returns the system of invented trips and stations ([`sample`](crate::sample)). It has the area
+    /// and time zone of the system that they imitate, so it is no row of [`SYSTEMS`]: a position
+    /// would belong to both.
     pub fn sample() -> Self {
         Self {
             id: SAMPLE.into(),
@@ -145,12 +145,12 @@ impl System {
         }
     }
 
-    /// Tells whether it is that of invented trips.
+    /// Tells whether this is the system of invented trips.
     pub fn is_sample(&self) -> bool {
         self.id.as_str() == SAMPLE
     }
 
-    /// Finds a system by its id or one of its other names, whatever the case.
+    /// Finds a system by its id or one of its other names, ignoring case.
     pub fn named(name: &str) -> Option<Self> {
         if name.eq_ignore_ascii_case(SAMPLE) {
             return Some(Self::sample());
@@ -167,7 +167,7 @@ impl System {
             .map(Self::from)
     }
 
-    /// Finds the system whose area holds the point.
+    /// Finds the system whose area holds the position. `None` outside of all areas.
     pub fn at(position: Position) -> Option<Self> {
         SYSTEMS
             .iter()
@@ -175,22 +175,22 @@ impl System {
             .find(|system| system.area.is_some_and(|area| area.contains(position)))
     }
 
-    /// Reads what a person writes after `--system`: a known name, or `ID@Area/City` for a
-    /// system that the table lacks, such as `velov@Europe/Paris`.
+    /// Reads the name of a system as users write it: a known name, or `ID@Area/City` for a system
+    /// that [`SYSTEMS`] lacks, such as `velov@Europe/Paris`.
     ///
     /// # Errors
     ///
-    /// [`UnknownSystem`] lists what would have been understood.
+    /// [`UnknownSystem`] for any other text.
     pub fn parse(text: &str) -> Result<Self, UnknownSystem> {
         let unknown = || UnknownSystem { found: text.into() };
         match text.split_once('@') {
             None => Self::named(text).ok_or_else(unknown),
             Some((id, zone)) => {
-                let plain = !id.is_empty()
+                let is_plain = !id.is_empty()
                     && id
                         .chars()
                         .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-                if !plain || Zone::named(zone).is_none() {
+                if !is_plain || Zone::named(zone).is_none() {
                     return Err(unknown());
                 }
                 Ok(Self {
@@ -203,13 +203,13 @@ impl System {
         }
     }
 
-    /// Returns the rules of the system's wall clocks.
+    /// Returns the time zone of the system's wall clocks.
     pub fn zone(&self) -> Zone {
-        Zone::named(&self.time_zone).expect("a system is made only with a zone of the database")
+        Zone::named(&self.time_zone).expect("a system has a zone of the database")
     }
 }
 
-/// A name that no row of [`SYSTEMS`] answers to.
+/// A name of no known system.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "no system is called \"{found}\": expected one of {}, or ID@Area/City for any other, \
@@ -217,7 +217,7 @@ impl System {
     SYSTEMS.iter().map(|known| known.id).collect::<Vec<_>>().join(", ")
 )]
 pub struct UnknownSystem {
-    /// What was asked for.
+    /// The name.
     pub found: String,
 }
 
@@ -226,16 +226,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_names_one_system_at_most() {
+    fn a_position_belongs_to_one_system_at_most() {
         for a in SYSTEMS {
             for b in SYSTEMS {
                 if a.id != b.id {
                     let [south, west, north, east] = a.area;
-                    let apart = south > b.area[2]
+                    let are_apart = south > b.area[2]
                         || north < b.area[0]
                         || west > b.area[3]
                         || east < b.area[1];
-                    assert!(apart, "{} and {} overlap", a.id, b.id);
+                    assert!(are_apart, "{} and {} overlap", a.id, b.id);
                 }
             }
             assert!(Zone::named(a.time_zone).is_some(), "{}", a.time_zone);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn other_systems_bring_their_zone() {
+    fn an_unknown_system_is_read_with_its_zone() {
         assert_eq!(System::parse("lyft_CHI").unwrap().id.as_str(), "divvy");
         assert_eq!(
             System::parse("velov@Europe/Paris").unwrap().time_zone,

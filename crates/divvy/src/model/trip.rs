@@ -9,8 +9,8 @@ use super::{StationId, TripId, VehicleId};
 
 /// One rental, from unlock to return.
 ///
-/// Times are wall-clock times with the offset that was in force, so that both the hour of the day
-/// and the instant can be told: `utc_ms = local_ms - 1000 * offset_s`.
+/// Times are wall-clock times with the offset in force, which give both the hour of the day and
+/// the instant: `utc_ms = local_ms - 1000 * offset_s`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trip {
     /// The published id, or the derived one.
@@ -23,19 +23,19 @@ pub struct Trip {
     pub ended_ms: i64,
     /// Offset at the end, seconds east of UTC.
     pub ended_offset_s: i32,
-    /// How fine the file's times are, in milliseconds: 60000 for minutes, 1000 for seconds, 1.
+    /// The resolution of the file's times in milliseconds: 60000 for minutes, 1000 for seconds, or 1.
     pub precision_ms: i32,
     /// The duration that the file states, in seconds. `None` where it states none.
     pub reported_s: Option<i32>,
-    /// Where it starts, as published. `None` for a vehicle unlocked away from a station.
+    /// The station at the start, as published. `None` for a vehicle unlocked away from a station.
     pub origin: Option<StationId>,
-    /// Where it ends, as published. `None` for a vehicle left away from a station.
+    /// The station at the end, as published. `None` for a vehicle left away from a station.
     pub destination: Option<StationId>,
     /// The vehicle. `None` in files since 2020.
     pub vehicle: Option<VehicleId>,
     /// `classic_bike`, `electric_bike`, ... as published. `None` before 2020.
     pub bike: Option<Box<str>>,
-    /// Who rides.
+    /// The rider's kind of pass.
     pub rider: Rider,
     /// `Male` or `Female`, as stated by members until 2019.
     pub gender: Option<Box<str>>,
@@ -45,7 +45,7 @@ pub struct Trip {
     pub from: Option<(i32, i32)>,
     /// Latitude and longitude of the end in millionths of a degree.
     pub to: Option<(i32, i32)>,
-    /// What is odd about it.
+    /// Its data quirks.
     pub flags: Flags,
 }
 
@@ -56,27 +56,27 @@ impl Trip {
             - 1000 * i64::from(self.ended_offset_s - self.started_offset_s)
     }
 
-    /// Returns how long it took, in seconds: as the file states, else between the two instants
-    /// (fractions cut off).
+    /// Returns the duration in seconds: the one that the file states, else the time between the two
+    /// instants, rounded down.
     pub fn duration_s(&self) -> i64 {
         self.reported_s
             .map_or(self.elapsed_ms().div_euclid(1000), i64::from)
     }
 
-    /// Orders two copies of one trip, the one to be kept first: the one not ending before its
-    /// start, then the finer time, then the smaller row text, then the one whose words are counted
-    /// as they are. Equal copies are interchangeable.
+    /// Orders two copies of one trip, the one to be kept first: the one that does not end before its
+    /// start, then the finer time, then the smaller row text, then the one without
+    /// [`Flags::OTHER_WORDS`]. Equal copies are interchangeable.
     pub fn cmp_copies(&self, other: &Self) -> Ordering {
-        let backwards = |trip: &Self| trip.elapsed_ms() < 0;
-        let marked = |trip: &Self| trip.flags.intersects(Flags::OTHER_WORDS);
-        backwards(self)
-            .cmp(&backwards(other))
+        let ends_first = |trip: &Self| trip.elapsed_ms() < 0;
+        let has_other_words = |trip: &Self| trip.flags.intersects(Flags::OTHER_WORDS);
+        ends_first(self)
+            .cmp(&ends_first(other))
             .then(self.precision_ms.cmp(&other.precision_ms))
             .then_with(|| self.row_text().cmp(&other.row_text()))
-            .then_with(|| marked(self).cmp(&marked(other)))
+            .then_with(|| has_other_words(self).cmp(&has_other_words(other)))
     }
 
-    /// Writes all that is kept of the row, in one order and form whatever file it came from.
+    /// Writes the stored values of the trip in one order and form, whatever file it comes from.
     pub fn row_text(&self) -> String {
         let text = |value: &Option<Box<str>>| value.clone().unwrap_or_default();
         let id = |value: Option<&str>| value.unwrap_or_default().to_owned();
@@ -104,7 +104,7 @@ impl Trip {
     }
 }
 
-/// Who rides: both vocabularies on one scale.
+/// The rider's kind of pass. Publishers use two vocabularies for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Rider {
@@ -112,17 +112,17 @@ pub enum Rider {
     Member,
     /// `casual`, `Customer`: buys a pass or a single ride.
     Casual,
-    /// `Dependent`: on somebody's plan; a few rows before 2016.
+    /// `Dependent`: on another rider's plan; a few rows before 2016.
     Dependent,
-    /// The file says nothing.
+    /// The file states none.
     #[default]
     Unknown,
-    /// A word of the publisher's that this list lacks.
+    /// Another word of the publisher.
     Other(Box<str>),
 }
 
 impl Rider {
-    /// Reads either vocabulary, whatever the case.
+    /// Reads either vocabulary, ignoring case.
     pub fn parse(text: &str) -> Self {
         let is = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(text));
         if is(&["member", "subscriber", "registered"]) {
@@ -138,7 +138,7 @@ impl Rider {
         }
     }
 
-    /// Returns the word used in stores and reports.
+    /// Returns the name used in stores and reports.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Member => "member",
@@ -168,10 +168,10 @@ impl From<Rider> for String {
     }
 }
 
-/// What a word of a trip with [`Flags::OTHER_WORDS`] is counted as, where no list knows it.
+/// The word under which unlisted words of trips with [`Flags::OTHER_WORDS`] are counted.
 pub const OTHER: &str = "other";
 
-/// Something odd about a trip that is kept all the same.
+/// A data quirk of a trip that is stored all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u16)]
 pub enum Flag {
@@ -179,22 +179,22 @@ pub enum Flag {
     EndsBeforeStart = 1,
     /// It ends when it starts.
     ZeroLength = 1 << 1,
-    /// It takes more than no time but under a minute: most likely a false start.
+    /// It takes more than 0 but under 60 seconds: probably a false start.
     Under60S = 1 << 2,
-    /// It takes more than a day: most likely a lost or badly docked bike.
+    /// It takes more than 24 hours: probably a lost or badly docked bike.
     Over24H = 1 << 3,
     /// No station at the start.
     NoOrigin = 1 << 4,
     /// No station at the end.
     NoDestination = 1 << 5,
-    /// It starts or ends at a station that serves the operator's tests.
+    /// It starts or ends at a station for the operator's tests.
     TestStation = 1 << 6,
-    /// The file has coordinates, but this trip lacks them (or has 0, 0) at an end.
+    /// The file has coordinates, but this trip lacks them (or has 0, 0) at its start or end.
     NoCoordinates = 1 << 7,
-    /// An end lies outside the system's area.
+    /// Its start or end lies outside the system's area.
     FarAway = 1 << 8,
-    /// A time falls in the hour that is repeated or skipped when clocks change, or the change
-    /// lies between start and end.
+    /// A time falls in the hour that is repeated or skipped when the clocks change, or the clocks
+    /// change between start and end.
     ClockChange = 1 << 9,
 }
 
@@ -244,7 +244,8 @@ impl Flags {
     /// No flag.
     pub const NONE: Self = Self(0);
 
-    /// Trips that durations leave out by default: negative, under 60 s, over 24 h.
+    /// The flags of trips that statistics of durations leave out by default: negative, under 60 s,
+    /// over 24 h.
     pub const IMPLAUSIBLE_DURATION: Self = Self(
         Flag::EndsBeforeStart as u16
             | Flag::ZeroLength as u16
@@ -252,9 +253,9 @@ impl Flags {
             | Flag::Over24H as u16,
     );
 
-    /// Nothing odd about the trip: its archive has too many words that no list knows (for riders,
-    /// kinds of bikes, genders), so that those of this trip are counted as [`OTHER`]. Reports do not
-    /// show it.
+    /// Set where an archive has too many unlisted words (for riders, types of bikes, genders) to
+    /// count each separately, and the trip has one: it is counted as [`OTHER`]. Reports do not show
+    /// this flag.
     pub const OTHER_WORDS: Self = Self(1 << 15);
 
     /// Sets all flags of the other set.
@@ -267,9 +268,9 @@ impl Flags {
         self.0 |= flag as u16;
     }
 
-    /// Adds a flag if `odd`.
-    pub fn insert_if(&mut self, flag: Flag, odd: bool) {
-        self.0 |= (flag as u16) * u16::from(odd);
+    /// Adds a flag if `condition` holds, without a branch.
+    pub fn insert_if(&mut self, flag: Flag, condition: bool) {
+        self.0 |= (flag as u16) * u16::from(condition);
     }
 
     /// Tells whether the flag is set.
@@ -282,7 +283,7 @@ impl Flags {
         self.0 & other.0 != 0
     }
 
-    /// Returns the set as the bits that stores keep.
+    /// Returns the set as the bits kept in stores.
     pub fn bits(self) -> u16 {
         self.0
     }

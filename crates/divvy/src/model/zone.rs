@@ -1,16 +1,15 @@
-//! Between wall clocks and instants.
+//! Conversion between local times and instants.
 //!
-//! Trip files and the oldest feeds carry local times without an offset. One hour each autumn
-//! happens twice and one each spring not at all; everything that must be decided about those
-//! two hours is decided here.
+//! Trip files and the oldest feeds have local times without an offset. One hour each autumn
+//! happens twice and one each spring not at all; [`Zone::resolve`] reports both cases.
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
-/// The rules of one time zone, as a table that the hot path can search.
+/// The rules of one time zone, as a table for fast lookups.
 ///
-/// Local times are milliseconds since 1970-01-01T00:00 read off the wall clock; offsets are
-/// seconds east of UTC.
+/// Local times are milliseconds since 1970-01-01T00:00 on the wall clock; offsets are seconds
+/// east of UTC.
 #[derive(Clone, Debug)]
 pub struct Zone {
     time_zone: TimeZone,
@@ -30,34 +29,51 @@ struct Change {
     after_s: i32,
 }
 
-/// Which of its two meanings a repeated local time has.
+/// How many instants a local time stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fold {
-    /// It happens once.
+    /// One.
     None,
-    /// It happens twice: the offset given is the first one, and this many seconds less is the
-    /// other.
+    /// Two: [`Resolved::offset_s`] is the offset of the earlier one.
     Twice {
         /// The offset after the change, seconds east of UTC.
         later_offset_s: i32,
     },
-    /// It never happens: the clocks jumped over it, and the offset given is the one before the
-    /// change, so that the instant lies an hour after the gap began, as if the clock had not been
-    /// turned.
+    /// None: the clocks jumped over it. [`Resolved::offset_s`] is the offset before the change, as
+    /// if the clock had not been turned.
     Never,
 }
 
 /// A local time with its offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// Seconds east of UTC; of two, the earlier instant's.
+    /// Seconds east of UTC; of two offsets, that of the earlier instant.
     pub offset_s: i32,
-    /// Whether there was a choice.
+    /// Whether the time is repeated or skipped.
     pub fold: Fold,
 }
 
+/// Local times from `from_ms` up to `until_ms`, all of which have one offset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SteadyPeriod {
+    /// The first millisecond.
+    pub from_ms: i64,
+    /// The millisecond after the last.
+    pub until_ms: i64,
+    /// Seconds east of UTC.
+    pub offset_s: i32,
+}
+
+impl SteadyPeriod {
+    /// Tells whether a local time lies in the period.
+    #[inline]
+    pub fn contains(&self, local_ms: i64) -> bool {
+        (self.from_ms..self.until_ms).contains(&local_ms)
+    }
+}
+
 impl Zone {
-    /// Finds a zone in the database that is compiled in. `None` for a name that it lacks.
+    /// Finds a zone in the compiled-in database. `None` for an unknown name.
     pub fn named(name: &str) -> Option<Self> {
         let time_zone = TimeZone::get(name).ok()?;
         let start = Timestamp::from_second(946_684_800).ok()?; // 2000-01-01
@@ -120,24 +136,26 @@ impl Zone {
         }
     }
 
-    /// Returns the stretch of local milliseconds around `local_ms` with one sure offset, as
-    /// `(from, until, offset_s)`; `None` inside a repeated or skipped hour. Lets a loop over
-    /// millions of trips look up a zone twice a year.
-    pub fn steady_around(&self, local_ms: i64) -> Option<(i64, i64, i32)> {
+    /// Returns the period around `local_ms` between two changes of the clocks; `None` inside a
+    /// repeated or skipped hour. With it, a loop over the trips of a year searches the table twice.
+    pub fn steady_period(&self, local_ms: i64) -> Option<SteadyPeriod> {
         let next = self
             .changes
             .partition_point(|change| change.from_ms <= local_ms);
-        let until = self
+        let until_ms = self
             .changes
             .get(next)
             .map_or(i64::MAX, |change| change.from_ms);
-        match next.checked_sub(1).map(|last| self.changes[last]) {
-            None => Some((i64::MIN, until, self.first_offset_s)),
-            Some(change) if local_ms >= change.until_ms => {
-                Some((change.until_ms, until, change.after_s))
-            }
-            Some(_) => None,
-        }
+        let (from_ms, offset_s) = match next.checked_sub(1).map(|last| self.changes[last]) {
+            None => (i64::MIN, self.first_offset_s),
+            Some(change) if local_ms >= change.until_ms => (change.until_ms, change.after_s),
+            Some(_) => return None,
+        };
+        Some(SteadyPeriod {
+            from_ms,
+            until_ms,
+            offset_s,
+        })
     }
 
     /// Returns the offset in force at an instant, seconds east of UTC.
@@ -187,13 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_stretch_agrees_with_resolve() {
+    fn a_steady_period_agrees_with_resolve() {
         let zone = Zone::named("America/Chicago").unwrap();
         for month in 1..=12 {
             let at = ms(&format!("2019-{month:02}-15T08:00"));
-            let (from, until, offset_s) = zone.steady_around(at).unwrap();
-            assert!(from <= at && at < until);
-            for inside in [from, at, until - 1] {
+            let period = zone.steady_period(at).unwrap();
+            assert!(period.contains(at));
+            let offset_s = period.offset_s;
+            for inside in [period.from_ms, at, period.until_ms - 1] {
                 assert_eq!(
                     zone.resolve(inside),
                     Resolved {
@@ -203,6 +222,6 @@ mod tests {
                 );
             }
         }
-        assert_eq!(zone.steady_around(ms("2020-11-01T01:30")), None);
+        assert_eq!(zone.steady_period(ms("2020-11-01T01:30")), None);
     }
 }

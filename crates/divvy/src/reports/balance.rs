@@ -222,9 +222,12 @@ impl Buckets {
     /// first ones of the week.
     fn rank(self, most: Option<usize>, places: &[Place], known: &Totals) -> Ranked {
         let mut largest = if self.by_station {
-            Largest::new(most, |(index, [departures, arrivals]): &(usize, [i64; 2])| {
-                (Reverse((arrivals - departures).abs()), *index)
-            })
+            Largest::new(
+                most,
+                |(index, [departures, arrivals]): &(usize, [i64; 2])| {
+                    (Reverse((arrivals - departures).abs()), *index)
+                },
+            )
         } else {
             Largest::new(most, |(index, _)| (Reverse(0), *index))
         };

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::table::{Column, Kind, Value};
 use crate::model::Rider;
-use crate::tally::{date_of, month_of};
+use crate::model::civil_date::{date_of, month_of};
 
 /// Something by which trips are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,13 +7,11 @@ use jiff::civil::Date;
 
 use super::dims::{Dim, WEEKDAYS, weekday_of};
 use super::table::Sort;
+use crate::model::civil_date::{DAY_MS, day_of, day_of_ms};
 use crate::model::{Rider, TripBatch};
-use crate::tally::day_of;
 
 /// Milliseconds in an hour.
 const HOUR_MS: i64 = 3_600_000;
-/// Milliseconds in a day of 24 hours.
-const DAY_MS: i64 = 86_400_000;
 
 /// What narrows a report. The default narrows nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -183,7 +181,7 @@ impl Filters {
         move |row| {
             let started_ms = batch.started_ms[row];
             let hour = || started_ms.div_euclid(HOUR_MS).rem_euclid(24) as usize;
-            let weekday = || weekday_of(started_ms.div_euclid(DAY_MS) as i32);
+            let weekday = || weekday_of(day_of_ms(started_ms));
             (from_ms..until_ms).contains(&started_ms)
                 && (any_rider || riders[batch.rider[row] as usize])
                 && (any_bike || bikes[batch.bike[row] as usize])

@@ -30,9 +30,12 @@ pub struct FromCountRow {
 impl Row for FromCountRow {
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("from_station_id", Kind::Text).defined("the id as the trips use it; the feed's, for a station without trips"),
-            Column::new("from_count", Kind::Count).defined("stored trips that start there, as the change stream counted them last"),
-            Column::new("refreshed_at", Kind::Instant).defined("when they were counted; empty where they never were"),
+            Column::new("from_station_id", Kind::Text)
+                .defined("the id as the trips use it; the feed's, for a station without trips"),
+            Column::new("from_count", Kind::Count)
+                .defined("stored trips that start there, as the change stream counted them last"),
+            Column::new("refreshed_at", Kind::Instant)
+                .defined("when they were counted; empty where they never were"),
         ]
     }
 

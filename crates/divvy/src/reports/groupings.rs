@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::dims::{Dim, Group};
 use super::grouping::Groups;
-use super::measures::{GroupCounts, Context, Measure, Needs};
+use super::measures::{Context, GroupCounts, Measure, Needs};
 use super::places::Place;
 use super::question::{Counted, CountedGroups, left_out};
 use super::{
@@ -253,7 +253,10 @@ pub(super) async fn answer(
     } = question.grouped(dims, needs).await?;
     if dims == [Dim::Hour] && question.filters.hours.is_none() {
         for hour in 0..24 {
-            groups.by_group.entry(vec![Group::Number(hour)]).or_default();
+            groups
+                .by_group
+                .entry(vec![Group::Number(hour)])
+                .or_default();
         }
     }
     let notes = notes(question, &counted, &groups, needs);
@@ -267,13 +270,20 @@ pub(super) async fn answer(
         all_trips: groups.by_group.values().map(|group| group.trips).sum(),
     };
     let rows = in_order(groups, dims, needs, order);
-    let rows = rows.iter().filter_map(|(group, counts)| writer.row(group, counts));
+    let rows = rows
+        .iter()
+        .filter_map(|(group, counts)| writer.row(group, counts));
     let rows = rows.collect();
     Ok(Table::of(columns(dims, measures), rows, notes).counted_by(counted.how))
 }
 
 /// Puts the groups in the order of their rows, with the sum of all groups last if it is useful.
-fn in_order(groups: Groups, dims: &[Dim], needs: Needs, order: Order) -> Vec<(Vec<Group>, GroupCounts)> {
+fn in_order(
+    groups: Groups,
+    dims: &[Dim],
+    needs: Needs,
+    order: Order,
+) -> Vec<(Vec<Group>, GroupCounts)> {
     let mut rows: Vec<(Vec<Group>, GroupCounts)> = groups.by_group.into_iter().collect();
     let has_spread = needs.durations || needs.distances;
     if has_spread && matches!(dims, [dim] if dim.is_named()) {
@@ -365,7 +375,10 @@ fn notes(question: &Question<'_>, counted: &Counted, groups: &Groups, needs: Nee
 fn untimed(groups: &Groups, needs: Needs, known: Option<&FlagCounts>) -> Vec<Note> {
     let counts = groups.by_group.values();
     let trips: i64 = counts.clone().map(|group| group.trips).sum();
-    let timed: i64 = counts.clone().flat_map(|group| group.durations.values()).sum();
+    let timed: i64 = counts
+        .clone()
+        .flat_map(|group| group.durations.values())
+        .sum();
     let placed: i64 = counts.flat_map(|group| group.distances.values()).sum();
     let flags = known.or(groups.flags.as_ref());
     let mut notes = Vec::new();

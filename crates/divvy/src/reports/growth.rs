@@ -5,11 +5,9 @@ use async_trait::async_trait;
 use super::dims::{Dim, Group, month_text};
 use super::measures::{Needs, rounded};
 use super::question::CountedGroups;
-use super::{
-    Column, Filter, Filters, Kind, Note, Picture, Question, Report, Shape, Table,
-};
+use super::{Column, Filter, Filters, Kind, Note, Picture, Question, Report, Shape, Table};
+use crate::model::civil_date::{date_of, month_of};
 use crate::store::StoreError;
-use crate::tally::{date_of, month_of};
 
 /// Trips by month, and those of the same month a year before.
 pub struct Growth;
@@ -35,10 +33,13 @@ impl Report for Growth {
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::new("month", Kind::Date).defined("the local month of the start"),
-            Column::new("rider", Kind::Text).defined("all riders together, or with --by rider each kind by itself"),
+            Column::new("rider", Kind::Text)
+                .defined("all riders together, or with --by rider each kind by itself"),
             Column::new("trips", Kind::Count).defined("stored trips that start in the month"),
-            Column::new("year_before", Kind::Count).defined("trips of the same month a year before; empty where none are stored"),
-            Column::new("growth", Kind::Share).defined("trips / year_before - 1: 0.25 for a quarter more"),
+            Column::new("year_before", Kind::Count)
+                .defined("trips of the same month a year before; empty where none are stored"),
+            Column::new("growth", Kind::Share)
+                .defined("trips / year_before - 1: 0.25 for a quarter more"),
         ]
     }
 
@@ -100,9 +101,7 @@ impl Report for Growth {
                 },
                 counts.trips.into(),
                 before.into(),
-                growth
-                    .map(|growth| rounded(growth, 1e6))
-                    .into(),
+                growth.map(|growth| rounded(growth, 1e6)).into(),
             ]);
         }
         if !question.filters.to_string().is_empty() {

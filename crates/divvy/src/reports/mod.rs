@@ -34,9 +34,7 @@ use async_trait::async_trait;
 
 pub use balance::{Balance, BalanceRow};
 pub use dims::{Dim, NoDim};
-pub use filters::{
-    Filter, Filters, HoursOfDay, NoHours, NoPeriod, NoWeekdays, Period, Weekdays,
-};
+pub use filters::{Filter, Filters, HoursOfDay, NoHours, NoPeriod, NoWeekdays, Period, Weekdays};
 pub use from_counts::{FromCountRow, FromCounts};
 pub use groupings::{
     AGES, DAYS, DISTANCE, DOCKLESS, DURATIONS, GENDERS, Grouping, HOURS, MONTHS, RIDERS,

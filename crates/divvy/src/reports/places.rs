@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::stations::identity::{self, MatchKey};
 use crate::model::{Degrees, Station, StationId, StationSource};
+use crate::stations::identity::{self, MatchKey};
 use crate::tally::Totals;
 
 /// One place.

@@ -13,10 +13,10 @@ use super::picture::{Map, MapStation};
 use super::places::{self, Place};
 use super::table::{Note, grouped, plural};
 use super::{Filter, Filters, ReportError};
-use crate::ingest::Share;
-use crate::model::{Flags, StationId, System, TripBatch, Zone};
+use crate::model::civil_date::{date_of, month_of};
+use crate::model::{Flags, SampleFraction, StationId, System, TripBatch, Zone};
 use crate::store::{Projection, Store, StoreError};
-use crate::tally::{Cube, FlagCounts, Parts, Tally, Totals, date_of, month_of};
+use crate::tally::{Cube, FlagCounts, Parts, Tally, Totals};
 
 /// Which system's trips a report counts, and which of them.
 pub struct Question<'a> {
@@ -145,7 +145,9 @@ impl Question<'_> {
                 let new = || TripCounter::new(&query);
                 let (counted, read) = self.read(&projection, &new, &TripCounter::count).await?;
                 let mut groups = Groups::default();
-                counted.into_iter().for_each(|part| part.add_to(&mut groups));
+                counted
+                    .into_iter()
+                    .for_each(|part| part.add_to(&mut groups));
                 (groups, read)
             }
         };
@@ -422,7 +424,9 @@ fn from_the_cube(parts: Parts) -> String {
 
 /// Says how many archives there are, and which of them were loaded in part.
 fn archives(names: &[String]) -> String {
-    let samples = names.iter().filter(|name| Share::is_sample(name));
+    let samples = names
+        .iter()
+        .filter(|name| SampleFraction::is_archive_name(name));
     let samples: Vec<&str> = samples.map(String::as_str).collect();
     let all = plural(names.len() as i64, "archive");
     match samples.is_empty() {

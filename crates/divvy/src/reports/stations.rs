@@ -12,8 +12,8 @@ use super::{
     Column, Filter, Filters, Kind, Note, Picture, Question, Report, Row, Shape, Table, Value,
     grouped, plural,
 };
-use crate::stations::identity::MatchKey;
 use crate::model::{Degrees, StationId};
+use crate::stations::identity::MatchKey;
 use crate::store::{FeedState, FromStationCount, StoreError};
 use crate::tally::Totals;
 

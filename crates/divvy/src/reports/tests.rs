@@ -249,7 +249,10 @@ fn every_answer_has_the_columns_it_promises() {
         }
         let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
-        let undefined = table.columns.iter().find(|column| column.definition.is_empty());
+        let undefined = table
+            .columns
+            .iter()
+            .find(|column| column.definition.is_empty());
         assert_eq!(undefined, None, "{}", report.name());
     }
 }

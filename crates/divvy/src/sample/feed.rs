@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::chance::Chance;
 use super::city::{self, DEGREE, Station};
-use super::{Era, MARK};
+use super::{Era, LABEL};
 
 /// Where the sample's feeds claim to live: a name that no server ever has (RFC 2606).
 const HOME: &str = "https://gbfs.example/2.3/en";
@@ -54,7 +54,7 @@ pub fn feed(era: Era, seed: u64, at: Timestamp) -> Vec<(&'static str, Vec<u8>)> 
             "last_updated": at.as_second(),
             "ttl": 60,
             "version": "2.3",
-            "made_by": MARK,
+            "made_by": LABEL,
             "data": data,
         });
         (name, file.to_string().into_bytes())

@@ -46,7 +46,7 @@ use trips::Trips;
 /// the zip, a feed as `made_by`. Loads and polls put what carries it into a system of its own,
 /// [`System::sample`](crate::model::System::sample). CSV files taken out of the zip have no such
 /// mark.
-pub const MARK: &str = "Invented trips, written by: divvy sample";
+pub const LABEL: &str = "Invented trips, written by: divvy sample";
 
 /// A time whose trip files have a form of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -341,7 +341,7 @@ impl Sample {
         let lines = Lines::new(self.era, seed, &calendar);
 
         let mut zip = ZipWriter::new(out);
-        zip.set_comment(MARK)?;
+        zip.set_comment(LABEL)?;
         if publication.has_folder {
             zip.add_directory(publication.archive, options())?;
         }

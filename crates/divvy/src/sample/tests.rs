@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::issue::Rejected;
 use crate::model::{Flag, Rider, System, TripBatch};
-use crate::sources::trips_csv::{Plan, TripReader};
+use crate::sources::trips_csv::{ColumnMapping, TripReader};
 
 fn archive(era: Era, trips: u64, seed: u64) -> Vec<u8> {
     let mut zip = Cursor::new(Vec::new());
@@ -43,16 +43,20 @@ struct Taken {
 /// Reads a member as the program would; every row must become a trip.
 fn read(name: &str, content: &[u8]) -> Taken {
     let owned = content.to_vec();
-    let plan = Plan::make(
+    let mapping = ColumnMapping::detect(
         &mut || Ok(Box::new(Cursor::new(owned.clone()))),
         name,
         false,
     )
     .unwrap();
-    let system = plan.system().cloned().or(System::named("divvy")).unwrap();
-    let form = plan.form();
+    let system = mapping
+        .system()
+        .cloned()
+        .or(System::named("divvy"))
+        .unwrap();
+    let form = mapping.form();
     let rejects = std::sync::Mutex::new(Vec::<Rejected>::new());
-    let mut reader = TripReader::new(content, plan, &system, name).unwrap();
+    let mut reader = TripReader::new(content, mapping, &system, name).unwrap();
     let mut batches = Vec::new();
     while let Some(batch) = reader.next_batch(&rejects).unwrap() {
         batches.push(batch);

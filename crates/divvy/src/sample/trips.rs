@@ -4,6 +4,7 @@ use super::calendar::{Calendar, Flow};
 use super::chance::Chance;
 use super::city::{City, DEGREE, Purpose, Station};
 use super::{Era, Publication};
+use crate::model::civil_date::DAY_MS;
 
 /// What is ridden, since 2020.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,8 +210,6 @@ impl<'a> Trips<'a> {
         year - (16 + (age - 16).abs())
     }
 }
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Draws how long it takes: the way, at the rider's speed, then what is lost on it; a few take
 /// many times as long.

@@ -10,8 +10,7 @@ use csv::ByteRecord;
 use rustc_hash::FxHashMap;
 
 use super::station_feed::{Fault, Faults};
-use super::trips_csv::LONGEST_ID;
-use crate::model::{Degrees, Station, StationId};
+use crate::model::{Degrees, MAX_STATION_ID_BYTES, Station, StationId};
 
 /// The stations of one list.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,7 +180,7 @@ impl Columns {
             let text = String::from_utf8_lossy(row.get(place).unwrap_or_default());
             (!text.is_empty()).then(|| text.into_owned())
         };
-        let id = cell(self.id).filter(|id| id.len() <= LONGEST_ID)?;
+        let id = cell(self.id).filter(|id| id.len() <= MAX_STATION_ID_BYTES)?;
         let mut station = Station::unknown(id.into());
         station.name = cell(self.name);
         station.short_name = self.short_name.and_then(cell);

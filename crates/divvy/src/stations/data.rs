@@ -136,8 +136,9 @@ impl StationData {
         };
         self.record_feed_times(snapshot, newer);
         let writes = self.take_writes(Some(snapshot.taken_at));
-        let count =
-            |is_counted: fn(&Write) -> bool| writes.iter().filter(|write| is_counted(write)).count();
+        let count = |is_counted: fn(&Write) -> bool| {
+            writes.iter().filter(|write| is_counted(write)).count()
+        };
         let applied = Applied::Accepted {
             inserted: count(|write| matches!(write, Write::Insert(_))) as u64,
             changed: count(|write| matches!(write, Write::Change(_))) as u64,

@@ -437,10 +437,7 @@ mod tests {
             found(&feed(MAX_SAME_NAME), &known),
             ["13059 = u-000 by name"]
         );
-        assert_eq!(
-            found(&feed(MAX_SAME_NAME + 1), &known),
-            ["13059 unmatched"]
-        );
+        assert_eq!(found(&feed(MAX_SAME_NAME + 1), &known), ["13059 unmatched"]);
         // With an equal short name, the name still counts as agreeing.
         let mut feed = feed(MAX_SAME_NAME + 1);
         feed[40].short_name = Some("13059".into());

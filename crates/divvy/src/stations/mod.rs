@@ -74,4 +74,3 @@ pub struct FromStationCount {
     /// When it was counted.
     pub refreshed_at: Timestamp,
 }
-

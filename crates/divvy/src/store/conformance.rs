@@ -15,13 +15,13 @@ use self::cases::{Archive, Row, Step, minute, system};
 use super::{
     Applied, ArchiveId, ArchiveRead, Change, FromStationCount, LedgerEntry, Store, StoreError,
 };
-use crate::stations::identity;
 use crate::issue::{Reason, Rejected, RejectedCounts};
 use crate::model::{
     Flag, Snapshot, SnapshotKind, Station, StationId, StationSource, System, Trip, TripBatch,
     TripId,
 };
 use crate::refresh::{self, Recounter};
+use crate::stations::identity;
 use crate::tally::{FlagCounts, Tally, Totals};
 
 /// What a broken law panics with when it is the store that failed.

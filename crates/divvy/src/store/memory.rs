@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::stations::data::{StationData, Write};
 use super::{
     Applied, ArchiveId, ArchiveRead, Change, ChangeStream, ContentHash, CountsTable, Departures,
     FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, Republish, StationTable,
@@ -18,6 +17,7 @@ use super::{
 };
 use crate::issue::{Reason, RejectSink, Rejected};
 use crate::model::{Snapshot, Station, StationId, System, SystemId, Trip, TripBatch, TripId};
+use crate::stations::data::{StationData, Write};
 use crate::tally::{FlagCounts, Tally, Totals};
 
 /// Trips handed over at once.

@@ -32,9 +32,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::projection::Projection;
-pub use crate::stations::{Applied, Change, FeedState, FromStationCount};
 use crate::issue::{RejectSink, RejectedCounts};
 use crate::model::{Flag, Snapshot, Station, StationId, System, SystemId, TripBatch};
+pub use crate::stations::{Applied, Change, FeedState, FromStationCount};
 use crate::tally::{FlagCounts, Parts, Totals};
 
 /// Trips, each stored once.

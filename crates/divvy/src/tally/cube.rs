@@ -16,12 +16,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::days::month_of;
 use super::packed::NoPart;
 use super::rows::Rows;
 use super::station_grid::Series;
 use super::{DayHours, Durations, People, Routes, Sealed, StationGrid, Tally};
 use crate::model::TripBatch;
+use crate::model::civil_date::month_of;
 
 /// Counts by what reports group and narrow by.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cube::{Cube, Part, Parts};
 pub use day_hours::{DayCounts, DayHours};
-pub use days::{Days, date_of, day_of, month_of};
+pub use days::Days;
 pub use durations::{Durations, Spread};
 pub use flags::FlagCounts;
 pub use hours::{Hour, Hours};

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::days::date_of;
 use super::packed::{Pack, Packer, Unpacker};
 use super::rows::Rows;
+use crate::model::civil_date::date_of;
 use crate::model::{NONE_I16, Rider};
 
 /// Trips by year of the trip, year of birth, gender and rider.

@@ -2,9 +2,10 @@
 
 use super::coded::Coded;
 use super::{Groups, Query};
+use crate::model::civil_date::month_of;
 use crate::reports::dims::{Dim, Group};
 use crate::reports::filters::Filters;
-use crate::tally::{Cube, DayHours, Durations, KeptGrid, Parts, People, month_of};
+use crate::tally::{Cube, DayHours, Durations, KeptGrid, Parts, People};
 
 /// The parts of the cube that answer a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::coded::{Coded, Key, UNKNOWN};
 use super::{Groups, MAX_DIMS, Query};
+use crate::model::civil_date::day_of_ms;
 use crate::model::{Flag, Flags, NONE_I16, NONE_I32, Position, Rider, StationId, TripBatch};
 use crate::reports::dims::{Dim, Group};
 use crate::reports::measures::GroupCounts;
@@ -13,8 +14,7 @@ use crate::store::Projection;
 use crate::tally::{FlagCounts, Tally};
 
 /// Flags of trips whose distance is not counted.
-const NO_DISTANCE: Flags =
-    Flags::from_bits(Flag::NoCoordinates as u16 | Flag::FarAway as u16);
+const NO_DISTANCE: Flags = Flags::from_bits(Flag::NoCoordinates as u16 | Flag::FarAway as u16);
 
 /// Returns the columns that an answer from the trips needs.
 pub(in crate::reports) fn projection(query: &Query<'_>) -> Projection {
@@ -133,7 +133,7 @@ impl<'a> TripCounter<'a> {
         let coded = &mut self.coded;
         let code = |(place, dim): (usize, &Dim)| {
             let mut of_day = |dim: Dim, row: usize| -> i32 {
-                let day = batch.started_ms[row].div_euclid(DAY_MS) as i32;
+                let day = day_of_ms(batch.started_ms[row]);
                 let code = years.entry(day);
                 *code.or_insert_with(|| dim.of_day(day).unwrap_or(UNKNOWN))
             };
@@ -186,8 +186,6 @@ impl<'a> TripCounter<'a> {
     }
 }
 
-const DAY_MS: i64 = 86_400_000;
-
 /// Returns the hour of the day of a local time.
 fn hour_of(local_ms: i64) -> i32 {
     const HOUR_MS: i64 = 3_600_000;
@@ -226,7 +224,11 @@ impl Values {
     }
 
     /// Adds the others to their groups.
-    fn add_others(&mut self, groups: &mut [(Key, GroupCounts)], of: fn(&mut GroupCounts) -> &mut Counts) {
+    fn add_others(
+        &mut self,
+        groups: &mut [(Key, GroupCounts)],
+        of: fn(&mut GroupCounts) -> &mut Counts,
+    ) {
         self.others.sort_unstable();
         for same in self.others.chunk_by(|a, b| a == b) {
             let group = &mut groups[(same[0] >> 32) as usize].1;
@@ -237,7 +239,11 @@ impl Values {
     }
 
     /// Adds the dense counts to their groups.
-    fn add_dense(&self, groups: &mut [(Key, GroupCounts)], of: fn(&mut GroupCounts) -> &mut Counts) {
+    fn add_dense(
+        &self,
+        groups: &mut [(Key, GroupCounts)],
+        of: fn(&mut GroupCounts) -> &mut Counts,
+    ) {
         for (counts, (_, group)) in self.dense.iter().zip(groups) {
             let some = (0..).zip(counts).filter(|(_, n)| **n != 0);
             for (value, n) in some {

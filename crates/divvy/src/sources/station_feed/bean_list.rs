@@ -1,12 +1,12 @@
-//! `stationBeanList`: the feed before GBFS, retired by 2022 and alive in recordings.
+//! `stationBeanList`: the feed before GBFS, retired by 2022.
 //!
-//! One list with names, places and states; wall clocks without a zone. No specification was ever
-//! published: this is what eight years of recordings hold.
+//! One list with names, coordinates and states; local times without an offset. It has no published
+//! specification: the fields are those of eight years of recordings.
 
 use super::entry::Entry;
 use super::error::FeedError;
-use super::stations::{Fields, Listed, Presence, Stations};
-use super::value::{self, Json, Reading};
+use super::stations::{Fields, Presence, Stations, StationsRead};
+use super::value::{self, Json, Parsed};
 use super::{Feed, FeedKind};
 use crate::model::{Availability, Station, StationStatus};
 
@@ -22,16 +22,16 @@ pub(super) fn read(
     let mut stations = Stations::default();
     for entry in entries {
         let id = match value::id(&entry.get("id")) {
-            Reading::Odd(number) => Reading::Good(number),
-            reading => reading,
+            Parsed::Tolerated(number) => Parsed::Valid(number),
+            parsed => parsed,
         };
         let is_test = value::flag(&entry.get("testStation")).value() == Some(true);
         match id {
-            Reading::Good(id) if is_test => stations.leave_out(&id, "testStation"),
+            Parsed::Valid(id) if is_test => stations.leave_out(&id, "testStation"),
             id => stations.take(entry, ("id", id), fill),
         }
     }
-    let Listed {
+    let StationsRead {
         stations,
         local_reports,
         faults,
@@ -41,7 +41,6 @@ pub(super) fn read(
         kind: FeedKind::StationBeanList,
         version: None,
         time,
-        ttl_s: None,
         stations,
         faults,
         made_by: None,
@@ -49,8 +48,8 @@ pub(super) fn read(
     })
 }
 
-/// `landMark`, the number of the terminal, is not read: it looks like GBFS's `short_name`, and
-/// is another one at most stations.
+/// `landMark`, the number of the terminal, is not read: it resembles the `short_name` of GBFS, and
+/// differs from it at most stations.
 fn fill(station: &mut Station, fields: &mut Fields) {
     use Presence::{Optional, Required};
     station.name = fields.text("stationName", Required);
@@ -66,7 +65,7 @@ fn fill(station: &mut Station, fields: &mut Fields) {
     station.reported_at = fields.report_time("lastCommunicationTime", Optional);
 }
 
-/// How a status is written, letters only: `statusValue`, `status` and `statusKey`.
+/// The values of `statusValue`, `status` and `statusKey`, reduced to letters and digits.
 const STATUSES: &[(&str, StationStatus)] = &[
     ("inservice", StationStatus::InService),
     ("1", StationStatus::InService),
@@ -76,7 +75,7 @@ const STATUSES: &[(&str, StationStatus)] = &[
     ("3", StationStatus::NotInService),
 ];
 
-/// Tells the status by word, else by key. A word that no table lists stays as it is.
+/// Reads the status, by word or else by key. An unknown word becomes [`StationStatus::Unknown`].
 fn status(fields: &mut Fields) -> Option<StationStatus> {
     let word = ["statusValue", "status", "statusKey"]
         .into_iter()

@@ -1,4 +1,4 @@
-//! `gbfs.json`: where the feeds of a system are.
+//! `gbfs.json`: the addresses of a system's feeds.
 
 use std::collections::BTreeMap;
 
@@ -6,53 +6,43 @@ use serde_json::Value;
 
 use super::value::{self, Json};
 
-/// The feeds of a system: the address of each by its name, such as `station_status`.
+/// The feeds of a system.
 ///
 /// <https://github.com/MobilityData/gbfs/blob/v3.0/gbfs.md#gbfsjson>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovery {
-    /// The publisher's name of the system, in the few files that state it: `lyft_chi`.
+    /// The publisher's name of the system, such as `lyft_chi`. Few files state it.
     pub system_id: Option<String>,
-    /// The version of GBFS. `None` for 1.0, which does not say.
-    pub version: Option<String>,
-    /// Addresses by name: the English feeds, else those of the first language by code.
+    /// The address of each feed by its name, such as `station_status`. Before GBFS 3 each language
+    /// has its own: those of the English feeds, else of the first language by code.
     pub feeds: BTreeMap<String, String>,
-    /// The same for each language. Empty since GBFS 3, where feeds speak all languages at once.
-    pub languages: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Discovery {
     /// Reads the document. `None` where it lists no feeds.
     pub(super) fn of(json: &Value) -> Option<Self> {
         let data = json.get("data")?;
-        let mut languages = BTreeMap::new();
         let feeds = match data.get("feeds") {
             Some(feeds) => addresses(feeds)?,
             None => {
-                for (language, listed) in data.as_object()? {
-                    if let Some(feeds) = listed.get("feeds").and_then(addresses) {
-                        languages.insert(language.clone(), feeds);
-                    }
-                }
-                languages.get("en").or(languages.values().next())?.clone()
+                let languages = data.as_object()?;
+                let mut languages: BTreeMap<&String, _> = languages
+                    .iter()
+                    .filter_map(|(language, data)| Some((language, addresses(data.get("feeds")?)?)))
+                    .collect();
+                let english = languages.remove(&"en".to_owned());
+                english.or_else(|| Some(languages.pop_first()?.1))?
             }
         };
-        let stated = |json: &Value, name| value::text(&Json::from(&json[name])).value();
+        let system_id = |json: &Value| value::text(&Json::from(&json["system_id"])).value();
         Some(Self {
-            system_id: stated(data, "system_id").or_else(|| stated(json, "system_id")),
-            version: stated(json, "version"),
+            system_id: system_id(data).or_else(|| system_id(json)),
             feeds,
-            languages,
         })
-    }
-
-    /// Returns the feeds in a language, [`feeds`](Self::feeds) where it is not offered.
-    pub fn feeds_in(&self, language: &str) -> &BTreeMap<String, String> {
-        self.languages.get(language).unwrap_or(&self.feeds)
     }
 }
 
-/// Reads a list of feeds, those without name or address left out. `None` for something else.
+/// Reads a list of feeds, without those that lack a name or address. `None` for other JSON.
 fn addresses(feeds: &Value) -> Option<BTreeMap<String, String>> {
     let address = |feed: &Value| {
         let name = feed["name"].as_str()?.trim();

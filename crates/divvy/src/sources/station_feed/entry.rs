@@ -1,4 +1,4 @@
-//! One station of a feed, before anything is made of it.
+//! The unparsed fields of one station of a feed.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::value::Json;
 
-/// Every field of a station that is read, of all feeds. What a publisher adds is skipped.
+/// Every field of a station that is read, of all feeds. Other fields are skipped.
 pub(super) const FIELDS: &[&str] = &[
     // station_information
     "station_id",
@@ -50,17 +50,17 @@ pub(super) const FIELDS: &[&str] = &[
     "lastCommunicationTime",
 ];
 
-/// [`FIELDS`], to look up the names of a feed: some twenty a station.
+/// [`FIELDS`] as a set, since a station has some twenty fields to look up.
 static KNOWN: LazyLock<FxHashSet<&'static str>> =
     LazyLock::new(|| FIELDS.iter().copied().collect());
 
-/// The fields of one station, each as it stands in the file. Holds only those of [`FIELDS`].
+/// The fields of one station that are in [`FIELDS`], as JSON.
 #[derive(Debug, Default)]
 pub(super) struct Entry<'a>(Vec<(&'static str, &'a RawValue)>);
 
 impl<'a> Entry<'a> {
-    /// Returns the JSON of a field: null where the station lacks it, the last where it has it
-    /// twice.
+    /// Returns the JSON of a field: null where the station lacks it, the last value where it has
+    /// several.
     pub(super) fn raw(&self, field: &str) -> &'a str {
         self.0
             .iter()
@@ -69,7 +69,7 @@ impl<'a> Entry<'a> {
             .map_or("null", |(_, value)| value.get())
     }
 
-    /// Returns what a field says.
+    /// Returns the value of a field.
     pub(super) fn get(&self, field: &str) -> Json<'a> {
         Json::of(self.raw(field))
     }
@@ -86,8 +86,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
     }
 }
 
-/// Reads an object; makes anything else an entry without fields, so that one odd entry does not
-/// cost the others.
+/// Reads an object. Any other JSON becomes an entry without fields, so that the other entries are
+/// still read.
 struct EntryVisitor;
 
 impl<'de> Visitor<'de> for EntryVisitor {
@@ -136,7 +136,7 @@ impl<'de> Visitor<'de> for EntryVisitor {
     }
 }
 
-/// The name of a field, `None` for one that is skipped. Saves a copy of each name.
+/// The name of a field, `None` for one that is skipped. Static, so that names are not copied.
 struct Name(Option<&'static str>);
 
 impl<'de> Deserialize<'de> for Name {

@@ -1,20 +1,20 @@
-//! Why a file is no station feed.
+//! Errors of reading station feeds.
 
 use serde_json::Value;
 
 use super::fault::{Fault, shown};
 use crate::sources::sniff::begins_as_json;
 
-/// Why no stations can be had from a file, or no snapshot from its stations.
+/// Why a file is no station feed, or feeds make no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
-    /// There is not a byte, or nothing but blanks.
+    /// The file is empty or has only blanks.
     #[error("{file} is empty: the download failed; fetch it again")]
     Empty {
         /// The file or address.
         file: String,
     },
-    /// Not text at all, or text in another encoding.
+    /// Not text, or text in another encoding.
     #[error("{file} is no UTF-8 text: expected the JSON of a station feed, not compressed")]
     NotText {
         /// The file or address.
@@ -38,7 +38,7 @@ pub enum FeedError {
         /// What it holds.
         message: String,
     },
-    /// Columns separated by commas: a station list, or states that somebody recorded as CSV.
+    /// A table in CSV: a station list, or recorded states.
     #[error("{file} is a table (CSV), not the JSON of a station feed")]
     Table {
         /// The file or address.
@@ -65,7 +65,7 @@ pub enum FeedError {
     Damaged {
         /// The file or address.
         file: String,
-        /// Where and how.
+        /// The cause.
         source: serde_json::Error,
     },
     /// A file of GBFS that holds no stations.
@@ -85,7 +85,7 @@ pub enum FeedError {
     NotAFeed {
         /// The file or address.
         file: String,
-        /// What there is instead.
+        /// What it holds instead.
         found: String,
     },
     /// No entry of its list can be used.
@@ -98,14 +98,14 @@ pub enum FeedError {
         /// What is wrong with the first.
         fault: Box<Fault>,
     },
-    /// Nobody can tell whether it is newer than another.
+    /// It has no valid time, without which feeds cannot be ordered.
     #[error("{file} does not say when it was made: expected a time in {field}, found {found}")]
     NoTime {
         /// The file or address.
         file: String,
-        /// The field that should say.
+        /// The field for the time.
         field: &'static str,
-        /// What stands there.
+        /// Its value.
         found: String,
     },
     /// These feeds do not make up a snapshot.
@@ -120,8 +120,8 @@ pub enum FeedError {
 }
 
 impl FeedError {
-    /// Tells whether the file is a sound one of GBFS that just holds no stations, such as
-    /// `system_alerts`: a walk through a folder passes it by.
+    /// Tells whether the file is a valid one of GBFS without stations, such as `system_alerts`, which
+    /// is skipped in a folder.
     pub fn is_other_feed(&self) -> bool {
         matches!(self, Self::OtherFeed { .. })
     }
@@ -146,7 +146,7 @@ impl FeedError {
         }
     }
 
-    /// Says what JSON without stations is.
+    /// Makes the error for JSON without stations.
     pub(super) fn not_stations(file: &str, json: &Value) -> Self {
         let file = file.to_owned();
         let other = OTHER_FEEDS
@@ -167,7 +167,7 @@ impl FeedError {
     }
 }
 
-/// The other files of GBFS, each with what its `data` holds.
+/// A field of `data` in each other file of GBFS, and the name of the file.
 const OTHER_FEEDS: &[(&str, &str)] = &[
     ("bikes", "free_bike_status"),
     ("vehicles", "vehicle_status"),
@@ -186,7 +186,7 @@ const OTHER_FEEDS: &[(&str, &str)] = &[
 
 /// Returns the text of a file that may be JSON.
 pub(super) fn json_text<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, FeedError> {
-    /// The longest answer of a server that is shown whole.
+    /// The longest message of a server that is shown in full.
     const MESSAGE_BYTES: usize = 120;
     let file = || file.to_owned();
     let text = std::str::from_utf8(bytes).map_err(|_| FeedError::NotText { file: file() })?;
@@ -211,7 +211,7 @@ pub(super) fn json_text<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, Feed
     }
 }
 
-/// Tells CSV by the commas of its header, with a line below.
+/// Recognises CSV by at least two commas in its header, and a second line.
 fn is_table(text: &str) -> bool {
     let header_end = text.split_once('\n');
     header_end.is_some_and(|(header, _)| header.matches(',').count() >= 2)

@@ -1,4 +1,4 @@
-//! What is wrong with a feed that was read all the same.
+//! Departures of a feed from its specification.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -6,13 +6,14 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::issue::READABLE_CHARS;
 use crate::model::StationId;
 
-/// A departure from the specification that was tolerated, a value that could not be used, or a
-/// station that was left out.
+/// A departure from the specification: a value in another form, a value that could not be read, or
+/// a station that was left out.
 ///
-/// A value that cannot be used names its station. A mere spelling, which publishers tend to use
-/// for all their stations, makes one fault for the whole feed.
+/// A value that could not be read makes a fault of its station. One in another form makes one fault
+/// of the whole feed, since publishers use the form for all of their stations.
 ///
 /// ```
 /// use divvy::sources::station_feed::Fault;
@@ -30,13 +31,13 @@ use crate::model::StationId;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// The station. `None` where the feed as a whole is meant, or the station has no id.
+    /// The station. `None` for a fault of the whole feed, and where the station has no id.
     pub station: Option<StationId>,
     /// The field or column, as the publisher names it.
     pub field: Cow<'static, str>,
-    /// What stands there first, as JSON, cut to a readable length; `nothing` where nothing does.
+    /// The first such value as JSON, cut to a readable length; `nothing` where it is missing.
     pub found: String,
-    /// What would have been as specified.
+    /// The specified form.
     pub expected: Cow<'static, str>,
     /// How often it occurs in the file.
     pub times: u32,
@@ -62,8 +63,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Tells faults in short: those of one kind in one sentence, with their fields and how many
-/// stations they concern. What was found first stands for all.
+/// Summarises faults: one sentence for those of one kind, with their fields, the number of stations
+/// and the first value.
 ///
 /// ```
 /// use divvy::sources::station_feed::{Fault, in_short};
@@ -94,7 +95,7 @@ pub fn in_short(faults: &[Fault]) -> Vec<String> {
     kinds.iter().map(|kind| sentence(kind)).collect()
 }
 
-/// Writes faults of one kind: all of stations, or all of the feed as a whole.
+/// Writes faults of one kind: all of stations, or all of the whole feed.
 fn sentence(kind: &[&Fault]) -> String {
     let first = kind[0];
     if kind.len() == 1 {
@@ -114,7 +115,7 @@ fn sentence(kind: &[&Fault]) -> String {
     let Some(station) = &first.station else {
         let most = kind.iter().map(|fault| fault.times).max().unwrap_or(1);
         let is_each = kind.iter().all(|fault| fault.times == most);
-        // Which stations these are is not known, only how many have it in each of the fields.
+        // The stations are not known, only their number for each field.
         let at = if is_each { "at" } else { "each at up to" };
         return format!("{all} ({at} {most} stations)");
     };
@@ -130,17 +131,17 @@ fn sentence(kind: &[&Fault]) -> String {
     format!("{all} (at station {station}, and at {more} more)")
 }
 
-/// Gathers the faults of a file.
+/// Collects the faults of a file.
 #[derive(Debug, Default)]
 pub(in crate::sources) struct Faults {
-    /// Of the feed as a whole: few, each counted.
+    /// Faults of the whole feed, each with its count.
     general: Vec<Fault>,
-    /// Of single stations.
+    /// Faults of single stations.
     of_stations: Vec<Fault>,
 }
 
 impl Faults {
-    /// Notes a fault of one station.
+    /// Adds a fault of one station.
     pub(in crate::sources) fn of_station(
         &mut self,
         station: &StationId,
@@ -157,7 +158,7 @@ impl Faults {
         });
     }
 
-    /// Notes a fault that many stations may share; the first found stands for all.
+    /// Adds a fault of the whole feed, or counts it where the same one was added before.
     pub(in crate::sources) fn general(
         &mut self,
         field: &'static str,
@@ -178,7 +179,7 @@ impl Faults {
         });
     }
 
-    /// Returns all, those of the feed as a whole first.
+    /// Returns all faults, those of the whole feed first.
     pub(in crate::sources) fn into_vec(self) -> Vec<Fault> {
         let mut all = self.general;
         all.extend(self.of_stations);
@@ -188,19 +189,18 @@ impl Faults {
 
 /// Returns the JSON of a value in one line, cut to a readable length.
 pub(super) fn shown(json: &str) -> String {
-    const READABLE: usize = 80;
     if json == "null" {
         return "nothing".into();
     }
     let json = printable(json);
     let json = json.split_whitespace().collect::<Vec<_>>().join(" ");
-    match json.char_indices().nth(READABLE) {
+    match json.char_indices().nth(READABLE_CHARS) {
         None => json,
         Some((end, _)) => format!("{}…", &json[..end]),
     }
 }
 
-/// Makes blanks of control characters: what a publisher wrote may not move a terminal about.
+/// Replaces control characters by blanks, since they could control the user's terminal.
 fn printable(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) {
         text.replace(char::is_control, " ").into()

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::entry::Entry;
 use super::error::FeedError;
-use super::stations::{Fields, Listed, Presence, Stations};
+use super::stations::{Fields, Presence, Stations, StationsRead};
 use super::value::{self, Json};
 use super::{Envelope, Feed, FeedKind, raw};
 use crate::model::{Availability, Station, StationStatus};
 
-/// Reads either of the two.
+/// Reads either feed.
 pub(super) fn read(
     envelope: &Envelope<'_>,
     entries: &[Entry<'_>],
@@ -22,7 +22,7 @@ pub(super) fn read(
         .value()
         .ok_or_else(|| FeedError::no_time(file, "last_updated", last_updated))?;
     let version = value::text(&Json::of(raw(envelope.version))).value();
-    // Only 1.1 and later say their version.
+    // Only 1.1 and later state their version.
     let flags_are_digits = version.as_ref().is_none_or(|v| v.starts_with("1."));
     let kind = kind(entries, file);
     let mut stations = Stations::default();
@@ -33,7 +33,7 @@ pub(super) fn read(
             _ => fill_information(station, fields),
         });
     }
-    let Listed {
+    let StationsRead {
         stations,
         local_reports,
         faults,
@@ -43,7 +43,6 @@ pub(super) fn read(
         kind,
         version,
         time,
-        ttl_s: value::count(&Json::of(raw(envelope.ttl))).value(),
         stations,
         faults,
         made_by: value::text(&Json::of(raw(envelope.made_by))).value(),
@@ -51,8 +50,8 @@ pub(super) fn read(
     })
 }
 
-/// Tells the feed by what only one of the two has. An empty list has neither: then the name of
-/// the file decides.
+/// Recognises the feed by the fields that only one of the two has. For an empty list the name of the
+/// file decides.
 fn kind(entries: &[Entry<'_>], file: &str) -> FeedKind {
     const STATES: &[&str] = &[
         "num_bikes_available",
@@ -61,13 +60,13 @@ fn kind(entries: &[Entry<'_>], file: &str) -> FeedKind {
         "vehicle_types_available",
         "last_reported",
     ];
-    const PLACES: &[&str] = &["name", "lat", "lon"];
+    const PROPERTIES: &[&str] = &["name", "lat", "lon"];
     const FLAGS: &[&str] = &["is_installed", "is_renting", "is_returning"];
     let have = |fields| entries.iter().any(|entry| entry.has_any(fields));
     let is_status = if entries.is_empty() {
         file.to_ascii_lowercase().contains("status")
     } else {
-        have(STATES) || (!have(PLACES) && have(FLAGS))
+        have(STATES) || (!have(PROPERTIES) && have(FLAGS))
     };
     if is_status {
         FeedKind::StationStatus
@@ -108,9 +107,9 @@ fn fill_status(station: &mut Station, fields: &mut Fields, flags_are_digits: boo
     station.reported_at = fields.report_time("last_reported", Required);
 }
 
-/// Free docks. `None` where there are none to count: absent means a station without docks.
+/// Reads the number of free docks. `None` for a station without docks, which lacks the field.
 fn docks(fields: &mut Fields) -> Option<u32> {
-    /// How some publishers say that they do not know.
+    /// What some publishers write for an unknown number.
     const UNKNOWN: u32 = 999;
     let docks = fields.count("num_docks_available", Presence::Optional)?;
     if docks == UNKNOWN {
@@ -120,8 +119,8 @@ fn docks(fields: &mut Fields) -> Option<u32> {
     Some(docks)
 }
 
-/// Tells the status from the flags. One that is missing is taken for true, its usual value;
-/// `None` where all are.
+/// Makes the status of the flags. A missing flag counts as true, its usual value; `None` where all
+/// are missing.
 fn status(fields: &mut Fields, flags_are_digits: bool) -> Option<StationStatus> {
     let [installed, renting, returning] = ["is_installed", "is_renting", "is_returning"]
         .map(|field| fields.flag(field, flags_are_digits, Presence::Required));
@@ -152,15 +151,15 @@ impl VehicleTypes {
         Self(list.into_iter().flatten().filter_map(counted).collect())
     }
 
-    /// Counts all. `None` without a list.
+    /// Counts the vehicles of all types. `None` without a list.
     fn total(&self) -> Option<u32> {
         let add = |sum: u32, (_, count): &(String, u32)| sum.saturating_add(*count);
         (!self.0.is_empty()).then(|| self.0.iter().fold(0, add))
     }
 
-    /// Counts e-bikes by Lyft's ids: 1 a bike, 2 an e-bike, 3 a scooter. Ids of other publishers
-    /// mean what their `vehicle_types` says, so they tell nothing here; nor does a list of zeros
-    /// beside vehicles, which Lyft once sent.
+    /// Counts e-bikes by Lyft's ids: 1 is a bike, 2 an e-bike, 3 a scooter. `None` for ids of other
+    /// publishers, which are defined in their `vehicle_types`, and for a list of zeros at a station
+    /// with vehicles, which Lyft has sent.
     fn lyft_ebikes(&self, vehicles: Option<u32>) -> Option<u32> {
         let lyft = self
             .0
@@ -177,7 +176,7 @@ impl VehicleTypes {
     }
 }
 
-/// Counts e-bikes in `num_bikes_available_types`, an extension of PBSC's: an object such as
+/// Counts e-bikes in `num_bikes_available_types`, an extension by PBSC: an object such as
 /// `{"mechanical": 3, "ebike": 2}`, or a list of such objects.
 fn pbsc_ebikes(types: &Json) -> Option<u32> {
     let Json::Nested(types) = types else {

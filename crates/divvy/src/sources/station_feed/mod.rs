@@ -1,15 +1,15 @@
-//! Station feeds: `stationBeanList` and GBFS 1.0 to 3.0, told by content and never by name.
+//! Station feeds: `stationBeanList` and GBFS 1.0 to 3.0, recognised by content.
 //!
 //! ```text
 //!  read       bytes → Document: a discovery file, or one Feed (entry → value → gbfs | bean_list)
 //!  snapshot   one Feed, or a pair of GBFS → Snapshot (joined by station id, times made instants)
 //! ```
 //!
-//! Publishers depart from the specification in many small ways. Whatever can be understood is
-//! read, and each departure becomes a [`Fault`]; a station without an id is left out, and so is
-//! one that serves tests. `docs/FORMATS.md` lists the departures.
+//! Publishers depart from the specification in many small ways. Each departure that can be read
+//! becomes a [`Fault`]; stations without an id and test stations are left out. `docs/FORMATS.md`
+//! lists the departures.
 //!
-//! Coordinates are [`Degrees`](crate::model::Degrees): the digits of the feed, never a float.
+//! Coordinates are [`Degrees`](crate::model::Degrees), which keep the digits of the feed.
 
 mod bean_list;
 mod discovery;
@@ -41,48 +41,47 @@ use entry::Entry;
 /// One JSON file of a feed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
-    /// `gbfs.json`: says where the others are.
+    /// `gbfs.json`: the addresses of the others.
     Discovery(Discovery),
-    /// One with stations.
+    /// A file with stations.
     Feed(Feed),
 }
 
-/// Stations as one file gives them.
+/// The stations of one file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feed {
     /// The file or address it was read from, for messages.
     pub file: String,
     /// Which feed it is.
     pub kind: FeedKind,
-    /// The version of GBFS. `None` where the file does not say: GBFS 1.0 and `stationBeanList`.
+    /// The version of GBFS. `None` where the file does not state it: GBFS 1.0 and
+    /// `stationBeanList`.
     pub version: Option<String>,
     /// When the publisher made it.
     pub time: FeedTime,
-    /// Seconds until the publisher makes the next. `None` where the file does not say.
-    pub ttl_s: Option<u32>,
     /// The stations, each id once, in the order of the file.
     pub stations: Vec<Station>,
     /// Departures from the specification, and stations left out.
     pub faults: Vec<Fault>,
-    /// What made the file, where it says `made_by`. No publisher's does.
+    /// The program that made the file, if it has a field `made_by`. Those of publishers have none.
     pub made_by: Option<String>,
-    /// Times of the stations' reports that lack an offset, by place in `stations`.
+    /// Times of the stations' reports that lack an offset, with the index in `stations`.
     local_reports: Vec<(usize, i64)>,
 }
 
 /// The feeds that hold stations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FeedKind {
-    /// The feed before GBFS: names, places and states in one.
+    /// The feed before GBFS: names, coordinates and states.
     StationBeanList,
-    /// GBFS: names and places.
+    /// GBFS: names and coordinates.
     StationInformation,
     /// GBFS: states.
     StationStatus,
 }
 
 impl FeedKind {
-    /// Returns the publishers' name of the feed.
+    /// Returns the name of the feed in its specification.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::StationBeanList => "stationBeanList",
@@ -91,7 +90,7 @@ impl FeedKind {
         }
     }
 
-    /// Returns the field that says when a feed of this kind was made.
+    /// Returns the field with the time at which a feed of this kind was made.
     fn time_field(self) -> &'static str {
         match self {
             Self::StationBeanList => "executionTime",
@@ -107,8 +106,8 @@ impl fmt::Display for FeedKind {
 }
 
 impl Feed {
-    /// Tells whose stations these are: the system in whose area most of them lie. `None` where
-    /// none lies in a known area, as in a `station_status`, which has no places.
+    /// Returns the system in whose area most of the stations lie. `None` where none lies in a known
+    /// area, as in a `station_status`, which has no coordinates.
     pub fn system(&self) -> Option<System> {
         let mut found: Vec<(System, BoundingBox, usize)> = Vec::new();
         for position in self.stations.iter().filter_map(Station::position) {
@@ -128,7 +127,7 @@ impl Feed {
     }
 }
 
-/// What every file of GBFS and `stationBeanList` has around its stations.
+/// The outer fields of the files of GBFS and `stationBeanList`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Envelope<'a> {
@@ -140,8 +139,6 @@ struct Envelope<'a> {
     data: Option<Data<'a>>,
     #[serde(borrow)]
     last_updated: Option<&'a RawValue>,
-    #[serde(borrow)]
-    ttl: Option<&'a RawValue>,
     #[serde(borrow)]
     version: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -160,17 +157,16 @@ struct Data<'a> {
     stations: Option<Vec<Entry<'a>>>,
 }
 
-/// Reads one JSON file of a feed. `file` is its name or address: it is told in messages, and it
-/// decides which feed an empty list of stations belongs to, nothing else.
+/// Reads one JSON file of a feed. `file` is its name or address, for messages; it decides only
+/// whether an empty list is one of information or of status.
 ///
 /// # Errors
 ///
-/// [`FeedError`] where the file is none of a feed, or one without stations
-/// ([`FeedError::is_other_feed`]).
+/// [`FeedError`] where the file is no feed, or one without stations ([`FeedError::is_other_feed`]).
 pub fn read(bytes: &[u8], file: &str) -> Result<Document, FeedError> {
     let text = error::json_text(bytes, file)?;
-    // A file with stations is read straight into them; any other is read a second time, to say
-    // what it is.
+    // A file with stations is parsed directly into them; any other is parsed a second time, to find
+    // out what it is.
     match serde_json::from_str::<Envelope>(text) {
         Ok(mut envelope) => {
             if let Some(entries) = envelope.station_bean_list.take() {

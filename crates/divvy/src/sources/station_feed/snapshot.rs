@@ -1,4 +1,4 @@
-//! From feeds to a snapshot.
+//! Makes a snapshot of one or two feeds.
 
 use jiff::Timestamp;
 use rustc_hash::FxHashMap;
@@ -10,10 +10,10 @@ use crate::model::{Snapshot, SnapshotKind, Station, StationId, System};
 
 /// Makes a snapshot of one feed, or of `station_information` and `station_status` in any order.
 ///
-/// A pair is joined by station id and has the time of its status. A station that only one of the
-/// two lists is kept with what that one knows, so nothing is lost where they were fetched a
-/// minute apart. `after` is the time of the last snapshot: in autumn's repeated hour it decides
-/// which of two instants a wall clock showed.
+/// A pair is joined by station id and has the time of its status. A station that is in only one of
+/// the two has the fields of that one, since they may be fetched a minute apart. `after` is the time
+/// of the last snapshot, which decides between the two instants of a local time in autumn's repeated
+/// hour.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub fn snapshot(
     };
     let clock = Clock { system, after };
     let status = feeds.pop().expect("every kind of snapshot has a feed");
-    let (taken_at, states) = clock.settle(status)?;
+    let (taken_at, states) = clock.resolve(status)?;
     let stations = match feeds.pop() {
         None => states,
         Some(information) => join(information.stations, states),
@@ -61,17 +61,17 @@ fn no_pair(feeds: &[Feed]) -> FeedError {
     }
 }
 
-/// Adds the states to the stations they belong to. The order is that of the information.
+/// Adds the states to the stations of the same ids. The order is that of the information.
 fn join(mut stations: Vec<Station>, states: Vec<Station>) -> Vec<Station> {
-    let mut places: FxHashMap<StationId, usize> = FxHashMap::default();
-    for (place, station) in stations.iter().enumerate() {
-        places.insert(station.id.clone(), place);
+    let mut indexes: FxHashMap<StationId, usize> = FxHashMap::default();
+    for (index, station) in stations.iter().enumerate() {
+        indexes.insert(station.id.clone(), index);
     }
     for state in states {
-        match places.get(&state.id) {
+        match indexes.get(&state.id) {
             None => stations.push(state),
-            Some(place) => {
-                let station = &mut stations[*place];
+            Some(index) => {
+                let station = &mut stations[*index];
                 station.status = state.status;
                 station.available = state.available;
                 station.reported_at = state.reported_at;
@@ -81,15 +81,15 @@ fn join(mut stations: Vec<Station>, states: Vec<Station>) -> Vec<Station> {
     stations
 }
 
-/// Makes instants of wall clocks.
+/// Converts local times to instants.
 struct Clock<'a> {
     system: &'a System,
     after: Option<Timestamp>,
 }
 
 impl Clock<'_> {
-    /// Returns the instant of a feed and its stations with theirs.
-    fn settle(&self, feed: Feed) -> Result<(Timestamp, Vec<Station>), FeedError> {
+    /// Returns the instant of a feed, and its stations with the instants of their reports.
+    fn resolve(&self, feed: Feed) -> Result<(Timestamp, Vec<Station>), FeedError> {
         let mut stations = feed.stations;
         if let (FeedTime::Instant(taken_at), true) = (feed.time, feed.local_reports.is_empty()) {
             return Ok((taken_at, stations));
@@ -105,8 +105,8 @@ impl Clock<'_> {
                 })?
             }
         };
-        for (place, ms) in feed.local_reports {
-            stations[place].reported_at = time::instant_until(ms, &zone, taken_at);
+        for (index, ms) in feed.local_reports {
+            stations[index].reported_at = time::instant_until(ms, &zone, taken_at);
         }
         Ok((taken_at, stations))
     }

@@ -1,4 +1,4 @@
-//! When a feed was made: an instant, or what a wall clock showed.
+//! The times of feeds: instants, or local times.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -11,32 +11,33 @@ use crate::model::{Fold, Zone};
 pub enum FeedTime {
     /// GBFS.
     Instant(Timestamp),
-    /// `stationBeanList`: a wall clock without a zone.
+    /// `stationBeanList`: a local time without an offset.
     Local {
-        /// Milliseconds since 1970-01-01T00:00 read off the wall clock.
+        /// Milliseconds since 1970-01-01T00:00 on the wall clock.
         ms: i64,
     },
 }
 
-/// 2010-01-01, before any of these systems. Stations that never reported say 0, 18001 or 86400.
-const FIRST_S: i64 = 1_262_304_000;
-/// From here on a number counts milliseconds: the year 5138 in seconds, 1973 in milliseconds.
-const MILLISECONDS_FROM: i64 = 100_000_000_000;
-/// How a wall clock is written.
-const WALL_CLOCKS: [&str; 3] = [
+/// The earliest valid time: 2010-01-01, before any of these systems. For stations that never
+/// reported, feeds have 0, 18001 or 86400.
+const MIN_S: i64 = 1_262_304_000;
+/// Numbers from here on are milliseconds: 5138 in seconds, 1973 in milliseconds.
+const MIN_MILLISECONDS: i64 = 100_000_000_000;
+/// The forms of local times.
+const LOCAL_TIMES: [&str; 3] = [
     "%Y-%m-%d %I:%M:%S %p",
     "%Y-%m-%d %H:%M:%S",
     "%Y-%m-%dT%H:%M:%S",
 ];
-/// Several servers answer for one feed, and their answers lag by up to this long (the most seen
-/// in 267,234 recorded answers is below 5 minutes).
-const LAG_MS: i64 = 5 * 60 * 1000;
+/// How old a response may be. A feed has several servers, and the largest difference between them in
+/// 267,234 recorded responses is below 5 minutes.
+const MAX_LAG_MS: i64 = 5 * 60 * 1000;
 
-/// Reads seconds or milliseconds since 1970, fractions cut off.
+/// Reads seconds or milliseconds since 1970, rounded down.
 pub(super) fn posix(digits: &str) -> Option<FeedTime> {
     let whole = digits.split_once('.').map_or(digits, |(whole, _)| whole);
     let number: i64 = whole.parse().ok()?;
-    let instant = if number < MILLISECONDS_FROM {
+    let instant = if number < MIN_MILLISECONDS {
         Timestamp::from_second(number)
     } else {
         Timestamp::from_millisecond(number)
@@ -44,15 +45,15 @@ pub(super) fn posix(digits: &str) -> Option<FeedTime> {
     plausible(instant.ok()?)
 }
 
-/// Reads RFC 3339, or a wall clock.
-pub(super) fn written(text: &str) -> Option<FeedTime> {
+/// Reads RFC 3339, or a local time.
+pub(super) fn parse(text: &str) -> Option<FeedTime> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return plausible(instant);
     }
-    let clock = WALL_CLOCKS
+    let local = LOCAL_TIMES
         .iter()
         .find_map(|form| DateTime::strptime(form, text).ok())?;
-    let as_if_utc = TimeZone::UTC.to_timestamp(clock).ok()?;
+    let as_if_utc = TimeZone::UTC.to_timestamp(local).ok()?;
     plausible(as_if_utc)?;
     Some(FeedTime::Local {
         ms: as_if_utc.as_millisecond(),
@@ -60,14 +61,14 @@ pub(super) fn written(text: &str) -> Option<FeedTime> {
 }
 
 fn plausible(instant: Timestamp) -> Option<FeedTime> {
-    (instant.as_second() >= FIRST_S).then_some(FeedTime::Instant(instant))
+    (instant.as_second() >= MIN_S).then_some(FeedTime::Instant(instant))
 }
 
-/// Finds the instant at which a wall clock showed a time, `after` the last snapshot.
+/// Returns the instant of a local time. `after` is the time of the last snapshot.
 ///
-/// In the hour that autumn repeats, the first of the two instants is taken unless that would go
-/// back by more than servers lag: then the clock has been turned, and the second goes forward.
-/// `None` for a time that no calendar of ours reaches.
+/// In the hour that autumn repeats, the first of the two instants is taken, unless that is earlier
+/// than `after` by more than [`MAX_LAG_MS`]: then it is the second. `None` for a time outside of
+/// `jiff`'s range.
 pub(super) fn instant(local_ms: i64, zone: &Zone, after: Option<Timestamp>) -> Option<Timestamp> {
     let resolved = zone.resolve(local_ms);
     let first = at_offset(local_ms, resolved.offset_s)?;
@@ -75,7 +76,7 @@ pub(super) fn instant(local_ms: i64, zone: &Zone, after: Option<Timestamp>) -> O
         return Some(first);
     };
     let goes_back =
-        after.is_some_and(|after| after.as_millisecond() - first.as_millisecond() > LAG_MS);
+        after.is_some_and(|after| after.as_millisecond() - first.as_millisecond() > MAX_LAG_MS);
     if goes_back {
         at_offset(local_ms, later_offset_s)
     } else {
@@ -83,8 +84,8 @@ pub(super) fn instant(local_ms: i64, zone: &Zone, after: Option<Timestamp>) -> O
     }
 }
 
-/// Finds the instant of a report that was made by the time of its feed, `until`: the later one
-/// where the clock showed it twice.
+/// Returns the instant of a report's local time: the later of two, unless that is after `until`, the
+/// time of the feed.
 pub(super) fn instant_until(local_ms: i64, zone: &Zone, until: Timestamp) -> Option<Timestamp> {
     let resolved = zone.resolve(local_ms);
     let first = at_offset(local_ms, resolved.offset_s);
@@ -105,8 +106,8 @@ mod tests {
     use super::*;
 
     fn chicago(local: &str, after: Option<&str>) -> String {
-        let Some(FeedTime::Local { ms }) = written(local) else {
-            panic!("{local} is a wall clock");
+        let Some(FeedTime::Local { ms }) = parse(local) else {
+            panic!("{local} is a local time");
         };
         let zone = Zone::named("America/Chicago").unwrap();
         let after = after.map(|after| after.parse().unwrap());
@@ -140,12 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn wall_clocks_come_with_12_and_24_hours() {
-        let noon = written("2019-01-27 12:35:23 PM");
-        assert_eq!(noon, written("2019-01-27 12:35:23"));
-        assert_eq!(noon, written("2019-01-27T12:35:23"));
-        assert_ne!(noon, written("2019-01-27 12:35:23 AM"));
-        assert_eq!(written("yesterday"), None);
+    fn local_times_come_with_12_and_24_hours() {
+        let noon = parse("2019-01-27 12:35:23 PM");
+        assert_eq!(noon, parse("2019-01-27 12:35:23"));
+        assert_eq!(noon, parse("2019-01-27T12:35:23"));
+        assert_ne!(noon, parse("2019-01-27 12:35:23 AM"));
+        assert_eq!(parse("yesterday"), None);
     }
 
     #[test]
@@ -155,6 +156,6 @@ mod tests {
         }
         assert_eq!(posix("1738143909000"), posix("1738143909"));
         assert_eq!(posix("1738143909.75"), posix("1738143909"));
-        assert_eq!(written("1969-12-31T18:00:00-06:00"), None);
+        assert_eq!(parse("1969-12-31T18:00:00-06:00"), None);
     }
 }

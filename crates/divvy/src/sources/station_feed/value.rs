@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::time::{self, FeedTime};
 use crate::model::{Degrees, StationId};
 
-/// What a value is in JSON. Numbers are the digits that stand there, and never a float.
+/// A JSON value. Numbers are kept as their digits.
 #[derive(Clone, Debug)]
 pub(super) enum Json<'a> {
     Null,
@@ -19,7 +19,7 @@ pub(super) enum Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// Reads JSON that is known to be well formed.
+    /// Reads well-formed JSON.
     pub(super) fn of(raw: &'a str) -> Self {
         match raw.as_bytes() {
             b"null" => Self::Null,
@@ -28,7 +28,7 @@ impl<'a> Json<'a> {
             [b'"', text @ .., b'"'] if !text.contains(&b'\\') => {
                 Self::Text(raw[1..raw.len() - 1].into())
             }
-            // Half a surrogate pair is the one text that is well formed and cannot be read.
+            // Only a text with half a surrogate pair is well formed and cannot be read.
             [b'"', ..] => Self::Text(serde_json::from_str(raw).map_or(raw.into(), Cow::Owned)),
             [b'[' | b'{', ..] => {
                 Self::Nested(Cow::Owned(serde_json::from_str(raw).unwrap_or_default()))
@@ -50,128 +50,128 @@ impl<'a> From<&'a Value> for Json<'a> {
     }
 }
 
-/// What a value says, and how well it keeps to its specification.
+/// A parsed value, and whether it has the form of the specification.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Reading<T> {
-    /// Nothing: absent, null or empty.
-    Nothing,
-    /// As specified.
-    Good(T),
-    /// Understood, though spelled otherwise than specified.
-    Odd(T),
-    /// Not understood.
-    Bad,
+pub(super) enum Parsed<T> {
+    /// Absent, null or empty.
+    Missing,
+    /// In the specified form.
+    Valid(T),
+    /// In another form that can be read.
+    Tolerated(T),
+    /// Cannot be read.
+    Invalid,
 }
 
-impl<T> Reading<T> {
-    /// Returns what was understood.
+impl<T> Parsed<T> {
+    /// Returns the value, in whatever form it was.
     pub(super) fn value(self) -> Option<T> {
         match self {
-            Self::Good(value) | Self::Odd(value) => Some(value),
-            Self::Nothing | Self::Bad => None,
+            Self::Valid(value) | Self::Tolerated(value) => Some(value),
+            Self::Missing | Self::Invalid => None,
         }
     }
 
-    fn map<U>(self, change: impl FnOnce(T) -> U) -> Reading<U> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Parsed<U> {
         match self {
-            Self::Nothing => Reading::Nothing,
-            Self::Good(value) => Reading::Good(change(value)),
-            Self::Odd(value) => Reading::Odd(change(value)),
-            Self::Bad => Reading::Bad,
+            Self::Missing => Parsed::Missing,
+            Self::Valid(value) => Parsed::Valid(change(value)),
+            Self::Tolerated(value) => Parsed::Tolerated(change(value)),
+            Self::Invalid => Parsed::Invalid,
         }
     }
 }
 
 /// Reads a text: plain, a number, or one per language (GBFS 3), of which English is taken, else
 /// the first.
-pub(super) fn text(json: &Json) -> Reading<String> {
+pub(super) fn text(json: &Json) -> Parsed<String> {
     let filled = |text: &str| match text.trim() {
-        "" => Reading::Nothing,
-        text => Reading::Good(text.to_owned()),
+        "" => Parsed::Missing,
+        text => Parsed::Valid(text.to_owned()),
     };
     match json {
-        Json::Null => Reading::Nothing,
+        Json::Null => Parsed::Missing,
         Json::Text(text) => filled(text),
-        Json::Number(digits) => Reading::Odd((*digits).to_owned()),
-        Json::Flag(_) => Reading::Bad,
+        Json::Number(digits) => Parsed::Tolerated((*digits).to_owned()),
+        Json::Flag(_) => Parsed::Invalid,
         Json::Nested(nested) => {
             let Some(languages) = nested.as_array() else {
-                return Reading::Bad;
+                return Parsed::Invalid;
             };
             let english = languages.iter().find(|text| {
                 let language = text["language"].as_str();
                 language.is_some_and(|language| language.starts_with("en"))
             });
             match english.or(languages.first()) {
-                None => Reading::Nothing,
-                Some(chosen) => chosen["text"].as_str().map_or(Reading::Bad, filled),
+                None => Parsed::Missing,
+                Some(chosen) => chosen["text"].as_str().map_or(Parsed::Invalid, filled),
             }
         }
     }
 }
 
 /// Reads an id: a text or a number, never a text per language.
-pub(super) fn id(json: &Json) -> Reading<StationId> {
+pub(super) fn id(json: &Json) -> Parsed<StationId> {
     match json {
-        Json::Nested(_) => Reading::Bad,
+        Json::Nested(_) => Parsed::Invalid,
         _ => text(json).map(StationId::from),
     }
 }
 
 /// Reads a whole number that is not negative: `12`, `12.0` or `"12"`.
-pub(super) fn count(json: &Json) -> Reading<u32> {
+pub(super) fn count(json: &Json) -> Parsed<u32> {
     numeric(json, |digits| {
         if let Ok(count) = digits.parse() {
-            return Some(Reading::Good(count));
+            return Some(Parsed::Valid(count));
         }
         let number: f64 = digits.parse().ok()?;
         let is_count = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
-        is_count.then_some(Reading::Odd(number as u32))
+        is_count.then_some(Parsed::Tolerated(number as u32))
     })
 }
 
-/// Reads yes or no. 0 and 1 are what GBFS 1 specifies, and odd in any later version.
-pub(super) fn flag(json: &Json) -> Reading<bool> {
+/// Reads a flag. 0 and 1 are the specified form of GBFS 1, and tolerated in later versions.
+pub(super) fn flag(json: &Json) -> Parsed<bool> {
     if let Json::Flag(flag) = json {
-        return Reading::Good(*flag);
+        return Parsed::Valid(*flag);
     }
     numeric(json, |word| match word.to_ascii_lowercase().as_str() {
-        "1" | "1.0" | "true" => Some(Reading::Odd(true)),
-        "0" | "0.0" | "false" => Some(Reading::Odd(false)),
+        "1" | "1.0" | "true" => Some(Parsed::Tolerated(true)),
+        "0" | "0.0" | "false" => Some(Parsed::Tolerated(false)),
         _ => None,
     })
 }
 
-/// Reads a coordinate of at most `limit` degrees either way, digit by digit.
-pub(super) fn degrees(json: &Json, limit: f64) -> Reading<Degrees> {
+/// Reads a coordinate of at most `limit` degrees either way, as text.
+pub(super) fn degrees(json: &Json, limit: f64) -> Parsed<Degrees> {
     numeric(json, |digits| {
         let degrees: Degrees = digits.parse().ok()?;
         let is_on_globe = degrees.to_f64().abs() <= limit;
-        is_on_globe.then_some(Reading::Good(degrees))
+        is_on_globe.then_some(Parsed::Valid(degrees))
     })
 }
 
-/// Reads a time: POSIX seconds (GBFS 1 and 2), RFC 3339 (GBFS 3), or a wall clock
-/// (`stationBeanList`). A time before 2010 is bad: it is how feeds say "never".
-pub(super) fn time(json: &Json) -> Reading<FeedTime> {
+/// Reads a time: POSIX seconds (GBFS 1 and 2), RFC 3339 (GBFS 3), or a local time
+/// (`stationBeanList`). A time before 2010 is invalid: feeds write one for "never".
+pub(super) fn time(json: &Json) -> Parsed<FeedTime> {
     if let Json::Text(text) = json
-        && let Some(time) = time::written(text.trim())
+        && let Some(time) = time::parse(text.trim())
     {
-        return Reading::Good(time);
+        return Parsed::Valid(time);
     }
-    numeric(json, |digits| time::posix(digits).map(Reading::Good))
+    numeric(json, |digits| time::posix(digits).map(Parsed::Valid))
 }
 
-/// Reads a number, or the text of one, which is odd even where the number is good.
-fn numeric<T>(json: &Json, read: impl FnOnce(&str) -> Option<Reading<T>>) -> Reading<T> {
+/// Reads a number, or a text with one, which is tolerated.
+fn numeric<T>(json: &Json, read: impl FnOnce(&str) -> Option<Parsed<T>>) -> Parsed<T> {
     match json {
-        Json::Null => Reading::Nothing,
-        Json::Number(digits) => read(digits).unwrap_or(Reading::Bad),
-        Json::Text(text) if text.trim().is_empty() => Reading::Nothing,
+        Json::Null => Parsed::Missing,
+        Json::Number(digits) => read(digits).unwrap_or(Parsed::Invalid),
+        Json::Text(text) if text.trim().is_empty() => Parsed::Missing,
         Json::Text(text) => match read(text.trim()) {
-            Some(Reading::Good(value)) => Reading::Odd(value),
-            reading => reading.unwrap_or(Reading::Bad),
+            Some(Parsed::Valid(value)) => Parsed::Tolerated(value),
+            parsed => parsed.unwrap_or(Parsed::Invalid),
         },
-        Json::Flag(_) | Json::Nested(_) => Reading::Bad,
+        Json::Flag(_) | Json::Nested(_) => Parsed::Invalid,
     }
 }

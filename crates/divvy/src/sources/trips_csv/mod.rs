@@ -1,47 +1,52 @@
-//! Trip files: every CSV form that the publishers ever used, told by its header.
+//! Trip files: every CSV form of the publishers, recognised by its header.
 //!
 //! ```text
-//!  Plan::make     header → columns (schema), first rows → date order, units, system
-//!  TripReader     rows (rows) → cells → times (time), ids, places → TripBatch
+//!  ColumnMapping::detect   header → columns (schema), first rows → date order, units, system
+//!  TripReader              bytes → cells (rows, cell_scanner) → values (values, time, offsets)
+//!                          → columns of a TripBatch (batch_builder, interner)
 //! ```
 //!
-//! Law: every row becomes a trip of a batch or a [`Rejected`](crate::issue::Rejected) row.
-//! Nothing here drops a row for being odd; odd ones are flagged. `docs/FORMATS.md` describes the
-//! forms with an example each.
+//! Every row becomes a trip of a batch or a [`Rejected`](crate::issue::Rejected) row. Rows with
+//! implausible values are not rejected but get [`Flags`](crate::model::Flags). `docs/FORMATS.md`
+//! describes the forms, with an example of each.
 
-mod marks;
-mod plan;
+mod batch_builder;
+mod cell_scanner;
+mod column_mapping;
+mod interner;
+mod offsets;
 mod reader;
 mod rows;
 mod schema;
 mod test_stations;
 mod time;
+mod values;
 
 use std::io;
 
-pub use plan::Plan;
-pub use reader::{BATCH_ROWS, LONGEST_ID, TripReader};
+pub use column_mapping::ColumnMapping;
+pub use reader::{BATCH_ROWS, TripReader};
 
 /// Why a file cannot be read as trips.
 #[derive(Debug, thiserror::Error)]
 pub enum TripsError {
-    /// There is no first line.
+    /// The file has no first line.
     #[error("{file} is empty")]
     Empty {
         /// The file, or member of an archive.
         file: String,
     },
-    /// The header is none of a trip file.
+    /// The first line is not the header of a trip file.
     #[error(
         "{file} holds no trips: its first line is {first_line:?}, which is the header of no known trip file"
     )]
     NotTrips {
         /// The file, or member of an archive.
         file: String,
-        /// How it begins.
+        /// Its first line, cut to a readable length.
         first_line: String,
     },
-    /// Every line stands in quotes as a whole.
+    /// Every line is in quotes as a whole.
     #[error(
         "{file} has every line in quotes, so that each is a single cell: a program saved it \
          twice as CSV; save the original again, or take the outer quotes off each line"
@@ -50,33 +55,32 @@ pub enum TripsError {
         /// The file, or member of an archive.
         file: String,
     },
-    /// The columns are separated by something else.
+    /// The columns are not separated by commas.
     #[error("{file} separates its columns by {name}: save it as CSV with commas")]
     Separator {
         /// The file, or member of an archive.
         file: String,
-        /// What it uses.
+        /// The separator, in the plural.
         name: &'static str,
     },
-    /// Day and month cannot be told apart.
+    /// The order of day and month is ambiguous.
     #[error(
-        "{file}: {column}: dates like {found:?} can be read in two ways and no row tells which: \
-         say --day-first if the day comes first, or save the dates as YYYY-MM-DD"
+        "{file}: {column}: dates like {found:?} can be read in two ways and no row tells which"
     )]
     AmbiguousDates {
         /// The file, or member of an archive.
         file: String,
-        /// The column.
+        /// The column, as its header names it.
         column: String,
-        /// A date of it.
+        /// One of its dates.
         found: String,
     },
-    /// The bytes cannot be had: a bad checksum, a truncated archive, a failing disk.
+    /// Reading failed: a wrong checksum, a truncated archive, a failing disk.
     #[error("{file}: {source}")]
     Read {
         /// The file, or member of an archive.
         file: String,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
 }

@@ -1,6 +1,7 @@
-//! Which columns a trip file has: a decade of headers, kept as data.
+//! The headers of trip files since 2013, as tables.
 //!
-//! A new spelling is a new alias in [`ALIASES`]; a new form is a new row in [`FORMS`].
+//! To add a spelling of a column, add an alias to [`ALIASES`]; to add a form, add a row to
+//! [`FORMS`].
 
 /// What a column means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +28,14 @@ pub(super) enum Column {
 impl Column {
     pub(super) const COUNT: usize = 17;
 
-    /// A row may end before such a column: spreadsheets drop empty cells at the end of a row.
-    pub(super) fn may_be_cut_off(self) -> bool {
+    /// Tells whether a row may end before this column: spreadsheets drop empty cells at the end of
+    /// a row.
+    pub(super) fn is_optional_at_end(self) -> bool {
         matches!(self, Self::Gender | Self::BirthYear | Self::Rider)
     }
 }
 
-/// Every spelling of every column, as [`normalise`] leaves it.
+/// Every spelling of every column, as [`normalise`] returns it.
 const ALIASES: &[(Column, &[&str])] = &[
     (
         Column::Id,
@@ -138,50 +140,51 @@ const ALIASES: &[(Column, &[&str])] = &[
     ),
 ];
 
-/// How a form names its trips.
+/// The trip ids of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IdKind {
     /// A whole number, perhaps with thousands commas.
     Digits,
     /// 16 hexadecimal digits.
     Hex16,
-    /// Not at all: an id is derived from the row.
+    /// None: an id is derived from the row.
     Derived,
 }
 
 /// A family of headers.
 #[derive(Debug)]
 pub(super) struct Form {
-    /// What `docs/FORMATS.md` calls it.
+    /// Its name in `docs/FORMATS.md`.
     pub name: &'static str,
-    /// Normalised names that all stand in its header and tell it from the rows below.
-    marks: &'static [&'static str],
+    /// Normalised names of columns that are all in its header, and not all in a form further down in
+    /// [`FORMS`].
+    identifying: &'static [&'static str],
     pub id: IdKind,
-    /// The only system that publishes it.
+    /// The only system that publishes it. `None` where several do.
     pub system: Option<&'static str>,
     /// Its dates have the day first.
     pub day_first: bool,
 }
 
-/// The forms, the most telling first.
+/// The forms. The first whose identifying columns are all in a header is the file's.
 static FORMS: &[Form] = &[
     Form {
         name: "M",
-        marks: &["rideid", "startedat", "endedat"],
+        identifying: &["rideid", "startedat", "endedat"],
         id: IdKind::Hex16,
         system: None,
         day_first: false,
     },
     Form {
         name: "L3",
-        marks: &["01rentaldetailsrentalid", "01rentaldetailslocalstarttime"],
+        identifying: &["01rentaldetailsrentalid", "01rentaldetailslocalstarttime"],
         id: IdKind::Digits,
         system: Some("divvy"),
         day_first: false,
     },
     Form {
         name: "city portal",
-        marks: &[
+        identifying: &[
             "tripid",
             "starttime",
             "stoptime",
@@ -194,35 +197,35 @@ static FORMS: &[Form] = &[
     },
     Form {
         name: "L1",
-        marks: &["tripid", "starttime", "stoptime", "fromstationid"],
+        identifying: &["tripid", "starttime", "stoptime", "fromstationid"],
         id: IdKind::Digits,
         system: Some("divvy"),
         day_first: false,
     },
     Form {
         name: "L2",
-        marks: &["tripid", "starttime", "endtime", "fromstationid"],
+        identifying: &["tripid", "starttime", "endtime", "fromstationid"],
         id: IdKind::Digits,
         system: Some("divvy"),
         day_first: false,
     },
     Form {
         name: "London",
-        marks: &["rentalid", "startdate", "startstationid", "endstationid"],
+        identifying: &["rentalid", "startdate", "startstationid", "endstationid"],
         id: IdKind::Digits,
         system: Some("santander"),
         day_first: true,
     },
     Form {
         name: "Capital Bikeshare",
-        marks: &["startdate", "startstationnumber", "endstationnumber"],
+        identifying: &["startdate", "startstationnumber", "endstationnumber"],
         id: IdKind::Derived,
         system: Some("capitalbikeshare"),
         day_first: false,
     },
     Form {
         name: "Citi Bike",
-        marks: &["starttime", "startstationid", "endstationid", "bikeid"],
+        identifying: &["starttime", "startstationid", "endstationid", "bikeid"],
         id: IdKind::Derived,
         system: None,
         day_first: false,
@@ -235,59 +238,56 @@ pub(super) struct Header {
     pub form: &'static Form,
     /// The names as the file spells them.
     pub names: Vec<String>,
-    /// Where each [`Column`] stands.
-    places: [Option<usize>; Column::COUNT],
+    /// The index of each [`Column`].
+    indexes: [Option<usize>; Column::COUNT],
 }
 
 impl Header {
-    /// Recognises a header by its cells. `None` for one that no trip file has.
+    /// Recognises a header by its cells. `None` for one of no trip file.
     pub(super) fn recognise(names: Vec<String>) -> Option<Self> {
         let normal: Vec<String> = names.iter().map(|name| normalise(name)).collect();
-        let form = FORMS.iter().find(|form| {
-            form.marks
-                .iter()
-                .all(|mark| normal.iter().any(|name| name == mark))
-        })?;
-        let mut places = [None; Column::COUNT];
+        let has = |column: &&str| normal.iter().any(|name| name == column);
+        let form = FORMS.iter().find(|form| form.identifying.iter().all(has))?;
+        let mut indexes = [None; Column::COUNT];
         for (column, aliases) in ALIASES {
-            // The first one counts: copies of a column that a spreadsheet adds stand behind it.
-            places[*column as usize] = normal
+            // The first one counts: copies of a column that a spreadsheet adds come after it.
+            indexes[*column as usize] = normal
                 .iter()
                 .position(|name| aliases.contains(&name.as_str()));
         }
-        let complete = places[Column::StartedAt as usize].is_some()
-            && places[Column::EndedAt as usize].is_some();
-        complete.then_some(Self {
+        let is_complete = indexes[Column::StartedAt as usize].is_some()
+            && indexes[Column::EndedAt as usize].is_some();
+        is_complete.then_some(Self {
             form,
             names,
-            places,
+            indexes,
         })
     }
 
-    /// Returns where a column stands. `None` for one that the file lacks.
-    pub(super) fn place(&self, column: Column) -> Option<usize> {
-        self.places[column as usize]
+    /// Returns the index of a column. `None` for one that the file lacks.
+    pub(super) fn index(&self, column: Column) -> Option<usize> {
+        self.indexes[column as usize]
     }
 
-    /// Returns the name that the file gives a column.
+    /// Returns the name that the file gives a column. Empty for one that the file lacks.
     pub(super) fn name(&self, column: Column) -> &str {
-        self.place(column).map_or("", |place| &self.names[place])
+        self.index(column).map_or("", |index| &self.names[index])
     }
 
-    /// Tells how many cells a row must have: up to the last column that may not be cut off.
+    /// Returns how many cells a row must have: up to the last column that is not optional.
     pub(super) fn cells_needed(&self) -> usize {
-        let needed = |(column, _): &&(Column, &[&str])| !column.may_be_cut_off();
+        let is_needed = |(column, _): &&(Column, &[&str])| !column.is_optional_at_end();
         let last = ALIASES
             .iter()
-            .filter(needed)
-            .filter_map(|(column, _)| self.place(*column))
+            .filter(is_needed)
+            .filter_map(|(column, _)| self.index(*column))
             .max();
-        last.map_or(0, |place| place + 1)
+        last.map_or(0, |index| index + 1)
     }
 }
 
-/// Reduces a header cell to its letters and digits, lower case: `start_time`, `Start Time` and
-/// `starttime` are one column.
+/// Reduces a header cell to its letters and digits in lower case, since `start_time`, `Start Time`
+/// and `starttime` are one column.
 pub(super) fn normalise(name: &str) -> String {
     name.chars()
         .filter(|c| c.is_alphanumeric())
@@ -305,7 +305,7 @@ mod tests {
             .map(|name| name.trim_matches('"').to_owned())
             .collect();
         let header = Header::recognise(names)?;
-        let mapped = header.places.iter().flatten().count();
+        let mapped = header.indexes.iter().flatten().count();
         Some((header.form.name, mapped))
     }
 

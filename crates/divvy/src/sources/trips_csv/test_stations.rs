@@ -1,8 +1,8 @@
-//! Stations that serve the operators' tests and repairs, and no rider.
+//! Stations for the operator's tests and repairs, closed to the public.
 
-/// Names and ids of Divvy's depots and test docks, lower case. Decided by whole names: stations
-/// whose name ends in ` - Charging` or `*`, and ids such as `chargingstx3`, are public.
-const WHOLE: &[&str] = &[
+/// Names and ids of Divvy's depots and test docks, in lower case. They are compared as a whole:
+/// stations whose name ends in ` - Charging` or `*`, and ids such as `chargingstx3`, are public.
+const TEST_STATIONS: &[&str] = &[
     "hq qr",
     "watson testing - divvy",
     "west chi-watson",
@@ -31,11 +31,14 @@ const WHOLE: &[&str] = &[
     "410",
 ];
 
-/// Tells whether a station of that name and id serves tests. Bare numbers of the list are names,
-/// never ids: station 351 of 2013 to 2020 is a public one.
+/// Tells whether a station of that name and id is a test station. Numbers in the list are names, not
+/// ids: station 351 of 2013 to 2020 is a public one.
 pub(super) fn is_test_station(id: &str, name: &str) -> bool {
-    let listed = |text: &str| WHOLE.iter().any(|known| known.eq_ignore_ascii_case(text));
-    listed(name) || (!id.bytes().all(|b| b.is_ascii_digit()) && listed(id))
+    let is_listed = |text: &str| {
+        let mut stations = TEST_STATIONS.iter();
+        stations.any(|station| station.eq_ignore_ascii_case(text))
+    };
+    is_listed(name) || (!id.bytes().all(|b| b.is_ascii_digit()) && is_listed(id))
 }
 
 #[cfg(test)]

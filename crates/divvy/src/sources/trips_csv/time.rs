@@ -1,4 +1,6 @@
-//! The clock texts of trip files, read at the speed of the file.
+//! Parsing of the local times in trip files.
+
+use crate::model::civil_date::{DAY_MS, DAY_S, days_from_civil, days_in_month};
 
 /// Which of the first two numbers of a date like `1/2/2019` is the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,33 +11,32 @@ pub enum DateOrder {
     DayFirst,
 }
 
-/// A local time as read.
+/// A local time as the file states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LocalTime {
     /// Milliseconds since 1970-01-01T00:00.
     pub ms: i64,
-    /// What one unit of the last place is worth, milliseconds.
+    /// The resolution of the text in milliseconds: 60000 for minutes, 1000 for seconds, or 1.
     pub precision_ms: i32,
 }
 
-/// What a reader would have understood; part of error texts.
+/// The accepted forms, for messages on rejected rows.
 pub(super) const EXPECTED: &str =
     "a time such as 2020-04-26 17:45:14, 4/26/2020 17:45 or 4/26/20 5:45 PM";
 
 const MINUTE_MS: i64 = 60_000;
-const DAY_MS: i64 = 86_400_000;
 
-/// Reads the times of one column. Neighbours mostly share their day, so the day read last is kept
-/// beside its text.
-pub(super) struct Times {
+/// Reads the times of one column. Neighbouring rows mostly have the same date, so the last date is
+/// cached with its text.
+pub(super) struct TimeParser {
     order: DateOrder,
-    /// The text of the day, and how long it is.
+    /// The text of the last date, in the first `len` bytes.
     text: [u8; 10],
     len: usize,
     day_ms: i64,
 }
 
-impl Times {
+impl TimeParser {
     pub(super) fn new(order: DateOrder) -> Self {
         Self {
             order,
@@ -45,7 +46,7 @@ impl Times {
         }
     }
 
-    /// Reads one time: [`parse`], but quicker.
+    /// Reads one time. The result is that of [`parse`].
     #[inline]
     pub(super) fn parse(&mut self, text: &[u8]) -> Option<LocalTime> {
         if let Some((day, clock)) = text.split_at_checked(self.len)
@@ -74,8 +75,8 @@ impl Times {
     }
 }
 
-/// Reads ` HH:MM:SS` and ` HH:MM:SS.fff`, which nearly all times end in. `None` for any other
-/// form, right or wrong.
+/// Reads ` HH:MM:SS` and ` HH:MM:SS.fff`, in which nearly all times end. `None` for any other text,
+/// valid or not.
 #[inline]
 fn plain_clock(text: &[u8]) -> Option<(i64, i32)> {
     let (seconds, fraction) = text.split_first_chunk::<9>()?;
@@ -103,19 +104,19 @@ fn plain_clock(text: &[u8]) -> Option<(i64, i32)> {
 }
 
 /// Reads every form that trip files use: `YYYY-MM-DD HH:MM[:SS[.f]]`, the same with slashes or a
-/// `T`, `M/D/YYYY` and `M/D/YY` with or without seconds and AM/PM (slashes or dashes, day first
-/// where `order` says so), and the day numbers of spreadsheets (`44562.51985`).
+/// `T`, `M/D/YYYY` and `M/D/YY` with or without seconds and AM/PM (slashes or dashes; the order of
+/// day and month is `order`), and the day numbers of spreadsheets (`44562.51985`).
 ///
-/// `None` for anything else, and for dates that no calendar has.
+/// `None` for any other text, and for dates that the calendar lacks.
 pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
-    // The published form, whole: 2020-04-26 17:45:14
+    // The most frequent form: 2020-04-26 17:45:14
     if text.len() == 19 && text[4] == b'-' {
         return parse_iso_seconds(text.try_into().ok()?);
     }
-    let mut at = Cursor { rest: text };
-    let (first, digits) = at.number()?;
-    let Some(separator) = at.next() else {
-        // Midnight sharp has no fraction.
+    let mut cursor = Cursor { rest: text };
+    let (first, digits) = cursor.number()?;
+    let Some(separator) = cursor.next() else {
+        // A day number without a fraction is midnight.
         return if digits == 5 {
             spreadsheet_day(first, None)
         } else {
@@ -123,20 +124,20 @@ pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
         };
     };
     let day = match separator {
-        b'.' if digits == 5 => return spreadsheet_day(first, Some(at.rest)),
+        b'.' if digits == 5 => return spreadsheet_day(first, Some(cursor.rest)),
         b'-' | b'/' if digits == 4 => {
-            let month = at.number()?.0;
-            at.skip(separator)?;
-            let day = at.number()?.0;
-            days_from_civil(first, month, day)?
+            let month = cursor.number()?.0;
+            cursor.skip(separator)?;
+            let day = cursor.number()?.0;
+            valid_day(first, month, day)?
         }
         b'-' | b'/' => {
-            let second = at.number()?.0;
-            at.skip(separator)?;
-            let (year, digits) = at.number()?;
+            let second = cursor.number()?.0;
+            cursor.skip(separator)?;
+            let (year, digits) = cursor.number()?;
             let year = match digits {
                 4 => year,
-                2 if year < 69 => 2000 + year, // POSIX: 69 to 99 are of the last century
+                2 if year < 69 => 2000 + year, // POSIX strptime: 69 to 99 are 1969 to 1999
                 2 => 1900 + year,
                 _ => return None,
             };
@@ -144,28 +145,28 @@ pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
                 DateOrder::MonthFirst => (first, second),
                 DateOrder::DayFirst => (second, first),
             };
-            days_from_civil(year, month, day)?
+            valid_day(year, month, day)?
         }
         _ => return None,
     };
-    let (of_day_ms, precision_ms) = at.time_of_day()?;
+    let (of_day_ms, precision_ms) = cursor.time_of_day()?;
     Some(LocalTime {
         ms: day * DAY_MS + of_day_ms,
         precision_ms,
     })
 }
 
-/// Tells what a date like `13/2/2019` says about the order of its file: `None` where both
-/// readings exist, or where the date begins with the year.
-pub(super) fn order_told_by(text: &[u8]) -> Option<DateOrder> {
-    let mut at = Cursor { rest: text };
-    let (first, digits) = at.number()?;
-    let separator = at.next()?;
+/// Detects the order of day and month from a date like `13/2/2019`. `None` where both orders give a
+/// date, and where the date begins with the year.
+pub(super) fn detect_order(text: &[u8]) -> Option<DateOrder> {
+    let mut cursor = Cursor { rest: text };
+    let (first, digits) = cursor.number()?;
+    let separator = cursor.next()?;
     if !matches!(separator, b'/' | b'-') || digits > 2 {
         return None;
     }
-    let second = at.number()?.0;
-    at.skip(separator)?;
+    let second = cursor.number()?.0;
+    cursor.skip(separator)?;
     match (first, second) {
         (1..=12, 13..=31) => Some(DateOrder::MonthFirst),
         (13..=31, 1..=12) => Some(DateOrder::DayFirst),
@@ -173,11 +174,11 @@ pub(super) fn order_told_by(text: &[u8]) -> Option<DateOrder> {
     }
 }
 
-/// Tells whether a date has its year at the end, parted by dashes: `01-07-2019`, which is a day
-/// in two different months.
+/// Tells whether a date has dashes and its year at the end: `01-07-2019`. Such dates have both orders
+/// in practice, while dates with slashes have the month first.
 pub(super) fn is_ambiguous_dash_date(text: &[u8]) -> bool {
-    let mut at = Cursor { rest: text };
-    matches!(at.number(), Some((_, 1 | 2))) && at.next() == Some(b'-')
+    let mut cursor = Cursor { rest: text };
+    matches!(cursor.number(), Some((_, 1 | 2))) && cursor.next() == Some(b'-')
 }
 
 fn parse_iso_seconds(text: &[u8; 19]) -> Option<LocalTime> {
@@ -189,7 +190,7 @@ fn parse_iso_seconds(text: &[u8; 19]) -> Option<LocalTime> {
         && (text[10] == b' ' || text[10] == b'T')
         && text[13] == b':'
         && text[16] == b':';
-    let day = days_from_civil(two(0)? * 100 + two(2)?, two(5)?, two(8)?)?;
+    let day = valid_day(two(0)? * 100 + two(2)?, two(5)?, two(8)?)?;
     let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
     (separators && hour < 24 && minute < 60 && second < 61).then_some(LocalTime {
         ms: day * DAY_MS + (hour * 3600 + minute * 60 + second) * 1000,
@@ -197,9 +198,9 @@ fn parse_iso_seconds(text: &[u8; 19]) -> Option<LocalTime> {
     })
 }
 
-/// Reads the day number of a spreadsheet: days since 1899-12-30, the time as their fraction.
+/// Reads the day number of a spreadsheet: days since 1899-12-30, with the time as a fraction.
 ///
-/// Saved with five decimals (0.9 s), so the nearest whole second is what the cell showed.
+/// It has five decimals (0.9 s), so it is rounded to whole seconds, which is what the cell showed.
 fn spreadsheet_day(days: i64, fraction: Option<&[u8]>) -> Option<LocalTime> {
     const UNIX_EPOCH: i64 = 25_569;
     let mut seconds = 0.0;
@@ -208,7 +209,7 @@ fn spreadsheet_day(days: i64, fraction: Option<&[u8]>) -> Option<LocalTime> {
             return None;
         }
         let text = std::str::from_utf8(digits).ok()?;
-        seconds = format!("0.{text}").parse::<f64>().ok()? * 86_400.0;
+        seconds = format!("0.{text}").parse::<f64>().ok()? * DAY_S as f64;
     }
     let ms = (days - UNIX_EPOCH) * DAY_MS + (seconds.round() as i64) * 1000;
     Some(LocalTime {
@@ -232,7 +233,7 @@ impl Cursor<'_> {
         (self.next()? == wanted).then_some(())
     }
 
-    /// Reads 1 to 9 digits and says how many.
+    /// Reads a number of 1 to 9 digits. Returns it with its number of digits.
     fn number(&mut self) -> Option<(i64, usize)> {
         let mut value = 0_i64;
         let mut digits = 0;
@@ -252,8 +253,8 @@ impl Cursor<'_> {
         (digits > 0).then_some((value, digits))
     }
 
-    /// Reads the rest: ` H:MM[:SS[.f]][ AM|PM]`, or nothing for midnight, which spreadsheets leave
-    /// out. Returns milliseconds of the day and the precision.
+    /// Reads the rest: ` H:MM[:SS[.f]][ AM|PM]`, or an empty text for midnight, which spreadsheets
+    /// leave out. Returns the time of day and the precision, both in milliseconds.
     fn time_of_day(&mut self) -> Option<(i64, i32)> {
         if self.rest.is_empty() {
             return Some((0, MINUTE_MS as i32));
@@ -316,30 +317,13 @@ impl Cursor<'_> {
     }
 }
 
-/// Counts the days from 1970-01-01 to a date of the Gregorian calendar. `None` for a date that
-/// it lacks, and outside 1900 to 2199.
-///
-/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
-    if !(1900..2200).contains(&year) || !(1..=12).contains(&month) || day < 1 {
-        return None;
-    }
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    if day > length {
-        return None;
-    }
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year / 400;
-    let year_of_era = year - era * 400;
-    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    Some(era * 146_097 + day_of_era - 719_468)
+/// Returns the days since 1970-01-01 of a date. `None` for a date that the calendar lacks, and
+/// outside the years 1900 to 2199.
+fn valid_day(year: i64, month: i64, day: i64) -> Option<i64> {
+    let is_valid = (1900..2200).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=days_in_month(year, month)).contains(&day);
+    is_valid.then(|| days_from_civil(year, month, day))
 }
 
 #[cfg(test)]
@@ -428,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_clock_shows_is_refused() {
+    fn invalid_times_are_refused() {
         for text in [
             "",
             "2019-02-29 10:00:00",
@@ -451,14 +435,11 @@ mod tests {
     }
 
     #[test]
-    fn a_day_beyond_twelve_tells_the_order() {
-        assert_eq!(order_told_by(b"13/1/2019 0:00"), Some(DateOrder::DayFirst));
-        assert_eq!(
-            order_told_by(b"1-13-2019 0:00"),
-            Some(DateOrder::MonthFirst)
-        );
-        assert_eq!(order_told_by(b"1/12/2019 0:00"), None);
-        assert_eq!(order_told_by(b"2019-01-13 0:00"), None);
+    fn a_day_above_twelve_decides_the_order() {
+        assert_eq!(detect_order(b"13/1/2019 0:00"), Some(DateOrder::DayFirst));
+        assert_eq!(detect_order(b"1-13-2019 0:00"), Some(DateOrder::MonthFirst));
+        assert_eq!(detect_order(b"1/12/2019 0:00"), None);
+        assert_eq!(detect_order(b"2019-01-13 0:00"), None);
     }
 
     proptest! {
@@ -479,7 +460,7 @@ mod tests {
                 ("[12]/[12]/(20)?1[67]|201[67]-0[12]-[12]{1,2}", "[ T]?[0-2]?[0-9]:[0-6][0-9](:[0-6][0-9])?(\\.[0-9]{1,4})?( [AP]M)?"), 1..9),
         ) {
             for order in [DateOrder::MonthFirst, DateOrder::DayFirst] {
-                let mut column = Times::new(order);
+                let mut column = TimeParser::new(order);
                 for (day, clock) in &times {
                     let text = format!("{day}{clock}");
                     prop_assert_eq!(column.parse(text.as_bytes()), parse(text.as_bytes(), order), "{}", text);
@@ -488,9 +469,9 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_are_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn no_bytes_cause_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let _ = parse(&bytes, DateOrder::MonthFirst);
-            let _ = order_told_by(&bytes);
+            let _ = detect_order(&bytes);
         }
     }
 }

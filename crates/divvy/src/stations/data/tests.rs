@@ -77,22 +77,13 @@ fn ids(texts: &[&str]) -> BTreeSet<StationId> {
     texts.iter().map(|text| StationId::from(*text)).collect()
 }
 
-fn apply(
-    data: &mut StationData,
-    snapshot: &Snapshot,
-    totals: &Totals,
-) -> (Applied, Vec<Write>) {
+fn apply(data: &mut StationData, snapshot: &Snapshot, totals: &Totals) -> (Applied, Vec<Write>) {
     let Ok(done) = data.apply(snapshot, || Ok::<_, Infallible>(totals));
     done
 }
 
 /// Applies a snapshot in which no name is new, so that the totals are not read.
-fn poll(
-    data: &mut StationData,
-    kind: SnapshotKind,
-    minute: i64,
-    stations: &[Station],
-) -> String {
+fn poll(data: &mut StationData, kind: SnapshotKind, minute: i64, stations: &[Station]) -> String {
     let no_totals = || -> Result<Totals, &str> { Err("totals were read") };
     match data.apply(&snapshot(kind, minute, stations), no_totals) {
         Ok((applied, writes)) => format!("{applied:?} {}", lines(&writes).join(", ")),

@@ -13,10 +13,10 @@ use proptest::test_runner::{FileFailurePersistence, RngSeed};
 
 use super::cases::{self, Archive, minute, system};
 use super::{entry_line, load, stored};
-use crate::stations::identity;
 use crate::model::{Rider, Snapshot, Station};
 use crate::refresh::{self, Recounter};
 use crate::reports::{self, Filters, REPORTS};
+use crate::stations::identity;
 use crate::store::memory::MemoryStore;
 use crate::store::{ContentHash, Store, StoreError, StoreErrorKind, Unload};
 use crate::tally::Totals;

@@ -54,13 +54,13 @@ use self::each_group::{SCAN_THREADS, each_group};
 use self::folder::Standing;
 use self::incoming::EmbeddedIncoming;
 use self::lock::{ReadersLock, WriterLock};
-use crate::stations::data::StationData;
 use super::{
     Applied, ArchiveId, Change, ChangeStream, Check, Checked, ContentHash, CountsTable, Departures,
     FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, Projection, Repair, Repaired,
     Republish, StationTable, StoreError, StoreErrorKind, TotalsReader, Trips, Unload, Unloaded,
 };
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
+use crate::stations::data::StationData;
 use crate::tally::{Parts, Totals};
 
 /// A store in a folder. Cheap to share: clone the `Arc` it stands in.

@@ -314,8 +314,7 @@ pub(super) mod tests {
     use crate::refresh;
     use crate::reports::{self, Filters, REPORTS};
     use crate::store::{
-        ArchiveId, ArchiveRead, ContentHash, CountsTable, Ledger, StationTable,
-        TotalsReader, Trips,
+        ArchiveId, ArchiveRead, ContentHash, CountsTable, Ledger, StationTable, TotalsReader, Trips,
     };
 
     fn divvy() -> System {

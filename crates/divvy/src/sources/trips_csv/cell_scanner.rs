@@ -1,25 +1,25 @@
-//! Where the cells of a stretch of CSV begin, told for 64 bytes at a time.
+//! Finds the cells of a buffer of CSV, 64 bytes at a time.
 //!
 //! The method is that of Geoff Langdale and Daniel Lemire, "Parsing Gigabytes of JSON per Second"
-//! (2019): a bit for each byte says whether it is a quote, a comma or a line end; bits that lie
-//! between quotes are crossed out; what is left are the ends of cells.
+//! (2019): a bit for each byte is set where it is a quote, a comma or a line end; bits between
+//! quotes are cleared; the remaining bits are the ends of cells.
 //!
-//! It is for text as publishers write nearly all of it: a cell is in quotes as a whole or not at
-//! all, and holds neither quotes nor line ends. Anything else is *odd*, and is left to the splitter
-//! that goes byte by byte.
+//! It reads plain quoting, which nearly all files have: a cell is in quotes as a whole or not at
+//! all, and holds neither quotes nor line ends. Any other text is refused, and is read by the
+//! splitter in [`rows`](super::rows), which goes byte by byte.
 
 use wide::u8x16;
 
-/// The cells of some whole rows, and the beginning of one more.
+/// The offsets of the cells of some whole rows, and of the beginning of one more.
 #[derive(Default)]
-pub(super) struct Marks {
-    /// Where each cell begins: 0, then the place behind each comma and line end.
+pub(super) struct CellOffsets {
+    /// The offset of each cell: 0, then the one after each comma and line end.
     pub(super) starts: Vec<u32>,
-    /// For each row the mark of the row behind it.
-    pub(super) rows: Vec<u32>,
+    /// For each row, the index in `starts` of the first cell of the next row.
+    pub(super) row_ends: Vec<u32>,
 }
 
-/// The carries from one 64 bytes to the next.
+/// What one group of 64 bytes passes to the next.
 struct Carry {
     /// All ones between quotes.
     inside: u64,
@@ -31,14 +31,15 @@ struct Carry {
     cr: u64,
 }
 
-impl Marks {
-    /// Forgets all marks.
+impl CellOffsets {
+    /// Removes all offsets.
     pub(super) fn clear(&mut self) {
         self.starts.clear();
-        self.rows.clear();
+        self.row_ends.clear();
     }
 
-    /// Marks a text that begins with a row. `false` where it is odd: there are no marks then.
+    /// Finds the cells of a text that begins with a row. Returns `false`, and has no offsets, where
+    /// the quoting is not plain.
     pub(super) fn scan(&mut self, text: &[u8]) -> bool {
         self.clear();
         self.starts.push(0);
@@ -49,26 +50,26 @@ impl Marks {
             cr: 0,
         };
         let (blocks, rest) = text.as_chunks::<64>();
-        let mut odd = 0;
-        for (place, block) in blocks.iter().enumerate() {
-            odd |= self.block(block, 64 * place, &mut carry);
+        let mut irregular = 0;
+        for (index, block) in blocks.iter().enumerate() {
+            irregular |= self.scan_64(block, 64 * index, &mut carry);
         }
         if !rest.is_empty() {
             let mut last = [0; 64];
             last[..rest.len()].copy_from_slice(rest);
-            // What follows the last byte is not known yet, so nothing can be odd there.
+            // The bytes after the text are not known yet, so they are not judged.
             let known = (1 << rest.len()) - 1;
-            odd |= self.block(&last, 64 * blocks.len(), &mut carry) & known;
+            irregular |= self.scan_64(&last, 64 * blocks.len(), &mut carry) & known;
         }
-        if odd != 0 {
+        if irregular != 0 {
             self.clear();
         }
-        odd == 0
+        irregular == 0
     }
 
-    /// Marks 64 bytes; returns a bit for each that is odd.
+    /// Adds the offsets of 64 bytes. Returns a bit for each byte that plain quoting does not have.
     #[inline(always)]
-    fn block(&mut self, block: &[u8; 64], offset: usize, carry: &mut Carry) -> u64 {
+    fn scan_64(&mut self, block: &[u8; 64], offset: usize, carry: &mut Carry) -> u64 {
         let (sixteens, _) = block.as_chunks::<16>();
         let lanes = [0, 1, 2, 3].map(|lane: usize| u8x16::from(sixteens[lane]));
         let find = |byte: u8| {
@@ -80,7 +81,7 @@ impl Marks {
         let inside = parity(quotes) ^ carry.inside;
         let ends = (find(b',') | line_ends) & !inside;
         let (opening, closing) = (quotes & inside, quotes & !inside);
-        let odd = (line_ends & inside)
+        let irregular = (line_ends & inside)
             | (opening & !(ends << 1 | carry.end))
             | ((closing << 1 | carry.closing) & !(ends | crs))
             | (((crs & !inside) << 1 | carry.cr) & !line_ends);
@@ -95,15 +96,15 @@ impl Marks {
             let bit = left.trailing_zeros();
             self.starts.push(offset as u32 + bit + 1);
             if line_ends >> bit & 1 != 0 {
-                self.rows.push(self.starts.len() as u32 - 1);
+                self.row_ends.push(self.starts.len() as u32 - 1);
             }
             left &= left - 1;
         }
-        odd
+        irregular
     }
 }
 
-/// For each bit: whether the number of ones up to and with it is odd.
+/// Returns for each bit whether the number of ones up to and with it is odd.
 fn parity(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
         bits ^= bits << shift;

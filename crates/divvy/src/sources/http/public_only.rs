@@ -1,5 +1,5 @@
-//! Addresses of the public internet, and no others: for a program whose addresses come from others,
-//! in a network where private addresses lead to what only it may reach.
+//! Limits requests to addresses of the public internet: for a program in a private network that
+//! follows addresses of others.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,7 +8,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// A host that is not public.
+/// A host that is not on the public internet.
 #[derive(Debug, thiserror::Error)]
 #[error("{host} is {address}, which is no address of the public internet")]
 pub(super) struct NotPublic {
@@ -16,8 +16,8 @@ pub(super) struct NotPublic {
     pub(super) address: IpAddr,
 }
 
-/// Looks hosts up, and refuses those that have an address which is not public. The connection is
-/// made to the addresses that were looked at, and each redirect is looked up in turn.
+/// Resolves hosts, and refuses those with an address that is not public. The connection is made to
+/// the addresses that were checked, and the host of each redirect is resolved in the same way.
 #[derive(Debug, Default)]
 pub(super) struct PublicOnly(DefaultResolver);
 
@@ -32,7 +32,7 @@ impl Resolver for PublicOnly {
         let refused = addresses
             .iter()
             .map(SocketAddr::ip)
-            .find(|at| !is_public(*at));
+            .find(|address| !is_public(*address));
         match refused {
             None => Ok(addresses),
             Some(address) => {
@@ -44,9 +44,9 @@ impl Resolver for PublicOnly {
     }
 }
 
-/// Tells whether an address may be one of the public internet: not of this computer, of a private
-/// network, of a link (where clouds keep the credentials of a machine), nor set aside for other
-/// uses (<https://www.iana.org/assignments/iana-ipv4-special-registry>, and the same for IPv6).
+/// Tells whether an address is on the public internet: not of this computer, of a private network, of
+/// a link (where clouds serve the credentials of a machine), nor reserved
+/// (<https://www.iana.org/assignments/iana-ipv4-special-registry>, and the same for IPv6).
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -61,7 +61,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         (0 | 10 | 127, ..) => true,
         // Shared among the customers of a provider.
         (100, 64..=127, _) => true,
-        // The link, with the metadata of clouds.
+        // Link-local, with the metadata of clouds.
         (169, 254, _) => true,
         (172, 16..=31, _) => true,
         // Protocols and examples.
@@ -69,7 +69,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         (192, 168, _) => true,
         // Measurements.
         (198, 18 | 19, _) => true,
-        // To many, and reserved.
+        // Multicast, and reserved.
         (224.., ..) => true,
         _ => false,
     };
@@ -78,22 +78,22 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
-    // An address of the older kind in one of the newer: mapped, compatible, translated (64:ff9b::/96),
-    // or 6to4 (2002::/16).
-    let older = |high: u16, low: u16| {
+    // IPv6 addresses with an IPv4 address: mapped, compatible, translated (64:ff9b::/96), or 6to4
+    // (2002::/16).
+    let is_public_inside = |high: u16, low: u16| {
         let [a, b] = high.to_be_bytes();
         let [c, d] = low.to_be_bytes();
         is_public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match segments {
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => older(high, low),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => older(high, low),
-        [0x2002, high, low, ..] => older(high, low),
-        // Teredo carries an address in its own way.
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => is_public_inside(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => is_public_inside(high, low),
+        [0x2002, high, low, ..] => is_public_inside(high, low),
+        // Teredo, which encodes an IPv4 address in another way.
         [0x2001, 0, ..] => false,
         // Examples.
         [0x2001, 0xdb8, ..] => false,
-        // All that has been given out begins with these three bits.
+        // All addresses that are assigned begin with these three bits.
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_public() {
+    fn public_and_special_addresses() {
         for public in [
             "8.8.8.8",
             "100.63.0.1",

@@ -1,71 +1,72 @@
-//! What must be known of a trip file before its first row is read.
+//! How the columns of one trip file are read: detected from its header and first rows.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use super::schema::{Column, Header};
 use super::time::{self, DateOrder};
-use super::{TripsError, reader::micro_degrees, rows::Rows};
+use super::{TripsError, rows::Rows, values};
+use crate::issue::READABLE_CHARS;
 use crate::model::{Position, System};
 
-/// How many rows are looked at for what a few rows can tell.
+/// How many rows are examined to detect units and the system.
 const SAMPLE_ROWS: usize = 1000;
 
-/// How one trip file is to be read: its columns, and what only its own rows could tell.
+/// How the columns of one trip file are read.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct ColumnMapping {
     pub(super) header: Header,
     pub(super) order: DateOrder,
     /// Units of the duration column in a second: 1, or 1000 where it counts milliseconds.
     pub(super) durations_per_second: f64,
-    /// Every station id of the sample ends in `.0`: a column that was once read as numbers.
+    /// Every station id of the sample ends in `.0`: a program has read the column as floats.
     pub(super) ids_were_numbers: bool,
     system: Option<System>,
 }
 
-impl Plan {
-    /// Opens a file, looks at its header and its first rows, and decides how to read it.
+impl ColumnMapping {
+    /// Reads the header and the first rows of a file, and decides how to read its columns.
     ///
-    /// Where the order of day and month is open, it is read on until a row tells: dates are never
-    /// guessed row by row. `day_first` settles it beforehand.
+    /// While the order of day and month is ambiguous, further rows are read until one is not: the
+    /// order is one for the whole file. `day_first` states it beforehand.
     ///
     /// # Errors
     ///
     /// [`TripsError`] for a file that is no trip file, and for dates that stay ambiguous.
-    pub fn make(
+    pub fn detect(
         open: &mut dyn FnMut() -> io::Result<Box<dyn Read + Send>>,
         file: &str,
         day_first: bool,
     ) -> Result<Self, TripsError> {
-        let reading = |source| TripsError::Read {
+        let read_error = |source| TripsError::Read {
             file: file.into(),
             source,
         };
-        let mut rows = Rows::new(open().map_err(reading)?);
-        if !rows.advance().map_err(reading)? {
+        let mut rows = Rows::new(open().map_err(read_error)?);
+        if !rows.advance().map_err(read_error)? {
             return Err(TripsError::Empty { file: file.into() });
         }
         let header = read_header(&rows, file)?;
         let mut sample = Sample::default();
-        while sample.rows < SAMPLE_ROWS && rows.advance().map_err(reading)? {
-            sample.look(&rows, &header);
+        while sample.rows < SAMPLE_ROWS && rows.advance().map_err(read_error)? {
+            sample.examine(&rows, &header);
         }
         let order = if day_first || header.form.day_first {
             DateOrder::DayFirst
         } else {
             while sample.order.is_none()
                 && sample.order_matters
-                && rows.advance().map_err(reading)?
+                && rows.advance().map_err(read_error)?
             {
-                sample.look_at_dates(&rows, &header);
+                sample.examine_dates(&rows, &header);
             }
             match sample.order {
                 Some(order) => order,
-                None if sample.dashes => {
+                None if sample.has_dashes => {
                     return Err(TripsError::AmbiguousDates {
                         file: file.into(),
                         column: header.name(Column::StartedAt).into(),
-                        found: sample.date,
+                        found: sample.ambiguous_date,
                     });
                 }
                 None => DateOrder::MonthFirst,
@@ -77,7 +78,7 @@ impl Plan {
         };
         Ok(Self {
             order,
-            durations_per_second: if sample.in_milliseconds(order) {
+            durations_per_second: if sample.is_in_milliseconds(order) {
                 1000.0
             } else {
                 1.0
@@ -88,13 +89,13 @@ impl Plan {
         })
     }
 
-    /// Returns the system whose trips these are, by schema or coordinates. `None` where neither
-    /// tells.
+    /// Returns the system whose trips these are, by the header or by coordinates. `None` where
+    /// neither identifies it.
     pub fn system(&self) -> Option<&System> {
         self.system.as_ref()
     }
 
-    /// Returns what `docs/FORMATS.md` calls the form of the file, such as `M`.
+    /// Returns the name of the file's form in `docs/FORMATS.md`, such as `M`.
     pub fn form(&self) -> &'static str {
         self.header.form.name
     }
@@ -102,10 +103,10 @@ impl Plan {
 
 fn read_header<R: Read>(rows: &Rows<R>, file: &str) -> Result<Header, TripsError> {
     let names: Vec<String> = (0..rows.len())
-        .map(|place| {
-            let cell = rows.cell(place);
+        .map(|index| {
+            let cell = rows.cell(index);
             let text = String::from_utf8_lossy(&cell);
-            // Names stand in messages, which are to stay on one line.
+            // Names are shown in error messages, which have one line.
             text.trim_start_matches('\u{feff}')
                 .trim_matches('"')
                 .trim()
@@ -130,45 +131,43 @@ fn read_header<R: Read>(rows: &Rows<R>, file: &str) -> Result<Header, TripsError
             }
         }
     }
-    let first_line = || {
-        rows.text()
-            .trim_start_matches('\u{feff}')
-            .chars()
-            .take(80)
-            .collect()
-    };
-    Header::recognise(names).ok_or_else(|| TripsError::NotTrips {
-        file: file.into(),
-        first_line: first_line(),
+    Header::recognise(names).ok_or_else(|| {
+        let line = rows.text();
+        let line = line.trim_start_matches('\u{feff}').chars();
+        TripsError::NotTrips {
+            file: file.into(),
+            first_line: line.take(READABLE_CHARS).collect(),
+        }
     })
 }
 
-/// What the first rows tell.
+/// What is found in the first rows.
 #[derive(Default)]
 struct Sample {
     rows: usize,
     order: Option<DateOrder>,
-    /// A date was seen that two orders read differently.
+    /// Some date means another day in each order.
     order_matters: bool,
-    dashes: bool,
-    /// Such a date.
-    date: String,
-    /// Durations as stated, with both times, of the first rows.
+    /// The first such date has dashes.
+    has_dashes: bool,
+    /// The first such date.
+    ambiguous_date: String,
+    /// Durations as stated, each with the texts of its start and end.
     durations: Vec<(f64, Vec<u8>, Vec<u8>)>,
     ids: usize,
     ids_with_point: usize,
-    /// Starts by the system in whose area they lie.
+    /// Number of starts by the id of the system in whose area they lie.
     areas: BTreeMap<String, usize>,
 }
 
 impl Sample {
-    fn look<R: Read>(&mut self, rows: &Rows<R>, header: &Header) {
+    fn examine<R: Read>(&mut self, rows: &Rows<R>, header: &Header) {
         self.rows += 1;
-        self.look_at_dates(rows, header);
+        self.examine_dates(rows, header);
         let cell = |column| {
             header
-                .place(column)
-                .map(|place| rows.cell(place))
+                .index(column)
+                .map(|index| rows.cell(index))
                 .unwrap_or_default()
         };
         for column in [Column::OriginId, Column::DestinationId] {
@@ -178,14 +177,12 @@ impl Sample {
         }
         let stated = String::from_utf8_lossy(&cell(Column::Duration)).replace(',', "");
         if let Ok(stated) = stated.parse() {
-            let times = (
-                cell(Column::StartedAt).into_owned(),
-                cell(Column::EndedAt).into_owned(),
-            );
-            self.durations.push((stated, times.0, times.1));
+            let start = cell(Column::StartedAt).into_owned();
+            let end = cell(Column::EndedAt).into_owned();
+            self.durations.push((stated, start, end));
         }
-        let latitude = micro_degrees(&cell(Column::FromLatitude));
-        let longitude = micro_degrees(&cell(Column::FromLongitude));
+        let latitude = values::micro_degrees(&cell(Column::FromLatitude));
+        let longitude = values::micro_degrees(&cell(Column::FromLongitude));
         if let (Some(latitude), Some(longitude)) = (latitude, longitude)
             && let Some(system) = System::at(Position::from_micro(latitude, longitude))
         {
@@ -193,37 +190,36 @@ impl Sample {
         }
     }
 
-    fn look_at_dates<R: Read>(&mut self, rows: &Rows<R>, header: &Header) {
+    fn examine_dates<R: Read>(&mut self, rows: &Rows<R>, header: &Header) {
         for column in [Column::StartedAt, Column::EndedAt] {
-            let Some(place) = header.place(column) else {
+            let Some(index) = header.index(column) else {
                 continue;
             };
-            let text = rows.cell(place);
+            let text = rows.cell(index);
             if self.order.is_none() {
-                self.order = time::order_told_by(&text);
+                self.order = time::detect_order(&text);
             }
-            let other_way = |order| time::parse(&text, order).map(|time| time.ms);
-            if !self.order_matters
-                && other_way(DateOrder::DayFirst) != other_way(DateOrder::MonthFirst)
+            let read_as = |order| time::parse(&text, order).map(|time| time.ms);
+            if !self.order_matters && read_as(DateOrder::DayFirst) != read_as(DateOrder::MonthFirst)
             {
                 self.order_matters = true;
-                self.dashes = time::is_ambiguous_dash_date(&text);
-                self.date = String::from_utf8_lossy(&text).into_owned();
+                self.has_dashes = time::is_ambiguous_dash_date(&text);
+                self.ambiguous_date = String::from_utf8_lossy(&text).into_owned();
             }
         }
     }
 
-    /// Tells whether durations are stated in milliseconds: half of them are more than a hundred
-    /// times what the clocks say.
-    fn in_milliseconds(&self, order: DateOrder) -> bool {
-        let too_long = |(stated, start, end): &&(f64, Vec<u8>, Vec<u8>)| {
-            let clock = |text: &[u8]| time::parse(text, order).map_or(0, |time| time.ms);
-            // A minute more, because a clock without seconds may be that far off.
-            let seconds = (clock(end) - clock(start)) as f64 / 1000.0 + 60.0;
+    /// Tells whether durations are stated in milliseconds: more than half of them exceed the time
+    /// between start and end a hundred times.
+    fn is_in_milliseconds(&self, order: DateOrder) -> bool {
+        let is_too_long = |(stated, start, end): &&(f64, Vec<u8>, Vec<u8>)| {
+            let local_ms = |text: &[u8]| time::parse(text, order).map_or(0, |time| time.ms);
+            // One minute is added because times without seconds may be that far off.
+            let seconds = (local_ms(end) - local_ms(start)) as f64 / 1000.0 + 60.0;
             *stated > 100.0 * seconds.max(1.0)
         };
-        let long = self.durations.iter().filter(too_long).count();
-        2 * long > self.durations.len()
+        let too_long = self.durations.iter().filter(is_too_long).count();
+        2 * too_long > self.durations.len()
     }
 
     fn system(&self) -> Option<System> {

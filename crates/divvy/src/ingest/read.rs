@@ -1,0 +1,119 @@
+//! Reading of an archive without a store.
+
+use super::contents::Contents;
+use super::pipeline::{MAX_OTHER_WORDS, OtherWords, Outputs, ReadOutcome, TripSource};
+use super::{LoadError, LoadOptions};
+use crate::issue::{RejectSink, RejectedCounts};
+use crate::model::{OTHER, TripBatch};
+use crate::sources::archive::Archive;
+use crate::store::{ArchiveId, ContentHash, StoreError};
+use crate::tally::Totals;
+
+/// Receives the progress of reading. Called from several threads.
+pub trait Progress: Sync {
+    /// `done` of `total` unpacked bytes have been read; `total` is 0 where it is not known.
+    fn bytes(&self, done: u64, total: u64);
+}
+
+/// Ignores the progress.
+impl Progress for () {
+    fn bytes(&self, _: u64, _: u64) {}
+}
+
+/// Receives the trips of an archive, from several threads. The batches of one member come in the
+/// order of its rows. A function of a member and a batch is a sink.
+pub trait TripSink: Sync {
+    /// Receives a batch. `member` is the index of its member among those with trips.
+    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError>;
+
+    /// Called after the last batch of a member.
+    fn end_member(&self, _member: usize) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl<F: Fn(usize, TripBatch) -> Result<(), StoreError> + Sync> TripSink for F {
+    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError> {
+        self(member, batch)
+    }
+}
+
+/// The totals of an archive that was read and not stored.
+#[derive(Clone, Debug)]
+pub struct ReadThrough {
+    /// The archive.
+    pub id: ArchiveId,
+    /// The names of the members that hold trips, by index.
+    pub members: Vec<String>,
+    /// Data rows read, over all members.
+    pub rows_read: u64,
+    /// Rows that did not become trips. Copies are not looked for.
+    pub rejected: RejectedCounts,
+    /// The totals over all batches.
+    pub totals: Totals,
+    /// Notes for the user: members left out, lists with faults. One sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Reads the trips of an archive to the end, verifies its checksums, and passes the trips to `trips`.
+/// These are valid only when this returns: until then the archive may prove damaged. An archive
+/// without trips has empty totals.
+///
+/// # Errors
+///
+/// [`LoadError`]; an error of `trips` is [`LoadError::Store`].
+pub fn read(
+    archive: &Archive,
+    options: &LoadOptions,
+    trips: &dyn TripSink,
+    rejects: &dyn RejectSink,
+    progress: &dyn Progress,
+) -> Result<ReadThrough, LoadError> {
+    let contents = Contents::examine(archive, options.day_first)?;
+    let system = contents.system(archive.name(), options.system.as_ref())?;
+    let mut source = TripSource {
+        archive,
+        members: &contents.trips,
+        system: &system,
+        sample: options.sample,
+        other_words: OtherWords::Separately,
+    };
+    // A first pass decides how words are counted, since the caller cannot undo what it received.
+    if let ReadOutcome::TooManyOtherWords = source.read(&Outputs::none())? {
+        source.other_words = OtherWords::Together;
+    }
+    let outputs = Outputs {
+        trips,
+        rejects,
+        progress,
+    };
+    let ReadOutcome::Complete(read) = source.read(&outputs)? else {
+        unreachable!("the second pass reads the same bytes as the first");
+    };
+    let note = other_words_note(source.other_words);
+    let members = contents.trip_members();
+    let mut notes = contents.notes;
+    notes.extend(note);
+    Ok(ReadThrough {
+        id: ArchiveId {
+            system,
+            name: archive.name().into(),
+            content: ContentHash(archive.content()),
+        },
+        members,
+        rows_read: read.rows_read,
+        rejected: read.rejected,
+        totals: read.totals,
+        notes,
+    })
+}
+
+/// Returns a note for the user on unlisted words that are counted together.
+pub(super) fn other_words_note(other_words: OtherWords) -> Option<String> {
+    (other_words == OtherWords::Together).then(|| {
+        format!(
+            "it has more than {MAX_OTHER_WORDS} words of its own for riders, kinds of bikes and genders: \
+             they are counted together, as {OTHER}; the stored trips keep them"
+        )
+    })
+}

@@ -1,0 +1,196 @@
+//! Parsing of single cells: ids, durations, years, coordinates.
+
+use std::borrow::Cow;
+
+use crate::issue::Reason;
+use crate::model::NONE_I16;
+
+/// A cell that makes its row invalid.
+#[derive(Debug)]
+pub(super) struct InvalidCell {
+    pub(super) reason: Reason,
+    /// What a valid cell looks like.
+    pub(super) expected: &'static str,
+}
+
+/// Returns a cell, or an empty one for a word that programs write for "no value".
+#[inline(always)]
+pub(super) fn null_as_empty(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    match cell.first() {
+        Some(b'N' | b'n' | b'\\') if is_null(&cell) => Cow::Borrowed(b""),
+        _ => cell,
+    }
+}
+
+#[cold]
+fn is_null(cell: &[u8]) -> bool {
+    matches!(
+        cell,
+        b"NULL" | b"null" | b"\\N" | b"NA" | b"NaN" | b"nan" | b"None"
+    )
+}
+
+/// Returns `86` for `86.0`: a whole number that a program has read as a float.
+#[inline]
+pub(super) fn without_point_zero(id: &[u8]) -> &[u8] {
+    match id {
+        [digits @ .., b'.', b'0'] if digits.iter().all(u8::is_ascii_digit) => digits,
+        _ => id,
+    }
+}
+
+/// Reads a trip id of 16 hexadecimal digits.
+pub(super) fn hex_id(cell: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, InvalidCell> {
+    let invalid = |reason| InvalidCell {
+        reason,
+        expected: "16 hexadecimal digits",
+    };
+    let cell = null_as_empty(cell);
+    if cell.is_empty() {
+        return Err(invalid(Reason::NoId));
+    }
+    if cell.len() == 16 && cell.iter().all(u8::is_ascii_hexdigit) {
+        return Ok(cell);
+    }
+    Err(invalid(Reason::DamagedId))
+}
+
+/// Reads a trip id that is a whole number, perhaps with thousands commas or `.0` at its end.
+pub(super) fn digits_id(cell: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, InvalidCell> {
+    let invalid = |reason| InvalidCell {
+        reason,
+        expected: "a whole number",
+    };
+    let cell = null_as_empty(cell);
+    let is_whole = |id: &[u8]| !id.is_empty() && id.len() < 20 && id.iter().all(u8::is_ascii_digit);
+    if is_whole(&cell) {
+        return Ok(cell);
+    }
+    if cell.is_empty() {
+        return Err(invalid(Reason::NoId));
+    }
+    let digits: Vec<u8> = cell.iter().copied().filter(|b| *b != b',').collect();
+    let digits = without_point_zero(&digits).to_vec();
+    if is_whole(&digits) {
+        return Ok(Cow::Owned(digits));
+    }
+    Err(invalid(Reason::DamagedId))
+}
+
+/// The values that identify a trip of a file without trip ids.
+pub(super) struct DerivedId<'a> {
+    pub(super) system: &'a str,
+    pub(super) vehicle: &'a [u8],
+    pub(super) origin: &'a str,
+    pub(super) destination: &'a str,
+    pub(super) started_ms: i64,
+    pub(super) ended_ms: i64,
+}
+
+impl DerivedId<'_> {
+    /// Returns the id: 64 bits of XXH3 as 16 lower-case hexadecimal digits. Stores keep these ids, so
+    /// the hash may not change.
+    pub(super) fn digits(&self) -> [u8; 16] {
+        let mut hash = xxhash_rust::xxh3::Xxh3Default::new();
+        for text in [
+            self.system.as_bytes(),
+            self.vehicle,
+            self.origin.as_bytes(),
+            self.destination.as_bytes(),
+        ] {
+            hash.update(text);
+            hash.update(&[0]);
+        }
+        hash.update(&self.started_ms.to_le_bytes());
+        hash.update(&self.ended_ms.to_le_bytes());
+        let hash = hash.digest();
+        let mut digits = [0; 16];
+        for (index, digit) in digits.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(hash >> (60 - 4 * index) & 15) as usize];
+        }
+        digits
+    }
+}
+
+/// Reads a duration in seconds: `316`, `390.0`, `1,048.0`. `None` for any other text.
+#[inline]
+pub(super) fn seconds(cell: &[u8], per_second: f64) -> Option<i32> {
+    if per_second == 1.0
+        && !cell.is_empty()
+        && cell.len() < 10
+        && cell.iter().all(u8::is_ascii_digit)
+    {
+        return Some(
+            cell.iter()
+                .fold(0, |n, digit| n * 10 + i32::from(digit - b'0')),
+        );
+    }
+    let digits: String = std::str::from_utf8(cell).ok()?.replace(',', "");
+    let value = digits.parse::<f64>().ok()? / per_second;
+    (value.abs() < f64::from(i32::MAX)).then_some(value.round() as i32)
+}
+
+/// Reads a year of four digits, perhaps with `.0` at its end. [`NONE_I16`] for any other text.
+pub(super) fn year(cell: &[u8]) -> i16 {
+    let digits = match cell {
+        [a, b, c, d] | [a, b, c, d, b'.', b'0'] => [*a, *b, *c, *d],
+        _ => return NONE_I16,
+    };
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return NONE_I16;
+    }
+    digits
+        .iter()
+        .fold(0, |n, digit| n * 10 + i16::from(digit - b'0'))
+}
+
+/// Returns the word for a gender, which Citi Bike and Hubway write as 0, 1 and 2.
+pub(super) fn gender(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(match text {
+        "0" => "",
+        "1" => "Male",
+        "2" => "Female",
+        other => other,
+    })
+}
+
+/// Reads decimal degrees as millionths, rounded half up. `None` for a text that is no latitude or
+/// longitude.
+#[inline]
+pub(super) fn micro_degrees(cell: &[u8]) -> Option<i32> {
+    let (is_negative, digits) = match cell {
+        [b'-', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let mut value = 0_i64;
+    let mut decimals = None;
+    let mut has_digits = false;
+    for byte in digits {
+        match (byte.wrapping_sub(b'0'), decimals) {
+            (digit @ 0..=9, None) => {
+                has_digits = true;
+                value = value * 10 + i64::from(digit);
+                if value > 180 {
+                    return None;
+                }
+            }
+            (digit @ 0..=9, Some(read)) => {
+                has_digits = true;
+                if read < 6 {
+                    value = value * 10 + i64::from(digit);
+                } else if read == 6 {
+                    value += i64::from(digit >= 5);
+                }
+                decimals = Some(read + 1);
+            }
+            _ if *byte == b'.' && decimals.is_none() => decimals = Some(0_u32),
+            _ => return None,
+        }
+    }
+    let decimals = decimals.unwrap_or(0).min(6);
+    let micro = value * 10_i64.pow(6 - decimals);
+    let micro = i32::try_from(micro)
+        .ok()
+        .filter(|micro| *micro <= 180_000_000)?;
+    has_digits.then_some(if is_negative { -micro } else { micro })
+}
