@@ -20,9 +20,9 @@ pub struct Filters {
     pub from: Option<Date>,
     /// The last local date on which counted trips start.
     pub to: Option<Date>,
-    /// Who rides.
+    /// The rider.
     pub rider: Option<Rider>,
-    /// The kind of bike, as published or without its `_bike`.
+    /// The bike type, as published or without its `_bike`.
     pub bike: Option<String>,
     /// The station at which counted trips start: an id of the feed or of the trips, or a name.
     /// A report on stations shows this one alone.
@@ -31,7 +31,7 @@ pub struct Filters {
     pub weekdays: Option<Weekdays>,
     /// The hours of the day in which counted trips start.
     pub hours: Option<HoursOfDay>,
-    /// By what to group, in place of what the report does by itself. Empty for that.
+    /// The dimensions to group by. Empty for the report's own.
     pub by: Vec<Dim>,
     /// By which column to sort the rows. `None` for the report's own order.
     pub sort: Option<Sort>,
@@ -46,7 +46,7 @@ pub enum Filter {
     Dates,
     /// By rider.
     Rider,
-    /// By kind of bike.
+    /// By bike type.
     Bike,
     /// By station.
     Station,
@@ -113,7 +113,7 @@ impl Filters {
             .filter_map(|(filter, used)| used.then_some(filter))
     }
 
-    /// Tells whether only some of the trips are counted, wherever they start.
+    /// Returns whether only some of the trips are counted, apart from the station filter.
     pub fn narrow_trips(&self) -> bool {
         self.used().any(|filter| {
             matches!(
@@ -130,7 +130,7 @@ impl Filters {
     }
 
     /// Returns when counted trips start, in milliseconds of the wall clock, the end left out.
-    /// `None` where dates do not matter.
+    /// `None` without a filter by date.
     pub(super) fn started_ms(&self) -> Option<(i64, i64)> {
         if self.from.is_none() && self.to.is_none() {
             return None;
@@ -144,33 +144,33 @@ impl Filters {
         Some((from, until))
     }
 
-    /// Tells whether trips of a day are counted.
+    /// Returns whether trips of a day are counted.
     pub(super) fn has_day(&self, day: i32) -> bool {
         let (first, last) = self.days();
         (first..=last).contains(&day) && self.has_weekday(weekday_of(day))
     }
 
-    /// Tells whether trips of a weekday, 0 for Monday, are counted.
+    /// Returns whether trips of a weekday, 0 for Monday, are counted.
     pub(super) fn has_weekday(&self, weekday: i32) -> bool {
         self.weekdays.is_none_or(|days| days.contains(weekday))
     }
 
-    /// Tells whether trips of an hour of the day are counted.
+    /// Returns whether trips of an hour of the day are counted.
     pub(super) fn has_hour(&self, hour: usize) -> bool {
         self.hours.is_none_or(|hours| hours.contains(hour))
     }
 
-    /// Tells whether a rider's trips are counted.
+    /// Returns whether a rider's trips are counted.
     pub(super) fn has_rider(&self, rider: &Rider) -> bool {
         self.rider.as_ref().is_none_or(|wanted| wanted == rider)
     }
 
-    /// Tells whether trips on a kind of bike are counted.
+    /// Returns whether trips on a bike type are counted.
     pub(super) fn has_bike(&self, word: &str) -> bool {
         self.bike.as_ref().is_none_or(|bike| is_bike(word, bike))
     }
 
-    /// Picks the trips of a batch by all but the station.
+    /// Returns whether a row of the batch is counted, by all filters but the station.
     pub(super) fn pick(&self, batch: &TripBatch) -> impl Fn(usize) -> bool {
         let (from_ms, until_ms) = self.started_ms().unwrap_or((i64::MIN, i64::MAX));
         let words = |fits: &dyn Fn(&str) -> bool| batch.words.iter().map(fits).collect::<Vec<_>>();
@@ -191,7 +191,7 @@ impl Filters {
     }
 }
 
-/// Says which trips are counted: `from 2021-01-01, to 2021-01-31, rider member`.
+/// Formats the filters: `from 2021-01-01, to 2021-01-31, rider member`.
 impl fmt::Display for Filters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
@@ -220,7 +220,7 @@ impl fmt::Display for Filters {
 pub struct Weekdays(u8);
 
 impl Weekdays {
-    /// Tells whether a day is among them; 0 is Monday.
+    /// Returns whether a day is among them; 0 is Monday.
     pub fn contains(self, weekday: i32) -> bool {
         (0..7).contains(&weekday) && self.0 & 1 << weekday != 0
     }
@@ -233,7 +233,7 @@ impl fmt::Display for Weekdays {
     }
 }
 
-/// Writes places as [`places`] reads them: `Mon-Wed,Sat`.
+/// Formats a bit set as [`places`] parses it: `Mon-Wed,Sat`.
 fn ranges(places: u32, all: usize, name: impl Fn(usize) -> String) -> String {
     let mut parts = Vec::new();
     let mut at = 0;
@@ -252,7 +252,8 @@ fn ranges(places: u32, all: usize, name: impl Fn(usize) -> String) -> String {
     parts.join(",")
 }
 
-/// Reads places from a list of items and ranges; a range may lead over the end.
+/// Parses a list of items and ranges to a bit set; a range may continue from the last item to the
+/// first.
 fn places(text: &str, all: usize, place: impl Fn(&str) -> Option<usize>) -> Option<u32> {
     let mut places = 0;
     for item in text.split(',') {
@@ -306,7 +307,7 @@ pub struct NoWeekdays;
 pub struct HoursOfDay(u32);
 
 impl HoursOfDay {
-    /// Tells whether an hour, 0 to 23, is among them.
+    /// Returns whether an hour, 0 to 23, is among them.
     pub fn contains(self, hour: usize) -> bool {
         hour < 24 && self.0 & 1 << hour != 0
     }
@@ -332,7 +333,7 @@ impl FromStr for HoursOfDay {
 #[error("expected hours from 0 to 23, like 8, 7-9,16-18 or 22-2")]
 pub struct NoHours;
 
-/// Tells whether a published word means the kind of bike that a person asked for.
+/// Returns whether a published word is the bike type of the filter.
 fn is_bike(word: &str, asked: &str) -> bool {
     let kind = word.strip_suffix("_bike").unwrap_or(word);
     word.eq_ignore_ascii_case(asked) || kind.eq_ignore_ascii_case(asked)

@@ -1,4 +1,4 @@
-//! The table that the change stream keeps.
+//! The report of FromStationCounts.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -13,17 +13,17 @@ use crate::model::StationId;
 use crate::store::StoreError;
 use crate::tally::Parts;
 
-/// FromStationCounts, and a 0 for every station that it lacks.
+/// FromStationCounts, with a count of 0 for stations that it lacks.
 pub struct FromCounts;
 
 /// The departures from one id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FromCountRow {
-    /// The id as the trips use it; the feed's, for a station without trips.
+    /// The id as the trips use it; the feed's id for a station without trips.
     pub from_station_id: StationId,
     /// Trips that start there.
     pub from_count: i64,
-    /// When they were counted, RFC 3339. `None` where they never were.
+    /// When they were counted, RFC 3339. `None` if they never were.
     pub refreshed_at: Option<String>,
 }
 
@@ -99,7 +99,7 @@ impl Report for FromCounts {
             let row = (count.from_count as i64, Some(count.refreshed_at));
             match counts.get_mut(&count.from_station_id) {
                 Some(slot) => *slot = row,
-                // A count outlives its trips; it shows unless one station was asked for.
+                // A count may exist without trips; it is listed unless the filters name a station.
                 None if question.filters.station.is_none() => {
                     counts.insert(&count.from_station_id, row);
                 }

@@ -1,13 +1,13 @@
 //! The first few of very many.
 
-/// Keeps what comes first in the order of a key: `most` of it, or all.
+/// Keeps the first items in the order of a key: `most` of them, or all.
 pub(super) struct Largest<T, K: Ord> {
     most: Option<usize>,
     key: fn(&T) -> K,
     kept: Vec<T>,
-    /// The key of the last that would be among them. `None` while there are too few.
+    /// The key of the last item kept. `None` until there are more than `most`.
     last: Option<K>,
-    /// How many came.
+    /// The number of items added.
     pub seen: usize,
 }
 
@@ -23,7 +23,7 @@ impl<T, K: Ord> Largest<T, K> {
     }
 
     pub(super) fn add(&mut self, one: T) {
-        // Put in order now and then: of a million, hardly one comes in.
+        // Sorted only now and then, because most of many items are rejected above.
         const MANY: usize = 1 << 10;
         self.seen += 1;
         if (self.last.as_ref()).is_some_and(|last| (self.key)(&one) > *last) {
@@ -43,7 +43,7 @@ impl<T, K: Ord> Largest<T, K> {
         }
     }
 
-    /// Returns them in order.
+    /// Returns the kept items in order.
     pub(super) fn finish(mut self) -> Vec<T> {
         self.cut();
         self.kept.sort_unstable_by_key(self.key);

@@ -124,7 +124,7 @@ pub(super) struct Context {
 }
 
 impl Measure {
-    /// Every measure that a report of one's own may have, by its name.
+    /// Every measure that a user's report may have.
     pub const ALL: [Self; 22] = [
         Self::Trips,
         Self::Share,
@@ -150,7 +150,7 @@ impl Measure {
         Self::MaxM,
     ];
 
-    /// Returns its name, which is that of its column in a report of one's own.
+    /// Returns its name, which is also that of its column in a user's report.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Trips => "trips",

@@ -1,11 +1,11 @@
-//! Answers from a store, as rows: one file a report, one row type each, and one [`Table`] that
-//! every format shows.
+//! Reports on the trips of a store: one file for each, with a type for its rows, and one [`Table`]
+//! that every format writes.
 //!
 //! ```text
 //!  Filters ─► Question ─► Report::answer ─► Row ─► Table ─► table, csv, json, …
 //!                │
-//!                ├─ what the cube has: from its parts
-//!                └─ else: from the trips, the columns that it takes
+//!                ├─ from the parts of the cube, if they have the answer
+//!                └─ otherwise from some columns of the trips
 //! ```
 //!
 //! A new report is a new [`Grouping`] or a new file, and a new line in [`REPORTS`].
@@ -56,34 +56,34 @@ use crate::store::{Store, StoreError};
 /// One report.
 #[async_trait]
 pub trait Report: Send + Sync {
-    /// Returns its name, a contract.
+    /// Returns its name, which is stable.
     fn name(&self) -> &str;
 
-    /// Returns what it is about, in one line.
+    /// Returns a description of one line.
     fn about(&self) -> &str;
 
-    /// Lists the filters that make sense for it.
+    /// Lists the filters that it accepts.
     fn takes(&self) -> &'static [Filter];
 
-    /// Lists by what it can be grouped instead.
+    /// Lists the other dimensions by which it can be grouped.
     fn groups_by(&self) -> &'static [Dim] {
         &[]
     }
 
-    /// Lists its columns, a contract.
+    /// Declares its columns. Names and types are stable.
     fn columns(&self) -> Vec<Column>;
 
-    /// Tells whether its first rows are those worth reading, so that a table may show them alone.
+    /// Returns whether its first rows are the most important ones, so that a table may show only them.
     fn is_long(&self) -> bool {
         false
     }
 
-    /// Returns its natural picture. `None` where it has none.
+    /// Returns its picture. `None` if it has none.
     fn picture(&self) -> Option<Picture> {
         None
     }
 
-    /// Answers. The caller has checked the filters, and cuts the rows to `top`.
+    /// Makes the table. The caller has checked the filters, and cuts the rows to `top`.
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError>;
 }
 
@@ -162,7 +162,7 @@ fn names() -> String {
     names.join(", ")
 }
 
-/// Suggests the report whose name is nearest to a word, if one is near.
+/// Suggests the report whose name is most similar to a word. Empty if none is similar.
 fn nearest(word: &str) -> String {
     let near = REPORTS
         .iter()
@@ -277,7 +277,7 @@ async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, Repo
     Ok(table)
 }
 
-/// Tells whether a report, grouped by these, has so many rows that a person wants only the first.
+/// Returns whether a report, grouped by these, usually has more rows than one can read.
 pub fn is_long(report: &dyn Report, by: &[Dim]) -> bool {
     let many = [Dim::Station, Dim::Date, Dim::BirthYear, Dim::Age];
     match by.is_empty() {

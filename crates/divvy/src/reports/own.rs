@@ -1,4 +1,4 @@
-//! Reports of one's own: dimensions, measures and filters under a name.
+//! Reports that users define: dimensions, measures and filters under a name.
 
 use async_trait::async_trait;
 
@@ -6,18 +6,18 @@ use super::groupings::{self, Order};
 use super::{Column, Dim, Filter, Filters, Measure, Picture, Question, Report, Shape, Table};
 use crate::store::StoreError;
 
-/// Numbers of trips by group, as a user put them together.
+/// Numbers of trips by group, as defined by a user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnReport {
-    /// The name by which it is asked for.
+    /// Its name.
     pub name: String,
-    /// What it is about, in one line.
+    /// A description of one line.
     pub title: String,
-    /// By what trips are grouped: one to three dimensions.
+    /// The dimensions by which trips are grouped: one to three.
     pub dimensions: Vec<Dim>,
-    /// What is told of each group.
+    /// The measures of each group.
     pub measures: Vec<Measure>,
-    /// Which trips are counted; what a person asks for on top of it takes precedence.
+    /// Which trips are counted. Filters that are given with the question take precedence.
     pub filters: Filters,
 }
 
@@ -30,7 +30,7 @@ impl OwnReport {
             .collect()
     }
 
-    /// Returns its own filters with those that a person asks for in their place.
+    /// Returns its own filters, replaced by those that are given.
     pub fn filters(&self, asked: &Filters) -> Filters {
         let own = self.filters.clone();
         let dated = asked.from.is_some() || asked.to.is_some();

@@ -1,6 +1,6 @@
-//! What a report looks like, for who draws it.
+//! The picture of a report: its shape and its columns.
 
-/// The natural picture of a report.
+/// The picture of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// Its shape.
@@ -14,15 +14,15 @@ pub struct Picture {
 /// A shape of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// A bar a group, one beside the other for each kind of rider.
+    /// A bar for each group, side by side for each rider.
     Bars,
     /// A line over dates with the mean of seven days.
     Line,
     /// How often each duration occurs.
     Histogram,
-    /// The busiest rows as bars that lie.
+    /// The busiest rows as horizontal bars.
     Ranking,
-    /// Stations where they are, sized by trips and coloured by what they gain or lose.
+    /// Stations at their positions, sized by trips and coloured by net gain or loss.
     StationMap,
     /// The busiest routes as lines between stations.
     RouteMap,
@@ -31,7 +31,7 @@ pub enum Shape {
 /// Stations on a map.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Map {
-    /// Those whose position is known.
+    /// The stations with a position.
     pub stations: Vec<MapStation>,
 }
 
@@ -40,7 +40,7 @@ pub struct Map {
 pub struct MapStation {
     /// As in the report.
     pub id: String,
-    /// Its name. Empty where nobody says it.
+    /// Its name. Empty if it has none.
     pub name: String,
     /// Degrees north.
     pub latitude: f64,
@@ -48,6 +48,6 @@ pub struct MapStation {
     pub longitude: f64,
     /// Trips that start or end there.
     pub trips: i64,
-    /// Arrivals less departures.
+    /// Arrivals minus departures.
     pub net: i64,
 }

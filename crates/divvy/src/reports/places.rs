@@ -1,4 +1,4 @@
-//! Stations as people mean them: one place, whatever ids its trips use.
+//! Places: physical stations, each with all the ids that trips use for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,26 +6,25 @@ use crate::model::{Degrees, Station, StationId, StationSource};
 use crate::stations::identity::{self, MatchKey};
 use crate::tally::Totals;
 
-/// One place.
+/// A physical station with all its ids.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Place {
-    /// The feed's id; the trips' id where no feed knows it.
+    /// The feed's id; the trips' id for a station in no feed.
     pub id: StationId,
-    /// What StationData has of it. `None` where nothing but trips name it.
+    /// Its row of StationData. `None` if only trips name it.
     pub station: Option<Station>,
-    /// The ids that trips use for it, and by what each was found. No key where there is no feed
-    /// station to be found.
+    /// The ids that trips use for it, and what identified each. No key for a place in no feed.
     pub ids: Vec<(StationId, Option<MatchKey>)>,
 }
 
 impl Place {
-    /// Returns its name: the feed's, else the latest that trips use.
+    /// Returns its name: the feed's, otherwise the latest in the trips.
     pub fn name<'a>(&'a self, known: &'a Totals) -> Option<&'a str> {
         let named = self.station.as_ref().and_then(|row| row.name.as_deref());
         named.or_else(|| self.ids.iter().find_map(|(id, _)| known.names.latest(id)))
     }
 
-    /// Returns where it is: as the feed or a list says, else as its trips do.
+    /// Returns its position: that of the feed or a station list, otherwise the mean of its trip ends.
     pub fn position(&self, known: &Totals) -> Option<(Degrees, Degrees)> {
         let said = |row: &Station| {
             row.position()?;
@@ -49,20 +48,21 @@ impl Place {
             .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
-    /// Tells whether a feed has named it.
+    /// Returns whether a feed has named it.
     pub fn is_of_feed(&self) -> bool {
         let source = self.station.as_ref().map(|row| row.source);
         source == Some(StationSource::Feed)
     }
 }
 
-/// Lists every place known from trips, lists or feeds. `known` are the totals over all trips.
+/// Lists every place that trips, station lists or feeds name. `known` are the totals over all trips.
 pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
     let stations = identity::in_use(stations, known);
     let matches = identity::resolve(&stations, known);
     let matched: BTreeSet<&StationId> = matches.iter().map(|(_, id, _)| id).collect();
     let mut places: BTreeMap<StationId, Place> = BTreeMap::new();
-    // Where the feed uses the id of the trips for another place, StationData has them under another.
+    // If the feed uses an id of the trips for another place, StationData has the trips under a row id
+    // of their own.
     let mut own_ids: BTreeMap<StationId, StationId> = BTreeMap::new();
     for station in stations {
         let of_feed = station.source == StationSource::Feed;
@@ -89,7 +89,7 @@ pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
         let own = places.get_mut(own_ids.get(id).unwrap_or(id));
         match own.filter(|place| !place.is_of_feed()) {
             Some(place) => place.ids.push((id.clone(), None)),
-            // The feed may use the same id for another place, so this one stands beside it.
+            // The feed may use the same id for another place, so this one is listed separately.
             None => apart.push(Place {
                 id: id.clone(),
                 station: None,
@@ -100,9 +100,9 @@ pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
     places.into_values().chain(apart).collect()
 }
 
-/// Finds the places that a person means by a text. The first rule that finds any decides: the
-/// feed's id, an id of trips, another spelling of the feed's, a name. Returns where they stand in
-/// the list: two of them may have one id.
+/// Returns the indexes of the places with that id or name. The first of these that matches any place
+/// decides: the feed's id, an id of trips, the feed's `short_name` or `legacy_id`, the name. Several
+/// places may have the same id.
 pub(super) fn resolve_places(places: &[Place], text: &str, known: &Totals) -> Vec<usize> {
     let feed_says = |place: &Place, get: fn(&Station) -> &Option<String>| {
         let said = place.station.as_ref().and_then(|row| get(row).as_deref());

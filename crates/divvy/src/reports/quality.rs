@@ -1,4 +1,4 @@
-//! What was wrong with the files.
+//! The report of rejected and flagged rows.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! What a report is asked, and the trips that it counts.
+//! The question that a report answers, and the trips that it counts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -20,21 +20,21 @@ use crate::tally::{Cube, FlagCounts, Parts, Tally, Totals};
 
 /// Which system's trips a report counts, and which of them.
 pub struct Question<'a> {
-    /// Where they are kept.
+    /// The store.
     pub store: &'a dyn Store,
-    /// Whose.
+    /// The system.
     pub system: &'a System,
     /// Which.
     pub filters: &'a Filters,
     /// The system's clocks: a table for each station would cost more than its row.
     pub(super) zone: Zone,
-    /// Reads the trips even where the cube has the answer: for proving that both say the same.
+    /// Reads the trips even if the cube has the answer, to test that both give the same result.
     pub(super) reads_trips: bool,
 }
 
-/// What is known of all stored trips.
+/// The totals over all stored trips, and their archives.
 pub(super) struct Known {
-    /// The totals, with the parts of the cube that were asked for.
+    /// The totals, with the requested parts of the cube.
     pub totals: Totals,
     /// The names of the archives that the trips come from.
     pub archives: Vec<String>,
@@ -42,15 +42,15 @@ pub(super) struct Known {
 
 /// The trips that a report counts.
 pub(super) struct Counted {
-    /// What is known of all trips: names and places among it.
+    /// The totals over all trips, with names and positions of stations.
     pub known: Known,
-    /// How many trips the filters let through. `None` where nothing narrows.
+    /// The number of trips that the filters let through. `None` without filters.
     pub trips: Option<i64>,
-    /// How they were counted, for `-v`.
+    /// How they were counted, which `-v` prints.
     pub how: String,
-    /// Whether a station is asked for, and there is none of that name.
+    /// The filters name a station that does not exist.
     pub no_such_station: bool,
-    /// Whether trips without an origin are left out.
+    /// Trips without an origin are left out.
     pub with_origin: bool,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Counted {
 pub(super) struct CountedGroups {
     pub counted: Counted,
     pub groups: Groups,
-    /// Every place, where stations matter.
+    /// Every place. Empty for a report that neither groups nor filters by station.
     pub places: Vec<Place>,
 }
 
@@ -84,7 +84,7 @@ impl<'a> Question<'a> {
 }
 
 impl Question<'_> {
-    /// Reads what is known of all trips, with some parts of the cube.
+    /// Reads the totals over all trips, with some parts of the cube.
     pub(super) async fn known(&self, parts: Parts) -> Result<Known, StoreError> {
         Ok(Known {
             totals: self.store.totals_with(&self.system.id, parts).await?,
@@ -92,19 +92,19 @@ impl Question<'_> {
         })
     }
 
-    /// Lists every place known from trips, lists or feeds.
+    /// Lists every place that trips, station lists or feeds name.
     pub(super) async fn places(&self, known: &Totals) -> Result<Vec<Place>, StoreError> {
         let stations = self.store.stations(&self.system.id).await?;
         Ok(places::places(stations, known))
     }
 
-    /// Finds the places that are asked for in a list of them. `None` where all are.
+    /// Returns the indexes of the places that the station filter selects. `None` without that filter.
     pub(super) fn resolve_places(&self, places: &[Place], known: &Totals) -> Option<Vec<usize>> {
         let text = self.filters.station.as_ref()?;
         Some(places::resolve_places(places, text, known))
     }
 
-    /// Writes an instant on the system's clocks.
+    /// Formats an instant as local time of the system, RFC 3339.
     pub(super) fn instant(&self, at: Timestamp) -> String {
         self.zone.rfc3339(at)
     }
@@ -325,7 +325,8 @@ impl Question<'_> {
         Ok((counted, format!("the cube does not have it: {read} read")))
     }
 
-    /// Returns how many rows will be shown, where that is known before they are put in order.
+    /// Returns the number of rows that will be shown. `None` if all are, or if another order than the
+    /// report's own is requested.
     pub(super) fn shown(&self) -> Option<usize> {
         self.filters.top.filter(|_| self.filters.sort.is_none())
     }
@@ -354,7 +355,7 @@ impl Question<'_> {
         }
     }
 
-    /// Says what was counted.
+    /// Writes the notes on what was counted.
     pub(super) fn scope(&self, counted: &Counted, filters: &Filters) -> Vec<Note> {
         let known = &counted.known.totals;
         let name = &self.system.name;
@@ -422,7 +423,7 @@ fn from_the_cube(parts: Parts) -> String {
     format!("from the cube: {parts}")
 }
 
-/// Says how many archives there are, and which of them were loaded in part.
+/// Formats the number of archives, and the names of those that were loaded in part.
 fn archives(names: &[String]) -> String {
     let samples = names
         .iter()
@@ -435,7 +436,7 @@ fn archives(names: &[String]) -> String {
     }
 }
 
-/// Says why no trip was counted, and what could have been asked for.
+/// Writes why no trip was counted, with the values that a filter could have.
 fn why_nothing(filters: &Filters, known: &Totals) -> String {
     let mut reason = format!("no stored trip matches {}", filters);
     let words = |words: BTreeSet<&str>| words.into_iter().collect::<Vec<_>>().join(", ");
@@ -454,7 +455,7 @@ fn why_nothing(filters: &Filters, known: &Totals) -> String {
     reason
 }
 
-/// Says which trips a report leaves out for their flags. `None` where it leaves out none.
+/// Writes how many trips a report leaves out for their flags. `None` if it leaves out none.
 pub(super) fn left_out(why: Flags, total: i64, flags: Option<&FlagCounts>) -> Option<Note> {
     let by_flag: Vec<String> = why
         .iter()
@@ -475,7 +476,7 @@ pub(super) fn left_out(why: Flags, total: i64, flags: Option<&FlagCounts>) -> Op
     (total != 0).then_some(Note::Scope(text))
 }
 
-/// Says how many of the trips have no station at one end or the other.
+/// Writes how many trips have no station at their start or end. `None` if all have both.
 pub(super) fn unmatched([origin, destination]: [i64; 2]) -> Option<Note> {
     let text = format!(
         "{} and {} of trips are at no station",

@@ -1,4 +1,4 @@
-//! From where to where.
+//! The report of routes.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,7 +21,7 @@ pub struct Routes;
 /// One route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteRow {
-    /// The station of the start: the feed's id, the trips' where no feed knows it.
+    /// The station of the start: the feed's id; the trips' id for a station in no feed.
     pub from_station_id: StationId,
     /// Its name.
     pub from_name: Option<String>,
@@ -209,7 +209,7 @@ impl Report for Routes {
 struct Found {
     /// The largest first.
     routes: Vec<Between>,
-    /// Routes between ids that make up one between places, where a place has several ids.
+    /// For places with several ids, the routes between ids that form one route between places.
     several: Vec<Vec<u32>>,
     /// All routes, shown or not.
     all: usize,
@@ -224,12 +224,12 @@ struct Between {
     made_of: MadeOf,
 }
 
-/// What a route between places is made of.
+/// The routes between ids that form a route between places.
 #[derive(Clone, Copy)]
 enum MadeOf {
     /// A route between ids.
     One(u32),
-    /// Routes between ids: a place in [`Found::several`].
+    /// Several routes between ids: an index in [`Found::several`].
     Several(u32),
 }
 
@@ -240,7 +240,7 @@ impl Between {
 }
 
 impl Found {
-    /// Finds the `most` largest routes, or all; `place_of` tells the places of the ids.
+    /// Finds the `most` largest routes, or all; `place_of` has the places of the ids.
     fn of(
         routes: &KeptRoutes<'_>,
         place_of: &[Option<u32>],

@@ -1,4 +1,4 @@
-//! Every station: what it reports at this minute beside the trips it has seen.
+//! The report of all stations: their trips and their last reported state.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -23,11 +23,11 @@ pub struct Stations;
 /// One station.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StationRow {
-    /// The feed's id; the trips' where no feed knows the station.
+    /// The feed's id; the trips' id for a station in no feed.
     pub station_id: StationId,
-    /// The feed's name, else the trips' latest.
+    /// The feed's name, otherwise the latest in the trips.
     pub name: Option<String>,
-    /// As published; where no feed says it, the mean of the trip ends there.
+    /// As published; for a station in no feed, the mean of its trip ends.
     pub latitude: Option<Degrees>,
     /// See [`latitude`](Self::latitude).
     pub longitude: Option<Degrees>,
@@ -51,7 +51,7 @@ pub struct StationRow {
     /// Trips that start here for each day in service: those with any trip, from the first to the
     /// last with a trip that names the station. `None` without such a day.
     pub from_per_day: Option<f64>,
-    /// Trips that start here for each dock installed. `None` where no feed tells docks.
+    /// Trips that start here for each dock installed. `None` if no feed has the number of docks.
     pub from_per_dock: Option<f64>,
 }
 
@@ -245,7 +245,7 @@ struct Facts<'a> {
     known: &'a Totals,
     /// Departures and arrivals by the ids of the trips.
     ends: &'a HashMap<StationId, [i64; 2]>,
-    /// By id, where the counts kept by the stream are those asked for.
+    /// The counts kept from the change stream, by id. `None` if the filters select some trips only.
     kept: Option<HashMap<&'a StationId, i64>>,
     feed: Option<&'a FeedState>,
 }
@@ -328,12 +328,12 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Returns how many there are for each of something. `None` where there is none of it.
+/// Returns the quotient. `None` for a divisor of 0 or less.
 fn rate(number: i64, each: i64) -> Option<f64> {
     (each > 0).then(|| rounded(number as f64 / each as f64, 1e3))
 }
 
-/// Warns where the counts kept by the stream differ from the trips stored.
+/// Warns if the counts kept from the change stream differ from the stored trips.
 pub(super) fn behind(known: &Totals, kept: &[FromStationCount]) -> Option<Note> {
     let mut departures: BTreeMap<&StationId, i64> = known
         .stations
@@ -352,7 +352,7 @@ pub(super) fn behind(known: &Totals, kept: &[FromStationCount]) -> Option<Note> 
     (behind != 0).then_some(Note::Warning(text))
 }
 
-/// Says how many ids of the trips, and how many trips, were found in the feed, and by what.
+/// Writes how many ids of the trips, and how many trips, were matched to the feed, by key.
 fn joined(
     question: &Question<'_>,
     feed: &FeedState,

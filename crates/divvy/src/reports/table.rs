@@ -1,4 +1,4 @@
-//! What every report hands out, whatever it is about and however it is shown.
+//! The table that every report returns and every format writes.
 
 use std::cmp::Ordering;
 use std::str::FromStr;
@@ -56,13 +56,13 @@ impl Column {
 /// The type and unit of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Words, or an id: a short text that is not to be cut.
+    /// A word or an id: a short text that is never cut.
     Text,
     /// A name for people; a narrow table may cut it.
     Name,
-    /// How many.
+    /// A number of things.
     Count,
-    /// Which one: an hour, a year. Never grouped by thousands.
+    /// An ordinal number, such as an hour or a year; without separators of thousands.
     Ordinal,
     /// A duration in seconds.
     Seconds,
@@ -72,7 +72,7 @@ pub enum Kind {
     Dollars,
     /// A distance in metres.
     Meters,
-    /// How many for each of something, such as a day.
+    /// A number for each of something, such as a day.
     Rate,
     /// A date or a month.
     Date,
@@ -85,7 +85,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Tells whether its values line up at their right ends.
+    /// Returns whether its values are aligned at their right ends.
     pub fn is_numeric(self) -> bool {
         !matches!(
             self,
@@ -97,7 +97,7 @@ impl Kind {
 /// One value of a report.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Not known.
+    /// No value.
     Empty,
     /// Words, an id or an instant.
     Text(String),
@@ -191,7 +191,7 @@ pub trait Row {
 pub enum Note {
     /// What was counted, and what was left out.
     Scope(String),
-    /// What the reader must know before believing the numbers.
+    /// A reason why the numbers may mislead.
     Warning(String),
 }
 
@@ -211,16 +211,16 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The rows, each with one value a column.
     pub rows: Vec<Vec<Value>>,
-    /// Rows that were asked not to be shown.
+    /// The number of rows that are left out.
     pub more: usize,
-    /// Whether a table for people may show the first rows alone: they are the ones worth reading,
-    /// and nobody has said how many to show.
+    /// A table for people may show the first rows only: they are the most important ones, and no
+    /// number of rows was requested.
     pub may_be_cut: bool,
     /// What was counted and what was left out.
     pub notes: Vec<Note>,
-    /// How it was counted, for people who ask: from the cube, or from the trips.
+    /// How it was counted, which `-v` prints: from the cube, or from the trips.
     pub how: String,
-    /// Where its stations are, for a picture. `None` where it is not about stations.
+    /// The positions of its stations, for a picture. `None` for a report without stations.
     pub map: Option<Map>,
 }
 
@@ -244,12 +244,12 @@ impl Table {
         }
     }
 
-    /// Says how it was counted.
+    /// Sets how it was counted.
     pub(super) fn counted_by(self, how: String) -> Self {
         Self { how, ..self }
     }
 
-    /// Puts rows in the order of a column. `None` where there is no such column.
+    /// Sorts the rows by a column. `None` if there is no such column.
     pub(super) fn sort(&mut self, sort: &Sort) -> Option<()> {
         let place = self.columns.iter();
         let place = place
@@ -259,7 +259,7 @@ impl Table {
         let descending = sort.descending.unwrap_or(numeric);
         self.rows.sort_by(|a, b| {
             let (a, b) = (&a[place], &b[place]);
-            // What is not known comes last, whichever the way.
+            // Rows without a value come last in both directions.
             let unknown = |value: &Value| matches!(value, Value::Empty);
             unknown(a).cmp(&unknown(b)).then_with(|| match descending {
                 true => b.cmp_values(a),
@@ -281,7 +281,7 @@ impl Table {
 pub struct Sort {
     /// The column.
     pub column: String,
-    /// Which way. `None` for numbers from the largest down, texts from A on.
+    /// The direction. `None` for numbers from the largest down and texts from A on.
     pub descending: Option<bool>,
 }
 
@@ -302,7 +302,7 @@ impl FromStr for Sort {
     }
 }
 
-/// Writes a whole number with its thousands apart: `1,048,576`.
+/// Formats a whole number with separators of thousands: `1,048,576`.
 pub fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::from(if number < 0 { "-" } else { "" });
@@ -315,7 +315,7 @@ pub fn grouped(number: i64) -> String {
     text
 }
 
-/// Writes how many there are of something: `1 trip`, `2,000 trips`.
+/// Formats a number of things: `1 trip`, `2,000 trips`.
 pub fn plural(number: i64, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {noun}{ending}", grouped(number))

@@ -1,6 +1,6 @@
-//! A store in memory: says in the plainest way what every store means.
+//! A store in memory: the simplest implementation, against which the others are tested.
 //!
-//! It keeps every copy of every trip, the one to be kept first, and works out all else from them.
+//! It keeps every copy of every trip, the stored one first, and calculates everything else from them.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +20,10 @@ use crate::model::{Snapshot, Station, StationId, System, SystemId, Trip, TripBat
 use crate::stations::data::{StationData, Write};
 use crate::tally::{FlagCounts, Tally, Totals};
 
-/// Trips handed over at once.
+/// Trips in a batch of a scan.
 const BATCH: usize = 4096;
 
-/// A store that lives as long as the process. Clones share what they hold.
+/// A store in memory. Clones share their contents.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     held: Arc<Mutex<Held>>,
@@ -32,7 +32,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Held {
     systems: BTreeMap<SystemId, SystemHeld>,
-    /// The change stream: sequence `n` stands at place `n - 1`.
+    /// The change stream: sequence `n` is at index `n - 1`.
     changes: Vec<Change>,
     checkpoints: BTreeMap<String, u64>,
     /// What [`SystemHeld::forgotten`] was of systems that were unloaded as a whole: the stream may
@@ -222,7 +222,7 @@ impl SystemHeld {
         }
     }
 
-    /// Lists the copies that were kept or unheard of before, and are not kept now.
+    /// Lists the copies that were stored before or are new, and are not stored now.
     fn new_losers(&self, before: &BTreeSet<Place>, sequence: u64) -> Vec<Rejected> {
         let losers = self.trips.values().flat_map(|copies| &copies[1..]);
         losers
@@ -287,7 +287,7 @@ impl MemoryStore {
         self.held.lock().expect("no holder of this lock panics")
     }
 
-    /// Asks something of a system; one never heard of has nothing.
+    /// Reads something of a system; the default value for an unknown system.
     fn ask<T: Default>(&self, system: &SystemId, question: impl FnOnce(&SystemHeld) -> T) -> T {
         self.held()
             .systems
@@ -378,7 +378,7 @@ impl StationTable for MemoryStore {
     async fn apply(&self, snapshot: &Snapshot, _: Timestamp) -> Result<Applied, StoreError> {
         let mut held = self.held();
         let system = held.system(&snapshot.system);
-        // Out of the way, because the totals are worked out from what is beside it.
+        // Taken out, because the totals are calculated from the other fields of the system.
         let mut stations = std::mem::take(&mut system.stations);
         let Ok((applied, writes)) =
             stations.apply(snapshot, || Ok::<_, Infallible>(system.totals()));

@@ -1,4 +1,4 @@
-//! The cube: what reports ask of trips, counted when they are loaded.
+//! The cube: counts for reports, made when trips are loaded.
 //!
 //! ```text
 //!  day_hours      day × hour × rider × bike       hours, weekdays, months, days, riders, growth, …
@@ -114,7 +114,7 @@ impl Part {
     }
 }
 
-/// Which parts of the cube somebody wants.
+/// A selection of parts of the cube.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
     /// [`Cube::day_hours`].
@@ -152,7 +152,7 @@ impl Parts {
         people: true,
     };
 
-    /// Tells whether a part is among them.
+    /// Returns whether a part is selected.
     pub fn contain(self, part: Part) -> bool {
         match part {
             Part::DayHours => self.day_hours,
@@ -225,7 +225,7 @@ impl Cube {
         }
     }
 
-    /// Packs every part: clones then share them, and nothing is kept that counts nothing.
+    /// Packs every part, so that clones share them, and removes empty ones.
     pub fn seal(&mut self) {
         let Self {
             day_hours,
@@ -235,7 +235,7 @@ impl Cube {
             durations,
             people,
         } = self;
-        // Routes take about as long as all else, and somebody waits for the end of a load.
+        // Routes take about as long as all other parts together.
         std::thread::scope(|scope| {
             scope.spawn(|| routes.seal());
             day_hours.seal();
@@ -264,7 +264,7 @@ impl Cube {
         all.filter(|(_, bytes)| !bytes.is_empty()).collect()
     }
 
-    /// Puts a packed part in its place.
+    /// Sets a packed part.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Trips by day, hour, rider and kind of bike.
+//! Trips by day, hour, rider and bike type.
 
 use std::collections::BTreeMap;
 

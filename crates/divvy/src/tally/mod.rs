@@ -56,13 +56,13 @@ pub struct Totals {
     pub hours: Hours,
     /// Trips by local date of the start.
     pub days: Days,
-    /// Trips by rider and kind of bike.
+    /// Trips by rider and bike type.
     pub riders: Riders,
     /// Trips by flag.
     pub flags: FlagCounts,
     /// What the files call their stations. A fact about files, so never taken back.
     pub names: Names,
-    /// What reports group and narrow by. Empty where a store was asked for less.
+    /// Counts for reports that group and filter. Parts that were not read are empty.
     pub cube: Cube,
 }
 

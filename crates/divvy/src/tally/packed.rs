@@ -1,4 +1,4 @@
-//! Parts of the cube as they are kept: packed into a few bytes, and opened only by who asks.
+//! Parts of the cube as they are stored: packed into few bytes, and unpacked only when read.
 //!
 //! A part is packed in one way only, whatever the order in which its trips were counted, so equal
 //! parts are equal bytes.
@@ -33,7 +33,7 @@ pub(super) trait Pack: Default + Clone {
         None
     }
 
-    /// Tells whether two that are packed into different bytes count the same.
+    /// Returns whether two parts that are packed into different bytes have the same counts.
     fn same(_: &[u8], _: &[u8]) -> bool {
         false
     }
@@ -56,7 +56,7 @@ pub struct NoPart;
 
 const CHECKSUM: usize = 8;
 
-/// Why what is kept can be read.
+/// Why unpacking cannot fail.
 pub(super) const SOUND: &str = "its checksum was that of a part";
 
 /// Changes with the way parts are packed, so that those of another program are not opened.
@@ -68,7 +68,7 @@ fn checksum(bytes: &[u8]) -> u64 {
 
 #[expect(private_bounds, reason = "nobody else makes parts of the cube")]
 impl<T: Pack> Sealed<T> {
-    /// Takes what [`to_bytes`](Self::to_bytes) gave.
+    /// Makes it of the bytes that [`to_bytes`](Self::to_bytes) returned.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl<T: Pack> Sealed<T> {
         Ok(Self(State::Packed(bytes.into())))
     }
 
-    /// Returns it packed. Empty where nothing is counted.
+    /// Returns it packed. Empty if nothing is counted.
     pub fn to_bytes(&self) -> Arc<Vec<u8>> {
         match &self.0 {
             State::Packed(bytes) => bytes.clone(),
@@ -100,7 +100,7 @@ impl<T: Pack> Sealed<T> {
         }
     }
 
-    /// Tells whether nothing is counted.
+    /// Returns whether nothing is counted.
     pub fn is_empty(&self) -> bool {
         self.to_bytes().is_empty()
     }
@@ -239,7 +239,7 @@ impl Packer {
         &self.0
     }
 
-    /// Writes bytes whose end the reader knows.
+    /// Writes bytes without their length.
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }

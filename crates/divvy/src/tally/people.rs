@@ -1,4 +1,4 @@
-//! Who rides: ages and genders.
+//! Trips by age and gender.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,16 +14,16 @@ use crate::model::{NONE_I16, Rider};
 #[derive(Clone, Debug, Default)]
 pub struct People(BTreeMap<Person, i64>);
 
-/// What files tell of a rider.
+/// The attributes of a rider.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Person {
     /// The year in which the trip starts.
     pub year: i16,
-    /// `None` where the file does not say.
+    /// `None` if the file does not state it.
     pub birth_year: Option<i16>,
-    /// As published; empty where the file does not say.
+    /// As published; empty if the file does not state it.
     pub gender: Box<str>,
-    /// Who rides.
+    /// The rider.
     pub rider: Rider,
 }
 
@@ -34,7 +34,7 @@ const BORN: Range<i16> = 1889..2018;
 const MOST_SQUARES: usize = 64;
 
 impl People {
-    /// Lists how many trips there are by whom.
+    /// Lists the number of trips of each person.
     pub fn iter(&self) -> impl Iterator<Item = (&Person, i64)> {
         self.0.iter().map(|(person, n)| (person, *n))
     }
@@ -43,7 +43,7 @@ impl People {
         let batch = rows.batch;
         let mut counts: FxHashMap<(i16, i16, u32, u32), i64> = FxHashMap::default();
         let (words, riders) = (batch.words.len(), rows.riders.len());
-        // Nearly all are born in these years or do not say: an array is faster than a map.
+        // Nearly all are born in these years or have no year: an array is faster than a map.
         let square = (words * riders).min(MOST_SQUARES) * BORN.len();
         let slot = |born: i16, gender: u32, rider: u32| {
             let born = match born {

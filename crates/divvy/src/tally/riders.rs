@@ -1,4 +1,4 @@
-//! Who rides what.
+//! Trips by rider and bike type.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{FEW_WORDS, Tally, add};
 use crate::model::{Rider, TripBatch};
 
-/// Trips by rider and kind of bike; the kind is empty where the file states none.
+/// Trips by rider and bike type; the type is empty if the file states none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Riders(pub BTreeMap<(Rider, Box<str>), i64>);
 

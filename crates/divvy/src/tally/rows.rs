@@ -1,4 +1,4 @@
-//! What several tallies ask of each trip, worked out once a batch.
+//! Values of each trip that several tallies use, calculated once for each batch.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::model::{Rider, StationId, TripBatch};
 /// Milliseconds in an hour.
 const HOUR_MS: i64 = 3_600_000;
 
-/// No place yet.
+/// No index yet.
 const UNSEEN: u32 = u32::MAX;
 
 /// A batch with its rows' days, hours, riders and bikes as small numbers.
@@ -17,7 +17,7 @@ pub(super) struct Rows<'a> {
     pub(super) batch: &'a TripBatch,
     /// The local day of the start, days since 1970-01-01.
     pub(super) day: Vec<i32>,
-    /// By row, the place of its day in `days`.
+    /// By row, the index of its day in `days`.
     day_places: Vec<u32>,
     /// The days on which trips start, each once.
     days: Vec<i32>,
@@ -27,13 +27,13 @@ pub(super) struct Rows<'a> {
     pub(super) start_hour_of_week: Vec<u8>,
     /// The hour of the week in which it ends.
     pub(super) end_hour_of_week: Vec<u8>,
-    /// The kinds of rider.
+    /// The distinct riders.
     pub(super) riders: Vec<Rider>,
-    /// By place in the batch's words, the place in `riders`.
+    /// By index in the batch's words, the index in `riders`.
     pub(super) rider_of: Vec<u32>,
-    /// What the batch says once: pairs of rider and word for the bike.
+    /// The distinct pairs of rider and word for the bike.
     pub(super) kinds: Vec<(Rider, u32)>,
-    /// By row, the place in `kinds`.
+    /// By row, the index in `kinds`.
     pub(super) kind: Vec<u32>,
 }
 
@@ -114,7 +114,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Gives each pair of a station and a rider a place. Returns the places of the origins by row,
+    /// Assigns an index to each pair of a station and a rider. Returns the indexes of the origins by row,
     /// those of the destinations, and the pairs.
     pub(super) fn series(&self) -> (Vec<u32>, Vec<u32>, Vec<(StationId, Rider)>) {
         let batch = self.batch;
@@ -126,7 +126,7 @@ impl<'a> Rows<'a> {
                 batch.stations.len(),
             )
         });
-        // One list for both: the destinations' pairs find their places among the origins'.
+        // One list for both: pairs of destinations that origins have too get the same index.
         let [(origin, mut all), (destination, others)] = ends;
         let places: FxHashMap<(u32, u32), u32> = all.iter().copied().zip(0..).collect();
         let mut place_of = Vec::with_capacity(others.len());
@@ -167,7 +167,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Gives each distinct day a place. Returns the place by row, and the days.
+/// Assigns an index to each distinct day. Returns the index by row, and the days.
 fn places_of(days: &[i32]) -> (Vec<u32>, Vec<i32>) {
     const NEAR: i64 = 1 << 16;
     let first = days.iter().min().copied().unwrap_or(0);
@@ -196,7 +196,7 @@ fn places_of(days: &[i32]) -> (Vec<u32>, Vec<i32>) {
     (places, distinct)
 }
 
-/// Gives each distinct pair of a rider and something else a place.
+/// Assigns an index to each distinct pair of a rider and something else.
 fn pairs(
     (words, rider_of): (&[u32], &[u32]),
     others: &[u32],

@@ -1,4 +1,4 @@
-//! Departures and arrivals by station, and what trips tell about the stations themselves.
+//! Departures, arrivals, positions and names of stations, from the trips.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::model::{NONE_I32, Position, StationId, TripBatch};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stations(pub BTreeMap<StationId, StationTotals>);
 
-/// What trips say about one station.
+/// The totals of one station.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StationTotals {
     /// Trips that start here.
@@ -97,7 +97,7 @@ impl Tally for Stations {
             destination.arrivals += times;
             destination.place(batch.to_latitude[row], batch.to_longitude[row], times);
         }
-        // Place 0 is "no station": such trips are counted by their flags.
+        // Index 0 is "no station": such trips are counted by their flags.
         for (id, totals) in batch.stations.iter().zip(&dense).skip(1) {
             if *totals != StationTotals::default() {
                 self.add(StationId::from(id), totals);
@@ -163,7 +163,7 @@ impl Names {
 }
 
 impl Tally for Names {
-    /// Takes what the batch says of names; a name once seen is never taken back.
+    /// Adds the names of the batch. Names are never removed.
     fn count(&mut self, batch: &TripBatch, _: i64) {
         for name in &batch.names {
             self.see(

@@ -17,7 +17,7 @@ use crate::model::{Flags, StationId, TripBatch};
 pub struct Routes {
     stations: Vec<StationId>,
     places: FxHashMap<StationId, u32>,
-    /// By the place of the origin.
+    /// By the index of the origin.
     rows: Vec<Row>,
     /// Keys that wait in all rows.
     waiting: usize,
@@ -32,7 +32,7 @@ struct Row {
     waiting: Vec<u32>,
 }
 
-/// A key (place of the destination, and the bucket) and how many trips.
+/// A key (index of the destination, and the bucket) and the number of trips.
 type Cell = (u32, i32);
 
 const BUCKET_BITS: u32 = 8;
@@ -78,7 +78,7 @@ impl Row {
         kept::merge(&old, &new, &mut self.cells);
     }
 
-    /// Renames destinations: `to` tells the new place of each old one.
+    /// Renumbers destinations: `to` has the new index of each old one.
     fn renamed(&self, to: &[u32]) -> Self {
         let new = |old: u32| key(to[destination(old) as usize], bucket(old));
         let mut cells: Vec<Cell> = self.cells.iter().map(|(key, n)| (new(*key), *n)).collect();
@@ -106,7 +106,7 @@ static BUCKET_OF: LazyLock<Vec<u8>> = LazyLock::new(|| {
     (0..=86_400).map(bucket).collect()
 });
 
-/// How far a duration told by its bucket may be from the true one, as a share of it.
+/// The largest relative error of a duration that is known by its bucket.
 pub const DURATION_ERROR: f64 = 0.05;
 
 /// Returns the middle of a bucket in seconds: the geometric mean of its first and last second.
