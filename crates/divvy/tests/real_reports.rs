@@ -130,9 +130,10 @@ fn rows(path: &Path) -> Vec<Row> {
                 start,
                 end,
                 elapsed_ms,
-                seconds: match stated.is_empty() {
-                    true => elapsed_ms.div_euclid(1000),
-                    false => stated.parse().unwrap(),
+                seconds: if stated.is_empty() {
+                    elapsed_ms.div_euclid(1000)
+                } else {
+                    stated.parse().unwrap()
                 },
                 from: cell(Some(from)),
                 to: cell(Some(to)),

@@ -71,9 +71,10 @@ impl Folder {
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).into_iter().flatten() {
                 let path = entry.unwrap().path();
-                match path.is_dir() {
-                    true => folders.push(path),
-                    false => found.push(path),
+                if path.is_dir() {
+                    folders.push(path)
+                } else {
+                    found.push(path)
                 }
             }
         }
@@ -84,9 +85,10 @@ impl Folder {
 fn perform(store: &EmbeddedStore, act: &Act) -> Result<Option<String>, String> {
     if matches!(act, Act::Check) {
         let checked = store.check(&|_, _| ()).map_err(|error| error.to_string())?;
-        return match checked.faults.is_empty() {
-            true => Ok(None),
-            false => Err(format!("check: {:?}", checked.faults)),
+        return if checked.faults.is_empty() {
+            Ok(None)
+        } else {
+            Err(format!("check: {:?}", checked.faults))
         };
     }
     block_on(simulator::perform(store, act)).map_err(|error| error.to_string())

@@ -180,9 +180,10 @@ pub(super) const WEEKDAYS: [&str; 7] = [
 
 impl Group {
     pub(super) fn word(word: &str) -> Self {
-        match word.is_empty() {
-            true => Self::Unknown,
-            false => Self::Word(word.into()),
+        if word.is_empty() {
+            Self::Unknown
+        } else {
+            Self::Word(word.into())
         }
     }
 

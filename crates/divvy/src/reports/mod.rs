@@ -280,9 +280,10 @@ async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, Repo
 /// Returns whether a report, grouped by these, usually has more rows than one can read.
 pub fn is_long(report: &dyn Report, by: &[Dim]) -> bool {
     let many = [Dim::Station, Dim::Date, Dim::BirthYear, Dim::Age];
-    match by.is_empty() {
-        true => report.is_long(),
-        false => by.iter().any(|dim| many.contains(dim)),
+    if by.is_empty() {
+        report.is_long()
+    } else {
+        by.iter().any(|dim| many.contains(dim))
     }
 }
 
@@ -304,13 +305,15 @@ fn check_groups(report: &dyn Report, filters: &Filters) -> Result<(), ReportErro
     };
     Err(ReportError::By {
         report: report.name().into(),
-        refused: match twice {
-            true => format!("{} twice", list(&by[..1])),
-            false => list(by),
+        refused: if twice {
+            format!("{} twice", list(&by[..1]))
+        } else {
+            list(by)
         },
-        takes: match takes.is_empty() {
-            true => "no other groups".into(),
-            false => format!("one or two of {}", list(takes)),
+        takes: if takes.is_empty() {
+            "no other groups".into()
+        } else {
+            format!("one or two of {}", list(takes))
         },
     })
 }

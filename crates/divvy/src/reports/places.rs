@@ -73,9 +73,10 @@ pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
             let origins = station.origin_ids.iter();
             own_ids.extend(origins.map(|origin| (origin.clone(), station.id.clone())));
         }
-        let ids = match of_feed {
-            true => matches.of(&station.id).iter(),
-            false => [].iter(),
+        let ids = if of_feed {
+            matches.of(&station.id).iter()
+        } else {
+            [].iter()
         };
         let place = Place {
             id: station.id.clone(),

@@ -374,9 +374,10 @@ impl Question<'_> {
         match counted.trips.filter(|_| !said.is_empty()) {
             None => notes.push(Note::Scope(stored)),
             Some(trips) => {
-                let which = match counted.with_origin && filters.station.is_none() {
-                    true => " with an origin",
-                    false => "",
+                let which = if counted.with_origin && filters.station.is_none() {
+                    " with an origin"
+                } else {
+                    ""
                 };
                 let trips_counted = plural(trips, "trip");
                 let text = format!("{trips_counted}{which} counted ({said}), of {stored}");
@@ -405,9 +406,10 @@ impl Question<'_> {
         Err(ReportError::Filter {
             report: report.name().to_owned(),
             refused: refused.as_str(),
-            takes: match takes.is_empty() {
-                true => "takes no filter".to_owned(),
-                false => format!("takes {}", takes.join(", ")),
+            takes: if takes.is_empty() {
+                "takes no filter".to_owned()
+            } else {
+                format!("takes {}", takes.join(", "))
             },
         })
     }
@@ -430,9 +432,10 @@ fn archives(names: &[String]) -> String {
         .filter(|name| SampleFraction::is_archive_name(name));
     let samples: Vec<&str> = samples.map(String::as_str).collect();
     let all = plural(names.len() as i64, "archive");
-    match samples.is_empty() {
-        true => all,
-        false => format!("{all}, of which {} in part", samples.join(", ")),
+    if samples.is_empty() {
+        all
+    } else {
+        format!("{all}, of which {} in part", samples.join(", "))
     }
 }
 
@@ -447,9 +450,10 @@ fn why_nothing(filters: &Filters, known: &Totals) -> String {
     if filters.bike.is_some() {
         let bikes = known.riders.0.keys().map(|(_, bike)| bike.as_ref());
         let bikes: BTreeSet<&str> = bikes.filter(|bike| !bike.is_empty()).collect();
-        reason += &match bikes.is_empty() {
-            true => "; these trips do not say which bike".to_owned(),
-            false => format!("; bikes are {}", words(bikes)),
+        reason += &if bikes.is_empty() {
+            "; these trips do not say which bike".to_owned()
+        } else {
+            format!("; bikes are {}", words(bikes))
         };
     }
     reason
@@ -488,8 +492,9 @@ pub(super) fn unmatched([origin, destination]: [i64; 2]) -> Option<Note> {
 
 /// Writes the first and last of some days, counted from 1970-01-01.
 fn dates((first, last): (i32, i32)) -> String {
-    match first == last {
-        true => format!("of {}", date_of(first)),
-        false => format!("{} to {}", date_of(first), date_of(last)),
+    if first == last {
+        format!("of {}", date_of(first))
+    } else {
+        format!("{} to {}", date_of(first), date_of(last))
     }
 }

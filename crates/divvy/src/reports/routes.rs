@@ -120,23 +120,22 @@ impl Report for Routes {
             ..Parts::NONE
         };
         let in_cube = !filters.narrow_trips() && !question.reads_trips;
-        let (known, cube, read, how) = match in_cube {
-            true => question.cube(true, parts, filters, None).await?,
-            false => {
-                let origins = match &filters.station {
-                    None => None,
-                    Some(_) => {
-                        let known = question.known(Parts::NONE).await?.totals;
-                        let places = question.places(&known).await?;
-                        let selected = question.resolve_places(&places, &known).unwrap_or_default();
-                        let ids = selected.iter().flat_map(|at| &places[*at].ids);
-                        Some(ids.map(|(id, _)| id.clone()).collect::<BTreeSet<_>>())
-                    }
-                };
-                question
-                    .cube(false, parts, filters, origins.as_ref())
-                    .await?
-            }
+        let (known, cube, read, how) = if in_cube {
+            question.cube(true, parts, filters, None).await?
+        } else {
+            let origins = match &filters.station {
+                None => None,
+                Some(_) => {
+                    let known = question.known(Parts::NONE).await?.totals;
+                    let places = question.places(&known).await?;
+                    let selected = question.resolve_places(&places, &known).unwrap_or_default();
+                    let ids = selected.iter().flat_map(|at| &places[*at].ids);
+                    Some(ids.map(|(id, _)| id.clone()).collect::<BTreeSet<_>>())
+                }
+            };
+            question
+                .cube(false, parts, filters, origins.as_ref())
+                .await?
         };
         let places = question.places(&known.totals).await?;
         let place_of: HashMap<&StationId, u32> = (places.iter().zip(0..))

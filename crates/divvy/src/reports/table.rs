@@ -261,9 +261,12 @@ impl Table {
             let (a, b) = (&a[place], &b[place]);
             // Rows without a value come last in both directions.
             let unknown = |value: &Value| matches!(value, Value::Empty);
-            unknown(a).cmp(&unknown(b)).then_with(|| match descending {
-                true => b.cmp_values(a),
-                false => a.cmp_values(b),
+            unknown(a).cmp(&unknown(b)).then_with(|| {
+                if descending {
+                    b.cmp_values(a)
+                } else {
+                    a.cmp_values(b)
+                }
             })
         });
         Some(())

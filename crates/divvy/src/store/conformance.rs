@@ -531,9 +531,10 @@ fn assert_told(told: &[Rejected], before: &Model, after: &Model, loaded: &Archiv
     let mut expected = Vec::new();
     if !before.holds(loaded) {
         for archive in &after.archives {
-            let candidates = match before.holds(archive) {
-                true => lines(before, archive),
-                false => all(archive),
+            let candidates = if before.holds(archive) {
+                lines(before, archive)
+            } else {
+                all(archive)
             };
             expected.extend(candidates.difference(&lines(after, archive)).copied());
         }
@@ -615,9 +616,10 @@ fn assert_versions(before: &[Station], after: &[Station], changed: &BTreeSet<Sta
     for row in after {
         for id in &row.origin_ids {
             let was = version_of(before, id);
-            match changed.contains(id) {
-                true => assert!(was < row.trips_version, "{id}: no new version"),
-                false => assert!(was <= row.trips_version, "{id}: an older version"),
+            if changed.contains(id) {
+                assert!(was < row.trips_version, "{id}: no new version")
+            } else {
+                assert!(was <= row.trips_version, "{id}: an older version")
             }
         }
     }
@@ -683,9 +685,10 @@ impl FeedModel {
             ];
             let last = clocks.into_iter().flatten().max();
             let last = last.expect("an old snapshot has a newer one");
-            match last == snapshot.taken_at {
-                true => assert_eq!(*applied, Applied::Repeated),
-                false => assert_eq!(*applied, Applied::Refused { last }),
+            if last == snapshot.taken_at {
+                assert_eq!(*applied, Applied::Repeated)
+            } else {
+                assert_eq!(*applied, Applied::Refused { last })
             }
             return;
         }

@@ -301,13 +301,12 @@ impl Pack for StationGrid {
 
     fn unpack(bytes: &mut Unpacker<'_>) -> Option<Self> {
         let kept = KeptGrid::of(Cow::Borrowed(bytes.rest()))?;
-        let mut cells = match kept.series.len() >= MANY_SERIES {
-            true => Cells::Sparse(Sparse::default()),
-            false => {
-                let none = vec![[0, 0]; kept.series.len()];
-                let periods = kept.periods.iter();
-                Cells::Dense(periods.map(|period| (*period, none.clone())).collect())
-            }
+        let mut cells = if kept.series.len() >= MANY_SERIES {
+            Cells::Sparse(Sparse::default())
+        } else {
+            let none = vec![[0, 0]; kept.series.len()];
+            let periods = kept.periods.iter();
+            Cells::Dense(periods.map(|period| (*period, none.clone())).collect())
         };
         let mut places = 0..;
         kept.try_each(|_, _, some| {

@@ -136,9 +136,10 @@ impl Coded<'_> {
             );
             if let Some(place) = hour_at {
                 for hour in 0..24 {
-                    let trips = match filters.has_hour(hour) {
-                        true => counts.starts[hour],
-                        false => 0,
+                    let trips = if filters.has_hour(hour) {
+                        counts.starts[hour]
+                    } else {
+                        0
                     };
                     let stops = if query.needs.stops {
                         counts.stops[hour]
@@ -209,11 +210,10 @@ impl Coded<'_> {
                 return;
             };
             for (period, [departures, _]) in periods.iter().copied() {
-                let counts = match of_week {
-                    true => {
-                        filters.has_weekday(period / 24) && filters.has_hour(period as usize % 24)
-                    }
-                    false => filters.has_day(period),
+                let counts = if of_week {
+                    filters.has_weekday(period / 24) && filters.has_hour(period as usize % 24)
+                } else {
+                    filters.has_day(period)
                 };
                 if !counts || departures == 0 {
                     continue;

@@ -173,12 +173,11 @@ impl Routes {
             if from == 0 || to == 0 {
                 continue;
             }
-            let bucket = match batch.flags[row].intersects(Flags::IMPLAUSIBLE_DURATION) {
-                true => 0,
-                false => {
-                    let seconds = usize::try_from(batch.duration_s(row)).unwrap_or(0);
-                    bucket_of.get(seconds).copied().unwrap_or(0)
-                }
+            let bucket = if batch.flags[row].intersects(Flags::IMPLAUSIBLE_DURATION) {
+                0
+            } else {
+                let seconds = usize::try_from(batch.duration_s(row)).unwrap_or(0);
+                bucket_of.get(seconds).copied().unwrap_or(0)
             };
             let key = key(place_of[to as usize], bucket);
             let row = &mut self.rows[place_of[from as usize] as usize];
