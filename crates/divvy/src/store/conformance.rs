@@ -49,7 +49,7 @@ pub async fn one_copy_of_each_trip_is_stored(store: &dyn Store, archives: &[Arch
     Ok(())
 }
 
-/// Law 2: loading again what is loaded changes nothing, and says again what was said.
+/// Law 2: loading a loaded archive again changes nothing, and returns the same entry.
 pub async fn loading_twice_changes_nothing(store: &dyn Store, archives: &[Archive]) -> Done {
     let mut model = Model::default();
     for archive in archives {
@@ -177,7 +177,7 @@ pub async fn counts_follow_the_stream(store: &dyn Store, steps: &[Step]) -> Done
     refresh::drain(store, refresh::CONSUMER, minute(0)).await?;
     assert_counts(store, &model).await?;
 
-    // All of it once more, from the start, by a consumer that has acknowledged nothing.
+    // The whole stream again, from the start, by a consumer that has acknowledged nothing.
     refresh::drain(store, "newcomer", minute(0)).await?;
     refresh::handle(Recounter::of(store), &history, minute(0)).await?;
     assert_counts(store, &model).await?;
@@ -247,7 +247,7 @@ pub async fn what_is_not_committed_does_not_exist(store: &dyn Store, archives: &
     one_copy_of_each_trip_is_stored(store, archives).await
 }
 
-/// Systems know nothing of each other, and share one change stream.
+/// Systems are independent of each other, and have one change stream in common.
 pub async fn systems_are_apart(store: &dyn Store, archives: &[Archive], poll: &Snapshot) -> Done {
     let other = System::named("citibike").expect("the table has it");
     let mut model = Model::default();
@@ -284,7 +284,7 @@ pub async fn systems_are_apart(store: &dyn Store, archives: &[Archive], poll: &S
     Ok(())
 }
 
-/// A count of an older version undoes nothing; a newer one, or one of the same, replaces.
+/// A count of an older version changes nothing; one of a newer or the same version replaces it.
 pub async fn an_older_count_undoes_nothing(store: &dyn Store) -> Done {
     let id = system().id;
     store
@@ -388,7 +388,7 @@ struct Model {
     archives: Vec<Archive>,
 }
 
-/// A row of some archive of a model: place of the archive, place of the row in it.
+/// A row of an archive of a model: index of the archive, index of the row in it.
 type RowAt = (usize, usize);
 
 impl Model {
@@ -441,7 +441,7 @@ impl Model {
         totals
     }
 
-    /// What the ledger must say of each archive, as text.
+    /// The expected ledger entry of each archive, as text.
     fn entries(&self) -> Vec<String> {
         let kept = self.kept();
         let entry = |(place, archive): (usize, &Archive)| {
@@ -484,7 +484,7 @@ fn entry_line(
     )
 }
 
-/// The store holds what the model says, and its own numbers add up.
+/// Asserts that the store has what the model has, and that its own numbers are consistent.
 async fn assert_same(store: &dyn Store, model: &Model) -> Done {
     let id = system().id;
     assert_eq!(stored(store).await?, model.trips());
@@ -667,7 +667,7 @@ struct FeedModel {
     information_at: Option<Timestamp>,
     status_at: Option<Timestamp>,
     listed: BTreeSet<StationId>,
-    /// The newest that was said of each station of the feed.
+    /// The newest report of each station of the feed.
     said: BTreeMap<StationId, Station>,
 }
 
@@ -731,7 +731,7 @@ impl FeedModel {
             let said = self.said.get(&row.id).expect("a feed has named it");
             named += 1;
             if said.capacity.is_none() {
-                continue; // may know names and places from a list
+                continue; // may have names and positions from a list
             }
             let expected = Station {
                 source: StationSource::Feed,

@@ -6,16 +6,16 @@ use super::packed::{Pack, Packer, Unpacker};
 use super::rows::Rows;
 use crate::model::Rider;
 
-/// Trips by the local day of the start, rider and kind of bike, and within these by hour.
+/// Trips by the local day of the start, rider and bike type, and within these by hour.
 #[derive(Clone, Debug, Default)]
 pub struct DayHours {
-    /// Riders and kinds of bikes; the kind is empty where the file states none.
+    /// Riders and bike types; the type is empty if the file states none.
     kinds: Vec<(Rider, Box<str>)>,
-    /// By day (since 1970-01-01) and place in `kinds`.
+    /// By day (since 1970-01-01) and index in `kinds`.
     days: BTreeMap<(i32, u32), DayCounts>,
 }
 
-/// What is counted of one day's trips by one kind of rider on one kind of bike.
+/// The counts of one day's trips of one rider and bike type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DayCounts {
     /// Trips by the hour in which they start.
@@ -71,7 +71,7 @@ impl DayCounts {
 }
 
 impl DayHours {
-    /// Lists what is counted by day, rider and kind of bike.
+    /// Lists the counts by day, rider and bike type.
     pub fn iter(&self) -> impl Iterator<Item = (i32, &Rider, &str, &DayCounts)> {
         self.days.iter().map(|((day, kind), counts)| {
             let (rider, bike) = &self.kinds[*kind as usize];

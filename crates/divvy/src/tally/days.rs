@@ -21,7 +21,7 @@ impl Days {
 
 impl Tally for Days {
     fn count(&mut self, batch: &TripBatch, times: i64) {
-        // Trips of one day mostly stand together, so a day is looked up once a run.
+        // Trips of one day are mostly consecutive, so a day is looked up once for each run.
         let mut run = (0, 0);
         for started_ms in &batch.started_ms {
             let day = day_of_ms(*started_ms);

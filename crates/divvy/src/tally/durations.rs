@@ -11,7 +11,7 @@ use crate::model::{Flags, Rider};
 #[derive(Clone, Debug, Default)]
 pub struct Durations {
     kinds: Vec<(Rider, Box<str>)>,
-    /// By place in `kinds`, then by seconds; what lies behind the end is 0.
+    /// By index in `kinds`, then by seconds; counts behind the end are 0.
     seconds: Vec<Vec<i64>>,
 }
 
@@ -71,7 +71,7 @@ impl Spread {
 const DAY_S: usize = 86_400;
 
 impl Durations {
-    /// Lists riders and kinds of bikes, each with its durations in seconds and how often each
+    /// Lists riders and bike types, each with its durations in seconds and how often each
     /// occurs, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = (&Rider, &str, Vec<(i64, i64)>)> {
         (self.kinds.iter().zip(&self.seconds)).map(|((rider, bike), seconds)| {
@@ -92,7 +92,7 @@ impl Durations {
 
     pub(super) fn count(&mut self, rows: &Rows<'_>, times: i64) {
         let batch = rows.batch;
-        // Only a broken file has many kinds: then a histogram for each, made when it is met.
+        // Only a broken file has many pairs; a histogram is then made for each that occurs.
         let mut dense: Vec<Vec<i32>> = vec![Vec::new(); rows.kinds.len()];
         for row in 0..batch.len() {
             if batch.flags[row].intersects(Flags::IMPLAUSIBLE_DURATION) {

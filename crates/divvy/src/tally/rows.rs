@@ -150,7 +150,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Cuts the rows so that a dense array with a cell for each day and each of `across` things
-    /// stays small, and gives each day of a piece a place.
+    /// stays small, and assigns an index to each day of a piece.
     pub(super) fn by_day(&self, across: usize, mut each: impl FnMut(Range<usize>, &[u32], &[i32])) {
         const MOST_CELLS: usize = 1 << 22;
         const FEW_ROWS: usize = 256;

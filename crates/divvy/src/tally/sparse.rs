@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Departures and arrivals of a place in a period.
+/// Departures and arrivals of a series in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cell {
-    /// The place, then the period.
+    /// The index of the series, then the period.
     key: u64,
     pub(super) ends: [i32; 2],
 }
@@ -28,7 +28,7 @@ impl Cell {
     }
 }
 
-/// Cells by place and period.
+/// Slots by series and period.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sparse {
     /// In order, each once; none counts nothing.
@@ -41,7 +41,7 @@ pub(super) struct Sparse {
 const MOST_WAITING: usize = 1 << 18;
 
 impl Sparse {
-    /// Takes cells as they are kept by period and place.
+    /// Makes it of slots by period and series.
     pub(super) fn of(periods: &BTreeMap<i32, Vec<[i32; 2]>>) -> Self {
         let mut sparse = Self::default();
         let most = periods.values().map(Vec::len).max().unwrap_or(0);
@@ -110,7 +110,7 @@ impl Sparse {
         self.cells.iter()
     }
 
-    /// Lists the places that count something, with their cells in the order of periods.
+    /// Lists the series with any count, each with its slots in the order of periods.
     pub(super) fn by_place(&self) -> impl Iterator<Item = (usize, &[Cell])> {
         let places = self.cells.chunk_by(|a, b| a.place() == b.place());
         places.map(|cells| (cells[0].place(), cells))

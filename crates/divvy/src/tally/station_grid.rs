@@ -20,10 +20,10 @@ pub struct StationGrid {
     cells: Cells,
 }
 
-/// Departures and arrivals by place in the series and by period.
+/// Departures and arrivals by index in the series and by period.
 #[derive(Clone, Debug)]
 enum Cells {
-    /// By period, then by place: quick, and most cells count something. What lies behind the end
+    /// By period, then by series: fast, and most slots have a count. What lies behind the end
     /// of a period is 0.
     Dense(BTreeMap<i32, Vec<[i32; 2]>>),
     /// From [`MANY_SERIES`] on, where most would count nothing.
@@ -89,7 +89,7 @@ impl StationGrid {
         places
     }
 
-    /// Adds the cells of one period; `place_of` tells where each belongs.
+    /// Adds the slots of one period; `place_of` has the series of each.
     fn add(&mut self, period: i32, cells: impl Iterator<Item = ([i32; 2], usize)>) {
         match &mut self.cells {
             Cells::Dense(periods) => {
@@ -178,7 +178,7 @@ impl StationGrid {
         let mut months: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
         let (mut last, mut place) = (None, &mut Vec::new());
         for (row, day) in (0..).zip(&rows.day) {
-            // Rows of a month mostly stand together.
+            // Rows of a month are mostly consecutive.
             let month = month(*day);
             if last != Some(month) {
                 (last, place) = (Some(month), months.entry(month).or_default());
@@ -251,7 +251,7 @@ impl Pack for StationGrid {
         out.size(used.len());
         let mut last = None;
         for (station, rider) in series() {
-            // A station's series stand together: 1 where the next station begins.
+            // The series of a station are consecutive: 1 where the next station begins.
             out.number(u64::from(
                 last.replace(station).is_some_and(|last| last != station),
             ));

@@ -18,7 +18,7 @@ pub struct StationTotals {
     pub departures: i64,
     /// Trips that end here.
     pub arrivals: i64,
-    /// Ends of trips that tell its position finer than two decimals.
+    /// Ends of trips whose coordinates have more than two decimals.
     positions: i64,
     /// Sum of their latitudes, millionths of a degree.
     latitudes: i64,

@@ -51,7 +51,7 @@ impl Archive {
         }
     }
 
-    /// Lists the rows of all members, each with the place of its member.
+    /// Lists the rows of all members, each with the index of its member.
     pub fn rows(&self) -> impl Iterator<Item = (usize, &Row)> {
         let members = self.members.iter().enumerate();
         members.flat_map(|(member, rows)| rows.iter().map(move |row| (member, row)))
@@ -69,7 +69,7 @@ impl Archive {
         batches
     }
 
-    /// Says what a reader says after the last row.
+    /// Returns what a reader returns after the last row.
     pub fn read(&self, loaded_at: Timestamp) -> ArchiveRead {
         let mut totals = Totals::default();
         for (_, batch) in self.batches() {
@@ -140,7 +140,7 @@ pub enum Step {
     },
 }
 
-/// Any steps, few of each kind.
+/// Any steps, a few of each variant.
 pub fn steps() -> impl Strategy<Value = Vec<Step>> {
     rows().prop_flat_map(|rows| prop::collection::vec(step(rows), 1..12))
 }
@@ -255,14 +255,14 @@ fn flags(trip: &Trip) -> Flags {
 const ORIGINS: &[&str] = &["35", "76", "517", "TA13"];
 /// Names, two of them the same.
 const NAMES: &[&str] = &["Streeter Dr", "streeter dr (*)", "Clark & Jarvis"];
-/// Two places within 500 m, and one far away.
+/// Two positions within 500 m, and one far away.
 const PLACES: &[(&str, &str)] = &[
     ("42.015123", "-87.675001"),
     ("42.017123", "-87.675001"),
     ("41.917213", "-87.726321"),
 ];
 
-/// What any feed may say at any minute.
+/// Any snapshot of a feed, at any minute.
 pub fn snapshot() -> impl Strategy<Value = Snapshot> {
     const KINDS: &[SnapshotKind] = &[
         SnapshotKind::Full,

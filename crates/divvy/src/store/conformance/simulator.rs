@@ -26,7 +26,7 @@ use crate::tally::Totals;
 pub enum Act {
     /// Loads an archive, which may overlap with others and may replace them.
     Load(Archive),
-    /// Takes an archive out again: of those loaded, the one at the place, counted round and round.
+    /// Unloads an archive: of those loaded, the one at the index modulo their number.
     UnloadAt(usize),
     /// Takes an archive out again, by its content.
     Unload(ContentHash),
@@ -36,7 +36,7 @@ pub enum Act {
     Describe(Vec<Station>),
     /// Drains the change stream.
     Refresh,
-    /// Marks everything to be counted again.
+    /// Has everything counted again.
     TouchAll,
     /// Reads a report: one of all, counted round and round, with one of the [`questions`].
     Report(usize, usize),
@@ -246,7 +246,7 @@ pub enum Ending {
     /// What had been made durable was lost ([`Ran::may_forget`]), and the store is as it was at a
     /// moment before.
     WentBack,
-    /// It was lost, and the store says that it is damaged.
+    /// Data was lost, and the store reports that it is damaged.
     FoundDamaged,
     /// It was lost in parts, and the store does not know. No store can: the parts that are there
     /// are whole.
@@ -330,7 +330,7 @@ fn is_of_counts(report: usize) -> bool {
     REPORTS[report % REPORTS.len()].name() == "from-counts"
 }
 
-/// Turns the place of an archive into its content.
+/// Returns the content of the archive at an index.
 async fn resolved(act: &Act, past: &[Act]) -> Act {
     let Act::UnloadAt(place) = act else {
         return act.clone();

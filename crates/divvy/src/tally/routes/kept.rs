@@ -23,7 +23,7 @@ const FULL: usize = 1 << 14;
 /// only fill the memory.
 const MOST_SAVED: usize = 1 << 14;
 
-/// Three kinds of numbers that are packed together.
+/// Three columns of numbers that are packed together.
 type Columns<T> = [T; 3];
 
 /// Columns that have been opened, one behind the other.
@@ -155,7 +155,7 @@ impl Writer {
     }
 }
 
-/// Packed routes, of which only what is asked for is opened.
+/// Packed routes, of which only the requested parts are unpacked.
 pub struct KeptRoutes<'a> {
     bytes: Cow<'a, [u8]>,
     stations: Vec<StationId>,
@@ -195,9 +195,9 @@ impl Block {
 /// One route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The place of its origin in [`KeptRoutes::stations`].
+    /// The index of its origin in [`KeptRoutes::stations`].
     pub from: u32,
-    /// The place of its destination.
+    /// The index of its destination.
     pub to: u32,
     /// Trips.
     pub trips: i64,
@@ -237,7 +237,7 @@ impl<'a> KeptRoutes<'a> {
         Block::open(&self.bytes[place.clone()], *routes)
     }
 
-    /// Lists the stations, by the places that routes name.
+    /// Lists the stations, by the indexes in routes.
     pub fn stations(&self) -> &[StationId] {
         &self.stations
     }
@@ -382,7 +382,7 @@ pub(super) fn sum(a: &KeptRoutes<'_>, b: &KeptRoutes<'_>, out: &mut Packer) -> O
     Some(())
 }
 
-/// Tells whether two packs count the same.
+/// Returns whether two packs have the same counts.
 pub(super) fn same(a: &KeptRoutes<'_>, b: &KeptRoutes<'_>) -> bool {
     let (mut origins, mut others) = (a.origins(), b.origins());
     let (mut cells, mut other) = (Vec::new(), Vec::new());
@@ -397,7 +397,7 @@ pub(super) fn same(a: &KeptRoutes<'_>, b: &KeptRoutes<'_>) -> bool {
 
 /// One of two packs that are added up.
 struct Side<'k> {
-    /// The new place of each of its stations.
+    /// The new index of each of its stations.
     places: Vec<u32>,
     origins: Origins<'k>,
     next: usize,
@@ -406,7 +406,7 @@ struct Side<'k> {
 
 impl<'k> Side<'k> {
     fn new(kept: &'k KeptRoutes<'k>, stations: &[&StationId]) -> Self {
-        // Both lists are in order, and so are the places.
+        // Both lists are in order, and so are the indexes.
         let mut all = (0..).zip(stations);
         let ids = kept.stations.iter();
         let place = |id| all.find(|(_, other)| **other == id).map(|(place, _)| place);

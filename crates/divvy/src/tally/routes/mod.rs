@@ -192,7 +192,7 @@ impl Routes {
 
 impl Pack for Routes {
     fn pack(&self, out: &mut Packer) {
-        // Places in the order of ids, whatever the order in which they were met.
+        // Indexes in the order of ids, independent of the order of counting.
         let mut by_id: Vec<usize> = (0..self.stations.len()).collect();
         by_id.sort_by_key(|place| &self.stations[*place]);
         let mut rank_of = vec![0; by_id.len()];
