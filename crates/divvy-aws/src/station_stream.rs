@@ -329,6 +329,7 @@ mod tests {
     use divvy::stations::data::Row;
     use divvy::store::memory::MemoryStore;
     use divvy::store::{FromStationCount, StationTable, StoreErrorKind};
+    use divvy_testkit::MemoryStore;
     use tokio::time::sleep;
 
     use super::*;

@@ -73,6 +73,3 @@ pub async fn load(
         notes: contents.notes,
     })
 }
-
-#[cfg(test)]
-mod tests;
