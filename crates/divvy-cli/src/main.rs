@@ -1,7 +1,8 @@
 //! `divvy`: bike-share trips and stations on the command line.
 //!
-//! stdout is data and nothing else; progress and messages go to stderr. Exit status: 0 done;
-//! 1 done, but `--strict` saw rejected rows; 2 could not finish all.
+//! stdout has data only; progress and messages go to stderr. Exit status: 0 for success; 1 for
+//! success with rejected rows under `--strict`, or with stations that could not be counted; 2 for
+//! failure of at least one part.
 
 // The macros panic where stdout or stderr is closed or full.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
@@ -9,16 +10,16 @@
 mod allocator;
 mod cmd;
 mod flags;
+mod messages;
 mod open;
 mod outputs;
 mod own_report;
 mod progress;
 mod render;
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use cmd::Verb;
 
@@ -42,41 +43,17 @@ fn main() -> ExitCode {
     allocator::keep_freed_memory();
     let cli = Cli::parse();
     cli.common.start();
-    match cli.verb.run(&cli.common) {
+    match cli.verb.run(&cli.common, &Cli::command) {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(sentence(&error));
+            messages::complain(messages::sentence(&error));
             ExitCode::from(2)
         }
     }
 }
 
-/// Prints to stderr what went wrong. Where that cannot be written (it is closed, or a full disk), there
-/// is nobody to tell: the exit status does.
-fn complain(problem: impl std::fmt::Display) {
-    print_line(format_args!("divvy: {problem}"));
-}
-
-/// Prints a line to stderr, in one piece, if it can be written.
-fn print_line(line: impl std::fmt::Display) {
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
-}
-
-/// Writes an error with its causes, each once: many a message ends with its cause already.
-fn sentence(error: &anyhow::Error) -> String {
-    let mut sentence = String::new();
-    for cause in error.chain().map(flags::message) {
-        if sentence.is_empty() {
-            sentence = cause;
-        } else if !sentence.ends_with(&cause) {
-            sentence = format!("{sentence}: {cause}");
-        }
-    }
-    sentence
-}
-
-/// Whoever read our output (`head`, a pager) has seen enough: that is success.
+/// Returns whether a reader of the output (`head`, a pager) closed it before its end: a success.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()

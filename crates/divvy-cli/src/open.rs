@@ -418,7 +418,7 @@ impl Common {
         let quiet = self.quiet;
         Box::new(move |sentence| {
             if !quiet {
-                crate::print_line(sentence);
+                crate::messages::print_line(sentence);
             }
         })
     }
@@ -426,7 +426,7 @@ impl Common {
     /// Prints a message to stderr, unless asked to be quiet.
     pub fn say(&self, message: impl std::fmt::Display) {
         if !self.quiet {
-            crate::print_line(message);
+            crate::messages::print_line(message);
         }
     }
 }

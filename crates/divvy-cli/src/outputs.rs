@@ -1,18 +1,76 @@
-//! Files that a command is asked to write, checked before anything is written.
+//! Where commands write: stdout, and files that are checked before anything is written.
 
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use divvy::reports::Table;
+use serde::Serialize;
 
 use crate::open::{Common, StoreName};
+use crate::render::Format;
 
-/// Refuses to write to a file that the command reads, or that lies in the store.
-///
-/// `flag` is what named the file; `inputs` are the files and folders that the command reads.
+/// Writes a table to stdout.
 ///
 /// # Errors
 ///
-/// One sentence that names the flag and the file.
+/// Stdout cannot be written; among others a broken pipe, where the reader has stopped reading.
+pub fn print(table: &Table, format: Format) -> anyhow::Result<()> {
+    write(None, |out, width| format.write(table, width, out))
+}
+
+/// Prints a JSON value to stdout, indented.
+///
+/// # Errors
+///
+/// As [`print`].
+pub fn print_json(value: &impl Serialize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)
+}
+
+/// Writes to a file; to stdout where `path` is `None`. `write` takes the width of the terminal in
+/// columns, `None` without one.
+///
+/// # Errors
+///
+/// The file cannot be made or written, or as [`print`].
+pub fn write(
+    path: Option<&Path>,
+    write: impl Fn(&mut dyn Write, Option<u16>) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    let Some(path) = path else {
+        let mut out = BufWriter::new(io::stdout().lock());
+        write(&mut out, terminal_width())?;
+        return Ok(out.flush()?);
+    };
+    let writing = || format!("cannot write {}", path.display());
+    let mut out = BufWriter::new(File::create(path).with_context(writing)?);
+    write(&mut out, None)
+        .and_then(|()| out.flush())
+        .with_context(writing)
+}
+
+/// Returns the width of the terminal in columns: `COLUMNS`, else that of stdout. `None` where
+/// stdout is no terminal: then nothing is cut.
+fn terminal_width() -> Option<u16> {
+    let columns = std::env::var("COLUMNS").ok();
+    let columns = columns.and_then(|columns| columns.parse().ok());
+    columns.or_else(|| {
+        let (terminal_size::Width(columns), _) = terminal_size::terminal_size()?;
+        io::stdout().is_terminal().then_some(columns)
+    })
+}
+
+/// Refuses to write to a file that the command reads, or that lies in the store.
+///
+/// `flag` is the flag that names the file; `inputs` are the files and folders that are read.
+///
+/// # Errors
+///
+/// A sentence with the flag and the file.
 pub fn expect_apart(
     common: &Common,
     flag: &str,
@@ -45,11 +103,11 @@ pub fn expect_apart(
     Ok(())
 }
 
-/// Refuses to write over a file, unless `force` says so.
+/// Refuses to write over a file, unless with `force`.
 ///
 /// # Errors
 ///
-/// One sentence that names the flag to give.
+/// A sentence with the flag to give.
 pub fn expect_new(path: &Path, force: bool) -> anyhow::Result<()> {
     if !force && path.symlink_metadata().is_ok() {
         bail!(
@@ -60,12 +118,12 @@ pub fn expect_new(path: &Path, force: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells whether a file, there or not, is or would be in a folder or in one below it.
+/// Returns whether a path, existing or not, lies in a folder or in one below it.
 fn is_within(path: &Path, folder: &Path) -> bool {
     let Ok(folder) = folder.canonicalize() else {
         return false;
     };
-    // The nearest folder that exists: the others are yet to be made.
+    // Of a path that does not exist, the nearest folder that does.
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
     let real = path.canonicalize().ok().or_else(|| {
         absolute

@@ -1,4 +1,4 @@
-//! Reports of one's own, each in a file: `reports/NAME.toml`.
+//! Reports of the user, each in a file `reports/NAME.toml`.
 //!
 //! ```toml
 //! title = "When members and casual riders ride"
@@ -7,20 +7,23 @@
 //! sort = "trips:desc"    # optional
 //! top = 10               # optional
 //!
-//! [filters]              # optional: as the flags of divvy report
+//! [filters]              # optional: the flags of divvy report
 //! from = "2024-06"
 //! bike = "electric"
 //! ```
 
+use std::collections::HashSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use divvy::model::Rider;
 use divvy::reports::{Dim, Filters, Measure, OwnReport, Period, REPORTS, Report};
 use serde::Deserialize;
 use toml::Spanned;
 
-/// The folder in which they are looked for, below the present one.
+/// The folder of the files, in the current one.
 const FOLDER: &str = "reports";
 
 #[derive(Deserialize)]
@@ -51,7 +54,7 @@ struct FileFilters {
 ///
 /// # Errors
 ///
-/// A sentence that names the file and the line at fault.
+/// A sentence with the file, and the line where there is one.
 pub fn read(name: &str) -> anyhow::Result<Option<OwnReport>> {
     if !is_name(name) {
         return Ok(None);
@@ -71,23 +74,23 @@ pub fn read(name: &str) -> anyhow::Result<Option<OwnReport>> {
     parse(name, &text, &path).map(Some)
 }
 
-/// Where the report of that name is, if there is one.
+/// Returns the path of the report of that name, whether it exists or not.
 pub fn path_of(name: &str) -> PathBuf {
     Path::new(FOLDER).join(format!("{name}.toml"))
 }
 
-/// Tells whether a word may be the name of a report.
+/// Returns whether a word may be the name of a report.
 fn is_name(word: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
     !word.is_empty() && word.chars().all(plain)
 }
 
-/// Tells whether it is the name of a report that everybody has: scripts rely on these.
+/// Returns whether a built-in report has the name: scripts rely on these.
 fn is_taken(name: &str) -> bool {
     name == "all" || REPORTS.iter().any(|report| report.name() == name)
 }
 
-/// Lists the names of the reports that there are files of.
+/// Lists the names of the user's reports, sorted.
 pub fn names() -> Vec<String> {
     let files = std::fs::read_dir(FOLDER).into_iter().flatten().flatten();
     let paths = files.map(|file| file.path());
@@ -101,103 +104,127 @@ pub fn names() -> Vec<String> {
     names
 }
 
-fn parse(name: &str, text: &str, path: &Path) -> anyhow::Result<OwnReport> {
-    let at = |offset: usize| {
-        let line = text[..offset.min(text.len())].matches('\n').count() + 1;
-        format!("{}:{line}", path.display())
-    };
-    let file: File = match toml::from_str(text) {
-        Ok(file) => file,
-        Err(error) => {
-            let place = error
-                .span()
-                .map_or(path.display().to_string(), |span| at(span.start));
-            bail!("{place}: {}", error.message().replace('\n', ": "));
-        }
-    };
-    fn read<T>(text: &Spanned<String>, at: &dyn Fn(usize) -> String) -> anyhow::Result<T>
-    where
-        T: std::str::FromStr,
-        T::Err: std::fmt::Display,
-    {
-        text.get_ref()
-            .parse()
-            .map_err(|error| anyhow::anyhow!("{}: {error}", at(text.span().start)))
+/// A file of a report, with the positions of its values.
+struct Source<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    /// Returns path and line of an offset in bytes: `reports/rush.toml:3`.
+    fn location(&self, offset: usize) -> String {
+        let before = &self.text[..offset.min(self.text.len())];
+        let line = before.matches('\n').count() + 1;
+        format!("{}:{line}", self.path.display())
     }
-    let dimensions = file.dimensions.get_ref().iter();
-    let dimensions: Vec<Dim> = dimensions
-        .map(|dim| read(dim, &at))
-        .collect::<Result<_, _>>()?;
-    let measures = file.measures.get_ref().iter();
-    let measures: Vec<Measure> = measures.map(|it| read(it, &at)).collect::<Result<_, _>>()?;
-    for words in [&file.dimensions, &file.measures] {
-        let words = words.get_ref();
-        for (place, word) in words.iter().enumerate() {
-            if words[..place]
-                .iter()
-                .any(|other| other.get_ref() == word.get_ref())
-            {
+
+    fn location_of<T>(&self, value: &Spanned<T>) -> String {
+        self.location(value.span().start)
+    }
+
+    fn file(&self) -> anyhow::Result<File> {
+        toml::from_str(self.text).map_err(|error| {
+            let location = error.span().map(|span| self.location(span.start));
+            let location = location.unwrap_or_else(|| self.path.display().to_string());
+            anyhow!("{location}: {}", error.message().replace('\n', ": "))
+        })
+    }
+
+    fn parse<T: FromStr<Err: Display>>(&self, text: &Spanned<String>) -> anyhow::Result<T> {
+        let parsed = text.get_ref().parse();
+        parsed.map_err(|error| anyhow!("{}: {error}", self.location_of(text)))
+    }
+
+    fn parse_some<T: FromStr<Err: Display>>(
+        &self,
+        text: Option<&Spanned<String>>,
+    ) -> anyhow::Result<Option<T>> {
+        text.map(|text| self.parse(text)).transpose()
+    }
+
+    fn parse_all<T: FromStr<Err: Display>>(
+        &self,
+        texts: &Spanned<Vec<Spanned<String>>>,
+    ) -> anyhow::Result<Vec<T>> {
+        let texts = texts.get_ref().iter();
+        texts.map(|text| self.parse(text)).collect()
+    }
+
+    fn expect_distinct(&self, words: &Spanned<Vec<Spanned<String>>>) -> anyhow::Result<()> {
+        let mut known = HashSet::new();
+        for word in words.get_ref() {
+            if !known.insert(word.get_ref()) {
                 bail!(
                     "{}: \"{}\" is there twice",
-                    at(word.span().start),
+                    self.location_of(word),
                     word.get_ref()
                 );
             }
         }
+        Ok(())
     }
-    if !(1..=3).contains(&dimensions.len()) {
-        let place = at(file.dimensions.span().start);
-        bail!(
-            "{place}: expected one to three dimensions, found {}",
-            dimensions.len()
-        );
+
+    fn filters(&self, file: &File) -> anyhow::Result<Filters> {
+        let filters = &file.filters;
+        let from: Option<Period> = self.parse_some(filters.from.as_ref())?;
+        let to: Option<Period> = self.parse_some(filters.to.as_ref())?;
+        Ok(Filters {
+            from: from.map(|period| period.first),
+            to: to.map(|period| period.last),
+            rider: filters.rider.as_deref().map(Rider::parse),
+            bike: filters.bike.clone(),
+            station: filters.station.clone(),
+            weekdays: self.parse_some(filters.weekday.as_ref())?,
+            hours: self.parse_some(filters.hour.as_ref())?,
+            by: Vec::new(),
+            sort: self.parse_some(file.sort.as_ref())?,
+            top: file.top,
+        })
     }
-    if measures.is_empty() {
-        bail!(
-            "{}: expected at least one measure",
-            at(file.measures.span().start)
-        );
-    }
-    let period = |text: &Option<Spanned<String>>| -> anyhow::Result<Option<Period>> {
-        text.as_ref().map(|text| read(text, &at)).transpose()
-    };
-    let filters = Filters {
-        from: period(&file.filters.from)?.map(|period| period.first),
-        to: period(&file.filters.to)?.map(|period| period.last),
-        rider: file.filters.rider.as_deref().map(Rider::parse),
-        bike: file.filters.bike,
-        station: file.filters.station,
-        weekdays: (file.filters.weekday.as_ref())
-            .map(|text| read(text, &at))
-            .transpose()?,
-        hours: (file.filters.hour.as_ref())
-            .map(|text| read(text, &at))
-            .transpose()?,
-        by: Vec::new(),
-        sort: file.sort.as_ref().map(|sort| read(sort, &at)).transpose()?,
-        top: file.top,
-    };
-    let report = OwnReport {
-        name: name.into(),
-        title: file
-            .title
-            .unwrap_or_else(|| format!("the report of {}", path.display())),
-        dimensions,
-        measures,
-        filters,
-    };
-    if let (Some(sort), Some(text)) = (&report.filters.sort, &file.sort) {
+
+    fn expect_column_to_sort_by(&self, report: &OwnReport, file: &File) -> anyhow::Result<()> {
+        let (Some(sort), Some(text)) = (&report.filters.sort, &file.sort) else {
+            return Ok(());
+        };
         let columns = report.columns();
         let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
         if !names.contains(&&*sort.column) {
             bail!(
                 "{}: it has no column \"{}\" to sort by: expected one of {}",
-                at(text.span().start),
+                self.location_of(text),
                 sort.column,
                 names.join(", ")
             );
         }
+        Ok(())
     }
+}
+
+fn parse(name: &str, text: &str, path: &Path) -> anyhow::Result<OwnReport> {
+    let source = Source { path, text };
+    let file = source.file()?;
+    let dimensions: Vec<Dim> = source.parse_all(&file.dimensions)?;
+    let measures: Vec<Measure> = source.parse_all(&file.measures)?;
+    source.expect_distinct(&file.dimensions)?;
+    source.expect_distinct(&file.measures)?;
+    if !(1..=3).contains(&dimensions.len()) {
+        let location = source.location_of(&file.dimensions);
+        let found = dimensions.len();
+        bail!("{location}: expected one to three dimensions, found {found}");
+    }
+    if measures.is_empty() {
+        let location = source.location_of(&file.measures);
+        bail!("{location}: expected at least one measure");
+    }
+    let untitled = || format!("the report of {}", path.display());
+    let report = OwnReport {
+        name: name.into(),
+        title: file.title.clone().unwrap_or_else(untitled),
+        dimensions,
+        measures,
+        filters: source.filters(&file)?,
+    };
+    source.expect_column_to_sort_by(&report, &file)?;
     Ok(report)
 }
 
@@ -211,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_of_ones_own_is_a_few_lines() {
+    fn a_file_is_read() {
         let text = "title = \"Rush\"\ndimensions = [\"weekday\", \"rider\"]\n\
                     measures = [\"trips\", \"median_s\"]\n[filters]\nhour = \"7-9\"\n";
         let report = parse("rush", text, Path::new("reports/rush.toml")).unwrap();
@@ -222,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_told_by_its_line() {
+    fn an_error_has_the_line() {
         insta::assert_snapshot!(refuse("dimensions = [\"weekday\"\nmeasures = [\"trips\"]"), @"reports/mine.toml:2: missing comma between array elements, expected `,`");
         insta::assert_snapshot!(refuse("dimensions = [\"colour\"]\nmeasures = [\"trips\"]"), @r#"reports/mine.toml:1: trips cannot be grouped by "colour": expected one of rider, bike, gender, birth_year, age, year, month, date, weekday, hour, station"#);
         insta::assert_snapshot!(refuse("dimensions = [\"rider\"]\nmeasures = [\n\"trips\",\n\"joy\"]"), @r#"reports/mine.toml:4: there is no measure "joy": expected one of trips, share, per_day, stops, no_origin, no_destination, dockless, dockless_share, round_trips, round_trip_share, timed_trips, min_s, mean_s, median_s, p90_s, p99_s, max_s, placed_trips, mean_m, median_m, p90_m, max_m"#);

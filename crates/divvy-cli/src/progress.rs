@@ -1,4 +1,4 @@
-//! How far a load has come, on a terminal.
+//! Progress on stderr.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -9,33 +9,25 @@ use divvy::reports::grouped;
 use divvy_aws::store::{Compared, Listener, Written};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::messages;
 use crate::open::Common;
 
-/// A bar on stderr; nothing where stderr is no terminal.
+/// A bar of bytes; hidden where stderr is no terminal.
 pub struct Bar(ProgressBar);
 
 impl Bar {
-    /// Makes a bar for one archive.
+    /// Makes a bar with a name before it.
     pub fn new(common: &Common, name: &str) -> Self {
-        let shown = is_shown(common);
-        let bar = ProgressBar::with_draw_target(
-            None,
-            match shown {
-                true => ProgressDrawTarget::stderr_with_hz(10),
-                false => ProgressDrawTarget::hidden(),
-            },
-        );
-        let style = "{prefix}  {bar:30} {bytes}/{total_bytes}  {binary_bytes_per_sec}";
-        let style = ProgressStyle::with_template(style).expect("the template is well formed");
-        bar.set_style(style.progress_chars("━╸─"));
+        let template = "{prefix}  {bar:30} {bytes}/{total_bytes}  {binary_bytes_per_sec}";
+        let bar = bar(common, template, 10);
         bar.set_prefix(name.to_owned());
-        if shown {
+        if !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(100));
         }
         Self(bar)
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(self) {
         self.0.finish_and_clear();
     }
@@ -50,32 +42,28 @@ impl Progress for Bar {
     }
 }
 
-/// A bar on stderr that counts rows; nothing where stderr is no terminal.
+/// A bar of trips; hidden where stderr is no terminal.
 pub struct RowsBar(ProgressBar);
 
 impl RowsBar {
-    /// Makes a bar for what is being done.
-    pub fn new(common: &Common, doing: &str) -> Self {
-        let target = if is_shown(common) {
-            ProgressDrawTarget::stderr_with_hz(10)
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
-        let style = "{prefix}  {bar:30} {human_pos} of {human_len} trips";
-        let style = ProgressStyle::with_template(style).expect("the template is well formed");
-        bar.set_style(style.progress_chars("━╸─"));
-        bar.set_prefix(doing.to_owned());
+    /// Makes a bar with a name before it.
+    pub fn new(common: &Common, name: &str) -> Self {
+        let bar = bar(
+            common,
+            "{prefix}  {bar:30} {human_pos} of {human_len} trips",
+            10,
+        );
+        bar.set_prefix(name.to_owned());
         Self(bar)
     }
 
-    /// Shows how many rows have been read, and of how many.
+    /// Shows how many trips are done, and of how many.
     pub fn rows(&self, done: u64, of: u64) {
         self.0.set_length(of.max(done));
         self.0.set_position(done);
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(self) {
         self.0.finish_and_clear();
     }
@@ -85,41 +73,46 @@ fn is_shown(common: &Common) -> bool {
     !common.quiet && !common.no_progress && std::io::stderr().is_terminal()
 }
 
-/// How far the writing to DynamoDB has come: a line that changes on a terminal, else a line now
-/// and then, since such a load may take days.
+/// Makes a bar that is drawn at most `hz` times a second; a hidden one where none is to be shown.
+fn bar(common: &Common, template: &str, hz: u8) -> ProgressBar {
+    let target = if is_shown(common) {
+        ProgressDrawTarget::stderr_with_hz(hz)
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(None, target);
+    let style = ProgressStyle::with_template(template).expect("the template is well formed");
+    bar.set_style(style.progress_chars("━╸─"));
+    bar
+}
+
+/// Progress of writing to DynamoDB: a bar on a terminal, else a line every 30 seconds, since such a
+/// load may take days.
 pub struct Writes {
+    /// `None` where no bar is to be shown.
     bar: Option<ProgressBar>,
     quiet: bool,
-    said: Mutex<Instant>,
+    /// The time of the last line.
+    printed_at: Mutex<Instant>,
 }
 
-/// How often a line is said where stderr is no terminal.
-const EVERY: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_secs(30);
 
 impl Writes {
-    /// Makes a listener for all loads of a command.
+    /// Makes one for all loads of a command.
     pub fn new(common: &Common) -> Self {
-        let bar = is_shown(common).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
-            let style = ProgressStyle::with_template("{prefix}  {bar:20} {msg}");
-            let style = style.expect("the template is well formed");
-            bar.set_style(style.progress_chars("━╸─"));
-            bar
-        });
         Self {
-            bar,
+            bar: is_shown(common).then(|| bar(common, "{prefix}  {bar:20} {msg}", 5)),
             quiet: common.quiet,
-            said: Mutex::new(Instant::now()),
+            printed_at: Mutex::new(Instant::now()),
         }
     }
-}
 
-impl Writes {
     fn show(&self, archive: &str, (done, of): (u64, u64), text: String) {
         let is_done = done >= of;
         if let Some(bar) = &self.bar {
             if bar.is_finished() {
-                bar.reset(); // of what came before
+                bar.reset();
             }
             bar.set_prefix(archive.to_owned());
             bar.set_length(of.max(1));
@@ -130,10 +123,11 @@ impl Writes {
             }
             return;
         }
-        let mut said = self.said.lock().expect("no holder of this lock panics");
-        if !self.quiet && !is_done && said.elapsed() >= EVERY {
-            *said = Instant::now();
-            crate::print_line(format_args!("{archive}: {text}"));
+        let printed_at = self.printed_at.lock();
+        let mut printed_at = printed_at.expect("no holder of this lock panics");
+        if !self.quiet && !is_done && printed_at.elapsed() >= INTERVAL {
+            *printed_at = Instant::now();
+            messages::print_line(format_args!("{archive}: {text}"));
         }
     }
 }
@@ -166,14 +160,14 @@ impl Listener for Writes {
     fn note(&self, note: &str) {
         if !self.quiet {
             match &self.bar {
-                Some(bar) => bar.suspend(|| crate::print_line(note)),
-                None => crate::print_line(note),
+                Some(bar) => bar.suspend(|| messages::print_line(note)),
+                None => messages::print_line(note),
             }
         }
     }
 }
 
-/// Writes a time as people say it: `4 d 21 h`, `9 min`, `12 s`.
+/// Writes a duration in its two largest units: `4 d 21 h`, `9 min 3 s`, `12 s`.
 pub fn people_time(seconds: f64) -> String {
     let seconds = seconds.max(0.0).round() as u64;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);

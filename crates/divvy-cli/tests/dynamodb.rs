@@ -1,5 +1,5 @@
-//! The real binary against an emulated DynamoDB in another process: killed at any moment, and
-//! refused in every way that a service refuses.
+//! The program against an emulated DynamoDB in another process: killed at any moment, and refused in
+//! every way that a service refuses.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::io::{Read, Write};
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use throttling_dynamodb::{Emulator, Options};
 
-/// Kills, spread evenly over the time that a load takes, and a little beyond.
+/// Kills, spread evenly over the duration of a load and a little more.
 const KILLS: u32 = 50;
 const TRIPS: &str = "1500";
 
-/// An environment without anybody's credentials.
+/// Makes a command without credentials in its environment.
 fn divvy(folder: &Path, store: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_divvy"));
     command
@@ -89,8 +89,8 @@ fn a_load_killed_at_any_moment_is_finished_by_the_next() {
             let _ = load.kill();
             load.wait().unwrap();
         }
-        let (second, said) = succeed(folder, store, &[&json[..], &["second.zip"]].concat());
-        assert!(!said.to_lowercase().contains("throttl"), "{said}");
+        let (second, output) = succeed(folder, store, &[&json[..], &["second.zip"]].concat());
+        assert!(!output.to_lowercase().contains("throttl"), "{output}");
         let (checked, _) = succeed(folder, store, &["check"]);
         let all = first + stored(&second);
         assert!(
@@ -118,7 +118,7 @@ fn a_load_killed_at_any_moment_is_finished_by_the_next() {
     });
 }
 
-/// A service that gives the same answer to everybody.
+/// Starts a service that gives the same answer to every request. Returns the store's name.
 fn always(status: &'static str, body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -145,19 +145,19 @@ fn every_refusal_is_one_clear_line() {
     let refusal = |store: &str| {
         let output = run(folder, store, &["report", "stations"]);
         assert_eq!(output.status.code(), Some(2));
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(said.lines().count(), 1, "{said}");
-        said.trim_end().to_owned()
+        let output = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.lines().count(), 1, "{output}");
+        output.trim_end().to_owned()
     };
     insta::assert_snapshot!(refusal("dynamodb://t"), @"divvy: no AWS region: name it in the store (dynamodb://PREFIX?region=us-east-2), in AWS_REGION, or in the profile");
-    let nobody = TcpListener::bind("127.0.0.1:0")
+    let address = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
-    let said = refusal(&format!(
-        "dynamodb://t?region=us-east-1&endpoint=http://{nobody}"
+    let output = refusal(&format!(
+        "dynamodb://t?region=us-east-1&endpoint=http://{address}"
     ));
-    insta::assert_snapshot!(said.replace(&nobody.to_string(), "[address]"), @"divvy: describe t-StationData: nobody listens there: check the endpoint");
+    insta::assert_snapshot!(output.replace(&address.to_string(), "[address]"), @"divvy: describe t-StationData: nobody listens there: check the endpoint");
     insta::assert_snapshot!(refusal(&always(
         "400 Bad Request",
         r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","message":"The security token included in the request is invalid."}"#,
@@ -184,7 +184,7 @@ fn a_load_that_costs_too_much_is_not_begun() {
     succeed(folder, "none", &sample);
     serve(|store| {
         let endpoint = store.rsplit_once("endpoint=").unwrap().1;
-        // As on AWS itself: nothing but the environment says where it is.
+        // As on AWS itself: the name has no endpoint.
         let load = |most: &str| {
             let mut load = divvy(folder, "dynamodb://t?region=us-east-1");
             load.env("AWS_ENDPOINT_URL", endpoint);
@@ -193,15 +193,15 @@ fn a_load_that_costs_too_much_is_not_begun() {
                 .unwrap()
         };
         let refused = load("0.001");
-        let said = String::from_utf8(refused.stderr).unwrap();
-        assert_eq!(refused.status.code(), Some(2), "{said}");
-        insta::assert_snapshot!(said.trim_end(), @r#"
+        let output = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{output}");
+        insta::assert_snapshot!(output.trim_end(), @r#"
         first.zip: 2,000 trips as rows, on demand: 4,000 write units, 1 s, less than a cent
         divvy: $0.0031 in all is more than --max-cost 0.001: raise it, or see divvy plan for other ways
         "#);
         let allowed = load("0.01");
-        let said = String::from_utf8(allowed.stderr).unwrap();
-        assert!(allowed.status.success(), "{said}");
+        let output = String::from_utf8(allowed.stderr).unwrap();
+        assert!(allowed.status.success(), "{output}");
     });
 }
 
@@ -217,18 +217,21 @@ fn a_store_on_dynamodb_is_repaired() {
         succeed(folder, store, &["load", "a.zip"]);
         // Nothing reads the stream here: the counts are missing.
         let would = ["check", "--repair", "--dry-run"];
-        let (said, used) = succeed(folder, store, &would);
-        assert!(said.contains("missing counts of stations made"), "{said}");
+        let (output, used) = succeed(folder, store, &would);
+        assert!(
+            output.contains("missing counts of stations made"),
+            "{output}"
+        );
         assert!(
             used.contains(" read units and 0 write units used"),
             "{used}"
         );
-        assert_eq!(succeed(folder, store, &would).0, said);
+        assert_eq!(succeed(folder, store, &would).0, output);
         let repair = ["check", "--repair", "--format", "json"];
         let repaired: Value = serde_json::from_str(&succeed(folder, store, &repair).0).unwrap();
         assert_eq!(repaired["done"].as_array().unwrap().len(), 1, "{repaired}");
-        let (said, _) = succeed(folder, store, &would);
-        assert_eq!(said, "✓ nothing to repair\n");
+        let (output, _) = succeed(folder, store, &would);
+        assert_eq!(output, "✓ nothing to repair\n");
         let (checked, _) = succeed(folder, store, &["check"]);
         assert!(!checked.contains("wait for"), "{checked}");
     });

@@ -1,5 +1,5 @@
-//! What is given to the program, and what it writes to: paths of any bytes, outputs that are closed or
-//! full, a download that is stopped.
+//! Inputs and outputs of the program: paths of any bytes, outputs that are closed or full, a download
+//! that is stopped.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
@@ -86,8 +86,8 @@ fn a_closed_or_full_output_is_no_panic() {
     let output = report.args(["report", "stations"]).stdout(full).output();
     let output = output.unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("No space left on device"), "{told}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("No space left on device"), "{message}");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn paths_may_be_of_any_bytes() {
     with(&[text("report"), text("stations"), text("--output"), &file]);
     let report = std::fs::read_to_string(path(&file)).unwrap();
     assert!(report.contains("Lake St"), "{report}");
-    // The environment names it, too.
+    // The environment may name the store.
     let mut command = divvy(folder.path());
     let command = command
         .args(["report", "riders"])
@@ -165,7 +165,7 @@ fn a_download_that_is_stopped_leaves_no_file() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // Half of it comes; then the server waits for as long as the program lives.
+    // The server sends half of the file, and waits for the end of the program.
     let (mut stream, _) = listener.accept().unwrap();
     let request = BufReader::new(&stream).lines();
     for line in request.map_while(Result::ok) {
@@ -201,7 +201,7 @@ fn a_demo_writes_over_no_file_that_is_no_sample() {
     assert!(demo().status.success(), "its own files are replaced");
     let mut own: Vec<_> = ["city", "city/feed"]
         .iter()
-        .flat_map(|place| std::fs::read_dir(folder.path().join(place)).unwrap())
+        .flat_map(|name| std::fs::read_dir(folder.path().join(name)).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_file())
         .collect();

@@ -1,5 +1,5 @@
 //! Law 6: a process killed at any moment loses nothing that was acknowledged and counts nothing
-//! twice. The real binary, killed for real.
+//! twice. The program is killed while it loads.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
 
-/// Kills, spread evenly over the time that a load takes, and a little beyond.
+/// Kills, spread evenly over the duration of a load and a little more.
 const KILLS: u32 = 50;
 const TRIPS: u64 = 60_000;
 
@@ -32,7 +32,7 @@ fn run(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Counts the rows of the glob, as another engine would.
+/// Counts the rows of all Parquet files in a folder, as another engine does.
 fn parquet_rows(folder: &Path) -> u64 {
     let mut rows = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -66,7 +66,7 @@ fn a_load_killed_at_any_moment_leaves_a_sound_store() {
     let load = ["load", "--format", "json", "first.zip"];
     assert_eq!(stored(&run(folder, &load)), TRIPS);
 
-    // How long the second load takes, found on a store of its own.
+    // The duration of the second load, measured on another store.
     let second = ["load", "--format", "json", "second.zip"];
     let start = Instant::now();
     run(folder, &["--store", "rehearsal", "load", "second.zip"]);
@@ -92,5 +92,5 @@ fn a_load_killed_at_any_moment_leaves_a_sound_store() {
     let rows = parquet_rows(&folder.join("divvy-data/trips"));
     assert_eq!(rows, 2 * TRIPS);
     let staging = std::fs::read_dir(folder.join("divvy-data/staging")).unwrap();
-    assert_eq!(staging.count(), 0, "what killed loads left is swept");
+    assert_eq!(staging.count(), 0, "files of killed loads are removed");
 }

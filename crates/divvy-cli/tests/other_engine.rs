@@ -1,5 +1,5 @@
-//! What the store says, another engine finds: DuckDB reads the Parquet files of `trips/` without
-//! the catalog, and counts what the reports say. Skipped where there is no DuckDB to ask.
+//! DuckDB reads the Parquet files of `trips/` without the catalog, and counts the same trips as the
+//! reports. Skipped where DuckDB is not installed.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::io::Read;
@@ -56,8 +56,8 @@ fn sample(folder: &Path, archive: &str, trips: u32, seed: u32) {
     run(folder, &arguments);
 }
 
-/// Writes every second row of an archive, with riders made casual: a copy with the smaller text is
-/// the better one, so that some trips move over to the new archive.
+/// Writes every second row of an archive, with casual riders. Of copies that differ, the one with the
+/// smaller text is stored: some trips move to the new archive.
 fn overlap(folder: &Path, archive: &str, csv: &str) {
     let archive = Archive::open(&folder.join(archive)).unwrap();
     let mut text = String::new();
@@ -75,7 +75,7 @@ fn has_duckdb() -> bool {
     import.is_ok_and(|output| output.status.success())
 }
 
-/// Asserts that DuckDB counts what the reports say. Returns the number of trips.
+/// Asserts that DuckDB counts the same as the reports. Returns the number of trips.
 fn assert_agrees(folder: &Path) -> u64 {
     let total = |rows: &[Value], column: &str| -> u64 {
         rows.iter().map(|row| row[column].as_u64().unwrap()).sum()
@@ -101,7 +101,7 @@ fn assert_agrees(folder: &Path) -> u64 {
 }
 
 #[test]
-fn duckdb_counts_what_the_reports_say() {
+fn duckdb_counts_the_same_as_the_reports() {
     if !has_duckdb() {
         eprintln!("skipped: there is no python3 with the module duckdb to ask");
         return;
@@ -125,18 +125,18 @@ fn duckdb_counts_what_the_reports_say() {
     run(folder, &["load", "--replace", "second.zip"]);
     assert_eq!(assert_agrees(folder), 7000);
 
-    // A load killed now and then, until one comes through.
+    // Loads that are killed, then one that is not.
     sample(folder, "third.zip", 60_000, 4);
     let start = Instant::now();
     run(folder, &["load", "third.zip", "--store", "rehearsal"]);
     let whole = start.elapsed();
-    for part in 1..=4 {
+    for sixth in 1..=4 {
         let mut load = divvy(folder, &["load", "third.zip"]).spawn().unwrap();
-        std::thread::sleep((whole * part / 6).max(Duration::from_millis(1)));
+        std::thread::sleep((whole * sixth / 6).max(Duration::from_millis(1)));
         let _ = load.kill();
         load.wait().unwrap();
-        // Killed just before its commit, a load leaves files that no ledger names, until the next
-        // writer or a check sweeps them; killed just behind it, counts that the stream still owes.
+        // Killed before its commit, a load leaves files that the catalog does not name, until the
+        // next writer or check removes them; killed after it, counts that are out of date.
         run(folder, &["check"]);
         run(folder, &["refresh"]);
         let stored = assert_agrees(folder);

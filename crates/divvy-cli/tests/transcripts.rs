@@ -1,6 +1,6 @@
-//! What a person types and sees: each file of `cmd/`, and `docs/REPORTS.md`, is a page of the manual
-//! and a test.
-//! `TRYCMD=overwrite cargo test -p divvy-cli --test transcripts` writes them anew.
+//! Commands and their output: each file of `cmd/`, and `docs/REPORTS.md`, is a page of the manual and
+//! a test.
+//! `TRYCMD=overwrite cargo test -p divvy-cli --test transcripts` writes them again.
 
 #[test]
 fn the_manual_is_true() {

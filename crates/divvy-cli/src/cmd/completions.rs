@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::open::without;
@@ -18,9 +18,8 @@ pub struct Completions {
 }
 
 impl Completions {
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub fn run(self, mut command: Command) -> anyhow::Result<ExitCode> {
         let mut script = Vec::new();
-        let mut command = crate::Cli::command();
         clap_complete::generate(self.shell, &mut command, "divvy", &mut script);
         std::io::Write::write_all(&mut std::io::stdout(), &script)?;
         Ok(ExitCode::SUCCESS)

@@ -13,7 +13,6 @@ use divvy::store::embedded::EmbeddedStore;
 use jiff::Timestamp;
 
 use super::grouped;
-use super::report::print;
 use crate::open::{Common, FOLDER, Opened, StoreName, block_on, without};
 use crate::progress::Bar;
 use crate::render::Format;
@@ -168,7 +167,7 @@ impl Demo {
                 &filters,
             ))?;
             common.say(format_args!("\n   divvy report {name}"));
-            print(&table, Format::Table)?;
+            crate::outputs::print(&table, Format::Table)?;
         }
         let data = match on_dynamo {
             true => common.store.to_string(),

@@ -7,8 +7,8 @@ use divvy::model::System;
 use divvy::reports::{Column, Kind, Table, Value};
 use divvy::store::LedgerEntry;
 
-use super::report::print;
 use crate::open::{Common, block_on};
+use crate::outputs;
 use crate::render::Format;
 
 /// Lists the archives of the store, in the order of loading.
@@ -37,7 +37,7 @@ impl Ls {
             let entries = block_on(store.entries(&system.id))?;
             rows.extend(entries.iter().map(|entry| row(&system, entry)));
         }
-        print(&Table::of(columns(), rows, Vec::new()), self.format)?;
+        outputs::print(&Table::of(columns(), rows, Vec::new()), self.format)?;
         Ok(ExitCode::SUCCESS)
     }
 }

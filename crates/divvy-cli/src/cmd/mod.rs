@@ -1,4 +1,4 @@
-//! The verbs, one a file.
+//! The verbs, one file each.
 
 mod check;
 mod completions;
@@ -16,14 +16,14 @@ mod unload;
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Command, Subcommand};
 use divvy::store::ContentHash;
 
 use crate::open::Common;
 
 pub use report::save;
 
-/// What `divvy` can do. Each verb's own words are its help.
+/// The subcommands. The help of each is the documentation of its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     Demo(demo::Demo),
@@ -42,8 +42,12 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Runs the verb. `Err` is a sentence for people, and exit status 2.
-    pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    /// Runs the verb and returns its exit status. `command` makes the definition of all verbs.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for people; the exit status is 2.
+    pub fn run(self, common: &Common, command: &dyn Fn() -> Command) -> anyhow::Result<ExitCode> {
         match self {
             Self::Demo(verb) => verb.run(common),
             Self::Load(verb) => verb.run(common),
@@ -57,17 +61,17 @@ impl Verb {
             Self::Plan(verb) => verb.run(common),
             Self::Export(verb) => verb.run(common),
             Self::Sample(verb) => verb.run(common),
-            Self::Completions(verb) => verb.run(),
+            Self::Completions(verb) => verb.run(command()),
         }
     }
 }
 
-/// Writes the first eight digits of a content hash: enough to tell the archives of a store apart.
+/// Writes the first eight digits of a content hash, which distinguish the archives of a store.
 fn short(content: ContentHash) -> String {
     content.to_string()[..8].to_owned()
 }
 
-/// Writes whole numbers with their thousands apart.
+/// Writes a whole number with separated thousands: `1,234`.
 fn grouped(number: u64) -> String {
     divvy::reports::grouped(i64::try_from(number).unwrap_or(i64::MAX))
 }

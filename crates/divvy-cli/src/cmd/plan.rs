@@ -13,8 +13,8 @@ use divvy_aws::sift::{Sifted, sift};
 use divvy_aws::tables::{Granted, Tables};
 use jiff::Timestamp;
 
-use super::report;
-use crate::open::{Common, StoreName};
+use crate::open::{Common, Opened, StoreName};
+use crate::outputs;
 use crate::progress::Bar;
 use crate::render::Format;
 
@@ -67,22 +67,8 @@ pub enum LayoutChoice {
 
 impl Plan {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let said = self.wcu.map(|write| {
-            let read = self.rcu.unwrap_or(write);
-            Capacities::each(Units { write, read })
-        });
-        let is_folder = matches!(common.store, StoreName::Folder(_));
-        let capacities = match said {
-            None if !is_folder => match common.open_if_there()? {
-                Some(store) => store
-                    .dynamo()
-                    .and_then(|store| capacities_of(store.tables())),
-                None => None,
-            },
-            said => said,
-        };
         let terms = Terms {
-            capacities,
+            capacities: self.capacities(common)?,
             free_tier: self.free_tier,
             packed_only: self.layout == Some(LayoutChoice::Packed),
             prices: prices(self.prices.as_deref())?,
@@ -98,7 +84,7 @@ impl Plan {
         let workload = plan::measure(&sifted, packed)
             .context("cannot read the rows back from the folder for temporary files")?;
         let table = plan::report(&workload, &terms);
-        report::print(&table, self.format)?;
+        outputs::print(&table, self.format)?;
         if !self.format.has_notes() {
             table
                 .notes
@@ -107,9 +93,23 @@ impl Plan {
         }
         Ok(ExitCode::SUCCESS)
     }
+
+    /// Returns the capacity of the flags, else that of the store's tables. `None` for on demand.
+    fn capacities(&self, common: &Common) -> anyhow::Result<Option<Capacities>> {
+        if let Some(write) = self.wcu {
+            let read = self.rcu.unwrap_or(write);
+            return Ok(Some(Capacities::each(Units { write, read })));
+        }
+        if matches!(common.store, StoreName::Folder(_)) {
+            return Ok(None);
+        }
+        let store = common.open_if_there()?;
+        let dynamo = store.as_ref().and_then(Opened::dynamo);
+        Ok(dynamo.and_then(|dynamo| capacities_of(dynamo.tables())))
+    }
 }
 
-/// Returns the capacity that tables have. `None` where they are paid by request.
+/// Returns the capacity of tables. `None` for tables on demand.
 pub fn capacities_of(tables: &Tables) -> Option<Capacities> {
     let units = |granted: Granted| Units {
         write: granted.write.rate as u32,
@@ -125,7 +125,7 @@ pub fn capacities_of(tables: &Tables) -> Option<Capacities> {
     })
 }
 
-/// Reads prices; the table of the source where no file is named.
+/// Reads prices from a file. The default prices where there is none.
 pub fn prices(path: Option<&Path>) -> anyhow::Result<Prices> {
     let Some(path) = path else {
         return Ok(Prices::default());
@@ -135,7 +135,7 @@ pub fn prices(path: Option<&Path>) -> anyhow::Result<Prices> {
     Prices::from_json(&json).with_context(|| path.display().to_string())
 }
 
-/// Finds archives, and those in folders. None is kept open: there may be hundreds.
+/// Opens archives, and those in folders. Their files are closed again: there may be hundreds.
 pub fn archives(sources: &[PathBuf]) -> anyhow::Result<Vec<Archive>> {
     let mut archives = Vec::new();
     for source in sources {

@@ -58,12 +58,11 @@ impl Poll {
                 polled.system.zone().rfc3339(*last)
             ),
         });
-        let (faults, shown) = match common.verbose {
-            true => (
-                polled.faults.iter().map(Fault::to_string).collect(),
-                usize::MAX,
-            ),
-            false => (station_feed::in_short(&polled.faults), 3),
+        let (faults, shown) = if common.verbose {
+            let faults = polled.faults.iter().map(Fault::to_string).collect();
+            (faults, usize::MAX)
+        } else {
+            (station_feed::in_short(&polled.faults), 3)
         };
         for fault in faults.iter().take(shown) {
             common.say(format_args!("  {fault}"));

@@ -1,7 +1,6 @@
 //! `divvy report`
 
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -255,15 +254,7 @@ impl Report {
         &self,
         write: impl Fn(&mut dyn Write, Option<u16>) -> io::Result<()>,
     ) -> anyhow::Result<()> {
-        match &self.output {
-            None => {
-                let mut out = BufWriter::new(io::stdout().lock());
-                write(&mut out, width())?;
-                out.flush()?;
-            }
-            Some(path) => save(path, &|out| write(out, None))?,
-        }
-        Ok(())
+        outputs::write(self.output.as_deref(), write)
     }
 
     fn filters(&self) -> Filters {
@@ -300,11 +291,7 @@ impl Report {
 
 /// Writes a file.
 pub fn save(path: &Path, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
-    let writing = || format!("cannot write {}", path.display());
-    let mut out = BufWriter::new(File::create(path).with_context(writing)?);
-    write(&mut out)
-        .and_then(|()| out.flush())
-        .with_context(writing)
+    outputs::write(Some(path), |out, _| write(out))
 }
 
 /// Prepares a report's picture; asks again where it shows something else than the rows.
@@ -385,26 +372,4 @@ fn said(note: &Note) -> String {
         Note::Scope(text) => text.clone(),
         Note::Warning(text) => format!("warning: {text}"),
     }
-}
-
-/// Writes a report to stdout.
-///
-/// # Errors
-///
-/// What writing says; among it a broken pipe, where the reader has seen enough.
-pub fn print(table: &Table, format: Format) -> io::Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    format.write(table, width(), &mut out)?;
-    out.flush()
-}
-
-/// Returns the width of the terminal in columns: what `COLUMNS` says, else that of stdout. `None`
-/// where stdout is no terminal: then nothing is cut.
-fn width() -> Option<u16> {
-    let said = std::env::var("COLUMNS").ok();
-    let said = said.and_then(|columns| columns.parse().ok());
-    said.or_else(|| {
-        let (terminal_size::Width(columns), _) = terminal_size::terminal_size()?;
-        io::stdout().is_terminal().then_some(columns)
-    })
 }

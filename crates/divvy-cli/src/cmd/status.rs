@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::grouped;
 use crate::open::{Common, Opened, block_on};
+use crate::outputs;
 
 /// Says what is in the store: systems, archives, trips, dates, the last poll, and its health at a
 /// glance.
@@ -32,7 +33,7 @@ enum StatusFormat {
     Json,
 }
 
-/// What there is to say of one system.
+/// What is printed of one system.
 struct SystemStatus {
     system: System,
     archives: usize,
@@ -44,11 +45,11 @@ struct SystemStatus {
     last_poll: Option<String>,
 }
 
-/// Whether anything waits to be done. `None` where the store does not say.
+/// What is printed of the store as a whole.
 struct Health {
-    /// Bytes of all files.
+    /// The size of all files.
     size_bytes: u64,
-    /// Changes of stations wait to be followed by the counts.
+    /// The counts are out of date: changes of stations are unread.
     counts_wait: bool,
 }
 
@@ -67,18 +68,18 @@ impl Status {
             }
         }
         let health = health(&opened)?;
-        let mut out = std::io::stdout().lock();
         match self.format {
-            StatusFormat::Text => write_text(&mut out, common, &systems, health.as_ref())?,
+            StatusFormat::Text => {
+                let mut out = std::io::stdout().lock();
+                write_text(&mut out, common, &systems, health.as_ref())?;
+            }
             StatusFormat::Json => {
-                let object = json!({
+                outputs::print_json(&json!({
                     "store": common.store.to_string(),
                     "size_bytes": health.as_ref().map(|health| health.size_bytes),
                     "counts_wait": health.as_ref().map(|health| health.counts_wait),
                     "systems": systems.iter().map(to_json).collect::<Vec<_>>(),
-                });
-                serde_json::to_writer_pretty(&mut out, &object).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                }))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -1,6 +1,5 @@
 //! `divvy unload`
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -12,6 +11,7 @@ use serde_json::json;
 
 use super::{grouped, short};
 use crate::open::{Common, block_on};
+use crate::outputs;
 
 /// Takes archives out again: the inverse of a load.
 ///
@@ -79,14 +79,11 @@ impl Unload {
                     })
                 })
                 .collect();
-            let object = json!({
+            outputs::print_json(&json!({
                 "archives": archives,
                 "promoted": unloaded.promoted,
                 "dry_run": self.dry_run,
-            });
-            let mut out = std::io::stdout().lock();
-            serde_json::to_writer_pretty(&mut out, &object).map_err(std::io::Error::from)?;
-            writeln!(out)?;
+            }))?;
         }
         if !self.dry_run {
             opened.follow_stream(Timestamp::now())?;
@@ -94,7 +91,11 @@ impl Unload {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Finds the archives that are named: all of them, before anything is removed.
+    /// Returns the contents of the archives that are named, each once.
+    ///
+    /// # Errors
+    ///
+    /// A name or hash is of no archive, or of several.
     fn contents(&self, store: &dyn Store, system: &System) -> anyhow::Result<Vec<ContentHash>> {
         let entries = block_on(store.entries(&system.id))?;
         let mut contents = Vec::new();
@@ -108,7 +109,7 @@ impl Unload {
     }
 }
 
-/// Finds the archive of that name or content.
+/// Returns the content of the archive of a name, or of the beginning of a hash.
 fn one_of(entries: &[LedgerEntry], named: &str) -> anyhow::Result<ContentHash> {
     let is_hash = named.len() >= 4 && named.bytes().all(|b| b.is_ascii_hexdigit());
     let lower = named.to_ascii_lowercase();

@@ -8,17 +8,17 @@ use divvy::reports::{Table, Value};
 pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(table.columns.iter().map(|column| column.name))
-        .map_err(cause)?;
+        .map_err(io_error)?;
     for row in &table.rows {
-        csv.write_record(row.iter().map(raw)).map_err(cause)?;
+        csv.write_record(row.iter().map(raw)).map_err(io_error)?;
     }
     csv.flush()
 }
 
-/// Takes the error of writing out of its wrapping: a broken pipe must be seen as one.
-fn cause(error: csv::Error) -> io::Error {
+/// Returns the I/O error in an error of the writer, so that a broken pipe is recognised.
+fn io_error(error: csv::Error) -> io::Error {
     match error.into_kind() {
-        csv::ErrorKind::Io(cause) => cause,
+        csv::ErrorKind::Io(error) => error,
         other => io::Error::other(format!("{other:?}")),
     }
 }

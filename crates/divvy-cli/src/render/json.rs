@@ -1,4 +1,4 @@
-//! JSON: an array, or an object a line.
+//! JSON: an array of objects, or one object on each line.
 
 use std::io::{self, Write};
 
@@ -6,17 +6,17 @@ use divvy::model::Degrees;
 use divvy::reports::{Table, Value};
 use serde_json::Number;
 
-/// Writes one array with an object for each row, each on a line of its own.
+/// Writes an array with an object for each row, each on its own line.
 pub fn write_array(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"[")?;
-    for (place, row) in table.rows.iter().enumerate() {
-        out.write_all(if place == 0 { b"\n" } else { b",\n" })?;
+    for (index, row) in table.rows.iter().enumerate() {
+        out.write_all(if index == 0 { b"\n" } else { b",\n" })?;
         write_object(table, row, out)?;
     }
     out.write_all(b"\n]\n")
 }
 
-/// Writes an object a line.
+/// Writes an object for each row, each on its own line.
 pub fn write_lines(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     for row in &table.rows {
         write_object(table, row, out)?;
@@ -25,11 +25,11 @@ pub fn write_lines(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a row, its keys in the order of the columns.
+/// Writes a row as an object, its keys in the order of the columns.
 fn write_object(table: &Table, row: &[Value], out: &mut dyn Write) -> io::Result<()> {
-    for (place, (column, value)) in table.columns.iter().zip(row).enumerate() {
-        let before = if place == 0 { '{' } else { ',' };
-        write!(out, "{before}\"{}\":", column.name)?;
+    for (index, (column, value)) in table.columns.iter().zip(row).enumerate() {
+        let separator = if index == 0 { '{' } else { ',' };
+        write!(out, "{separator}\"{}\":", column.name)?;
         serde_json::to_writer(&mut *out, &json(value))?;
     }
     out.write_all(b"}")
@@ -46,7 +46,8 @@ fn json(value: &Value) -> serde_json::Value {
     }
 }
 
-/// Keeps the published digits, unless JSON has no such number (`.5`, `+41`).
+/// Returns a number with the published digits. Where JSON has no such number (`.5`, `+41`), the
+/// nearest double.
 fn decimal(degrees: &Degrees) -> serde_json::Value {
     match degrees.as_str().parse::<Number>() {
         Ok(number) => number.into(),

@@ -1,7 +1,7 @@
-//! Parquet: raw numbers for other engines.
+//! Parquet, with the values of the CSV.
 //!
-//! Counts, hours and years are INT64; what may have decimals is DOUBLE; dates, months and instants
-//! are text, as in CSV.
+//! Counts, hours and years are INT64; numbers with decimals are DOUBLE; dates, months and instants
+//! are text.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 
-/// Writes a file of one row group.
+/// Writes a file with one row group.
 pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let bytes = file(table).map_err(io::Error::other)?;
     out.write_all(&bytes)
@@ -32,8 +32,8 @@ fn file(table: &Table) -> Result<Vec<u8>, ParquetError> {
         .build();
     let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
     let mut group = writer.next_row_group()?;
-    for (place, column) in table.columns.iter().enumerate() {
-        let values: Vec<&Value> = table.rows.iter().map(|row| &row[place]).collect();
+    for (index, column) in table.columns.iter().enumerate() {
+        let values: Vec<&Value> = table.rows.iter().map(|row| &row[index]).collect();
         let mut out = group
             .next_column()?
             .ok_or_else(|| ParquetError::General("a column is missing".into()))?;

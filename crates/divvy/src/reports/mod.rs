@@ -160,31 +160,16 @@ fn names() -> String {
     names.join(", ")
 }
 
-/// Suggests the report whose name is nearest to a word, if one is near.
+/// Suggests the report with the most similar name. Empty where none is similar.
 fn nearest(word: &str) -> String {
     let near = REPORTS
         .iter()
-        .map(|report| (distance(word, report.name()), report.name()))
+        .map(|report| (strsim::levenshtein(word, report.name()), report.name()))
         .min();
     match near {
         Some((edits, name)) if edits <= 1 + name.len() / 3 => format!(" (did you mean {name}?)"),
         _ => String::new(),
     }
-}
-
-/// Counts the letters to change, add or take away to make one word of another (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.chars().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// Finds a report by its name.

@@ -1,18 +1,19 @@
 //! `divvy load`
 
+mod rejects;
+mod summary;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use divvy::ingest::{self, LoadOptions, Loaded, SameName};
-use divvy::issue::{Reason, RejectSink, Rejected};
-use divvy::model::{Flag, SampleFraction};
+use divvy::model::SampleFraction;
 use divvy::sources::archive::{self, Archive, ArchiveError};
 use divvy::sources::http;
 use divvy::store::Ledger;
@@ -20,13 +21,14 @@ use divvy_aws::plan::{self, Terms};
 use divvy_aws::store::LoadSettings;
 use divvy_aws::tables::Layout;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+
+use rejects::Rejects;
 
 use super::grouped;
 use super::plan::LayoutChoice;
 use crate::open::{Common, DynamoOptions, Opened, StoreName, block_on};
-use crate::outputs;
 use crate::progress::{Bar, Writes, people_time};
+use crate::{messages, outputs};
 
 /// Loads trip archives: zip, csv, csv.gz, folders of them, or addresses.
 ///
@@ -71,7 +73,7 @@ pub struct Load {
     spent: std::cell::Cell<f64>,
 }
 
-/// What makes a difference on DynamoDB alone.
+/// Flags that are for stores on DynamoDB alone.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On DynamoDB")]
 struct DynamoArgs {
@@ -99,8 +101,8 @@ struct DynamoArgs {
 }
 
 impl DynamoArgs {
-    /// Names a flag that means nothing in a folder, if one is given.
-    fn given(&self) -> Option<&'static str> {
+    /// Returns the first of these flags that is given. `None` without any.
+    fn first_given(&self) -> Option<&'static str> {
         [
             ("--layout", self.layout.is_some()),
             ("--wcu", self.wcu.is_some()),
@@ -153,34 +155,34 @@ impl Load {
                     .entry
                     .as_ref()
                     .is_some_and(|e| e.rejected_total() > 0);
-                common.say(sentence(loaded, seconds));
+                common.say(summary::sentence(loaded, seconds));
                 for note in loaded.notes.iter().filter(|_| common.verbose) {
                     common.say(format_args!("  {note}"));
                 }
-                summaries.extend(summary(loaded, seconds));
+                summaries.extend(summary::json(loaded, seconds));
             });
             failed |= !result?;
         }
-        // What has been loaded is printed whatever becomes of the counts and of the rejected rows.
+        // The summaries are printed also where the counts or the rejected rows fail.
         let followed = store.follow_stream(Timestamp::now());
         let finished = rejects.finish();
         if let Some(LoadFormat::Json) = self.format {
-            let mut out = std::io::stdout().lock();
-            serde_json::to_writer_pretty(&mut out, &summaries).map_err(std::io::Error::from)?;
-            writeln!(out)?;
+            outputs::print_json(&summaries)?;
         }
         followed?;
         finished?;
-        Ok(match (failed, self.strict && rejected) {
-            (true, _) => ExitCode::from(2),
-            (false, true) => ExitCode::from(1),
-            (false, false) => ExitCode::SUCCESS,
+        Ok(if failed {
+            ExitCode::from(2)
+        } else if self.strict && rejected {
+            ExitCode::from(1)
+        } else {
+            ExitCode::SUCCESS
         })
     }
 
     fn open(&self, common: &Common) -> anyhow::Result<Opened> {
         if let StoreName::Folder(folder) = &common.store {
-            if let Some(flag) = self.dynamo.given() {
+            if let Some(flag) = self.dynamo.first_given() {
                 bail!(
                     "{flag} is for stores on DynamoDB, and {} is a folder",
                     folder.display()
@@ -191,7 +193,11 @@ impl Load {
         common.open_with(self.dynamo.options(common))
     }
 
-    /// Against AWS: says what a load will take, and refuses one that costs too much.
+    /// On AWS: prints cost and duration of a load.
+    ///
+    /// # Errors
+    ///
+    /// With this load, all loads of the command cost more than --max-cost.
     fn expect_affordable(
         &self,
         archive: &Archive,
@@ -203,7 +209,7 @@ impl Load {
         };
         let archives = std::slice::from_ref(archive);
         let sifted = super::plan::sifted(archives, self.day_first, common)?;
-        // What is loaded already costs nothing, and a folder of archives may be given again.
+        // An archive that is loaded already costs nothing.
         for source in &sifted.sources {
             let id = &source.read.id;
             if block_on(dynamo.holding(&id.system.id, id.content))?.is_some() {
@@ -255,8 +261,8 @@ impl Load {
         Ok(())
     }
 
-    /// Loads what one argument names. A bad archive is told and does not stop the others; returns
-    /// whether there was none.
+    /// Loads the archives of one argument, and passes each result with its seconds to `done`.
+    /// Archives that fail are reported and do not stop the others. Returns whether all were loaded.
     fn load_source(
         &self,
         source: &OsStr,
@@ -279,7 +285,7 @@ impl Load {
         let files = match files {
             Ok(files) => files,
             Err(error) => {
-                crate::complain(crate::sentence(&error));
+                messages::complain(messages::sentence(&error));
                 return Ok(false);
             }
         };
@@ -293,7 +299,7 @@ impl Load {
                 Ok(loaded) => done(&loaded, start.elapsed().as_secs_f64()),
                 Err(error) => {
                     all = false;
-                    crate::complain(crate::sentence(&error));
+                    messages::complain(messages::sentence(&error));
                 }
             }
         }
@@ -310,10 +316,12 @@ impl Load {
         let options = LoadOptions {
             system: common.system.clone(),
             day_first: self.day_first,
-            same_name: match (self.replace, self.keep_both) {
-                (true, _) => SameName::Replace,
-                (false, true) => SameName::KeepBoth,
-                (false, false) => SameName::Refuse,
+            same_name: if self.replace {
+                SameName::Replace
+            } else if self.keep_both {
+                SameName::KeepBoth
+            } else {
+                SameName::Refuse
             },
             sample: self.sample,
             now: Timestamp::now(),
@@ -324,7 +332,7 @@ impl Load {
         let loaded = block_on(async {
             match store.dynamo() {
                 None => Some(loading.await),
-                // A folder needs no goodbye; capacity that was raised does.
+                // Raised capacity is restored before the process ends.
                 Some(_) => tokio::select! {
                     loaded = loading => Some(loaded),
                     _ = tokio::signal::ctrl_c() => None,
@@ -347,7 +355,7 @@ impl Load {
 /// One archive to be loaded.
 enum Source {
     Path(PathBuf),
-    /// From the network, under the name that its address gives it.
+    /// A downloaded file, with the name in its address.
     Download {
         file: File,
         name: String,
@@ -364,135 +372,10 @@ impl Source {
 }
 
 fn fetch(url: &str) -> anyhow::Result<Source> {
-    /// More than any archive that was ever published.
+    /// Larger than any published archive.
     const LIMIT_BYTES: u64 = 16 << 30;
-    // A file without a name: it is gone with the process, however that ends.
+    // A file without a name: the system deletes it with the end of the process.
     let mut file = tempfile::tempfile().context("cannot make a file for the download")?;
     let name = http::Client::new().download(url, &mut file, LIMIT_BYTES)?;
     Ok(Source::Download { file, name })
-}
-
-/// The one line on stderr.
-fn sentence(loaded: &Loaded, seconds: f64) -> String {
-    let lists = loaded
-        .station_lists
-        .iter()
-        .map(|(name, n)| format!("{name}: {} stations", grouped(*n as u64)));
-    let Some(entry) = &loaded.entry else {
-        return format!(
-            "{}  ({})",
-            lists.collect::<Vec<_>>().join(", "),
-            loaded.system.id
-        );
-    };
-    let name = &entry.id.name;
-    let stored = grouped(entry.stored);
-    if loaded.already {
-        return format!(
-            "{name}: loaded before, {stored} trips  ({})",
-            loaded.system.id
-        );
-    }
-    let mut parts = vec![
-        format!("{} rows", grouped(entry.rows_read)),
-        format!("{stored} trips"),
-    ];
-    for reason in Reason::ALL {
-        if let Some(n) = entry.rejected.get(&reason) {
-            parts.push(format!("{} {reason}", grouped(*n)));
-        }
-    }
-    parts.extend(lists);
-    format!(
-        "{name}: {}  ({}, {seconds:.2} s)",
-        parts.join(", "),
-        loaded.system.id
-    )
-}
-
-/// The object of one archive; `None` where there are only station lists.
-fn summary(loaded: &Loaded, seconds: f64) -> Option<Value> {
-    let entry = loaded.entry.as_ref()?;
-    let rejected: Map<String, Value> = entry
-        .rejected
-        .iter()
-        .map(|(reason, n)| (reason.as_str().into(), json!(n)))
-        .collect();
-    let flagged: Map<String, Value> = Flag::ALL
-        .into_iter()
-        .filter(|flag| entry.flagged(*flag) > 0)
-        .map(|flag| (flag.as_str().into(), json!(entry.flagged(flag))))
-        .collect();
-    Some(json!({
-        "archive": entry.id.name,
-        "system": entry.id.system.id.as_str(),
-        "already": loaded.already,
-        "rows_read": entry.rows_read,
-        "stored": entry.stored,
-        "rejected": rejected,
-        "flagged": flagged,
-        "seconds": (seconds * 1000.0).round() / 1000.0,
-    }))
-}
-
-/// The file of rejected rows, if one is wanted.
-struct Rejects {
-    writer: Option<Mutex<Wanted>>,
-}
-
-struct Wanted {
-    path: PathBuf,
-    csv: csv::Writer<File>,
-    failed: Option<csv::Error>,
-}
-
-impl Rejects {
-    fn create(path: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = path else {
-            return Ok(Self { writer: None });
-        };
-        let mut csv = csv::Writer::from_path(path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        csv.write_record(["file", "line", "column", "reason", "expected", "found"])?;
-        Ok(Self {
-            writer: Some(Mutex::new(Wanted {
-                path: path.into(),
-                csv,
-                failed: None,
-            })),
-        })
-    }
-
-    fn finish(self) -> anyhow::Result<()> {
-        let Some(writer) = self.writer else {
-            return Ok(());
-        };
-        let mut writer = writer.into_inner().expect("no holder of this lock panics");
-        let failing = || format!("cannot write {}", writer.path.display());
-        if let Some(error) = writer.failed {
-            return Err(error).with_context(failing);
-        }
-        writer.csv.flush().with_context(failing)
-    }
-}
-
-impl RejectSink for Rejects {
-    fn reject(&self, rejected: Rejected) {
-        let Some(writer) = &self.writer else {
-            return;
-        };
-        let mut writer = writer.lock().expect("no holder of this lock panics");
-        let line = rejected.line.to_string();
-        let record = [
-            rejected.file.as_str(),
-            &line,
-            &rejected.column,
-            rejected.reason.as_str(),
-            &rejected.expected,
-            &rejected.found,
-        ];
-        if let Err(error) = writer.csv.write_record(record) {
-            writer.failed.get_or_insert(error);
-        }
-    }
 }
