@@ -329,7 +329,6 @@ mod tests {
     use divvy::stations::data::Row;
     use divvy::store::{FromStationCount, StationTable, StoreErrorKind};
     use divvy_testkit::MemoryStore;
-    use divvy_testkit::MemoryStore;
     use tokio::time::sleep;
 
     use super::*;
