@@ -15,10 +15,11 @@ use divvy::reports::{
 };
 use divvy::store::Store;
 
-use crate::open::{Common, block_on};
+use crate::open::Common;
 use crate::render::Format;
 use crate::render::html::{self, Section};
 use crate::render::plot::{self, Plot};
+use crate::runtime::block_on;
 use crate::{outputs, own_report};
 
 /// The name of all reports together.

@@ -20,9 +20,8 @@ mod rejects_once;
 
 pub use error::{LoadError, PollError};
 pub use load::{LoadOptions, Loaded, SameName};
-pub use pipeline::{Progress, TripSink};
 pub use poll::{Polled, apply, poll, poll_by};
-pub use read::{ReadThrough, read};
+pub use read::{Progress, ReadThrough, TripSink, read};
 
 use self::contents::Contents;
 use self::load::Load;
@@ -74,3 +73,6 @@ pub async fn load(
         notes: contents.notes,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ mod question;
 mod routes;
 mod stations;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 
@@ -233,12 +235,7 @@ pub async fn histogram(
     Ok(groups.flat_map(|group| group.durations).collect())
 }
 
-/// Answers a question by a report, sorted and cut as its filters ask.
-///
-/// # Errors
-///
-/// The report does not take the filters, or the store fails.
-pub async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, ReportError> {
+async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, ReportError> {
     let filters = question.filters;
     question.check(report)?;
     if let (Some(from), Some(to)) = (filters.from, filters.to)
