@@ -1,4 +1,4 @@
-//! A tiny feed for every departure from the specification.
+//! A small feed for every departure from the specification.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn feed_of(json: serde_json::Value) -> Feed {
     }
 }
 
-/// `station_status` of that version with these entries.
+/// Makes a `station_status` of that version with these entries.
 fn status_of(version: &str, stations: serde_json::Value) -> Feed {
     feed_of(json!({
         "last_updated": 1_700_000_000, "ttl": 60, "version": version,
@@ -27,7 +27,7 @@ fn status_of(version: &str, stations: serde_json::Value) -> Feed {
     }))
 }
 
-/// One entry of a `station_status` without any departure, changed by `changes`.
+/// Makes an entry of a `station_status` as specified, with `changes`.
 fn state(changes: serde_json::Value) -> serde_json::Value {
     let mut state = json!({
         "station_id": "a", "num_bikes_available": 3, "num_docks_available": 9,
@@ -81,7 +81,7 @@ fn faults(feed: &Feed) -> Vec<String> {
     feed.faults.iter().map(Fault::to_string).collect()
 }
 
-/// Reads a feed with one station and checks that nothing is wrong with it.
+/// Reads a feed with one station and checks that it has no fault.
 fn only(feed: &Feed) -> &Station {
     assert_eq!(faults(feed), [""; 0]);
     let [station] = &feed.stations[..] else {
@@ -170,7 +170,7 @@ fn a_bean_reports_by_the_wall_clock_of_its_system() {
         reported("2019-01-27 02:39:27 PM", "2019-01-27 02:35:23 PM"),
         instant("2019-01-27T20:35:23Z")
     );
-    // After the clock was turned back, a report an hour old and one a minute old look alike.
+    // After the clock was turned back, reports of an hour and of a minute ago have the same time.
     assert_eq!(
         reported("2019-11-03 02:00:00 AM", "2019-11-03 01:59:00 AM"),
         instant("2019-11-03T07:59:00Z")
@@ -667,7 +667,7 @@ fn a_byte_order_mark_does_no_harm() {
     assert!(read_text(&format!("\u{feff}{text}\r\n")).is_ok());
 }
 
-/// Two sound feeds in one, so that mutations hit either.
+/// Two valid feeds in one file, so that mutations change either.
 fn sound() -> String {
     json!({
         "last_updated": 1_700_000_000, "ttl": 60, "version": "2.3",
@@ -683,7 +683,7 @@ fn sound() -> String {
     .to_string()
 }
 
-/// Reads bytes all the way, whatever they are.
+/// Reads any bytes, and makes a snapshot where they are a feed.
 fn read_through(bytes: &[u8]) {
     if let Ok(Document::Feed(feed)) = read(bytes, "x.json") {
         let _ = feed.system();
@@ -694,7 +694,7 @@ fn read_through(bytes: &[u8]) {
     }
 }
 
-/// Any JSON of some depth.
+/// Any JSON of limited depth.
 fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
