@@ -148,7 +148,7 @@ fn archives_are_packed_as_published() {
     assert_eq!(names(Era::Y2024), ["202406-divvy-tripdata.csv"]);
 }
 
-/// Keeps the form of each era before a reader's eyes.
+/// Shows the form of each era.
 #[test]
 fn rows_look_as_published() {
     let mut text = String::new();
