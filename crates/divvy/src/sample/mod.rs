@@ -390,7 +390,7 @@ impl Sample {
         }
     }
 
-    /// Tells whether a file may have 4 GiB or more, which is to be declared before it is written.
+    /// Returns whether a file may have 4 GiB or more, which is to be declared before it is written.
     fn is_large(&self) -> bool {
         const MAX_ROW_BYTES: u64 = 300;
         self.trips.saturating_mul(MAX_ROW_BYTES) > u64::from(u32::MAX)

@@ -173,8 +173,8 @@ impl Line<'_> {
 
     fn hex(&mut self, value: u64) {
         self.open(true);
-        for place in (0..16).rev() {
-            let digit = b"0123456789ABCDEF"[(value >> (4 * place) & 15) as usize];
+        for index in (0..16).rev() {
+            let digit = b"0123456789ABCDEF"[(value >> (4 * index) & 15) as usize];
             self.text.push(digit);
         }
         self.close(true);

@@ -70,7 +70,7 @@ const EXCLUDED: &[&str] = &[
     "numbikesavailable",
 ];
 
-/// Tells whether a file with this first line is a station list.
+/// Returns whether a file with this first line is a station list.
 ///
 /// ```
 /// use divvy::sources::station_list::recognise;

@@ -250,17 +250,17 @@ mod tests {
     #[test]
     fn a_changed_byte_is_detected_when_it_is_read() {
         let bytes = vec![b'x'; 3 * BLOCK + 5];
-        for place in [0, BLOCK - 1, BLOCK, 3 * BLOCK + 4] {
+        for offset in [0, BLOCK - 1, BLOCK, 3 * BLOCK + 4] {
             let (file, source) = source(&bytes);
             let mut changed = bytes.clone();
-            changed[place] = b'y';
+            changed[offset] = b'y';
             std::fs::write(file.path(), changed).unwrap();
             let error = source
                 .read()
                 .unwrap()
                 .read_to_end(&mut Vec::new())
                 .unwrap_err();
-            assert!(error.get_ref().unwrap().is::<Changed>(), "{place}");
+            assert!(error.get_ref().unwrap().is::<Changed>(), "{offset}");
         }
     }
 
