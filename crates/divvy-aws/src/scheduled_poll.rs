@@ -85,7 +85,7 @@ impl PollLog {
 #[cfg(test)]
 mod tests {
     use divvy::store::StationTable;
-    use divvy::store::memory::MemoryStore;
+    use divvy_testkit::MemoryStore;
 
     use super::*;
 

@@ -327,8 +327,8 @@ mod tests {
     use async_trait::async_trait;
     use divvy::model::{Station, StationId, System};
     use divvy::stations::data::Row;
-    use divvy::store::memory::MemoryStore;
     use divvy::store::{FromStationCount, StationTable, StoreErrorKind};
+    use divvy_testkit::MemoryStore;
     use tokio::time::sleep;
 
     use super::*;

@@ -3,10 +3,10 @@
 
 use std::future::Future;
 
-use divvy::conforms;
-use divvy::store::conformance::cases::system;
 use divvy_aws::tables::Layout;
 use divvy_aws::{DynamoStore, OpenOptions};
+use divvy_testkit::cases::system;
+use divvy_testkit::conforms;
 use throttling_dynamodb::{Emulator, Options};
 
 /// Runs a future on a paused clock: what waits for capacity waits no time.

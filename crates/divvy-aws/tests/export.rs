@@ -14,11 +14,11 @@ use divvy::model::{System, Trip};
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::Trips;
-use divvy::store::memory::MemoryStore;
 use divvy_aws::export::{Compression, ExportError, ExportOptions, Exported, export};
 use divvy_aws::item::{Item, trip};
 use divvy_aws::plan::{Prices, measure};
 use divvy_aws::sift::{SiftError, Sifted, sift};
+use divvy_testkit::MemoryStore;
 use jiff::Timestamp;
 
 /// The sample is taken for what it imitates, as the other files are.

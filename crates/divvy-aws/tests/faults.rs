@@ -23,8 +23,6 @@ use divvy::refresh;
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::sources::station_feed::{self, Document};
-use divvy::store::conformance::cases::{self, Row, minute, system};
-use divvy::store::memory::MemoryStore;
 use divvy::store::{
     Ledger as _, LedgerEntry, StationTable as _, Store, StoreError, TotalsReader as _,
 };
@@ -33,16 +31,17 @@ use divvy_aws::station_stream::handle_event;
 use divvy_aws::stream::{Checkpoints, StreamReader};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
+use divvy_testkit::MemoryStore;
+use divvy_testkit::cases::{self, Row, minute, system};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use throttling_dynamodb::{Emulator, Faults, Options};
 
 mod process;
-mod told;
 
 use self::process::{End, LATE, Process, block_on};
-use self::told::tell;
+use divvy_testkit::contents;
 
 fn emulator() -> Emulator {
     let local = Emulator::open(Options {
@@ -119,7 +118,7 @@ async fn drain(store: &dyn Store) {
 
 /// The store holds what another does to which nothing bad has happened, and its own laws hold.
 async fn is_right(store: &DynamoStore, model: &MemoryStore) {
-    assert_eq!(tell(store).await, tell(model).await);
+    assert_eq!(contents(store).await, contents(model).await);
     let checked = store.check().await.unwrap();
     assert_eq!(checked.faults, Vec::<String>::new());
     let waits = checked.facts.iter().find(|fact| fact.contains("wait for"));

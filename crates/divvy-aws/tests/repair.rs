@@ -10,17 +10,15 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::{Flags, Rider, Trip, TripId};
 use divvy::refresh;
-use divvy::store::conformance::cases::{self, Row, minute, system};
-use divvy::store::memory::MemoryStore;
 use divvy::store::{LedgerEntry, Republish as _, Store, Unload as _};
 use divvy::tally::Totals;
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
+use divvy_testkit::MemoryStore;
+use divvy_testkit::cases::{self, Row, minute, system};
 use throttling_dynamodb::{Emulator, Options};
 
-mod told;
-
-use self::told::tell;
+use divvy_testkit::contents;
 
 const LAYOUTS: [Layout; 2] = [Layout::Rows, Layout::Packed];
 
@@ -109,7 +107,10 @@ async fn archives_that_repeat_more_ids_than_one_hand_holds_are_as_in_the_model()
                 drain(store).await;
             }
         }
-        assert!(tell(&store).await == tell(&model).await, "{layout} loaded");
+        assert!(
+            contents(&store).await == contents(&model).await,
+            "{layout} loaded"
+        );
         // What the first loses comes back, for more trips than one hand holds.
         for gone in [&second, &first] {
             let content = [gone.id().content];
@@ -118,7 +119,7 @@ async fn archives_that_repeat_more_ids_than_one_hand_holds_are_as_in_the_model()
             drain(&store).await;
             drain(&model).await;
             assert!(
-                tell(&store).await == tell(&model).await,
+                contents(&store).await == contents(&model).await,
                 "{layout} unloaded"
             );
         }
@@ -313,12 +314,12 @@ async fn what_is_damaged_is_found_and_mended() {
         drain(&store).await;
         let checked = store.check().await.unwrap();
         assert_eq!(checked, sound, "{layout} {what:?}: {:?}", repaired.done);
-        let names = tell(&model).await.totals.names;
-        let mut told = tell(&store).await;
+        let names = contents(&model).await.totals.names;
+        let mut told = contents(&store).await;
         if what == Damage::TotalsOfArchive || what == Damage::CubeOfArchive {
             told.totals.names = names; // names are in no trip: they are lost with the totals
         }
-        assert_eq!(told, tell(&model).await, "{layout} {what:?}");
+        assert_eq!(told, contents(&model).await, "{layout} {what:?}");
         let again = store.repair(false, minute(2)).await.unwrap();
         assert_eq!(again.done, Vec::<String>::new(), "{layout} {what:?}");
 
@@ -328,7 +329,7 @@ async fn what_is_damaged_is_found_and_mended() {
         load(&model, &last).await;
         drain(&store).await;
         drain(&model).await;
-        assert_eq!(tell(&store).await.trips, tell(&model).await.trips);
+        assert_eq!(contents(&store).await.trips, contents(&model).await.trips);
         assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
     }
 }
@@ -357,7 +358,7 @@ async fn an_archive_whose_trips_are_gone_is_to_be_loaded_again() {
         load(&store, &second).await;
         drain(&store).await;
         assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
-        assert_eq!(tell(&store).await, tell(&model).await, "{layout}");
+        assert_eq!(contents(&store).await, contents(&model).await, "{layout}");
     }
 }
 
@@ -404,7 +405,11 @@ async fn a_repair_that_is_killed_is_repeated() {
             let checked = store.check().await.unwrap();
             assert_eq!(checked.faults, Vec::<String>::new(), "{layout} {steps}");
             assert_eq!(checked.facts.len(), 1, "{checked:?}");
-            assert_eq!(tell(&store).await, tell(&model).await, "{layout} {steps}");
+            assert_eq!(
+                contents(&store).await,
+                contents(&model).await,
+                "{layout} {steps}"
+            );
             if is_done {
                 break;
             }
@@ -428,11 +433,11 @@ async fn an_index_that_never_catches_up_is_waited_for_a_quarter_of_an_hour() {
             let ids = refreshed.uncounted.into_iter();
             ids.map(|uncounted| uncounted.id.to_string()).collect()
         };
-        let right = tell(&model).await.counts["35"];
+        let right = contents(&model).await.counts["35"];
         for _ in 0..2 {
             let refreshed = store.refresh_by_hand(minute(1)).await.unwrap();
             assert_eq!(uncounted(refreshed), ["35"], "{layout}");
-            assert_eq!(tell(&store).await.counts["35"], right);
+            assert_eq!(contents(&store).await.counts["35"], right);
             assert_eq!(store.given_up().await.unwrap(), Vec::<String>::new());
         }
 
@@ -446,7 +451,7 @@ async fn an_index_that_never_catches_up_is_waited_for_a_quarter_of_an_hour() {
         put(&client, "LoadLedger", note).await;
         let refreshed = store.refresh_by_hand(minute(2)).await.unwrap();
         assert_eq!(uncounted(refreshed), Vec::<String>::new(), "{layout}");
-        assert!(tell(&store).await.counts["35"] < right, "{layout}");
+        assert!(contents(&store).await.counts["35"] < right, "{layout}");
         let given_up = store.given_up().await.unwrap();
         assert!(
             given_up[0].starts_with("from_count of 35 is "),
@@ -455,7 +460,7 @@ async fn an_index_that_never_catches_up_is_waited_for_a_quarter_of_an_hour() {
         assert_eq!(store.check().await.unwrap().notes, given_up);
 
         store.repair(false, minute(3)).await.unwrap();
-        assert_eq!(tell(&store).await.counts["35"], right, "{layout}");
+        assert_eq!(contents(&store).await.counts["35"], right, "{layout}");
         assert_eq!(store.given_up().await.unwrap(), Vec::<String>::new());
     }
 }

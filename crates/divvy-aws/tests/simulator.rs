@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use divvy::store::StoreError;
-use divvy::store::conformance::simulator::{self, Act, Ran, World};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
+use divvy_testkit::simulator::{self, Act, Ran, World};
 use proptest::prelude::*;
 use throttling_dynamodb::{Emulator, Faults, Options};
 

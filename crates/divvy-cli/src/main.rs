@@ -16,6 +16,8 @@ mod outputs;
 mod own_report;
 mod progress;
 mod render;
+mod runtime;
+mod store_name;
 
 use std::process::ExitCode;
 

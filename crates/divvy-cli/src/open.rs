@@ -1,9 +1,6 @@
-//! Which store, and which of its systems.
+//! The flags of all verbs, and the store and the system that they name.
 
-use std::ffi::OsString;
-use std::future::Future;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -17,9 +14,12 @@ use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
 use throttling_dynamodb::{Emulator, Options};
-use tokio::runtime::{Builder, Runtime};
 
-/// Flags that stand before or behind any verb, but for those [`without`] some.
+use crate::messages;
+use crate::runtime::{self, block_on};
+use crate::store_name::{FOLDER, StoreName};
+
+/// Flags of all verbs, before or after the verb. A verb may exclude some: see [`without`].
 #[derive(Debug, Args)]
 pub struct Common {
     /// The store: a folder, dynamodb://PREFIX?region=..., or dynamodb-local:FILE
@@ -47,7 +47,7 @@ pub struct Common {
     pub verbose: bool,
 }
 
-/// Makes of common flags ones that mean nothing to a verb: left out of its help, and refused.
+/// Returns arguments that exclude common flags from a verb: not in its help, and refused.
 pub fn without(flags: &'static [&'static str]) -> impl Iterator<Item = Arg> {
     let refuse = |_: &str| Err::<String, _>("this verb does not take it");
     let refused =
@@ -59,174 +59,7 @@ fn system(text: &str) -> Result<System, String> {
     System::parse(text).map_err(|error| error.to_string())
 }
 
-/// Where a store is kept unless it is said.
-pub const FOLDER: &str = "divvy-data";
-
-/// What `--store` names.
-#[derive(Clone, Debug, PartialEq)]
-pub enum StoreName {
-    /// A folder: Parquet and SQLite.
-    Folder(PathBuf),
-    /// Tables of DynamoDB.
-    Dynamo {
-        /// What their names begin with; empty for the bare names.
-        prefix: String,
-        /// The region. `None` takes it from environment or profile.
-        region: Option<String>,
-        /// The address of the service, where it is not the region's own.
-        endpoint: Option<String>,
-    },
-    /// The same tables in an emulator in this process.
-    DynamoLocal {
-        /// Its file.
-        file: PathBuf,
-        /// Write and read units of each table and of the index. `None` on demand.
-        capacity: Option<(u32, u32)>,
-        /// What waits for capacity waits no time.
-        virtual_clock: bool,
-    },
-}
-
-impl StoreName {
-    /// Reads what `--store` and `DIVVY_STORE` say. A path may be of any bytes.
-    fn parse(text: OsString) -> Result<Self, String> {
-        match text.to_str() {
-            Some(text) => Self::parse_text(text),
-            None => Ok(Self::Folder(text.into())),
-        }
-    }
-
-    fn parse_text(text: &str) -> Result<Self, String> {
-        if text.trim().is_empty() {
-            return Err(format!("it is empty: name a folder, such as {FOLDER}"));
-        }
-        let (name, query) = text.split_once('?').unwrap_or((text, ""));
-        let said: Vec<(&str, &str)> = query
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .collect();
-        let known = |names: &[&str]| {
-            let unknown = said.iter().find(|(name, _)| !names.contains(name));
-            unknown.map_or(Ok(()), |(name, _)| {
-                Err(format!(
-                    "what is {name:?}? After the question mark may stand {}",
-                    names.join(", ")
-                ))
-            })
-        };
-        let value = |wanted: &str| {
-            let found = said
-                .iter()
-                .find(|(name, value)| *name == wanted && !value.is_empty());
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        let units = |wanted: &str| {
-            let value = value(wanted).map(|value| value.parse::<u32>().map_err(|_| value));
-            match value.transpose() {
-                Ok(Some(0)) | Err(_) => {
-                    Err(format!("{wanted}: expected units a second, from 1 on"))
-                }
-                Ok(units) => Ok(units),
-            }
-        };
-        if let Some(prefix) = name.strip_prefix("dynamodb://") {
-            known(&["region", "endpoint"])?;
-            let is_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-            if !prefix.chars().all(is_name) {
-                return Err(format!(
-                    "{prefix:?} cannot begin the names of tables: letters, digits, _ . - only"
-                ));
-            }
-            return Ok(Self::Dynamo {
-                prefix: prefix.into(),
-                region: value("region"),
-                endpoint: value("endpoint"),
-            });
-        }
-        if let Some(file) = name.strip_prefix("dynamodb-local:") {
-            known(&["wcu", "rcu", "clock"])?;
-            if file.is_empty() {
-                return Err("name the file of the emulator: dynamodb-local:demo.db".into());
-            }
-            let (wcu, rcu) = (units("wcu")?, units("rcu")?);
-            let capacity = wcu.or(rcu).map(|_| {
-                let (wcu, rcu) = (wcu.or(rcu), rcu.or(wcu));
-                (wcu.unwrap_or(1), rcu.unwrap_or(1))
-            });
-            let virtual_clock = match value("clock").as_deref() {
-                None | Some("real") => false,
-                Some("virtual") => true,
-                Some(other) => return Err(format!("clock={other}: expected real or virtual")),
-            };
-            return Ok(Self::DynamoLocal {
-                file: file.into(),
-                capacity,
-                virtual_clock,
-            });
-        }
-        if name.starts_with("dynamodb:") {
-            return Err("expected dynamodb://PREFIX?region=us-east-2".into());
-        }
-        if let Some(scheme) = scheme(text) {
-            return Err(format!(
-                "there are no stores of the kind {scheme}: expected a folder, \
-                 dynamodb://PREFIX?region=us-east-2 or dynamodb-local:FILE (a folder of that name \
-                 is ./{text})"
-            ));
-        }
-        Ok(Self::Folder(text.into()))
-    }
-}
-
-/// Finds what looks like the scheme of an address (RFC 3986, section 3.1) before the first colon.
-/// `None` for a path, also for one with the letter of a drive.
-fn scheme(text: &str) -> Option<&str> {
-    let (scheme, _) = text.split_once(':')?;
-    let is_letter = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
-    let is_drive = cfg!(windows) && scheme.len() == 1;
-    (scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(is_letter)
-        && !is_drive)
-        .then_some(scheme)
-}
-
-impl std::fmt::Display for StoreName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Folder(path) => write!(f, "{}", path.display()),
-            Self::Dynamo { prefix, .. } => write!(f, "dynamodb://{prefix}"),
-            Self::DynamoLocal { file, .. } => write!(f, "dynamodb-local:{}", file.display()),
-        }
-    }
-}
-
-impl StoreName {
-    /// Tells whether it is kept by AWS itself, where it costs money.
-    pub fn costs(&self) -> bool {
-        matches!(self, Self::Dynamo { endpoint: None, .. })
-    }
-}
-
-static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-
-/// Runs a future to its end. The clock is a virtual one where the store asks for it.
-pub fn block_on<F: Future>(future: F) -> F::Output {
-    RUNTIME.get_or_init(|| runtime(false)).block_on(future)
-}
-
-fn runtime(virtual_clock: bool) -> Runtime {
-    let mut builder = match virtual_clock {
-        true => Builder::new_current_thread(),
-        false => Builder::new_multi_thread(),
-    };
-    builder.enable_all().start_paused(virtual_clock);
-    builder
-        .build()
-        .expect("the system gives threads and timers")
-}
-
-/// What commands need of a store.
+/// The capabilities that commands need of a store.
 pub trait ManagedStore: Store + Check + Repair + RefreshCounts {}
 impl<T: Store + Check + Repair + RefreshCounts> ManagedStore for T {}
 
@@ -254,18 +87,18 @@ impl From<DynamoStore> for Opened {
     }
 }
 
-/// How tables are made, and how loads are done, on DynamoDB.
+/// Options of stores on DynamoDB: how tables are made, and how loads are done.
 #[derive(Clone, Default)]
 pub struct DynamoOptions {
-    /// How trips are to lie.
+    /// The layout of trips in tables that are made.
     pub layout: Option<Layout>,
-    /// The capacity of tables that are made.
+    /// Write and read units of tables that are made. `None` for tables on demand.
     pub capacity: Option<(u32, u32)>,
-    /// The share of the capacity that is used.
+    /// The fraction of the capacity that is used. `None` for all.
     pub share: Option<f64>,
     /// How loads are done.
     pub loads: LoadSettings,
-    /// Who hears of them.
+    /// Receives the progress of loads.
     pub listener: Option<Arc<dyn Listener>>,
 }
 
@@ -288,7 +121,7 @@ impl Opened {
 }
 
 impl Common {
-    /// Prepares the clock: before anything else is done.
+    /// Chooses the clock of the runtime. To be called before anything else.
     pub fn start(&self) {
         let virtual_clock = matches!(
             self.store,
@@ -297,7 +130,7 @@ impl Common {
                 ..
             }
         );
-        RUNTIME.get_or_init(|| runtime(virtual_clock));
+        runtime::start(virtual_clock);
     }
 
     /// Opens the store for writing; makes it where there is none.
@@ -305,24 +138,28 @@ impl Common {
         self.open_with(DynamoOptions::default())
     }
 
-    /// Opens the store for writing, with what is asked for on DynamoDB.
-    pub fn open_with(&self, asked: DynamoOptions) -> anyhow::Result<Opened> {
+    /// Opens the store for writing, with options for DynamoDB; makes it where there is none.
+    pub fn open_with(&self, dynamo: DynamoOptions) -> anyhow::Result<Opened> {
         if let StoreName::Folder(folder) = &self.store {
             let store = EmbeddedStore::open_with(folder, self.on_wait())?;
             return Ok(store.into());
         }
         let mut options = self.dynamo_options()?;
-        options.layout = asked.layout;
-        options.share = asked.share;
-        if let Some((wcu, rcu)) = asked.capacity {
+        options.layout = dynamo.layout;
+        options.share = dynamo.share;
+        if let Some((wcu, rcu)) = dynamo.capacity {
             options.capacity = Capacity::Provisioned { wcu, rcu };
         }
         let store = block_on(DynamoStore::open(options))?;
-        let listener = asked.listener.unwrap_or_else(|| Arc::new(()));
-        Ok(store.with_loads(asked.loads, listener).into())
+        let listener = dynamo.listener.unwrap_or_else(|| Arc::new(()));
+        Ok(store.with_loads(dynamo.loads, listener).into())
     }
 
-    /// Opens a store that is there.
+    /// Opens the store.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
     pub fn open_existing(&self) -> anyhow::Result<Opened> {
         self.open_if_there()?.with_context(|| {
             format!(
@@ -333,14 +170,14 @@ impl Common {
         })
     }
 
-    /// Opens a store. `None` where there is none.
+    /// Opens the store. `None` where there is none.
     pub fn open_if_there(&self) -> anyhow::Result<Option<Opened>> {
         match &self.store {
             StoreName::Folder(folder) => {
                 let store = EmbeddedStore::open_existing_with(folder, self.on_wait())?;
                 Ok(store.map(Opened::from))
             }
-            // Opening it would make the file.
+            // The emulator would make the file.
             StoreName::DynamoLocal { file, .. } if !file.exists() => Ok(None),
             _ => {
                 let store = block_on(DynamoStore::open_existing(self.dynamo_options()?))?;
@@ -389,7 +226,7 @@ impl Common {
         }
     }
 
-    /// Finds the system to speak of: the one named, else the store's only one.
+    /// Returns the system that is named, else the store's only one.
     pub fn system_of(&self, store: &dyn Store) -> anyhow::Result<System> {
         let known = block_on(store.systems())?;
         match (&self.system, known.as_slice()) {
@@ -413,30 +250,28 @@ impl Common {
         }
     }
 
-    /// Prints what takes long: for which process a writer waits, or an upgrade.
+    /// Returns what prints the reasons for long waits: a process that writes, an upgrade.
     fn on_wait(&self) -> Box<OnWait> {
         let quiet = self.quiet;
         Box::new(move |sentence| {
             if !quiet {
-                crate::messages::print_line(sentence);
+                messages::print_line(sentence);
             }
         })
     }
 
-    /// Prints a message to stderr, unless asked to be quiet.
+    /// Prints a message to stderr, unless with --quiet.
     pub fn say(&self, message: impl std::fmt::Display) {
         if !self.quiet {
-            crate::messages::print_line(message);
+            messages::print_line(message);
         }
     }
 }
 
 fn names(systems: &[System]) -> String {
-    match systems {
-        [] => "nothing at all".into(),
-        _ => {
-            let ids: Vec<&str> = systems.iter().map(|system| system.id.as_str()).collect();
-            ids.join(", ")
-        }
+    if systems.is_empty() {
+        return "nothing at all".into();
     }
+    let ids: Vec<&str> = systems.iter().map(|system| system.id.as_str()).collect();
+    ids.join(", ")
 }

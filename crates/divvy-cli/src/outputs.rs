@@ -8,8 +8,9 @@ use anyhow::{Context, bail};
 use divvy::reports::Table;
 use serde::Serialize;
 
-use crate::open::{Common, StoreName};
+use crate::open::Common;
 use crate::render::Format;
+use crate::store_name::StoreName;
 
 /// Writes a table to stdout.
 ///

@@ -1,7 +1,7 @@
-//! Whatever the bytes: no panic, every row accounted for, every refusal a sentence.
+//! The readers on random bytes: no panic, every row a trip or rejected, every error a sentence.
 //!
-//! A round takes a moment. `DIVVY_FUZZ_SECONDS=600 cargo test --release --test any_bytes` goes on
-//! for ten minutes for each target, always with new bytes.
+//! One run has 200 inputs for each reader. With `DIVVY_FUZZ_SECONDS=600` it takes ten minutes each,
+//! with new inputs each time.
 
 #![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
 
@@ -34,8 +34,8 @@ impl Debug for Bytes {
     }
 }
 
-/// Puts inputs to a check for as long as the environment says, one round of them at least.
-fn put(inputs: impl Strategy<Value = Vec<u8>>, check: impl Fn(Vec<u8>) + Copy) {
+/// Checks inputs for `DIVVY_FUZZ_SECONDS`, at least one round of them.
+fn check_all(inputs: impl Strategy<Value = Vec<u8>>, check: impl Fn(Vec<u8>) + Copy) {
     let seconds = env::var("DIVVY_FUZZ_SECONDS").map_or(0, |text| text.parse().unwrap());
     let end = Instant::now() + Duration::from_secs(seconds);
     let inputs = inputs.prop_map(Bytes);
@@ -65,7 +65,7 @@ fn trip_reader() {
         2 => tables(),
         4 => edited(tables()),
     ];
-    put(inputs, |bytes| {
+    check_all(inputs, |bytes| {
         let _ = read_trips(&mut || Ok(Box::new(Cursor::new(bytes.clone()))));
     });
 }
@@ -77,7 +77,7 @@ fn archive_reader() {
         2 => archives(),
         6 => edited(archives()),
     ];
-    put(inputs, |bytes| {
+    check_all(inputs, |bytes| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("archive");
         std::fs::write(&path, bytes).unwrap();
@@ -92,7 +92,7 @@ fn feed_reader() {
         2 => feeds(),
         6 => edited(feeds()),
     ];
-    put(inputs, |bytes| {
+    check_all(inputs, |bytes| {
         let divvy = System::named("divvy").unwrap();
         match station_feed::read(&bytes, "feed.json") {
             Ok(Document::Discovery(_)) => {}
@@ -109,7 +109,7 @@ fn feed_reader() {
     });
 }
 
-/// Feeds of every version, small.
+/// Small feeds of every version.
 fn feeds() -> impl Strategy<Value = Vec<u8>> {
     let station = r#"{"station_id":"7","name":"Heron St","lat":41.88,"lon":-87.63,"capacity":15,
         "num_bikes_available":3,"num_docks_available":11,"is_installed":1,"is_renting":true,
@@ -144,16 +144,17 @@ fn read_archive(path: &std::path::Path) {
     for left_out in archive.left_out() {
         assert_sentence(&left_out.to_string());
     }
-    for (place, member) in archive.members().iter().enumerate() {
+    for (index, member) in archive.members().iter().enumerate() {
         let mut bytes = Vec::new();
-        let whole = archive.read(place).unwrap().read_to_end(&mut bytes);
+        let whole = archive.read(index).unwrap().read_to_end(&mut bytes);
         match (&whole, member.size_bytes) {
             (Ok(_), Some(size_bytes)) => assert_eq!(bytes.len() as u64, size_bytes),
             (Ok(_), None) => {}
             (Err(error), _) => assert_sentence(&error.to_string()),
         }
-        let trips = read_trips(&mut || archive.read(place).map_err(io::Error::other));
-        // What does not arrive whole is no trip file; what the header refuses may not be read on.
+        let trips = read_trips(&mut || archive.read(index).map_err(io::Error::other));
+        // A member that ends in an error may not be read as trips. One with another header is not
+        // read to the end.
         if whole.is_err() {
             assert!(trips.is_err());
         }
@@ -162,7 +163,7 @@ fn read_archive(path: &std::path::Path) {
 
 type Open<'a> = &'a mut dyn FnMut() -> io::Result<Box<dyn Read + Send>>;
 
-/// Reads trips as [`read_rows`] does; a refusal must be a sentence.
+/// Reads trips as [`read_rows`] does, and checks that an error is a sentence.
 fn read_trips(open: Open<'_>) -> Result<(), TripsError> {
     let outcome = read_rows(open);
     if let Err(error) = &outcome {
@@ -171,7 +172,7 @@ fn read_trips(open: Open<'_>) -> Result<(), TripsError> {
     outcome
 }
 
-/// Reads trips, and holds the reader to its laws.
+/// Reads trips, and checks that every row is a trip or rejected.
 fn read_rows(open: Open<'_>) -> Result<(), TripsError> {
     let mapping = ColumnMapping::detect(open, "trips.csv", false)?;
     let divvy = || System::named("divvy").unwrap();
@@ -196,13 +197,13 @@ fn read_rows(open: Open<'_>) -> Result<(), TripsError> {
     Ok(())
 }
 
-/// One line that a terminal can show.
+/// Checks that a message is one line without control characters.
 fn assert_sentence(text: &str) {
     assert!(text.len() > 10, "{text:?}");
     assert!(!text.chars().any(char::is_control), "{text:?}");
 }
 
-/// Tables with the headers of publishers, and cells as bad as theirs.
+/// Tables with published headers, and valid and invalid cells.
 fn tables() -> impl Strategy<Value = Vec<u8>> {
     const HEADERS: &[&str] = &[
         "ride_id,rideable_type,started_at,ended_at,start_station_name,start_station_id,end_station_name,end_station_id,start_lat,start_lng,end_lat,end_lng,member_casual",
@@ -212,7 +213,7 @@ fn tables() -> impl Strategy<Value = Vec<u8>> {
         "Duration,Start date,End date,Start station number,Start station,End station number,End station,Bike number,Member Type",
         "Rental Id,Duration,Bike Id,End Date,EndStation Id,EndStation Name,Start Date,StartStation Id,StartStation Name",
     ];
-    // By what the name of a column speaks of: cells that fit, sound or not.
+    // Cells for a column, by words in its name.
     const TIMES: &[&str] = &[
         "2020-04-26 17:45:14",
         "2024-06-01 00:00:00.123",
@@ -345,7 +346,7 @@ fn pack(
 ) {
     for (name, method, bytes) in members {
         let options = SimpleFileOptions::default().compression_method(method);
-        // A name that stands there already is refused by the writer.
+        // The writer refuses a name that is in the zip already.
         if zip.start_file(name, options).is_ok() {
             zip.write_all(&bytes).unwrap();
         }
@@ -363,7 +364,7 @@ enum Edit {
     Cut(Index),
 }
 
-/// Sound bytes with a few faults.
+/// Valid bytes with a few changes.
 fn edited(sound: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let byte = || prop_oneof![any::<u8>(), select(b"\",\n\r;\0\xff0123456789".to_vec())];
     let edit = prop_oneof![

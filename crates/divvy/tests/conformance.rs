@@ -1,8 +1,8 @@
 //! Every store is held to the same laws.
 
-use divvy::conforms;
-use divvy::store::conformance::{self, cases};
-use divvy::store::memory::MemoryStore;
+use divvy_testkit::MemoryStore;
+use divvy_testkit::conforms;
+use divvy_testkit::{cases, conformance};
 use futures_executor::block_on;
 use proptest::prelude::*;
 
@@ -48,9 +48,9 @@ keeps_several_systems!(memory_keeps_several_systems, (MemoryStore::default(), ()
 mod embedded_and_memory {
     use divvy::refresh;
     use divvy::reports::REPORTS;
-    use divvy::store::conformance::cases::{Step, minute, system};
-    use divvy::store::conformance::simulator;
     use divvy::store::{Store, StoreError, Unload};
+    use divvy_testkit::cases::{Step, minute, system};
+    use divvy_testkit::simulator;
 
     use super::*;
 

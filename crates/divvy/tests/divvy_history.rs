@@ -1,5 +1,5 @@
-//! Divvy's feed as it was recorded minute by minute from 2013 to 2015: a first state a day, and
-//! RFC 6902 patches from one minute to the next.
+//! Divvy's feed as recorded minute by minute from 2013 to 2015: the first state of each day, and RFC
+//! 6902 patches for the following minutes.
 //!
 //! Two days of each month are replayed; all 216 with `DIVVY_HISTORY=all`.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
@@ -11,8 +11,8 @@ use std::process::Command;
 use divvy::ingest;
 use divvy::model::{Station, StationId, System};
 use divvy::sources::station_feed::{self, Document, FeedError};
-use divvy::store::memory::MemoryStore;
 use divvy::store::{Applied, StationTable};
+use divvy_testkit::MemoryStore;
 use futures_executor::block_on;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -36,7 +36,7 @@ const DAYS: [(&str, [&str; 2]); 11] = [
     ("2015-03", ["09", "10"]),
 ];
 
-/// What became of the recorded states of a month.
+/// The results of polling the recorded states of a month.
 #[derive(Default)]
 struct Outcome {
     snapshots: u32,
@@ -46,7 +46,7 @@ struct Outcome {
     repeated: u32,
     /// Older.
     refused: u32,
-    /// No snapshot at all.
+    /// No snapshot.
     unreadable: u32,
     /// The most stations in one snapshot.
     stations: usize,
@@ -93,7 +93,7 @@ fn every_recorded_minute_is_accepted_repeated_or_refused() {
     }
 }
 
-/// Polls every recorded state of a month's wanted days into a store of its own.
+/// Polls every recorded state of the chosen days of a month into a new store.
 fn month_of_polls(archives: &Path, month: &str, is_wanted: &dyn Fn(&str) -> bool) -> Outcome {
     let divvy = System::named("divvy").unwrap();
     let store = MemoryStore::default();
@@ -159,12 +159,12 @@ impl Outcome {
     }
 }
 
-/// Every station of the recorded state is in the store as recorded.
+/// Checks that every station of the recorded state is in the store as recorded.
 fn assert_same_stations(stations: &[Station], state: &State) {
     for recorded in &state.stations {
         let id = StationId::from(recorded.id.as_str());
-        let place = stations.binary_search_by(|station| station.id.cmp(&id));
-        let station = &stations[place.unwrap_or_else(|_| panic!("{}: no {id}", state.name))];
+        let index = stations.binary_search_by(|station| station.id.cmp(&id));
+        let station = &stations[index.unwrap_or_else(|_| panic!("{}: no {id}", state.name))];
         let counts = (station.available.vehicles, station.available.docks);
         assert_eq!(counts, recorded.counts, "{}: {id}", state.name);
     }
@@ -172,16 +172,16 @@ fn assert_same_stations(stations: &[Station], state: &State) {
 
 /// The feed at one minute.
 struct State {
-    /// Which one, for messages.
+    /// The minute, for messages.
     name: String,
     /// The document as the publisher sent it.
     json: Vec<u8>,
-    /// What it says of each station.
+    /// The stations of the document.
     stations: Vec<Recorded>,
     time: Value,
 }
 
-/// A station of the document. Its text is kept, because a minute changes few of them.
+/// A station of the document, with its text: a patch changes few stations.
 struct Recorded {
     fields: Value,
     text: String,
@@ -202,7 +202,7 @@ impl Recorded {
     }
 }
 
-/// One step of a patch. The recordings know add, remove and replace.
+/// One step of a patch. The recordings have add, remove and replace.
 #[derive(Deserialize)]
 struct Operation {
     op: String,
@@ -211,7 +211,7 @@ struct Operation {
     value: Value,
 }
 
-/// Hands every recorded state of a month's wanted days to `take`, in order.
+/// Passes every recorded state of the chosen days of a month to `take`, in order.
 fn replay(
     archives: &Path,
     month: &str,
@@ -266,15 +266,15 @@ impl State {
         let path: Vec<&str> = path.split('/').skip(1).collect();
         match (op.as_str(), &path[..]) {
             ("replace", ["executionTime"]) => self.time = value,
-            ("add", ["stationBeanList", place]) => {
+            ("add", ["stationBeanList", index]) => {
                 self.stations
-                    .insert(place.parse().unwrap(), Recorded::new(value));
+                    .insert(index.parse().unwrap(), Recorded::new(value));
             }
-            ("remove", ["stationBeanList", place]) => {
-                self.stations.remove(place.parse().unwrap());
+            ("remove", ["stationBeanList", index]) => {
+                self.stations.remove(index.parse().unwrap());
             }
-            (op, ["stationBeanList", place, field]) => {
-                let station = &mut self.stations[place.parse::<usize>().unwrap()];
+            (op, ["stationBeanList", index, field]) => {
+                let station = &mut self.stations[index.parse::<usize>().unwrap()];
                 let fields = station.fields.as_object_mut().unwrap();
                 match op {
                     "add" | "replace" => fields.insert((*field).into(), value),
@@ -287,7 +287,7 @@ impl State {
         }
     }
 
-    /// Writes the document anew.
+    /// Writes the document.
     fn write(&mut self) {
         let Self {
             json,
@@ -298,15 +298,15 @@ impl State {
         json.clear();
         json.extend_from_slice(format!("{{\"executionTime\":{time},").as_bytes());
         json.extend_from_slice(b"\"stationBeanList\":[");
-        for (place, station) in stations.iter().enumerate() {
-            json.extend_from_slice(if place == 0 { b"" } else { b"," });
+        for (index, station) in stations.iter().enumerate() {
+            json.extend_from_slice(if index == 0 { b"" } else { b"," });
             json.extend_from_slice(station.text.as_bytes());
         }
         json.extend_from_slice(b"]}");
     }
 }
 
-/// Finds the recordings. `None`, with a line that says so, where they or `tar` and `xz` lack.
+/// Finds the recordings. `None`, with a message, where they or `tar` and `xz` are missing.
 fn archives() -> Option<PathBuf> {
     let data = std::env::var("DIVVY_REAL_DATA").map_or_else(
         |_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into(),

@@ -12,11 +12,11 @@ use divvy::model::{Snapshot, SnapshotKind, Station, StationId, StationStatus, Sy
 use divvy::refresh;
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
-use divvy::store::conformance::cases::minute;
 use divvy::store::embedded::EmbeddedStore;
 use divvy::store::{
     ChangeStream, CountsTable, Ledger, LedgerEntry, StationTable, TotalsReader, Trips, Unload,
 };
+use divvy_testkit::cases::minute;
 use futures_executor::block_on;
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Keeps `docs/FORMATS.md` true: every example in it is read as the page says.
+//! Checks `docs/FORMATS.md`: every example in it is read as the page states.
 
 #![allow(clippy::unwrap_used)] // a test, helpers included
 
@@ -7,6 +7,7 @@ use std::io::Cursor;
 use std::sync::Mutex;
 
 use divvy::issue::{Reason, Rejected};
+use divvy::model::civil_date::day_of_ms;
 use divvy::model::{Flag, System, TripBatch};
 use divvy::sources::station_feed::{self, Document, Feed};
 use divvy::sources::station_list;
@@ -14,7 +15,7 @@ use divvy::sources::trips_csv::{ColumnMapping, TripReader};
 
 const PAGE: &str = include_str!("../../../docs/FORMATS.md");
 
-/// An example: what stands behind the opening fence, and the text down to the closing one.
+/// An example: the label after the opening fence, and the text up to the closing one.
 struct Example {
     language: &'static str,
     label: &'static str,
@@ -69,10 +70,10 @@ fn every_trip_form_has_an_example_that_is_read() {
         let rows = example.text.lines().count() - 1;
         assert_eq!(batches.iter().map(TripBatch::len).sum::<usize>(), rows);
         for trip in batches.iter().flat_map(TripBatch::trips) {
-            let odd: Vec<Flag> = trip.flags.iter().collect();
+            let flags: Vec<Flag> = trip.flags.iter().collect();
             assert!(
-                odd.is_empty() || odd == [Flag::NoDestination],
-                "{odd:?}: {}",
+                flags.is_empty() || flags == [Flag::NoDestination],
+                "{flags:?}: {}",
                 example.text
             );
         }
@@ -89,7 +90,7 @@ fn every_trip_form_has_an_example_that_is_read() {
 }
 
 #[test]
-fn the_examples_mean_what_the_page_says() {
+fn the_examples_have_the_values_of_the_page() {
     let trip = |form: &str, nth: usize| {
         let examples = examples("csv");
         let mut of_form = examples
@@ -102,7 +103,7 @@ fn the_examples_mean_what_the_page_says() {
     assert_eq!(trip("L3", 0).origin.unwrap().as_str(), "37");
     assert_eq!(trip("Capital Bikeshare", 0).duration_s(), 611);
     // The fourth of July 2016.
-    assert_eq!(trip("London", 0).started_ms.div_euclid(86_400_000), 16_986);
+    assert_eq!(day_of_ms(trip("London", 0).started_ms), 16_986);
     assert_eq!(trip("Citi Bike", 0).gender.as_deref(), Some("Male"));
     assert_eq!(trip("Citi Bike", 2).birth_year, None);
     assert_eq!(trip("Citi Bike", 0).id.as_str().len(), 16);

@@ -1,7 +1,7 @@
-//! Every published file at hand is read with counts that add up, or refused in a sentence.
+//! Published files: each is read with counts that add up, or refused with a message.
 //!
-//! The files are not part of the repository: they are looked for in `DIVVY_REAL_DATA`, else beside
-//! the workspace.
+//! The files are not in the repository, but in the folder `DIVVY_REAL_DATA`, or else beside the
+//! workspace.
 
 #![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
 
@@ -15,7 +15,7 @@ use divvy::model::System;
 use divvy::sources::archive::Archive;
 use divvy::sources::trips_csv::{ColumnMapping, TripReader, TripsError};
 
-/// Rows of each trip file, header apart, as counted when the files were collected.
+/// Rows of each trip file without the header, as counted when the files were collected.
 const ROWS: &[(&str, u64)] = &[
     ("divvy_2013_trips_small.csv.gz", 10_000),
     ("trips_2016_h1_sample.csv", 1_520),
@@ -53,7 +53,7 @@ const ROWS: &[(&str, u64)] = &[
     ("sample-JourneyDataExtract-london.csv.zip", 200),
 ];
 
-/// The system that a person would name after `--system`, where a file does not tell by itself.
+/// The systems of files that do not identify them.
 const SYSTEMS: &[(&str, &str)] = &[("trips/divvy", "divvy"), ("trips/citibike", "citibike")];
 
 fn real_data() -> Option<PathBuf> {
@@ -77,7 +77,7 @@ fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What became of one table.
+/// The result of reading one table.
 struct Outcome {
     form: &'static str,
     system: System,
@@ -86,7 +86,7 @@ struct Outcome {
     rejected: RejectedCounts,
 }
 
-/// Reads a member to its end. `file` is the path of the archive in the collection.
+/// Reads a member to the end. `file` is the path of the archive in the collection.
 fn read(
     archive: &Archive,
     member: usize,
@@ -106,7 +106,7 @@ fn read(
         .system()
         .cloned()
         .or_else(named)
-        .expect("its system is told or named");
+        .expect("its system is identified or listed");
     let form = mapping.form();
     let mut reader = TripReader::new(open().unwrap(), mapping, &system, name)?;
     let mut trips = 0;
@@ -149,11 +149,11 @@ fn every_file_is_read_or_refused_in_a_sentence() {
         for left_out in archive.left_out() {
             writeln!(table, "    left out: {left_out}").unwrap();
         }
-        for (place, member) in archive.members().iter().enumerate() {
-            let mut outcome = read(&archive, place, &file, false);
+        for (index, member) in archive.members().iter().enumerate() {
+            let mut outcome = read(&archive, index, &file, false);
             if let Err(error @ TripsError::AmbiguousDates { .. }) = &outcome {
                 writeln!(table, "    refused, then read as it says: {error}").unwrap();
-                outcome = read(&archive, place, &file, true);
+                outcome = read(&archive, index, &file, true);
             }
             let outcome = match outcome {
                 Ok(outcome) => outcome,

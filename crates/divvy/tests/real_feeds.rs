@@ -1,4 +1,4 @@
-//! Every recorded feed and station list, read or refused: one line for each kind of outcome.
+//! Recorded feeds and station lists, read or refused: one line for each kind of outcome.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::BTreeMap;
@@ -72,7 +72,7 @@ fn every_published_station_list_is_read() {
     ");
 }
 
-/// A pair fetched together: how many stations only one of the two knows.
+/// Pairs fetched together: how many stations are in only one of the two feeds.
 #[test]
 fn recorded_pairs_join() {
     let Some(data) = real_data() else { return };
@@ -236,7 +236,7 @@ fn unpack(archive: &Path) -> tempfile::TempDir {
     folder
 }
 
-/// Finds the recorded data. `None`, with a line that says so, where there is none.
+/// Finds the recorded data. `None`, with a message, where it is missing.
 fn real_data() -> Option<PathBuf> {
     let data = std::env::var("DIVVY_REAL_DATA").map_or_else(
         |_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into(),
@@ -249,7 +249,7 @@ fn real_data() -> Option<PathBuf> {
     None
 }
 
-/// Tells whether archives can be unpacked; says so where they cannot.
+/// Tells whether archives can be unpacked, and prints a message where they cannot.
 fn has_tar() -> bool {
     let runs = |program| Command::new(program).arg("--version").output().is_ok();
     let has = runs("tar") && runs("xz");

@@ -1,5 +1,5 @@
-//! Published archives loaded into the store in a folder: counted against independent totals, in
-//! any order, whole or in pieces.
+//! Published archives loaded into the store in a folder, in any order, whole or in pieces, and
+//! compared with independent totals.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use divvy::store::{CountsTable, Ledger, Store, TotalsReader};
 use futures_executor::block_on;
 use jiff::Timestamp;
 
-/// Finds the published archives. `None`, with a line that says so, where they lack.
+/// Finds the published archives. `None`, with a message, where they are missing.
 fn published() -> Option<PathBuf> {
     let data = std::env::var("DIVVY_REAL_DATA").map_or_else(
         |_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into(),
@@ -65,7 +65,7 @@ fn divvy() -> SystemId {
     "divvy".into()
 }
 
-/// All stored trips as sorted texts.
+/// Returns all stored trips as sorted texts.
 fn trips_of(store: &dyn Store) -> Vec<String> {
     let rows = Mutex::new(Vec::new());
     let visit = |batch: divvy::model::TripBatch| {
@@ -79,7 +79,7 @@ fn trips_of(store: &dyn Store) -> Vec<String> {
     rows
 }
 
-/// Departures by station id in an independent count; the empty id stands for no station.
+/// Reads the departures by station id of an independent count; the empty id stands for no station.
 fn oracle(path: &Path) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for row in csv::Reader::from_path(path).unwrap().records() {
@@ -104,8 +104,8 @@ fn every_station_has_the_departures_that_others_counted() {
 
         let mut expected = oracle(&trips.join("divvy/oracle_station_totals").join(totals));
         assert_eq!(expected.values().sum::<u64>(), rows);
-        // The count lists a renamed station under each of its names; both rows have its one id, so
-        // they add up to what we count. Trips without a station have no id.
+        // The count has a row for each name of a station; rows of one id are added up. Trips without
+        // a station have no id.
         let nowhere = expected.remove("").unwrap_or(0);
         expected.retain(|_, n| *n > 0);
         let counts = block_on(store.counts(&divvy())).unwrap();
@@ -129,7 +129,7 @@ fn a_month_and_its_spreadsheet_copy_are_the_same_trips_in_either_order() {
     let late = load(&one, &copy).entry.unwrap();
     load(&other, &copy);
     let early = load(&other, &published).entry.unwrap();
-    // The published file has the finer times, so every trip of it stays, whichever came first.
+    // The published file has the finer times, so all its trips are stored, in either order.
     assert_eq!((early.stored, late.stored), (96_834, 0));
     assert_eq!(
         late.rejected[&Reason::Duplicate],
@@ -157,8 +157,8 @@ fn a_month_in_shuffled_pieces_is_the_month() {
     let mut text = String::new();
     archive.read(0).unwrap().read_to_string(&mut text).unwrap();
     let (header, rows) = text.split_once("\r\n").unwrap();
-    // Dealt out by a fixed stride, so that neighbours part and each piece is out of order; every
-    // piece also repeats some rows of another.
+    // Rows are assigned to pieces by a fixed stride, so that no piece is in order, and every piece
+    // repeats some rows of another.
     const PIECES: usize = 5;
     let rows: Vec<&str> = rows.lines().collect();
     let shuffled = (0..rows.len()).map(|n| rows[n * 7_919 % rows.len()]);
@@ -196,7 +196,8 @@ fn every_published_archive_goes_into_one_store() {
     for folder in ["divvy", "citibike", "other"] {
         for path in archive::expand(&trips.join(folder)).unwrap() {
             let name = path.file_name().unwrap().to_str().unwrap();
-            // Hubway's files have coordinates; the day-first quarter tells its order by no row.
+            // Hubway's files have coordinates; the order of dates in the day-first quarter is
+            // ambiguous.
             let outcome = match try_load(&store, &path, None) {
                 Ok(Loaded { entry: None, .. }) => "station lists".into(),
                 Ok(Loaded {

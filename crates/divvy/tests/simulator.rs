@@ -9,8 +9,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use divvy::store::StoreError;
-use divvy::store::conformance::simulator::{self, Act, Ran, World};
 use divvy::store::embedded::EmbeddedStore;
+use divvy_testkit::simulator::{self, Act, Ran, World};
 use failing_disk::{Disk, FaultKind, Operation};
 use futures_executor::block_on;
 use proptest::prelude::*;

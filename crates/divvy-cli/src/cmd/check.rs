@@ -1,6 +1,6 @@
 //! `divvy check`
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -11,8 +11,10 @@ use divvy_aws::plan::Prices;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::open::{Common, Opened, block_on, without};
+use crate::open::{Common, Opened, without};
+use crate::outputs;
 use crate::progress::RowsBar;
+use crate::runtime::block_on;
 
 /// Proves that the store is sound.
 ///
@@ -52,32 +54,24 @@ impl Check {
         let checked = block_on(opened.store().check(&|done, of| bar.rows(done, of)));
         bar.finish();
         let checked = checked?;
-        let mut out = std::io::stdout().lock();
         match self.format {
             CheckFormat::Text => {
                 let lines = (checked.facts.iter().map(|fact| ("✓", fact)))
                     .chain(checked.notes.iter().map(|note| ("·", note)))
                     .chain(checked.faults.iter().map(|fault| ("✗", fault)));
-                for (mark, line) in lines {
-                    writeln!(out, "{mark} {line}")?;
+                let mut out = std::io::stdout().lock();
+                for (symbol, line) in lines {
+                    writeln!(out, "{symbol} {line}")?;
                 }
             }
-            CheckFormat::Json => {
-                let object = json!({
-                    "sound": checked.faults.is_empty(),
-                    "facts": checked.facts,
-                    "notes": checked.notes,
-                    "faults": checked.faults,
-                });
-                serde_json::to_writer_pretty(&mut out, &object).map_err(std::io::Error::from)?;
-                writeln!(out)?;
-            }
+            CheckFormat::Json => outputs::print_json(&json!({
+                "sound": checked.faults.is_empty(),
+                "facts": checked.facts,
+                "notes": checked.notes,
+                "faults": checked.faults,
+            }))?,
         }
-        Ok(if checked.faults.is_empty() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(2)
-        })
+        Ok(exit_code(checked.faults.is_empty()))
     }
 
     fn repair(self, opened: &Opened, common: &Common) -> anyhow::Result<ExitCode> {
@@ -89,54 +83,53 @@ impl Check {
         if !self.dry_run {
             opened.follow_stream(now)?;
         }
-        let mut out = std::io::stdout().lock();
         match self.format {
-            CheckFormat::Text => {
-                if repaired == Repaired::default() {
-                    writeln!(out, "✓ nothing to repair")?;
-                }
-                for line in &repaired.done {
-                    writeln!(out, "✓ {line}")?;
-                }
-                for archive in &repaired.to_load_again {
-                    let DamagedArchive { system, name, .. } = archive;
-                    if archive.unload_first {
-                        writeln!(
-                            out,
-                            "✗ {name}: some of its trips are gone or cannot be read: divvy unload \
-                             {name}, then divvy load {name} --system {system}"
-                        )?;
-                        continue;
-                    }
-                    writeln!(
-                        out,
-                        "✗ {name}: its trips cannot be read: divvy load {name} --replace --system \
-                         {system}"
-                    )?;
-                }
-            }
+            CheckFormat::Text => write_repaired(&mut std::io::stdout().lock(), &repaired)?,
             CheckFormat::Json => {
                 let again: Vec<_> = (repaired.to_load_again.iter())
                     .map(|archive| json!({"system": archive.system, "archive": archive.name}))
                     .collect();
-                let object = json!({
+                outputs::print_json(&json!({
                     "dry_run": self.dry_run,
                     "done": repaired.done,
                     "to_load_again": again,
-                });
-                serde_json::to_writer_pretty(&mut out, &object).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                }))?;
             }
         }
-        Ok(if repaired.to_load_again.is_empty() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(2)
-        })
+        Ok(exit_code(repaired.to_load_again.is_empty()))
     }
 }
 
-/// Says what was used of the tables, and against AWS what that costs where it is paid by request.
+fn exit_code(is_sound: bool) -> ExitCode {
+    ExitCode::from(if is_sound { 0 } else { 2 })
+}
+
+fn write_repaired(out: &mut dyn Write, repaired: &Repaired) -> io::Result<()> {
+    if *repaired == Repaired::default() {
+        writeln!(out, "✓ nothing to repair")?;
+    }
+    for line in &repaired.done {
+        writeln!(out, "✓ {line}")?;
+    }
+    for archive in &repaired.to_load_again {
+        let DamagedArchive { system, name, .. } = archive;
+        if archive.unload_first {
+            writeln!(
+                out,
+                "✗ {name}: some of its trips are gone or cannot be read: divvy unload {name}, then \
+                 divvy load {name} --system {system}"
+            )?;
+        } else {
+            writeln!(
+                out,
+                "✗ {name}: its trips cannot be read: divvy load {name} --replace --system {system}"
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints the consumed capacity; on AWS also its price, if the tables are on demand.
 fn say_cost(store: &DynamoStore, common: &Common) {
     let used = store.used();
     let tables = [
@@ -149,9 +142,11 @@ fn say_cost(store: &DynamoStore, common: &Common) {
     let read: f64 = (tables.iter().map(|used| used.read + used.index_read)).sum();
     let prices = Prices::default();
     let usd = (write * prices.write_requests_million + read * prices.read_requests_million) / 1e6;
-    let cost = match (common.store.costs(), store.tables().trip_data.on_demand) {
-        (true, true) => format!(": ${usd:.4}"),
-        _ => String::new(),
+    let is_paid_by_request = common.store.costs() && store.tables().trip_data.on_demand;
+    let cost = if is_paid_by_request {
+        format!(": ${usd:.4}")
+    } else {
+        String::new()
     };
     common.say(format_args!(
         "{} read units and {} write units used{cost}",

@@ -1,11 +1,14 @@
 //! `divvy demo`
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use divvy::ingest::{self, LoadOptions, SameName};
+use divvy::model::System;
 use divvy::reports::{self, Filters};
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
@@ -13,9 +16,12 @@ use divvy::store::embedded::EmbeddedStore;
 use jiff::Timestamp;
 
 use super::grouped;
-use crate::open::{Common, FOLDER, Opened, StoreName, block_on, without};
+use crate::open::{Common, Opened, without};
+use crate::outputs;
 use crate::progress::Bar;
 use crate::render::Format;
+use crate::runtime::block_on;
+use crate::store_name::{FOLDER, StoreName};
 
 /// Runs the whole flow on a sample: no network, no account.
 ///
@@ -35,107 +41,34 @@ pub struct Demo {
     trips: Option<u64>,
 }
 
-/// The demo is the same every day, but for the clock of its feed.
+/// The demo has the same trips every day; only the time of its feed changes.
 const SEED: u64 = 1;
 const ERA: Era = Era::Y2024;
 
 impl Demo {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let now = Timestamp::now();
-        let folder = &self.folder;
-        let on_dynamo = match &common.store {
-            StoreName::DynamoLocal { .. } => true,
-            // What the environment says is meant for the other verbs.
-            StoreName::Folder(folder)
-                if folder.as_os_str() == FOLDER
-                    || std::env::var_os("DIVVY_STORE").as_deref() == Some(folder.as_os_str()) =>
-            {
-                false
-            }
-            StoreName::Folder(_) => bail!(
-                "the demo makes a store of its own: --folder says where, and --store takes \
-                 dynamodb-local:FILE alone"
-            ),
-            StoreName::Dynamo { .. } => bail!(
-                "the demo writes to no account: name an emulator (--store dynamodb-local:demo.db), \
-                 or leave --store out"
-            ),
-        };
+        let on_dynamo = is_on_dynamo(&common.store)?;
         let trips = self
             .trips
             .unwrap_or(if on_dynamo { 10_000 } else { 100_000 });
-        let making = || format!("cannot make {}", folder.display());
-        std::fs::create_dir_all(folder.join("feed")).with_context(making)?;
 
         common.say("1. A trip archive, as a publisher would put it on the web");
-        let path = folder.join(ERA.archive_name());
-        let feed_files = sample::feed(ERA, SEED, now);
-        let feed_paths = feed_files
-            .iter()
-            .map(|(name, _)| folder.join("feed").join(name));
-        for path in feed_paths.chain([path.clone()]) {
-            expect_sample(&path)?;
-        }
-        if path.exists() {
-            common.say("   (in place of the archive and the feed of an earlier demo)");
-        }
-        let file = std::fs::File::create(&path).with_context(making)?;
-        let sample = Sample {
-            era: ERA,
-            trips,
-            seed: SEED,
-        };
-        sample
-            .write_zip(std::io::BufWriter::new(file), &mut |_| {})
-            .with_context(making)?;
-        for (name, bytes) in feed_files {
-            std::fs::write(folder.join("feed").join(name), bytes).with_context(making)?;
-        }
-        common.say(format_args!(
-            "   {} and {}",
-            path.display(),
-            folder.join("feed").display()
-        ));
+        let archive = self.write_samples(trips, now, common)?;
 
         common.say("2. divvy load: every row becomes a trip or a rejected row");
-        let data = folder.join(FOLDER);
-        let store = match on_dynamo {
-            true => common.open()?,
-            false => Opened::from(EmbeddedStore::open(&data)?),
+        let folder = self.folder.join(FOLDER);
+        let store = if on_dynamo {
+            let store = common.open()?;
+            say_tables(&store, common);
+            store
+        } else {
+            EmbeddedStore::open(&folder)?.into()
         };
-        if let Some(dynamo) = store.dynamo() {
-            let tables = dynamo.tables();
-            common.say(format_args!(
-                "   tables {}, {}, {} and {}, in {}",
-                tables.station_data.name,
-                tables.trip_data.name,
-                tables.counts.name,
-                tables.ledger.name,
-                common.store
-            ));
-        }
-        let archive = Archive::open(&path)?;
-        let options = LoadOptions {
-            system: None,
-            day_first: false,
-            same_name: SameName::Replace,
-            sample: None,
-            now,
-        };
-        let bar = Bar::new(common, archive.name());
-        let loaded = block_on(ingest::load(&archive, store.store(), &options, &(), &bar));
-        bar.finish();
-        if let Some(entry) = loaded?.entry {
-            common.say(format_args!(
-                "   {} rows: {} trips stored, {} rejected",
-                grouped(entry.rows_read),
-                grouped(entry.stored),
-                grouped(entry.rejected_total())
-            ));
-        }
+        load(&archive, &store, now, common)?;
 
         common.say("3. divvy poll: the stations of this minute");
-        let feed = folder.join("feed");
+        let feed = self.folder.join("feed");
         let polled = block_on(ingest::poll(&[feed], store.store(), None, now))?;
         common.say(format_args!(
             "   {} stations",
@@ -151,40 +84,140 @@ impl Demo {
         ));
 
         common.say("5. divvy report: history joined to the stations of this minute");
-        for (name, top) in [
-            ("stations", Some(10)),
-            ("durations", None),
-            ("riders", None),
-        ] {
-            let filters = Filters {
-                top,
-                ..Filters::default()
-            };
-            let table = block_on(reports::report(
-                name,
-                store.store(),
-                &polled.system,
-                &filters,
-            ))?;
-            common.say(format_args!("\n   divvy report {name}"));
-            crate::outputs::print(&table, Format::Table)?;
-        }
-        let data = match on_dynamo {
-            true => common.store.to_string(),
-            false => data.display().to_string(),
+        print_reports(&store, &polled.system, common)?;
+        let name = if on_dynamo {
+            common.store.to_string()
+        } else {
+            folder.display().to_string()
         };
         common.say(format_args!(
-            "\nThe store is in {0}. Look around in it:\n  \
-             divvy report hours --store {0}\n  \
-             divvy report stations --rider casual --top 5 --store {0}\n  \
-             divvy check --store {0}\nOr load real archives:\n  \
+            "\nThe store is in {name}. Look around in it:\n  \
+             divvy report hours --store {name}\n  \
+             divvy report stations --rider casual --top 5 --store {name}\n  \
+             divvy check --store {name}\nOr load real archives:\n  \
              divvy load https://divvy-tripdata.s3.amazonaws.com/202101-divvy-tripdata.zip\n  \
              divvy poll https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json\n  \
              divvy report stations",
-            data
         ));
         Ok(ExitCode::SUCCESS)
     }
+
+    /// Writes the archive and the feed. Returns the path of the archive.
+    fn write_samples(
+        &self,
+        trips: u64,
+        now: Timestamp,
+        common: &Common,
+    ) -> anyhow::Result<PathBuf> {
+        let making = || format!("cannot make {}", self.folder.display());
+        let feed = self.folder.join("feed");
+        std::fs::create_dir_all(&feed).with_context(making)?;
+        let path = self.folder.join(ERA.archive_name());
+        let files: Vec<(PathBuf, Vec<u8>)> = (sample::feed(ERA, SEED, now).into_iter())
+            .map(|(name, bytes)| (feed.join(name), bytes))
+            .collect();
+        for path in files.iter().map(|(path, _)| path).chain([&path]) {
+            expect_sample(path)?;
+        }
+        if path.exists() {
+            common.say("   (in place of the archive and the feed of an earlier demo)");
+        }
+        let file = File::create(&path).with_context(making)?;
+        let sample = Sample {
+            era: ERA,
+            trips,
+            seed: SEED,
+        };
+        sample
+            .write_zip(BufWriter::new(file), &mut |_| {})
+            .with_context(making)?;
+        for (path, bytes) in files {
+            std::fs::write(path, bytes).with_context(making)?;
+        }
+        common.say(format_args!("   {} and {}", path.display(), feed.display()));
+        Ok(path)
+    }
+}
+
+/// Returns whether the demo is to run on an emulator of DynamoDB, rather than in a folder.
+///
+/// # Errors
+///
+/// For any other store that is named with --store.
+fn is_on_dynamo(store: &StoreName) -> anyhow::Result<bool> {
+    match store {
+        StoreName::DynamoLocal { .. } => Ok(true),
+        // The store of the environment is for the other verbs.
+        StoreName::Folder(folder)
+            if folder.as_os_str() == FOLDER
+                || std::env::var_os("DIVVY_STORE").as_deref() == Some(folder.as_os_str()) =>
+        {
+            Ok(false)
+        }
+        StoreName::Folder(_) => bail!(
+            "the demo makes a store of its own: --folder says where, and --store takes \
+             dynamodb-local:FILE alone"
+        ),
+        StoreName::Dynamo { .. } => bail!(
+            "the demo writes to no account: name an emulator (--store dynamodb-local:demo.db), or \
+             leave --store out"
+        ),
+    }
+}
+
+fn say_tables(store: &Opened, common: &Common) {
+    if let Some(dynamo) = store.dynamo() {
+        let tables = dynamo.tables();
+        common.say(format_args!(
+            "   tables {}, {}, {} and {}, in {}",
+            tables.station_data.name,
+            tables.trip_data.name,
+            tables.counts.name,
+            tables.ledger.name,
+            common.store
+        ));
+    }
+}
+
+fn load(path: &Path, store: &Opened, now: Timestamp, common: &Common) -> anyhow::Result<()> {
+    let archive = Archive::open(path)?;
+    let options = LoadOptions {
+        system: None,
+        day_first: false,
+        same_name: SameName::Replace,
+        sample: None,
+        now,
+    };
+    let bar = Bar::new(common, archive.name());
+    let loaded = block_on(ingest::load(&archive, store.store(), &options, &(), &bar));
+    bar.finish();
+    if let Some(entry) = loaded?.entry {
+        common.say(format_args!(
+            "   {} rows: {} trips stored, {} rejected",
+            grouped(entry.rows_read),
+            grouped(entry.stored),
+            grouped(entry.rejected_total())
+        ));
+    }
+    Ok(())
+}
+
+fn print_reports(store: &Opened, system: &System, common: &Common) -> anyhow::Result<()> {
+    let reports = [
+        ("stations", Some(10)),
+        ("durations", None),
+        ("riders", None),
+    ];
+    for (name, top) in reports {
+        let filters = Filters {
+            top,
+            ..Filters::default()
+        };
+        let table = block_on(reports::report(name, store.store(), system, &filters))?;
+        common.say(format_args!("\n   divvy report {name}"));
+        outputs::print(&table, Format::Table)?;
+    }
+    Ok(())
 }
 
 /// Refuses to write over a file that is no sample.
@@ -194,8 +227,8 @@ fn expect_sample(path: &Path) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let mark = sample::LABEL.as_bytes();
-    if !bytes.windows(mark.len()).any(|window| window == mark) {
+    let label = sample::LABEL.as_bytes();
+    if !bytes.windows(label.len()).any(|window| window == label) {
         bail!(
             "{} is there and is no sample: --folder names another place for the demo",
             path.display()

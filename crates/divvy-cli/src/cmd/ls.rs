@@ -7,9 +7,10 @@ use divvy::model::System;
 use divvy::reports::{Column, Kind, Table, Value};
 use divvy::store::LedgerEntry;
 
-use crate::open::{Common, block_on};
+use crate::open::Common;
 use crate::outputs;
 use crate::render::Format;
+use crate::runtime::block_on;
 
 /// Lists the archives of the store, in the order of loading.
 #[derive(Debug, Args)]

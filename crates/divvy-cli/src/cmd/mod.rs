@@ -21,8 +21,6 @@ use divvy::store::ContentHash;
 
 use crate::open::Common;
 
-pub use report::save;
-
 /// The subcommands. The help of each is the documentation of its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Verb {

@@ -13,10 +13,11 @@ use divvy_aws::sift::{Sifted, sift};
 use divvy_aws::tables::{Granted, Tables};
 use jiff::Timestamp;
 
-use crate::open::{Common, Opened, StoreName};
+use crate::open::{Common, Opened};
 use crate::outputs;
 use crate::progress::Bar;
 use crate::render::Format;
+use crate::store_name::StoreName;
 
 /// Tells what it takes to load archives into DynamoDB, each way: time, capacity, dollars.
 ///

@@ -10,7 +10,8 @@ use divvy::store::Applied;
 use jiff::Timestamp;
 
 use super::grouped;
-use crate::open::{Common, block_on};
+use crate::open::Common;
+use crate::runtime::block_on;
 
 /// Takes one snapshot of the stations and refreshes the counts it concerns.
 ///

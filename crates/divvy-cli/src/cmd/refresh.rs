@@ -6,7 +6,8 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::grouped;
-use crate::open::{Common, block_on, without};
+use crate::open::{Common, without};
+use crate::runtime::block_on;
 
 /// Brings the counts up to date by hand.
 ///

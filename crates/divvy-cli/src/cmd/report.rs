@@ -1,7 +1,7 @@
 //! `divvy report`
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -15,16 +15,17 @@ use divvy::reports::{
 };
 use divvy::store::Store;
 
-use crate::open::{Common, block_on};
+use crate::open::Common;
 use crate::render::Format;
 use crate::render::html::{self, Section};
 use crate::render::plot::{self, Plot};
+use crate::runtime::block_on;
 use crate::{outputs, own_report};
 
-/// The name that stands for all of them.
+/// The name of all reports together.
 const ALL: &str = "all";
 
-/// Rows that a table shows of a long report, unless --top says more.
+/// The rows that a table shows of a long report without --top.
 const ROWS: usize = 20;
 
 /// Prints a report on the trips and stations of the store.
@@ -115,16 +116,21 @@ impl Report {
             }
         }
         if self.name == ALL {
-            return self.run_all(common);
+            self.run_all(common)?;
+        } else {
+            self.run_one(common)?;
         }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn run_one(&self, common: &Common) -> anyhow::Result<()> {
         let own = own_report::read(&self.name)?;
         let report: &dyn reports::Report = match &own {
             Some(own) => own,
             None => reports::find(&self.name).map_err(with_own_names)?,
         };
         if self.explain {
-            explain(report, &mut io::stdout().lock())?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(explain(report, &mut io::stdout().lock())?);
         }
         let opened = common.open_existing()?;
         let store = opened.store();
@@ -134,127 +140,100 @@ impl Report {
             Some(own) => own.filters(&self.filters()),
             None => self.filters(),
         };
-        // Where only some rows are shown, only they are put in order.
-        let long = reports::is_long(report, &filters.by);
-        let some = filters.top.is_none() && filters.sort.is_none();
-        let cut = format == Format::Table && long && some && self.plot.is_none();
-        if cut {
+        // Where a table shows the first rows only, the others need not be sorted.
+        let is_cut = format == Format::Table
+            && reports::is_long(report, &filters.by)
+            && filters.top.is_none()
+            && filters.sort.is_none()
+            && self.plot.is_none();
+        if is_cut {
             filters.top = Some(ROWS);
         }
-        let begun = Instant::now();
-        let mut table = block_on(reports::answer(report, store, &system, &filters))?;
-        table.may_be_cut |= cut;
+        let (mut table, how) = answer(report, store, &system, &filters)?;
+        table.may_be_cut |= is_cut;
         if common.verbose {
-            let ms = begun.elapsed().as_secs_f64() * 1e3;
-            common.say(format_args!("{} ({ms:.1} ms)", table.how));
+            common.say(how);
         }
+        let plot = || plot_of(report, &table, store, &system, &filters);
         if let Some(path) = &self.plot {
-            let plot = plot_of(report, &table, store, &system, &filters)?;
-            let title = plot::save_plot(&plot, path)
+            let file = plot::file(&plot()?, path)
                 .with_context(|| format!("the report \"{}\"", report.name()))?;
-            common.say(format_args!("{}: {title}", path.display()));
-            return Ok(ExitCode::SUCCESS);
+            outputs::write(Some(path), |out, _| out.write_all(&file.bytes))?;
+            common.say(format_args!("{}: {}", path.display(), file.title));
+            return Ok(());
         }
-        self.write(|out: &mut dyn Write, width| match format {
+        outputs::write(self.output.as_deref(), |out, width| match format {
             Format::Html => {
-                let plot = plot_of(report, &table, store, &system, &filters);
-                let section = Section {
-                    name: report.name(),
-                    about: report.about(),
-                    table: &table,
-                    picture: plot.map_or(String::new(), |plot| plot.for_page()),
-                    columns: report.columns(),
-                };
                 let title = format!("{}: {}", system.name, report.name());
-                html::write(&title, &[section], out)
+                html::write(&title, &[section(report, &table, plot())], out)
             }
             _ => format.write(&table, width, out),
         })?;
         if !format.has_notes() {
             for note in &table.notes {
-                common.say(said(note));
+                common.say(sentence(note));
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
     /// Answers every report, each with those of the filters that it takes.
-    fn run_all(self, common: &Common) -> anyhow::Result<ExitCode> {
+    fn run_all(&self, common: &Common) -> anyhow::Result<()> {
         if self.explain {
             let mut out = io::stdout().lock();
-            for (place, report) in REPORTS.iter().enumerate() {
-                if place > 0 {
+            for (index, report) in REPORTS.iter().enumerate() {
+                if index > 0 {
                     writeln!(out)?;
                 }
                 explain(*report, &mut out)?;
             }
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
         if self.plot.is_some() || !self.by.is_empty() || self.sort.is_some() {
             bail!("--plot, --by and --sort are for one report: name it instead of all");
         }
         let format = self.format()?;
-        if !matches!(format, Format::Table | Format::Markdown | Format::Html) {
+        if !format.has_notes() {
             bail!("all reports together are a table, markdown or html: other formats hold one");
         }
         let opened = common.open_existing()?;
         let store = opened.store();
         let system = common.system_of(store)?;
-        let asked = self.filters();
+        let given = self.filters();
         let mut answers = Vec::new();
         for report in REPORTS {
-            let filters = narrowed(&asked, report.takes());
-            let begun = Instant::now();
-            let mut table = block_on(reports::answer(*report, store, &system, &filters))?;
+            let filters = narrowed(&given, report.takes());
+            let (mut table, how) = answer(*report, store, &system, &filters)?;
             if table.may_be_cut && format == Format::Markdown {
                 table.keep(ROWS);
             }
             if common.verbose {
-                let ms = begun.elapsed().as_secs_f64() * 1e3;
-                common.say(format_args!(
-                    "{}: {} ({ms:.1} ms)",
-                    report.name(),
-                    table.how
-                ));
+                common.say(format_args!("{}: {how}", report.name()));
             }
             answers.push((*report, filters, table));
         }
-        self.write(|out: &mut dyn Write, width| {
+        outputs::write(self.output.as_deref(), |out, width| {
             if format == Format::Html {
-                let sections: Vec<Section<'_>> = answers
-                    .iter()
-                    .map(|(report, filters, table)| Section {
-                        name: report.name(),
-                        about: report.about(),
-                        table,
-                        picture: plot_of(*report, table, store, &system, filters)
-                            .map_or(String::new(), |plot| plot.for_page()),
-                        columns: report.columns(),
-                    })
-                    .collect();
+                let sections = answers.iter().map(|(report, filters, table)| {
+                    let plot = plot_of(*report, table, store, &system, filters);
+                    section(*report, table, plot)
+                });
+                let sections: Vec<Section<'_>> = sections.collect();
                 return html::write(&system.name, &sections, out);
             }
-            for (place, (report, _, table)) in answers.iter().enumerate() {
-                let before = if place == 0 { "" } else { "\n" };
-                let mark = if format == Format::Markdown {
+            for (index, (report, _, table)) in answers.iter().enumerate() {
+                let separator = if index == 0 { "" } else { "\n" };
+                let prefix = if format == Format::Markdown {
                     "## "
                 } else {
                     ""
                 };
-                writeln!(out, "{before}{mark}{}: {}\n", report.name(), report.about())?;
+                let (name, about) = (report.name(), report.about());
+                writeln!(out, "{separator}{prefix}{name}: {about}\n")?;
                 format.write(table, width, out)?;
             }
             Ok(())
-        })?;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    /// Writes to the file that is asked for, else to stdout.
-    fn write(
-        &self,
-        write: impl Fn(&mut dyn Write, Option<u16>) -> io::Result<()>,
-    ) -> anyhow::Result<()> {
-        outputs::write(self.output.as_deref(), write)
+        })
     }
 
     fn filters(&self) -> Filters {
@@ -272,7 +251,7 @@ impl Report {
         }
     }
 
-    /// Finds the form that is asked for, else the one of the file's ending.
+    /// Returns the format of --format, else that of the ending of --output.
     ///
     /// # Errors
     ///
@@ -289,12 +268,21 @@ impl Report {
     }
 }
 
-/// Writes a file.
-pub fn save(path: &Path, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
-    outputs::write(Some(path), |out, _| write(out))
+/// Answers a report. Returns with the table how it was answered and how long that took.
+fn answer(
+    report: &dyn reports::Report,
+    store: &dyn Store,
+    system: &System,
+    filters: &Filters,
+) -> anyhow::Result<(Table, String)> {
+    let start = Instant::now();
+    let table = block_on(reports::answer(report, store, system, filters))?;
+    let ms = start.elapsed().as_secs_f64() * 1e3;
+    let how = format!("{} ({ms:.1} ms)", table.how);
+    Ok((table, how))
 }
 
-/// Prepares a report's picture; asks again where it shows something else than the rows.
+/// Prepares the picture of an answer. A histogram reads more of the store than the rows.
 fn plot_of<'a>(
     report: &dyn reports::Report,
     table: &'a Table,
@@ -305,60 +293,70 @@ fn plot_of<'a>(
     let Some(picture) = report.picture() else {
         bail!("the report \"{}\" has no natural picture", report.name());
     };
-    let seconds = match picture.shape {
+    let durations = match picture.shape {
         reports::Shape::Histogram => Some(block_on(reports::histogram(store, system, filters))?),
         _ => None,
     };
-    Ok(Plot::new(report, picture, table, seconds, system))
+    Ok(Plot::new(report, picture, table, durations, system))
 }
 
-/// Keeps those of the filters that a report takes.
-fn narrowed(asked: &Filters, takes: &[Filter]) -> Filters {
+/// Returns the section of a page; one without a picture where there is none.
+fn section<'a>(
+    report: &'a dyn reports::Report,
+    table: &'a Table,
+    plot: anyhow::Result<Plot<'_>>,
+) -> Section<'a> {
+    Section {
+        name: report.name(),
+        about: report.about(),
+        table,
+        picture: plot.map_or(String::new(), |plot| plot::figures(&plot)),
+        columns: report.columns(),
+    }
+}
+
+/// Returns those of the filters that a report takes.
+fn narrowed(given: &Filters, takes: &[Filter]) -> Filters {
     let takes = |filter| takes.contains(&filter);
     Filters {
-        from: asked.from.filter(|_| takes(Filter::Dates)),
-        to: asked.to.filter(|_| takes(Filter::Dates)),
-        rider: asked.rider.clone().filter(|_| takes(Filter::Rider)),
-        bike: asked.bike.clone().filter(|_| takes(Filter::Bike)),
-        station: asked.station.clone().filter(|_| takes(Filter::Station)),
-        weekdays: asked.weekdays.filter(|_| takes(Filter::Weekday)),
-        hours: asked.hours.filter(|_| takes(Filter::Hour)),
+        from: given.from.filter(|_| takes(Filter::Dates)),
+        to: given.to.filter(|_| takes(Filter::Dates)),
+        rider: given.rider.clone().filter(|_| takes(Filter::Rider)),
+        bike: given.bike.clone().filter(|_| takes(Filter::Bike)),
+        station: given.station.clone().filter(|_| takes(Filter::Station)),
+        weekdays: given.weekdays.filter(|_| takes(Filter::Weekday)),
+        hours: given.hours.filter(|_| takes(Filter::Hour)),
         by: Vec::new(),
         sort: None,
-        top: asked.top.filter(|_| takes(Filter::Top)),
+        top: given.top.filter(|_| takes(Filter::Top)),
     }
 }
 
-/// Adds the user's own reports to what is known.
+/// Adds the names of the user's own reports to an error.
 fn with_own_names(error: ReportError) -> anyhow::Error {
     let own = own_report::names();
-    match own.is_empty() {
-        true => error.into(),
-        false => anyhow::anyhow!("{error}, or of your own {}", own.join(", ")),
+    if own.is_empty() {
+        error.into()
+    } else {
+        anyhow::anyhow!("{error}, or of your own {}", own.join(", "))
     }
 }
 
+/// Writes how the numbers of a report are defined, and its filters.
 fn explain(report: &dyn reports::Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}: {}\n", report.name(), report.about())?;
     let columns = report.columns();
     let widest = columns.iter().map(|column| column.name.len()).max();
+    let width = widest.unwrap_or(0);
     for column in columns {
-        writeln!(
-            out,
-            "{:<width$}  {}",
-            column.name,
-            column.definition,
-            width = widest.unwrap_or(0)
-        )?;
+        writeln!(out, "{:<width$}  {}", column.name, column.definition)?;
     }
     let narrows = |filter: &&Filter| !matches!(filter, Filter::By | Filter::Top);
     let takes = report.takes().iter().filter(narrows);
-    let takes: Vec<&str> = takes.map(|filter| filter.as_str()).collect();
-    let takes = if takes.is_empty() {
-        vec!["nothing"]
-    } else {
-        takes
-    };
+    let mut takes: Vec<&str> = takes.map(|filter| filter.as_str()).collect();
+    if takes.is_empty() {
+        takes.push("nothing");
+    }
     writeln!(out, "\nnarrowed by: {}", takes.join(", "))?;
     let by: Vec<&str> = report.groups_by().iter().map(|dim| dim.as_str()).collect();
     if !by.is_empty() {
@@ -367,7 +365,7 @@ fn explain(report: &dyn reports::Report, out: &mut dyn Write) -> io::Result<()> 
     Ok(())
 }
 
-fn said(note: &Note) -> String {
+fn sentence(note: &Note) -> String {
     match note {
         Note::Scope(text) => text.clone(),
         Note::Warning(text) => format!("warning: {text}"),

@@ -11,8 +11,9 @@ use divvy::store::Store;
 use serde_json::{Value, json};
 
 use super::grouped;
-use crate::open::{Common, Opened, block_on};
+use crate::open::{Common, Opened};
 use crate::outputs;
+use crate::runtime::block_on;
 
 /// Says what is in the store: systems, archives, trips, dates, the last poll, and its health at a
 /// glance.

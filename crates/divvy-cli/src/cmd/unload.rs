@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{grouped, short};
-use crate::open::{Common, block_on};
+use crate::open::Common;
 use crate::outputs;
+use crate::runtime::block_on;
 
 /// Takes archives out again: the inverse of a load.
 ///

@@ -1,4 +1,4 @@
-//! A page that opens without a network, and prints well.
+//! HTML: one page of one or several reports, without links to other files.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -7,30 +7,30 @@ use divvy::reports::{Column, Note, Table, grouped};
 
 use super::people;
 
-/// Rows of a long report on a page of several.
+/// The rows shown of a long report on a page of several.
 const ROWS: usize = 20;
 
-/// Columns that such a page does without: ids, coordinates, what a narrow table leaves out first.
+/// Columns of this [`Column::spare`](divvy::reports::Column::spare) or more are left out of such a
+/// page: ids, coordinates.
 const SPARE: u8 = 3;
 
 /// A report on a page.
 pub struct Section<'a> {
     /// The report's name. Empty for a picture alone.
     pub name: &'a str,
-    /// What it is about.
+    /// What the report is about, in one line.
     pub about: &'a str,
-    /// Its answer.
+    /// The report's rows and notes.
     pub table: &'a Table,
-    /// Its picture, as [`Plot::for_page`](super::plot::Plot::for_page) draws it. Empty where it has
-    /// none.
+    /// The picture as [`plot::figures`](super::plot::figures) draws it. Empty without one.
     pub picture: String,
-    /// The columns whose definitions are printed below it.
+    /// The columns whose definitions are written below the table.
     pub columns: Vec<Column>,
 }
 
 const STYLE: &str = include_str!("page.css");
 
-/// Writes one page of some reports.
+/// Writes a page of reports.
 pub fn write(title: &str, sections: &[Section<'_>], out: &mut dyn Write) -> io::Result<()> {
     let mut page = String::new();
     let title = escape(title);
@@ -56,22 +56,24 @@ pub fn write(title: &str, sections: &[Section<'_>], out: &mut dyn Write) -> io::
     out.write_all(page.as_bytes())
 }
 
+/// Writes one report. `cut` leaves out what [`ROWS`] and [`SPARE`] say.
 fn write_section(page: &mut String, section: &Section<'_>, cut: bool) {
     let table = section.table;
     let name = escape(section.name);
     let about = escape(section.about);
-    match name.is_empty() {
-        true => *page += "<section>\n",
-        false => {
-            *page += &format!("<section id=\"{name}\">\n<h2>{name}</h2>\n");
-            *page += &format!("<p class=\"about\">{about}</p>\n");
-        }
+    if name.is_empty() {
+        *page += "<section>\n";
+    } else {
+        *page += &format!("<section id=\"{name}\">\n<h2>{name}</h2>\n");
+        *page += &format!("<p class=\"about\">{about}</p>\n");
     }
     *page += &section.picture;
-    let shown = match cut && table.may_be_cut {
-        true => table.rows.len().min(ROWS),
-        false => table.rows.len(),
+    let most = if cut && table.may_be_cut {
+        ROWS
+    } else {
+        usize::MAX
     };
+    let shown = table.rows.len().min(most);
     if shown > 0 {
         let columns: Vec<usize> = (0..table.columns.len())
             .filter(|at| !cut || table.columns[*at].spare < SPARE)
@@ -118,7 +120,7 @@ fn write_section(page: &mut String, section: &Section<'_>, cut: bool) {
     *page += "</section>\n";
 }
 
-/// Writes a text so that nothing in it is taken for markup.
+/// Escapes a text for HTML and SVG. Control characters become blanks.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -6,13 +6,13 @@ use divvy::reports::{Column, Note, Table, grouped};
 
 use super::people;
 
-/// Writes the rows as people read them, and the notes as a list.
+/// Writes the rows with units, and the notes as a list.
 pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let columns = table.columns.iter();
     write_row(out, columns.clone().map(Column::heading))?;
-    let rules = columns.map(|column| match column.kind.is_numeric() {
-        true => "---:".to_owned(),
-        false => "---".to_owned(),
+    let rules = columns.map(|column| {
+        let is_numeric = column.kind.is_numeric();
+        if is_numeric { "---:" } else { "---" }.to_owned()
     });
     write_row(out, rules)?;
     for row in &table.rows {
@@ -35,27 +35,27 @@ pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a text so that nothing in it is taken for markup: no link or picture, no address that is
-/// made a link by itself, no HTML, no column of the table.
+/// Escapes a text for Markdown: links, pictures, addresses that become links without brackets, HTML,
+/// separators of the table's columns.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let letters: Vec<char> = text.chars().collect();
-    for (at, letter) in letters.iter().copied().enumerate() {
-        let is_word = |at: Option<usize>| {
-            let letter = at.and_then(|at| letters.get(at));
+    for (index, letter) in letters.iter().copied().enumerate() {
+        let is_word = |index: Option<usize>| {
+            let letter = index.and_then(|index| letters.get(index));
             letter.is_some_and(|letter| letter.is_alphanumeric())
         };
         let is_markup = match letter {
             '|' | '\\' | '<' | '>' | '*' | '`' | '[' | ']' | '~' => true,
-            // Within a word, as in `classic_bike`, it means itself.
-            '_' => !(is_word(at.checked_sub(1)) && is_word(Some(at + 1))),
+            // Within a word, as in `classic_bike`, it is no markup.
+            '_' => !(is_word(index.checked_sub(1)) && is_word(Some(index + 1))),
             // `https://`, `www.` and `@` make links without any brackets.
-            ':' => letters[at + 1..].starts_with(&['/', '/']),
-            '.' => ends_with_www(&letters[..at]),
+            ':' => letters[index + 1..].starts_with(&['/', '/']),
+            '.' => ends_with_www(&letters[..index]),
             _ => false,
         };
         match letter {
-            // A backslash would not keep it from being taken for one.
+            // A backslash does not escape these.
             '@' => escaped += "&#64;",
             '&' => escaped += "&amp;",
             _ => {

@@ -1,4 +1,4 @@
-//! One report, many forms: each file here writes the same [`Table`].
+//! Formats of reports: each file here writes a [`Table`] in one of them.
 
 mod delimited;
 pub mod html;
@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use divvy::reports::Table;
 
-/// A form in which a report is written.
+/// A format of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people: as wide as the terminal, 20 rows unless --top says more
@@ -34,7 +34,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Finds the form that the ending of a file name asks for.
+    /// Returns the format of an ending of file names. `None` for others.
     pub fn of_ending(ending: &str) -> Option<Self> {
         match ending.to_ascii_lowercase().as_str() {
             "csv" => Some(Self::Csv),
@@ -47,12 +47,12 @@ impl Format {
         }
     }
 
-    /// Tells whether the notes of a report are part of it. Where programs read, they are not.
+    /// Returns whether notes are written with the rows: in formats for people.
     pub fn has_notes(self) -> bool {
         matches!(self, Self::Table | Self::Markdown | Self::Html)
     }
 
-    /// Writes a report. `width` is that of the terminal, in columns; `None` where there is none.
+    /// Writes a report. `width` is that of the terminal in columns; with `None` nothing is cut.
     pub fn write(self, table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Table => table::write(table, width, out),
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// A row with every kind of value.
+    /// A row with all types of values.
     struct Sample(&'static str, Vec<Value>);
 
     impl Row for Sample {
@@ -281,7 +281,7 @@ mod tests {
         for width in 30..=200 {
             let text = written(&sample(), Format::Table, Some(width));
             let widest = text.lines().map(|line| line.chars().count()).max();
-            let least = 49; // what can neither be cut nor left out
+            let least = 49; // Of columns that are neither cut nor left out.
             assert!(
                 widest <= Some(usize::from(width).max(least)),
                 "{width}: {text}"

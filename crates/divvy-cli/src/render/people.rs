@@ -1,13 +1,13 @@
-//! Values as people read them.
+//! Values with units, for people.
 
 use divvy::reports::{Kind, Value, grouped};
 
-/// Writes a value with its unit, on one line.
+/// Writes a value with its unit on one line. Empty for an unknown value.
 pub fn text(kind: Kind, value: &Value) -> String {
     match (kind, value) {
         (_, Value::Empty) => String::new(),
         (Kind::Instant, Value::Text(instant)) => minute(instant),
-        // Published names may hold what would end a line, or steer a terminal.
+        // Published names may have line breaks and escape sequences of terminals.
         (_, Value::Text(text)) => text.replace(char::is_control, " "),
         (Kind::Seconds, Value::Integer(seconds)) => duration(*seconds),
         (Kind::Seconds, Value::Float(seconds)) => duration(seconds.round() as i64),
@@ -20,19 +20,21 @@ pub fn text(kind: Kind, value: &Value) -> String {
         (Kind::Share, Value::Float(share)) => format!("{:.1} %", share * 100.0),
         (Kind::Dollars, Value::Float(dollars)) => format!("${dollars:.2}"),
         (_, Value::Float(number)) => number.to_string(),
-        (_, Value::Decimal(degrees)) => format!("{:.5}", degrees.to_f64()), // 1 m
+        // The fifth decimal of a degree is about a metre.
+        (_, Value::Decimal(degrees)) => format!("{:.5}", degrees.to_f64()),
     }
 }
 
 /// Writes metres as `840 m` or `3.2 km`.
 fn distance(metres: f64) -> String {
-    match metres < 1000.0 {
-        true => format!("{metres:.0} m"),
-        false => format!("{:.1} km", metres / 1000.0),
+    if metres < 1000.0 {
+        format!("{metres:.0} m")
+    } else {
+        format!("{:.1} km", metres / 1000.0)
     }
 }
 
-/// Writes a rate with as many decimals as are worth reading: `0.25`, `3.1`, `2,754`.
+/// Writes a rate with about three digits: `0.25`, `31.5`, `2,754`.
 fn decimals(rate: f64) -> String {
     match rate {
         ..10.0 => format!("{rate:.2}"),
@@ -41,7 +43,7 @@ fn decimals(rate: f64) -> String {
     }
 }
 
-/// Writes a local instant without seconds and offset: `2021-03-02 02:00`.
+/// Writes an RFC 3339 instant without seconds and offset: `2021-03-02 02:00`.
 fn minute(rfc3339: &str) -> String {
     match rfc3339.get(..16) {
         Some(minute) => minute.replace('T', " "),
@@ -64,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_at_a_glance() {
+    fn durations_have_two_units_at_most() {
         let texts = [0, 59, 60, 725, 3_599, 3_600, 86_400].map(duration);
         let expected = [
             "0 s",

@@ -1,4 +1,4 @@
-//! A table for people: as wide as the terminal, and not longer than a screen.
+//! A table for people: at most as wide as the terminal, with the first rows of long reports.
 
 use std::io::{self, Write};
 
@@ -10,44 +10,40 @@ use divvy::reports::{Column, Kind, Note, Table, Value, grouped};
 
 use super::people;
 
-/// Rows shown of a report that may be cut.
+/// The rows shown of a report that may be cut.
 const ROWS: usize = 20;
 
-/// Blanks between columns.
+/// The number of blanks between columns.
 const GAP: u16 = 2;
 
-/// A name is not cut to fewer columns than this.
-const SHORTEST_NAME: u16 = 16;
+/// The width to which a name may be cut.
+const LEAST_NAME: u16 = 16;
 
-/// Nothing but a line below the header.
-const LIGHT: TableStyle = TableStyle::new()
+/// No lines but one below the header.
+const STYLE: TableStyle = TableStyle::new()
     .header_lines(ContentLineStyle::none())
     .header_separator(LineStyle::none().fill('─').junction('─'))
     .content_lines(ContentLineStyle::none());
 
-/// A column as it will be shown.
+/// A column with the text and width of its cells.
 struct Shown<'a> {
     column: &'a Column,
     cells: Vec<String>,
-    /// Without the gap.
+    /// In terminal columns, without the gap.
     width: u16,
-    /// No row has anything but nothing or 0 to say.
+    /// All values are unknown or 0.
     is_blank: bool,
 }
 
-/// Writes a table, and the notes below it.
+/// Writes a table, and the notes below it. `width` is that of the terminal in columns; with `None`
+/// nothing is cut.
 pub fn write(table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
-    let rows = match table.may_be_cut {
-        true => &table.rows[..table.rows.len().min(ROWS)],
-        false => &table.rows[..],
-    };
+    let most = if table.may_be_cut { ROWS } else { usize::MAX };
+    let rows = &table.rows[..table.rows.len().min(most)];
     let mut shown: Vec<Shown<'_>> = (table.columns.iter().enumerate())
-        .map(|(place, column)| Shown::new(column, rows, place))
+        .map(|(index, column)| Shown::new(column, rows, index))
         .collect();
-    let left_out = match width {
-        Some(width) => fit(&mut shown, width),
-        None => Vec::new(),
-    };
+    let left_out = width.map_or_else(Vec::new, |width| fit(&mut shown, width));
     if !rows.is_empty() {
         for line in lay_out(&shown, rows.len()).lines() {
             writeln!(out, "{}", line.trim_end())?;
@@ -56,12 +52,12 @@ pub fn write(table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Resu
     let more = table.more + table.rows.len() - rows.len();
     if more > 0 {
         let more = grouped(more as i64);
-        let how = if table.may_be_cut {
+        let advice = if table.may_be_cut {
             " (use --top N or --format csv)"
         } else {
             ""
         };
-        writeln!(out, "… and {more} more{how}")?;
+        writeln!(out, "… and {more} more{advice}")?;
     }
     if !left_out.is_empty() {
         let names = left_out.join(", ");
@@ -80,15 +76,15 @@ pub fn write(table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Resu
 }
 
 impl<'a> Shown<'a> {
-    fn new(column: &'a Column, rows: &[Vec<Value>], place: usize) -> Self {
-        let values = || rows.iter().map(|row| &row[place]);
+    fn new(column: &'a Column, rows: &[Vec<Value>], index: usize) -> Self {
+        let values = || rows.iter().map(|row| &row[index]);
         let cells: Vec<String> = values()
             .map(|value| people::text(column.kind, value))
             .collect();
         let mut alone = comfy_table::Table::new();
         alone.add_rows(cells.iter().map(|cell| [cell]));
         let widest = alone.column_max_content_widths();
-        // A heading of several words stands on several lines.
+        // A heading is broken between words.
         let heading = column.heading();
         let words = heading.split(' ').map(|word| word.len() as u16);
         Self {
@@ -109,44 +105,44 @@ impl<'a> Shown<'a> {
         format!("{}…", kept.trim_end())
     }
 
-    /// Returns how narrow it can be made.
-    fn least(&self) -> u16 {
-        match self.column.kind {
-            Kind::Name => self.width.min(SHORTEST_NAME),
-            _ => self.width,
+    /// Returns the least width.
+    fn least_width(&self) -> u16 {
+        let is_name = self.column.kind == Kind::Name;
+        if is_name {
+            self.width.min(LEAST_NAME)
+        } else {
+            self.width
         }
     }
 }
 
-/// Leaves out columns and cuts names until all fits. Returns the names of what it left out.
+/// Leaves out columns and cuts names until all fit a width. Returns the names of the columns left out.
 fn fit(shown: &mut Vec<Shown<'_>>, width: u16) -> Vec<&'static str> {
     let mut left_out = Vec::new();
-    let least = |shown: &[Shown<'_>]| -> u16 {
+    let least_width = |shown: &[Shown<'_>]| -> u16 {
         let gaps = GAP * (shown.len() as u16).saturating_sub(1);
-        shown.iter().map(Shown::least).sum::<u16>() + gaps
+        shown.iter().map(Shown::least_width).sum::<u16>() + gaps
     };
-    while least(shown) > width {
+    while least_width(shown) > width {
         let spare = (shown.iter().enumerate())
             .filter(|(_, shown)| shown.column.spare > 0)
-            .max_by_key(|(place, shown)| (shown.is_blank, shown.column.spare, *place));
-        let Some((place, _)) = spare else { break };
-        let gone = (shown[place].is_blank, *shown[place].column);
-        left_out.insert(0, shown.remove(place).column.name);
-        // Of two ids, or of latitude and longitude, one says little.
-        let goes_along = |shown: &Shown<'_>| {
-            let (is_blank, column) = (shown.is_blank, shown.column);
-            let is_like =
-                (is_blank, column.kind, column.spare) == (gone.0, gone.1.kind, gone.1.spare);
-            is_like && matches!(column.kind, Kind::Text | Kind::Degrees)
+            .max_by_key(|(index, shown)| (shown.is_blank, shown.column.spare, *index));
+        let Some((index, _)) = spare else { break };
+        let first = shown.remove(index);
+        left_out.insert(0, first.column.name);
+        // Pairs of ids, and of latitude and longitude, are left out together.
+        let is_of_pair = |shown: &Shown<'_>| {
+            let key = |it: &Shown<'_>| (it.is_blank, it.column.kind, it.column.spare);
+            key(shown) == key(&first) && matches!(shown.column.kind, Kind::Text | Kind::Degrees)
         };
-        while let Some(place) = shown.iter().rposition(goes_along) {
-            left_out.insert(0, shown.remove(place).column.name);
+        while let Some(index) = shown.iter().rposition(is_of_pair) {
+            left_out.insert(0, shown.remove(index).column.name);
         }
     }
-    let mut room = width.saturating_sub(least(shown));
+    let mut free = width.saturating_sub(least_width(shown));
     for name in shown.iter_mut().filter(|it| it.column.kind == Kind::Name) {
-        let grown = name.width.min(name.least() + room);
-        room -= grown - name.least();
+        let grown = name.width.min(name.least_width() + free);
+        free -= grown - name.least_width();
         name.width = grown;
     }
     left_out
@@ -155,16 +151,16 @@ fn fit(shown: &mut Vec<Shown<'_>>, width: u16) -> Vec<&'static str> {
 fn lay_out(shown: &[Shown<'_>], rows: usize) -> String {
     let mut table = comfy_table::Table::new();
     table
-        .load_style(LIGHT)
+        .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(shown.iter().map(|it| Cell::new(it.column.heading())));
     for row in 0..rows {
         table.add_row(shown.iter().map(|it| it.cell(row)));
     }
-    for (place, it) in shown.iter().enumerate() {
-        // The last blank of a gap is where other styles draw a line.
-        let gap = if place + 1 < shown.len() { GAP - 1 } else { 0 };
-        let Some(column) = table.column_mut(place) else {
+    for (index, it) in shown.iter().enumerate() {
+        // The last blank of a gap is the separator, which this style leaves blank.
+        let gap = if index + 1 < shown.len() { GAP - 1 } else { 0 };
+        let Some(column) = table.column_mut(index) else {
             continue;
         };
         column.set_padding((0, gap));
@@ -176,7 +172,7 @@ fn lay_out(shown: &[Shown<'_>], rows: usize) -> String {
     table.to_string()
 }
 
-/// Writes a sentence, broken between words where it is wider than the terminal.
+/// Writes a sentence, broken between words into lines of a width.
 fn write_wrapped(out: &mut dyn Write, text: &str, width: Option<u16>) -> io::Result<()> {
     let width = width.map_or(usize::MAX, usize::from);
     let mut line = String::new();

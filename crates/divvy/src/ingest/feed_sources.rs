@@ -209,7 +209,7 @@ pub(super) async fn system(
     }
 }
 
-/// Tells whether a feed has the position of any station.
+/// Returns whether a feed has the position of any station.
 fn has_positions(feed: &Feed) -> bool {
     feed.stations.iter().any(|s| s.position().is_some())
 }

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
+use super::LoadError;
 use super::contents::Contents;
-use super::pipeline::{OtherWords, Outputs, ReadOutcome, TripSource};
-use super::read::{Progress, TripSink};
+use super::pipeline::{
+    OtherWords, Outputs, Progress, ReadOutcome, TripSink, TripSource, other_words_note,
+};
 use super::rejects_once::RejectsOnce;
-use super::{LoadError, read};
 use crate::issue::RejectSink;
 use crate::model::{SampleFraction, System, TripBatch};
 use crate::sources::archive::Archive;
@@ -158,7 +159,7 @@ impl Load<'_> {
                 loaded_at: self.options.now,
                 replace: self.options.same_name == SameName::Replace,
             },
-            note: read::other_words_note(source.other_words),
+            note: other_words_note(source.other_words),
         }))
     }
 

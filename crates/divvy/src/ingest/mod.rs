@@ -20,8 +20,9 @@ mod rejects_once;
 
 pub use error::{LoadError, PollError};
 pub use load::{LoadOptions, Loaded, SameName};
+pub use pipeline::{Progress, TripSink};
 pub use poll::{Polled, apply, poll, poll_by};
-pub use read::{Progress, ReadThrough, TripSink, read};
+pub use read::{ReadThrough, read};
 
 use self::contents::Contents;
 use self::load::Load;
@@ -73,6 +74,3 @@ pub async fn load(
         notes: contents.notes,
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,14 +10,43 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
+use super::LoadError;
 use super::contents::TripsMember;
-use super::{LoadError, Progress, TripSink};
 use crate::issue::{RejectSink, RejectedCounts};
-use crate::model::{SampleFraction, System, TripBatch};
+use crate::model::{OTHER, SampleFraction, System, TripBatch};
 use crate::sources::archive::Archive;
 use crate::sources::trips_csv::{TripReader, TripsError};
 use crate::store::StoreError;
 use crate::tally::{Tally, Totals};
+
+/// Receives the progress of reading. Called from several threads.
+pub trait Progress: Sync {
+    /// `done` of `total` unpacked bytes have been read; `total` is 0 where it is not known.
+    fn bytes(&self, done: u64, total: u64);
+}
+
+/// Ignores the progress.
+impl Progress for () {
+    fn bytes(&self, _: u64, _: u64) {}
+}
+
+/// Receives the trips of an archive, from several threads. The batches of one member come in the
+/// order of its rows. A function of a member and a batch is a sink.
+pub trait TripSink: Sync {
+    /// Receives a batch. `member` is the index of its member among those with trips.
+    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError>;
+
+    /// Called after the last batch of a member.
+    fn end_member(&self, _member: usize) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl<F: Fn(usize, TripBatch) -> Result<(), StoreError> + Sync> TripSink for F {
+    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError> {
+        self(member, batch)
+    }
+}
 
 /// Bytes of unpacked text in a block that passes between threads.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -352,4 +381,14 @@ impl Read for BlockReader {
         self.read += n;
         Ok(n)
     }
+}
+
+/// Returns a note for the user on unlisted words that are counted together.
+pub(super) fn other_words_note(other_words: OtherWords) -> Option<String> {
+    (other_words == OtherWords::Together).then(|| {
+        format!(
+            "it has more than {MAX_OTHER_WORDS} words of its own for riders, kinds of bikes and genders: \
+             they are counted together, as {OTHER}; the stored trips keep them"
+        )
+    })
 }

@@ -1,42 +1,15 @@
 //! Reading of an archive without a store.
 
+use super::LoadError;
 use super::contents::Contents;
-use super::pipeline::{MAX_OTHER_WORDS, OtherWords, Outputs, ReadOutcome, TripSource};
-use super::{LoadError, LoadOptions};
+use super::load::LoadOptions;
+use super::pipeline::{
+    OtherWords, Outputs, Progress, ReadOutcome, TripSink, TripSource, other_words_note,
+};
 use crate::issue::{RejectSink, RejectedCounts};
-use crate::model::{OTHER, TripBatch};
 use crate::sources::archive::Archive;
-use crate::store::{ArchiveId, ContentHash, StoreError};
+use crate::store::{ArchiveId, ContentHash};
 use crate::tally::Totals;
-
-/// Receives the progress of reading. Called from several threads.
-pub trait Progress: Sync {
-    /// `done` of `total` unpacked bytes have been read; `total` is 0 where it is not known.
-    fn bytes(&self, done: u64, total: u64);
-}
-
-/// Ignores the progress.
-impl Progress for () {
-    fn bytes(&self, _: u64, _: u64) {}
-}
-
-/// Receives the trips of an archive, from several threads. The batches of one member come in the
-/// order of its rows. A function of a member and a batch is a sink.
-pub trait TripSink: Sync {
-    /// Receives a batch. `member` is the index of its member among those with trips.
-    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError>;
-
-    /// Called after the last batch of a member.
-    fn end_member(&self, _member: usize) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
-
-impl<F: Fn(usize, TripBatch) -> Result<(), StoreError> + Sync> TripSink for F {
-    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError> {
-        self(member, batch)
-    }
-}
 
 /// The totals of an archive that was read and not stored.
 #[derive(Clone, Debug)]
@@ -105,15 +78,5 @@ pub fn read(
         rejected: read.rejected,
         totals: read.totals,
         notes,
-    })
-}
-
-/// Returns a note for the user on unlisted words that are counted together.
-pub(super) fn other_words_note(other_words: OtherWords) -> Option<String> {
-    (other_words == OtherWords::Together).then(|| {
-        format!(
-            "it has more than {MAX_OTHER_WORDS} words of its own for riders, kinds of bikes and genders: \
-             they are counted together, as {OTHER}; the stored trips keep them"
-        )
     })
 }

@@ -43,7 +43,7 @@ impl Dictionary {
         self.texts.len()
     }
 
-    /// Tells whether there is only the empty text.
+    /// Returns whether there is only the empty text.
     pub fn is_empty(&self) -> bool {
         self.texts.len() == 1
     }
@@ -140,17 +140,17 @@ const BIKES: [&str; 7] = [
 /// The words for genders that publishers use.
 const GENDERS: [&str; 3] = ["Male", "Female", "Other"];
 
-/// Tells whether a word for a rider is unlisted.
+/// Returns whether a word for a rider is unlisted.
 fn is_other_rider(word: &str) -> bool {
     matches!(Rider::parse(word), Rider::Other(_))
 }
 
-/// Tells whether a word for a type of bike is unlisted.
+/// Returns whether a word for a type of bike is unlisted.
 fn is_other_bike(word: &str) -> bool {
     !word.is_empty() && !BIKES.contains(&word)
 }
 
-/// Tells whether a word for a gender is unlisted.
+/// Returns whether a word for a gender is unlisted.
 fn is_other_gender(word: &str) -> bool {
     !word.is_empty() && !GENDERS.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
@@ -166,7 +166,7 @@ impl TripBatch {
         self.started_ms.len()
     }
 
-    /// Tells whether there is no trip.
+    /// Returns whether there is no trip.
     pub fn is_empty(&self) -> bool {
         self.started_ms.is_empty()
     }
@@ -320,7 +320,7 @@ impl TripBatch {
         }
     }
 
-    /// Tells by index which words are unlisted: as riders, as bikes, as genders.
+    /// Returns by index which words are unlisted: as riders, as bikes, as genders.
     fn is_other_by_index(&self) -> [Vec<bool>; 3] {
         [is_other_rider, is_other_bike, is_other_gender]
             .map(|is_other| self.words.iter().map(is_other).collect())

@@ -46,7 +46,7 @@ impl SampleFraction {
         number * f64::from(self.0) / f64::from(WHOLE)
     }
 
-    /// Tells whether the trip of that id is kept. A larger fraction keeps all trips of a smaller
+    /// Returns whether the trip of that id is kept. A larger fraction keeps all trips of a smaller
     /// one.
     pub fn includes(self, id: &[u8]) -> bool {
         xxhash_rust::xxh3::xxh3_64(id) % u64::from(WHOLE) < u64::from(self.0)
@@ -58,7 +58,7 @@ impl SampleFraction {
         format!("{archive} ({self} sample)")
     }
 
-    /// Tells whether an [`archive_name`](Self::archive_name) is that of a fraction.
+    /// Returns whether an [`archive_name`](Self::archive_name) is that of a fraction.
     pub fn is_archive_name(name: &str) -> bool {
         name.ends_with(" sample)")
     }

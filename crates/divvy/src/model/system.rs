@@ -31,7 +31,7 @@ pub struct BoundingBox {
 }
 
 impl BoundingBox {
-    /// Tells whether the point lies inside.
+    /// Returns whether the point lies inside.
     pub fn contains(&self, position: Position) -> bool {
         (self.south..=self.north).contains(&position.latitude)
             && (self.west..=self.east).contains(&position.longitude)
@@ -145,7 +145,7 @@ impl System {
         }
     }
 
-    /// Tells whether this is the system of invented trips.
+    /// Returns whether this is the system of invented trips.
     pub fn is_sample(&self) -> bool {
         self.id.as_str() == SAMPLE
     }

@@ -273,12 +273,12 @@ impl Flags {
         self.0 |= (flag as u16) * u16::from(condition);
     }
 
-    /// Tells whether the flag is set.
+    /// Returns whether the flag is set.
     pub fn contains(self, flag: Flag) -> bool {
         self.0 & flag as u16 != 0
     }
 
-    /// Tells whether any of the other set's flags is set.
+    /// Returns whether any of the other set's flags is set.
     pub fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }

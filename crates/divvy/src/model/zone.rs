@@ -65,7 +65,7 @@ pub struct SteadyPeriod {
 }
 
 impl SteadyPeriod {
-    /// Tells whether a local time lies in the period.
+    /// Returns whether a local time lies in the period.
     #[inline]
     pub fn contains(&self, local_ms: i64) -> bool {
         (self.from_ms..self.until_ms).contains(&local_ms)

@@ -27,8 +27,6 @@ mod question;
 mod routes;
 mod stations;
 mod table;
-#[cfg(test)]
-mod tests;
 
 use async_trait::async_trait;
 
@@ -235,7 +233,12 @@ pub async fn histogram(
     Ok(groups.flat_map(|group| group.durations).collect())
 }
 
-async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, ReportError> {
+/// Answers a question by a report, sorted and cut as its filters ask.
+///
+/// # Errors
+///
+/// The report does not take the filters, or the store fails.
+pub async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, ReportError> {
     let filters = question.filters;
     question.check(report)?;
     if let (Some(from), Some(to)) = (filters.from, filters.to)

@@ -29,7 +29,7 @@ pub struct Question<'a> {
     /// The system's clocks: a table for each station would cost more than its row.
     pub(super) zone: Zone,
     /// Reads the trips even if the cube has the answer, to test that both give the same result.
-    pub(super) reads_trips: bool,
+    pub reads_trips: bool,
 }
 
 /// The totals over all stored trips, and their archives.
@@ -72,7 +72,8 @@ pub(super) struct CountedStations {
 }
 
 impl<'a> Question<'a> {
-    pub(super) fn new(store: &'a dyn Store, system: &'a System, filters: &'a Filters) -> Self {
+    /// Makes a question that is answered from the cube where that is possible.
+    pub fn new(store: &'a dyn Store, system: &'a System, filters: &'a Filters) -> Self {
         Self {
             store,
             system,

@@ -1,33 +1,34 @@
-//! When people ride: by the season, the weather, the day of the week and the hour.
+//! The distribution of trips over time: by season, weather, day of the week and hour.
 
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-use super::chance::Chance;
-use super::{ClockForm, Publication};
+use super::rng::Rng;
+use super::{Publication, TimeForm};
 
-/// How much is ridden in each month, the best being 100.
+/// Relative number of trips by month; the largest is 100.
 const SEASON: [f64; 12] = [
     18.0, 22.0, 38.0, 52.0, 76.0, 92.0, 100.0, 98.0, 88.0, 68.0, 40.0, 22.0,
 ];
 
-/// How much is ridden in each hour of a day, by rider and kind of day.
-const MEMBERS_AT_WORK: [u16; 24] = [
+/// Relative number of trips by hour of the day: of members and casual riders, on weekdays and at
+/// weekends.
+const MEMBERS_ON_WEEKDAYS: [u16; 24] = [
     6, 3, 2, 2, 5, 20, 55, 118, 135, 66, 40, 45, 54, 52, 52, 66, 108, 160, 118, 75, 50, 38, 27, 14,
 ];
-const MEMBERS_AT_EASE: [u16; 24] = [
+const MEMBERS_AT_WEEKENDS: [u16; 24] = [
     16, 11, 7, 4, 3, 6, 12, 20, 34, 48, 58, 64, 68, 68, 66, 65, 64, 62, 56, 45, 34, 26, 22, 17,
 ];
-const CASUALS_AT_WORK: [u16; 24] = [
+const CASUALS_ON_WEEKDAYS: [u16; 24] = [
     7, 4, 2, 1, 1, 3, 7, 15, 20, 23, 30, 39, 46, 49, 51, 55, 62, 71, 63, 48, 35, 27, 20, 12,
 ];
-const CASUALS_AT_EASE: [u16; 24] = [
+const CASUALS_AT_WEEKENDS: [u16; 24] = [
     26, 18, 12, 7, 4, 5, 8, 16, 32, 55, 83, 107, 124, 132, 134, 130, 122, 110, 92, 70, 50, 38, 32,
     24,
 ];
 
-/// Where riders are heading.
+/// The main direction of trips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     ToWork,
@@ -38,18 +39,18 @@ pub(super) enum Flow {
 /// One hour in which trips start or end.
 #[derive(Debug)]
 pub(super) struct Hour {
-    /// The clock text up to the minutes: `7/1/2016 00:`.
+    /// The text of a time up to the minutes: `7/1/2016 00:`.
     pub text: String,
-    /// The share of the trips that members make.
-    pub member_share: f64,
+    /// The fraction of trips by members.
+    pub member_fraction: f64,
     pub flow: Flow,
 }
 
-/// Every hour of the months that an archive covers, and of the weeks behind them in which the
-/// last bikes come back. In order of instants, so that the hour that happens twice is there twice.
+/// Every hour of the months that an archive covers, and of the weeks after them in which the last
+/// trips end. In order of instants, so that a repeated hour is in it twice.
 pub(super) struct Calendar {
     hours: Vec<Hour>,
-    /// How many trips start before each hour, and at last their number.
+    /// How many trips start before each hour; the last element is the number of trips.
     before: Vec<u64>,
     first: Timestamp,
 }
@@ -57,14 +58,14 @@ pub(super) struct Calendar {
 pub(super) const HOUR_MS: i64 = 3_600_000;
 const DAYS_AFTER: i64 = 45;
 
-/// What an hour weighs.
+/// Relative numbers of trips in an hour.
 struct Weights {
     members: f64,
     casuals: f64,
 }
 
 impl Calendar {
-    /// Spreads `trips` over the hours.
+    /// Distributes `trips` over the hours.
     pub(super) fn new(publication: &Publication, seed: u64, trips: u64) -> Self {
         let files = publication.files;
         let (from, until) = (files[0].from, files[files.len() - 1].until);
@@ -78,17 +79,17 @@ impl Calendar {
         let mut weights = Vec::new();
         for nth in 0..hours_until(after) {
             let at = Timestamp::from_second(first.as_second() + 3600 * nth)
-                .expect("an archive lies in this age");
+                .expect("archives are of this century");
             let at = time_zone.to_datetime(at);
             let (date, hour) = (at.date(), at.hour() as usize);
             hours.push(Hour {
-                text: match publication.clock {
-                    ClockForm::American => {
+                text: match publication.times {
+                    TimeForm::American => {
                         format!("{}/{}/{} {hour:02}:", date.month(), date.day(), date.year())
                     }
-                    ClockForm::Iso | ClockForm::IsoMilliseconds => format!("{date} {hour:02}:"),
+                    TimeForm::Iso | TimeForm::IsoMilliseconds => format!("{date} {hour:02}:"),
                 },
-                member_share: 0.0,
+                member_fraction: 0.0,
                 flow: flow(date, hour),
             });
             if nth < hours_until(end) {
@@ -96,15 +97,15 @@ impl Calendar {
             }
         }
 
-        // Members and casuals are scaled so that the era's share comes out over the whole.
+        // Members and casual riders are scaled to the era's fraction over all hours.
         let members: f64 = weights.iter().map(|hour| hour.members).sum();
         let casuals: f64 = weights.iter().map(|hour| hour.casuals).sum();
         let mut before = vec![0];
         let mut reached = 0.0;
         for (hour, weight) in hours.iter_mut().zip(&weights) {
-            let members = publication.member_share * weight.members / members;
-            let casuals = (1.0 - publication.member_share) * weight.casuals / casuals;
-            hour.member_share = members / (members + casuals);
+            let members = publication.member_fraction * weight.members / members;
+            let casuals = (1.0 - publication.member_fraction) * weight.casuals / casuals;
+            hour.member_fraction = members / (members + casuals);
             reached += members + casuals;
             before.push(((reached * trips as f64).round() as u64).min(trips));
         }
@@ -116,23 +117,24 @@ impl Calendar {
         }
     }
 
-    /// Tells how many trips start before a day.
+    /// Counts the trips that start before a day.
     pub(super) fn trips_before(&self, day: Date) -> u64 {
         let nth = (midnight(day).as_second() - self.first.as_second()) / 3600;
         self.before[(nth as usize).min(self.before.len() - 1)]
     }
 
-    /// Finds the hour in which a trip starts, and the part of it that is over by then: trips of
-    /// one hour follow each other evenly, each somewhere in its stretch.
-    pub(super) fn start_of(&self, trip: u64, chance: &mut Chance) -> (&Hour, i64) {
+    /// Finds the hour in which a trip starts, and its start in milliseconds since the first midnight.
+    /// The trips of an hour have intervals of equal length, and each starts at a random moment of its
+    /// own.
+    pub(super) fn start_of(&self, trip: u64, rng: &mut Rng) -> (&Hour, i64) {
         let nth = self.before.partition_point(|before| *before <= trip) - 1;
         let (earlier, until) = (self.before[nth], self.before[nth + 1]);
-        let part = ((trip - earlier) as f64 + chance.unit()) / (until - earlier) as f64;
-        let ms = HOUR_MS * nth as i64 + (part * HOUR_MS as f64) as i64;
+        let fraction = ((trip - earlier) as f64 + rng.unit()) / (until - earlier) as f64;
+        let ms = HOUR_MS * nth as i64 + (fraction * HOUR_MS as f64) as i64;
         (&self.hours[nth], ms)
     }
 
-    /// Finds the hour that holds an instant, given in milliseconds since the first midnight.
+    /// Finds the hour of an instant in milliseconds since the first midnight.
     pub(super) fn hour_at(&self, ms: i64) -> &Hour {
         &self.hours[((ms / HOUR_MS) as usize).min(self.hours.len() - 1)]
     }
@@ -145,7 +147,7 @@ fn zone() -> TimeZone {
 fn midnight(date: Date) -> Timestamp {
     zone()
         .to_timestamp(date.to_datetime(Time::midnight()))
-        .expect("an archive lies in this age")
+        .expect("archives are of this century")
 }
 
 fn is_working_day(date: Date) -> bool {
@@ -163,12 +165,12 @@ fn flow(date: Date, hour: usize) -> Flow {
 fn weigh(date: Date, hour: usize, seed: u64) -> Weights {
     let season = SEASON[date.month() as usize - 1];
     let day = i64::from(date.year()) * 366 + i64::from(date.day_of_year());
-    // Half a rainy day's members ride; casual riders stay in bed.
-    let weather = (1.0 + 0.2 * Chance::of(seed, day as u64).bell()).clamp(0.4, 1.4);
+    // Bad weather has more effect on casual riders, for whom it is squared.
+    let weather = (1.0 + 0.2 * Rng::of(seed, day as u64).bell()).clamp(0.4, 1.4);
     let (members, casuals) = if is_working_day(date) {
-        (MEMBERS_AT_WORK[hour], CASUALS_AT_WORK[hour])
+        (MEMBERS_ON_WEEKDAYS[hour], CASUALS_ON_WEEKDAYS[hour])
     } else {
-        (MEMBERS_AT_EASE[hour], CASUALS_AT_EASE[hour])
+        (MEMBERS_AT_WEEKENDS[hour], CASUALS_AT_WEEKENDS[hour])
     };
     Weights {
         members: f64::from(members) * season * weather,

@@ -1,22 +1,23 @@
-//! What the stations of a sample report at a given minute.
+//! Station feeds of a sample at a given instant.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::chance::Chance;
 use super::city::{self, DEGREE, Station};
+use super::rng::Rng;
 use super::{Era, LABEL};
+use crate::model::civil_date::DAY_S;
 
-/// Where the sample's feeds claim to live: a name that no server ever has (RFC 2606).
-const HOME: &str = "https://gbfs.example/2.3/en";
+/// The address of the feeds, under a name that no server has (RFC 2606).
+const BASE_URL: &str = "https://gbfs.example/2.3/en";
 
 /// Makes the feeds that fit a sample's trips, as `(file name, JSON)`: `gbfs.json`,
 /// `system_information.json`, `station_information.json` and `station_status.json`, in GBFS 2.3
 /// as Lyft writes it: flags as 0 and 1, `station_id`s that no trip uses, with the ids of the
 /// trips in `short_name` and `legacy_id`.
 ///
-/// Time has gone by since the trips: a few stations are closed, renamed, new, or their id has
-/// passed to another place. From one minute to the next, some stations change.
+/// The feeds are newer than the trips: a few stations are closed, renamed or new, or have the ids of
+/// another station. Some stations change from minute to minute.
 pub fn feed(era: Era, seed: u64, at: Timestamp) -> Vec<(&'static str, Vec<u8>)> {
     let stations = stations_today(era, seed);
     let names = [
@@ -26,7 +27,7 @@ pub fn feed(era: Era, seed: u64, at: Timestamp) -> Vec<(&'static str, Vec<u8>)> 
     ];
     let feeds: Vec<Value> = names
         .iter()
-        .map(|name| json!({ "name": name, "url": format!("{HOME}/{name}.json") }))
+        .map(|name| json!({ "name": name, "url": format!("{BASE_URL}/{name}.json") }))
         .collect();
     let information: Vec<Value> = stations.iter().map(information).collect();
     let status: Vec<Value> = stations
@@ -62,22 +63,22 @@ pub fn feed(era: Era, seed: u64, at: Timestamp) -> Vec<(&'static str, Vec<u8>)> 
     .collect()
 }
 
-/// Takes the stations of an era to the present.
+/// Returns the stations of an era as they are at present.
 fn stations_today(era: Era, seed: u64) -> Vec<Station> {
     const NEW: usize = 20;
     let (stations, later) = city::stations(era, seed);
     let mut later = later.into_iter();
     let mut today = Vec::new();
     for mut station in stations {
-        let mut chance = Chance::of(seed ^ TODAY, u64::from(station.legacy_id));
-        match chance.below(1000) {
+        let mut rng = Rng::of(seed ^ TODAY, u64::from(station.legacy_id));
+        match rng.below(1000) {
             // Closed.
             0..15 => continue,
-            // Its ids stand for another place now.
+            // Its ids are those of another station now.
             15..20 => {
                 if let Some(other) = later.next() {
                     station.name = other.name;
-                    station.at = other.at;
+                    station.position = other.position;
                 }
             }
             // Renamed.
@@ -101,8 +102,8 @@ fn information(station: &Station) -> Value {
         "station_id": station.feed_id,
         "name": station.name,
         "short_name": station.short_name,
-        "lat": degrees(station.at.0),
-        "lon": degrees(station.at.1),
+        "lat": degrees(station.position.0),
+        "lon": degrees(station.position.1),
         "capacity": station.docks,
         "station_type": if station.is_rack { "lightweight" } else { "classic" },
         "rental_uris": {
@@ -110,7 +111,7 @@ fn information(station: &Station) -> Value {
             "ios": "https://gbfs.example/app",
         },
     });
-    // Racks came after the feed that gave these ids out.
+    // Racks are newer than the feed that had these ids.
     if !station.is_rack {
         json["legacy_id"] = station.legacy_id.to_string().into();
     }
@@ -118,27 +119,27 @@ fn information(station: &Station) -> Value {
 }
 
 fn status(station: &Station, seed: u64, at: Timestamp) -> Value {
-    let mut fixed = Chance::of(seed ^ TODAY ^ 1, u64::from(station.legacy_id));
+    let mut fixed = Rng::of(seed ^ TODAY ^ 1, u64::from(station.legacy_id));
     let in_service = !fixed.happens(0.01);
-    // Each station changes at a pace of its own: every 1 to 40 minutes.
-    let pace_s = fixed.between(60, 2400);
-    let turn = at.as_second().div_euclid(pace_s);
-    let changed_at = turn * pace_s;
-    let mut chance = Chance::of(seed ^ turn as u64, u64::from(station.legacy_id));
-    let places = if station.is_rack { 6 } else { station.docks };
-    let disabled = u32::from(chance.happens(0.15));
+    // Each station changes at its own interval of 1 to 40 minutes.
+    let interval_s = fixed.between(60, 2400);
+    let interval = at.as_second().div_euclid(interval_s);
+    let changed_at = interval * interval_s;
+    let mut rng = Rng::of(seed ^ interval as u64, u64::from(station.legacy_id));
+    let capacity = if station.is_rack { 6 } else { station.docks };
+    let disabled = u32::from(rng.happens(0.15));
     let usual = 0.15 + 0.6 * fixed.unit();
-    let share = (usual + 0.15 * chance.bell()).clamp(0.0, 1.0);
-    let bikes = (f64::from(places - disabled) * share) as u32;
+    let filled = (usual + 0.15 * rng.bell()).clamp(0.0, 1.0);
+    let bikes = (f64::from(capacity - disabled) * filled) as u32;
     let ebikes = if station.is_rack {
         bikes
     } else {
-        (f64::from(bikes) * 0.5 * chance.unit()) as u32
+        (f64::from(bikes) * 0.5 * rng.unit()) as u32
     };
     let last_reported = match fixed.below(200) {
-        // Never, and not for weeks: feeds have both.
+        // Feeds have stations that never reported, and some that have not for weeks.
         0 => 86_400,
-        1 => at.as_second() - 40 * 86_400,
+        1 => at.as_second() - 40 * DAY_S,
         _ => changed_at,
     };
     json!({

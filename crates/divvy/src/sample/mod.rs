@@ -1,16 +1,16 @@
-//! Trips and station feeds that nobody rode: seeded, realistic, in the publishers' real form.
+//! Invented trip archives and station feeds, in the form of published ones.
 //!
-//! For trying the program without a download, and for tests and benchmarks that want millions of
-//! rows. The city, its stations and its riders are invented; headers, quoting, clocks, ids and
-//! the oddities of each [`Era`] are those of the real files, which `docs/FORMATS.md` describes.
+//! They are for trying the program without a download, and for tests and benchmarks with millions of
+//! rows. The city, its stations and its riders are invented; headers, quoting, times, ids and data
+//! quirks of each [`Era`] are those of published files, which `docs/FORMATS.md` describes.
 //!
 //! ```text
-//!  chance ──► city (stations) ─────┐
-//!         ──► calendar (hours) ────┴─► trips (one by its number) ──► rows (text) ──► zip
+//!  rng ──► city (stations) ─────┐
+//!      ──► calendar (hours) ────┴─► trips (one by its number) ──► rows (text) ──► zip
 //! ```
 //!
-//! A trip is drawn from the seed and its own number alone, so rows can be written in any order
-//! and none is kept.
+//! A trip depends only on the seed and its number, so rows are written in any order and without
+//! storing them.
 //!
 //! ```
 //! use divvy::sample::{Era, Sample};
@@ -22,9 +22,9 @@
 //! ```
 
 mod calendar;
-mod chance;
 mod city;
 mod feed;
+mod rng;
 mod rows;
 mod trips;
 
@@ -42,13 +42,12 @@ pub use feed::feed;
 use rows::Lines;
 use trips::Trips;
 
-/// What every sample carries, so that nobody takes it for a publisher's: an archive as the comment of
-/// the zip, a feed as `made_by`. Loads and polls put what carries it into a system of its own,
-/// [`System::sample`](crate::model::System::sample). CSV files taken out of the zip have no such
-/// mark.
+/// The sample label: the comment of the zip of an archive, and the `made_by` of a feed. Archives and
+/// feeds with it belong to the system [`System::sample`](crate::model::System::sample). CSV files
+/// taken out of the zip have no label.
 pub const LABEL: &str = "Invented trips, written by: divvy sample";
 
-/// A time whose trip files have a form of their own.
+/// A time in which trip files had one form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Era {
     /// July to December 2016: two trip files and a station list in a folder, every cell quoted,
@@ -56,7 +55,7 @@ pub enum Era {
     Y2016,
     /// July to September 2018: ISO times, durations such as `"1,048.0"`.
     Y2018,
-    /// June 2020: ride ids and coordinates, no more ages; CRLF, and what a Mac adds to a zip.
+    /// June 2020: ride ids and coordinates, no ages; CRLF, and a file that macOS adds to zips.
     Y2020,
     /// June 2024: milliseconds, e-bikes away from stations, station ids such as `TA1309000067`.
     Y2024,
@@ -66,7 +65,7 @@ impl Era {
     /// Every era, the oldest first.
     pub const ALL: [Self; 4] = [Self::Y2016, Self::Y2018, Self::Y2020, Self::Y2024];
 
-    /// Returns the year by which it is called: `2016`.
+    /// Returns its name, the year: `2016`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Y2016 => "2016",
@@ -76,7 +75,7 @@ impl Era {
         }
     }
 
-    /// Returns what publishers call such an archive: `202406-divvy-tripdata.zip`.
+    /// Returns the name of such an archive when published: `202406-divvy-tripdata.zip`.
     pub fn archive_name(self) -> String {
         format!("{}.zip", self.publication().archive)
     }
@@ -90,9 +89,9 @@ impl Era {
         }
     }
 
-    /// The seed of this era's trips, so that no ride id is in two eras.
+    /// Returns the seed of this era's trips. Eras have different ones, so that their ride ids differ.
     fn trips_seed(self, seed: u64) -> u64 {
-        chance::mix(seed).wrapping_add(self as u64)
+        rng::mix(seed).wrapping_add(self as u64)
     }
 }
 
@@ -113,40 +112,40 @@ impl FromStr for Era {
     }
 }
 
-/// An era that there is no sample of.
+/// The name of no [`Era`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there are no samples of {found:?}: choose 2016, 2018, 2020 or 2024")]
 pub struct UnknownEra {
-    /// What was asked for.
+    /// The name.
     pub found: String,
 }
 
-/// What to write.
+/// The parameters of a sample archive.
 ///
-/// Samples of one era share their trip ids (2016, 2018): a store takes two of them, made with
+/// Samples of one era have the same trip ids (2016, 2018), so that a store takes two of them, with
 /// different seeds, for copies of the same trips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// In which form.
+    /// Its form.
     pub era: Era,
-    /// How many trips.
+    /// Its number of trips.
     pub trips: u64,
-    /// The same seed gives the same rows.
+    /// The seed of its random numbers. The same seed gives the same rows.
     pub seed: u64,
 }
 
-/// What was written.
+/// The result of writing a sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Trips, and rows.
+    /// Number of trips, which is that of rows.
     pub trips: u64,
-    /// The trip files in the archive, as their paths in it.
+    /// The paths of the trip files in the archive.
     pub trip_files: Vec<String>,
 }
 
-/// How clock texts look.
+/// The form of times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ClockForm {
+enum TimeForm {
     /// `7/1/2016 00:04:09`
     American,
     /// `2018-07-01 00:04:09`
@@ -155,7 +154,7 @@ enum ClockForm {
     IsoMilliseconds,
 }
 
-/// Which cells stand in quotes.
+/// Which cells are in quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Quoting {
     Nothing,
@@ -172,7 +171,7 @@ enum Order {
 }
 
 impl Order {
-    /// Tells which of `trips` trips, counted by their start, stands in a row.
+    /// Returns the number of the trip in a row, of `trips` trips numbered by their start.
     fn trip_in_row(self, row: u64, trips: u64) -> u64 {
         match self {
             Self::OldestFirst => row,
@@ -182,8 +181,8 @@ impl Order {
     }
 }
 
-/// Finds a step that visits each of `n` places once: about the golden section, and no divisor in
-/// common with `n`.
+/// Finds a step that visits each of `n` numbers once: about the golden ratio of `n`, and coprime to
+/// it.
 fn stride(n: u64) -> u64 {
     let divisor = |mut a: u64, mut b: u64| {
         while b > 0 {
@@ -194,7 +193,7 @@ fn stride(n: u64) -> u64 {
     let near = (n as f64 * 0.618) as u64;
     (near.max(1)..)
         .find(|step| divisor(*step, n) == 1)
-        .expect("the next prime has no divisor in common")
+        .expect("the next prime is coprime")
 }
 
 /// A trip file of an archive.
@@ -207,26 +206,26 @@ struct TripFile {
     until: Date,
 }
 
-/// All that an era's archives have of their own.
+/// The properties of an era's archives.
 #[derive(Debug)]
 struct Publication {
-    /// The name without its ending; also that of the folder inside, where there is one.
+    /// The name without its ending, also of the folder inside.
     archive: &'static str,
     has_folder: bool,
     files: &'static [TripFile],
     header: &'static str,
-    clock: ClockForm,
+    times: TimeForm,
     quoting: Quoting,
     line_end: &'static str,
     order: Order,
-    /// How many docking stations there are.
+    /// Number of docking stations.
     stations: usize,
-    /// The share of trips that members make.
-    member_share: f64,
-    /// The share of casual riders whose gender and age is known.
-    casuals_who_say_who_they_are: f64,
+    /// The fraction of trips by members.
+    member_fraction: f64,
+    /// The fraction of casual riders whose gender and age are known.
+    known_casuals_fraction: f64,
     vehicles: u64,
-    /// Where the numbers of the trips begin. 0 in files that do not number them.
+    /// The first trip id. 0 in files without numbers.
     first_trip_id: u64,
 }
 
@@ -246,13 +245,13 @@ static Y2016: Publication = Publication {
         },
     ],
     header: "trip_id,starttime,stoptime,bikeid,tripduration,from_station_id,from_station_name,to_station_id,to_station_name,usertype,gender,birthyear",
-    clock: ClockForm::American,
+    times: TimeForm::American,
     quoting: Quoting::Everything,
     line_end: "\n",
     order: Order::NewestFirst,
     stations: 580,
-    member_share: 0.73,
-    casuals_who_say_who_they_are: 0.0,
+    member_fraction: 0.73,
+    known_casuals_fraction: 0.0,
     vehicles: 5_900,
     first_trip_id: 10_400_000,
 };
@@ -266,13 +265,13 @@ static Y2018: Publication = Publication {
         until: date(2018, 10, 1),
     }],
     header: "trip_id,start_time,end_time,bikeid,tripduration,from_station_id,from_station_name,to_station_id,to_station_name,usertype,gender,birthyear",
-    clock: ClockForm::Iso,
+    times: TimeForm::Iso,
     quoting: Quoting::Nothing,
     line_end: "\n",
     order: Order::OldestFirst,
     stations: 600,
-    member_share: 0.72,
-    casuals_who_say_who_they_are: 0.2,
+    member_fraction: 0.72,
+    known_casuals_fraction: 0.2,
     vehicles: 6_400,
     first_trip_id: 19_200_000,
 };
@@ -288,13 +287,13 @@ static Y2020: Publication = Publication {
         until: date(2020, 7, 1),
     }],
     header: MODERN_HEADER,
-    clock: ClockForm::Iso,
+    times: TimeForm::Iso,
     quoting: Quoting::Nothing,
     line_end: "\r\n",
     order: Order::None,
     stations: 620,
-    member_share: 0.55,
-    casuals_who_say_who_they_are: 0.0,
+    member_fraction: 0.55,
+    known_casuals_fraction: 0.0,
     vehicles: 6_500,
     first_trip_id: 0,
 };
@@ -308,26 +307,26 @@ static Y2024: Publication = Publication {
         until: date(2024, 7, 1),
     }],
     header: MODERN_HEADER,
-    clock: ClockForm::IsoMilliseconds,
+    times: TimeForm::IsoMilliseconds,
     quoting: Quoting::Texts,
     line_end: "\n",
     order: Order::None,
     stations: 740,
-    member_share: 0.58,
-    casuals_who_say_who_they_are: 0.0,
+    member_fraction: 0.58,
+    known_casuals_fraction: 0.0,
     vehicles: 15_000,
     first_trip_id: 0,
 };
 
-/// How much text is handed to the deflater at a time.
-const BLOCK: usize = 256 * 1024;
+/// Bytes of text that are compressed at a time.
+const BLOCK_BYTES: usize = 256 * 1024;
 
 impl Sample {
-    /// Writes the archive, and tells `progress` now and then how many rows are written.
+    /// Writes the archive. Calls `progress` with the number of rows written so far, for each block.
     ///
     /// # Errors
     ///
-    /// What writing to `out` says.
+    /// Any error of writing to `out`.
     pub fn write_zip(
         &self,
         out: impl Write + Seek,
@@ -346,7 +345,7 @@ impl Sample {
             zip.add_directory(publication.archive, options())?;
         }
         let mut trip_files = Vec::new();
-        let mut text = Vec::with_capacity(BLOCK + 1024);
+        let mut text = Vec::with_capacity(BLOCK_BYTES + 1024);
         let mut rows_written = 0;
         for file in publication.files {
             let path = self.path_of(file.name);
@@ -361,7 +360,7 @@ impl Sample {
                 let number = from + publication.order.trip_in_row(row, until - from);
                 lines.trip(&trips.draw(number), &mut text);
                 rows_written += 1;
-                if text.len() >= BLOCK {
+                if text.len() >= BLOCK_BYTES {
                     zip.write_all(&text)?;
                     text.clear();
                     progress(rows_written);
@@ -371,7 +370,7 @@ impl Sample {
             text.clear();
             progress(rows_written);
         }
-        for (name, content) in self.companions(&city) {
+        for (name, content) in self.other_files(&city) {
             zip.start_file(name, options())?;
             zip.write_all(&content)?;
         }
@@ -391,14 +390,14 @@ impl Sample {
         }
     }
 
-    /// A file of four gigabytes and more must be announced as such.
+    /// Returns whether a file may have 4 GiB or more, which is to be declared before it is written.
     fn is_large(&self) -> bool {
-        const LONGEST_ROW: u64 = 300;
-        self.trips.saturating_mul(LONGEST_ROW) > u64::from(u32::MAX)
+        const MAX_ROW_BYTES: u64 = 300;
+        self.trips.saturating_mul(MAX_ROW_BYTES) > u64::from(u32::MAX)
     }
 
-    /// What else lies in such an archive, beside the trips.
-    fn companions(&self, city: &City) -> Vec<(String, Vec<u8>)> {
+    /// Returns the other files of the archive, with their paths.
+    fn other_files(&self, city: &City) -> Vec<(String, Vec<u8>)> {
         match self.era {
             Era::Y2016 => vec![
                 (
@@ -435,7 +434,7 @@ impl Sample {
     }
 }
 
-/// What a Mac's Finder puts beside every file: no CSV, whatever its name says.
+/// A file that macOS adds for every file in a zip. It is no CSV, although it has its name.
 const APPLE_DOUBLE: &[u8] =
     b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        \x00\x02\x00\x00\x00\x09\x00\x00\x00\x32\x00\x00\x00\x00";
 
@@ -449,8 +448,8 @@ fn station_list(city: &City) -> String {
             "{},{},{},{},{},{month}/{day}/2015\n",
             station.legacy_id,
             station.name,
-            degrees(station.at.0),
-            degrees(station.at.1),
+            degrees(station.position.0),
+            degrees(station.position.1),
             station.docks,
         );
     }
@@ -462,8 +461,8 @@ fn options() -> SimpleFileOptions {
         .compression_method(CompressionMethod::Deflated)
         .compression_level(Some(6))
         .last_modified_time(
-            // Never the present: the same sample is the same bytes.
-            DateTime::from_date_and_time(2025, 1, 1, 0, 0, 0).expect("zips know 2025"),
+            // Fixed, so that the same sample has the same bytes.
+            DateTime::from_date_and_time(2025, 1, 1, 0, 0, 0).expect("2025 is a year of zips"),
         )
 }
 

@@ -1,10 +1,10 @@
-//! Trips as lines of text, in the form of each era.
+//! Writes trips as lines of text, in the form of each era.
 
 use super::calendar::{Calendar, HOUR_MS};
-use super::chance::mix;
 use super::city::{DEGREE, Station};
+use super::rng::mix;
 use super::trips::{End, Trip};
-use super::{ClockForm, Era, Publication, Quoting};
+use super::{Era, Publication, Quoting, TimeForm};
 
 /// Writes the lines of one archive.
 pub(super) struct Lines<'a> {
@@ -42,7 +42,7 @@ impl<'a> Lines<'a> {
     }
 
     fn legacy(&self, trip: &Trip, mut line: Line) {
-        // Ids are given out by many servers: in order, but not quite.
+        // Published ids are only roughly in order, because several servers assign them.
         let id = trip.number ^ (mix(self.seed ^ (trip.number >> 3)) & 7);
         line.number(self.publication.first_trip_id + id);
         self.clock(trip.start.ms, &mut line);
@@ -84,7 +84,7 @@ impl<'a> Lines<'a> {
             self.station(end.station, &mut line);
         }
         for end in [&trip.start, &trip.end] {
-            place(end, &mut line);
+            coordinates(end, &mut line);
         }
         line.text(if trip.is_member { "member" } else { "casual" });
         line.end();
@@ -110,7 +110,7 @@ impl<'a> Lines<'a> {
         line.digits(of_hour_ms / 60_000, 2);
         line.bytes(b":");
         line.digits(of_hour_ms / 1000 % 60, 2);
-        if self.publication.clock == ClockForm::IsoMilliseconds {
+        if self.publication.times == TimeForm::IsoMilliseconds {
             line.bytes(b".");
             line.digits(of_hour_ms % 1000, 3);
         }
@@ -126,8 +126,8 @@ impl<'a> Lines<'a> {
     }
 }
 
-fn place(end: &End, line: &mut Line) {
-    match end.at {
+fn coordinates(end: &End, line: &mut Line) {
+    match end.position {
         Some((latitude, longitude)) => {
             line.degrees(latitude);
             line.degrees(longitude);
@@ -136,7 +136,8 @@ fn place(end: &End, line: &mut Line) {
     }
 }
 
-/// One line in the making. Every cell ends in a comma, and the last comma becomes the line end.
+/// A line that is being written. Every cell ends in a comma, and the last comma is replaced by the
+/// line end.
 struct Line<'t> {
     text: &'t mut Vec<u8>,
     quoting: Quoting,
@@ -156,7 +157,7 @@ impl Line<'_> {
         self.close(false);
     }
 
-    /// `316.0`, and `"1,048.0"` from a thousand on.
+    /// Writes `316.0`, and `"1,048.0"` from a thousand on.
     fn grouped_float(&mut self, value: u64) {
         if value < 1000 {
             self.digits(value, 1);
@@ -172,14 +173,14 @@ impl Line<'_> {
 
     fn hex(&mut self, value: u64) {
         self.open(true);
-        for place in (0..16).rev() {
-            let digit = b"0123456789ABCDEF"[(value >> (4 * place) & 15) as usize];
+        for index in (0..16).rev() {
+            let digit = b"0123456789ABCDEF"[(value >> (4 * index) & 15) as usize];
             self.text.push(digit);
         }
         self.close(true);
     }
 
-    /// Billionths of a degree as a decimal number, without zeros at its end.
+    /// Writes billionths of a degree as a decimal number, without zeros at its end.
     fn degrees(&mut self, value: i64) {
         self.open(false);
         if value < 0 {
@@ -200,7 +201,7 @@ impl Line<'_> {
         self.close(false);
     }
 
-    /// Cells without a value, which no program quotes but the one that quotes everything.
+    /// Writes cells without a value, which are in quotes only where all cells are.
     fn blanks(&mut self, cells: usize) {
         for _ in 0..cells {
             self.open(false);

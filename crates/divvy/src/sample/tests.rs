@@ -148,7 +148,7 @@ fn archives_are_packed_as_published() {
     assert_eq!(names(Era::Y2024), ["202406-divvy-tripdata.csv"]);
 }
 
-/// Keeps the form of each era before a reader's eyes.
+/// Shows the form of each era.
 #[test]
 fn rows_look_as_published() {
     let mut text = String::new();
@@ -226,22 +226,22 @@ fn some_stations_are_far_busier_than_others() {
 
 #[test]
 fn the_latest_era_has_the_oddities_of_its_files() {
-    let mut odd: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut flags: BTreeMap<&str, u32> = BTreeMap::new();
     for trip in all_trips(Era::Y2024, 40_000, 4)
         .iter()
         .flat_map(TripBatch::trips)
     {
         for flag in trip.flags.iter() {
-            *odd.entry(flag.as_str()).or_default() += 1;
+            *flags.entry(flag.as_str()).or_default() += 1;
         }
     }
-    let some = |flag: Flag| odd.get(flag.as_str()).copied().unwrap_or(0);
+    let some = |flag: Flag| flags.get(flag.as_str()).copied().unwrap_or(0);
     for flag in [Flag::NoOrigin, Flag::NoDestination] {
-        assert!((6_400..9_600).contains(&some(flag)), "{odd:?}");
+        assert!((6_400..9_600).contains(&some(flag)), "{flags:?}");
     }
-    assert!((400..900).contains(&some(Flag::Under60S)), "{odd:?}");
+    assert!((400..900).contains(&some(Flag::Under60S)), "{flags:?}");
     for flag in [Flag::EndsBeforeStart, Flag::Over24H, Flag::NoCoordinates] {
-        assert!((5..200).contains(&some(flag)), "{odd:?}");
+        assert!((5..200).contains(&some(flag)), "{flags:?}");
     }
     assert_eq!(some(Flag::FarAway), 0);
 }
@@ -265,11 +265,11 @@ fn clocks_are_turned_in_the_autumn_of_2016() {
 fn no_row_is_missed_whatever_the_order() {
     for trips in 1..200 {
         for order in [Order::OldestFirst, Order::NewestFirst, Order::None] {
-            let seen: BTreeSet<u64> = (0..trips)
+            let numbers: BTreeSet<u64> = (0..trips)
                 .map(|row| order.trip_in_row(row, trips))
                 .collect();
-            assert_eq!(seen.len() as u64, trips, "{order:?}");
-            assert_eq!(seen.last(), Some(&(trips - 1)), "{order:?}");
+            assert_eq!(numbers.len() as u64, trips, "{order:?}");
+            assert_eq!(numbers.last(), Some(&(trips - 1)), "{order:?}");
         }
     }
 }

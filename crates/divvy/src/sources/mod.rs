@@ -1,4 +1,4 @@
-//! Everything that publishers ever wrote, read into the model. No store in sight.
+//! Readers of everything that publishers write: archives, trip files, station lists and feeds.
 
 pub mod archive;
 pub mod http;

@@ -1,35 +1,35 @@
-//! What a file is, told by its first bytes and never by its name: publishers name workbooks `.csv`,
-//! and servers send web pages under the name of a zip.
+//! Recognises a file by its first bytes. Its name is not used: publishers name workbooks `.csv`, and
+//! servers send web pages under the name of a zip.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// How many bytes from the beginning of a file are enough for [`sniff`].
+/// How many bytes from the beginning of a file [`sniff`] uses.
 pub const HEAD_BYTES: usize = 4096;
 
-/// What the first bytes tell.
+/// The kinds of files.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// A zip, and not one of the document formats that are zips inside.
+pub enum FileKind {
+    /// A zip, but not one of the document formats that are zips inside.
     Zip,
-    /// Gzip; what it packs must be sniffed again.
+    /// Gzip. Its content is to be recognised by itself.
     Gzip,
     /// Text whose first line has several cells.
     Table,
-    /// Other text: a readme, or no file of ours.
+    /// Other text, such as a readme.
     Text,
-    /// Something that no reader here understands.
-    Foreign(&'static Foreign),
+    /// A file that is not supported.
+    Unsupported(&'static Unsupported),
 }
 
-/// A kind of file that holds no trips as it is.
+/// A kind of file that cannot be loaded.
 #[derive(Debug, PartialEq)]
-pub struct Foreign {
+pub struct Unsupported {
     /// One or two words for it, such as `workbook`.
     pub word: &'static str,
     /// The same in a sentence: "… is *a spreadsheet workbook*".
     pub what: &'static str,
-    /// What a person can do.
+    /// What the user can do.
     pub advice: &'static str,
 }
 
@@ -40,13 +40,13 @@ const SAVE_SHEET: &str =
     "open it in a spreadsheet program and save the sheet as CSV (UTF-8, comma separated)";
 const SAVE_UTF8: &str = "save it as CSV in UTF-8";
 
-macro_rules! foreign {
+macro_rules! unsupported {
     ($($name:ident: $word:literal, $what:literal, $advice:expr;)*) => {
-        $(static $name: Foreign = Foreign { word: $word, what: $what, advice: $advice };)*
+        $(static $name: Unsupported = Unsupported { word: $word, what: $what, advice: $advice };)*
     };
 }
 
-foreign! {
+unsupported! {
     EMPTY: "empty", "empty", "download or save the file again";
     ZEROS: "zero bytes", "nothing but zero bytes", DOWNLOAD_AGAIN;
     WORKBOOK: "workbook", "a spreadsheet workbook", SAVE_SHEET;
@@ -74,58 +74,58 @@ foreign! {
 }
 
 /// A zip inside another archive.
-pub static NESTED_ZIP: Foreign = Foreign {
+pub static NESTED_ZIP: Unsupported = Unsupported {
     word: "zip",
     what: "a zip inside an archive",
     advice: "unpack the outer archive and load the folder",
 };
 
 /// A gzip inside another archive.
-pub static NESTED_GZIP: Foreign = Foreign {
+pub static NESTED_GZIP: Unsupported = Unsupported {
     word: "gzip",
     what: "a gzip inside an archive",
     advice: "unpack the outer archive and load the folder",
 };
 
-/// Bytes at a place that only one kind of file has there. The first row that fits counts.
-static MARKS: &[(usize, &[u8], Kind)] = &[
-    (0, b"PK\x03\x04", Kind::Zip),
-    (0, b"PK\x05\x06", Kind::Zip),
-    (0, b"PK\x07\x08", Kind::Zip),
-    (0, b"\x1f\x8b", Kind::Gzip),
-    (0, b"\x1f\x9d", Kind::Foreign(&COMPRESS)),
+/// Offset and bytes that only one kind of file has there. The first row that matches counts.
+static SIGNATURES: &[(usize, &[u8], FileKind)] = &[
+    (0, b"PK\x03\x04", FileKind::Zip),
+    (0, b"PK\x05\x06", FileKind::Zip),
+    (0, b"PK\x07\x08", FileKind::Zip),
+    (0, b"\x1f\x8b", FileKind::Gzip),
+    (0, b"\x1f\x9d", FileKind::Unsupported(&COMPRESS)),
     // The compound files of older office programs; among data, .xls.
     (
         0,
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        Kind::Foreign(&WORKBOOK),
+        FileKind::Unsupported(&WORKBOOK),
     ),
-    (0, b"\x00\x05\x16\x07", Kind::Foreign(&LEFTOVER)),
-    (0, b"\x00\x05\x16\x00", Kind::Foreign(&LEFTOVER)),
-    (0, b"7z\xbc\xaf\x27\x1c", Kind::Foreign(&SEVEN_ZIP)),
-    (0, b"Rar!\x1a\x07", Kind::Foreign(&RAR)),
-    (0, b"\xfd7zXZ\x00", Kind::Foreign(&XZ)),
-    (0, b"\x28\xb5\x2f\xfd", Kind::Foreign(&ZSTD)),
-    (0, b"BZh", Kind::Foreign(&BZIP2)),
-    (257, b"ustar", Kind::Foreign(&TAR)),
-    (0, b"PAR1", Kind::Foreign(&PARQUET)),
-    (0, b"SQLite format 3\x00", Kind::Foreign(&SQLITE)),
-    (0, b"%PDF-", Kind::Foreign(&PDF)),
-    (0, b"\x89PNG", Kind::Foreign(&PICTURE)),
-    (0, b"\xff\xd8\xff", Kind::Foreign(&PICTURE)),
-    (0, b"GIF8", Kind::Foreign(&PICTURE)),
-    (0, b"II*\x00", Kind::Foreign(&PICTURE)),
-    (0, b"MM\x00*", Kind::Foreign(&PICTURE)),
-    (8, b"WEBP", Kind::Foreign(&PICTURE)),
-    // UTF-32 first: its little-endian mark begins with that of UTF-16.
-    (0, b"\xff\xfe\x00\x00", Kind::Foreign(&UTF32)),
-    (0, b"\x00\x00\xfe\xff", Kind::Foreign(&UTF32)),
-    (0, b"\xff\xfe", Kind::Foreign(&UTF16)),
-    (0, b"\xfe\xff", Kind::Foreign(&UTF16)),
+    (0, b"\x00\x05\x16\x07", FileKind::Unsupported(&LEFTOVER)),
+    (0, b"\x00\x05\x16\x00", FileKind::Unsupported(&LEFTOVER)),
+    (0, b"7z\xbc\xaf\x27\x1c", FileKind::Unsupported(&SEVEN_ZIP)),
+    (0, b"Rar!\x1a\x07", FileKind::Unsupported(&RAR)),
+    (0, b"\xfd7zXZ\x00", FileKind::Unsupported(&XZ)),
+    (0, b"\x28\xb5\x2f\xfd", FileKind::Unsupported(&ZSTD)),
+    (0, b"BZh", FileKind::Unsupported(&BZIP2)),
+    (257, b"ustar", FileKind::Unsupported(&TAR)),
+    (0, b"PAR1", FileKind::Unsupported(&PARQUET)),
+    (0, b"SQLite format 3\x00", FileKind::Unsupported(&SQLITE)),
+    (0, b"%PDF-", FileKind::Unsupported(&PDF)),
+    (0, b"\x89PNG", FileKind::Unsupported(&PICTURE)),
+    (0, b"\xff\xd8\xff", FileKind::Unsupported(&PICTURE)),
+    (0, b"GIF8", FileKind::Unsupported(&PICTURE)),
+    (0, b"II*\x00", FileKind::Unsupported(&PICTURE)),
+    (0, b"MM\x00*", FileKind::Unsupported(&PICTURE)),
+    (8, b"WEBP", FileKind::Unsupported(&PICTURE)),
+    // UTF-32 comes first, because its little-endian signature begins with that of UTF-16.
+    (0, b"\xff\xfe\x00\x00", FileKind::Unsupported(&UTF32)),
+    (0, b"\x00\x00\xfe\xff", FileKind::Unsupported(&UTF32)),
+    (0, b"\xff\xfe", FileKind::Unsupported(&UTF16)),
+    (0, b"\xfe\xff", FileKind::Unsupported(&UTF16)),
 ];
 
-/// How the first member of a zip is called that is a document.
-static DOCUMENT_PARTS: &[(&str, &Foreign)] = &[
+/// Beginnings of the first member of a zip that is a document: its name, and a stored content.
+static DOCUMENT_MEMBERS: &[(&str, &Unsupported)] = &[
     ("[Content_Types].xml", &WORKBOOK),
     ("_rels/.rels", &WORKBOOK),
     ("docProps/", &WORKBOOK),
@@ -138,70 +138,82 @@ static DOCUMENT_PARTS: &[(&str, &Foreign)] = &[
     ("mimetypeapplication/vnd.oasis.opendocument", &DOCUMENT),
 ];
 
-/// Tells what a file is by its first bytes, [`HEAD_BYTES`] of them where the file is that long.
-pub fn sniff(head: &[u8]) -> Kind {
+/// Recognises a file by its first bytes, [`HEAD_BYTES`] of them where the file is that long.
+pub fn sniff(head: &[u8]) -> FileKind {
     if head.is_empty() {
-        return Kind::Foreign(&EMPTY);
+        return FileKind::Unsupported(&EMPTY);
     }
-    let has = |at: usize, bytes: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(bytes));
-    match MARKS.iter().find(|(at, bytes, _)| has(*at, bytes)) {
-        Some((_, _, Kind::Zip)) => document_in_zip(head).map_or(Kind::Zip, Kind::Foreign),
+    let has = |offset: usize, bytes: &[u8]| {
+        head.get(offset..)
+            .is_some_and(|rest| rest.starts_with(bytes))
+    };
+    let signature = SIGNATURES
+        .iter()
+        .find(|(offset, bytes, _)| has(*offset, bytes));
+    match signature {
+        Some((_, _, FileKind::Zip)) => {
+            document_in_zip(head).map_or(FileKind::Zip, FileKind::Unsupported)
+        }
         Some((_, _, kind)) => *kind,
         None => sniff_text(head),
     }
 }
 
-/// Recognises a document that is a zip inside by what it packs first. The name stands at byte 30,
-/// and a stored `mimetype` has its text right behind.
-fn document_in_zip(head: &[u8]) -> Option<&'static Foreign> {
+/// Recognises a document that is a zip inside by its first member. The name is at byte 30, and the
+/// text of a stored `mimetype` follows it.
+fn document_in_zip(head: &[u8]) -> Option<&'static Unsupported> {
     let first = head.get(30..)?;
-    DOCUMENT_PARTS
+    DOCUMENT_MEMBERS
         .iter()
-        .find(|(part, _)| first.starts_with(part.as_bytes()))
-        .map(|(_, foreign)| *foreign)
+        .find(|(member, _)| first.starts_with(member.as_bytes()))
+        .map(|(_, document)| *document)
 }
 
-fn sniff_text(head: &[u8]) -> Kind {
+fn sniff_text(head: &[u8]) -> FileKind {
     if head.contains(&0) {
-        return Kind::Foreign(with_zero_bytes(head));
+        return FileKind::Unsupported(with_zero_bytes(head));
     }
     let text = head
         .strip_prefix(b"\xef\xbb\xbf")
         .unwrap_or(head)
         .trim_ascii();
     if text.is_empty() {
-        return Kind::Foreign(&EMPTY);
+        return FileKind::Unsupported(&EMPTY);
     }
     match text[0] {
         b'<' => {
             let beginning = text[..text.len().min(512)].to_ascii_lowercase();
-            let says = |word: &[u8]| memchr::memmem::find(&beginning, word).is_some();
-            let is_html = says(b"<html") || says(b"<!doctype html") || says(b"<head");
-            return Kind::Foreign(if is_html { &HTML } else { &XML });
+            let contains = |word: &[u8]| memchr::memmem::find(&beginning, word).is_some();
+            let is_html = contains(b"<html") || contains(b"<!doctype html") || contains(b"<head");
+            return FileKind::Unsupported(if is_html { &HTML } else { &XML });
         }
-        b'{' | b'[' if begins_as_json(text) => return Kind::Foreign(&JSON),
+        b'{' | b'[' if begins_as_json(text) => return FileKind::Unsupported(&JSON),
         _ => {}
     }
     let controls = head
         .iter()
         .filter(|b| **b < b' ' && !b.is_ascii_whitespace());
     if controls.count() * 10 > head.len() {
-        return Kind::Foreign(&BINARY);
+        return FileKind::Unsupported(&BINARY);
     }
     let first_line = text.split(|b| matches!(b, b'\n' | b'\r')).next();
     let separated = first_line.is_some_and(|line| line.iter().any(|b| b",;\t|".contains(b)));
-    if separated { Kind::Table } else { Kind::Text }
+    if separated {
+        FileKind::Table
+    } else {
+        FileKind::Text
+    }
 }
 
-/// Tells JSON from other text in brackets, such as `[package]`: nothing that can be seen of its
-/// first value is wrong, though the head may end within it.
+/// Distinguishes JSON from other text in brackets, such as `[package]`: its first value is valid, as
+/// far as the text goes.
 pub(super) fn begins_as_json(text: &[u8]) -> bool {
     let mut json = serde_json::Deserializer::from_slice(text);
     IgnoredAny::deserialize(&mut json).map_or_else(|error| error.is_eof(), |_| true)
 }
 
-/// Text has no zero bytes, unless its letters are two bytes wide: then every second one is zero.
-fn with_zero_bytes(head: &[u8]) -> &'static Foreign {
+/// Recognises a file with zero bytes. Only text of two-byte letters has them, in every second byte.
+fn with_zero_bytes(head: &[u8]) -> &'static Unsupported {
     if head.iter().all(|b| *b == 0) {
         return &ZEROS;
     }
@@ -215,8 +227,8 @@ fn with_zero_bytes(head: &[u8]) -> &'static Foreign {
     }
 }
 
-/// Takes the words out of the beginning of a page: what a server says where a file was expected.
-/// At most 60 letters; empty where there are none.
+/// Returns the words at the beginning of a web page, at most 60 letters, without its tags: the
+/// message of a server in place of a file.
 pub fn words_of_page(head: &[u8]) -> String {
     const READABLE: usize = 60;
     let mut inside_tag = false;
@@ -241,16 +253,16 @@ mod tests {
 
     fn word(head: &[u8]) -> &'static str {
         match sniff(head) {
-            Kind::Zip => "zip",
-            Kind::Gzip => "gzip",
-            Kind::Table => "table",
-            Kind::Text => "text",
-            Kind::Foreign(foreign) => foreign.word,
+            FileKind::Zip => "zip",
+            FileKind::Gzip => "gzip",
+            FileKind::Table => "table",
+            FileKind::Text => "text",
+            FileKind::Unsupported(unsupported) => unsupported.word,
         }
     }
 
     #[test]
-    fn files_are_told_by_their_first_bytes() {
+    fn files_are_recognised_by_their_first_bytes() {
         let mut tar = vec![b'a'; 512];
         tar[257..262].copy_from_slice(b"ustar");
         let zip_of = |first: &str| [&b"PK\x03\x04"[..], &[0; 26], first.as_bytes()].concat();
@@ -325,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_page_says() {
+    fn words_of_pages_are_those_outside_of_tags() {
         let page = b"<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
         assert_eq!(words_of_page(page), "AccessDenied Access Denied");
         assert_eq!(words_of_page(b"<p>"), "");

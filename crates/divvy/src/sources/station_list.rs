@@ -1,8 +1,8 @@
-//! Station lists: the CSV files with names and places that were published beside the trips until
-//! 2017, told by their header.
+//! Station lists: CSV files with names and coordinates, published with the trips until 2017 and
+//! recognised by their header.
 //!
-//! Their dates (`online date`, `dateCreated`) come in five forms and some tell when a row was
-//! edited, so they are not read; nor is `landmark`, the number of a terminal, and `city`.
+//! Their dates (`online date`, `dateCreated`) have five forms and some state when a row was edited,
+//! so they are not read; nor are `landmark`, the number of a terminal, and `city`.
 
 use std::io::Read;
 
@@ -10,6 +10,7 @@ use csv::ByteRecord;
 use rustc_hash::FxHashMap;
 
 use super::station_feed::{Fault, Faults};
+use crate::issue::READABLE_CHARS;
 use crate::model::{Degrees, MAX_STATION_ID_BYTES, Station, StationId};
 
 /// The stations of one list.
@@ -24,13 +25,13 @@ pub struct StationList {
 /// Why a file cannot be read as a station list.
 #[derive(Debug, thiserror::Error)]
 pub enum StationListError {
-    /// There is no first line.
+    /// The file has no first line.
     #[error("{file} is empty")]
     Empty {
         /// The file, or member of an archive.
         file: String,
     },
-    /// The header is none of a station list.
+    /// The first line is not the header of a station list.
     #[error(
         "{file} holds no station list: its first line is {first_line:?}; expected columns such as \
          id, name, latitude, longitude, dpcapacity"
@@ -38,28 +39,28 @@ pub enum StationListError {
     NotStations {
         /// The file, or member of an archive.
         file: String,
-        /// How it begins.
+        /// Its first line, cut to a readable length.
         first_line: String,
     },
-    /// The bytes cannot be had: a bad checksum, a truncated archive, a failing disk.
+    /// Reading failed: a wrong checksum, a truncated archive, a failing disk.
     #[error("{file}: {source}")]
     Read {
         /// The file, or member of an archive.
         file: String,
-        /// What went wrong.
+        /// The cause.
         source: csv::Error,
     },
 }
 
-// Every spelling of every column, as `normalise` leaves it.
+// Every spelling of every column, as `normalise` returns it.
 const ID: &[&str] = &["id", "stationid"];
 const NAME: &[&str] = &["name", "stationname"];
 const SHORT_NAME: &[&str] = &["shortname"];
 const LATITUDE: &[&str] = &["latitude", "lat"];
 const LONGITUDE: &[&str] = &["longitude", "lon", "lng"];
 const CAPACITY: &[&str] = &["dpcapacity", "capacity", "totaldocks"];
-/// Columns that no list of stations has: tables of trips or of states, one row a moment.
-const FOREIGN: &[&str] = &[
+/// Columns of other tables: of trips, or of recorded states.
+const EXCLUDED: &[&str] = &[
     "tripid",
     "rideid",
     "bikeid",
@@ -69,7 +70,7 @@ const FOREIGN: &[&str] = &[
     "numbikesavailable",
 ];
 
-/// Tells whether a file with this first line is a station list.
+/// Returns whether a file with this first line is a station list.
 ///
 /// ```
 /// use divvy::sources::station_list::recognise;
@@ -85,20 +86,20 @@ pub fn recognise(header: &str) -> bool {
 
 /// Reads a station list. `file` is its name, for messages.
 ///
-/// A row without an id is left out; of two rows with one id the last is kept. Both become faults,
-/// as does a value that cannot be read.
+/// A row without an id is left out, and of two rows with one id the last is kept. Both are faults,
+/// as are values that cannot be read.
 ///
 /// # Errors
 ///
 /// [`StationListError`] where the file is no station list, or its bytes end in an error.
 pub fn read(input: impl Read, file: &str) -> Result<StationList, StationListError> {
-    let reading = |source| StationListError::Read {
+    let read_error = |source| StationListError::Read {
         file: file.into(),
         source,
     };
     let mut reader = csv_reader(input);
     let mut row = ByteRecord::new();
-    if !reader.read_byte_record(&mut row).map_err(reading)? {
+    if !reader.read_byte_record(&mut row).map_err(read_error)? {
         return Err(StationListError::Empty { file: file.into() });
     }
     let Some(columns) = Columns::of(&row) else {
@@ -108,23 +109,23 @@ pub fn read(input: impl Read, file: &str) -> Result<StationList, StationListErro
         });
     };
     let mut stations: Vec<Station> = Vec::new();
-    let mut places: FxHashMap<StationId, usize> = FxHashMap::default();
+    let mut indexes: FxHashMap<StationId, usize> = FxHashMap::default();
     let mut faults = Faults::default();
-    while reader.read_byte_record(&mut row).map_err(reading)? {
+    while reader.read_byte_record(&mut row).map_err(read_error)? {
         let Some(station) = columns.station(&row, &mut faults) else {
             let line = row.position().map_or(0, csv::Position::line);
             let found = || format!("line {line}: {}", shown(&row));
             faults.general("id", found, "the id of a station");
             continue;
         };
-        match places.get(&station.id) {
-            Some(place) => {
+        match indexes.get(&station.id) {
+            Some(index) => {
                 let expected = "each station once; the last is kept";
                 faults.of_station(&station.id, "id", "it again", expected);
-                stations[*place] = station;
+                stations[*index] = station;
             }
             None => {
-                places.insert(station.id.clone(), stations.len());
+                indexes.insert(station.id.clone(), stations.len());
                 stations.push(station);
             }
         }
@@ -143,7 +144,7 @@ fn csv_reader<R: Read>(input: R) -> csv::Reader<R> {
         .from_reader(input)
 }
 
-/// Where each column stands.
+/// The index of each column.
 struct Columns {
     id: usize,
     name: usize,
@@ -154,30 +155,30 @@ struct Columns {
 }
 
 impl Columns {
-    /// Finds the columns of a header. `None` where it is none of a station list.
+    /// Finds the columns of a header. `None` where it is not that of a station list.
     fn of(header: &ByteRecord) -> Option<Self> {
         let names: Vec<String> = header.iter().map(normalise).collect();
-        let place = |aliases: &[&str]| {
+        let index = |aliases: &[&str]| {
             let is_alias = |name: &String| aliases.contains(&name.as_str());
             names.iter().position(is_alias)
         };
-        if place(FOREIGN).is_some() {
+        if index(EXCLUDED).is_some() {
             return None;
         }
         Some(Self {
-            id: place(ID)?,
-            name: place(NAME)?,
-            latitude: place(LATITUDE)?,
-            longitude: place(LONGITUDE)?,
-            short_name: place(SHORT_NAME),
-            capacity: place(CAPACITY),
+            id: index(ID)?,
+            name: index(NAME)?,
+            latitude: index(LATITUDE)?,
+            longitude: index(LONGITUDE)?,
+            short_name: index(SHORT_NAME),
+            capacity: index(CAPACITY),
         })
     }
 
     /// Reads a row. `None` for one without an id.
     fn station(&self, row: &ByteRecord, faults: &mut Faults) -> Option<Station> {
-        let cell = |place: usize| {
-            let text = String::from_utf8_lossy(row.get(place).unwrap_or_default());
+        let cell = |index: usize| {
+            let text = String::from_utf8_lossy(row.get(index).unwrap_or_default());
             (!text.is_empty()).then(|| text.into_owned())
         };
         let id = cell(self.id).filter(|id| id.len() <= MAX_STATION_ID_BYTES)?;
@@ -200,7 +201,7 @@ impl Columns {
     }
 }
 
-/// Parses the values of one station, and notes those that fail.
+/// Parses the values of one station, and adds a fault for each that is invalid.
 struct Parse<'a> {
     id: StationId,
     faults: &'a mut Faults,
@@ -228,12 +229,12 @@ fn degrees(text: &str, limit: f64) -> Option<Degrees> {
     (degrees.to_f64().abs() <= limit).then_some(degrees)
 }
 
-/// Reads `15`, or `15.0` after a spreadsheet.
+/// Reads `15`, or `15.0`, which spreadsheets write.
 fn whole(text: &str) -> Option<u32> {
     text.strip_suffix(".0").unwrap_or(text).parse().ok()
 }
 
-/// Leaves letters and digits of the name of a column, in lower case.
+/// Reduces the name of a column to its letters and digits, in lower case.
 fn normalise(name: &[u8]) -> String {
     let plain = name.iter().filter(|byte| byte.is_ascii_alphanumeric());
     plain
@@ -243,9 +244,8 @@ fn normalise(name: &[u8]) -> String {
 
 /// Returns a row as text, cut to a readable length.
 fn shown(row: &ByteRecord) -> String {
-    const READABLE: usize = 80;
     let cells: Vec<_> = row.iter().map(String::from_utf8_lossy).collect();
-    cells.join(",").chars().take(READABLE).collect()
+    cells.join(",").chars().take(READABLE_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_a_fault() {
+    fn values_that_cannot_be_used_are_faults() {
         let list = list(
             "id,name,latitude,longitude,dpcapacity\n\
              1,First,north,-87.6,15.0\n\
@@ -336,7 +336,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+        fn no_bytes_cause_a_panic(bytes: Vec<u8>) {
             let _ = read(&bytes[..], "x.csv");
             let mut list = b"id,name,latitude,longitude\n".to_vec();
             list.extend(bytes);

@@ -7,7 +7,7 @@
 //!  poll ──► StationTable::apply ──────────────────────┘
 //! ```
 //!
-//! Guarantees of every store, tested by `conformance`:
+//! Guarantees of every store, tested by the crate `divvy-testkit`:
 //!
 //! - An archive is stored completely or not at all. [`Incoming::commit`] stores its trips, its
 //!   totals, the new `trips_version` of every station concerned and its ledger entry; a process
@@ -18,12 +18,8 @@
 //!
 //! [`Trip::cmp_copies`]: crate::model::Trip::cmp_copies
 
-#[cfg(feature = "conformance")]
-#[doc(hidden)]
-pub mod conformance;
 #[cfg(feature = "embedded")]
 pub mod embedded;
-pub mod memory;
 mod projection;
 
 use std::fmt;

@@ -26,8 +26,10 @@ use rejects::Rejects;
 
 use super::grouped;
 use super::plan::LayoutChoice;
-use crate::open::{Common, DynamoOptions, Opened, StoreName, block_on};
+use crate::open::{Common, DynamoOptions, Opened};
 use crate::progress::{Bar, Writes, people_time};
+use crate::runtime::block_on;
+use crate::store_name::StoreName;
 use crate::{messages, outputs};
 
 /// Loads trip archives: zip, csv, csv.gz, folders of them, or addresses.

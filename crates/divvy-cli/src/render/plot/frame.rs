@@ -1,18 +1,67 @@
-//! What stands around the marks of a chart: title, axes, legend.
+//! Everything around the data of a chart: title, legend, axes.
 
 use divvy::reports::grouped;
 
-use super::{Anchor, Colour, Drawing, GRID, INK, Mark, SOFT, letters};
+use super::colours::{Colour, DARK_GREY, INK, LIGHT_GREY};
+use super::svg::{Anchor, Font, Point, Stroke, Svg};
+use super::text;
 
 /// The size of labels.
 pub(super) const SMALL: f64 = 13.0;
 const TITLE: f64 = 19.0;
-/// Other fonts than ours are a little wider.
-const ROOM: f64 = 1.12;
 
-/// A chart that is being drawn: the room for its marks, and what has been drawn.
+/// The font of axes and of what explains them.
+pub(super) const LABEL: Font = Font {
+    size: SMALL,
+    colour: DARK_GREY,
+};
+/// The font of names in a chart.
+pub(super) const NAME: Font = Font {
+    size: SMALL,
+    colour: INK,
+};
+
+/// Widths of texts are those of the embedded font, times this: viewers of SVG may have wider fonts.
+const SPARE_WIDTH: f64 = 1.12;
+
+/// Height taken by the labels and the title of the axis at the bottom.
+pub(super) const BOTTOM_AXIS: f64 = 46.0;
+
+/// The space for which a picture is drawn. Texts have the same size in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// A computer's screen, or a sheet of paper.
+    Wide,
+    /// A phone.
+    Narrow,
+}
+
+impl Layout {
+    pub(super) fn width(self) -> f64 {
+        self.pick(960.0, 400.0)
+    }
+
+    /// Returns the value for this layout.
+    pub(super) fn pick<T>(self, wide: T, narrow: T) -> T {
+        match self {
+            Self::Wide => wide,
+            Self::Narrow => narrow,
+        }
+    }
+}
+
+/// A finished picture.
+pub struct Drawing {
+    /// What it shows, of which trips.
+    pub title: String,
+    /// An SVG document.
+    pub svg: String,
+}
+
+/// A chart being drawn: its SVG, and the area that is left for data.
 pub(super) struct Frame {
-    drawing: Drawing,
+    title: String,
+    pub(super) svg: Svg,
     pub(super) left: f64,
     pub(super) right: f64,
     pub(super) top: f64,
@@ -20,174 +69,150 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Begins a chart of some size with its title, what it counts, and a legend.
+    /// Begins a chart with its title, the trips that it counts (`scope`), and a legend.
     pub(super) fn new(
-        title: String,
+        title: &str,
         scope: &str,
         (width, height): (f64, f64),
         legend: &[(String, Colour)],
     ) -> Self {
-        let mut frame = Self {
-            drawing: Drawing {
-                title: format!("{title} ({scope})"),
-                width,
-                height,
-                marks: Vec::new(),
-            },
-            left: 20.0,
-            right: width - 24.0,
-            top: 0.0,
-            bottom: height - 20.0,
+        let whole_title = format!("{title} ({scope})");
+        let mut svg = Svg::new(&whole_title, (width, height));
+        let (left, right) = (20.0, width - 24.0);
+        let title_font = Font {
+            size: TITLE,
+            colour: INK,
         };
-        let most = (frame.right - frame.left) / ROOM;
         let mut y = 14.0;
-        for line in letters::wrap(&title, TITLE, most) {
+        for line in text::wrap(title, TITLE, (right - left) / SPARE_WIDTH) {
             y += TITLE + 3.0;
-            frame.text((frame.left, y), TITLE, INK, Anchor::Start, &line);
+            svg.text((left, y), title_font, Anchor::Start, &line);
         }
         y += 3.0;
-        for line in letters::wrap(scope, SMALL, most) {
+        for line in text::wrap(scope, SMALL, (right - left) / SPARE_WIDTH) {
             y += SMALL + 4.0;
-            frame.text((frame.left, y), SMALL, SOFT, Anchor::Start, &line);
+            svg.text((left, y), LABEL, Anchor::Start, &line);
         }
         if !legend.is_empty() {
             y += 26.0;
-            let mut x = frame.left;
+            let mut x = left;
             for (name, colour) in legend {
-                let wide = 18.0 + letters::width(name, SMALL) * ROOM + 22.0;
-                if x + wide > frame.right && x > frame.left {
-                    x = frame.left;
+                let width = 18.0 + width_of(name) + 22.0;
+                if x + width > right && x > left {
+                    x = left;
                     y += SMALL + 8.0;
                 }
-                frame.rect((x, y - 10.0), (12.0, 12.0), *colour, String::new());
-                frame.text((x + 18.0, y), SMALL, INK, Anchor::Start, name);
-                x += wide;
+                svg.rect((x, y - 10.0), (12.0, 12.0), *colour, "");
+                svg.text((x + 18.0, y), NAME, Anchor::Start, name);
+                x += width;
             }
         }
-        frame.top = y + 22.0;
-        frame
+        Self {
+            title: whole_title,
+            svg,
+            left,
+            right,
+            top: y + 22.0,
+            bottom: height - 20.0,
+        }
     }
 
     pub(super) fn finish(self) -> Drawing {
-        self.drawing
+        Drawing {
+            title: self.title,
+            svg: self.svg.finish(),
+        }
     }
 
-    pub(super) fn mark(&mut self, mark: Mark) {
-        self.drawing.marks.push(mark);
+    pub(super) fn width(&self) -> f64 {
+        self.right - self.left
     }
 
-    pub(super) fn text(
-        &mut self,
-        at: (f64, f64),
-        size: f64,
-        fill: Colour,
-        anchor: Anchor,
-        text: &str,
-    ) {
-        self.mark(Mark::Text {
-            at,
-            size,
-            fill,
-            anchor,
-            upwards: false,
-            text: text.into(),
-        });
+    pub(super) fn height(&self) -> f64 {
+        self.bottom - self.top
     }
 
-    pub(super) fn rect(&mut self, at: (f64, f64), size: (f64, f64), fill: Colour, hint: String) {
-        self.mark(Mark::Rect {
-            at,
-            size,
-            fill,
-            hint,
-        });
-    }
-
-    pub(super) fn line(&mut self, points: Vec<(f64, f64)>, stroke: Colour, width: f64) {
-        self.mark(Mark::Line {
-            points,
-            stroke,
+    /// Draws a line without a tooltip.
+    pub(super) fn line(&mut self, points: &[Point], colour: Colour, width: f64) {
+        let stroke = Stroke {
+            colour,
             width,
             opacity: 1.0,
-            hint: String::new(),
-        });
+        };
+        self.svg.line(points, stroke, "");
     }
 
-    /// Draws the axis of numbers at the left, from 0 to `most`, and makes room for it. Returns
-    /// where a number stands.
+    /// Draws the lower edge of the data's area.
+    pub(super) fn base_line(&mut self) {
+        let points = [(self.left, self.bottom), (self.right, self.bottom)];
+        self.line(&points, DARK_GREY, 1.0);
+    }
+
+    /// Draws the axis at the left, from 0 to at least `most`, and takes the space of both axes from
+    /// the area. Returns the function from values to y.
     pub(super) fn number_axis(&mut self, title: &str, most: f64) -> impl Fn(f64) -> f64 + use<> {
         let ticks = ticks(most);
         let last = ticks.last().copied().unwrap_or(1.0);
-        self.bottom -= 46.0; // for the axis below
+        self.bottom -= BOTTOM_AXIS;
         let labels: Vec<String> = ticks.iter().map(|tick| number(*tick)).collect();
-        let widths = labels.iter().map(|label| letters::width(label, SMALL));
-        let widest = widths.fold(0.0, f64::max) * ROOM;
-        self.mark(Mark::Text {
-            at: (self.left + SMALL, (self.top + self.bottom) / 2.0),
-            size: SMALL,
-            fill: SOFT,
-            anchor: Anchor::Middle,
-            upwards: true,
-            text: title.into(),
-        });
+        let widest = labels.iter().map(|label| width_of(label));
+        let widest = widest.fold(0.0, f64::max);
+        let middle = (self.top + self.bottom) / 2.0;
+        self.svg
+            .text_upwards((self.left + SMALL, middle), LABEL, title);
         self.left += SMALL + 12.0 + widest + 8.0;
         let (top, bottom) = (self.top, self.bottom);
-        let place = move |value: f64| bottom - (bottom - top) * value / last;
+        let y_of = move |value: f64| bottom - (bottom - top) * value / last;
         for (tick, label) in ticks.iter().zip(&labels) {
-            let y = place(*tick);
-            self.line(vec![(self.left, y), (self.right, y)], GRID, 1.0);
-            self.text((self.left - 8.0, y + 4.5), SMALL, SOFT, Anchor::End, label);
+            let y = y_of(*tick);
+            self.line(&[(self.left, y), (self.right, y)], LIGHT_GREY, 1.0);
+            self.svg
+                .text((self.left - 8.0, y + 4.5), LABEL, Anchor::End, label);
         }
-        place
+        y_of
     }
 
-    /// Writes labels below, as many as there is room for, and the title of that axis.
+    /// Writes the labels of the axis at the bottom, as many as fit, each at its x, and its title.
     pub(super) fn labels(&mut self, title: &str, labels: &[(f64, String)]) {
         let y = self.bottom + SMALL + 6.0;
-        let widest = labels
-            .iter()
-            .map(|(_, label)| letters::width(label, SMALL) * ROOM + 10.0);
+        let widest = labels.iter().map(|(_, label)| width_of(label) + 10.0);
         let widest = widest.fold(1.0, f64::max);
-        let apart = labels.windows(2).map(|pair| pair[1].0 - pair[0].0);
-        let apart = apart.fold(f64::INFINITY, f64::min).max(0.01);
-        let each = ((widest / apart).ceil() as usize).max(1);
-        for (x, label) in labels.iter().step_by(each) {
-            self.text((*x, y), SMALL, SOFT, Anchor::Middle, label);
+        let distance = labels.windows(2).map(|pair| pair[1].0 - pair[0].0);
+        let distance = distance.fold(f64::INFINITY, f64::min).max(0.01);
+        let step = ((widest / distance).ceil() as usize).max(1);
+        for (x, label) in labels.iter().step_by(step) {
+            self.svg.text((*x, y), LABEL, Anchor::Middle, label);
         }
         let middle = (self.left + self.right) / 2.0;
-        self.text(
-            (middle, y + SMALL + 9.0),
-            SMALL,
-            SOFT,
-            Anchor::Middle,
-            title,
-        );
+        let below = (middle, y + SMALL + 9.0);
+        self.svg.text(below, LABEL, Anchor::Middle, title);
     }
 }
 
-/// Finds round numbers from 0 to at least the largest value: four to seven of them.
-pub(super) fn ticks(most: f64) -> Vec<f64> {
+/// Returns the width of a label, in a wide font.
+fn width_of(label: &str) -> f64 {
+    text::width(label, SMALL) * SPARE_WIDTH
+}
+
+/// Returns round numbers in even steps from 0 to at least the largest value: three to eight.
+fn ticks(most: f64) -> Vec<f64> {
     let most = if most > 0.0 { most } else { 1.0 };
     let rough = most / 5.0;
     let ten = 10_f64.powf(rough.log10().floor());
     let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|step| step * ten);
-    let step = steps
-        .into_iter()
-        .find(|step| *step >= rough)
-        .unwrap_or(10.0 * ten);
+    let step = steps.into_iter().find(|step| *step >= rough);
+    let step = step.unwrap_or(10.0 * ten);
     let n = (most / step).ceil() as usize;
     (0..=n).map(|tick| tick as f64 * step).collect()
 }
 
 /// Writes a number of an axis: `1,500`, `2.5`.
 pub(super) fn number(value: f64) -> String {
-    match value.fract().abs() < 1e-9 {
-        true => grouped(value.round() as i64),
-        false => {
-            let text = format!("{value:.3}");
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        }
+    if value.fract().abs() < 1e-9 {
+        return grouped(value.round() as i64);
     }
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

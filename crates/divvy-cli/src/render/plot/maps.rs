@@ -1,211 +1,202 @@
-//! Stations where they are, north up, east to the right.
+//! Maps of stations: north is up, east to the right.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use divvy::reports::{Map, MapStation, Table, Value, grouped};
+use divvy::reports::{Map, MapStation, Value, grouped};
 
-use super::frame::{Frame, SMALL};
-use super::{Anchor, BLUE, Colour, Drawing, Mark, Paper, SOFT, VERMILLION};
+use super::colours::{BLUE, DARK_GREY, GREY, VERMILLION};
+use super::data::Plot;
+use super::frame::{Drawing, Frame, LABEL, Layout};
+use super::svg::{Anchor, Point, Stroke};
 
-fn size(paper: Paper) -> (f64, f64) {
-    (paper.width(), paper.pick(900.0, 560.0))
+fn size(layout: Layout) -> (f64, f64) {
+    (layout.width(), layout.pick(900.0, 560.0))
 }
 
-/// The least extent of a map in degrees, about a kilometre: one station is no point without a scale.
-const LEAST: f64 = 0.01;
-
-/// Where a station stands on the paper.
-struct Places {
+/// From coordinates in degrees to points of the picture.
+struct Projection {
     west: f64,
     north: f64,
+    /// Units of the picture for a degree of latitude.
     scale: f64,
-    /// A degree of longitude is shorter than one of latitude.
-    narrow: f64,
-    at: (f64, f64),
+    /// The length of a degree of longitude by that of one of latitude.
+    longitude_ratio: f64,
+    /// The point of the north-western corner.
+    corner: Point,
 }
 
-impl Places {
-    /// Fits most stations into a frame: a few that are far out are left out.
-    fn new(stations: &[&MapStation], frame: &Frame) -> Option<Self> {
-        let within = |values: Vec<f64>| {
-            let mut values = values;
+impl Projection {
+    /// Fits stations into a frame, but for the outermost two-hundredth at each side. `None` without
+    /// stations.
+    fn fit(stations: &[&MapStation], frame: &Frame) -> Option<Self> {
+        /// The least extent in degrees, about a kilometre: a single station has none.
+        const LEAST: f64 = 0.01;
+        const MARGIN: f64 = 20.0;
+        let range = |mut values: Vec<f64>| {
             values.sort_by(f64::total_cmp);
             let edge = values.len() / 200;
             Some((*values.get(edge)?, *values.get(values.len() - 1 - edge)?))
         };
-        let (south, north) = within(stations.iter().map(|it| it.latitude).collect())?;
-        let (west, east) = within(stations.iter().map(|it| it.longitude).collect())?;
-        let narrow = ((south + north) / 2.0).to_radians().cos();
-        let (wide, high) = (
-            ((east - west) * narrow).max(LEAST),
-            (north - south).max(LEAST),
-        );
-        // In the middle, where there is more room than they need.
-        let west = (west + east - wide / narrow) / 2.0;
-        let north = (north + south + high) / 2.0;
-        let room = (
-            frame.right - frame.left - 40.0,
-            frame.bottom - frame.top - 40.0,
-        );
-        let scale = (room.0 / wide).min(room.1 / high);
+        let (south, north) = range(stations.iter().map(|it| it.latitude).collect())?;
+        let (west, east) = range(stations.iter().map(|it| it.longitude).collect())?;
+        let longitude_ratio = ((south + north) / 2.0).to_radians().cos();
+        let width = ((east - west) * longitude_ratio).max(LEAST);
+        let height = (north - south).max(LEAST);
+        let (frame_width, frame_height) =
+            (frame.width() - 2.0 * MARGIN, frame.height() - 2.0 * MARGIN);
+        let scale = (frame_width / width).min(frame_height / height);
         Some(Self {
-            west,
-            north,
+            west: (west + east - width / longitude_ratio) / 2.0,
+            north: (north + south + height) / 2.0,
             scale,
-            narrow,
-            at: (
-                frame.left + 20.0 + (room.0 - wide * scale) / 2.0,
-                frame.top + 20.0 + (room.1 - high * scale) / 2.0,
+            longitude_ratio,
+            corner: (
+                frame.left + MARGIN + (frame_width - width * scale) / 2.0,
+                frame.top + MARGIN + (frame_height - height * scale) / 2.0,
             ),
         })
     }
 
-    fn of(&self, station: &MapStation, frame: &Frame) -> Option<(f64, f64)> {
-        let x = self.at.0 + (station.longitude - self.west) * self.narrow * self.scale;
-        let y = self.at.1 + (self.north - station.latitude) * self.scale;
-        let inside =
+    /// Returns the point of a station. `None` outside of the frame.
+    fn point(&self, station: &MapStation, frame: &Frame) -> Option<Point> {
+        let x = self.corner.0 + (station.longitude - self.west) * self.longitude_ratio * self.scale;
+        let y = self.corner.1 + (self.north - station.latitude) * self.scale;
+        let is_inside =
             (frame.left..=frame.right).contains(&x) && (frame.top..=frame.bottom).contains(&y);
-        inside.then_some((x, y))
+        is_inside.then_some((x, y))
     }
 
-    /// Draws a line of a round number of kilometres.
-    fn ruler(&self, frame: &mut Frame, paper: Paper) {
-        let km = self.scale / 111.195;
-        let length = [0.5, 1.0, 2.0, 5.0, 10.0]
-            .into_iter()
-            .rfind(|it| it * km < paper.pick(180.0, 110.0));
+    /// Draws a scale: a line of a round number of kilometres.
+    fn draw_scale(&self, frame: &mut Frame, layout: Layout) {
+        const KM_PER_DEGREE: f64 = 111.195;
+        let km = self.scale / KM_PER_DEGREE;
+        let lengths = [0.5, 1.0, 2.0, 5.0, 10.0].into_iter();
+        let length = lengths.rev().find(|it| it * km < layout.pick(180.0, 110.0));
         let length = length.unwrap_or(0.5);
-        let (x, y) = (frame.left, frame.bottom);
-        frame.line(
-            vec![
-                (x, y - 4.0),
-                (x, y),
-                (x + length * km, y),
-                (x + length * km, y - 4.0),
-            ],
-            SOFT,
-            1.2,
-        );
+        let (left, right, y) = (frame.left, frame.left + length * km, frame.bottom);
+        let points = [(left, y - 4.0), (left, y), (right, y), (right, y - 4.0)];
+        frame.line(&points, DARK_GREY, 1.2);
         let text = format!("{length} km");
-        frame.text((x, y - 9.0), SMALL, SOFT, Anchor::Start, &text);
+        frame.svg.text((left, y - 9.0), LABEL, Anchor::Start, &text);
     }
 }
 
-const GREY: Colour = Colour(0x9a, 0xa3, 0xad);
-
-/// Draws stations sized by trips, coloured by what they gain or lose.
-pub(super) fn stations(scope: String, map: &Map, paper: Paper) -> Option<Drawing> {
-    let mut shown: Vec<&MapStation> = map.stations.iter().filter(|it| it.trips > 0).collect();
-    shown.sort_by_key(|station| std::cmp::Reverse(station.trips));
-    let most = shown.first()?.trips as f64;
+/// Draws stations sized by trips, coloured by arrivals less departures. `None` without trips.
+pub(super) fn stations(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
+    /// The surplus, as a fraction of a station's trips, that has the full colour.
+    const FULL_COLOUR: f64 = 0.2;
+    let map = plot.table.map.as_ref()?;
+    let mut stations: Vec<&MapStation> = map.stations.iter().filter(|it| it.trips > 0).collect();
+    // Small circles are drawn over large ones.
+    stations.sort_by_key(|station| Reverse(station.trips));
+    let most = stations.first()?.trips as f64;
+    let gains = "gains bikes: more arrivals (full colour from 20 % of its trips)";
     let legend = [
-        (
-            "gains bikes: more arrivals (full colour from 20 % of its trips)".to_owned(),
-            BLUE,
-        ),
+        (gains.to_owned(), BLUE),
         ("even".to_owned(), GREY),
         ("loses bikes: more departures".to_owned(), VERMILLION),
     ];
-    let title = "Stations sized by trips, coloured by arrivals less departures".to_owned();
-    let mut frame = Frame::new(title, &scope, size(paper), &legend);
-    let places = Places::new(&shown, &frame)?;
-    for station in shown {
-        let Some(at) = places.of(station, &frame) else {
+    let title = "Stations sized by trips, coloured by arrivals less departures";
+    let mut frame = Frame::new(title, &plot.scope, size(layout), &legend);
+    let projection = Projection::fit(&stations, &frame)?;
+    for station in stations {
+        let Some(at) = projection.point(station, &frame) else {
             continue;
         };
-        let share = station.net as f64 / station.trips as f64 / 0.2;
-        let fill = match share < 0.0 {
-            true => GREY.mix(VERMILLION, -share),
-            false => GREY.mix(BLUE, share),
-        };
-        frame.mark(Mark::Circle {
-            at,
-            radius: 1.3 + paper.pick(8.5, 5.0) * (station.trips as f64 / most).sqrt(),
-            fill,
-            opacity: 0.75,
-            hint: format!(
-                "{} ({}): {} trips, net {}",
-                station.name,
-                station.id,
-                grouped(station.trips),
-                grouped(station.net)
-            ),
-        });
+        let surplus = station.net as f64 / station.trips as f64 / FULL_COLOUR;
+        let fill = GREY.mix(if surplus < 0.0 { VERMILLION } else { BLUE }, surplus.abs());
+        let radius = 1.3 + layout.pick(8.5, 5.0) * (station.trips as f64 / most).sqrt();
+        let tooltip = format!(
+            "{} ({}): {} trips, net {}",
+            station.name,
+            station.id,
+            grouped(station.trips),
+            grouped(station.net)
+        );
+        frame.svg.circle(at, radius, (fill, 0.75), &tooltip);
     }
-    places.ruler(&mut frame, paper);
+    projection.draw_scale(&mut frame, layout);
     Some(frame.finish())
 }
 
-/// Draws the busiest routes as lines.
-pub(super) fn routes(scope: String, table: &Table, map: &Map, paper: Paper) -> Option<Drawing> {
-    const MOST: usize = 150;
-    let place = |name: &str| table.columns.iter().position(|column| column.name == name);
-    let (from, to, trips) = (
-        place("from_station_id")?,
-        place("to_station_id")?,
-        place("trips")?,
-    );
-    let text = |value: &Value| match value {
-        Value::Text(text) => text.clone(),
-        _ => String::new(),
+/// A route between two stations of the map.
+struct Route<'a> {
+    from: &'a MapStation,
+    to: &'a MapStation,
+    trips: f64,
+}
+
+/// Draws the busiest routes as lines. `None` where there are none between two stations.
+pub(super) fn routes(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
+    let map = plot.table.map.as_ref()?;
+    let routes = busiest(plot, map)?;
+    let most = routes.first()?.trips;
+    let title = match routes.len() {
+        1 => "The busiest route between two stations".to_owned(),
+        n => format!("The {n} busiest routes between two stations"),
     };
-    let by_id: HashMap<&str, &MapStation> = (map.stations.iter())
-        .map(|station| (station.id.as_str(), station))
-        .collect();
-    let mut lines = Vec::new();
-    let mut rows: Vec<&Vec<Value>> = table.rows.iter().collect();
-    // Whatever order was asked for, these are the busiest.
-    let busy = |row: &Vec<Value>| row[trips].number().unwrap_or(0.0);
-    rows.sort_by(|a, b| busy(b).total_cmp(&busy(a)));
-    for row in rows {
-        let (a, b) = (text(&row[from]), text(&row[to]));
-        let trips = row[trips].number()?;
-        if a == b {
-            continue;
-        }
-        if let (Some(a), Some(b)) = (by_id.get(a.as_str()), by_id.get(b.as_str())) {
-            lines.push((*a, *b, trips));
-        }
-        if lines.len() == MOST {
-            break;
-        }
-    }
-    let most = lines.first()?.2;
-    let title = format!("The {} busiest routes between two stations", lines.len());
-    let mut frame = Frame::new(
-        title,
-        &scope,
-        size(paper),
-        &[
-            ("a route: the wider, the more trips".to_owned(), BLUE),
-            ("a station".to_owned(), GREY),
-        ],
-    );
-    let ends: Vec<&MapStation> = lines.iter().flat_map(|(a, b, _)| [*a, *b]).collect();
-    let places = Places::new(&ends, &frame)?;
+    let legend = [
+        ("a route: the wider, the more trips".to_owned(), BLUE),
+        ("a station".to_owned(), GREY),
+    ];
+    let mut frame = Frame::new(&title, &plot.scope, size(layout), &legend);
+    let ends: Vec<&MapStation> = routes.iter().flat_map(|it| [it.from, it.to]).collect();
+    let projection = Projection::fit(&ends, &frame)?;
     for station in &map.stations {
-        if let Some(at) = places.of(station, &frame) {
-            frame.mark(Mark::Circle {
-                at,
-                radius: paper.pick(1.6, 1.0),
-                fill: GREY,
-                opacity: 0.8,
-                hint: format!("{} ({})", station.name, station.id),
-            });
+        if let Some(at) = projection.point(station, &frame) {
+            let tooltip = format!("{} ({})", station.name, station.id);
+            let radius = layout.pick(1.6, 1.0);
+            frame.svg.circle(at, radius, (GREY, 0.8), &tooltip);
         }
     }
-    for (a, b, trips) in lines.iter().rev() {
-        let (Some(start), Some(end)) = (places.of(a, &frame), places.of(b, &frame)) else {
+    // The busiest is drawn last, over the others.
+    for Route { from, to, trips } in routes.iter().rev() {
+        let ends = projection
+            .point(from, &frame)
+            .zip(projection.point(to, &frame));
+        let Some((start, end)) = ends else {
             continue;
         };
-        frame.mark(Mark::Line {
-            points: vec![start, end],
-            stroke: BLUE,
-            width: 0.8 + paper.pick(6.0, 3.5) * trips / most,
+        let stroke = Stroke {
+            colour: BLUE,
+            width: 0.8 + layout.pick(6.0, 3.5) * trips / most,
             opacity: 0.55,
-            hint: format!("{} to {}: {} trips", a.name, b.name, grouped(*trips as i64)),
-        });
+        };
+        let n = grouped(*trips as i64);
+        let tooltip = format!("{} to {}: {n} trips", from.name, to.name);
+        frame.svg.line(&[start, end], stroke, &tooltip);
     }
-    places.ruler(&mut frame, paper);
+    projection.draw_scale(&mut frame, layout);
     Some(frame.finish())
+}
+
+/// Returns the routes between two stations of the map with most trips, whatever the order of the
+/// table.
+fn busiest<'a>(plot: &Plot<'_>, map: &'a Map) -> Option<Vec<Route<'a>>> {
+    const MOST: usize = 150;
+    let (from, to) = (
+        plot.column("from_station_id")?,
+        plot.column("to_station_id")?,
+    );
+    let trips = plot.column(plot.picture.up)?;
+    let stations: HashMap<&str, &MapStation> = (map.stations.iter())
+        .map(|station| (station.id.as_str(), station))
+        .collect();
+    let station = |value: &Value| match value {
+        Value::Text(id) => stations.get(id.as_str()).copied(),
+        _ => None,
+    };
+    let routes = plot.table.rows.iter().filter(|row| row[from] != row[to]);
+    let routes = routes.filter_map(|row| {
+        Some(Route {
+            from: station(&row[from])?,
+            to: station(&row[to])?,
+            trips: row[trips].number()?,
+        })
+    });
+    let mut routes: Vec<Route<'_>> = routes.collect();
+    routes.sort_by(|a, b| b.trips.total_cmp(&a.trips));
+    routes.truncate(MOST);
+    Some(routes)
 }

@@ -1,116 +1,31 @@
-//! PNG: shapes as pixels, two for each unit.
+//! PNG: the SVG of a picture, drawn with the embedded font.
 
-use tiny_skia::{
-    Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Rect, Stroke, Transform,
-};
+use std::sync::Arc;
 
-use super::{Anchor, Colour, Drawing, Mark, PAPER, letters};
+use anyhow::Context;
+use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg::fontdb::{Database, Source};
+use resvg::usvg::{Options, Tree};
 
+use super::text::FONT;
+
+/// Pixels for each unit of the SVG.
 const SCALE: f32 = 2.0;
 
-/// Why there are no pixels.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot draw the picture as PNG")]
-pub(super) struct NoPixels;
-
-/// Draws a picture as PNG.
-pub(super) fn png(drawing: &Drawing) -> Result<Vec<u8>, NoPixels> {
-    let size = |length: f64| (length as f32 * SCALE).ceil() as u32;
-    let mut pixels = Pixmap::new(size(drawing.width), size(drawing.height)).ok_or(NoPixels)?;
-    pixels.fill(colour(PAPER, 1.0));
-    for mark in &drawing.marks {
-        draw(&mut pixels, mark);
-    }
-    pixels.encode_png().map_err(|_| NoPixels)
-}
-
-fn colour(Colour(red, green, blue): Colour, opacity: f64) -> Color {
-    Color::from_rgba8(red, green, blue, (opacity * 255.0).round() as u8)
-}
-
-fn paint(fill: Colour, opacity: f64) -> Paint<'static> {
-    let mut paint = Paint::default();
-    paint.set_color(colour(fill, opacity));
-    paint.anti_alias = true;
-    paint
-}
-
-fn fill(pixels: &mut Pixmap, path: Option<Path>, fill: Colour, opacity: f64, at: Transform) {
-    if let Some(path) = path {
-        let paint = paint(fill, opacity);
-        pixels.fill_path(&path, &paint, FillRule::Winding, at, None);
-    }
-}
-
-fn draw(pixels: &mut Pixmap, mark: &Mark) {
-    let whole = Transform::from_scale(SCALE, SCALE);
-    match mark {
-        Mark::Rect {
-            at,
-            size,
-            fill: colour,
-            ..
-        } => {
-            let rect = Rect::from_xywh(at.0 as f32, at.1 as f32, size.0 as f32, size.1 as f32);
-            let path = rect.map(PathBuilder::from_rect);
-            fill(pixels, path, *colour, 1.0, whole);
-        }
-        Mark::Line {
-            points,
-            stroke,
-            width,
-            opacity,
-            ..
-        } => {
-            let mut path = PathBuilder::new();
-            for (place, (x, y)) in points.iter().enumerate() {
-                match place {
-                    0 => path.move_to(*x as f32, *y as f32),
-                    _ => path.line_to(*x as f32, *y as f32),
-                }
-            }
-            let pen = Stroke {
-                width: *width as f32,
-                line_cap: LineCap::Butt,
-                line_join: LineJoin::Round,
-                ..Stroke::default()
-            };
-            if let Some(path) = path.finish() {
-                pixels.stroke_path(&path, &paint(*stroke, *opacity), &pen, whole, None);
-            }
-        }
-        Mark::Circle {
-            at,
-            radius,
-            fill: colour,
-            opacity,
-            ..
-        } => {
-            let path = PathBuilder::from_circle(at.0 as f32, at.1 as f32, *radius as f32);
-            fill(pixels, path, *colour, *opacity, whole);
-        }
-        Mark::Text {
-            at,
-            size,
-            fill: colour,
-            anchor,
-            upwards,
-            text,
-        } => {
-            let width = letters::width(text, *size);
-            let back = match anchor {
-                Anchor::Start => 0.0,
-                Anchor::Middle => width / 2.0,
-                Anchor::End => width,
-            };
-            let mut path = PathBuilder::new();
-            letters::outline(text, *size, &mut path);
-            let turn = if *upwards { -90.0 } else { 0.0 };
-            let place = Transform::from_translate(-back as f32, 0.0)
-                .post_rotate(turn)
-                .post_translate(at.0 as f32, at.1 as f32)
-                .post_scale(SCALE, SCALE);
-            fill(pixels, path.finish(), *colour, 1.0, place);
-        }
-    }
+/// Draws an SVG as PNG. Fonts of the system are not used: the same SVG gives the same pixels.
+pub(super) fn png(svg: &str) -> anyhow::Result<Vec<u8>> {
+    let mut fonts = Database::new();
+    fonts.load_font_source(Source::Binary(Arc::new(FONT)));
+    let options = Options {
+        fontdb: Arc::new(fonts),
+        ..Options::default()
+    };
+    let tree = Tree::from_str(svg, &options)?;
+    let size = tree.size();
+    let pixels = |length: f32| (length * SCALE).ceil() as u32;
+    let pixmap = Pixmap::new(pixels(size.width()), pixels(size.height()));
+    let mut pixmap = pixmap.context("it is too large")?;
+    let scale = Transform::from_scale(SCALE, SCALE);
+    resvg::render(&tree, scale, &mut pixmap.as_mut());
+    Ok(pixmap.encode_png()?)
 }

@@ -1,13 +1,14 @@
-//! Unpacked bytes with a guard at their end: length and checksum, and an end to zip bombs.
+//! Verifies unpacked bytes: their length, their checksum, and a limit against zip bombs.
 
 use std::io::{self, Read};
 
 use flate2::Crc;
 
-/// No CSV file shrinks more than this, while a deflate bomb shrinks a thousand times.
-const MOST_SHRINKING: u64 = 200;
+/// The largest accepted compression ratio. CSV files have less, a deflate bomb has 1000.
+const MAX_RATIO: u64 = 200;
 
-/// Unpacked to less than this, a bomb does no harm, and small files of equal rows do shrink.
+/// Up to this size any ratio is accepted: it does no harm, and small files of equal rows have high
+/// ratios.
 const HARMLESS_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What is wrong with the packed bytes.
@@ -19,15 +20,15 @@ pub enum Damage {
     /// The checksum is not that of the data.
     #[error("the checksum of the data is wrong: the file is damaged; download it again")]
     Checksum,
-    /// The packed form breaks its own rules.
+    /// The compressed bytes are malformed.
     #[error("the packed data make no sense ({0}): the file is damaged; download it again")]
     Packed(io::Error),
     /// More data than the archive states.
     #[error("the data are longer than the archive states: it is damaged, or a zip bomb")]
     Longer,
-    /// More data than a CSV file can shrink.
+    /// A larger ratio than that of any CSV file.
     #[error(
-        "the data unpack to more than {MOST_SHRINKING} times their size, as no CSV file does: \
+        "the data unpack to more than {MAX_RATIO} times their size, as no CSV file does: \
          this is a zip bomb, or not data"
     )]
     Bomb,
@@ -39,21 +40,21 @@ impl From<Damage> for io::Error {
     }
 }
 
-/// Returns how many bytes may come out of so many packed ones.
-pub(super) fn most_unpacked(packed_bytes: u64) -> u64 {
-    HARMLESS_BYTES.max(packed_bytes.saturating_mul(MOST_SHRINKING))
+/// Returns how many bytes `packed_bytes` may unpack to.
+pub(super) fn max_unpacked(packed_bytes: u64) -> u64 {
+    HARMLESS_BYTES.max(packed_bytes.saturating_mul(MAX_RATIO))
 }
 
-/// An unpacking reader under guard.
+/// An unpacking reader that verifies its bytes.
 pub(super) struct Checked<R> {
     unpacked: R,
     read_bytes: u64,
-    most_bytes: u64,
-    /// `None` where the packing checks itself (gzip).
+    max_bytes: u64,
+    /// `None` for gzip, whose reader verifies the checksum.
     stated: Option<Stated>,
 }
 
-/// What the directory of a zip states about a member.
+/// The length and checksum of a member in the directory of a zip.
 struct Stated {
     size_bytes: u64,
     crc32: u32,
@@ -61,12 +62,12 @@ struct Stated {
 }
 
 impl<R: Read> Checked<R> {
-    /// Guards data of stated length and checksum.
+    /// Verifies data of stated length and checksum.
     pub(super) fn stated(unpacked: R, size_bytes: u64, crc32: u32) -> Self {
         Self {
             unpacked,
             read_bytes: 0,
-            most_bytes: size_bytes,
+            max_bytes: size_bytes,
             stated: Some(Stated {
                 size_bytes,
                 crc32,
@@ -75,12 +76,12 @@ impl<R: Read> Checked<R> {
         }
     }
 
-    /// Guards data that come out of `packed_bytes` and carry a checksum of their own.
+    /// Limits data of `packed_bytes` whose reader verifies a checksum.
     pub(super) fn unstated(unpacked: R, packed_bytes: u64) -> Self {
         Self {
             unpacked,
             read_bytes: 0,
-            most_bytes: most_unpacked(packed_bytes),
+            max_bytes: max_unpacked(packed_bytes),
             stated: None,
         }
     }
@@ -110,7 +111,7 @@ impl<R: Read> Read for Checked<R> {
             return Ok(0);
         }
         self.read_bytes += n as u64;
-        if self.read_bytes > self.most_bytes {
+        if self.read_bytes > self.max_bytes {
             let stated = self.stated.is_some();
             return Err(if stated { Damage::Longer } else { Damage::Bomb }.into());
         }
@@ -121,7 +122,7 @@ impl<R: Read> Read for Checked<R> {
     }
 }
 
-/// Tells errors of the packing from those of the disk.
+/// Makes errors of the decompression a [`Damage`]. Errors of the disk stay.
 fn blame_packing(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => Damage::CutOff.into(),

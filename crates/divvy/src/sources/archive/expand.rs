@@ -1,32 +1,32 @@
-//! What a person means by a path: the file, or all archives in a folder.
+//! Expands a path to archives: a file, or all archives in a folder.
 
 use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{ArchiveError, head_of};
-use crate::sources::sniff::{self, Kind};
+use crate::sources::sniff::{self, FileKind};
 
-/// Endings that archives have; a file of another ending is not looked at.
+/// The endings of archives. Files of other endings are skipped.
 const ENDINGS: [&str; 3] = ["zip", "csv", "gz"];
 
-/// Lists the archives that a path stands for: a file stands for itself, a folder for every `*.zip`,
-/// `*.csv`, `*.gz` and every file without ending that is an archive by its content, also in the
-/// folders below, sorted by name. Hidden files and what macOS leaves behind are skipped.
+/// Lists the archives of a path. A file is one archive. Of a folder and the folders below it, these
+/// are every `*.zip`, `*.csv` and `*.gz`, and every file without ending that is an archive by its
+/// content, sorted by name. Hidden files and the leftovers of macOS are skipped.
 ///
 /// # Errors
 ///
-/// [`ArchiveError`] for a path that is not there and for a folder without archives.
+/// [`ArchiveError`] for a path that does not exist and for a folder without archives.
 pub fn expand(path: &Path) -> Result<Vec<PathBuf>, ArchiveError> {
-    let opening = |source| ArchiveError::Open {
+    let open_error = |source| ArchiveError::Open {
         file: path.display().to_string(),
         source,
     };
-    if !fs::metadata(path).map_err(opening)?.is_dir() {
+    if !fs::metadata(path).map_err(open_error)?.is_dir() {
         return Ok(vec![path.into()]);
     }
     let mut found = Vec::new();
-    collect(path, &mut found).map_err(opening)?;
+    collect(path, &mut found).map_err(open_error)?;
     if found.is_empty() {
         return Err(ArchiveError::NoArchives {
             folder: path.display().to_string(),
@@ -45,7 +45,7 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
             continue;
         }
         let path = entry.path();
-        // A link to a folder is not followed: it may lead back here.
+        // Links to folders are not followed, since they may form a circle.
         if entry.file_type()?.is_dir() {
             collect(&path, found)?;
         } else if path.is_file() && may_be_archive(&path)? {
@@ -62,5 +62,8 @@ fn may_be_archive(path: &Path) -> io::Result<bool> {
             .any(|known| ending.eq_ignore_ascii_case(known)));
     }
     let kind = sniff::sniff(&head_of(File::open(path)?)?);
-    Ok(matches!(kind, Kind::Zip | Kind::Gzip | Kind::Table))
+    Ok(matches!(
+        kind,
+        FileKind::Zip | FileKind::Gzip | FileKind::Table
+    ))
 }

@@ -5,9 +5,9 @@
 //!  Archive::read     the same bytes (source) → inflate → length and checksum (checked)
 //! ```
 //!
-//! What an archive is, its bytes tell, not its name. Nothing is unpacked to disk, and no more than
-//! some buffers are held in memory, whatever an archive states about itself. Members that hold
-//! trips are told from station lists by their header, which is the business of their readers.
+//! Archives are recognised by their bytes, not by their names. Nothing is unpacked to disk, and only
+//! some buffers are held in memory, even for zip bombs. Whether a member holds trips or a station
+//! list is decided by their readers.
 
 mod checked;
 mod expand;
@@ -21,15 +21,15 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::sniff::{self, Foreign, HEAD_BYTES, Kind};
+use super::sniff::{self, FileKind, HEAD_BYTES, Unsupported};
 use checked::Checked;
 pub use checked::Damage;
 pub use expand::expand;
 pub use source::Changed;
 use source::{Source, Verified};
 
-/// How much is read from a file at a time.
-const BLOCK: usize = 512 * 1024;
+/// Bytes read from a file at a time.
+const READ_BYTES: usize = 512 * 1024;
 
 /// A file as published, with the members that may hold trips or stations.
 #[derive(Debug)]
@@ -42,14 +42,15 @@ pub struct Archive {
     comment: String,
 }
 
-/// How the members lie in the file.
+/// How the members are packed.
 #[derive(Debug)]
 enum Form {
-    /// The file itself is the only one.
+    /// The file itself is the only member.
     Plain,
+    /// The only member is the unpacked file.
     Gzip,
-    /// Where each member is packed.
-    Zip(Vec<zip::Part>),
+    /// By member.
+    Zip(Vec<zip::PackedMember>),
 }
 
 /// A table inside an archive.
@@ -57,7 +58,7 @@ enum Form {
 pub struct Member {
     /// Its name, with the folders it has in the archive.
     pub name: String,
-    /// Its size unpacked. `None` where only unpacking tells (gzip).
+    /// Its unpacked size. `None` for gzip, which does not state it.
     pub size_bytes: Option<u64>,
 }
 
@@ -66,9 +67,9 @@ pub struct Member {
 pub struct LeftOut {
     /// Its name, with the folders it has in the archive.
     pub name: String,
-    /// What it is, in a word or two: `readme`, `workbook`, `picture`, `macOS leftover`.
+    /// Its kind in a word or two: `readme`, `workbook`, `picture`, `macOS leftover`.
     pub word: &'static str,
-    /// What to do to have it read. `None` where nothing is lost: readmes, leftovers.
+    /// How to load its data. `None` for files without data: readmes, leftovers.
     pub advice: Option<&'static str>,
 }
 
@@ -82,15 +83,15 @@ impl fmt::Display for LeftOut {
 /// Why an archive cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The operating system does not let us.
+    /// Opening or reading the file failed.
     #[error("{file} cannot be read: {source}")]
     Open {
         /// The file.
         file: String,
-        /// What it said.
+        /// The cause.
         source: io::Error,
     },
-    /// A pipe or device: an archive is read more than once.
+    /// A pipe or device, which cannot be read several times.
     #[error("{file} is not a regular file: save it to disk and load it from there")]
     NotAFile {
         /// The file.
@@ -102,30 +103,30 @@ pub enum ArchiveError {
         /// The folder.
         folder: String,
     },
-    /// The bytes are of another kind.
-    #[error("{file} is {}{}: {}", .kind.what, quoted(.says), .kind.advice)]
-    Foreign {
+    /// A file of another kind.
+    #[error("{file} is {}{}: {}", .kind.what, quoted(.words), .kind.advice)]
+    Unsupported {
         /// The file.
         file: String,
-        /// What it is.
-        kind: &'static Foreign,
-        /// The first words of a page. Empty for other kinds.
-        says: String,
+        /// Its kind.
+        kind: &'static Unsupported,
+        /// The first words of a web page. Empty for other kinds.
+        words: String,
     },
     /// A zip whose directory cannot be read.
     #[error("{file} is a damaged or incomplete zip ({detail}): download it again")]
     BrokenZip {
         /// The file.
         file: String,
-        /// Where it broke.
+        /// What is broken.
         detail: String,
     },
-    /// A zip with features that we lack.
+    /// A zip with features that are not supported.
     #[error("{file} is a zip of a rare kind ({detail}): unpack it and load the CSV files")]
     StrangeZip {
         /// The file.
         file: String,
-        /// Which kind.
+        /// The feature.
         detail: String,
     },
     /// Encrypted members.
@@ -136,7 +137,7 @@ pub enum ArchiveError {
         /// The member.
         member: String,
     },
-    /// A way of packing that almost no zip of data uses.
+    /// A compression method that is not supported.
     #[error(
         "{file} packs {member} by {method}, which is not supported: unpack it and load the CSV files"
     )]
@@ -148,7 +149,7 @@ pub enum ArchiveError {
         /// Its method.
         method: String,
     },
-    /// Two members that share bytes: no program that packs data makes such a zip.
+    /// Two members that share bytes, as in no zip of data.
     #[error(
         "{file} has members that lie over one another ({member}): it is damaged, or a zip bomb"
     )]
@@ -158,9 +159,9 @@ pub enum ArchiveError {
         /// The second of the two.
         member: String,
     },
-    /// More members than are held in memory.
+    /// More members than are read.
     #[error(
-        "{file} holds {members} files, more than the {most} that are read from one archive: unpack it \
+        "{file} holds {members} files, more than the {max} that are read from one archive: unpack it \
          and load the folder"
     )]
     TooManyMembers {
@@ -168,17 +169,17 @@ pub enum ArchiveError {
         file: String,
         /// How many it holds.
         members: usize,
-        /// How many it might hold.
-        most: usize,
+        /// The limit.
+        max: usize,
     },
-    /// More than any CSV file shrinks.
+    /// A member is damaged, or a zip bomb.
     #[error("{file}: {member}: {damage}")]
     Damaged {
         /// The file.
         file: String,
         /// The member.
         member: String,
-        /// What is wrong.
+        /// The damage.
         damage: Damage,
     },
     /// No member can be read.
@@ -186,87 +187,87 @@ pub enum ArchiveError {
     Nothing {
         /// The file.
         file: String,
-        /// What it holds in its place.
+        /// What it holds instead.
         held: String,
-        /// What to do.
+        /// What the user can do.
         advice: &'static str,
     },
 }
 
-fn quoted(says: &str) -> String {
-    if says.is_empty() {
+fn quoted(words: &str) -> String {
+    if words.is_empty() {
         return String::new();
     }
-    format!(" (it says \"{says}\")")
+    format!(" (it says \"{words}\")")
 }
 
 impl Archive {
     /// Opens an archive and finds its members.
     ///
-    /// All that is read of it from here on are the bytes that it has now: it keeps the file open,
-    /// and bytes that another program writes into that file later are refused, not read.
+    /// The file stays open. Later reads return the bytes that it has now, or fail where another
+    /// program has written to it.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError`] for whatever is no archive of tables, in a sentence that says what it is.
+    /// [`ArchiveError`] for a file that is no archive of tables.
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
         let name = file_name(path);
-        let opening = |source| ArchiveError::Open {
+        let open_error = |source| ArchiveError::Open {
             file: path.display().to_string(),
             source,
         };
-        // Looked at before it is opened: to open a pipe waits for whoever writes to it.
-        if !path.metadata().map_err(opening)?.is_file() {
+        // Checked before it is opened, since opening a pipe waits for its writer.
+        if !path.metadata().map_err(open_error)?.is_file() {
             return Err(ArchiveError::NotAFile { file: name });
         }
-        Self::of(File::open(path).map_err(opening)?, path)
+        Self::of(File::open(path).map_err(open_error)?, path)
     }
 
-    /// Takes a file that is open, such as a download that has no path. The last part of `path` is
-    /// its name.
+    /// As [`open`](Self::open), for an open file, such as a download without a path. The last segment
+    /// of `path` is its name.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
     pub fn of(file: File, path: &Path) -> Result<Self, ArchiveError> {
         let name = file_name(path);
-        let opening = |source| ArchiveError::Open {
+        let open_error = |source| ArchiveError::Open {
             file: path.display().to_string(),
             source,
         };
-        if !file.metadata().map_err(opening)?.is_file() {
+        if !file.metadata().map_err(open_error)?.is_file() {
             return Err(ArchiveError::NotAFile { file: name });
         }
-        // What is no archive is refused before gigabytes of it are hashed.
+        // Other files are refused before gigabytes of them are hashed.
         let mut first = &file;
-        first.rewind().map_err(opening)?;
-        let head = head_of(first).map_err(opening)?;
-        if let Kind::Foreign(kind) = sniff::sniff(&head) {
-            return Err(foreign_error(&name, kind, &head));
+        first.rewind().map_err(open_error)?;
+        let head = head_of(first).map_err(open_error)?;
+        if let FileKind::Unsupported(kind) = sniff::sniff(&head) {
+            return Err(unsupported(&name, kind, &head));
         }
-        let source = Source::new(file, path).map_err(opening)?;
-        let head = source.read().and_then(head_of).map_err(opening)?;
-        let foreign = |kind, head: &[u8]| Err(foreign_error(&name, kind, head));
+        let source = Source::new(file, path).map_err(open_error)?;
+        let head = source.read().and_then(head_of).map_err(open_error)?;
+        let refuse = |kind, head: &[u8]| Err(unsupported(&name, kind, head));
         let mut left_out = Vec::new();
         let mut comment = String::new();
         let (form, members) = match sniff::sniff(&head) {
-            Kind::Foreign(kind) => return foreign(kind, &head),
-            // What a file of one text is, its header tells: that is for the reader to say.
-            Kind::Table | Kind::Text => {
+            FileKind::Unsupported(kind) => return refuse(kind, &head),
+            // Its reader examines the header.
+            FileKind::Table | FileKind::Text => {
                 let size_bytes = Some(source.size_bytes());
                 let name = name.clone();
                 (Form::Plain, vec![Member { name, size_bytes }])
             }
-            Kind::Gzip => {
+            FileKind::Gzip => {
                 let member = member_of_gzip(&name);
                 let head = gunzip(&source)
                     .and_then(head_of)
                     .map_err(|error| damaged(&name, &member, error))?;
                 match sniff::sniff(&head) {
-                    Kind::Foreign(kind) => return foreign(kind, &head),
-                    Kind::Zip => return foreign(&sniff::NESTED_ZIP, &head),
-                    Kind::Gzip => return foreign(&sniff::NESTED_GZIP, &head),
-                    Kind::Table | Kind::Text => {}
+                    FileKind::Unsupported(kind) => return refuse(kind, &head),
+                    FileKind::Zip => return refuse(&sniff::NESTED_ZIP, &head),
+                    FileKind::Gzip => return refuse(&sniff::NESTED_GZIP, &head),
+                    FileKind::Table | FileKind::Text => {}
                 }
                 let size_bytes = None;
                 (
@@ -277,10 +278,10 @@ impl Archive {
                     }],
                 )
             }
-            Kind::Zip => {
+            FileKind::Zip => {
                 let contents = zip::contents(&source, &name)?;
                 (left_out, comment) = (contents.left_out, contents.comment);
-                (Form::Zip(contents.parts), contents.members)
+                (Form::Zip(contents.packed), contents.members)
             }
         };
         Ok(Self {
@@ -293,8 +294,8 @@ impl Archive {
         })
     }
 
-    /// Closes the file: each later read opens its path again. Another file that lies there then is
-    /// refused. For who holds more archives than files may be open.
+    /// Closes the file. Each later read opens the path again, and fails where it has other bytes. For
+    /// callers with more archives than a process may have open files.
     pub fn released(mut self) -> Self {
         self.source.release();
         self
@@ -310,7 +311,7 @@ impl Archive {
         self.source.size_bytes()
     }
 
-    /// Returns what identifies the bytes as published, whatever their name: XXH3, 128 bits.
+    /// Returns the hash of the file: XXH3, 128 bits.
     pub fn content(&self) -> u128 {
         self.source.content()
     }
@@ -320,7 +321,7 @@ impl Archive {
         &self.members
     }
 
-    /// Returns what a zip says of itself. Empty where it says nothing, and for other files.
+    /// Returns the comment of a zip. Empty where it has none, and for other files.
     pub fn comment(&self) -> &str {
         &self.comment
     }
@@ -330,40 +331,42 @@ impl Archive {
         &self.left_out
     }
 
-    /// Begins to read a member, unpacked; `member` is a place in [`members`](Self::members).
+    /// Begins to read a member, unpacked; `member` is its index in [`members`](Self::members).
     ///
-    /// Each reader has a position of its own in the one open file, so that several threads may read
-    /// at once. Bytes go straight into the caller's buffer: ask for many. Errors while reading wrap
-    /// a [`Damage`] where the archive is to blame, and [`Changed`] where another program has
-    /// written to it; length and checksum are known only at the end, so nothing may be kept of a
-    /// member before its last read returned 0.
+    /// Each reader has its own offset in the open file, so that several threads may read at once.
+    /// Bytes are read into the caller's buffer, which should be large. Errors while reading wrap a
+    /// [`Damage`] where the archive is damaged, and [`Changed`] where another program has written to
+    /// it. Length and checksum are verified at the end, so the data are not valid before a read has
+    /// returned 0.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::Open`] when the file cannot be read any more.
+    /// [`ArchiveError::Open`] where the file cannot be read.
     pub fn read(&self, member: usize) -> Result<Box<dyn Read + Send>, ArchiveError> {
-        let opening = |source| ArchiveError::Open {
+        let open_error = |source| ArchiveError::Open {
             file: self.name.clone(),
             source,
         };
         Ok(match &self.form {
-            Form::Plain => Box::new(self.source.read().map_err(opening)?),
-            Form::Gzip => Box::new(gunzip(&self.source).map_err(opening)?),
-            Form::Zip(parts) => {
-                let source = self.source.read().map_err(opening)?;
-                parts[member].read(source, BLOCK).map_err(opening)?
+            Form::Plain => Box::new(self.source.read().map_err(open_error)?),
+            Form::Gzip => Box::new(gunzip(&self.source).map_err(open_error)?),
+            Form::Zip(packed) => {
+                let source = self.source.read().map_err(open_error)?;
+                packed[member]
+                    .read(source, READ_BYTES)
+                    .map_err(open_error)?
             }
         })
     }
 }
 
 fn gunzip(source: &Source) -> io::Result<impl Read + Send + use<>> {
-    let packed = BufReader::with_capacity(BLOCK, source.read()?);
+    let packed = BufReader::with_capacity(READ_BYTES, source.read()?);
     let unpacked = MultiGzDecoder::new(packed);
     Ok(Checked::unstated(unpacked, source.size_bytes()))
 }
 
-/// `trips.csv.gz` packs `trips.csv`.
+/// Returns the name of the file in a gzip: `trips.csv` for `trips.csv.gz`.
 fn member_of_gzip(name: &str) -> String {
     let bare = name
         .len()
@@ -382,24 +385,24 @@ fn file_name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// Reads what [`sniff::sniff`] needs.
+/// Reads the bytes that [`sniff::sniff`] uses.
 fn head_of(input: impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     input.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
     Ok(head)
 }
 
-fn foreign_error(file: &str, kind: &'static Foreign, head: &[u8]) -> ArchiveError {
-    let says = if head.trim_ascii_start().starts_with(b"<") {
+fn unsupported(file: &str, kind: &'static Unsupported, head: &[u8]) -> ArchiveError {
+    let words = if head.trim_ascii_start().starts_with(b"<") {
         sniff::words_of_page(head)
     } else {
         String::new()
     };
     let file = file.into();
-    ArchiveError::Foreign { file, kind, says }
+    ArchiveError::Unsupported { file, kind, words }
 }
 
-/// Makes an error met while sniffing a member one of the archive.
+/// Makes an error of reading the first bytes of a member one of the archive.
 fn damaged(file: &str, member: &str, error: io::Error) -> ArchiveError {
     match error.downcast::<Damage>() {
         Ok(damage) => ArchiveError::Damaged {

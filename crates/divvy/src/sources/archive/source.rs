@@ -1,9 +1,8 @@
-//! The bytes of one file, as they were when it was opened.
+//! The bytes of one file as they were when it was opened.
 //!
-//! A file is read more than once: for its hash, for its directory, for the first rows, for all rows.
-//! Meanwhile another program may put another file in its place, or write into it. So the first
-//! pass hashes each block as well as the whole, and every later read is held against these hashes:
-//! a byte is handed out only where it is one that the hash of the whole stands for.
+//! A file is read several times: for its hash, its directory, its first rows, and all of its rows.
+//! Meanwhile another program may replace it or write into it. So the first pass hashes each block as
+//! well as the whole file, and every later read is verified with these hashes.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,14 +11,14 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-/// Bytes that are hashed and read as one. Small, because a zip of thousands of members reads one
-/// or two for each.
+/// Bytes that are hashed and verified as a unit. Few, because one or two of these units are read for
+/// each of the thousands of members that a zip may have.
 const BLOCK: usize = 64 * 1024;
 
-/// Bytes read at a time where all are read.
-const STRETCH: usize = 8 * BLOCK;
+/// Bytes read at a time in the first pass.
+const HASHING_BYTES: usize = 8 * BLOCK;
 
-/// The file holds other bytes than when it was opened.
+/// The file has other bytes than when it was opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the file was changed after it had been opened: try again when no program writes to it any more"
@@ -36,7 +35,7 @@ impl From<Changed> for io::Error {
 #[derive(Debug)]
 pub(super) struct Source {
     path: PathBuf,
-    /// `None` where each reader opens the path again.
+    /// `None` after [`release`](Self::release): each reader opens the path again.
     file: Option<Arc<File>>,
     hashes: Arc<Hashes>,
 }
@@ -51,20 +50,20 @@ struct Hashes {
 }
 
 impl Source {
-    /// Reads a file to the end that it has now, and hashes it. `path` is opened again by the
-    /// readers of a source that was [`released`](Self::release).
+    /// Reads and hashes a file, up to its present length. `path` is opened again by readers after
+    /// [`release`](Self::release).
     pub(super) fn new(file: File, path: &Path) -> io::Result<Self> {
         let size_bytes = file.metadata()?.len();
         let mut content = Xxh3Default::new();
         let mut blocks = Vec::new();
-        let mut stretch = vec![0; STRETCH];
-        let mut at = 0;
-        while at < size_bytes {
-            let length = (size_bytes - at).min(STRETCH as u64) as usize;
-            fill(&file, at, &mut stretch[..length])?;
-            content.update(&stretch[..length]);
-            blocks.extend(stretch[..length].chunks(BLOCK).map(xxh3_64));
-            at += length as u64;
+        let mut buffer = vec![0; HASHING_BYTES];
+        let mut offset = 0;
+        while offset < size_bytes {
+            let length = (size_bytes - offset).min(HASHING_BYTES as u64) as usize;
+            fill(&file, offset, &mut buffer[..length])?;
+            content.update(&buffer[..length]);
+            blocks.extend(buffer[..length].chunks(BLOCK).map(xxh3_64));
+            offset += length as u64;
         }
         Ok(Self {
             path: path.into(),
@@ -99,9 +98,9 @@ impl Source {
         Ok(Verified {
             file,
             hashes: self.hashes.clone(),
-            at: 0,
+            offset: 0,
             block: Vec::new(),
-            held: None,
+            block_index: None,
         })
     }
 }
@@ -111,87 +110,90 @@ impl Source {
 pub(super) struct Verified {
     file: Arc<File>,
     hashes: Arc<Hashes>,
-    at: u64,
-    /// The block at hand, and its place in the file.
+    offset: u64,
+    /// The last block that was read for less than its whole length.
     block: Vec<u8>,
-    held: Option<u64>,
+    /// The index of `block`.
+    block_index: Option<u64>,
 }
 
 impl Verified {
-    /// Reads whole blocks from `place` on into `into`, which they fill.
-    fn blocks(&self, place: u64, into: &mut [u8]) -> io::Result<()> {
-        fill(&self.file, place * BLOCK as u64, into)?;
-        for (block, place) in into.chunks(BLOCK).zip(place..) {
-            if self.hashes.blocks.get(place as usize) != Some(&xxh3_64(block)) {
+    /// Reads whole blocks from an index on until `into` is full, and verifies them.
+    fn read_blocks(&self, index: u64, into: &mut [u8]) -> io::Result<()> {
+        fill(&self.file, index * BLOCK as u64, into)?;
+        for (block, index) in into.chunks(BLOCK).zip(index..) {
+            if self.hashes.blocks.get(index as usize) != Some(&xxh3_64(block)) {
                 return Err(Changed.into());
             }
         }
         Ok(())
     }
 
-    /// Takes the block of that place at hand.
-    fn hold(&mut self, place: u64) -> io::Result<()> {
-        if self.held == Some(place) {
+    /// Makes `block` that of an index.
+    fn load_block(&mut self, index: u64) -> io::Result<()> {
+        if self.block_index == Some(index) {
             return Ok(());
         }
-        self.held = None;
-        let left = self.hashes.size_bytes - place * BLOCK as u64;
+        self.block_index = None;
+        let left = self.hashes.size_bytes - index * BLOCK as u64;
         let mut block = std::mem::take(&mut self.block);
         block.resize(left.min(BLOCK as u64) as usize, 0);
-        self.blocks(place, &mut block)?;
+        self.read_blocks(index, &mut block)?;
         self.block = block;
-        self.held = Some(place);
+        self.block_index = Some(index);
         Ok(())
     }
 }
 
 impl Read for Verified {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let left = self.hashes.size_bytes.saturating_sub(self.at);
+        let left = self.hashes.size_bytes.saturating_sub(self.offset);
         if left == 0 || into.is_empty() {
             return Ok(0);
         }
-        let (place, inside) = (self.at / BLOCK as u64, (self.at % BLOCK as u64) as usize);
-        // Whole blocks go straight to the caller; of the last one, all that there is.
-        let whole = match into.len() as u64 >= left {
-            true => left as usize,
-            false => into.len() / BLOCK * BLOCK,
+        let index = self.offset / BLOCK as u64;
+        let inside = (self.offset % BLOCK as u64) as usize;
+        // Whole blocks, and a short last one, are read into the caller's buffer.
+        let whole = if into.len() as u64 >= left {
+            left as usize
+        } else {
+            into.len() / BLOCK * BLOCK
         };
         let n = if inside == 0 && whole > 0 {
-            self.blocks(place, &mut into[..whole])?;
+            self.read_blocks(index, &mut into[..whole])?;
             whole
         } else {
-            self.hold(place)?;
+            self.load_block(index)?;
             let rest = &self.block[inside..];
             let n = rest.len().min(into.len());
             into[..n].copy_from_slice(&rest[..n]);
             n
         };
-        self.at += n as u64;
+        self.offset += n as u64;
         Ok(n)
     }
 }
 
 impl Seek for Verified {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
+        let offset = match to {
+            SeekFrom::Start(offset) => Some(offset),
             SeekFrom::End(by) => self.hashes.size_bytes.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::Current(by) => self.offset.checked_add_signed(by),
         };
-        let before = || io::Error::new(io::ErrorKind::InvalidInput, "a place before the file");
-        self.at = at.ok_or_else(before)?;
-        Ok(self.at)
+        let negative = || io::Error::new(io::ErrorKind::InvalidInput, "a place before the file");
+        self.offset = offset.ok_or_else(negative)?;
+        Ok(self.offset)
     }
 }
 
-/// Reads from a place of the file until `into` is full. A file that ends before has changed.
-fn fill(file: &File, mut at: u64, mut into: &mut [u8]) -> io::Result<()> {
+/// Reads from an offset of the file until `into` is full. A file that ends before has changed.
+fn fill(file: &File, mut offset: u64, mut into: &mut [u8]) -> io::Result<()> {
     while !into.is_empty() {
-        match read_at(file, into, at) {
+        match read_at(file, into, offset) {
             Ok(0) => return Err(Changed.into()),
             Ok(n) => {
-                at += n as u64;
+                offset += n as u64;
                 into = &mut into[n..];
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -246,24 +248,24 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_changed_anywhere_is_noticed_by_who_reads_it() {
+    fn a_changed_byte_is_detected_when_it_is_read() {
         let bytes = vec![b'x'; 3 * BLOCK + 5];
-        for place in [0, BLOCK - 1, BLOCK, 3 * BLOCK + 4] {
+        for offset in [0, BLOCK - 1, BLOCK, 3 * BLOCK + 4] {
             let (file, source) = source(&bytes);
             let mut changed = bytes.clone();
-            changed[place] = b'y';
+            changed[offset] = b'y';
             std::fs::write(file.path(), changed).unwrap();
             let error = source
                 .read()
                 .unwrap()
                 .read_to_end(&mut Vec::new())
                 .unwrap_err();
-            assert!(error.get_ref().unwrap().is::<Changed>(), "{place}");
+            assert!(error.get_ref().unwrap().is::<Changed>(), "{offset}");
         }
     }
 
     #[test]
-    fn a_file_cut_short_is_noticed_and_one_that_grew_is_read_as_it_was() {
+    fn a_shorter_file_is_detected_and_a_longer_one_is_read_as_it_was() {
         let bytes = vec![b'x'; BLOCK + 5];
         let (file, source) = source(&bytes);
         std::fs::write(file.path(), vec![b'x'; BLOCK + 9]).unwrap();

@@ -15,7 +15,7 @@ const STATIONS: &[u8] = b"id,name,latitude,longitude,dpcapacity\n2,Lake & Shore,
 const WORKBOOK: &[u8] =
     b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x13\0\0\0[Content_Types].xml";
 
-/// Where fields stand in an entry of the directory (APPNOTE 4.3.12).
+/// Offsets of fields in an entry of the directory (APPNOTE 4.3.12).
 const FLAGS: usize = 8;
 const METHOD: usize = 10;
 const CRC32: usize = 16;
@@ -55,7 +55,7 @@ fn patch(mut zip: Vec<u8>, entry: usize, field: usize, value: &[u8]) -> Vec<u8> 
     zip
 }
 
-/// An archive in a folder of its own, which lives as long.
+/// An archive with its temporary folder.
 fn saved(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(name);
@@ -68,7 +68,7 @@ fn open(name: &str, bytes: &[u8]) -> Result<(Archive, TempDir), ArchiveError> {
     Ok((Archive::open(&path)?, folder))
 }
 
-/// The sentence with which an archive is refused, when opened or read.
+/// Returns the error of opening or reading an archive.
 fn refusal(name: &str, bytes: &[u8]) -> String {
     let (archive, _folder) = match open(name, bytes) {
         Ok(opened) => opened,
@@ -297,7 +297,7 @@ fn refusals_of_other_files() {
 
 #[test]
 fn refusals_of_zips() {
-    let sound = || zip_of(&[("a.csv", TRIPS), ("b.csv", STATIONS)]);
+    let valid = || zip_of(&[("a.csv", TRIPS), ("b.csv", STATIONS)]);
     let header_of_first = 0_u32.to_le_bytes();
     let sentences = [
         refusal("nothing.zip", &zip_of(&[])),
@@ -325,18 +325,18 @@ fn refusals_of_zips() {
             }
             bytes
         }),
-        refusal("cut.zip", &sound()[..100]),
-        refusal("cut-in-directory.zip", &sound()[..sound().len() - 30]),
-        refusal("secret.zip", &patch(sound(), 1, FLAGS, &[1])),
-        refusal("deflate64.zip", &patch(sound(), 0, METHOD, &[9, 0])),
-        refusal("rare.zip", &patch(sound(), 0, METHOD, &[77, 0])),
-        refusal("checksum.zip", &patch(sound(), 0, CRC32, &[1, 2, 3, 4])),
-        refusal("longer.zip", &patch(sound(), 0, SIZE, &[50])),
-        refusal("shorter.zip", &patch(sound(), 0, SIZE, &[250])),
-        refusal("bomb.zip", &patch(sound(), 0, SIZE, &[0, 0, 0, 5])),
+        refusal("cut.zip", &valid()[..100]),
+        refusal("cut-in-directory.zip", &valid()[..valid().len() - 30]),
+        refusal("secret.zip", &patch(valid(), 1, FLAGS, &[1])),
+        refusal("deflate64.zip", &patch(valid(), 0, METHOD, &[9, 0])),
+        refusal("rare.zip", &patch(valid(), 0, METHOD, &[77, 0])),
+        refusal("checksum.zip", &patch(valid(), 0, CRC32, &[1, 2, 3, 4])),
+        refusal("longer.zip", &patch(valid(), 0, SIZE, &[50])),
+        refusal("shorter.zip", &patch(valid(), 0, SIZE, &[250])),
+        refusal("bomb.zip", &patch(valid(), 0, SIZE, &[0, 0, 0, 5])),
         refusal(
             "overlap.zip",
-            &patch(sound(), 1, HEADER_START, &header_of_first),
+            &patch(valid(), 1, HEADER_START, &header_of_first),
         ),
     ];
     insta::assert_snapshot!(sentences.join("\n"), @r#"
@@ -362,7 +362,7 @@ fn refusals_of_zips() {
 
 #[test]
 fn damage_found_while_reading() {
-    // Long and not repeating itself, so that the damage lies behind what opening looks at.
+    // Long and incompressible, so that the damage is after the bytes that opening reads.
     let long: Vec<u8> = (0..200_000_u32)
         .flat_map(|n| format!("{n},{}\n", n.wrapping_mul(2_654_435_761)).into_bytes())
         .collect();
@@ -462,7 +462,7 @@ fn a_folder_is_no_archive() {
     assert!(Archive::open(&folder.path().join("absent.zip")).is_err());
 }
 
-/// A zip of so many trip files.
+/// Makes a zip of that many trip files.
 fn zip_of_many(members: usize) -> Vec<u8> {
     let names: Vec<String> = (0..members).map(|n| format!("trips-{n}.csv")).collect();
     let members: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, TRIPS)).collect();
@@ -483,7 +483,7 @@ fn all_members_are_read_through_one_file() {
     let path = folder.path().join("days.zip");
     let handles = || {
         let all = std::fs::read_dir("/proc/self/fd").unwrap();
-        // Other tests close theirs meanwhile.
+        // Other tests close their files meanwhile.
         let files = all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
         files.filter(|file| *file == path).count()
     };

@@ -1,4 +1,4 @@
-//! What a zip holds: its directory, read once, and where each member lies.
+//! The members of a zip, and the offsets of their bytes.
 //!
 //! Format: APPNOTE.TXT of PKWARE, <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>
 
@@ -9,21 +9,21 @@ use ::zip::result::ZipError;
 use ::zip::{CompressionMethod, HasZipMetadata, ZipArchive};
 use flate2::bufread::DeflateDecoder;
 
-use super::checked::{Checked, Damage, most_unpacked};
+use super::checked::{Checked, Damage, max_unpacked};
 use super::{ArchiveError, LeftOut, Member, Source, Verified, damaged, head_of};
-use crate::sources::sniff::{self, HEAD_BYTES, Kind};
+use crate::sources::sniff::{self, FileKind, HEAD_BYTES};
 
-/// No archive of trips has a longer directory (some 40,000 members), and it is held in memory.
-const MOST_DIRECTORY_BYTES: u64 = 4 * 1024 * 1024;
+/// The longest directory that is read (some 40,000 members), since it is held in memory.
+const MAX_DIRECTORY_BYTES: u64 = 4 * 1024 * 1024;
 
-/// No archive of trips has more members: a file a day for five years. What is known of each is held
-/// in memory, and each that holds trips becomes a file of the store.
-const MOST_MEMBERS: usize = 2000;
+/// How many members are read at most: one file a day for five years. Their properties are held in
+/// memory, and each member with trips becomes a file of the store.
+const MAX_MEMBERS: usize = 2000;
 
-/// Where and how a member is packed.
+/// The packed bytes of a member.
 #[derive(Debug)]
-pub(super) struct Part {
-    /// Where its packed bytes begin in the file.
+pub(super) struct PackedMember {
+    /// Their offset in the file.
     start: u64,
     packed_bytes: u64,
     size_bytes: u64,
@@ -31,8 +31,8 @@ pub(super) struct Part {
     method: CompressionMethod,
 }
 
-impl Part {
-    /// Where its packed bytes end in the file.
+impl PackedMember {
+    /// Returns the offset after its packed bytes.
     fn end(&self) -> u64 {
         self.start.saturating_add(self.packed_bytes)
     }
@@ -58,8 +58,8 @@ impl Part {
 /// The members of a zip.
 #[derive(Default)]
 pub(super) struct Contents {
-    /// Where each of `members` lies.
-    pub(super) parts: Vec<Part>,
+    /// The packed bytes of each of `members`.
+    pub(super) packed: Vec<PackedMember>,
     pub(super) members: Vec<Member>,
     pub(super) left_out: Vec<LeftOut>,
     pub(super) comment: String,
@@ -68,11 +68,11 @@ pub(super) struct Contents {
 /// Reads the directory of a zip, and the beginning of each member.
 pub(super) fn contents(source: &Source, name: &str) -> Result<Contents, ArchiveError> {
     let broken = |error: ZipError| zip_error(name, error);
-    let opening = |source| ArchiveError::Open {
+    let open_error = |source| ArchiveError::Open {
         file: name.into(),
         source,
     };
-    let directory = BufReader::new(source.read().map_err(opening)?);
+    let directory = BufReader::new(source.read().map_err(open_error)?);
     let directory = ZipArchive::new(Limited::new(directory)).map_err(broken)?;
     if directory.has_duplicate_names() {
         return Err(ArchiveError::StrangeZip {
@@ -86,36 +86,36 @@ pub(super) fn contents(source: &Source, name: &str) -> Result<Contents, ArchiveE
         ..Contents::default()
     };
     let mut candidates = Vec::new();
-    let mut headers = source.read().map_err(opening)?;
-    for place in 0..directory.len() {
-        let entry = directory.by_index_data(place).map_err(broken)?;
+    let mut headers = source.read().map_err(open_error)?;
+    for index in 0..directory.len() {
+        let entry = directory.by_index_data(index).map_err(broken)?;
         if entry.is_dir() {
             continue;
         }
         let member = printable(&entry.name().map_err(broken)?);
-        match told_by_name(&member) {
+        match leftover_by_name(&member) {
             Some(word) => contents.leave_out(member, word, None),
             None => {
-                let part = locate(&entry, &mut headers, source.size_bytes(), name, &member)?;
-                candidates.push((entry.header_start(), part, member));
-                if candidates.len() > MOST_MEMBERS {
+                let packed = locate(&entry, &mut headers, source.size_bytes(), name, &member)?;
+                candidates.push((entry.header_start(), packed, member));
+                if candidates.len() > MAX_MEMBERS {
                     return Err(ArchiveError::TooManyMembers {
                         file: name.into(),
                         members: directory.len(),
-                        most: MOST_MEMBERS,
+                        max: MAX_MEMBERS,
                     });
                 }
             }
         }
     }
     check_overlap(&candidates, name)?;
-    for (_, part, member) in candidates {
+    for (_, packed, member) in candidates {
         let head = source
             .read()
-            .and_then(|source| part.read(source, HEAD_BYTES))
+            .and_then(|source| packed.read(source, HEAD_BYTES))
             .and_then(head_of)
             .map_err(|error| damaged(name, &member, error))?;
-        contents.sort_in(member, part, &head);
+        contents.add(member, packed, &head);
     }
     if contents.members.is_empty() {
         return Err(contents.nothing(name));
@@ -123,8 +123,8 @@ pub(super) fn contents(source: &Source, name: &str) -> Result<Contents, ArchiveE
     Ok(contents)
 }
 
-/// Makes a name one that is safe to show: its control characters could move a terminal about.
-/// Windows programs part folders by backslashes.
+/// Replaces control characters in a name, which could control the user's terminal, and backslashes,
+/// by which Windows programs separate folders.
 fn printable(name: &str) -> String {
     name.chars()
         .map(|c| match c {
@@ -135,8 +135,8 @@ fn printable(name: &str) -> String {
         .collect()
 }
 
-/// Recognises what operating systems leave in zips.
-fn told_by_name(member: &str) -> Option<&'static str> {
+/// Recognises files that operating systems add to zips.
+fn leftover_by_name(member: &str) -> Option<&'static str> {
     let mut folders = member.split('/');
     let file = folders.next_back().unwrap_or_default();
     if folders.any(|folder| folder == "__MACOSX") || file.starts_with("._") {
@@ -145,14 +145,14 @@ fn told_by_name(member: &str) -> Option<&'static str> {
     file.starts_with('.').then_some("hidden file")
 }
 
-/// Finds the packed bytes of a member, and refuses what cannot be unpacked.
+/// Finds the packed bytes of a member, and refuses those that cannot be unpacked.
 fn locate(
     entry: &ZipFileEntry<'_>,
     headers: &mut Verified,
     file_bytes: u64,
     name: &str,
     member: &str,
-) -> Result<Part, ArchiveError> {
+) -> Result<PackedMember, ArchiveError> {
     if entry.encrypted() {
         return Err(ArchiveError::Password {
             file: name.into(),
@@ -179,27 +179,30 @@ fn locate(
         .get_metadata()
         .data_start(headers)
         .map_err(|error| zip_error(name, error))?;
-    let part = Part {
+    let packed = PackedMember {
         start,
         packed_bytes: entry.compressed_size(),
         size_bytes: entry.size(),
         crc32: entry.crc32(),
         method,
     };
-    if part.end() > file_bytes {
+    if packed.end() > file_bytes {
         return Err(wrong(Damage::CutOff));
     }
-    if part.size_bytes > most_unpacked(part.packed_bytes) {
+    if packed.size_bytes > max_unpacked(packed.packed_bytes) {
         return Err(wrong(Damage::Bomb));
     }
-    Ok(part)
+    Ok(packed)
 }
 
-/// Refuses members that share bytes, by which a small zip unpacks to a large one. Each candidate
-/// begins with its header, the first number.
-fn check_overlap(candidates: &[(u64, Part, String)], name: &str) -> Result<(), ArchiveError> {
+/// Refuses members that share bytes, by which a small zip unpacks to a large one. The first number of
+/// a candidate is the offset of its header.
+fn check_overlap(
+    candidates: &[(u64, PackedMember, String)],
+    name: &str,
+) -> Result<(), ArchiveError> {
     let mut in_file: Vec<_> = candidates.iter().collect();
-    in_file.sort_by_key(|(header_start, part, _)| (*header_start, part.end()));
+    in_file.sort_by_key(|(header_start, packed, _)| (*header_start, packed.end()));
     let overlap = in_file.windows(2).find(|pair| pair[1].0 < pair[0].1.end());
     overlap.map_or(Ok(()), |pair| {
         Err(ArchiveError::Overlap {
@@ -214,31 +217,31 @@ impl Contents {
         self.left_out.push(LeftOut { name, word, advice });
     }
 
-    /// Makes a member one to read, or one to leave out, by its first bytes.
-    fn sort_in(&mut self, name: String, part: Part, head: &[u8]) {
+    /// Adds a member to those that are read or left out, by its first bytes.
+    fn add(&mut self, name: String, packed: PackedMember, head: &[u8]) {
         let file = name.rsplit('/').next().unwrap_or_default();
-        let foreign = match sniff::sniff(head) {
-            Kind::Text => return self.leave_out(name, "readme", None),
-            Kind::Table if file.to_ascii_lowercase().starts_with("readme") => {
+        let unsupported = match sniff::sniff(head) {
+            FileKind::Text => return self.leave_out(name, "readme", None),
+            FileKind::Table if file.to_ascii_lowercase().starts_with("readme") => {
                 return self.leave_out(name, "readme", None);
             }
-            Kind::Table => {
-                let size_bytes = Some(part.size_bytes);
+            FileKind::Table => {
+                let size_bytes = Some(packed.size_bytes);
                 self.members.push(Member { name, size_bytes });
-                self.parts.push(part);
+                self.packed.push(packed);
                 return;
             }
-            Kind::Zip => &sniff::NESTED_ZIP,
-            Kind::Gzip => &sniff::NESTED_GZIP,
-            Kind::Foreign(foreign) => foreign,
+            FileKind::Zip => &sniff::NESTED_ZIP,
+            FileKind::Gzip => &sniff::NESTED_GZIP,
+            FileKind::Unsupported(unsupported) => unsupported,
         };
-        self.leave_out(name, foreign.word, Some(foreign.advice));
+        self.leave_out(name, unsupported.word, Some(unsupported.advice));
     }
 
-    /// Says what a zip holds in place of a table.
+    /// Makes the error for a zip without tables.
     fn nothing(&self, file: &str) -> ArchiveError {
         const SHOWN: usize = 3;
-        // What has a remedy comes first.
+        // Those with advice come first.
         let (mut held, harmless): (Vec<_>, Vec<_>) =
             self.left_out.iter().partition(|left| left.advice.is_some());
         held.extend(harmless);
@@ -263,7 +266,7 @@ impl Contents {
     }
 }
 
-/// A reader that gives up rather than fill the memory with a directory of millions.
+/// A reader that fails after [`MAX_DIRECTORY_BYTES`].
 struct Limited<R> {
     input: R,
     left_bytes: u64,
@@ -271,7 +274,7 @@ struct Limited<R> {
 
 impl<R> Limited<R> {
     fn new(input: R) -> Self {
-        let left_bytes = MOST_DIRECTORY_BYTES;
+        let left_bytes = MAX_DIRECTORY_BYTES;
         Self { input, left_bytes }
     }
 }
@@ -302,7 +305,7 @@ fn zip_error(file: &str, error: ZipError) -> ArchiveError {
             file,
             detail: "it ends too early".into(),
         },
-        // The end of central directory record, by which every zip is found.
+        // The record at the end of every zip, which has the offset of the directory.
         ZipError::InvalidArchive(detail) if detail.contains("EOCD") => ArchiveError::BrokenZip {
             file,
             detail: "its end is missing".into(),
@@ -318,7 +321,7 @@ fn zip_error(file: &str, error: ZipError) -> ArchiveError {
     }
 }
 
-/// The methods of APPNOTE 4.4.5 that programs still write.
+/// Names the methods of APPNOTE 4.4.5 that programs still write.
 fn method_name(method: CompressionMethod) -> String {
     #[expect(deprecated, reason = "the only way to the number of a method")]
     let number = method.to_u16();

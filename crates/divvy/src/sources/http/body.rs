@@ -13,7 +13,7 @@ use super::error::body_problem;
 /// Bytes read at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Tells whether a response is labelled as compressed by gzip. Servers do that even where it was not
+/// Returns whether a response is labelled as compressed by gzip. Servers do that even where it was not
 /// requested.
 pub(super) fn is_compressed(response: &Response<Body>) -> bool {
     let label = response.headers().get("content-encoding");

@@ -28,7 +28,7 @@ const MAX_REDIRECTS: u32 = 5;
 /// How long a server may send nothing, and how long a feed may take in all.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// Tells whether a text is an address for [`Client`], and not a path.
+/// Returns whether a text is an address for [`Client`], and not a path.
 pub fn is_url(text: &str) -> bool {
     ["http://", "https://"].iter().any(|scheme| {
         text.get(..scheme.len())

@@ -44,7 +44,7 @@ impl Resolver for PublicOnly {
     }
 }
 
-/// Tells whether an address is on the public internet: not of this computer, of a private network, of
+/// Returns whether an address is on the public internet: not of this computer, of a private network, of
 /// a link (where clouds serve the credentials of a machine), nor reserved
 /// (<https://www.iana.org/assignments/iana-ipv4-special-registry>, and the same for IPv6).
 pub(super) fn is_public(address: IpAddr) -> bool {

@@ -74,7 +74,7 @@ impl<'a> Entry<'a> {
         Json::of(self.raw(field))
     }
 
-    /// Tells whether any of the fields is there and not null.
+    /// Returns whether any of the fields is there and not null.
     pub(super) fn has_any(&self, fields: &[&str]) -> bool {
         fields.iter().any(|field| self.raw(field) != "null")
     }

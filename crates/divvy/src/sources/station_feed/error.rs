@@ -120,7 +120,7 @@ pub enum FeedError {
 }
 
 impl FeedError {
-    /// Tells whether the file is a valid one of GBFS without stations, such as `system_alerts`, which
+    /// Returns whether the file is a valid one of GBFS without stations, such as `system_alerts`, which
     /// is skipped in a folder.
     pub fn is_other_feed(&self) -> bool {
         matches!(self, Self::OtherFeed { .. })

@@ -164,7 +164,7 @@ impl<'a> Fields<'a> {
         self.keep(field, parsed, expected, Presence::Required)
     }
 
-    /// Reads a flag. `digits` tells whether 0 and 1 are the specified form.
+    /// Reads a flag. `digits` states whether 0 and 1 are the specified form.
     pub(super) fn flag(
         &mut self,
         field: &'static str,

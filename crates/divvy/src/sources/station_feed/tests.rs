@@ -1,4 +1,4 @@
-//! A tiny feed for every departure from the specification.
+//! A small feed for every departure from the specification.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn feed_of(json: serde_json::Value) -> Feed {
     }
 }
 
-/// `station_status` of that version with these entries.
+/// Makes a `station_status` of that version with these entries.
 fn status_of(version: &str, stations: serde_json::Value) -> Feed {
     feed_of(json!({
         "last_updated": 1_700_000_000, "ttl": 60, "version": version,
@@ -27,7 +27,7 @@ fn status_of(version: &str, stations: serde_json::Value) -> Feed {
     }))
 }
 
-/// One entry of a `station_status` without any departure, changed by `changes`.
+/// Makes an entry of a `station_status` as specified, with `changes`.
 fn state(changes: serde_json::Value) -> serde_json::Value {
     let mut state = json!({
         "station_id": "a", "num_bikes_available": 3, "num_docks_available": 9,
@@ -40,7 +40,7 @@ fn state(changes: serde_json::Value) -> serde_json::Value {
     state
 }
 
-fn place(id: &str, name: &str) -> serde_json::Value {
+fn information_entry(id: &str, name: &str) -> serde_json::Value {
     json!({"station_id": id, "name": name, "lat": 41.9, "lon": -87.6, "capacity": 15})
 }
 
@@ -81,7 +81,7 @@ fn faults(feed: &Feed) -> Vec<String> {
     feed.faults.iter().map(Fault::to_string).collect()
 }
 
-/// Reads a feed with one station and checks that nothing is wrong with it.
+/// Reads a feed with one station and checks that it has no fault.
 fn only(feed: &Feed) -> &Station {
     assert_eq!(faults(feed), [""; 0]);
     let [station] = &feed.stations[..] else {
@@ -170,7 +170,7 @@ fn a_bean_reports_by_the_wall_clock_of_its_system() {
         reported("2019-01-27 02:39:27 PM", "2019-01-27 02:35:23 PM"),
         instant("2019-01-27T20:35:23Z")
     );
-    // After the clock was turned back, a report an hour old and one a minute old look alike.
+    // After the clock was turned back, reports of an hour and of a minute ago have the same time.
     assert_eq!(
         reported("2019-11-03 02:00:00 AM", "2019-11-03 01:59:00 AM"),
         instant("2019-11-03T07:59:00Z")
@@ -183,7 +183,7 @@ fn a_bean_reports_by_the_wall_clock_of_its_system() {
 
 #[test]
 fn information_and_status_are_distinguished_by_content() {
-    let information = information_of(json!([place("a", "Lake St")]));
+    let information = information_of(json!([information_entry("a", "Lake St")]));
     assert_eq!(information.kind, FeedKind::StationInformation);
     assert_eq!(information.version, None);
     assert_eq!(information.system(), Some(divvy()));
@@ -197,22 +197,25 @@ fn information_and_status_are_distinguished_by_content() {
 
 #[test]
 fn a_feed_belongs_to_the_system_where_most_of_its_stations_lie() {
-    let mut strays = vec![place("a", "Lake St"), place("b", "Oak St")];
+    let mut test_stations = vec![
+        information_entry("a", "Lake St"),
+        information_entry("b", "Oak St"),
+    ];
     for id in ["c", "d", "e"] {
-        let mut stray = place(id, "Warehouse");
-        stray["lat"] = json!(0);
-        stray["lon"] = json!(0);
-        strays.push(stray);
+        let mut test_station = information_entry(id, "Warehouse");
+        test_station["lat"] = json!(0);
+        test_station["lon"] = json!(0);
+        test_stations.push(test_station);
     }
-    strays[2]["lat"] = json!(40.7);
-    strays[2]["lon"] = json!(-74.0);
-    assert_eq!(information_of(strays.into()).system(), Some(divvy()));
+    test_stations[2]["lat"] = json!(40.7);
+    test_stations[2]["lon"] = json!(-74.0);
+    assert_eq!(information_of(test_stations.into()).system(), Some(divvy()));
 }
 
 #[test]
 fn a_pair_is_joined_and_neither_erases_what_the_other_knows() {
     let information = information_of(json!([
-        place("a", "Lake St"),
+        information_entry("a", "Lake St"),
         {"station_id": "b", "name": "Oak St", "lat": 41.8, "lon": -87.7,
          "short_name": "TA13", "legacy_id": 7}
     ]));
@@ -256,7 +259,7 @@ fn table(snapshot: &Snapshot) -> String {
 
 #[test]
 fn single_feeds_make_half_a_snapshot() {
-    let information = information_of(json!([place("a", "Lake St")]));
+    let information = information_of(json!([information_entry("a", "Lake St")]));
     let made = snapshot(vec![information], &divvy(), None).unwrap();
     assert_eq!(made.kind, SnapshotKind::Information);
     let status = status_of(
@@ -297,10 +300,10 @@ fn coordinates_keep_every_digit() {
 
 #[test]
 fn coordinates_off_the_globe_are_faults() {
-    let mut off = place("a", "Lake St");
+    let mut off = information_entry("a", "Lake St");
     off["lat"] = json!(-87.6);
     off["lon"] = json!(241.9);
-    let mut text = place("b", "Oak St");
+    let mut text = information_entry("b", "Oak St");
     text["lat"] = json!("41.9");
     text["lon"] = json!("west");
     let feed = information_of(json!([off, text]));
@@ -388,8 +391,8 @@ fn a_station_that_never_reported_has_no_report_time() {
 
 #[test]
 fn what_a_feed_says_does_not_move_a_terminal_about() {
-    let odd = json!({"station_id": "\u{1b}[31mred", "last_reported": "so\u{7f}on"});
-    let feed = status_of("2.3", json!([state(odd)]));
+    let unusual = json!({"station_id": "\u{1b}[31mred", "last_reported": "so\u{7f}on"});
+    let feed = status_of("2.3", json!([state(unusual)]));
     assert_eq!(feed.stations[0].id.as_str(), "\u{1b}[31mred");
     assert_eq!(
         faults(&feed),
@@ -507,8 +510,8 @@ fn of_a_station_listed_twice_the_last_is_kept() {
 
 #[test]
 fn an_entry_that_is_no_station_does_not_cost_the_others() {
-    let odd = json!([null, 7, -1, 0.5, "x", [1], true, {"name": "no id"}, {"station_id": {}}]);
-    let mut list = odd.as_array().unwrap().clone();
+    let unusual = json!([null, 7, -1, 0.5, "x", [1], true, {"name": "no id"}, {"station_id": {}}]);
+    let mut list = unusual.as_array().unwrap().clone();
     list.push(state(json!({})));
     let feed = status_of("2.3", list.into());
     assert_eq!(feed.stations.len(), 1);
@@ -639,8 +642,9 @@ fn a_deep_nest_costs_one_value_at_most() {
     let nest = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let alerts = format!("{{\"data\": {{\"alerts\": {nest}}}}}");
     assert!(matches!(read_text(&alerts), Err(FeedError::Damaged { .. })));
-    let sound = json!({"last_updated": 1_700_000_000, "data": {"stations": [place("a", "X")]}});
-    let nested = sound.to_string().replace("\"X\"", &nest);
+    let valid =
+        json!({"last_updated": 1_700_000_000, "data": {"stations": [information_entry("a", "X")]}});
+    let nested = valid.to_string().replace("\"X\"", &nest);
     let Document::Feed(feed) = read_text(&nested).unwrap() else {
         panic!("a feed");
     };
@@ -667,8 +671,8 @@ fn a_byte_order_mark_does_no_harm() {
     assert!(read_text(&format!("\u{feff}{text}\r\n")).is_ok());
 }
 
-/// Two sound feeds in one, so that mutations hit either.
-fn sound() -> String {
+/// Two valid feeds in one file, so that mutations change either.
+fn valid_file() -> String {
     json!({
         "last_updated": 1_700_000_000, "ttl": 60, "version": "2.3",
         "executionTime": "2013-11-02 07:45:01 PM",
@@ -683,7 +687,7 @@ fn sound() -> String {
     .to_string()
 }
 
-/// Reads bytes all the way, whatever they are.
+/// Reads any bytes, and makes a snapshot where they are a feed.
 fn read_through(bytes: &[u8]) {
     if let Ok(Document::Feed(feed)) = read(bytes, "x.json") {
         let _ = feed.system();
@@ -694,7 +698,7 @@ fn read_through(bytes: &[u8]) {
     }
 }
 
-/// Any JSON of some depth.
+/// Any JSON of limited depth.
 fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
@@ -724,7 +728,7 @@ proptest! {
         cut in any::<prop::sample::Index>(),
         bytes in prop::collection::vec(any::<u8>(), 0..4),
     ) {
-        for text in [sound(), sound().replace("\"data\":{\"stations\"", "\"stationBeanList\"").replace("]},\"exec", "],\"exec")] {
+        for text in [valid_file(), valid_file().replace("\"data\":{\"stations\"", "\"stationBeanList\"").replace("]},\"exec", "],\"exec")] {
             let mut damaged = text.into_bytes();
             let at = at.index(damaged.len());
             damaged.splice(at..at + bytes.len().min(damaged.len() - at), bytes.iter().copied());

@@ -209,7 +209,7 @@ impl Sample {
         }
     }
 
-    /// Tells whether durations are stated in milliseconds: more than half of them exceed the time
+    /// Returns whether durations are stated in milliseconds: more than half of them exceed the time
     /// between start and end a hundred times.
     fn is_in_milliseconds(&self, order: DateOrder) -> bool {
         let is_too_long = |(stated, start, end): &&(f64, Vec<u8>, Vec<u8>)| {

@@ -187,12 +187,12 @@ impl<R: Read> Rows<R> {
         self.line
     }
 
-    /// Tells whether the current row opens a quote that is never closed. It has no cells then.
+    /// Returns whether the current row opens a quote that is never closed. It has no cells then.
     pub(super) fn has_unclosed_quote(&self) -> bool {
         self.unclosed
     }
 
-    /// Tells whether the current row contains other rows: it has several lines, and one after the
+    /// Returns whether the current row contains other rows: it has several lines, and one after the
     /// first has as many cells as a row. Its first line opens a quote that is not closed, and was
     /// ended by the next quote, some rows later. A line end within a name, which some publishers do
     /// write, is followed by fewer commas.

@@ -28,7 +28,7 @@ pub(super) enum Column {
 impl Column {
     pub(super) const COUNT: usize = 17;
 
-    /// Tells whether a row may end before this column: spreadsheets drop empty cells at the end of
+    /// Returns whether a row may end before this column: spreadsheets drop empty cells at the end of
     /// a row.
     pub(super) fn is_optional_at_end(self) -> bool {
         matches!(self, Self::Gender | Self::BirthYear | Self::Rider)

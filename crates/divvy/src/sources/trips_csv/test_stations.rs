@@ -31,7 +31,7 @@ const TEST_STATIONS: &[&str] = &[
     "410",
 ];
 
-/// Tells whether a station of that name and id is a test station. Numbers in the list are names, not
+/// Returns whether a station of that name and id is a test station. Numbers in the list are names, not
 /// ids: station 351 of 2013 to 2020 is a public one.
 pub(super) fn is_test_station(id: &str, name: &str) -> bool {
     let is_listed = |text: &str| {

@@ -174,7 +174,7 @@ pub(super) fn detect_order(text: &[u8]) -> Option<DateOrder> {
     }
 }
 
-/// Tells whether a date has dashes and its year at the end: `01-07-2019`. Such dates have both orders
+/// Returns whether a date has dashes and its year at the end: `01-07-2019`. Such dates have both orders
 /// in practice, while dates with slashes have the month first.
 pub(super) fn is_ambiguous_dash_date(text: &[u8]) -> bool {
     let mut cursor = Cursor { rest: text };

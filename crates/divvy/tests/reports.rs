@@ -7,6 +7,8 @@
 //! | `gone` | none | - |
 //! | - | `uuid-quiet`: no trips | - |
 
+#![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -16,12 +18,12 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
-use super::*;
-use crate::issue::Reason;
-use crate::model::*;
-use crate::store::memory::MemoryStore;
-use crate::store::{ArchiveId, ArchiveRead, ContentHash, FromStationCount, Store};
-use crate::tally::{Tally, Totals};
+use divvy::issue::Reason;
+use divvy::model::*;
+use divvy::reports::*;
+use divvy::store::{ArchiveId, ArchiveRead, ContentHash, FromStationCount, Store};
+use divvy::tally::{Tally, Totals};
+use divvy_testkit::MemoryStore;
 
 const NAMES: [(&str, &str); 3] = [
     ("TA01", "Canal St & Adams St"),
@@ -641,10 +643,9 @@ proptest! {
                     continue;
                 }
                 let answer = |reads_trips| {
-                    let zone = system.zone();
-                    let (store, system, filters) = (&store, &system, &filters);
-                    let question = Question { store, system, filters, zone, reads_trips };
-                    block_on(super::ask(*report, &question)).unwrap()
+                    let mut question = Question::new(&store, &system, &filters);
+                    question.reads_trips = reads_trips;
+                    block_on(divvy::reports::ask(*report, &question)).unwrap()
                 };
                 let (kept, read) = (answer(false), answer(true));
                 let context = format!("{} {filters:?}: {} / {}", report.name(), kept.how, read.how);

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{
+use divvy::issue::{Reason, RejectSink, Rejected};
+use divvy::model::{Snapshot, Station, StationId, System, SystemId, Trip, TripBatch, TripId};
+use divvy::stations::data::{StationData, Write};
+use divvy::store::{
     Applied, ArchiveId, ArchiveRead, Change, ChangeStream, ContentHash, CountsTable, Departures,
     FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, Republish, StationTable,
     StoreError, TotalsReader, Trips, Unload, Unloaded,
 };
-use crate::issue::{Reason, RejectSink, Rejected};
-use crate::model::{Snapshot, Station, StationId, System, SystemId, Trip, TripBatch, TripId};
-use crate::stations::data::{StationData, Write};
-use crate::tally::{FlagCounts, Tally, Totals};
+use divvy::tally::{FlagCounts, Tally, Totals};
 
 /// Trips in a batch of a scan.
 const BATCH: usize = 4096;

@@ -1,11 +1,19 @@
+//! Loads of archives and polls of feeds.
+#![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+
+use divvy::ingest::{
+    LoadError, LoadOptions, Loaded, PollError, Polled, Progress, SameName, apply, load, poll,
+};
+use divvy::model::{System, TripBatch};
+use divvy::sources::archive::Archive;
+use divvy::sources::station_feed::{self, Document};
+use divvy::store::{Applied, ContentHash, Ledger};
+use divvy_testkit::MemoryStore;
 use futures_executor::block_on;
 use jiff::Timestamp;
 
-use super::*;
-use crate::model::{System, TripBatch};
-use crate::sources::station_feed::{self, Document};
-use crate::store::memory::MemoryStore;
-use crate::store::{Applied, ContentHash, Ledger};
+/// The number of distinct words above which all are counted as `other`.
+const MAX_OTHER_WORDS: usize = 64;
 
 fn polled(store: &MemoryStore, made: i64, fetched: i64) -> Result<Polled, PollError> {
     let json = format!(
@@ -80,7 +88,7 @@ fn loaded(archive: &Archive, store: &MemoryStore) -> Result<Loaded, LoadError> {
 
 /// Counts the trips that start at each station.
 fn departures(store: &MemoryStore, stations: [&str; 2]) -> Vec<u64> {
-    use crate::store::Departures;
+    use divvy::store::Departures;
     let ids = stations.map(Into::into);
     block_on(store.departures(&"divvy".into(), &ids)).unwrap()
 }
@@ -167,7 +175,7 @@ fn an_archive_rewritten_while_it_is_read_is_not_loaded() {
 
 #[test]
 fn a_file_longer_than_a_feed_is_not_read() {
-    use crate::sources::http::MAX_FEED_BYTES;
+    use divvy::sources::http::MAX_FEED_BYTES;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stations.json");
     let file = std::fs::File::create(&path).unwrap();
@@ -189,7 +197,7 @@ fn a_file_longer_than_a_feed_is_not_read() {
 
 /// Writes a sample archive under the name of a published one.
 fn sample_archive(folder: &std::path::Path) -> Archive {
-    use crate::sample::{Era, Sample};
+    use divvy::sample::{Era, Sample};
     let (era, seed) = (Era::Y2018, 1);
     let path = folder.join(era.archive_name());
     let sample = Sample {
@@ -242,7 +250,7 @@ fn invented_trips_never_mix_with_real_ones() {
 
 #[test]
 fn invented_stations_never_mix_with_real_ones() {
-    use crate::sample::{Era, feed};
+    use divvy::sample::{Era, feed};
     let folder = tempfile::tempdir().unwrap();
     let now: Timestamp = "2024-07-01T12:00:00Z".parse().unwrap();
     for (name, bytes) in feed(Era::Y2018, 1, now) {
@@ -264,11 +272,11 @@ fn invented_stations_never_mix_with_real_ones() {
 }
 
 /// Collects rejected rows.
-type Rejects = std::sync::Mutex<Vec<crate::issue::Rejected>>;
+type Rejects = std::sync::Mutex<Vec<divvy::issue::Rejected>>;
 
 #[test]
 fn too_many_other_words_are_counted_together_and_stored_as_they_are() {
-    use crate::store::{TotalsReader, Trips};
+    use divvy::store::{TotalsReader, Trips};
     let folder = tempfile::tempdir().unwrap();
     // A row that is rejected before the words are too many, and one after.
     let csv = |words: usize| {
@@ -290,7 +298,7 @@ fn too_many_other_words_are_counted_together_and_stored_as_they_are() {
         assert_eq!(rejects.into_inner().unwrap().len(), 2);
         (store, loaded)
     };
-    let most = pipeline::MAX_OTHER_WORDS;
+    let most = MAX_OTHER_WORDS;
     let (store, loaded) = load(most);
     assert_eq!(loaded.notes, [""; 0]);
     let totals = block_on(store.totals(&"divvy".into())).unwrap();
@@ -301,7 +309,7 @@ fn too_many_other_words_are_counted_together_and_stored_as_they_are() {
     let totals = block_on(store.totals(&"divvy".into())).unwrap();
     let riders: Vec<_> = totals.riders.0.iter().collect();
     let other = (
-        crate::model::Rider::Other("other".into()),
+        divvy::model::Rider::Other("other".into()),
         "classic_bike".into(),
     );
     assert_eq!(riders, [(&other, &(3 * (most as i64 + 1)))]);
@@ -318,8 +326,8 @@ fn too_many_other_words_are_counted_together_and_stored_as_they_are() {
 #[cfg(feature = "embedded")]
 #[test]
 fn words_are_counted_the_same_in_any_order_of_loading() {
-    use crate::store::TotalsReader;
-    use crate::store::embedded::EmbeddedStore;
+    use divvy::store::TotalsReader;
+    use divvy::store::embedded::EmbeddedStore;
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, trips: std::ops::Range<usize>, finer: bool, words: usize| {
         let mut text = HEADER.to_owned();

@@ -5,13 +5,13 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::issue::Reason;
-use crate::model::{
+use divvy::issue::Reason;
+use divvy::model::{
     Availability, Flag, Flags, Rider, Snapshot, SnapshotKind, Station, StationId, StationName,
     StationStatus, System, Trip, TripBatch, TripId, VehicleId,
 };
-use crate::store::{ArchiveId, ArchiveRead, ContentHash};
-use crate::tally::{Tally, Totals};
+use divvy::store::{ArchiveId, ArchiveRead, ContentHash};
+use divvy::tally::{Tally, Totals};
 
 /// 2024-01-01T00:00, in milliseconds since 1970.
 const NEW_YEAR_MS: i64 = 1_704_067_200_000;
@@ -162,11 +162,11 @@ pub fn archives() -> impl Strategy<Value = Vec<Archive>> {
 }
 
 /// The rows that all archives of a case are dealt from, so that equal copies are common.
-pub(super) fn rows() -> impl Strategy<Value = Vec<Row>> {
+pub(crate) fn rows() -> impl Strategy<Value = Vec<Row>> {
     prop::collection::vec(row(), 1..12)
 }
 
-pub(super) fn archive(rows: Vec<Row>) -> impl Strategy<Value = Archive> {
+pub(crate) fn archive(rows: Vec<Row>) -> impl Strategy<Value = Archive> {
     (
         select(&["202401.zip", "202402.zip"]),
         prop::collection::vec(prop::collection::vec(select(rows), 0..6), 1..4),
@@ -299,7 +299,7 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
 }
 
 /// Up to five stations, some under ids that trips use.
-pub(super) fn stations() -> impl Strategy<Value = Vec<Station>> {
+pub(crate) fn stations() -> impl Strategy<Value = Vec<Station>> {
     prop::collection::btree_map(select(&["35", "517", "u-1", "u-2", "u-3"]), station(), 0..5)
         .prop_map(|stations| {
             let with_id = |(id, station): (&str, Station)| Station {

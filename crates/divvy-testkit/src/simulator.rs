@@ -11,15 +11,17 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngSeed};
 
-use super::cases::{self, Archive, minute, system};
-use super::{entry_line, load, stored};
-use crate::model::{Rider, Snapshot, Station};
-use crate::refresh::{self, Recounter};
-use crate::reports::{self, Filters, REPORTS};
-use crate::stations::identity;
-use crate::store::memory::MemoryStore;
-use crate::store::{ContentHash, Store, StoreError, StoreErrorKind, Unload};
-use crate::tally::Totals;
+use divvy::model::{Rider, Snapshot, Station};
+use divvy::refresh::{self, Recounter};
+use divvy::reports::{self, Filters, REPORTS};
+use divvy::stations::identity;
+use divvy::store::{ContentHash, Store, StoreError, StoreErrorKind, Unload};
+use divvy::tally::Totals;
+
+use crate::cases::{self, Archive, minute, system};
+use crate::driver::{load, stored};
+use crate::memory::MemoryStore;
+use crate::model::entry_line;
 
 /// What one process does.
 #[derive(Clone, Debug)]
@@ -343,7 +345,7 @@ async fn resolved(act: &Act, past: &[Act]) -> Act {
 }
 
 async fn entries(past: &[Act]) -> Vec<ContentHash> {
-    use crate::store::Ledger as _;
+    use divvy::store::Ledger as _;
     let entries = model(past).await.entries(&system().id).await;
     let entries = entries.expect("memory does not fail");
     entries.into_iter().map(|entry| entry.id.content).collect()

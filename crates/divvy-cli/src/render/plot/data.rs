@@ -1,0 +1,140 @@
+//! What a picture is drawn from: a report's answer, with its columns by their role.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use divvy::model::System;
+use divvy::reports::{Kind, Note, Picture, Report, Table, Value, grouped};
+
+use super::frame::number;
+use crate::render::people;
+
+/// A report's answer that is to be drawn.
+pub struct Plot<'a> {
+    /// What the report is about.
+    pub(super) title: String,
+    /// Which trips are counted.
+    pub(super) scope: String,
+    pub(super) picture: Picture,
+    pub(super) table: &'a Table,
+    /// Durations in seconds, ascending, and the number of trips of each. For histograms alone.
+    pub(super) durations: Option<Vec<(i64, i64)>>,
+}
+
+impl<'a> Plot<'a> {
+    /// Takes an answer. `durations` are seconds, ascending, and the number of trips of each: for
+    /// pictures that are histograms.
+    pub fn new(
+        report: &dyn Report,
+        picture: Picture,
+        table: &'a Table,
+        durations: Option<Vec<(i64, i64)>>,
+        system: &System,
+    ) -> Self {
+        let scope = table.notes.iter().find_map(|note| match note {
+            Note::Scope(text) => Some(text.clone()),
+            Note::Warning(_) => None,
+        });
+        let mut title = report.about().to_owned();
+        if let Some(first) = title.get(..1) {
+            title = first.to_uppercase() + &title[1..];
+        }
+        Self {
+            title,
+            scope: scope.unwrap_or_else(|| system.name.clone()),
+            picture,
+            table,
+            durations,
+        }
+    }
+
+    /// Returns the index of a column.
+    pub(super) fn column(&self, name: &str) -> Option<usize> {
+        let mut columns = self.table.columns.iter();
+        columns.position(|column| column.name == name)
+    }
+
+    /// Returns the index of the column whose numbers are shown: the picture's, else the first with
+    /// numbers.
+    pub(super) fn measure(&self) -> Option<usize> {
+        let is_measure = |kind: Kind| kind.is_numeric() && kind != Kind::Ordinal;
+        self.column(self.picture.up).or_else(|| {
+            let mut columns = self.table.columns.iter();
+            columns.position(|column| is_measure(column.kind))
+        })
+    }
+
+    /// Names the axis of a measure, with its unit.
+    pub(super) fn axis_title(&self, measure: usize) -> String {
+        let column = &self.table.columns[measure];
+        let name = column.name.replace('_', " ");
+        match column.kind {
+            Kind::Seconds => format!("{} (minutes)", column.heading()),
+            Kind::Meters => format!("{} (metres)", column.heading()),
+            Kind::Share => format!("{name} (%)"),
+            Kind::Rate if column.name == "per_day" => "trips per day".into(),
+            Kind::Count if matches!(column.name, "starts" | "stops") => "trips".into(),
+            _ => name,
+        }
+    }
+
+    /// Returns a row's value of a measure in the unit of its axis. `None` for what is no number.
+    pub(super) fn scaled(&self, row: &[Value], measure: usize) -> Option<f64> {
+        let value = row[measure].number()?;
+        Some(match self.table.columns[measure].kind {
+            Kind::Seconds => value / 60.0,
+            Kind::Share => value * 100.0,
+            _ => value,
+        })
+    }
+
+    /// Adds a value of a measure to those at a key. `None` for a second value at a key that is no
+    /// count: fractions and means have no sum.
+    pub(super) fn add(
+        &self,
+        values: &mut BTreeMap<(usize, usize), f64>,
+        key: (usize, usize),
+        measure: usize,
+        value: f64,
+    ) -> Option<()> {
+        match values.entry(key) {
+            Entry::Vacant(first) => {
+                first.insert(value);
+            }
+            Entry::Occupied(mut sum) if self.table.columns[measure].kind == Kind::Count => {
+                *sum.get_mut() += value;
+            }
+            Entry::Occupied(_) => return None,
+        }
+        Some(())
+    }
+}
+
+/// The label of a group of trips for which the files do not state the value.
+pub(super) const NOT_STATED: &str = "not stated";
+
+/// Writes a group's value for people.
+pub(super) fn label(value: &Value) -> String {
+    match value {
+        Value::Empty => NOT_STATED.into(),
+        value => people::text(Kind::Ordinal, value),
+    }
+}
+
+/// Writes a number of a tooltip: whole, else with three decimals.
+pub(super) fn short(value: f64) -> String {
+    if value.fract() == 0.0 {
+        grouped(value as i64)
+    } else {
+        number((value * 1e3).round() / 1e3)
+    }
+}
+
+/// Returns the index of a text in a list, adding it where it is missing.
+pub(super) fn index_of(list: &mut Vec<String>, text: String) -> usize {
+    let known = list.iter().position(|known| *known == text);
+    known.unwrap_or_else(|| {
+        list.push(text);
+        list.len() - 1
+    })
+}

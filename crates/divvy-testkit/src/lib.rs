@@ -1,0 +1,24 @@
+//! For tests of stores, and never part of a program: the laws that every store obeys, a store in
+//! memory to compare with, and a simulator of faults.
+//!
+//! A new store needs one line in a test, [`conforms!`], which calls each law of [`conformance`] on
+//! it with generated [`cases`]:
+//!
+//! ```
+//! use divvy_testkit::{MemoryStore, conforms};
+//!
+//! conforms!(memory, (MemoryStore::default(), ()), block_on: futures_executor::block_on, cases: 8);
+//! # fn main() {}
+//! ```
+
+mod assertions;
+pub mod cases;
+pub mod conformance;
+mod contents;
+mod driver;
+mod memory;
+mod model;
+pub mod simulator;
+
+pub use self::contents::{Contents, contents};
+pub use self::memory::MemoryStore;
