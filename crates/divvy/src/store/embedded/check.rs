@@ -171,8 +171,7 @@ impl Check<'_> {
         let before = self.checked.faults.len();
         let archives = catalog::archives(self.catalog, &system.id, ArchiveFilter::All)?;
         let files = catalog::files(self.catalog, Some(&system.id))?;
-        let mut totals = catalog::totals(self.catalog, &system.id)?;
-        totals.cube = catalog::cube(self.catalog, &system.id, catalog::ALL_ARCHIVES, Parts::ALL)?;
+        let totals = catalog::totals_with_cube(self.catalog, &system.id)?;
         let mut ids = RepeatedIds::new(&files);
         let mut sum = Totals::default();
         let loaded = archives.len();

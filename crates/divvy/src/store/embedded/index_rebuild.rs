@@ -190,7 +190,7 @@ mod tests {
 
         let again = folder.path().join("again");
         let rebuilt = rebuild(&trips, &index_path, &again).unwrap();
-        assert_eq!(rebuilt.written.hash, finished.hashes.index);
+        assert_eq!(rebuilt.written.hash, finished.index_hash);
         assert_eq!(rebuilt.lines_lost, 0);
         let rebuilt = rebuild(&trips, &folder.path().join("none"), &again).unwrap();
         assert_eq!(rebuilt.lines_lost, 500);
@@ -211,6 +211,6 @@ mod tests {
         std::fs::write(&old_path, old).unwrap();
         assert!(Index::open(&old_path).is_err());
         let rebuilt = rebuild(&trips, &old_path, &again).unwrap();
-        assert_eq!(rebuilt.written.hash, finished.hashes.index);
+        assert_eq!(rebuilt.written.hash, finished.index_hash);
     }
 }

@@ -142,8 +142,7 @@ impl Repair<'_> {
     fn system(&mut self, system: &System) -> Result<(), StoreError> {
         let id = &system.id;
         let files = catalog::files(self.catalog, Some(id))?;
-        let mut before = catalog::totals(self.catalog, id)?;
-        before.cube = catalog::cube(self.catalog, id, catalog::ALL_ARCHIVES, Parts::ALL)?;
+        let before = catalog::totals_with_cube(self.catalog, id)?;
         let mut sum = Totals::default();
         for mut archive in catalog::archives(self.catalog, id, ArchiveFilter::All)? {
             let sequence = archive.entry.sequence;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 
 use super::tables::{ARCHIVE, SYSTEM};
-use super::tallies::{pack, unpack};
+use super::tallies::{cube, pack, unpack};
 use super::{execute, from_json, from_ms, last_sequence, query, to_json, to_ms};
 use crate::issue::{Reason, RejectedCounts};
 use crate::model::{System, SystemId};
 use crate::store::embedded::error::corrupt_catalog;
 use crate::store::{ArchiveId, ContentHash, LedgerEntry, StoreError};
-use crate::tally::Totals;
+use crate::tally::{Parts, Totals};
 
 /// Lists the systems, by id.
 pub(crate) fn systems(catalog: &Connection) -> Result<Vec<System>, StoreError> {
@@ -166,6 +166,19 @@ pub(crate) fn archives(
             totals,
         })
     })
+}
+
+/// Reads archives of a system with their cubes, by sequence.
+pub(crate) fn archives_with_cubes(
+    catalog: &Connection,
+    system: &SystemId,
+    filter: ArchiveFilter,
+) -> Result<Vec<ArchiveRow>, StoreError> {
+    let mut archives = archives(catalog, system, filter)?;
+    for archive in &mut archives {
+        archive.totals.cube = cube(catalog, system, archive.entry.sequence, Parts::ALL)?;
+    }
+    Ok(archives)
 }
 
 /// Reads the counts of rejected rows. Duplicates are not among them: their files are counted.

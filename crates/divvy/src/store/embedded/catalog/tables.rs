@@ -101,61 +101,37 @@ pub(crate) const CHECKED: [&CheckedTable; 11] = [
     &CHECKPOINT,
 ];
 
-pub(super) const SYSTEM: CheckedTable = CheckedTable {
-    name: "system",
-    columns: "id, name, time_zone, area, totals",
-};
+pub(super) const SYSTEM: CheckedTable = table("system", "id, name, time_zone, area, totals");
+pub(super) const ARCHIVE: CheckedTable = table(
+    "archive",
+    "sequence, system, name, content, loaded_at, rows_read, rejected, members, totals",
+);
+pub(super) const CUBE: CheckedTable = table("cube", "system, archive, part, month, cells");
+pub(super) const FILE: CheckedTable = table(
+    "file",
+    "archive, member, kind, path, rows, key_min, key_max, hash, index_hash",
+);
+pub(super) const DEPARTURES: CheckedTable = table("departures", "system, origin, trips");
+pub(super) const STATION: CheckedTable = table("station", "system, id, row, written_at");
+pub(super) const FEED: CheckedTable = table("feed", "system, status_at, information_at, listed");
+pub(super) const FROM_STATION_COUNT: CheckedTable = table(
+    "from_station_count",
+    "system, from_station_id, from_count, trips_version, refreshed_at",
+);
+pub(super) const STATUS_HISTORY: CheckedTable = table(
+    "status_history",
+    "system, station, taken_at, status, vehicles, ebikes, vehicles_disabled, docks, \
+     docks_disabled, reported_at",
+);
+pub(super) const CHANGE: CheckedTable = table(
+    "change",
+    "sequence, system, station, report_time_only, made_at",
+);
+pub(super) const CHECKPOINT: CheckedTable = table("checkpoint", "consumer, sequence");
 
-pub(super) const ARCHIVE: CheckedTable = CheckedTable {
-    name: "archive",
-    columns: "sequence, system, name, content, loaded_at, rows_read, rejected, members, totals",
-};
-
-pub(super) const CUBE: CheckedTable = CheckedTable {
-    name: "cube",
-    columns: "system, archive, part, month, cells",
-};
-
-pub(super) const FILE: CheckedTable = CheckedTable {
-    name: "file",
-    columns: "archive, member, kind, path, rows, key_min, key_max, hash, index_hash",
-};
-
-pub(super) const DEPARTURES: CheckedTable = CheckedTable {
-    name: "departures",
-    columns: "system, origin, trips",
-};
-
-pub(super) const STATION: CheckedTable = CheckedTable {
-    name: "station",
-    columns: "system, id, row, written_at",
-};
-
-pub(super) const FEED: CheckedTable = CheckedTable {
-    name: "feed",
-    columns: "system, status_at, information_at, listed",
-};
-
-pub(super) const FROM_STATION_COUNT: CheckedTable = CheckedTable {
-    name: "from_station_count",
-    columns: "system, from_station_id, from_count, trips_version, refreshed_at",
-};
-
-pub(super) const STATUS_HISTORY: CheckedTable = CheckedTable {
-    name: "status_history",
-    columns: "system, station, taken_at, status, vehicles, ebikes, vehicles_disabled, docks, \
-              docks_disabled, reported_at",
-};
-
-pub(super) const CHANGE: CheckedTable = CheckedTable {
-    name: "change",
-    columns: "sequence, system, station, report_time_only, made_at",
-};
-
-pub(super) const CHECKPOINT: CheckedTable = CheckedTable {
-    name: "checkpoint",
-    columns: "consumer, sequence",
-};
+const fn table(name: &'static str, columns: &'static str) -> CheckedTable {
+    CheckedTable { name, columns }
+}
 
 impl CheckedTable {
     /// Returns the SQL condition of an intact row. Evaluating it fails with `SQLITE_CORRUPT` on

@@ -55,6 +55,16 @@ pub(crate) fn totals(catalog: &Connection, system: &SystemId) -> Result<Totals, 
     }
 }
 
+/// Reads the totals of a system, with the cube.
+pub(crate) fn totals_with_cube(
+    catalog: &Connection,
+    system: &SystemId,
+) -> Result<Totals, StoreError> {
+    let mut totals = totals(catalog, system)?;
+    totals.cube = cube(catalog, system, ALL_ARCHIVES, Parts::ALL)?;
+    Ok(totals)
+}
+
 /// Writes the totals of a system, and the departures that differ from `before`.
 pub(crate) fn put_totals(
     catalog: &Connection,

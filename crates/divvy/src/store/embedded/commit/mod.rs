@@ -21,10 +21,10 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 
 use self::naming::{NamedFiles, move_into_place};
-use self::split::{StagedFile, split};
+use self::split::{StagedFile, file_row, split};
 use self::tally_changes::TallyChanges;
 use super::catalog::{self, ArchiveFilter, ArchiveRow, FileKind, FileRow};
-use super::duplicates::{CommitFile, FileOrigin, Resolution, resolve_duplicates};
+use super::duplicates::{CommitFile, Resolution, resolve_duplicates};
 use super::error::sqlite_error;
 use super::folder::index_path;
 use super::row_set::RowSet;
@@ -36,7 +36,7 @@ use super::verify;
 use crate::issue::RejectSink;
 use crate::model::System;
 use crate::store::{ArchiveRead, ContentHash, LedgerEntry, StoreError, StoreErrorKind, Unloaded};
-use crate::tally::{Cube, Parts, Tally, Totals};
+use crate::tally::{Tally, Totals};
 
 /// A member's trips file and its id index in staging.
 pub(super) struct StagedMember {
@@ -173,16 +173,14 @@ impl<'a> Deduplication<'a> {
             added: None,
         };
         let mut files = commit.stored_files(catalog)?;
-        files.retain(|file| {
-            file.kind == FileKind::Trips && !input.unreadable.contains(&file.archive)
+        files.retain(|CommitFile { row, .. }| {
+            row.kind == FileKind::Trips && !input.unreadable.contains(&row.archive)
         });
         for file in &mut files {
             file.resolution = Resolution::Unresolved {
                 has_repeated_keys: true,
             };
-            if let FileOrigin::Stored(row) = &file.origin
-                && let Some(index) = input.indexes.get(&row.id)
-            {
+            if let Some(index) = input.indexes.get(&file.row.id) {
                 file.index_path = index.clone();
             }
         }
@@ -194,7 +192,7 @@ impl<'a> Deduplication<'a> {
     pub(super) fn demoted(&self) -> BTreeMap<u64, u64> {
         let mut demoted = BTreeMap::new();
         for file in self.resolution.split_files() {
-            *demoted.entry(file.archive).or_default() += file.moving.len();
+            *demoted.entry(file.row.archive).or_default() += file.moving.len();
         }
         demoted
     }
@@ -236,7 +234,7 @@ impl DuplicateResolution {
     /// Counts the duplicates that become stored trips.
     fn promoted(&self) -> u64 {
         self.split_files()
-            .filter(|file| file.kind == FileKind::Duplicates)
+            .filter(|file| file.row.kind == FileKind::Duplicates)
             .map(|file| file.moving.len())
             .sum()
     }
@@ -257,23 +255,22 @@ impl Commit<'_> {
     ) -> Result<DuplicateResolution, StoreError> {
         let mut files = self.stored_files(catalog)?;
         // The duplicates of a removed archive are removed with it.
-        files.retain(|file| {
-            !(self.removed.contains(&file.archive) && file.kind == FileKind::Duplicates)
+        files.retain(|CommitFile { row, .. }| {
+            !(self.removed.contains(&row.archive) && row.kind == FileKind::Duplicates)
         });
         let archive = self.added.unwrap_or_default();
-        files.extend(members.into_iter().map(|member| CommitFile {
-            archive,
-            member: member.member,
-            kind: FileKind::Trips,
-            path: member.path,
-            index_path: member.index_path,
-            rows: member.finished.rows,
-            keys: member.finished.keys.bounds,
-            resolution: Resolution::Unresolved {
-                has_repeated_keys: member.finished.keys.has_repeated,
-            },
-            origin: FileOrigin::Staged(member.finished.hashes),
-            moving: RowSet::default(),
+        files.extend(members.into_iter().map(|member| {
+            let finished = &member.finished;
+            CommitFile {
+                row: file_row(finished, archive, member.member, FileKind::Trips),
+                is_staged: true,
+                resolution: Resolution::Unresolved {
+                    has_repeated_keys: finished.keys.has_repeated,
+                },
+                path: member.path,
+                index_path: member.index_path,
+                moving: RowSet::default(),
+            }
         }));
         self.resolve(files)
     }
@@ -283,16 +280,12 @@ impl Commit<'_> {
         let files = catalog::files(catalog, Some(&self.system.id))?.into_iter();
         Ok(files
             .map(|row| CommitFile {
-                archive: row.archive,
-                member: row.member,
-                kind: row.kind,
+                is_staged: false,
                 path: root.join(&row.path),
                 index_path: index_path(root, &row.path),
-                rows: row.rows,
-                keys: row.keys,
                 resolution: Resolution::Resolved,
-                origin: FileOrigin::Stored(row),
                 moving: RowSet::default(),
+                row,
             })
             .collect())
     }
@@ -319,10 +312,12 @@ impl Commit<'_> {
             if !file.moving.is_empty() {
                 let name = self.staging.path.join(format!("split-{n}"));
                 files.extend(split(file, &name, &mut tallies, rejects)?);
-            } else if let FileOrigin::Staged(hashes) = file.origin
-                && file.rows > 0
-            {
-                files.push(StagedFile::of(file, hashes));
+            } else if file.is_staged && file.row.rows > 0 {
+                files.push(StagedFile {
+                    row: file.row.clone(),
+                    path: file.path.clone(),
+                    index_path: file.index_path.clone(),
+                });
             }
         }
         tallies.seal();
@@ -335,10 +330,9 @@ impl Commit<'_> {
         catalog: &Connection,
         resolution: &DuplicateResolution,
     ) -> Result<TallyChanges, StoreError> {
-        let mut before = catalog::totals(catalog, &self.system.id)?;
-        before.cube = self.cube(catalog, catalog::ALL_ARCHIVES)?;
+        let before = catalog::totals_with_cube(catalog, &self.system.id)?;
         let mut tallies = TallyChanges::new(before);
-        let split = resolution.split_files().map(|file| file.archive);
+        let split = resolution.split_files().map(|file| file.row.archive);
         let split: BTreeSet<u64> = split
             .filter(|archive| Some(*archive) != self.added)
             .collect();
@@ -366,18 +360,12 @@ impl Commit<'_> {
 
     /// Reads an archive with its cube.
     fn archive(&self, catalog: &Connection, sequence: u64) -> Result<ArchiveRow, StoreError> {
-        let found = catalog::archives(catalog, &self.system.id, ArchiveFilter::Sequence(sequence))?;
-        let mut row = found.into_iter().next().ok_or_else(|| {
+        let filter = ArchiveFilter::Sequence(sequence);
+        let mut found = catalog::archives_with_cubes(catalog, &self.system.id, filter)?;
+        found.pop().ok_or_else(|| {
             let message = format!("the catalog is damaged: its archive {sequence} is gone");
             StoreError::new(StoreErrorKind::Damaged, message)
-        })?;
-        row.totals.cube = self.cube(catalog, sequence)?;
-        Ok(row)
-    }
-
-    /// Reads the whole cube of an archive, or of [`catalog::ALL_ARCHIVES`].
-    fn cube(&self, catalog: &Connection, archive: u64) -> Result<Cube, StoreError> {
-        catalog::cube(catalog, &self.system.id, archive, Parts::ALL)
+        })
     }
 
     /// Moves the files into place, and names them in one transaction. Returns the entry of the
@@ -425,13 +413,9 @@ impl Commit<'_> {
         catalog: &Connection,
         resolution: &DuplicateResolution,
     ) -> Result<(), StoreError> {
-        let split: BTreeSet<i64> = resolution
-            .split_files()
-            .filter_map(|file| match &file.origin {
-                FileOrigin::Stored(row) => Some(row.id),
-                FileOrigin::Staged(_) => None,
-            })
-            .collect();
+        // A staged file has no id: 0 is none of the catalog's.
+        let split = resolution.split_files().map(|file| file.row.id);
+        let split: BTreeSet<i64> = split.collect();
         for file in catalog::files(catalog, Some(&self.system.id))? {
             if split.contains(&file.id) || self.removed.contains(&file.archive) {
                 catalog::delete_file(catalog, file.id)?;

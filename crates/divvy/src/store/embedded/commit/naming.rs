@@ -28,15 +28,18 @@ impl NamedFiles {
         let mut rows: Vec<FileRow> = Vec::new();
         let mut moves = Vec::new();
         for file in files {
-            let archive = &tallies.archives[&file.archive].row;
+            let archive = &tallies.archives[&file.row.archive].row;
             let id = &archive.entry.id;
             let folder = format!(
                 "{}/{system}/{}-{}",
-                file.kind.as_str(),
+                file.row.kind.as_str(),
                 file_name(stem(&id.name)),
                 short(id.content)
             );
-            let member = archive.members.get(file.member).map_or("", String::as_str);
+            let member = archive
+                .members
+                .get(file.row.member)
+                .map_or("", String::as_str);
             let member = file_name(stem(member.rsplit('/').next().unwrap_or_default()));
             let path = free_path(&folder, &member, |path| {
                 !root.join(path).exists()
@@ -45,17 +48,7 @@ impl NamedFiles {
             });
             moves.push((file.index_path, index_path(root, &path)));
             moves.push((file.path, root.join(&path)));
-            rows.push(FileRow {
-                id: 0,
-                archive: file.archive,
-                member: file.member,
-                kind: file.kind,
-                path,
-                rows: file.rows,
-                keys: file.keys,
-                hash: Some(file.hashes.trips),
-                index_hash: Some(file.hashes.index),
-            });
+            rows.push(FileRow { path, ..file.row });
         }
         Self { rows, moves }
     }

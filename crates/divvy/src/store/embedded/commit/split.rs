@@ -6,37 +6,17 @@ use super::tally_changes::TallyChanges;
 use crate::issue::{Reason, RejectSink, Rejected};
 use crate::model::TripBatch;
 use crate::store::StoreError;
-use crate::store::embedded::catalog::FileKind;
-use crate::store::embedded::duplicates::{CommitFile, FileOrigin};
+use crate::store::embedded::catalog::{FileKind, FileRow};
+use crate::store::embedded::duplicates::CommitFile;
 use crate::store::embedded::index::Index;
-use crate::store::embedded::trips_file::{FileHashes, TripsFile, TripsWriter};
+use crate::store::embedded::trips_file::{Finished, TripsFile, TripsWriter};
 
-/// A file that is complete, in staging.
+/// A complete file in staging.
 pub(super) struct StagedFile {
-    pub(super) archive: u64,
-    pub(super) member: usize,
-    pub(super) kind: FileKind,
+    /// The row of the catalog, without id and path.
+    pub(super) row: FileRow,
     pub(super) path: PathBuf,
     pub(super) index_path: PathBuf,
-    pub(super) rows: u64,
-    pub(super) keys: (u64, u64),
-    pub(super) hashes: FileHashes,
-}
-
-impl StagedFile {
-    /// Makes that of a whole file of an archive that is added.
-    pub(super) fn of(file: &CommitFile, hashes: FileHashes) -> Self {
-        Self {
-            archive: file.archive,
-            member: file.member,
-            kind: file.kind,
-            path: file.path.clone(),
-            index_path: file.index_path.clone(),
-            rows: file.rows,
-            keys: file.keys,
-            hashes,
-        }
-    }
 }
 
 /// Splits a file, and counts the rows that move. Duplicates are passed to `rejects`.
@@ -49,17 +29,15 @@ pub(super) fn split(
     tallies: &mut TallyChanges,
     rejects: &dyn RejectSink,
 ) -> Result<Vec<StagedFile>, StoreError> {
-    let members = &tallies.archives[&file.archive].row.members;
-    let member = members.get(file.member).cloned().unwrap_or_default();
+    let members = &tallies.archives[&file.row.archive].row.members;
+    let member = members.get(file.row.member).cloned().unwrap_or_default();
     let index = Index::open(&file.index_path)?;
     let trips = TripsFile::open(&file.path)?;
-    let whole = match file.origin {
-        FileOrigin::Staged(hashes) if file.moving.len() == file.rows => Some(hashes),
-        _ => None,
-    };
-    let mut halves = match whole {
-        Some(_) => None,
-        None => Some(Halves::create(file, name)?),
+    let moves_whole = file.is_staged && file.moving.len() == file.row.rows;
+    let mut halves = if moves_whole {
+        None
+    } else {
+        Some(Halves::create(file, name)?)
     };
     for (group, rows) in trips.groups().into_iter().enumerate() {
         let mut batch = trips.read(group)?;
@@ -69,7 +47,7 @@ pub(super) fn split(
             None => batch,
         };
         tallies.count_moved(file, &moving);
-        if file.kind == FileKind::Trips {
+        if file.row.kind == FileKind::Trips {
             for row in 0..moving.len() {
                 rejects.reject(Rejected {
                     file: member.clone(),
@@ -82,13 +60,37 @@ pub(super) fn split(
             }
         }
     }
-    if let Some(hashes) = whole {
-        return Ok(vec![StagedFile {
-            kind: file.kind.other(),
-            ..StagedFile::of(file, hashes)
-        }]);
+    match halves {
+        Some(halves) => halves.finish(file),
+        None => Ok(vec![StagedFile {
+            row: FileRow {
+                kind: file.row.kind.other(),
+                ..file.row.clone()
+            },
+            path: file.path.clone(),
+            index_path: file.index_path.clone(),
+        }]),
     }
-    halves.map_or(Ok(Vec::new()), |halves| halves.finish(file))
+}
+
+/// Makes the row of the catalog of a file that has been written, without id and path.
+pub(super) fn file_row(
+    finished: &Finished,
+    archive: u64,
+    member: usize,
+    kind: FileKind,
+) -> FileRow {
+    FileRow {
+        id: 0,
+        archive,
+        member,
+        kind,
+        path: String::new(),
+        rows: finished.rows,
+        keys: finished.keys.bounds,
+        hash: Some(finished.hash),
+        index_hash: Some(finished.index_hash),
+    }
 }
 
 /// The two files that a file is split into.
@@ -116,8 +118,8 @@ impl Half {
 impl Halves {
     fn create(file: &CommitFile, name: &Path) -> Result<Self, StoreError> {
         Ok(Self {
-            staying: Half::create(file.kind, name)?,
-            moving: Half::create(file.kind.other(), name)?,
+            staying: Half::create(file.row.kind, name)?,
+            moving: Half::create(file.row.kind.other(), name)?,
         })
     }
 
@@ -144,14 +146,9 @@ impl Halves {
             let finished = writer.finish()?;
             if finished.rows > 0 {
                 files.push(StagedFile {
-                    archive: file.archive,
-                    member: file.member,
-                    kind,
+                    row: file_row(&finished, file.row.archive, file.row.member, kind),
                     index_path: path.with_extension("index"),
                     path,
-                    rows: finished.rows,
-                    keys: finished.keys.bounds,
-                    hashes: finished.hashes,
                 });
             }
         }

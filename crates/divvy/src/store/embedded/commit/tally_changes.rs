@@ -69,13 +69,13 @@ impl TallyChanges {
 
     /// Counts rows of a file that move to a file of the other kind.
     pub(super) fn count_moved(&mut self, file: &CommitFile, batch: &TripBatch) {
-        let times = match file.kind {
+        let times = match file.row.kind {
             FileKind::Trips => -1,
             FileKind::Duplicates => 1,
         };
         let changed = self
             .archives
-            .get_mut(&file.archive)
+            .get_mut(&file.row.archive)
             .expect("rows of removed archives do not move");
         changed.row.totals.count(batch, times);
         self.after.count(batch, times);

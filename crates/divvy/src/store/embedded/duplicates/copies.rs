@@ -56,7 +56,7 @@ impl<'a> Comparison<'a> {
     /// Decides of what kind a row is.
     fn assign(&mut self, row: Rank, kind: FileKind) {
         let file = row.file as usize;
-        if self.files[file].kind != kind {
+        if self.files[file].row.kind != kind {
             self.moving[file].insert(row.row);
         }
     }
@@ -173,7 +173,7 @@ impl<'a> Comparison<'a> {
 
 /// Returns the rank of each file in the order of archives and members.
 fn member_order(files: &[CommitFile]) -> Vec<u32> {
-    let member_of = |file: &CommitFile| (file.archive, file.member);
+    let member_of = |file: &CommitFile| (file.row.archive, file.row.member);
     let members: BTreeSet<(u64, usize)> = files.iter().map(member_of).collect();
     let members: Vec<_> = members.into_iter().collect();
     let rank = |file| members.partition_point(|member| *member < member_of(file));

@@ -5,22 +5,16 @@ use std::path::PathBuf;
 
 use crate::store::embedded::catalog::{FileKind, FileRow};
 use crate::store::embedded::row_set::RowSet;
-use crate::store::embedded::trips_file::FileHashes;
 
 /// A file of a commit: stored already, or of the archive that is being added.
 pub(crate) struct CommitFile {
-    /// The sequence of its archive.
-    pub(crate) archive: u64,
-    /// The index of its member in the archive.
-    pub(crate) member: usize,
-    pub(crate) kind: FileKind,
+    /// The row of the catalog. That of a staged file has neither id nor path yet.
+    pub(crate) row: FileRow,
+    /// Whether the file is in staging.
+    pub(crate) is_staged: bool,
     pub(crate) path: PathBuf,
     pub(crate) index_path: PathBuf,
-    pub(crate) rows: u64,
-    /// The smallest and the largest key of its id index.
-    pub(crate) keys: (u64, u64),
     pub(crate) resolution: Resolution,
-    pub(crate) origin: FileOrigin,
     /// Rows that change between trips and duplicates.
     pub(crate) moving: RowSet,
 }
@@ -37,18 +31,11 @@ pub(crate) enum Resolution {
     Resolved,
 }
 
-/// Where a file comes from.
-pub(crate) enum FileOrigin {
-    /// The catalog names it.
-    Stored(FileRow),
-    /// It is in staging, and complete.
-    Staged(FileHashes),
-}
-
 impl CommitFile {
     /// Returns whether the ranges of keys of two files overlap.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
-        self.keys.0 <= other.keys.1 && other.keys.0 <= self.keys.1
+        let (own, other) = (self.row.keys, other.row.keys);
+        own.0 <= other.1 && other.0 <= own.1
     }
 }
 
@@ -67,10 +54,10 @@ pub(super) enum Role {
 
 impl Role {
     pub(super) fn of(file: &CommitFile, removed: &BTreeSet<u64>) -> Self {
-        if removed.contains(&file.archive) {
+        if removed.contains(&file.row.archive) {
             return Self::Removed;
         }
-        match (file.resolution, file.kind) {
+        match (file.resolution, file.row.kind) {
             (Resolution::Unresolved { .. }, _) => Self::New,
             (Resolution::Resolved, FileKind::Trips) => Self::Stored,
             (Resolution::Resolved, FileKind::Duplicates) => Self::Duplicates,

@@ -22,7 +22,7 @@ use std::path::Path;
 use self::contested::{IndexRange, contested_rows};
 use self::copies::Comparison;
 use self::files::Role;
-pub(super) use self::files::{CommitFile, FileOrigin, Resolution};
+pub(super) use self::files::{CommitFile, Resolution};
 use super::index::Index;
 use crate::store::StoreError;
 
@@ -63,7 +63,7 @@ pub(super) fn resolve_duplicates(
 /// none, as for most months: ids that are in no other file need no decision.
 fn shared_keys(files: &[CommitFile], roles: &[Role], index: usize) -> Option<(u64, u64)> {
     let file = &files[index];
-    if file.rows == 0 {
+    if file.row.rows == 0 {
         return None;
     }
     let has_repeated_keys = matches!(
@@ -73,12 +73,13 @@ fn shared_keys(files: &[CommitFile], roles: &[Role], index: usize) -> Option<(u6
         }
     );
     if has_repeated_keys && roles[index] == Role::New {
-        return Some(file.keys);
+        return Some(file.row.keys);
     }
     (files.iter().zip(roles).enumerate())
         .filter(|(other, (_, role))| *other != index && roles[index].is_compared_with(**role))
-        .filter(|(_, (other, _))| other.rows > 0 && file.overlaps(other))
-        .map(|(_, (other, _))| (file.keys.0.max(other.keys.0), file.keys.1.min(other.keys.1)))
+        .filter(|(_, (other, _))| other.row.rows > 0 && file.overlaps(other))
+        .map(|(_, (other, _))| (file.row.keys, other.row.keys))
+        .map(|(own, other)| (own.0.max(other.0), own.1.min(other.1)))
         .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 

@@ -15,7 +15,7 @@ mod writer;
 
 pub(super) use self::reader::TripsFile;
 pub(super) use self::row_groups::{SCAN_THREADS, for_each_row_group};
-pub(super) use self::writer::{FileHashes, Finished, TripsWriter};
+pub(super) use self::writer::{Finished, TripsWriter};
 
 /// The reported duration in a file for a trip whose publisher states none. A missing value stands
 /// for the time elapsed between start and end.
@@ -165,7 +165,7 @@ pub(super) mod tests {
         writer.write(&varied_trips(25)).unwrap();
         let finished = writer.finish().unwrap();
         let sound = std::fs::read(&path).unwrap();
-        assert_eq!(xxhash_rust::xxh3::xxh3_128(&sound), finished.hashes.trips);
+        assert_eq!(xxhash_rust::xxh3::xxh3_128(&sound), finished.hash);
         let trips = read_all(&path).unwrap();
         for offset in 0..sound.len() {
             let mut bytes = sound.clone();

@@ -30,14 +30,10 @@ pub(crate) struct TripsWriter {
 pub(crate) struct Finished {
     pub(crate) rows: u64,
     pub(crate) keys: Keys,
-    pub(crate) hashes: FileHashes,
-}
-
-/// The XXH3-128 of a trips file and of its id index.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FileHashes {
-    pub(crate) trips: u128,
-    pub(crate) index: u128,
+    /// The XXH3-128 of the trips file.
+    pub(crate) hash: u128,
+    /// The XXH3-128 of the index.
+    pub(crate) index_hash: u128,
 }
 
 impl TripsWriter {
@@ -133,15 +129,13 @@ impl TripsWriter {
         writer.flush().map_err(|e| io_error("write", &path, e))?;
         writer.inner_mut().begin_footer();
         let file = writer.into_inner().map_err(|e| write_failed(&path, e))?;
-        let trips = file.finish()?;
+        let hash = file.finish()?;
         let index = index.finish()?;
         Ok(Finished {
             rows,
             keys: index.keys,
-            hashes: FileHashes {
-                trips,
-                index: index.hash,
-            },
+            hash,
+            index_hash: index.hash,
         })
     }
 }
