@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::model::System;
     use crate::store::embedded::EmbeddedStore;
-    use crate::store::embedded::trips_file::tests::trip;
+    use crate::store::embedded::testing::trip;
     use crate::store::{ArchiveId, ContentHash, Trips};
     use crate::tally::{Tally, Totals};
 

@@ -155,8 +155,8 @@ mod tests {
     use super::*;
     use crate::model::TripBatch;
     use crate::store::StoreErrorKind;
+    use crate::store::embedded::testing::trip;
     use crate::store::embedded::trips_file::TripsWriter;
-    use crate::store::embedded::trips_file::tests::trip;
 
     fn trips(n: u64) -> TripBatch {
         let trip = |n: u64| trip(&(n * 7 % 1000).to_string(), (n * 13 % 50) as i64);

@@ -32,6 +32,8 @@ mod shared_file;
 mod sorted_runs;
 mod staging;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod trips_file;
 mod upgrade;
 mod varint;
@@ -480,11 +482,8 @@ impl Repair for EmbeddedStore {
 mod tests {
     use futures_executor::block_on;
 
+    use super::testing::{divvy, load};
     use super::*;
-
-    fn divvy() -> System {
-        System::named("divvy").unwrap()
-    }
 
     /// Reads from a new store, and begins an archive without committing it.
     fn begin_without_commit(root: &Path) {
@@ -527,23 +526,7 @@ mod tests {
     }
 
     fn commit_empty_archive(root: &Path) {
-        let store = EmbeddedStore::open(root).unwrap();
-        let archive = ArchiveId {
-            system: divvy(),
-            name: "trips.zip".into(),
-            content: ContentHash(1),
-        };
-        let incoming = block_on(store.begin(&archive)).unwrap();
-        let read = crate::store::ArchiveRead {
-            id: archive,
-            members: Vec::new(),
-            rows_read: 0,
-            rejected: Default::default(),
-            totals: Totals::default(),
-            loaded_at: Timestamp::UNIX_EPOCH,
-            replace: false,
-        };
-        block_on(incoming.commit(read, &())).unwrap();
+        load(&EmbeddedStore::open(root).unwrap(), "trips.zip", &[], false);
     }
 
     #[test]

@@ -293,23 +293,14 @@ pub(super) mod tests {
     use std::sync::Mutex;
 
     use futures_executor::block_on;
-    use jiff::Timestamp;
-    use xxhash_rust::xxh3::xxh3_128;
 
     use super::*;
-    use crate::model::{StationId, Trip, TripBatch};
-    use crate::refresh;
+    use crate::model::{StationId, Trip};
     use crate::reports::{self, Filters, REPORTS};
     use crate::store::embedded::EmbeddedStore;
     use crate::store::embedded::index::{Keys, Written};
-    use crate::store::embedded::trips_file::tests::trip;
-    use crate::store::{
-        ArchiveId, ArchiveRead, ContentHash, CountsTable, Ledger, StationTable, TotalsReader, Trips,
-    };
-
-    fn divvy() -> System {
-        System::named("divvy").unwrap()
-    }
+    use crate::store::embedded::testing::{divvy, drain, faults, load, stored, trip};
+    use crate::store::{CountsTable, Ledger, StationTable, TotalsReader};
 
     /// Lists the contents of a store of one system, without versions and times: every report, trips,
     /// tallies, counts, stations and the ledger.
@@ -331,16 +322,7 @@ pub(super) mod tests {
                 contents.push(format!("{name}: {answer:#?}"));
             }
         }
-        let trips = Mutex::new(Vec::new());
-        let visit = |batch: TripBatch| {
-            let texts = batch.trips().map(|trip| format!("{trip:?}"));
-            trips.lock().unwrap().extend(texts.collect::<Vec<_>>());
-            true
-        };
-        block_on(store.scan(&system.id, &visit)).unwrap();
-        let mut trips = trips.into_inner().unwrap();
-        trips.sort();
-        contents.extend(trips);
+        contents.extend(stored(store).iter().map(|trip| format!("{trip:?}")));
         contents.push(format!("{:?}", block_on(store.totals(&system.id)).unwrap()));
         for count in block_on(store.counts(&system.id)).unwrap() {
             contents.push(format!("{}: {}", count.from_station_id, count.from_count));
@@ -359,46 +341,6 @@ pub(super) mod tests {
             ));
         }
         contents
-    }
-
-    pub(in crate::store::embedded) fn drain(store: &EmbeddedStore) {
-        block_on(refresh::drain(
-            store,
-            refresh::CONSUMER,
-            Timestamp::UNIX_EPOCH,
-        ))
-        .unwrap();
-    }
-
-    pub(in crate::store::embedded) fn faults(store: &EmbeddedStore) -> Vec<String> {
-        store.check(&|_, _| ()).unwrap().faults
-    }
-
-    fn load(store: &EmbeddedStore, name: &str, members: &[&[Trip]]) {
-        let id = ArchiveId {
-            system: divvy(),
-            name: name.into(),
-            content: ContentHash(xxh3_128(name.as_bytes())),
-        };
-        let incoming = block_on(store.begin(&id)).unwrap();
-        let mut totals = Totals::default();
-        for (member, trips) in members.iter().enumerate() {
-            let mut batch: TripBatch = trips.iter().cloned().collect();
-            batch.line = (2..).take(trips.len()).collect();
-            totals.count(&batch, 1);
-            incoming.write(member, batch).unwrap();
-            incoming.end_member(member).unwrap();
-        }
-        let read = ArchiveRead {
-            id,
-            members: vec!["a.csv".into(), "b.csv".into()],
-            rows_read: members.iter().map(|trips| trips.len() as u64).sum(),
-            rejected: Default::default(),
-            totals,
-            loaded_at: Timestamp::UNIX_EPOCH,
-            replace: false,
-        };
-        block_on(incoming.commit(read, &())).unwrap();
     }
 
     /// Sets the key ranges of all files so that later loads find no copies. Returns the files as they
@@ -450,7 +392,7 @@ pub(super) mod tests {
     fn fill(store: &EmbeddedStore, after_each: &dyn Fn(&EmbeddedStore)) {
         for (name, members) in archives() {
             let members: Vec<&[Trip]> = members.iter().map(Vec::as_slice).collect();
-            load(store, name, &members);
+            load(store, name, &members, false);
             after_each(store);
         }
         drain(store);

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
 
 use super::error::io_error;
@@ -45,7 +45,6 @@ pub(super) struct Runs<T> {
     file: Option<BufWriter<File>>,
     /// For each run in the file its offset and its number of records.
     runs: Vec<(u64, u64)>,
-    written: u64,
 }
 
 impl<T: Record> Runs<T> {
@@ -59,7 +58,6 @@ impl<T: Record> Runs<T> {
             bytes_in_memory: 0,
             file: None,
             runs: Vec::new(),
-            written: 0,
         }
     }
 
@@ -95,13 +93,10 @@ impl<T: Record> Runs<T> {
                 self.file.insert(BufWriter::with_capacity(1 << 18, file))
             }
         };
-        self.runs.push((self.written, self.in_memory.len() as u64));
-        let mut out = CountingWriter {
-            out,
-            written: &mut self.written,
-        };
+        let start = out.stream_position().map_err(failed)?;
+        self.runs.push((start, self.in_memory.len() as u64));
         for record in self.in_memory.drain(..) {
-            record.write(&mut out).map_err(failed)?;
+            record.write(out).map_err(failed)?;
         }
         self.bytes_in_memory = 0;
         Ok(())
@@ -157,24 +152,6 @@ struct Temporary(PathBuf);
 impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-/// Counts the bytes that are written.
-struct CountingWriter<'a, W> {
-    out: &'a mut W,
-    written: &'a mut u64,
-}
-
-impl<W: Write> Write for CountingWriter<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.out.write(bytes)?;
-        *self.written += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 

@@ -177,11 +177,12 @@ mod tests {
 
     use super::*;
     use crate::ingest::{self, LoadOptions, SameName};
-    use crate::model::{Snapshot, SnapshotKind, Station, StationId, StationStatus, System};
+    use crate::model::{Snapshot, SnapshotKind, Station, StationId, StationStatus};
     use crate::sample::{Era, Sample};
     use crate::sources::archive::Archive;
     use crate::store::embedded::EmbeddedStore;
-    use crate::store::embedded::repair::tests::{contents, drain, faults};
+    use crate::store::embedded::repair::tests::contents;
+    use crate::store::embedded::testing::{divvy, drain, faults};
     use crate::store::{Ledger, StationTable, Unload};
 
     /// A store of each past version; see the README beside them.
@@ -198,10 +199,6 @@ mod tests {
         let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
         zip.extract(&to).unwrap();
         to
-    }
-
-    fn divvy() -> System {
-        System::named("divvy").unwrap()
     }
 
     fn at(minute: i64) -> Timestamp {

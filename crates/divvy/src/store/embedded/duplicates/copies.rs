@@ -362,7 +362,7 @@ mod tests {
 
     use super::*;
     use crate::model::StationId;
-    use crate::store::embedded::trips_file::tests::trip;
+    use crate::store::embedded::testing::trip;
 
     fn a_trip() -> impl proptest::strategy::Strategy<Value = Trip> {
         use proptest::prelude::*;

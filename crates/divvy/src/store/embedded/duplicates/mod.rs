@@ -85,68 +85,12 @@ fn shared_keys(files: &[CommitFile], roles: &[Role], index: usize) -> Option<(u6
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
-    use futures_executor::block_on;
-    use jiff::Timestamp;
-    use xxhash_rust::xxh3::xxh3_128;
-
     use super::*;
     use crate::issue::Reason;
-    use crate::model::{System, Trip, TripBatch};
+    use crate::model::Trip;
     use crate::store::embedded::index::key_of;
-    use crate::store::embedded::trips_file::tests::trip;
+    use crate::store::embedded::testing::{faults, load, stored, trip};
     use crate::store::embedded::{EmbeddedStore, catalog, folder};
-    use crate::store::{ArchiveId, ArchiveRead, ContentHash, LedgerEntry, Trips};
-    use crate::tally::{Tally, Totals};
-
-    fn divvy() -> System {
-        System::named("divvy").unwrap()
-    }
-
-    /// Loads an archive of one member, in batches of some rows.
-    fn load(store: &EmbeddedStore, name: &str, trips: &[Trip], replace: bool) -> LedgerEntry {
-        let mut bytes = name.as_bytes().to_vec();
-        bytes.extend(trips.iter().flat_map(|trip| trip.row_text().into_bytes()));
-        let id = ArchiveId {
-            system: divvy(),
-            name: name.into(),
-            content: ContentHash(xxh3_128(&bytes)),
-        };
-        let incoming = block_on(store.begin(&id)).unwrap();
-        let mut totals = Totals::default();
-        let mut line = 2;
-        for trips in trips.chunks(7) {
-            let mut batch: TripBatch = trips.iter().cloned().collect();
-            batch.line = (line..).take(trips.len()).collect();
-            line += trips.len() as u64;
-            totals.count(&batch, 1);
-            incoming.write(0, batch).unwrap();
-        }
-        incoming.end_member(0).unwrap();
-        let read = ArchiveRead {
-            id,
-            members: vec!["trips.csv".into()],
-            rows_read: trips.len() as u64,
-            rejected: Default::default(),
-            totals,
-            loaded_at: Timestamp::UNIX_EPOCH,
-            replace,
-        };
-        block_on(incoming.commit(read, &())).unwrap()
-    }
-
-    fn stored(store: &EmbeddedStore) -> Vec<Trip> {
-        let all = Mutex::new(Vec::new());
-        let visit = |batch: TripBatch| {
-            all.lock().unwrap().extend(batch.trips());
-            true
-        };
-        block_on(store.scan(&divvy().id, &visit)).unwrap();
-        let mut all = all.into_inner().unwrap();
-        all.sort_by(|a, b| a.id.cmp(&b.id));
-        all
-    }
 
     #[test]
     fn a_repeated_publication_stores_only_new_trips() {
@@ -156,7 +100,7 @@ mod tests {
             .map(|n| trip(&format!("R{n}"), n * 60_000))
             .collect();
         for n in 1..=6 {
-            let entry = load(&store, &format!("{n}.zip"), &trips[..n * 10], false);
+            let entry = load(&store, &format!("{n}.zip"), &[&trips[..n * 10]], false);
             assert_eq!(entry.stored, 10);
             let duplicates = entry.rejected.get(&Reason::Duplicate).copied();
             assert_eq!(duplicates.unwrap_or(0), (n as u64 - 1) * 10);
@@ -165,10 +109,9 @@ mod tests {
         expected.sort_by(|a, b| a.id.cmp(&b.id));
         assert_eq!(stored(&store), expected);
         // The first one is replaced: the second now stores the trips that only it has.
-        load(&store, "1.zip", &trips[..3], true);
+        load(&store, "1.zip", &[&trips[..3]], true);
         assert_eq!(stored(&store), expected);
-        let checked = store.check(&|_, _| ()).unwrap();
-        assert_eq!(checked.faults, Vec::<String>::new());
+        assert_eq!(faults(&store), [""; 0]);
     }
 
     #[test]
@@ -179,17 +122,14 @@ mod tests {
         let seven = trip("7", 5_000);
         let mut better = trip("7", 5_000);
         better.precision_ms = 1;
-        load(&store, "a.zip", &[trip("007", 1), seven.clone()], false);
-        let entry = load(&store, "b.zip", &[trip("07", 2), better.clone()], false);
+        load(&store, "a.zip", &[&[trip("007", 1), seven.clone()]], false);
+        let entry = load(&store, "b.zip", &[&[trip("07", 2), better.clone()]], false);
         assert_eq!(entry.stored, 2);
         let expected = [trip("007", 1), trip("07", 2), better];
         assert_eq!(stored(&store), expected);
-        load(&store, "b.zip", &[trip("07", 3)], true);
+        load(&store, "b.zip", &[&[trip("07", 3)]], true);
         assert_eq!(stored(&store), [trip("007", 1), trip("07", 3), seven]);
-        assert_eq!(
-            store.check(&|_, _| ()).unwrap().faults,
-            Vec::<String>::new()
-        );
+        assert_eq!(faults(&store), [""; 0]);
     }
 
     #[test]
@@ -204,7 +144,7 @@ mod tests {
         rows.push(better.clone());
         rows.extend(vec![worse; 10]);
         rows.extend(vec![better.clone(); 3]);
-        let entry = load(&store, "a.zip", &rows, false);
+        let entry = load(&store, "a.zip", &[&rows], false);
         assert_eq!((entry.stored, entry.rejected[&Reason::Duplicate]), (1, 33));
         assert_eq!(stored(&store), [better]);
     }
@@ -214,7 +154,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(root.path()).unwrap();
         let trips: Vec<Trip> = (0..50).map(|n| trip(&format!("R{n}"), n)).collect();
-        load(&store, "a.zip", &trips, false);
+        load(&store, "a.zip", &[&trips], false);
         let files = catalog::files(&store.shared.catalog().unwrap(), None).unwrap();
         let index = folder::index_path(root.path(), &files[0].path);
         let sound = std::fs::read(&index).unwrap();

@@ -22,39 +22,17 @@ pub(super) use self::writer::{Finished, TripsWriter};
 const NOT_STATED: i32 = -1;
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::path::Path;
 
     use bytes::Bytes;
     use parquet::errors::ParquetError;
 
     use super::*;
-    use crate::model::{Flags, Rider, Trip, TripBatch, TripId};
+    use crate::model::{Flags, Rider, Trip, TripBatch};
     use crate::store::embedded::index::Index;
+    use crate::store::embedded::testing::trip;
     use crate::store::{StoreError, StoreErrorKind};
-
-    /// A trip without stations, bike and rider.
-    pub(in crate::store::embedded) fn trip(id: &str, started_ms: i64) -> Trip {
-        Trip {
-            id: TripId::from(id),
-            started_ms,
-            started_offset_s: -18_000,
-            ended_ms: started_ms + 600_000,
-            ended_offset_s: -18_000,
-            precision_ms: 1000,
-            reported_s: None,
-            origin: None,
-            destination: None,
-            vehicle: None,
-            bike: None,
-            rider: Rider::Unknown,
-            gender: None,
-            birth_year: None,
-            from: None,
-            to: None,
-            flags: Flags::NONE,
-        }
-    }
 
     #[test]
     fn what_is_written_is_read_back() {
