@@ -407,8 +407,7 @@ impl RepeatedIds {
         let (mut once, mut repeated) = (BTreeSet::new(), BTreeSet::new());
         if !suspects.is_empty() {
             for_each_stored(root, files, &mut |batch| {
-                for row in 0..batch.len() {
-                    let id = batch.id(row);
+                for id in ids_of(batch) {
                     if suspects.contains(&xxh3_64(id.as_bytes())) && !once.insert(id.to_owned()) {
                         repeated.insert(id.to_owned());
                     }
@@ -420,7 +419,12 @@ impl RepeatedIds {
 }
 
 fn hashes_of(batch: &TripBatch) -> impl Iterator<Item = u64> {
-    (0..batch.len()).map(|row| xxh3_64(batch.id(row).as_bytes()))
+    ids_of(batch).map(|id| xxh3_64(id.as_bytes()))
+}
+
+/// Returns the ids of a batch, which may have no other column.
+fn ids_of(batch: &TripBatch) -> impl Iterator<Item = &str> {
+    (0..batch.id_ends.len()).map(|row| batch.id(row))
 }
 
 /// Visits the ids of every trips file that can be read: the others have been reported.
