@@ -101,7 +101,7 @@ impl Repair<'_> {
         self.repaired.done.push(what);
     }
 
-    fn to_load_again(&mut self, system: SystemId, name: String) {
+    fn add_damaged(&mut self, system: SystemId, name: String) {
         let archive = DamagedArchive {
             system,
             name,
@@ -116,7 +116,7 @@ impl Repair<'_> {
     /// loaded again.
     fn remove_damaged_rows(&mut self) -> Result<(), StoreError> {
         for archive in catalog::archives_with_damaged_rows(self.catalog)? {
-            self.to_load_again(archive.system.into(), archive.name);
+            self.add_damaged(archive.system.into(), archive.name);
         }
         for (table, n) in catalog::remove_damaged(self.catalog)? {
             self.done(format!(
@@ -181,7 +181,7 @@ impl Repair<'_> {
             let counted = count_file(&self.shared.root, file, &mut recount);
             let trips = self.shared.root.join(&file.path).display().to_string();
             if counted.is_err() || faults.iter().any(|fault| fault.starts_with(&trips)) {
-                self.to_load_again(system.id.clone(), name.clone());
+                self.add_damaged(system.id.clone(), name.clone());
                 self.for_deduplication.unreadable.insert(file.archive);
                 return Ok(());
             }
