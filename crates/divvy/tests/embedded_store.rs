@@ -1,4 +1,4 @@
-//! The store in a folder, as several processes and failures leave it.
+//! The store in a folder with several processes, after failures, and with damaged files.
 #![cfg(feature = "embedded")]
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
@@ -61,7 +61,7 @@ fn faults(store: &EmbeddedStore) -> Vec<String> {
     store.check(&|_, _| ()).unwrap().faults
 }
 
-/// Every Parquet file below `trips/`, which is what other engines read.
+/// Lists the files below `trips/`, which other programs read.
 fn trips_files(root: &Path) -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -93,10 +93,10 @@ fn snapshot(at: i64) -> Snapshot {
     }
 }
 
-/// Loads, polls, refreshes and checks at the same time, each with a connection of its own as
-/// another process would have. `DIVVY_OPERATIONS` says how many in all.
+/// Loads, polls, refreshes and checks at the same time, each with a connection of its own, as
+/// separate processes have. `DIVVY_OPERATIONS` sets their number.
 #[test]
-fn none_fails_beside_the_others() {
+fn concurrent_operations_succeed() {
     let operations = std::env::var("DIVVY_OPERATIONS").map_or(160, |n| n.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("store");
@@ -143,7 +143,7 @@ fn none_fails_beside_the_others() {
 }
 
 #[test]
-fn superseded_files_stay_while_they_are_read_and_go_with_the_next_writer() {
+fn superseded_files_are_removed_when_no_reader_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("store");
     let path = sample(folder.path(), "a.zip", 1);
@@ -159,8 +159,8 @@ fn superseded_files_stay_while_they_are_read_and_go_with_the_next_writer() {
         true
     }))
     .unwrap();
-    assert_eq!(trips_files(&root).len(), 2, "it was being read");
-    // The same command again finds nothing to load, and tidies up.
+    assert_eq!(trips_files(&root).len(), 2, "a reader was open");
+    // The same load again stores nothing, and sweeps.
     let store = EmbeddedStore::open(&root).unwrap();
     assert!(load(&store, &newer, SameName::Replace).unwrap().already);
     assert_eq!(trips_files(&root).len(), 1);
@@ -169,17 +169,17 @@ fn superseded_files_stay_while_they_are_read_and_go_with_the_next_writer() {
 }
 
 #[test]
-fn a_load_that_fails_while_files_are_moved_leaves_none() {
+fn a_load_that_fails_while_files_are_moved_leaves_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("store");
     let path = sample(folder.path(), "a.zip", 1);
     let store = EmbeddedStore::open(&root).unwrap();
     block_on(store.describe(&divvy(), &[])).unwrap();
-    // The index is moved first; the trips have no place to go.
-    fs::write(root.join("trips/divvy"), "in the way").unwrap();
+    // The index is moved first; the trips file cannot be.
+    fs::write(root.join("trips/divvy"), "not a folder").unwrap();
     load(&store, &path, SameName::Refuse).unwrap_err();
     let left = fs::read_dir(root.join("index")).unwrap().count();
-    assert_eq!(left, 0, "the index that had been moved is gone");
+    assert_eq!(left, 0, "the moved index has been removed");
     assert_eq!(fs::read_dir(root.join("staging")).unwrap().count(), 0);
     fs::remove_file(root.join("trips/divvy")).unwrap();
     assert_eq!(loaded(&store, &path, SameName::Refuse).stored, 200);
@@ -188,7 +188,7 @@ fn a_load_that_fails_while_files_are_moved_leaves_none() {
 }
 
 #[test]
-fn an_archive_of_the_same_name_is_refused_unless_it_is_said_what_to_do() {
+fn an_archive_of_the_same_name_is_refused_by_default() {
     let folder = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(&folder.path().join("store")).unwrap();
     let first = sample(folder.path(), "a.zip", 1);
@@ -204,7 +204,7 @@ fn an_archive_of_the_same_name_is_refused_unless_it_is_said_what_to_do() {
 }
 
 #[test]
-fn an_archive_whose_file_is_gone_is_loaded_again() {
+fn an_archive_without_its_file_is_loaded_again() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("store");
     let store = EmbeddedStore::open(&root).unwrap();
@@ -223,7 +223,7 @@ fn an_archive_whose_file_is_gone_is_loaded_again() {
     assert_eq!(faults(&store), [""; 0]);
 }
 
-/// Every file of a store, but locks, the marker, and what SQLite keeps beside its database.
+/// Lists the files of a store without locks, the marker file, and SQLite's temporary files.
 fn all_files(root: &Path) -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -256,7 +256,7 @@ fn all_trips(store: &EmbeddedStore) -> Result<Vec<String>, String> {
     Ok(rows)
 }
 
-/// Every row of the tables that nothing but the change stream and history reads.
+/// Prints the rows of the tables of the change stream and of the history.
 fn stream_and_history(root: &Path) -> rusqlite::Result<String> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let catalog = rusqlite::Connection::open_with_flags(root.join("catalog.db"), flags)?;
@@ -274,8 +274,8 @@ fn stream_and_history(root: &Path) -> rusqlite::Result<String> {
     Ok(text)
 }
 
-/// One bit is flipped, anywhere in the files of a store: either `check` finds it, or nothing that
-/// the store says has changed. `DIVVY_FLIPS` says how often.
+/// Flips one bit anywhere in the files of a store: either `check` finds it, or the store's answers
+/// stay the same. `DIVVY_FLIPS` sets the number of flips.
 #[test]
 fn a_flipped_bit_is_found_or_changes_nothing() {
     let flips = std::env::var("DIVVY_FLIPS").map_or(60, |n| n.parse().unwrap());
@@ -293,7 +293,7 @@ fn a_flipped_bit_is_found_or_changes_nothing() {
         block_on(store.apply(&snapshot(1), minute(1))).unwrap();
         drain(&store);
         assert_eq!(faults(&store), [""; 0]);
-        // Changes that wait.
+        // Changes that have not been acknowledged.
         block_on(store.apply(&snapshot(2), minute(2))).unwrap();
     }
     let state = |store: &EmbeddedStore| -> Result<String, String> {
@@ -325,14 +325,13 @@ fn a_flipped_bit_is_found_or_changes_nothing() {
     };
     let (mut found, mut harmless) = (0, 0);
     for flip in 0..flips {
-        // Half of them in the catalog, which is the largest file of a small store.
-        let place = flip as usize % files.len();
-        let (at, bit) = (random(sizes[place]), random(8));
+        let file = flip as usize % files.len();
+        let (offset, bit) = (random(sizes[file]), random(8));
         let copy = folder.path().join("copy");
         copy_all(&root, &copy);
-        let path = copy.join(files[place].strip_prefix(&root).unwrap());
+        let path = copy.join(files[file].strip_prefix(&root).unwrap());
         let mut bytes = fs::read(&path).unwrap();
-        bytes[at as usize] ^= 1 << bit;
+        bytes[offset as usize] ^= 1 << bit;
         fs::write(&path, bytes).unwrap();
         let checked = EmbeddedStore::open(&copy).map_err(|error| error.to_string());
         let checked = checked.and_then(|store| {
@@ -340,9 +339,13 @@ fn a_flipped_bit_is_found_or_changes_nothing() {
             Ok((checked, state(&store)))
         });
         match checked {
-            Ok((checked, said)) if checked.faults.is_empty() => {
+            Ok((checked, answers)) if checked.faults.is_empty() => {
                 let shown = path.display();
-                assert_eq!(said.as_ref(), Ok(&sound), "byte {at}, bit {bit} of {shown}");
+                assert_eq!(
+                    answers.as_ref(),
+                    Ok(&sound),
+                    "byte {offset}, bit {bit} of {shown}"
+                );
                 harmless += 1;
             }
             _ => found += 1,
@@ -353,8 +356,8 @@ fn a_flipped_bit_is_found_or_changes_nothing() {
     assert!(found > harmless);
 }
 
-/// A value of a row is changed, as a flipped bit may, in each table that has checksums: `check`
-/// names the table, and a repair leaves a sound store.
+/// Changes a value of a row in each table with checksums: `check` names the table, and a repair
+/// leaves an intact store.
 #[test]
 fn a_changed_value_is_found_in_every_table() {
     let folder = tempfile::tempdir().unwrap();
@@ -416,7 +419,7 @@ fn copy_all(from: &Path, to: &Path) {
 }
 
 #[test]
-fn repair_rebuilds_indexes_and_counts_and_says_what_to_load_again() {
+fn repair_rebuilds_indexes_and_counts_and_lists_what_to_load_again() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("store");
     let first = sample(folder.path(), "1.zip", 1);
@@ -459,7 +462,7 @@ fn repair_rebuilds_indexes_and_counts_and_says_what_to_load_again() {
     assert_eq!(store.repair(false).unwrap().done, [""; 0]);
 }
 
-/// Names and contents of all files of a folder.
+/// Reads the paths and contents of all files of a folder.
 fn contents(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     fn walk(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -489,7 +492,7 @@ fn a_store_is_read_and_checked_without_writing_to_it() {
         SameName::Refuse,
     );
     drain(&writing);
-    // With a log of SQLite beside the catalog, and then without.
+    // With a write-ahead log, and then without.
     let mut writing = Some(writing);
     for has_log in [true, false] {
         if !has_log {

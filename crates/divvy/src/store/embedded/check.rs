@@ -1,77 +1,73 @@
-//! Proves the laws on the store at hand: every file read, every tally counted anew.
+//! Checks the laws on a store: reads every file, and counts every tally again.
 //!
-//! All is held against one snapshot of the catalog, so that writers may go on beside it.
+//! Everything is compared with one snapshot of the catalog, so that other processes may write
+//! meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::catalog::{self, FileRow, Kind, Which};
+use super::catalog::{self, ArchiveFilter, FileKind, FileRow};
+use super::error::sqlite_error;
+use super::folder::{self, index_path};
+use super::index_rebuild::compare;
 use super::lock::{ReadersLock, WriterLock};
+use super::shared::Shared;
+use super::sweep::sweep;
 use super::trips_file::TripsFile;
-use super::{
-    EmbeddedStore, Shared, catalog_failed, folder, index, index_path, is_in_memory, read_only,
-    sweep,
-};
+use super::verify;
 use crate::issue::Reason;
 use crate::model::{StationId, System, TripBatch};
 use crate::store::{COUNTS_CONSUMER, Checked, LedgerEntry, StoreError, StoreErrorKind};
 use crate::tally::{Parts, Tally, Totals};
 
-/// Ids whose keys are held at a time while trips that are stored twice are looked for: 128 MiB.
-const KEYS: u64 = 16 << 20;
+/// Hashes of ids in memory at a time, when trips stored twice are searched: 128 MiB.
+const MAX_HASHES: u64 = 16 << 20;
 
-impl EmbeddedStore {
-    /// Proves the laws on this store. Removes what a killed process left, unless another process
-    /// is writing at this moment; changes nothing else. `on_rows` hears how many rows have been
-    /// read, and of how many.
-    ///
-    /// # Errors
-    ///
-    /// Where the catalog cannot be opened. What is wrong behind that is a fault, not an error.
-    pub fn check(&self, on_rows: &dyn Fn(u64, u64)) -> Result<Checked, StoreError> {
-        let shared = &*self.shared;
-        if is_in_memory(&*shared.catalog()?) {
-            let mut checked = Checked::default();
-            checked.facts.push("the store is empty".into());
-            return Ok(checked);
-        }
-        if shared.read_only.is_none()
-            && let Some(_lock) = WriterLock::attempt(&shared.root)?
-        {
-            sweep::sweep(&shared.root, &mut *shared.catalog()?)?;
-        }
-        let _reading = ReadersLock::share(&shared.root)?;
-        // Files first: one that comes or goes meanwhile is then known to the snapshot, or gone.
-        let found = found_files(shared)?;
-        let path = shared.root.join(folder::CATALOG);
-        // A connection of its own, so that others of this process may write meanwhile.
-        let (mut connection, _copy) = if shared.read_only.is_some() {
-            let opened = read_only::open(&path)?;
-            (opened.connection, opened.copy)
-        } else {
-            (catalog::open(&path)?, None)
-        };
-        let snapshot = connection
-            .transaction()
-            .map_err(catalog_failed("read the catalog"))?;
-        let mut check = Check {
-            shared,
-            catalog: &snapshot,
-            checked: Checked::default(),
-            rows: Rows { done: 0, of: 0 },
-            on_rows,
-        };
-        check.rows_are_intact()?;
-        if let Err(error) = check.everything(&found) {
-            check.checked.faults.push(error.to_string());
-        }
-        Ok(check.checked)
+/// Checks a store, see [`EmbeddedStore::check`](super::EmbeddedStore::check).
+pub(super) fn check(shared: &Shared, on_rows: &dyn Fn(u64, u64)) -> Result<Checked, StoreError> {
+    if shared.is_absent()? {
+        let mut checked = Checked::default();
+        checked.facts.push("the store is empty".into());
+        return Ok(checked);
     }
+    if !shared.is_read_only()
+        && let Some(_lock) = WriterLock::attempt(&shared.root)?
+    {
+        sweep(&shared.root, &mut *shared.catalog()?)?;
+    }
+    let _reading = ReadersLock::share(&shared.root)?;
+    // Listed before the snapshot is taken: the catalog then has every file that is added meanwhile.
+    let found = found_files(shared)?;
+    let path = shared.root.join(folder::CATALOG);
+    // A connection of its own, so that other threads may write meanwhile.
+    let (mut connection, _copy) = if shared.is_read_only() {
+        let opened = catalog::open_read_only(&path)?;
+        (opened.connection, opened.copy)
+    } else {
+        (catalog::open(&path)?, None)
+    };
+    let snapshot = connection
+        .transaction()
+        .map_err(sqlite_error("read the catalog"))?;
+    let mut check = Check {
+        shared,
+        catalog: &snapshot,
+        checked: Checked::default(),
+        rows_read: 0,
+        rows_in_all: 0,
+        on_rows,
+    };
+    check.catalog_is_intact();
+    if let Err(error) = check.everything(&found) {
+        check.checked.faults.push(error.to_string());
+    }
+    Ok(check.checked)
 }
 
-/// Lists the files below `trips/`, and the files of our naming elsewhere that have no file there.
+/// Lists all files below `trips/` and `duplicates/`.
 fn found_files(shared: &Shared) -> Result<BTreeSet<PathBuf>, StoreError> {
     let mut found = BTreeSet::new();
     for folder in [folder::TRIPS, folder::DUPLICATES] {
@@ -85,24 +81,21 @@ fn found_files(shared: &Shared) -> Result<BTreeSet<PathBuf>, StoreError> {
     Ok(found)
 }
 
-/// Rows read so far, and to be read in all.
-struct Rows {
-    done: u64,
-    of: u64,
-}
-
 struct Check<'a> {
     shared: &'a Shared,
+    /// The snapshot.
     catalog: &'a Connection,
     checked: Checked,
-    rows: Rows,
+    rows_read: u64,
+    rows_in_all: u64,
+    /// Called with the rows read so far, and the rows in all.
     on_rows: &'a dyn Fn(u64, u64),
 }
 
 impl Check<'_> {
-    /// Holds the catalog's pages against SQLite's own rules, and its rows against their checksums.
-    fn rows_are_intact(&mut self) -> Result<(), StoreError> {
-        let faults = catalog::faults(self.catalog)?;
+    /// Checks the catalog's pages by SQLite's rules, and its rows by their checksums.
+    fn catalog_is_intact(&mut self) {
+        let faults = catalog::faults(self.catalog);
         if faults.is_empty() {
             let fact = "catalog.db: every page is well formed, every row is what was written";
             self.checked.facts.push(fact.into());
@@ -111,13 +104,12 @@ impl Check<'_> {
             .into_iter()
             .map(|fault| format!("catalog.db: {fault}"));
         self.checked.faults.extend(faults);
-        Ok(())
     }
 
     fn everything(&mut self, found: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
         let systems = catalog::systems(self.catalog)?;
         let files = catalog::files(self.catalog, None)?;
-        self.rows.of = files.iter().map(|file| file.rows).sum();
+        self.rows_in_all = files.iter().map(|file| file.rows).sum();
         self.files_are_named(found, &files)?;
         for system in &systems {
             if let Err(error) = self.system(system) {
@@ -130,14 +122,17 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Holds the files of the folder against those of the ledger.
+    /// Compares the files of the folder with those of the catalog.
     fn files_are_named(
         &mut self,
         found: &BTreeSet<PathBuf>,
         files: &[FileRow],
     ) -> Result<(), StoreError> {
         let root = &self.shared.root;
-        let mut faults: Vec<String> = files.iter().flat_map(|file| file.faults(root)).collect();
+        let mut faults: Vec<String> = files
+            .iter()
+            .flat_map(|file| verify::faults(root, file))
+            .collect();
         let leftovers = catalog::leftovers(self.catalog)?;
         let known: BTreeSet<PathBuf> = (files.iter().map(|file| &file.path))
             .chain(&leftovers)
@@ -145,7 +140,7 @@ impl Check<'_> {
             .collect();
         for path in found.difference(&known).filter(|path| path.exists()) {
             let shown = path.display();
-            if path.strip_prefix(root).is_ok_and(folder::is_ours) {
+            if path.strip_prefix(root).is_ok_and(folder::is_store_file) {
                 faults.push(format!(
                     "{shown} is in no ledger, and other engines count it"
                 ));
@@ -174,11 +169,10 @@ impl Check<'_> {
 
     fn system(&mut self, system: &System) -> Result<(), StoreError> {
         let before = self.checked.faults.len();
-        let archives = catalog::archives(self.catalog, &system.id, Which::All)?;
+        let archives = catalog::archives(self.catalog, &system.id, ArchiveFilter::All)?;
         let files = catalog::files(self.catalog, Some(&system.id))?;
-        let mut totals = catalog::totals(self.catalog, &system.id)?;
-        totals.cube = catalog::cube(self.catalog, &system.id, catalog::ALL_ARCHIVES, Parts::ALL)?;
-        let mut ids = Ids::new(&files);
+        let totals = catalog::totals_with_cube(self.catalog, &system.id)?;
+        let mut ids = RepeatedIds::new(&files);
         let mut sum = Totals::default();
         let loaded = archives.len();
         for mut archive in archives {
@@ -191,7 +185,7 @@ impl Check<'_> {
         self.expect(system, sum == totals, || {
             "the totals are not the sum of the archives'".into()
         });
-        for id in ids.twice(&self.shared.root, &files)? {
+        for id in ids.find(&self.shared.root, &files) {
             self.expect(system, false, || format!("trip {id} is stored twice"));
         }
         self.departures(system, &totals)?;
@@ -212,13 +206,13 @@ impl Check<'_> {
             .expect(holds, || format!("{}: {}", system.id, fault()));
     }
 
-    /// Counts an archive's trips anew, and holds its entry and its totals against them.
+    /// Counts the trips of an archive again, and compares its entry and its totals with them.
     fn archive<'f>(
         &mut self,
         entry: &LedgerEntry,
         totals: &Totals,
         files: impl Iterator<Item = &'f FileRow>,
-        ids: &mut Ids,
+        ids: &mut RepeatedIds,
     ) {
         let name = &entry.id.name;
         let mut recount = Totals::default();
@@ -228,26 +222,22 @@ impl Check<'_> {
             let mut count = Totals::default();
             let counted = read_file(&self.shared.root, file, &mut |batch| {
                 count.count(batch, 1);
-                if file.kind == Kind::Trips {
-                    ids.take(batch);
+                if file.kind == FileKind::Trips {
+                    ids.add(batch);
                 }
-                self.rows.done += batch.len() as u64;
-                (self.on_rows)(self.rows.done, self.rows.of);
+                self.rows_read += batch.len() as u64;
+                (self.on_rows)(self.rows_read, self.rows_in_all);
             });
             let counted = counted.and_then(|()| self.index(file));
             match counted {
-                Ok(()) if file.kind == Kind::Trips => recount.merge(&count),
+                Ok(()) if file.kind == FileKind::Trips => recount.merge(&count),
                 Ok(()) => duplicates += file.rows,
                 Err(error) => {
                     is_whole = false;
                     let error = error.to_string();
                     // A missing file has been reported already.
-                    if !self
-                        .checked
-                        .faults
-                        .iter()
-                        .any(|fault| error.starts_with(fault))
-                    {
+                    let mut faults = self.checked.faults.iter();
+                    if !faults.any(|fault| error.starts_with(fault)) {
                         self.checked.faults.push(error);
                     }
                 }
@@ -265,7 +255,7 @@ impl Check<'_> {
         self.checked.expect(rejected == duplicates, || {
             format!("{name}: {rejected} duplicates in the ledger, {duplicates} in their files")
         });
-        // What files call their stations cannot be recounted from trips.
+        // Station names cannot be counted again from trips.
         recount.names = totals.names.clone();
         self.checked.expect(recount == *totals, || {
             format!(
@@ -275,13 +265,13 @@ impl Check<'_> {
         });
     }
 
-    /// Holds the id index of a file against its trips.
+    /// Compares the id index of a file with its trips.
     fn index(&self, file: &FileRow) -> Result<(), StoreError> {
         let trips = TripsFile::open(&self.shared.root.join(&file.path))?;
-        index::compare(&index_path(&self.shared.root, &file.path), &trips)
+        compare(&index_path(&self.shared.root, &file.path), &trips)
     }
 
-    /// Holds the table of departures against the totals, in both directions.
+    /// Compares the table of departures with the totals, in both directions.
     fn departures(&mut self, system: &System, totals: &Totals) -> Result<(), StoreError> {
         let mut kept = catalog::all_departures(self.catalog, &system.id)?;
         for origin in totals.stations.origins() {
@@ -299,8 +289,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Holds FromStationCounts against the totals: every station has its count, and it is right.
-    /// Returns what there is to say of a sound table.
+    /// Compares FromStationCounts with the totals: every station has its count. Returns the fact to
+    /// report if it has.
     fn counts(&mut self, system: &System, totals: &Totals) -> Result<String, StoreError> {
         let waiting = catalog::changes(self.catalog, COUNTS_CONSUMER, 1)?;
         if !waiting.is_empty() {
@@ -334,11 +324,11 @@ impl Check<'_> {
     }
 }
 
-/// Reads a file batch by batch.
+/// Visits the batches of a file.
 ///
 /// # Errors
 ///
-/// `Damaged` where it cannot be read, or holds other than the rows that the ledger says.
+/// `Damaged` if it cannot be read, or has another number of rows than the catalog says.
 pub(super) fn read_file(
     root: &Path,
     file: &FileRow,
@@ -369,75 +359,77 @@ pub(super) fn read_file(
     ))
 }
 
-/// The ids of stored trips, to find those that stand twice: by their hashes first, a share of them
-/// at a time.
-struct Ids {
-    /// Into how many shares hashes are dealt.
-    shares: u64,
-    /// The hashes of the first share.
+/// Finds the ids that are stored in two rows: by hash first, one partition of all hashes at a time.
+struct RepeatedIds {
+    /// The number of partitions: a hash belongs to that of its remainder.
+    partitions: u64,
+    /// The hashes of the first partition.
     hashes: Vec<u64>,
 }
 
-impl Ids {
+impl RepeatedIds {
     fn new(files: &[FileRow]) -> Self {
-        let stored = files.iter().filter(|file| file.kind == Kind::Trips);
+        let stored = files.iter().filter(|file| file.kind == FileKind::Trips);
         let rows: u64 = stored.map(|file| file.rows).sum();
         Self {
-            shares: rows.div_ceil(KEYS).max(1),
+            partitions: rows.div_ceil(MAX_HASHES).max(1),
             hashes: Vec::new(),
         }
     }
 
-    /// Takes the ids of the first share.
-    fn take(&mut self, batch: &TripBatch) {
-        let shares = self.shares;
+    /// Adds the ids of the first partition.
+    fn add(&mut self, batch: &TripBatch) {
+        let partitions = self.partitions;
         self.hashes
-            .extend(hashes_of(batch).filter(|hash| hash % shares == 0));
+            .extend(hashes_of(batch).filter(|hash| hash % partitions == 0));
     }
 
-    /// Lists the ids that stand in two rows; the files are read again where there are more than
-    /// fit into memory, or where two hashes are the same.
-    fn twice(self, root: &Path, files: &[FileRow]) -> Result<Vec<String>, StoreError> {
+    /// Lists the repeated ids. The files are read again for each further partition, and if two
+    /// hashes are equal.
+    fn find(self, root: &Path, files: &[FileRow]) -> Vec<String> {
         let mut suspects = BTreeSet::new();
         let Self {
-            shares, mut hashes, ..
+            partitions,
+            mut hashes,
         } = self;
-        for share in 0..shares {
-            if share > 0 {
+        for partition in 0..partitions {
+            if partition > 0 {
                 hashes.clear();
-                each_stored(root, files, &mut |batch| {
-                    hashes.extend(hashes_of(batch).filter(|hash| hash % shares == share));
+                for_each_stored(root, files, &mut |batch| {
+                    hashes.extend(hashes_of(batch).filter(|hash| hash % partitions == partition));
                 });
             }
             hashes.sort_unstable();
-            let same = hashes.windows(2).filter(|pair| pair[0] == pair[1]);
-            suspects.extend(same.map(|pair| pair[0]));
+            let equal = hashes.windows(2).filter(|pair| pair[0] == pair[1]);
+            suspects.extend(equal.map(|pair| pair[0]));
         }
         drop(hashes);
-        let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
+        let (mut once, mut repeated) = (BTreeSet::new(), BTreeSet::new());
         if !suspects.is_empty() {
-            each_stored(root, files, &mut |batch| {
-                for row in 0..batch.len() {
-                    let id = batch.id(row);
-                    if suspects.contains(&xxhash_rust::xxh3::xxh3_64(id.as_bytes()))
-                        && !seen.insert(id.to_owned())
-                    {
-                        twice.insert(id.to_owned());
+            for_each_stored(root, files, &mut |batch| {
+                for id in ids_of(batch) {
+                    if suspects.contains(&xxh3_64(id.as_bytes())) && !once.insert(id.to_owned()) {
+                        repeated.insert(id.to_owned());
                     }
                 }
             });
         }
-        Ok(twice.into_iter().collect())
+        repeated.into_iter().collect()
     }
 }
 
 fn hashes_of(batch: &TripBatch) -> impl Iterator<Item = u64> {
-    (0..batch.len()).map(|row| xxhash_rust::xxh3::xxh3_64(batch.id(row).as_bytes()))
+    ids_of(batch).map(|id| xxh3_64(id.as_bytes()))
 }
 
-/// Reads every trips file that can be read: what cannot has been found before.
-fn each_stored(root: &Path, files: &[FileRow], visit: &mut dyn FnMut(&TripBatch)) {
-    for file in files.iter().filter(|file| file.kind == Kind::Trips) {
+/// Returns the ids of a batch, which may have no other column.
+fn ids_of(batch: &TripBatch) -> impl Iterator<Item = &str> {
+    (0..batch.id_ends.len()).map(|row| batch.id(row))
+}
+
+/// Visits the ids of every trips file that can be read: the others have been reported.
+fn for_each_stored(root: &Path, files: &[FileRow], visit: &mut dyn FnMut(&TripBatch)) {
+    for file in files.iter().filter(|file| file.kind == FileKind::Trips) {
         let Ok(trips) = TripsFile::open(&root.join(&file.path)) else {
             continue;
         };

@@ -1,16 +1,15 @@
 //! Which folders are stores, and how the files in them are named.
 //!
-//! A store may be opened in the folder where somebody keeps other things. So nothing is written
-//! to a folder before it is known to be a store, or empty; and nothing is removed from it whose
-//! name this program does not give.
+//! A user may name a folder that holds other files. Nothing is written to a folder before it is
+//! known to be a store or empty, and only files with names that this program gives are removed.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
-use super::cannot;
-use super::catalog::{self, FileRow, Tables};
+use super::catalog::{self, DatabaseContent, FileRow};
+use super::error::io_error;
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(super) const CATALOG: &str = "catalog.db";
@@ -21,16 +20,16 @@ pub(super) const INDEX: &str = "index";
 pub(super) const WRITER_LOCK: &str = "writer.lock";
 pub(super) const READERS_LOCK: &str = "readers.lock";
 
-/// The file that says that a folder is a store.
+/// The marker file, which identifies a folder as a store.
 pub(super) const MARKER: &str = "divvy-store.txt";
 
-/// What [`MARKER`] holds. For people: the program looks at its name only.
+/// The text of [`MARKER`], for people: the program reads only its name.
 const MARKER_TEXT: &str = "\
 This folder is a store of Divvy Analyze. The program writes, replaces and removes files in it;
 trips/**/*.parquet may be read by anything. Keep no other files here.
 ";
 
-/// Everything that a store has at the top of its folder.
+/// All names at the top level of a store.
 const NAMES: [&str; 11] = [
     CATALOG,
     "catalog.db-wal",
@@ -45,36 +44,36 @@ const NAMES: [&str; 11] = [
     MARKER,
 ];
 
-/// What a folder is, before anything is written to it.
+/// What a folder holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// A store can be made here: there is no folder, or an empty one, or what is left of a store
-    /// whose making was interrupted.
-    Free,
-    /// There is a catalog of this program.
+pub(super) enum FolderContent {
+    /// No store, but one can be created: there is no folder, an empty one, or what an interrupted
+    /// creation left.
+    Vacant,
+    /// A store with a catalog.
     Store,
 }
 
-/// Looks at a folder. Writes nothing, but takes back what an interrupted process wrote to the
-/// catalog of a store.
+/// Finds out what a folder holds. Writes nothing, except that it rolls back what an interrupted
+/// process wrote to the catalog of a store.
 ///
 /// # Errors
 ///
-/// `NotAStore` where it holds other things and no catalog of this program, `Damaged` where it is a
-/// store whose catalog is gone or damaged, `Unreachable` where it cannot be listed.
-pub(super) fn inspect(root: &Path) -> Result<Standing, StoreError> {
+/// `NotAStore` if it holds other files and no catalog, `Damaged` if it is a store whose catalog is
+/// missing or damaged, `Unreachable` if it cannot be listed.
+pub(super) fn inspect(root: &Path) -> Result<FolderContent, StoreError> {
     let catalog = root.join(CATALOG);
     let is_written = catalog.metadata().is_ok_and(|metadata| metadata.len() > 0);
     if is_written {
-        let mut tables = catalog::tables_of(&catalog);
-        if matches!(tables, Ok(Tables::Interrupted)) && root.join(MARKER).exists() {
-            tables = catalog::tables_rolled_back(&catalog);
+        let mut content = catalog::identify(&catalog);
+        if matches!(content, Ok(DatabaseContent::Interrupted)) && root.join(MARKER).exists() {
+            content = catalog::roll_back_and_identify(&catalog);
         }
-        match tables {
-            Ok(Tables::Ours) => return Ok(Standing::Store),
-            Ok(Tables::None) => {}
+        match content {
+            Ok(DatabaseContent::Catalog) => return Ok(FolderContent::Store),
+            Ok(DatabaseContent::Empty) => {}
             Err(error) if root.join(MARKER).exists() => return Err(error),
-            Ok(Tables::Others | Tables::Interrupted) | Err(_) => {
+            Ok(DatabaseContent::Other | DatabaseContent::Interrupted) | Err(_) => {
                 let message = format!(
                     "{} is no store: its {CATALOG} is no catalog of divvy",
                     root.display()
@@ -85,17 +84,17 @@ pub(super) fn inspect(root: &Path) -> Result<Standing, StoreError> {
     }
     let entries = match std::fs::read_dir(root) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Standing::Free),
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(FolderContent::Vacant),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
             return Err(StoreError::new(
                 StoreErrorKind::NotAStore,
                 format!("{} is a file; a store is a folder", root.display()),
             ));
         }
-        Err(error) => return Err(cannot("list", root, error)),
+        Err(error) => return Err(io_error("list", root, error)),
     };
     for entry in entries {
-        let name = entry.map_err(|e| cannot("list", root, e))?.file_name();
+        let name = entry.map_err(|e| io_error("list", root, e))?.file_name();
         if !NAMES.iter().any(|known| name == *known) {
             return Err(StoreError::new(
                 StoreErrorKind::NotAStore,
@@ -118,10 +117,10 @@ pub(super) fn inspect(root: &Path) -> Result<Standing, StoreError> {
             ),
         ));
     }
-    Ok(Standing::Free)
+    Ok(FolderContent::Vacant)
 }
 
-/// Tells whether the files of a store may be changed.
+/// Returns whether the files of a store may be changed.
 pub(super) fn is_writable(root: &Path) -> bool {
     let is_refused = |name: &str, may_create: bool| {
         let mut options = std::fs::OpenOptions::new();
@@ -137,23 +136,23 @@ pub(super) fn is_writable(root: &Path) -> bool {
     !is_refused(WRITER_LOCK, true) && !is_refused(CATALOG, false)
 }
 
-/// Tells whether a folder has files that only a store with a catalog can have.
+/// Returns whether a folder has trips files, which only a store with a catalog can have.
 fn holds_trips(root: &Path) -> Result<bool, StoreError> {
     let mut found = false;
     if root.join(TRIPS).is_dir() {
         walk(&root.join(TRIPS), &mut |path| {
-            found |= path.strip_prefix(root).is_ok_and(is_ours);
+            found |= path.strip_prefix(root).is_ok_and(is_store_file);
         })?;
     }
     Ok(found)
 }
 
-/// Makes what there is not yet of a store's folder; the marker first, so that a store whose making
-/// is interrupted is known for one.
-pub(super) fn make(root: &Path) -> Result<(), StoreError> {
+/// Creates what is missing of a store's folder. The marker file comes first: it identifies a store
+/// whose creation is interrupted.
+pub(super) fn create(root: &Path) -> Result<(), StoreError> {
     if !root.exists() {
-        make_folder(root)?;
-        // The name of a relative path lies in the working folder.
+        create_folder(root)?;
+        // The parent of a relative path of one component is the working folder.
         let above = root.parent().filter(|above| !above.as_os_str().is_empty());
         sync(above.unwrap_or(Path::new(".")))?;
     }
@@ -164,25 +163,26 @@ pub(super) fn make(root: &Path) -> Result<(), StoreError> {
             file.write_all(MARKER_TEXT.as_bytes())?;
             file.sync_all()
         };
-        write().map_err(|e| cannot("write", &marker, e))?;
+        write().map_err(|e| io_error("write", &marker, e))?;
     }
     for folder in [TRIPS, DUPLICATES, INDEX, STAGING] {
-        make_folder(&root.join(folder))?;
+        create_folder(&root.join(folder))?;
     }
-    // Who may not write to the folder can lock this file, but not make it.
+    // A process without write permission can lock this file but not create it.
     let lock = root.join(READERS_LOCK);
     let mut options = std::fs::OpenOptions::new();
-    let made = options.write(true).create(true).truncate(false).open(&lock);
-    made.map(drop).map_err(|e| cannot("make", &lock, e))
+    let created = options.write(true).create(true).truncate(false).open(&lock);
+    created.map(drop).map_err(|e| io_error("make", &lock, e))
 }
 
-pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
-    std::fs::create_dir_all(folder).map_err(|e| cannot("make", folder, e))
+/// Creates a folder and its parents, unless they exist.
+pub(super) fn create_folder(folder: &Path) -> Result<(), StoreError> {
+    std::fs::create_dir_all(folder).map_err(|e| io_error("make", folder, e))
 }
 
-/// Makes durable that files have come to, or gone from, these paths: syncs the folders above each,
-/// up to the store's own. Folders that are gone are passed over.
-pub(super) fn make_names_durable<'a>(
+/// Makes durable that files were created or removed at these paths: syncs all parent folders up to
+/// the store's own. Folders that do not exist are skipped.
+pub(super) fn sync_names<'a>(
     root: &Path,
     paths: impl IntoIterator<Item = &'a Path>,
 ) -> Result<(), StoreError> {
@@ -199,29 +199,29 @@ pub(super) fn make_names_durable<'a>(
     Ok(())
 }
 
-/// Makes the names in a folder durable. A folder that is gone is passed over.
+/// Makes the names in a folder durable. A folder that does not exist is skipped.
 fn sync(folder: &Path) -> Result<(), StoreError> {
-    // Windows cannot open a folder as a file, and needs no such thing.
+    // Windows cannot open a folder as a file, and makes names durable without it.
     #[cfg(unix)]
     match std::fs::File::open(folder).and_then(|folder| folder.sync_all()) {
         Err(e) if e.kind() != ErrorKind::NotFound => {
-            return Err(cannot("make durable", folder, e));
+            return Err(io_error("make durable", folder, e));
         }
         _ => {}
     }
     Ok(())
 }
 
-/// Where the id index of a trips file lies, below the store's folder.
-pub(super) fn index_of(relative: &str) -> PathBuf {
-    Path::new(INDEX).join(relative).with_extension("index")
+/// Returns the path of a trips file's id index. `relative` is the path of the trips file relative
+/// to the store's folder.
+pub(super) fn index_path(root: &Path, relative: &str) -> PathBuf {
+    root.join(INDEX).join(relative).with_extension("index")
 }
 
-/// Tells whether a path below the store's folder has the form of a trips file, a file of
-/// duplicates or an id index:
-/// `[index/](trips|duplicates)/SYSTEM/ARCHIVE-HASH/MEMBER.(parquet|index)`, where HASH is eight
-/// hexadecimal digits.
-pub(super) fn is_ours(relative: &Path) -> bool {
+/// Returns whether a path relative to the store's folder has the form of a trips file, a duplicates
+/// file or an id index: `[index/](trips|duplicates)/SYSTEM/ARCHIVE-HASH/MEMBER.(parquet|index)`,
+/// where HASH is eight hexadecimal digits.
+pub(super) fn is_store_file(relative: &Path) -> bool {
     let names: Option<Vec<&str>> = relative
         .components()
         .map(|component| match component {
@@ -247,8 +247,8 @@ pub(super) fn is_ours(relative: &Path) -> bool {
         && Path::new(file).extension() == Some(OsStr::new(extension))
 }
 
-/// Lists the trips files and files of duplicates of our naming that are not among `files`, as
-/// paths below the store's folder. An id index alone counts as its file.
+/// Lists the existing trips and duplicates files that are not among `files`, relative to the
+/// store's folder. An id index without its trips file counts as the trips file.
 pub(super) fn unnamed(root: &Path, files: &[FileRow]) -> Result<BTreeSet<String>, StoreError> {
     let named: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let mut unnamed = BTreeSet::new();
@@ -257,14 +257,14 @@ pub(super) fn unnamed(root: &Path, files: &[FileRow]) -> Result<BTreeSet<String>
             let Ok(relative) = path.strip_prefix(root) else {
                 return;
             };
-            if !is_ours(relative) {
+            if !is_store_file(relative) {
                 return;
             }
             let file = match relative.strip_prefix(INDEX) {
                 Ok(indexed) => indexed.with_extension("parquet"),
                 Err(_) => relative.to_path_buf(),
             };
-            // Names of ours are UTF-8, and have slashes in the catalog.
+            // Names that this program gives are UTF-8. The catalog has them with slashes.
             let file = file.to_string_lossy().replace('\\', "/");
             if !named.contains(file.as_str()) {
                 unnamed.insert(file);
@@ -274,12 +274,12 @@ pub(super) fn unnamed(root: &Path, files: &[FileRow]) -> Result<BTreeSet<String>
     Ok(unnamed)
 }
 
-/// Visits every file below a folder. Removes nothing; links are files, and not followed.
+/// Visits every file below a folder. Links are visited as files, and not followed.
 pub(super) fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) -> Result<(), StoreError> {
-    for entry in std::fs::read_dir(folder).map_err(|e| cannot("list", folder, e))? {
-        let entry = entry.map_err(|e| cannot("list", folder, e))?;
-        let kind = entry.file_type().map_err(|e| cannot("list", folder, e))?;
-        if kind.is_dir() {
+    for entry in std::fs::read_dir(folder).map_err(|e| io_error("list", folder, e))? {
+        let entry = entry.map_err(|e| io_error("list", folder, e))?;
+        let file_type = entry.file_type().map_err(|e| io_error("list", folder, e))?;
+        if file_type.is_dir() {
             walk(&entry.path(), visit)?;
         } else {
             visit(&entry.path());
@@ -293,16 +293,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_files_of_the_stores_form_are_its_own() {
-        for ours in [
+    fn store_files_are_recognised_by_their_names() {
+        for name in [
             "trips/divvy/202004-divvy-tripdata-0a1b2c3d/202004-divvy-tripdata.parquet",
             "duplicates/divvy/a-0a1b2c3d/b-r2.parquet",
             "index/trips/divvy/a-0a1b2c3d/b.index",
             "index/duplicates/divvy/a-0a1b2c3d/b.index",
         ] {
-            assert!(is_ours(Path::new(ours)), "{ours}");
+            assert!(is_store_file(Path::new(name)), "{name}");
         }
-        for foreign in [
+        for name in [
             "trips/202004-divvy-tripdata.zip",
             "trips/divvy/2020/04.parquet",
             "trips/divvy/a-0a1b2c3d/notes.txt",
@@ -313,7 +313,7 @@ mod tests {
             "other/divvy/a-0a1b2c3d/b.parquet",
             "trips/../trips/a-0a1b2c3d/b.parquet",
         ] {
-            assert!(!is_ours(Path::new(foreign)), "{foreign}");
+            assert!(!is_store_file(Path::new(name)), "{name}");
         }
     }
 }

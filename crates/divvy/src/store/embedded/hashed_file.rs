@@ -1,4 +1,4 @@
-//! A file that is written from front to back, once, and hashed on the way.
+//! A file that is written once, from front to back, and hashed as it is written.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::cannot;
+use super::error::io_error;
 use crate::store::StoreError;
 
-/// Bytes that are gathered before the operating system gets them.
+/// Bytes that are buffered before they are written.
 const BUFFER: usize = 1 << 20;
 
-/// A new file, and the XXH3-128 of what has been written to it.
+/// A new file, and the XXH3-128 of its bytes so far.
 pub(super) struct HashedFile {
     path: PathBuf,
     out: BufWriter<Hashing>,
@@ -24,9 +24,9 @@ struct Hashing {
 }
 
 impl HashedFile {
-    /// Creates the file, or empties one that is there.
+    /// Creates the file, or truncates an existing one.
     pub(super) fn create(path: &Path) -> Result<Self, StoreError> {
-        let file = File::create(path).map_err(|e| cannot("create", path, e))?;
+        let file = File::create(path).map_err(|e| io_error("create", path, e))?;
         let hash = Box::new(Xxh3::new());
         Ok(Self {
             path: path.into(),
@@ -38,7 +38,7 @@ impl HashedFile {
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.out
             .write_all(bytes)
-            .map_err(|e| cannot("write", &self.path, e))
+            .map_err(|e| io_error("write", &self.path, e))
     }
 
     /// Makes the file durable and returns the XXH3-128 of all its bytes.
@@ -46,8 +46,8 @@ impl HashedFile {
         let Self { path, out } = self;
         let Hashing { file, hash } = out
             .into_inner()
-            .map_err(|e| cannot("write", &path, e.into_error()))?;
-        file.sync_all().map_err(|e| cannot("write", &path, e))?;
+            .map_err(|e| io_error("write", &path, e.into_error()))?;
+        file.sync_all().map_err(|e| io_error("write", &path, e))?;
         Ok(hash.digest128())
     }
 }
@@ -78,10 +78,9 @@ impl Write for Hashing {
     }
 }
 
-/// Reads a file to its end and returns the XXH3-128 of its bytes: what [`HashedFile::finish`]
-/// returned, unless the file has changed since.
+/// Reads a file and returns the XXH3-128 of its bytes, as [`HashedFile::finish`] did.
 pub(super) fn hash_of(path: &Path) -> Result<u128, StoreError> {
-    let mut file = File::open(path).map_err(|e| cannot("open", path, e))?;
+    let mut file = File::open(path).map_err(|e| io_error("open", path, e))?;
     let mut hashing = Xxh3::new();
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -89,7 +88,7 @@ pub(super) fn hash_of(path: &Path) -> Result<u128, StoreError> {
             Ok(0) => return Ok(hashing.digest128()),
             Ok(n) => hashing.update(&buffer[..n]),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(cannot("read", path, e)),
+            Err(e) => return Err(io_error("read", path, e)),
         }
     }
 }
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_is_that_of_the_file() {
+    fn the_hash_equals_that_of_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let mut file = HashedFile::create(&path).unwrap();

@@ -1,4 +1,4 @@
-//! One archive on its way in: a trips file for each member, in a folder that nothing names.
+//! An archive being loaded: a trips file for each member, in a staging folder.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use super::Shared;
-use super::commit::{self, Staged};
-use super::lock::Staging;
+use super::commit::{self, StagedMember};
+use super::shared::Shared;
+use super::staging::Staging;
 use super::trips_file::TripsWriter;
 use crate::issue::RejectSink;
 use crate::model::TripBatch;
@@ -17,16 +17,16 @@ use crate::store::{ArchiveRead, Incoming, LedgerEntry, StoreError};
 pub(super) struct EmbeddedIncoming {
     store: Arc<Shared>,
     staging: Staging,
-    /// Members whose rows are coming.
+    /// Members of which more rows may come.
     members: Mutex<BTreeMap<usize, Arc<Mutex<TripsWriter>>>>,
-    /// Members whose files are written.
-    staged: Mutex<Vec<Staged>>,
+    /// Members whose files are complete.
+    staged: Mutex<Vec<StagedMember>>,
 }
 
 impl EmbeddedIncoming {
     pub(super) fn new(store: Arc<Shared>) -> Result<Self, StoreError> {
         Ok(Self {
-            staging: Staging::make(&store.root)?,
+            staging: Staging::create(&store.root)?,
             store,
             members: Mutex::default(),
             staged: Mutex::default(),
@@ -43,16 +43,16 @@ impl EmbeddedIncoming {
             return Ok(writer.clone());
         }
         let ended = self.staged.lock().expect("no holder of this lock panics");
-        let ended = ended.iter().any(|staged| staged.member == member);
-        assert!(!ended, "rows of a member came after its end");
+        let has_ended = ended.iter().any(|staged| staged.member == member);
+        assert!(!has_ended, "rows of a member came after its end");
         let writer = TripsWriter::create(self.path(member))?;
         let writer = Arc::new(Mutex::new(writer));
         members.insert(member, writer.clone());
         Ok(writer)
     }
 
-    /// Ends the files of members that have not been ended, and returns those of all members.
-    fn finish(&self) -> Result<Vec<Staged>, StoreError> {
+    /// Ends the files of members that have not ended, and returns those of all members.
+    fn finish(&self) -> Result<Vec<StagedMember>, StoreError> {
         let members: Vec<usize> = {
             let members = self.members.lock().expect("no holder of this lock panics");
             members.keys().copied().collect()
@@ -90,7 +90,7 @@ impl Incoming for EmbeddedIncoming {
         let writer = writer.into_inner().expect("no holder of this lock panics");
         let finished = writer.finish()?;
         let path = self.path(member);
-        let staged = Staged {
+        let staged = StagedMember {
             member,
             index_path: path.with_extension("index"),
             path,
@@ -111,7 +111,7 @@ impl Incoming for EmbeddedIncoming {
     }
 }
 
-// Open files are counted in /proc.
+// Counts open files by /proc.
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::path::Path;
@@ -122,13 +122,13 @@ mod tests {
     use super::*;
     use crate::model::System;
     use crate::store::embedded::EmbeddedStore;
-    use crate::store::embedded::trips_file::tests::trip;
+    use crate::store::embedded::testing::trip;
     use crate::store::{ArchiveId, ContentHash, Trips};
     use crate::tally::{Tally, Totals};
 
     /// Counts the files below a folder that this process has open.
     fn open_below(root: &Path) -> usize {
-        let open = std::fs::read_dir("/proc/self/fd").expect("Linux lists open files there");
+        let open = std::fs::read_dir("/proc/self/fd").expect("Linux lists open files here");
         open.filter(|entry| {
             let target = entry.as_ref().map(|entry| entry.path().read_link());
             matches!(target, Ok(Ok(target)) if target.starts_with(root))
@@ -137,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn a_store_of_many_files_has_few_of_them_open() {
+    fn few_files_are_open_at_a_time() {
         const MEMBERS: usize = 150;
-        const MOST: usize = 64;
+        const MAX_OPEN: usize = 64;
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let store = EmbeddedStore::open(&root).unwrap();
@@ -158,7 +158,7 @@ mod tests {
                 totals.count(&batch, 1);
                 incoming.write(member, batch).unwrap();
                 incoming.end_member(member).unwrap();
-                assert!(open_below(&root) <= MOST);
+                assert!(open_below(&root) <= MAX_OPEN);
             }
             let read = ArchiveRead {
                 id,
@@ -175,7 +175,7 @@ mod tests {
         }
         let trips = Mutex::new(0);
         let visit = |batch: TripBatch| {
-            assert!(open_below(&root) <= MOST);
+            assert!(open_below(&root) <= MAX_OPEN);
             *trips.lock().unwrap() += batch.len();
             true
         };

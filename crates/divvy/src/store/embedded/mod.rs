@@ -1,250 +1,131 @@
-//! The store in a folder: no account, no network, nothing to install.
+//! The store in a folder: no account, no network, no server.
 //!
 //! ```text
 //!  divvy-data/
 //!    trips/<system>/<archive>/<member>.parquet        exactly the stored trips
-//!    duplicates/<system>/<archive>/<member>.parquet   copies that lost to another
+//!    duplicates/<system>/<archive>/<member>.parquet   copies of trips that are stored elsewhere
 //!    index/trips/…, index/duplicates/…                sorted ids of each of these files
-//!    catalog.db                                       all the rest (SQLite)
-//!    staging/                                         what nothing names yet
-//!    writer.lock
-//!    divvy-store.txt                                  says that this folder is a store
+//!    catalog.db                                       everything else (SQLite)
+//!    staging/                                         files that the catalog does not name yet
+//!    writer.lock, readers.lock
+//!    divvy-store.txt                                  the marker file
 //! ```
 //!
-//! A row of `catalog.db` is what makes a file exist; `docs/FORMATS.md` describes them all.
+//! A file exists for the store only if a row of `catalog.db` names it; `docs/FORMATS.md` describes
+//! the files.
 
 mod catalog;
 mod check;
-mod checksums;
 mod commit;
-mod delta;
-mod dictionary;
 mod duplicates;
-mod each_group;
+mod error;
 mod folder;
 mod hashed_file;
 mod incoming;
 mod index;
+mod index_rebuild;
 mod lock;
-mod packing;
-mod pages;
-mod read_only;
 mod repair;
-mod row_checksum;
 mod row_set;
-mod schema;
+mod shared;
 mod shared_file;
 mod sorted_runs;
+mod staging;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod trips_file;
 mod upgrade;
+mod varint;
 mod verify;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
-use tempfile::TempDir;
 
-use self::catalog::{Kind, Which};
-use self::each_group::{SCAN_THREADS, each_group};
-use self::folder::Standing;
+use self::catalog::{ArchiveFilter, FileKind};
+use self::error::sqlite_error;
+use self::folder::FolderContent;
 use self::incoming::EmbeddedIncoming;
+pub use self::lock::OnWait;
 use self::lock::{ReadersLock, WriterLock};
+use self::shared::{Access, Shared};
+use self::sweep::sweep_unless_locked;
+use self::trips_file::{SCAN_THREADS, for_each_row_group};
 use super::{
     Applied, ArchiveId, Change, ChangeStream, Check, Checked, ContentHash, CountsTable, Departures,
     FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, Projection, Repair, Repaired,
     Republish, StationTable, StoreError, StoreErrorKind, TotalsReader, Trips, Unload, Unloaded,
 };
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
-use crate::stations::data::StationData;
+use crate::stations::data::{StationData, Write};
 use crate::tally::{Parts, Totals};
 
-/// A store in a folder. Cheap to share: clone the `Arc` it stands in.
+/// A store in a folder.
 ///
-/// Its calls block: they read and write local files, so there is nothing to wait for elsewhere.
+/// Its calls block: they read and write local files.
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    root: PathBuf,
-    /// The folder was there before the store.
-    is_old_folder: bool,
-    /// There was no store in it when this one was opened.
-    was_free: bool,
-    /// Folders may have been made for the store.
-    has_written: AtomicBool,
-    /// In memory, and empty, until the store is made.
-    catalog: Mutex<Connection>,
-    /// What reads a store that cannot be written to: the folder of a copy of its catalog, if it
-    /// was copied. `None` for a store that can be written to.
-    read_only: Option<Option<TempDir>>,
-    on_wait: Box<OnWait>,
-}
-
-/// Takes a sentence that says what takes long: for which process a writer waits, or that an older
-/// store is brought up to date.
-pub type OnWait = dyn Fn(&str) + Send + Sync;
-
-impl Shared {
-    fn catalog(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
-        let mut catalog = self.catalog.lock().expect("no holder of this lock panics");
-        // Another process may have made the store meanwhile.
-        if is_in_memory(&catalog) {
-            match folder::inspect(&self.root) {
-                Ok(Standing::Store) => {
-                    *catalog = catalog::open(&self.root.join(folder::CATALOG))?;
-                }
-                Err(error) if error.kind != StoreErrorKind::NotAStore => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(catalog)
-    }
-
-    /// Makes the store where there is none yet. Every write begins so.
-    fn make(&self) -> Result<(), StoreError> {
-        self.expect_writable()?;
-        if is_in_memory(&*self.catalog()?) {
-            self.has_written.store(true, Ordering::Relaxed);
-            let made = make(&self.root, &*self.on_wait)?;
-            *self.catalog.lock().expect("no holder of this lock panics") = made;
-        }
-        Ok(())
-    }
-
-    fn expect_writable(&self) -> Result<(), StoreError> {
-        if self.read_only.is_none() {
-            return Ok(());
-        }
-        let message = format!("{} cannot be written to", self.root.display());
-        Err(StoreError::new(StoreErrorKind::Unreachable, message))
-    }
-
-    /// Waits for the right to write.
-    fn writer_lock(&self) -> Result<WriterLock, StoreError> {
-        self.expect_writable()?;
-        let lock = WriterLock::wait(&self.root, &*self.on_wait)?;
-        let mut catalog = self.catalog()?;
-        if catalog::is_stuck(&catalog) {
-            // First closed, then opened: else SQLite uses again what the two share.
-            *catalog = catalog::in_memory()?;
-            *catalog = catalog::open(&self.root.join(folder::CATALOG))?;
-        }
-        Ok(lock)
-    }
-
-    /// Changes the catalog as the only writer, in one transaction.
-    fn write<T>(
-        &self,
-        change: impl FnOnce(&Connection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.make()?;
-        let _lock = self.writer_lock()?;
-        let mut catalog = self.catalog()?;
-        let transaction = catalog::begin(&mut catalog)?;
-        let result = change(&transaction)?;
-        transaction
-            .commit()
-            .map_err(catalog_failed("write the catalog"))?;
-        Ok(result)
-    }
-}
-
-impl Drop for Shared {
-    /// Leaves nothing of a store that was never made. A folder with something in it stays.
-    fn drop(&mut self) {
-        let has_written = self.has_written.load(Ordering::Relaxed);
-        if self.was_free && has_written && !self.root.join(folder::CATALOG).exists() {
-            let _ = std::fs::remove_dir(self.root.join(folder::STAGING));
-            if !self.is_old_folder {
-                let _ = std::fs::remove_dir(&self.root);
-            }
-        }
-    }
-}
-
-fn is_in_memory(catalog: &Connection) -> bool {
-    catalog.path().is_none_or(str::is_empty)
-}
-
-/// Makes what there is not yet of a store's folder, and opens its catalog.
-fn make(root: &Path, on_wait: &OnWait) -> Result<Connection, StoreError> {
-    folder::make(root)?;
-    let _lock = WriterLock::wait(root, on_wait)?;
-    let path = root.join(folder::CATALOG);
-    let catalog = catalog::open(&path)?;
-    folder::make_names_durable(root, [path.as_path()])?;
-    Ok(catalog)
-}
-
 impl EmbeddedStore {
-    /// Opens the store in a folder. Where there is none it is empty, and made by the first write:
-    /// what comes to nothing leaves nothing.
+    /// Opens the store in a folder. If there is none, the store is empty, and the first write creates
+    /// it.
     ///
     /// # Errors
     ///
-    /// `NotAStore` where the folder holds other things and no catalog of this program,
-    /// `Unreachable` where it cannot be read or written, `Damaged` where its catalog is gone,
-    /// damaged or of a newer program.
+    /// `NotAStore` if the folder holds other files and no catalog of this program, `Unreachable` if
+    /// it cannot be read or written, `Damaged` if its catalog is missing, damaged or of a newer
+    /// program.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         Self::open_with(root, Box::new(|_| ()))
     }
 
-    /// Does what [`open`](Self::open) does, and calls `on_wait` where another process has been
-    /// writing for five seconds and this one waits, and before a store of an older program is
-    /// brought up to date, which reads all its trips.
+    /// Opens a store as [`open`](Self::open) does. `on_wait` is called if another process has been
+    /// writing for five seconds while this one waits, and before a store of an older program is
+    /// upgraded, which reads all its trips.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
     pub fn open_with(root: &Path, on_wait: Box<OnWait>) -> Result<Self, StoreError> {
-        let standing = folder::inspect(root)?;
-        if standing == Standing::Store && !folder::is_writable(root) {
+        let content = folder::inspect(root)?;
+        if content == FolderContent::Store && !folder::is_writable(root) {
             return Self::open_read_only(root);
         }
-        let catalog = match standing {
-            Standing::Store => {
+        let catalog = match content {
+            FolderContent::Store => {
                 let mut catalog = catalog::open(&root.join(folder::CATALOG))?;
                 if catalog::version(&catalog)? < catalog::VERSION {
                     let _lock = WriterLock::wait(root, &*on_wait)?;
-                    folder::make(root)?;
+                    folder::create(root)?;
                     upgrade::upgrade(root, &mut catalog, &*on_wait)?;
                 }
-                tidy(root, &mut catalog)?;
+                sweep_unless_locked(root, &mut catalog)?;
                 catalog
             }
-            Standing::Free => catalog::in_memory()?,
+            FolderContent::Vacant => catalog::in_memory()?,
         };
+        let shared = Shared::new(root.into(), content, catalog, Access::ReadWrite, on_wait);
         Ok(Self {
-            shared: Arc::new(Shared {
-                root: root.into(),
-                is_old_folder: root.exists(),
-                was_free: standing == Standing::Free,
-                has_written: AtomicBool::new(false),
-                catalog: Mutex::new(catalog),
-                read_only: None,
-                on_wait,
-            }),
+            shared: Arc::new(shared),
         })
     }
 
-    /// Opens a store to read it, and writes nothing to its folder: what [`open`](Self::open) does
-    /// with a folder that cannot be written to. What is written to the store then fails.
+    /// Opens a store for reading, without writing to its folder, as [`open`](Self::open) does with a
+    /// folder that cannot be written to. Writes to the store fail.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open); also `Damaged` for a store that would have to be brought up to
-    /// date.
+    /// As [`open`](Self::open); also `Damaged` for a store that would have to be upgraded.
     pub fn open_read_only(root: &Path) -> Result<Self, StoreError> {
         let path = root.join(folder::CATALOG);
-        let opened = read_only::open(&path)?;
+        let opened = catalog::open_read_only(&path)?;
         let version = catalog::version(&opened.connection)?;
-        catalog::expect_known(&path, version)?;
+        catalog::reject_newer(&path, version)?;
         if version < catalog::VERSION {
             let message = format!(
                 "{} was made by an older divvy: it is brought up to date where it can be written to",
@@ -252,20 +133,16 @@ impl EmbeddedStore {
             );
             return Err(StoreError::new(StoreErrorKind::Damaged, message));
         }
+        let access = Access::ReadOnly { _copy: opened.copy };
+        let on_wait = Box::new(|_: &str| ());
+        let store = FolderContent::Store;
+        let shared = Shared::new(root.into(), store, opened.connection, access, on_wait);
         Ok(Self {
-            shared: Arc::new(Shared {
-                root: root.into(),
-                is_old_folder: true,
-                was_free: false,
-                has_written: AtomicBool::new(false),
-                catalog: Mutex::new(opened.connection),
-                read_only: Some(opened.copy),
-                on_wait: Box::new(|_| ()),
-            }),
+            shared: Arc::new(shared),
         })
     }
 
-    /// Opens the store in a folder. `None` where there is none: nothing is made.
+    /// Opens the store in a folder. `None` if there is none: nothing is created.
     ///
     /// # Errors
     ///
@@ -274,7 +151,7 @@ impl EmbeddedStore {
         Self::open_existing_with(root, Box::new(|_| ()))
     }
 
-    /// Does what [`open_existing`](Self::open_existing) does; `on_wait` as for
+    /// Opens a store as [`open_existing`](Self::open_existing) does, with `on_wait` as for
     /// [`open_with`](Self::open_with).
     ///
     /// # Errors
@@ -285,16 +162,40 @@ impl EmbeddedStore {
         on_wait: Box<OnWait>,
     ) -> Result<Option<Self>, StoreError> {
         match folder::inspect(root)? {
-            Standing::Store => Self::open_with(root, on_wait).map(Some),
-            Standing::Free => Ok(None),
+            FolderContent::Store => Self::open_with(root, on_wait).map(Some),
+            FolderContent::Vacant => Ok(None),
         }
     }
 
-    /// Returns how many bytes the files of the store take.
+    /// Checks the laws on this store. Removes what a killed process left, unless another process is
+    /// writing; changes nothing else. `on_rows` is called with the rows read so far, and the rows in
+    /// all.
     ///
     /// # Errors
     ///
-    /// `Unreachable` where a folder cannot be listed.
+    /// If the catalog cannot be opened. Whatever else is wrong is a fault, not an error.
+    pub fn check(&self, on_rows: &dyn Fn(u64, u64)) -> Result<Checked, StoreError> {
+        check::check(&self.shared, on_rows)
+    }
+
+    /// Repairs what [`check`](Self::check) finds, as far as the trips allow: removes files that the
+    /// catalog does not name, rebuilds id indexes, tallies and departures, makes duplicates of trips
+    /// that are stored twice, and has every count made again by the next
+    /// [`drain`](crate::refresh::drain). With `dry_run` nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read even without its damaged rows: nothing is changed then. If
+    /// trips that are stored twice cannot be moved, the rest is repaired.
+    pub fn repair(&self, dry_run: bool) -> Result<Repaired, StoreError> {
+        repair::repair(&self.shared, dry_run)
+    }
+
+    /// Returns the size of the store's files in bytes.
+    ///
+    /// # Errors
+    ///
+    /// `Unreachable` if a folder cannot be listed.
     pub fn size_bytes(&self) -> Result<u64, StoreError> {
         let mut bytes = 0;
         if self.shared.root.exists() {
@@ -310,15 +211,13 @@ impl EmbeddedStore {
         &self.shared.root
     }
 
-    /// Changes stations of a system under the writer lock, in one transaction.
+    /// Changes stations of a system in one transaction, under the writer lock. `taken_at` is the time
+    /// of the snapshot that changes them, if one does.
     fn write_stations<T>(
         &self,
         system: &System,
         taken_at: Option<Timestamp>,
-        change: impl FnOnce(
-            &Connection,
-            &mut StationData,
-        ) -> Result<(T, Vec<crate::stations::data::Write>), StoreError>,
+        change: impl FnOnce(&Connection, &mut StationData) -> Result<(T, Vec<Write>), StoreError>,
     ) -> Result<T, StoreError> {
         self.shared.write(|catalog| {
             let mut stations = catalog::station_data(catalog, &system.id)?;
@@ -333,31 +232,30 @@ impl EmbeddedStore {
         })
     }
 
-    /// Reads row groups through all cores: all of them, or those that a projection may concern.
-    /// Files are opened when their turn comes: there may be more of them than a process may open.
+    /// Reads row groups on all cores: all of them, or those that may hold trips of a projection.
     fn read_groups(
         &self,
         system: &SystemId,
         projection: Option<&Projection>,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
-        if is_in_memory(&*self.shared.catalog()?) {
+        if self.shared.is_absent()? {
             return Ok(());
         }
         let _reading = ReadersLock::share(&self.shared.root)?;
         let mut files = catalog::files(&*self.shared.catalog()?, Some(system))?;
-        files.retain(|file| file.kind == Kind::Trips);
+        files.retain(|file| file.kind == FileKind::Trips);
         let paths: Vec<PathBuf> = (files.iter())
             .map(|file| self.shared.root.join(&file.path))
             .collect();
-        each_group(
+        for_each_row_group(
             &paths,
             SCAN_THREADS,
-            &|of| projection.is_none_or(|projection| of.trips.may_hold(of.group, projection)),
-            &|of| {
+            &|group| projection.is_none_or(|some| group.trips.may_hold(group.group, some)),
+            &|group| {
                 let batch = match projection {
-                    None => of.trips.read(of.group)?,
-                    Some(projection) => of.trips.read_projection(of.group, projection)?,
+                    None => group.trips.read(group.group)?,
+                    Some(some) => group.trips.read_projection(group.group, some)?,
                 };
                 Ok(visit(batch))
             },
@@ -368,8 +266,7 @@ impl EmbeddedStore {
 #[async_trait]
 impl Trips for EmbeddedStore {
     async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
-        self.shared.expect_writable()?;
-        self.shared.has_written.store(true, Ordering::Relaxed);
+        self.shared.prepare_folder()?;
         Ok(Box::new(EmbeddedIncoming::new(self.shared.clone())?))
     }
 
@@ -459,7 +356,7 @@ impl TotalsReader for EmbeddedStore {
         // One transaction, so that both are of the same archives.
         let catalog = catalog
             .transaction()
-            .map_err(catalog_failed("read the catalog"))?;
+            .map_err(sqlite_error("read the catalog"))?;
         let mut totals = catalog::totals(&catalog, system)?;
         if parts != Parts::NONE {
             totals.cube = catalog::cube(&catalog, system, catalog::ALL_ARCHIVES, parts)?;
@@ -520,7 +417,7 @@ impl Ledger for EmbeddedStore {
     }
 
     async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError> {
-        let archives = catalog::archives(&*self.shared.catalog()?, system, Which::All)?;
+        let archives = catalog::archives(&*self.shared.catalog()?, system, ArchiveFilter::All)?;
         Ok(archives.into_iter().map(|archive| archive.entry).collect())
     }
 
@@ -533,7 +430,7 @@ impl Ledger for EmbeddedStore {
         system: &SystemId,
         content: ContentHash,
     ) -> Result<Option<LedgerEntry>, StoreError> {
-        let which = Which::Content(content);
+        let which = ArchiveFilter::Content(content);
         let held = catalog::archives(&*self.shared.catalog()?, system, which)?.pop();
         Ok(held.map(|archive| archive.entry))
     }
@@ -581,63 +478,15 @@ impl Repair for EmbeddedStore {
     }
 }
 
-/// Removes what a killed process left, unless another process is writing: it will do so.
-fn tidy(root: &Path, catalog: &mut Connection) -> Result<(), StoreError> {
-    if !catalog::leftovers(catalog)?.is_empty()
-        && let Some(_lock) = WriterLock::attempt(root)?
-    {
-        sweep::sweep(root, catalog)?;
-    }
-    Ok(())
-}
-
-/// Where the id index of a file lies.
-fn index_path(root: &Path, relative: &str) -> PathBuf {
-    root.join(folder::index_of(relative))
-}
-
-/// The disk said no.
-fn cannot(doing: &str, path: &Path, cause: std::io::Error) -> StoreError {
-    let doing = format!("cannot {doing} {}", path.display());
-    StoreError::because(StoreErrorKind::Unreachable, doing, cause)
-}
-
-/// A file is not what this program wrote.
-fn damaged(path: &Path, cause: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    let doing = format!("{} is damaged", path.display());
-    StoreError::because(StoreErrorKind::Damaged, doing, cause)
-}
-
-/// SQLite said no.
-fn catalog_failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
-    move |cause| {
-        use rusqlite::ErrorCode;
-        let kind = match cause.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreErrorKind::Damaged,
-            _ => StoreErrorKind::Unreachable,
-        };
-        StoreError::because(kind, format!("cannot {doing}"), cause)
-    }
-}
-
-/// A value of the catalog is not what this program wrote.
-fn corrupt(cause: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::because(StoreErrorKind::Damaged, "the catalog is damaged", cause)
-}
-
 #[cfg(test)]
 mod tests {
     use futures_executor::block_on;
 
+    use super::testing::{divvy, load};
     use super::*;
 
-    fn divvy() -> System {
-        System::named("divvy").unwrap()
-    }
-
-    /// Goes in by halves: reads, opens the way in for an archive, and writes a batch.
-    fn come_to_nothing(root: &Path) {
+    /// Reads from a new store, and begins an archive without committing it.
+    fn begin_without_commit(root: &Path) {
         let store = EmbeddedStore::open(root).unwrap();
         assert_eq!(block_on(store.systems()).unwrap(), []);
         assert_eq!(block_on(store.changes("refresh", 10)).unwrap(), []);
@@ -652,20 +501,20 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_to_nothing_leaves_nothing() {
+    fn a_store_without_a_commit_leaves_no_files() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("divvy-data");
-        come_to_nothing(&root);
+        begin_without_commit(&root);
         assert!(!root.exists());
 
         let is_empty = |folder: &Path| std::fs::read_dir(folder).unwrap().next().is_none();
         assert!(is_empty(folder.path()));
-        come_to_nothing(folder.path());
+        begin_without_commit(folder.path());
         assert!(is_empty(folder.path()), "the folder was there before");
     }
 
-    /// Makes a store with a station, and a file in it as a load would leave one when killed.
-    fn with_a_left_file(root: &Path) -> PathBuf {
+    /// Creates a store with a station, and a file in it that a killed load left.
+    fn with_a_leftover(root: &Path) -> PathBuf {
         let store = EmbeddedStore::open(root).unwrap();
         block_on(store.describe(&divvy(), &[Station::unknown("35".into())])).unwrap();
         let left = root.join("trips/divvy/a-0a1b2c3d/a.parquet");
@@ -676,32 +525,16 @@ mod tests {
         left
     }
 
-    fn commit_nothing(root: &Path) {
-        let store = EmbeddedStore::open(root).unwrap();
-        let archive = ArchiveId {
-            system: divvy(),
-            name: "trips.zip".into(),
-            content: ContentHash(1),
-        };
-        let incoming = block_on(store.begin(&archive)).unwrap();
-        let read = crate::store::ArchiveRead {
-            id: archive,
-            members: Vec::new(),
-            rows_read: 0,
-            rejected: Default::default(),
-            totals: Totals::default(),
-            loaded_at: Timestamp::UNIX_EPOCH,
-            replace: false,
-        };
-        block_on(incoming.commit(read, &())).unwrap();
+    fn commit_empty_archive(root: &Path) {
+        load(&EmbeddedStore::open(root).unwrap(), "trips.zip", &[], false);
     }
 
     #[test]
-    fn no_file_of_others_is_removed() {
+    fn files_of_other_programs_are_not_removed() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        let left = with_a_left_file(root);
-        let foreign = [
+        let left = with_a_leftover(root);
+        let others = [
             "trips/202004-divvy-tripdata.zip",
             "trips/2020/04/mine.parquet",
             "trips/divvy/a-0a1b2c3d/notes.txt",
@@ -712,14 +545,14 @@ mod tests {
             "staging/17-4/mine.zip",
         ]
         .map(|name| root.join(name));
-        for path in &foreign {
+        for path in &others {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "mine").unwrap();
         }
-        commit_nothing(root);
+        commit_empty_archive(root);
         let store = EmbeddedStore::open(root).unwrap();
         let checked = store.check(&|_, _| ()).unwrap();
-        for path in &foreign {
+        for path in &others {
             assert_eq!(std::fs::read(path).unwrap(), b"mine", "{}", path.display());
         }
         assert!(!left.exists());
@@ -728,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_other_things_is_no_store() {
+    fn a_folder_with_other_files_is_no_store() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         std::fs::create_dir(root.join("trips")).unwrap();
@@ -751,22 +584,22 @@ mod tests {
     }
 
     #[test]
-    fn a_creation_that_was_interrupted_goes_on() {
+    fn an_interrupted_creation_is_completed() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         std::fs::write(root.join(folder::MARKER), "").unwrap();
         std::fs::create_dir(root.join("trips")).unwrap();
         std::fs::write(root.join("catalog.db"), "").unwrap();
         assert!(EmbeddedStore::open_existing(root).unwrap().is_none());
-        commit_nothing(root);
+        commit_empty_archive(root);
         assert!(EmbeddedStore::open_existing(root).unwrap().is_some());
     }
 
     #[test]
-    fn a_store_whose_catalog_is_gone_is_not_taken_for_a_new_one() {
+    fn a_store_without_its_catalog_is_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        let trips = with_a_left_file(root);
+        let trips = with_a_leftover(root);
         std::fs::remove_file(root.join("catalog.db")).unwrap();
         let error = EmbeddedStore::open(root).err().unwrap();
         assert_eq!(error.kind, StoreErrorKind::Damaged);
@@ -777,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn two_that_make_one_store_share_it() {
+    fn two_handles_that_create_a_store_share_it() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("divvy-data");
         let (one, other) = (

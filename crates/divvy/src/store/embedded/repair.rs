@@ -1,98 +1,88 @@
-//! Rebuilds what can be rebuilt from the trips, and lists what has to be loaded again.
+//! Rebuilds what can be rebuilt from the trips, and lists the archives to load again.
 //!
-//! Rows, id indexes and tallies are mended in one transaction: a dry run does the same and takes it
-//! back. Files are removed after it, as those of a killed process are. Trips that are stored twice
-//! are decided about behind it, one system at a time, and go as a load would have made them go.
+//! Rows, id indexes and tallies are repaired in one transaction, which a dry run rolls back. Files
+//! are removed afterwards, like those of a killed process. Last, trips that are stored twice are
+//! resolved, one system at a time, as a load would have done it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::catalog::{self, ArchiveRow, FileRow, Kind, Which};
+use super::catalog::{self, ArchiveFilter, ArchiveRow, FileKind, FileRow};
 use super::check::read_file;
-use super::commit::Again;
-use super::index::Rebuilt;
-use super::lock::Staging;
+use super::commit::{Deduplication, DeduplicationInput};
+use super::error::{io_error, sqlite_error};
+use super::folder::{self, index_path};
+use super::index_rebuild::{Rebuilt, rebuild};
+use super::shared::Shared;
+use super::staging::Staging;
+use super::sweep::sweep;
 use super::trips_file::TripsFile;
-use super::{
-    EmbeddedStore, Shared, cannot, catalog_failed, folder, index, index_path, is_in_memory, sweep,
-};
+use super::verify;
 use crate::model::{System, SystemId};
 use crate::store::{DamagedArchive, Repaired, StoreError};
 use crate::tally::{Parts, Tally, Totals};
 
-impl EmbeddedStore {
-    /// Mends what [`check`](Self::check) finds, as far as the trips allow it: removes files that
-    /// no ledger names, rebuilds id indexes, tallies and departures, makes duplicates of trips that
-    /// are stored twice, and has every count made again with the next
-    /// [`drain`](crate::refresh::drain). With `dry_run` nothing is changed.
-    ///
-    /// # Errors
-    ///
-    /// Where the catalog cannot be read even without its damaged rows: nothing is changed then.
-    /// Where trips that are stored twice cannot be moved, the rest is mended.
-    pub fn repair(&self, dry_run: bool) -> Result<Repaired, StoreError> {
-        let shared = &*self.shared;
-        if is_in_memory(&*shared.catalog()?) {
-            return Ok(Repaired::default());
-        }
-        let _lock = shared.writer_lock()?;
-        let mut connection = shared.catalog()?;
-        folder::make_folder(&shared.root.join(folder::STAGING))?;
-        let staging = Staging::make(&shared.root)?;
-        let transaction = catalog::begin(&mut connection)?;
-        let mut repair = Repair {
-            shared,
-            catalog: &transaction,
-            staging: &staging,
-            dry_run,
-            repaired: Repaired::default(),
-            unreadable: BTreeSet::new(),
-            rebuilt: BTreeMap::new(),
-        };
-        repair.drop_damaged_rows()?;
-        repair.note_unnamed_files()?;
-        let systems = catalog::systems(&transaction)?;
-        for system in &systems {
-            repair.system(system)?;
-        }
-        let Repair {
-            mut repaired,
-            unreadable,
-            rebuilt,
-            ..
-        } = repair;
-        let decide = |catalog: &Connection, system: &System, repaired: &mut Repaired| {
-            let again = Again::decide(shared, catalog, &staging, system, &unreadable, &rebuilt)?;
-            let going = again.going();
-            for key in catalog::archive_keys(catalog, &system.id)? {
-                if let Some(n) = going.get(&key.sequence) {
-                    repaired.done.push(format!(
-                        "{}: {n} of its trips were stored twice and are duplicates now",
-                        key.name
-                    ));
-                }
-            }
-            Ok::<_, StoreError>((!going.is_empty()).then_some(again))
-        };
-        if dry_run {
-            for system in &systems {
-                decide(&transaction, system, &mut repaired)?;
-            }
-            return Ok(repaired);
-        }
-        transaction
-            .commit()
-            .map_err(catalog_failed("write the catalog"))?;
-        sweep::sweep(&shared.root, &mut connection)?;
-        for system in &systems {
-            if let Some(again) = decide(&connection, system, &mut repaired)? {
-                again.publish(&mut connection)?;
-            }
-        }
-        Ok(repaired)
+/// Repairs a store, see [`EmbeddedStore::repair`](super::EmbeddedStore::repair).
+pub(super) fn repair(shared: &Shared, dry_run: bool) -> Result<Repaired, StoreError> {
+    if shared.is_absent()? {
+        return Ok(Repaired::default());
     }
+    let _lock = shared.writer_lock()?;
+    let mut connection = shared.catalog()?;
+    folder::create_folder(&shared.root.join(folder::STAGING))?;
+    let staging = Staging::create(&shared.root)?;
+    let transaction = catalog::begin(&mut connection)?;
+    let mut repair = Repair {
+        shared,
+        catalog: &transaction,
+        staging: &staging,
+        dry_run,
+        repaired: Repaired::default(),
+        for_deduplication: DeduplicationInput::default(),
+    };
+    repair.remove_damaged_rows()?;
+    repair.note_unnamed_files()?;
+    let systems = catalog::systems(&transaction)?;
+    for system in &systems {
+        repair.system(system)?;
+    }
+    let Repair {
+        mut repaired,
+        for_deduplication,
+        ..
+    } = repair;
+    let deduplicate = |catalog: &Connection, system: &System, repaired: &mut Repaired| {
+        let deduplication =
+            Deduplication::plan(shared, catalog, &staging, system, &for_deduplication)?;
+        let demoted = deduplication.demoted();
+        for key in catalog::archive_keys(catalog, &system.id)? {
+            if let Some(n) = demoted.get(&key.sequence) {
+                repaired.done.push(format!(
+                    "{}: {n} of its trips were stored twice and are duplicates now",
+                    key.name
+                ));
+            }
+        }
+        Ok::<_, StoreError>((!demoted.is_empty()).then_some(deduplication))
+    };
+    if dry_run {
+        for system in &systems {
+            deduplicate(&transaction, system, &mut repaired)?;
+        }
+        return Ok(repaired);
+    }
+    transaction
+        .commit()
+        .map_err(sqlite_error("write the catalog"))?;
+    sweep(&shared.root, &mut connection)?;
+    for system in &systems {
+        if let Some(deduplication) = deduplicate(&connection, system, &mut repaired)? {
+            deduplication.publish(&mut connection)?;
+        }
+    }
+    Ok(repaired)
 }
 
 struct Repair<'a> {
@@ -101,10 +91,9 @@ struct Repair<'a> {
     staging: &'a Staging,
     dry_run: bool,
     repaired: Repaired,
-    /// The archives, by sequence, that have a trips file which cannot be read.
-    unreadable: BTreeSet<u64>,
-    /// The indexes that a dry run has built in `staging`, by the row of their file.
-    rebuilt: BTreeMap<i64, PathBuf>,
+    /// The archives with a trips file that cannot be read, and the indexes that a dry run has built
+    /// in `staging`.
+    for_deduplication: DeduplicationInput,
 }
 
 impl Repair<'_> {
@@ -112,7 +101,7 @@ impl Repair<'_> {
         self.repaired.done.push(what);
     }
 
-    fn damaged(&mut self, system: SystemId, name: String) {
+    fn add_damaged(&mut self, system: SystemId, name: String) {
         let archive = DamagedArchive {
             system,
             name,
@@ -123,13 +112,13 @@ impl Repair<'_> {
         }
     }
 
-    /// Removes rows that are not what was written: what they held is rebuilt, or comes with the
-    /// next poll; an archive has to be loaded again.
-    fn drop_damaged_rows(&mut self) -> Result<(), StoreError> {
-        for (name, system) in catalog::damaged_archives(self.catalog)? {
-            self.damaged(SystemId::from(system.as_str()), name);
+    /// Removes damaged rows. Their content is rebuilt or comes with the next poll; archives have to be
+    /// loaded again.
+    fn remove_damaged_rows(&mut self) -> Result<(), StoreError> {
+        for archive in catalog::archives_with_damaged_rows(self.catalog)? {
+            self.add_damaged(archive.system.into(), archive.name);
         }
-        for (table, n) in catalog::drop_damaged(self.catalog)? {
+        for (table, n) in catalog::remove_damaged(self.catalog)? {
             self.done(format!(
                 "catalog.db: {n} damaged rows of its table {table} removed"
             ));
@@ -137,6 +126,7 @@ impl Repair<'_> {
         Ok(())
     }
 
+    /// Makes leftovers of files that the catalog does not name.
     fn note_unnamed_files(&mut self) -> Result<(), StoreError> {
         let files = catalog::files(self.catalog, None)?;
         let known: BTreeSet<String> = catalog::leftovers(self.catalog)?.into_iter().collect();
@@ -152,10 +142,9 @@ impl Repair<'_> {
     fn system(&mut self, system: &System) -> Result<(), StoreError> {
         let id = &system.id;
         let files = catalog::files(self.catalog, Some(id))?;
-        let mut before = catalog::totals(self.catalog, id)?;
-        before.cube = catalog::cube(self.catalog, id, catalog::ALL_ARCHIVES, Parts::ALL)?;
+        let before = catalog::totals_with_cube(self.catalog, id)?;
         let mut sum = Totals::default();
-        for mut archive in catalog::archives(self.catalog, id, Which::All)? {
+        for mut archive in catalog::archives(self.catalog, id, ArchiveFilter::All)? {
             let sequence = archive.entry.sequence;
             archive.totals.cube = catalog::cube(self.catalog, id, sequence, Parts::ALL)?;
             let files: Vec<&FileRow> = (files.iter())
@@ -178,7 +167,7 @@ impl Repair<'_> {
         count_again(self.catalog, id, &sum)
     }
 
-    /// Counts an archive's trips again, and rebuilds the id indexes that are not what was written.
+    /// Counts the trips of an archive again, and rebuilds its damaged id indexes.
     fn archive(
         &mut self,
         system: &System,
@@ -188,12 +177,12 @@ impl Repair<'_> {
         let name = &archive.entry.id.name;
         let mut recount = Totals::default();
         for file in files {
-            let faults = file.faults(&self.shared.root);
+            let faults = verify::faults(&self.shared.root, file);
             let counted = count_file(&self.shared.root, file, &mut recount);
             let trips = self.shared.root.join(&file.path).display().to_string();
             if counted.is_err() || faults.iter().any(|fault| fault.starts_with(&trips)) {
-                self.damaged(system.id.clone(), name.clone());
-                self.unreadable.insert(file.archive);
+                self.add_damaged(system.id.clone(), name.clone());
+                self.for_deduplication.unreadable.insert(file.archive);
                 return Ok(());
             }
             if !faults.is_empty() {
@@ -206,10 +195,10 @@ impl Repair<'_> {
         }
         self.done(format!("{name}: its tallies counted again from its trips"));
         recount.cube.seal();
-        let cells = catalog::cells(&recount.cube, &archive.totals.cube);
+        let parts = catalog::changed_parts(&recount.cube, &archive.totals.cube);
         archive.totals = recount;
         let sequence = archive.entry.sequence;
-        catalog::put_cells(self.catalog, &system.id, sequence, &cells)?;
+        catalog::put_parts(self.catalog, &system.id, sequence, &parts)?;
         catalog::put_archive_totals(self.catalog, sequence, &mut archive.totals)
     }
 
@@ -217,8 +206,8 @@ impl Repair<'_> {
         let path = index_path(&self.shared.root, &file.path);
         let rebuilt = if self.dry_run {
             let beside = self.staging.path.join(format!("rebuilt-{}.index", file.id));
-            let rebuilt = rebuild_beside(&self.shared.root, file, &beside)?;
-            self.rebuilt.insert(file.id, beside);
+            let rebuilt = rebuild_to(&self.shared.root, file, &beside)?;
+            self.for_deduplication.indexes.insert(file.id, beside);
             rebuilt
         } else {
             rebuild_index(&self.shared.root, file)?
@@ -237,34 +226,34 @@ impl Repair<'_> {
     }
 }
 
-/// Reads a file whole, and counts its trips if they are stored ones.
+/// Reads a whole file, and counts its trips unless they are duplicates.
 pub(super) fn count_file(
     root: &Path,
     file: &FileRow,
     totals: &mut Totals,
 ) -> Result<(), StoreError> {
     read_file(root, file, &mut |batch| {
-        if file.kind == Kind::Trips {
+        if file.kind == FileKind::Trips {
             totals.count(batch, 1);
         }
     })
 }
 
-/// Writes the totals of a system, its cube and its departures in place of those that it has.
+/// Replaces the totals of a system, its cube and its departures.
 pub(super) fn put_system_totals(
     catalog: &Connection,
     system: &SystemId,
     sum: &mut Totals,
 ) -> Result<(), StoreError> {
     sum.cube.seal();
-    // As if there had been none before, so that every row is written.
+    // Compared with empty totals, so that every row is written.
     catalog::clear_totals(catalog, system)?;
     catalog::put_totals(catalog, system, sum, &Totals::default())?;
-    let cells = catalog::cells(&sum.cube, &Default::default());
-    catalog::put_cells(catalog, system, catalog::ALL_ARCHIVES, &cells)
+    let parts = catalog::changed_parts(&sum.cube, &Default::default());
+    catalog::put_parts(catalog, system, catalog::ALL_ARCHIVES, &parts)
 }
 
-/// Has every count of a system made again with the next [`drain`](crate::refresh::drain).
+/// Appends every station of a system to the change stream, so that all counts are made again.
 pub(super) fn count_again(
     catalog: &Connection,
     system: &SystemId,
@@ -278,24 +267,23 @@ pub(super) fn count_again(
     catalog::write_stations(catalog, system, &writes, None)
 }
 
-/// Makes the id index of a trips file anew, at `to`. Lines are taken from the index that it has.
-fn rebuild_beside(root: &Path, file: &FileRow, to: &Path) -> Result<Rebuilt, StoreError> {
+/// Writes a new id index of a trips file to `to`. Lines are taken from its present index.
+fn rebuild_to(root: &Path, file: &FileRow, to: &Path) -> Result<Rebuilt, StoreError> {
     let trips = TripsFile::open(&root.join(&file.path))?;
-    index::rebuild(&trips, &index_path(root, &file.path), to)
+    rebuild(&trips, &index_path(root, &file.path), to)
 }
 
-/// Makes the id index of a trips file anew: beside the old one first, which it takes the lines of
-/// rows from, then in its place.
+/// Replaces the id index of a trips file by a new one, which has the lines of the old one.
 pub(super) fn rebuild_index(root: &Path, file: &FileRow) -> Result<Rebuilt, StoreError> {
     let path = index_path(root, &file.path);
-    let staging = Staging::make(root)?;
+    let staging = Staging::create(root)?;
     let beside = staging.path.join("rebuilt.index");
-    let rebuilt = rebuild_beside(root, file, &beside)?;
+    let rebuilt = rebuild_to(root, file, &beside)?;
     if let Some(folder) = path.parent() {
-        folder::make_folder(folder)?;
+        folder::create_folder(folder)?;
     }
-    std::fs::rename(&beside, &path).map_err(|e| cannot("move to", &path, e))?;
-    folder::make_names_durable(root, [path.as_path()])?;
+    std::fs::rename(&beside, &path).map_err(|e| io_error("move to", &path, e))?;
+    folder::sync_names(root, [path.as_path()])?;
     Ok(rebuilt)
 }
 
@@ -305,27 +293,20 @@ pub(super) mod tests {
     use std::sync::Mutex;
 
     use futures_executor::block_on;
-    use jiff::Timestamp;
-    use xxhash_rust::xxh3::xxh3_128;
 
-    use super::super::trips_file::tests::trip;
     use super::*;
-    use crate::model::{StationId, Trip, TripBatch};
-    use crate::refresh;
+    use crate::model::{StationId, Trip};
     use crate::reports::{self, Filters, REPORTS};
-    use crate::store::{
-        ArchiveId, ArchiveRead, ContentHash, CountsTable, Ledger, StationTable, TotalsReader, Trips,
-    };
+    use crate::store::embedded::EmbeddedStore;
+    use crate::store::embedded::index::{Keys, Written};
+    use crate::store::embedded::testing::{divvy, drain, faults, load, stored, trip};
+    use crate::store::{CountsTable, Ledger, StationTable, TotalsReader};
 
-    fn divvy() -> System {
-        System::named("divvy").unwrap()
-    }
-
-    /// Lists what a store of one system answers, versions and times of its rows aside: every report,
-    /// trips, tallies, counts, stations and the ledger.
-    pub(in crate::store::embedded) fn holdings(store: &EmbeddedStore) -> Vec<String> {
+    /// Lists the contents of a store of one system, without versions and times: every report, trips,
+    /// tallies, counts, stations and the ledger.
+    pub(in crate::store::embedded) fn contents(store: &EmbeddedStore) -> Vec<String> {
         let system = divvy();
-        let mut held = Vec::new();
+        let mut contents = Vec::new();
         let all = Filters::default();
         let narrowed = [
             all.clone(),
@@ -338,81 +319,32 @@ pub(super) mod tests {
             for filters in &narrowed {
                 let name = report.name();
                 let answer = block_on(reports::report(name, store, &system, filters));
-                held.push(format!("{name}: {answer:#?}"));
+                contents.push(format!("{name}: {answer:#?}"));
             }
         }
-        let trips = Mutex::new(Vec::new());
-        let visit = |batch: TripBatch| {
-            let texts = batch.trips().map(|trip| format!("{trip:?}"));
-            trips.lock().unwrap().extend(texts.collect::<Vec<_>>());
-            true
-        };
-        block_on(store.scan(&system.id, &visit)).unwrap();
-        let mut trips = trips.into_inner().unwrap();
-        trips.sort();
-        held.extend(trips);
-        held.push(format!("{:?}", block_on(store.totals(&system.id)).unwrap()));
+        contents.extend(stored(store).iter().map(|trip| format!("{trip:?}")));
+        contents.push(format!("{:?}", block_on(store.totals(&system.id)).unwrap()));
         for count in block_on(store.counts(&system.id)).unwrap() {
-            held.push(format!("{}: {}", count.from_station_id, count.from_count));
+            contents.push(format!("{}: {}", count.from_station_id, count.from_count));
         }
         for mut station in block_on(store.stations(&system.id)).unwrap() {
             station.trips_version = None;
-            held.push(format!("{station:?}"));
+            contents.push(format!("{station:?}"));
         }
         for entry in block_on(store.entries(&system.id)).unwrap() {
             let content = entry.id.content;
             let (name, read) = (&entry.id.name, entry.rows_read);
             let (stored, rejected) = (entry.stored, &entry.rejected);
             let flagged = &entry.flagged;
-            held.push(format!(
+            contents.push(format!(
                 "{name} {content}: {read} {stored} {rejected:?} {flagged:?}"
             ));
         }
-        held
+        contents
     }
 
-    pub(in crate::store::embedded) fn drain(store: &EmbeddedStore) {
-        block_on(refresh::drain(
-            store,
-            refresh::CONSUMER,
-            Timestamp::UNIX_EPOCH,
-        ))
-        .unwrap();
-    }
-
-    pub(in crate::store::embedded) fn faults(store: &EmbeddedStore) -> Vec<String> {
-        store.check(&|_, _| ()).unwrap().faults
-    }
-
-    fn load(store: &EmbeddedStore, name: &str, members: &[&[Trip]]) {
-        let id = ArchiveId {
-            system: divvy(),
-            name: name.into(),
-            content: ContentHash(xxh3_128(name.as_bytes())),
-        };
-        let incoming = block_on(store.begin(&id)).unwrap();
-        let mut totals = Totals::default();
-        for (member, trips) in members.iter().enumerate() {
-            let mut batch: TripBatch = trips.iter().cloned().collect();
-            batch.line = (2..).take(trips.len()).collect();
-            totals.count(&batch, 1);
-            incoming.write(member, batch).unwrap();
-            incoming.end_member(member).unwrap();
-        }
-        let read = ArchiveRead {
-            id,
-            members: vec!["a.csv".into(), "b.csv".into()],
-            rows_read: members.iter().map(|trips| trips.len() as u64).sum(),
-            rejected: Default::default(),
-            totals,
-            loaded_at: Timestamp::UNIX_EPOCH,
-            replace: false,
-        };
-        block_on(incoming.commit(read, &())).unwrap();
-    }
-
-    /// Makes the catalog say that no file has a key that another has: later loads then find no
-    /// copies. Returns what stood there.
+    /// Sets the key ranges of all files so that later loads find no copies. Returns the files as they
+    /// were.
     fn hide_keys(store: &EmbeddedStore) -> Vec<FileRow> {
         let catalog = store.shared.catalog().unwrap();
         let files = catalog::files(&catalog, None).unwrap();
@@ -423,21 +355,21 @@ pub(super) mod tests {
     }
 
     fn put_keys(catalog: &Connection, file: &FileRow, keys: (u64, u64)) {
-        let index = super::super::index::Written {
-            keys: super::super::index::Keys {
+        let index = Written {
+            keys: Keys {
                 bounds: keys,
-                twice: false,
+                has_repeated: false,
             },
             hash: file.index_hash.unwrap(),
         };
         catalog::put_index(catalog, file.id, &index).unwrap();
     }
 
-    /// Trips of which each archive has some that others have, too: equal ones, and ones that differ
-    /// so that now the earlier, now the later archive has the better copy.
+    /// Archives with common trips: equal copies, and differing ones of which the better is now in the
+    /// earlier and now in the later archive.
     fn archives() -> Vec<(&'static str, Vec<Vec<Trip>>)> {
-        let some = |first: usize, behind: usize, variant: usize| -> Vec<Trip> {
-            (first..behind)
+        let some = |start: usize, end: usize, variant: usize| -> Vec<Trip> {
+            (start..end)
                 .map(|n| Trip {
                     precision_ms: if (n + variant).is_multiple_of(3) {
                         1
@@ -457,17 +389,17 @@ pub(super) mod tests {
         ]
     }
 
-    fn fill(store: &EmbeddedStore, between: &dyn Fn(&EmbeddedStore)) {
+    fn fill(store: &EmbeddedStore, after_each: &dyn Fn(&EmbeddedStore)) {
         for (name, members) in archives() {
             let members: Vec<&[Trip]> = members.iter().map(Vec::as_slice).collect();
-            load(store, name, &members);
-            between(store);
+            load(store, name, &members, false);
+            after_each(store);
         }
         drain(store);
     }
 
     #[test]
-    fn of_trips_that_are_stored_twice_the_better_copy_stays() {
+    fn the_better_copy_of_a_trip_stored_twice_stays() {
         let folder = tempfile::tempdir().unwrap();
         let right = EmbeddedStore::open(&folder.path().join("right")).unwrap();
         fill(&right, &|_| ());
@@ -488,7 +420,7 @@ pub(super) mod tests {
         let twice = |n: usize| format!("divvy: trip R{n} is stored twice");
         let expected: HashSet<String> = (20..40).chain(40..70).map(twice).collect();
         assert_eq!(found, expected);
-        // An index that is damaged, too, is not needed to decide.
+        // A damaged index is not needed to decide.
         let index = catalog::files(&wrong.shared.catalog().unwrap(), None).unwrap();
         let index = index_path(&root, &index[1].path);
         std::fs::write(&index, "no index").unwrap();
@@ -503,7 +435,7 @@ pub(super) mod tests {
         assert_eq!(repaired.to_load_again, []);
         drain(&wrong);
         assert_eq!(faults(&wrong), [""; 0]);
-        assert_eq!(holdings(&wrong), holdings(&right));
+        assert_eq!(contents(&wrong), contents(&right));
         assert_eq!(wrong.repair(false).unwrap(), Repaired::default());
     }
 }

@@ -1,6 +1,6 @@
-//! A set of rows of one file: a bit for each, so that millions of them stay small.
+//! A set of rows of one file, with one bit for each row.
 
-/// Rows of a file. Grows with the highest row in it.
+/// A set of rows of a file. Its size depends on the highest row in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RowSet {
     words: Vec<u64>,
@@ -19,31 +19,31 @@ impl RowSet {
         self.words[word] |= bit;
     }
 
-    /// Tells whether a row is in it.
+    /// Returns whether a row is in the set.
     pub(super) fn contains(&self, row: u32) -> bool {
         (self.words.get(row as usize / 64)).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
-    /// Counts the rows.
+    /// Returns the number of rows.
     pub(super) fn len(&self) -> u64 {
         self.len
     }
 
-    /// Tells whether there is none.
+    /// Returns whether the set has no rows.
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Lists the rows of a range that are in it, in order.
+    /// Returns the rows of a range that are in the set, in order.
     pub(super) fn within(&self, rows: std::ops::Range<u32>) -> impl Iterator<Item = u32> {
         let words = rows.start / 64..rows.end.div_ceil(64);
         words
-            .flat_map(move |place| {
-                let mut word = self.words.get(place as usize).copied().unwrap_or(0);
+            .flat_map(move |n| {
+                let mut word = self.words.get(n as usize).copied().unwrap_or(0);
                 std::iter::from_fn(move || {
                     let bit = word.trailing_zeros();
                     word &= word.wrapping_sub(1);
-                    (bit < 64).then(|| place * 64 + bit)
+                    (bit < 64).then(|| n * 64 + bit)
                 })
             })
             .filter(move |row| rows.contains(row))
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_found_where_they_were_put() {
+    fn inserted_rows_are_found() {
         let mut set = RowSet::default();
         assert!(set.is_empty() && !set.contains(0));
         for row in [0, 63, 64, 200, 64] {

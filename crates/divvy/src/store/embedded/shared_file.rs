@@ -1,7 +1,6 @@
-//! A file that several readers read at once.
+//! A file that several readers read at the same time.
 //!
-//! A [`File`] has one position, which readers would take from each other; here every read says
-//! where it reads.
+//! The readers of a [`File`] share one offset; here every read has its own.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -27,19 +26,19 @@ impl SharedFile {
         self.size
     }
 
-    /// Returns a reader that begins at a place.
+    /// Returns a reader that begins at an offset.
     pub(super) fn reading(&self, start: u64) -> Reading {
         Reading {
             file: self.file.clone(),
-            at: start,
+            offset: start,
         }
     }
 
-    /// Reads so many bytes from a place; fewer are an error.
+    /// Reads `len` bytes from an offset. Fewer are an error.
     pub(super) fn exactly(&self, start: u64, len: usize) -> io::Result<Vec<u8>> {
-        // A length that is wrong is found before memory is taken for it.
-        let behind = start.checked_add(len as u64);
-        if behind.is_none_or(|behind| behind > self.size) {
+        // A damaged length is found before memory is allocated for it.
+        let end = start.checked_add(len as u64);
+        if end.is_none_or(|end| end > self.size) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let mut bytes = vec![0; len];
@@ -47,25 +46,25 @@ impl SharedFile {
         Ok(bytes)
     }
 
-    /// Fills `out` from a place.
+    /// Fills `out` with the bytes from an offset.
     pub(super) fn fill(&self, start: u64, out: &mut [u8]) -> io::Result<()> {
         self.reading(start).read_exact(out)
     }
 }
 
-/// One reader's place in the file.
+/// One reader of the file.
 pub(super) struct Reading {
     file: Arc<File>,
-    at: u64,
+    offset: u64,
 }
 
 impl Read for Reading {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         #[cfg(unix)]
-        let n = std::os::unix::fs::FileExt::read_at(&*self.file, out, self.at)?;
+        let n = std::os::unix::fs::FileExt::read_at(&*self.file, out, self.offset)?;
         #[cfg(windows)]
-        let n = std::os::windows::fs::FileExt::seek_read(&*self.file, out, self.at)?;
-        self.at += n as u64;
+        let n = std::os::windows::fs::FileExt::seek_read(&*self.file, out, self.offset)?;
+        self.offset += n as u64;
         Ok(n)
     }
 }

@@ -1,20 +1,20 @@
-//! Records put in order in bounded memory: what does not fit is sorted run by run in a temporary
-//! file, and the runs are merged when they are read.
+//! Sorts records in bounded memory: what does not fit is written to a temporary file in sorted runs,
+//! which are merged when they are read.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
 
-use super::cannot;
+use super::error::io_error;
 use super::shared_file::{Reading, SharedFile};
 use crate::store::StoreError;
 
-/// What can be sorted so.
+/// A record that can be sorted.
 pub(super) trait Record: Ord {
-    /// Memory that one record takes, in bytes.
+    /// Returns the memory that the record takes, in bytes.
     fn size(&self) -> usize;
 
     /// Writes the record for [`read`](Self::read).
@@ -25,7 +25,7 @@ pub(super) trait Record: Ord {
     where
         Self: Sized;
 
-    /// Puts records in order.
+    /// Sorts records.
     fn sort(records: &mut [Self])
     where
         Self: Sized,
@@ -34,54 +34,52 @@ pub(super) trait Record: Ord {
     }
 }
 
-/// Records on their way in, in any order.
+/// Collects records in any order.
 pub(super) struct Runs<T> {
     path: PathBuf,
-    /// Bytes of records that are held in memory at most.
-    bound: usize,
-    held: Vec<T>,
-    held_bytes: usize,
+    /// Bytes of records in memory at most.
+    max_bytes: usize,
+    in_memory: Vec<T>,
+    bytes_in_memory: usize,
     /// The temporary file. `None` while all records are in memory.
     file: Option<BufWriter<File>>,
-    /// For each run in the file: where it begins, and its number of records.
+    /// For each run in the file its offset and its number of records.
     runs: Vec<(u64, u64)>,
-    written: u64,
 }
 
 impl<T: Record> Runs<T> {
-    /// Holds up to `bound` bytes of records in memory. The rest goes into a temporary file at
-    /// `path`, which is removed when the records have been read or dropped.
-    pub(super) fn new(path: PathBuf, bound: usize) -> Self {
+    /// Keeps up to `max_bytes` of records in memory and the others in a temporary file at `path`,
+    /// which is removed when the records have been read or dropped.
+    pub(super) fn new(path: PathBuf, max_bytes: usize) -> Self {
         Self {
             path,
-            bound,
-            held: Vec::new(),
-            held_bytes: 0,
+            max_bytes,
+            in_memory: Vec::new(),
+            bytes_in_memory: 0,
             file: None,
             runs: Vec::new(),
-            written: 0,
         }
     }
 
-    /// Takes all records out, to be read in order.
+    /// Moves all records out, to be read in order.
     pub(super) fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::new(self.path.clone(), self.bound))
+        std::mem::replace(self, Self::new(self.path.clone(), self.max_bytes))
     }
 
-    /// Takes a record.
+    /// Adds a record.
     pub(super) fn push(&mut self, record: T) -> Result<(), StoreError> {
         let size = record.size();
-        if self.held_bytes + size > self.bound && !self.held.is_empty() {
+        if self.bytes_in_memory + size > self.max_bytes && !self.in_memory.is_empty() {
             self.spill()?;
         }
-        self.held_bytes += size;
-        self.held.push(record);
+        self.bytes_in_memory += size;
+        self.in_memory.push(record);
         Ok(())
     }
 
     fn spill(&mut self) -> Result<(), StoreError> {
-        T::sort(&mut self.held);
-        let failed = |e| cannot("write", &self.path, e);
+        T::sort(&mut self.in_memory);
+        let failed = |e| io_error("write", &self.path, e);
         let out = match &mut self.file {
             Some(file) => file,
             None => {
@@ -95,15 +93,12 @@ impl<T: Record> Runs<T> {
                 self.file.insert(BufWriter::with_capacity(1 << 18, file))
             }
         };
-        self.runs.push((self.written, self.held.len() as u64));
-        let mut out = Counted {
-            out,
-            written: &mut self.written,
-        };
-        for record in self.held.drain(..) {
-            record.write(&mut out).map_err(failed)?;
+        let start = out.stream_position().map_err(failed)?;
+        self.runs.push((start, self.in_memory.len() as u64));
+        for record in self.in_memory.drain(..) {
+            record.write(out).map_err(failed)?;
         }
-        self.held_bytes = 0;
+        self.bytes_in_memory = 0;
         Ok(())
     }
 
@@ -111,32 +106,32 @@ impl<T: Record> Runs<T> {
     pub(super) fn sorted(mut self) -> Result<Sorted<T>, StoreError> {
         let mut sorted = Sorted {
             path: self.path.clone(),
-            held: Vec::new().into_iter(),
+            in_memory: Vec::new().into_iter(),
             heads: BinaryHeap::new(),
             runs: Vec::new(),
             temporary: None,
         };
         if self.file.is_none() {
-            T::sort(&mut self.held);
-            sorted.held = std::mem::take(&mut self.held).into_iter();
+            T::sort(&mut self.in_memory);
+            sorted.in_memory = std::mem::take(&mut self.in_memory).into_iter();
             return Ok(sorted);
         }
         self.spill()?;
-        self.held = Vec::new();
-        let failed = |e| cannot("read", &self.path, e);
+        self.in_memory = Vec::new();
+        let failed = |e| io_error("read", &self.path, e);
         if let Some(file) = self.file.take() {
             let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
             let file = SharedFile::new(file).map_err(failed)?;
             for (start, left) in std::mem::take(&mut self.runs) {
-                // Each takes memory, so fewer bytes where there are more of them.
                 let input = BufReader::with_capacity(1 << 16, file.reading(start));
                 sorted.runs.push(Run { input, left });
             }
         }
         sorted.temporary = Some(Temporary(std::mem::take(&mut self.path)));
-        for place in 0..sorted.runs.len() {
-            if let Some(record) = sorted.runs[place].next().map_err(failed_at(&sorted.path))? {
-                sorted.heads.push(Reverse((record, place)));
+        for (n, run) in sorted.runs.iter_mut().enumerate() {
+            let record = run.next();
+            if let Some(record) = record.map_err(|e| io_error("read", &sorted.path, e))? {
+                sorted.heads.push(Reverse((record, n)));
             }
         }
         Ok(sorted)
@@ -151,33 +146,12 @@ impl<T> Drop for Runs<T> {
     }
 }
 
-fn failed_at(path: &std::path::Path) -> impl Fn(io::Error) -> StoreError {
-    move |e| cannot("read", path, e)
-}
-
 /// Removes a file when it is dropped.
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-struct Counted<'a, W> {
-    out: &'a mut W,
-    written: &'a mut u64,
-}
-
-impl<W: Write> Write for Counted<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.out.write(bytes)?;
-        *self.written += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 
@@ -200,12 +174,12 @@ impl Run {
 /// Records in order.
 pub(super) struct Sorted<T> {
     path: PathBuf,
-    /// All of them, where they fitted in memory.
-    held: std::vec::IntoIter<T>,
-    /// The next record of each run.
+    /// All records, if they fitted in memory.
+    in_memory: std::vec::IntoIter<T>,
+    /// The next record of each run, with the index of the run.
     heads: BinaryHeap<Reverse<(T, usize)>>,
     runs: Vec<Run>,
-    /// Behind the runs, so that it is removed when they are closed.
+    /// Declared after the runs, so that it is removed when they are closed.
     temporary: Option<Temporary>,
 }
 
@@ -214,12 +188,12 @@ impl<T: Record> Iterator for Sorted<T> {
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.temporary.is_none() {
-            return self.held.next().map(Ok);
+            return self.in_memory.next().map(Ok);
         }
         let mut head = self.heads.peek_mut()?;
-        let Reverse((_, place)) = &*head;
-        match self.runs[*place].next() {
-            Err(e) => Some(Err(cannot("read", &self.path, e))),
+        let Reverse((_, run)) = &*head;
+        match self.runs[*run].next() {
+            Err(e) => Some(Err(io_error("read", &self.path, e))),
             Ok(Some(next)) => {
                 let Reverse((record, _)) = &mut *head;
                 Some(Ok(std::mem::replace(record, next)))
@@ -259,11 +233,11 @@ mod tests {
         #[test]
         fn any_records_come_in_order(
             records in proptest::collection::vec("[a-c]{0,9}", 0..200),
-            bound in 0_usize..300,
+            max_bytes in 0_usize..300,
         ) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("records.runs");
-            let mut runs = Runs::new(path.clone(), bound);
+            let mut runs = Runs::new(path.clone(), max_bytes);
             for record in &records {
                 runs.push(record.clone()).unwrap();
             }

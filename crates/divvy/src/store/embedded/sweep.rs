@@ -1,64 +1,74 @@
-//! Removes files that are no part of the store: left by a process that was killed or failed, or
-//! superseded.
+//! Removes files that do not belong to the store: superseded ones, and those that a killed or
+//! failed process left.
 //!
-//! The catalog lists them ([`catalog::put_leftover`]): nothing else is removed.
+//! Only files in the catalog's list of leftovers ([`catalog::put_leftover`]) are removed.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::lock::{ReadersLock, Staging};
-use super::{catalog, catalog_failed, folder, index_path};
+use super::folder::index_path;
+use super::lock::{ReadersLock, WriterLock};
+use super::staging::Staging;
+use super::{catalog, folder};
 use crate::store::StoreError;
 
-/// Sweeps the store. Only for the holder of the writer lock. What somebody reads at this moment,
-/// or cannot be removed, is left for the next time.
+/// Sweeps a store that has leftovers, unless another process is writing: that one sweeps it.
+pub(super) fn sweep_unless_locked(root: &Path, catalog: &mut Connection) -> Result<(), StoreError> {
+    if !catalog::leftovers(catalog)?.is_empty()
+        && let Some(_lock) = WriterLock::attempt(root)?
+    {
+        sweep(root, catalog)?;
+    }
+    Ok(())
+}
+
+/// Sweeps the store. The caller holds the writer lock.
+///
+/// Files stay leftovers while a process reads the store, or if they cannot be removed.
 pub(super) fn sweep(root: &Path, catalog: &mut Connection) -> Result<(), StoreError> {
     Staging::sweep(root)?;
     let leftovers = catalog::leftovers(catalog)?;
     if leftovers.is_empty() {
         return Ok(());
     }
-    let Some(_none_reads) = ReadersLock::exclude(root)? else {
+    let Some(_no_readers) = ReadersLock::exclude(root)? else {
         return Ok(());
     };
-    let gone: Vec<&String> = leftovers
+    let removed: Vec<&String> = leftovers
         .iter()
         .filter(|path| {
-            // A damaged catalog must not name files of others.
-            folder::is_ours(Path::new(path))
+            // A damaged catalog could name files that are not the store's.
+            folder::is_store_file(Path::new(path))
                 && remove(root, &root.join(path))
                 && remove(root, &index_path(root, path))
         })
         .collect();
-    // Else a power cut may bring back files that no list names any more.
-    let paths: Vec<PathBuf> = (gone.iter())
+    // Without this a power cut may restore files that are no leftovers any more.
+    let paths: Vec<PathBuf> = (removed.iter())
         .flat_map(|path| [root.join(path), index_path(root, path)])
         .collect();
-    folder::make_names_durable(root, paths.iter().map(PathBuf::as_path))?;
-    let transaction = catalog::begin(catalog)?;
-    for path in gone {
-        catalog::delete_leftover(&transaction, path)?;
-    }
-    transaction
-        .commit()
-        .map_err(catalog_failed("write the catalog"))
+    folder::sync_names(root, paths.iter().map(PathBuf::as_path))?;
+    catalog::in_transaction(catalog, |catalog| {
+        let mut removed = removed.into_iter();
+        removed.try_for_each(|path| catalog::delete_leftover(catalog, path))
+    })
 }
 
-/// Removes a file, and the folders that it leaves empty, up to the store's own. Returns whether it
-/// is gone.
+/// Removes a file and the folders that this leaves empty, up to the store's own. Returns whether
+/// the file does not exist any more.
 fn remove(root: &Path, path: &Path) -> bool {
-    let is_gone = match std::fs::remove_file(path) {
+    let is_removed = match std::fs::remove_file(path) {
         Ok(()) => true,
         Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
     };
     let folders = path.ancestors().skip(1);
     for folder in folders.take_while(|folder| folder.parent() != Some(root)) {
-        // Fails on a folder that is not empty, as it should.
+        // Fails on a folder that is not empty.
         if std::fs::remove_dir(folder).is_err() {
             break;
         }
     }
-    is_gone
+    is_removed
 }

@@ -1,4 +1,4 @@
-//! Brings the catalogs of older programs up to date.
+//! Upgrades the catalogs of older programs.
 //!
 //! | version | what changed |
 //! |---|---|
@@ -12,39 +12,40 @@
 //!              └► id indexes, each in its place
 //! ```
 //!
-//! Whatever the version, tallies are counted again from the trips: the packing of the cube changed
-//! while version 2 was in use. What files call their stations is no count of trips, and is taken
-//! from the old catalog, which has it whole.
+//! For either version tallies are counted again from the trips: version 2 was written with different
+//! packings of the cube. Station names cannot be counted, and are taken from the old catalog.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::catalog::{self, Cells, OldArchive};
+use super::catalog::{self, OldArchive, PackedParts};
+use super::error::sqlite_error;
+use super::folder;
 use super::index::Written;
+use super::lock::OnWait;
 use super::repair::{count_again, count_file, put_system_totals, rebuild_index};
-use super::{OnWait, catalog_failed, folder};
 use crate::model::SystemId;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::tally::{Cube, Tally, Totals};
 
-/// Brings a catalog up to [`catalog::VERSION`], and calls `on_wait` before. Only for the holder of
-/// the writer lock.
+/// Upgrades a catalog to [`catalog::VERSION`]; calls `on_wait` before. The caller holds the writer
+/// lock.
 ///
-/// Killed or failed before its transaction commits, it leaves the old version, and the next begins
-/// again; some id indexes may be new by then.
+/// If it is killed or fails, the catalog keeps its version and the next call repeats the upgrade;
+/// some id indexes may be new.
 ///
 /// # Errors
 ///
-/// `Damaged` where a trips file cannot be read: without its trips there would be other numbers than
-/// before. Nothing is changed then but id indexes.
+/// `Damaged` if a trips file cannot be read: the totals would lack its trips. Only id indexes have
+/// been changed then.
 pub(super) fn upgrade(
     root: &Path,
     connection: &mut Connection,
     on_wait: &OnWait,
 ) -> Result<(), StoreError> {
-    // Read under the lock: another process may have been faster.
+    // Read again under the lock: another process may have upgraded the catalog.
     let version = catalog::version(connection)?;
     if version >= catalog::VERSION {
         return Ok(());
@@ -58,12 +59,12 @@ pub(super) fn upgrade(
     rebuilt.write(root, &transaction, version)?;
     transaction
         .commit()
-        .map_err(catalog_failed("bring the catalog up to date"))
+        .map_err(sqlite_error("bring the catalog up to date"))
 }
 
-/// What is made anew before the transaction.
+/// What is rebuilt before the transaction.
 struct Rebuilt {
-    /// By the row of the file.
+    /// By the id of their file.
     indexes: Vec<(i64, Written)>,
     archives: Vec<Archive>,
     /// Over all archives of each system.
@@ -75,7 +76,7 @@ struct Archive {
     system: SystemId,
     /// Without the cube.
     totals: Totals,
-    cells: Cells,
+    parts: PackedParts,
 }
 
 impl Rebuilt {
@@ -99,20 +100,20 @@ impl Rebuilt {
             let system = SystemId::from(old.system.as_str());
             let sum = rebuilt.sums.entry(system.clone()).or_default();
             sum.merge(&totals);
-            let cells = catalog::cells(&totals.cube, &Cube::default());
+            let parts = catalog::changed_parts(&totals.cube, &Cube::default());
             totals.cube = Cube::default();
             rebuilt.archives.push(Archive {
                 sequence: old.sequence,
                 system,
                 totals,
-                cells,
+                parts,
             });
         }
         Ok(rebuilt)
     }
 
     fn write(self, root: &Path, catalog: &Connection, version: i64) -> Result<(), StoreError> {
-        let failed = catalog_failed("bring the catalog up to date");
+        let failed = sqlite_error("bring the catalog up to date");
         let mut tables = String::new();
         if version == 1 {
             tables += catalog::CUBE_BEFORE_CHECKSUMS;
@@ -126,7 +127,8 @@ impl Rebuilt {
              ) WITHOUT ROWID;
              DELETE FROM cube;
              DELETE FROM departures;";
-        for (table, columns) in catalog::CHECKED {
+        for table in catalog::CHECKED {
+            let (table, columns) = (table.name, table.columns);
             tables += &format!(
                 "ALTER TABLE {table} ADD COLUMN checksum INTEGER;
                  UPDATE {table} SET checksum = row_checksum({columns});"
@@ -139,7 +141,7 @@ impl Rebuilt {
         }
         for mut archive in self.archives {
             catalog::put_archive_totals(catalog, archive.sequence, &mut archive.totals)?;
-            catalog::put_cells(catalog, &archive.system, archive.sequence, &archive.cells)?;
+            catalog::put_parts(catalog, &archive.system, archive.sequence, &archive.parts)?;
         }
         for (system, mut sum) in self.sums {
             put_system_totals(catalog, &system, &mut sum)?;
@@ -152,7 +154,7 @@ impl Rebuilt {
     }
 }
 
-/// The error of an archive whose trips cannot be counted again.
+/// Makes the error of an archive whose trips cannot be counted again.
 fn unreadable(root: &Path, archive: &OldArchive, cause: StoreError) -> StoreError {
     let message = format!(
         "{} was made by an older divvy and cannot be brought up to date, because trips of {} cannot \
@@ -173,13 +175,14 @@ mod tests {
     use futures_executor::block_on;
     use jiff::Timestamp;
 
-    use super::super::EmbeddedStore;
-    use super::super::repair::tests::{drain, faults, holdings};
     use super::*;
     use crate::ingest::{self, LoadOptions, SameName};
-    use crate::model::{Snapshot, SnapshotKind, Station, StationId, StationStatus, System};
+    use crate::model::{Snapshot, SnapshotKind, Station, StationId, StationStatus};
     use crate::sample::{Era, Sample};
     use crate::sources::archive::Archive;
+    use crate::store::embedded::EmbeddedStore;
+    use crate::store::embedded::repair::tests::contents;
+    use crate::store::embedded::testing::{divvy, drain, faults};
     use crate::store::{Ledger, StationTable, Unload};
 
     /// A store of each past version; see the README beside them.
@@ -188,7 +191,7 @@ mod tests {
         (2, include_bytes!("past_stores/catalog_2.zip")),
     ];
 
-    /// What they were made from.
+    /// The archives that they were loaded from.
     const ARCHIVES: &[u8] = include_bytes!("past_stores/archives.zip");
 
     fn unpacked(bytes: &[u8], folder: &Path, name: &str) -> PathBuf {
@@ -196,10 +199,6 @@ mod tests {
         let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
         zip.extract(&to).unwrap();
         to
-    }
-
-    fn divvy() -> System {
-        System::named("divvy").unwrap()
     }
 
     fn at(minute: i64) -> Timestamp {
@@ -241,7 +240,7 @@ mod tests {
         block_on(store.apply(&snapshot, at(minute))).unwrap();
     }
 
-    /// Does to a new store what was done to the past ones.
+    /// Fills a new store as the past ones were.
     fn fill(store: &EmbeddedStore, archives: &Path) {
         load(
             store,
@@ -266,7 +265,7 @@ mod tests {
 
     /// Compares line by line, so that a failure shows one line and not all.
     fn expect_same(store: &EmbeddedStore, expected: &EmbeddedStore) {
-        let (found, expected) = (holdings(store), holdings(expected));
+        let (found, expected) = (contents(store), contents(expected));
         for (found, expected) in found.iter().zip(&expected) {
             assert_eq!(found, expected);
         }
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_past_store_becomes_what_a_new_one_would_be() {
+    fn an_upgraded_store_equals_a_new_one() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let archives = unpacked(ARCHIVES, folder, "archives");
@@ -309,8 +308,8 @@ mod tests {
             for store in [&past, &new] {
                 let entries = block_on(store.entries(&divvy().id)).unwrap();
                 let named = |name: &str| entries.iter().find(|entry| entry.id.name == name);
-                let gone = named("202406-divvy-tripdata.zip").unwrap().id.content;
-                let unloaded = block_on(store.unload(&divvy().id, &[gone], false)).unwrap();
+                let removed = named("202406-divvy-tripdata.zip").unwrap().id.content;
+                let unloaded = block_on(store.unload(&divvy().id, &[removed], false)).unwrap();
                 assert!(unloaded.promoted > Some(0));
                 drain(store);
             }
@@ -320,14 +319,14 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_that_was_killed_begins_again() {
+    fn a_killed_upgrade_is_repeated() {
         let folder = tempfile::tempdir().unwrap();
         for (version, bytes) in PAST {
             let right = unpacked(bytes, folder.path(), &format!("right-{version}"));
             let right = EmbeddedStore::open(&right).unwrap();
             let root = unpacked(bytes, folder.path(), &format!("killed-{version}"));
             for _ in 0..2 {
-                folder::make(&root).unwrap();
+                folder::create(&root).unwrap();
                 let mut connection = catalog::open(&root.join(folder::CATALOG)).unwrap();
                 let rebuilt = Rebuilt::of(&root, &connection, version).unwrap();
                 let transaction = catalog::begin(&mut connection).unwrap();
@@ -343,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_past_store_that_cannot_be_written_to_is_refused() {
+    fn a_read_only_past_store_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         for (version, bytes) in PAST {
             let root = unpacked(bytes, folder.path(), &format!("past-{version}"));
@@ -358,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_past_store_without_some_of_its_trips_is_refused_and_stays() {
+    fn a_past_store_with_unreadable_trips_is_refused_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         for (version, bytes) in PAST {
             let root = unpacked(bytes, folder.path(), &format!("past-{version}"));

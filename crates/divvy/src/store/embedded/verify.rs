@@ -1,27 +1,25 @@
-//! Compares the files of the store with what the catalog says of them.
+//! Compares the files of the store with the hashes in the catalog.
 
 use std::path::Path;
 
 use super::catalog::FileRow;
+use super::folder::index_path;
 use super::hashed_file::hash_of;
-use super::index_path;
 
-impl FileRow {
-    /// Lists what is wrong with the file and its id index, one sentence each: gone, unreadable, or
-    /// of another hash than when they were written. Reads both whole.
-    pub(super) fn faults(&self, root: &Path) -> Vec<String> {
-        let files = [
-            (root.join(&self.path), self.hash),
-            (index_path(root, &self.path), self.index_hash),
-        ];
-        files
-            .iter()
-            .filter_map(|(path, hash)| fault(path, *hash))
-            .collect()
-    }
+/// Lists what is wrong with a trips file and its id index, one sentence each: missing, unreadable,
+/// or of another hash than when they were written. Reads both whole.
+pub(super) fn faults(root: &Path, file: &FileRow) -> Vec<String> {
+    let files = [
+        (root.join(&file.path), file.hash),
+        (index_path(root, &file.path), file.index_hash),
+    ];
+    files
+        .iter()
+        .filter_map(|(path, hash)| fault(path, *hash))
+        .collect()
 }
 
-/// Says what is wrong with a file of that hash. A file of an unknown hash only has to be there.
+/// Returns what is wrong with a file. If `expected` is `None` it only has to exist and be readable.
 fn fault(path: &Path, expected: Option<u128>) -> Option<String> {
     let shown = path.display();
     if !path.exists() {

@@ -1,7 +1,7 @@
-//! Columns with few distinct values: a dictionary page, then one page of codes.
+//! Encodes columns with few distinct values: a dictionary page, then one page of codes.
 //!
-//! A [`TripBatch`](crate::model::TripBatch) has such texts as places in a dictionary already, so a
-//! place is packed into bits and that is all.
+//! A [`TripBatch`](crate::model::TripBatch) has such texts as indexes in a dictionary already, which
+//! only have to be packed.
 //!
 //! Format: RLE_DICTIONARY of
 //! <https://parquet.apache.org/docs/file-format/data-pages/encodings/>.
@@ -12,54 +12,58 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::statistics::Statistics;
 use rustc_hash::FxHashMap;
 
-use super::pages::{Pages, int_levels, int_statistics, levels, pack, present, varint};
+use super::pages::{Pages, int_levels, int_statistics, levels, pack, present};
 use crate::model::Dictionary;
+use crate::store::embedded::varint::{read_varint, write_varint};
 
-/// Encodes an optional column of texts: the text at each place, none at place 0.
-pub(super) fn texts(places: &[u32], texts: &Dictionary) -> Pages {
+/// Encodes an optional column of texts, given by their indexes in `texts`; index 0 stands for a
+/// missing value.
+pub(super) fn texts(indexes: &[u32], texts: &Dictionary) -> Pages {
     let mut codes_of = vec![u32::MAX; texts.len()];
     let mut used: Vec<u32> = Vec::new();
-    let mut codes: Vec<u32> = Vec::with_capacity(places.len());
-    for place in places.iter().filter(|place| **place != 0) {
-        let code = &mut codes_of[*place as usize];
+    let mut codes: Vec<u32> = Vec::with_capacity(indexes.len());
+    for index in indexes.iter().filter(|index| **index != 0) {
+        let code = &mut codes_of[*index as usize];
         if *code == u32::MAX {
             *code = used.len() as u32;
-            used.push(*place);
+            used.push(*index);
         }
         codes.push(*code);
     }
     let mut plain = Vec::new();
-    for place in &used {
-        let text = texts.text(*place).as_bytes();
+    for index in &used {
+        let text = texts.text(*index).as_bytes();
         plain.extend_from_slice(&(text.len() as u32).to_le_bytes());
         plain.extend_from_slice(text);
     }
-    let nulls = places.len() - codes.len();
-    let mut data = Vec::with_capacity(places.len() * 2);
-    levels(&mut data, places.len(), nulls, |row| places[row] != 0);
-    let in_order = |place: &&u32| texts.text(**place);
-    let bound =
-        |place: Option<&u32>| place.map(|place| texts.text(*place).as_bytes().to_vec().into());
+    let nulls = indexes.len() - codes.len();
+    let mut data = Vec::with_capacity(indexes.len() * 2);
+    levels(&mut data, indexes.len(), nulls, |row| indexes[row] != 0);
+    let used = || used.iter().map(|index| texts.text(*index));
+    let bound = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec().into());
     let statistics = Statistics::byte_array(
-        bound(used.iter().min_by_key(in_order)),
-        bound(used.iter().max_by_key(in_order)),
+        bound(used().min()),
+        bound(used().max()),
         None,
         Some(nulls as u64),
         false,
     );
-    pages((plain, used.len() as u32), data, &codes, statistics)
+    let dictionary = (plain, used().count() as u32);
+    pages(dictionary, data, &codes, statistics)
 }
 
-/// Encodes a required column of numbers of which there are few.
+/// Encodes a required column of few distinct numbers.
 pub(super) fn ints(values: &[i32]) -> Pages {
     coded(values, Vec::new(), values.iter().copied())
 }
 
-/// Encodes an optional column of numbers of which there are few; [`NONE_I32`](crate::model::NONE_I32) for none.
+/// Encodes an optional column of few distinct numbers; [`NONE_I32`](crate::model::NONE_I32) stands
+/// for a missing value.
 pub(super) fn optional_ints(values: &[i32]) -> Pages {
     coded(values, int_levels(values), present(values))
 }
 
+/// Encodes the `values` of a column, of which `all` has one for each row, behind the levels in `data`.
 fn coded(all: &[i32], data: Vec<u8>, values: impl Iterator<Item = i32>) -> Pages {
     let mut codes_of: FxHashMap<i32, u32> = FxHashMap::default();
     let mut plain = Vec::new();
@@ -83,7 +87,7 @@ fn coded(all: &[i32], data: Vec<u8>, values: impl Iterator<Item = i32>) -> Pages
     pages(dictionary, data, &codes, int_statistics(all))
 }
 
-/// Puts the codes behind the levels.
+/// Makes the pages of a column from its dictionary, its levels and its codes.
 fn pages(
     dictionary: (Vec<u8>, u32),
     mut data: Vec<u8>,
@@ -96,18 +100,18 @@ fn pages(
             dictionary: None,
             data,
             encoding: Encoding::PLAIN,
-            dense: true,
+            is_compact: true,
             statistics,
         };
     }
     let width = (32 - (distinct - 1).leading_zeros()).max(1);
     data.push(width as u8);
     if distinct == 1 {
-        varint(&mut data, (codes.len() as u64) << 1);
+        write_varint(&mut data, (codes.len() as u64) << 1);
         data.push(0);
     } else {
         let eights = codes.len().div_ceil(8);
-        varint(&mut data, (eights as u64) << 1 | 1);
+        write_varint(&mut data, (eights as u64) << 1 | 1);
         let padding = std::iter::repeat_n(0, 8 * eights - codes.len());
         pack(&mut data, codes.iter().copied().chain(padding), width);
     }
@@ -115,48 +119,47 @@ fn pages(
         dictionary: Some(dictionary),
         data,
         encoding: Encoding::RLE_DICTIONARY,
-        dense: false,
+        is_compact: false,
         statistics,
     }
 }
 
-/// Decodes a column that [`texts`] made: adds its texts to a dictionary and returns their places.
+/// Decodes a column of [`texts`]: adds its texts to a dictionary and returns their indexes there.
 ///
 /// # Errors
 ///
-/// For pages that [`texts`] does not make.
+/// If the pages are not as [`texts`] makes them.
 pub(super) fn decode(pages: &mut dyn PageReader, texts: &mut Texts) -> Result<Vec<u32>> {
-    let mut places_of: Vec<u32> = Vec::new();
-    let mut places = Vec::new();
+    let mut index_of_code: Vec<u32> = Vec::new();
+    let mut indexes = Vec::new();
     while let Some(page) = pages.get_next_page()? {
         match page.page_type() {
-            PageType::DICTIONARY_PAGE => places_of = read_texts(page.buffer(), texts)?,
-            _ => read_codes(&page, &places_of, &mut places)?,
+            PageType::DICTIONARY_PAGE => index_of_code = read_texts(page.buffer(), texts)?,
+            _ => read_codes(&page, &index_of_code, &mut indexes)?,
         }
     }
-    Ok(places)
+    Ok(indexes)
 }
 
-/// A dictionary that finds the place of a text it holds already.
+/// A dictionary without repeated texts.
 #[derive(Default)]
 pub(super) struct Texts {
     pub(super) dictionary: Dictionary,
-    places: FxHashMap<Box<str>, u32>,
+    indexes: FxHashMap<Box<str>, u32>,
 }
 
 impl Texts {
-    fn find(&mut self, text: &str) -> u32 {
+    /// Returns the index of a text, which is added unless it is there already.
+    fn index_of(&mut self, text: &str) -> u32 {
         if text.is_empty() {
             return 0;
         }
-        match self.places.get(text) {
-            Some(place) => *place,
-            None => {
-                let place = self.dictionary.push(text);
-                self.places.insert(text.into(), place);
-                place
-            }
+        if let Some(index) = self.indexes.get(text) {
+            return *index;
         }
+        let index = self.dictionary.push(text);
+        self.indexes.insert(text.into(), index);
+        index
     }
 }
 
@@ -165,20 +168,20 @@ fn damaged(what: &str) -> ParquetError {
 }
 
 fn read_texts(mut plain: &[u8], texts: &mut Texts) -> Result<Vec<u32>> {
-    let mut places = Vec::new();
+    let mut indexes = Vec::new();
     while let Some((length, rest)) = plain.split_first_chunk::<4>() {
         let length = u32::from_le_bytes(*length) as usize;
         let (text, rest) = rest
             .split_at_checked(length)
             .ok_or_else(|| damaged("a text is cut off"))?;
         let text = std::str::from_utf8(text).map_err(|_| damaged("a text is not UTF-8"))?;
-        places.push(texts.find(text));
+        indexes.push(texts.index_of(text));
         plain = rest;
     }
-    Ok(places)
+    Ok(indexes)
 }
 
-fn read_codes(page: &Page, places_of: &[u32], places: &mut Vec<u32>) -> Result<()> {
+fn read_codes(page: &Page, index_of_code: &[u32], indexes: &mut Vec<u32>) -> Result<()> {
     let rows = page.num_values() as usize;
     let short = || damaged("it is cut off");
     let (length, rest) = page.buffer().split_first_chunk::<4>().ok_or_else(short)?;
@@ -195,16 +198,14 @@ fn read_codes(page: &Page, places_of: &[u32], places: &mut Vec<u32>) -> Result<(
     }
     let mut codes = codes.into_iter();
     for level in present {
-        let place = match level {
-            0 => 0,
-            _ => {
-                let code = codes.next().ok_or_else(short)?;
-                *places_of
-                    .get(code as usize)
-                    .ok_or_else(|| damaged("a code has no text"))?
-            }
+        let index = if level == 0 {
+            0
+        } else {
+            let code = codes.next().ok_or_else(short)?;
+            let index = index_of_code.get(code as usize);
+            *index.ok_or_else(|| damaged("a code has no text"))?
         };
-        places.push(place);
+        indexes.push(index);
     }
     Ok(())
 }
@@ -216,20 +217,8 @@ fn unpack(mut runs: &[u8], width: u32, n: usize, out: &mut Vec<u32>) -> Result<(
         return Err(damaged("a width is beyond 32 bits"));
     }
     while out.len() < n {
-        let mut header = 0_u64;
-        let mut shift = 0;
-        loop {
-            let (byte, rest) = runs.split_first().ok_or_else(short)?;
-            runs = rest;
-            header |= u64::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte & 0x80 == 0 {
-                break;
-            }
-            if shift > 56 {
-                return Err(damaged("a run is too long"));
-            }
-        }
+        let (header, rest) = read_varint(runs).ok_or_else(short)?;
+        runs = rest;
         let left = n - out.len();
         if header & 1 == 0 {
             let bytes = width.div_ceil(8) as usize;

@@ -1,4 +1,4 @@
-//! Numbers as the differences between neighbours: times, which are in order, and lengths.
+//! Encodes numbers as the differences between neighbours: times, which are in order, and lengths.
 //!
 //! Format: DELTA_BINARY_PACKED and DELTA_LENGTH_BYTE_ARRAY of
 //! <https://parquet.apache.org/docs/file-format/data-pages/encodings/>.
@@ -6,12 +6,13 @@
 use parquet::basic::Encoding;
 use parquet::file::statistics::Statistics;
 
-use super::pages::{Pages, int_levels, int_statistics, pack, present, varint};
+use super::pages::{Pages, int_levels, int_statistics, pack, present};
+use crate::store::embedded::varint::{write_varint, zigzag};
 
-/// Differences that share the smallest of them.
+/// Differences of a block, which share the smallest of them.
 const BLOCK: usize = 128;
-/// Differences that share a width.
-const MINI: usize = 32;
+/// Differences of a miniblock, which share a bit width.
+const MINIBLOCK: usize = 32;
 
 /// Encodes the values of a required column of 64-bit numbers.
 pub(super) fn longs(values: &[i64]) -> Pages {
@@ -22,16 +23,17 @@ pub(super) fn longs(values: &[i64]) -> Pages {
         dictionary: None,
         data,
         encoding: Encoding::DELTA_BINARY_PACKED,
-        dense: true,
+        is_compact: true,
         statistics: Statistics::int64(bounds.0, bounds.1, None, Some(0), false),
     }
 }
 
-/// Encodes an optional column of 32-bit numbers; [`NONE_I32`](crate::model::NONE_I32) for none.
+/// Encodes an optional column of 32-bit numbers; [`NONE_I32`](crate::model::NONE_I32) stands for a
+/// missing value.
 pub(super) fn optional_ints(values: &[i32]) -> Pages {
     let present: Vec<i64> = present(values).map(i64::from).collect();
     let mut data = int_levels(values);
-    // The format wants differences that wrap around at the width of the column.
+    // The format requires differences that wrap around at the width of the column.
     pack_differences(&mut data, &present, |a, b| {
         i64::from((a as i32).wrapping_sub(b as i32))
     });
@@ -39,12 +41,12 @@ pub(super) fn optional_ints(values: &[i32]) -> Pages {
         dictionary: None,
         data,
         encoding: Encoding::DELTA_BINARY_PACKED,
-        dense: true,
+        is_compact: true,
         statistics: int_statistics(values),
     }
 }
 
-/// Encodes a required column of texts, each for itself: their lengths, then their bytes.
+/// Encodes a required column of distinct texts: their lengths, then their bytes.
 pub(super) fn texts(bytes: &[u8], ends: &[u32]) -> Pages {
     let mut start = 0;
     let lengths: Vec<i64> = ends
@@ -58,21 +60,17 @@ pub(super) fn texts(bytes: &[u8], ends: &[u32]) -> Pages {
         dictionary: None,
         data,
         encoding: Encoding::DELTA_LENGTH_BYTE_ARRAY,
-        dense: false,
-        // Of ids, which a reader looks up by other means.
+        is_compact: false,
+        // Ids are looked up by the id index, not by bounds.
         statistics: Statistics::byte_array(None, None, None, Some(0), false),
     }
 }
 
-fn zigzag(value: i64) -> u64 {
-    (value << 1 ^ value >> 63) as u64
-}
-
 fn pack_differences(out: &mut Vec<u8>, values: &[i64], difference: impl Fn(i64, i64) -> i64) {
-    varint(out, BLOCK as u64);
-    varint(out, (BLOCK / MINI) as u64);
-    varint(out, values.len() as u64);
-    varint(out, zigzag(values.first().copied().unwrap_or(0)));
+    write_varint(out, BLOCK as u64);
+    write_varint(out, (BLOCK / MINIBLOCK) as u64);
+    write_varint(out, values.len() as u64);
+    write_varint(out, zigzag(values.first().copied().unwrap_or(0)));
     let mut block = [0_i64; BLOCK];
     for start in (1..values.len()).step_by(BLOCK) {
         let end = values.len().min(start + BLOCK);
@@ -82,24 +80,24 @@ fn pack_differences(out: &mut Vec<u8>, values: &[i64], difference: impl Fn(i64, 
             *slot = difference(*value, *before);
         }
         let least = block.iter().copied().fold(i64::MAX, i64::min);
-        varint(out, zigzag(least));
+        write_varint(out, zigzag(least));
         let widths = out.len();
-        out.extend_from_slice(&[0; BLOCK / MINI]);
-        for (place, mini) in block.chunks_mut(MINI).enumerate() {
+        out.extend_from_slice(&[0; BLOCK / MINIBLOCK]);
+        for (n, miniblock) in block.chunks_mut(MINIBLOCK).enumerate() {
             let mut any = 0;
-            for slot in mini.iter_mut() {
+            for slot in miniblock.iter_mut() {
                 *slot = slot.wrapping_sub(least);
                 any |= *slot as u64;
             }
             let width = 64 - any.leading_zeros();
-            out[widths + place] = width as u8;
-            // The last one is filled up with zeros.
-            let padding = std::iter::repeat_n(0, MINI - mini.len());
-            let numbers = mini.iter().map(|slot| *slot as u64).chain(padding);
+            out[widths + n] = width as u8;
+            // The last miniblock is padded with zeros.
+            let padding = std::iter::repeat_n(0, MINIBLOCK - miniblock.len());
+            let numbers = miniblock.iter().map(|slot| *slot as u64).chain(padding);
             if width <= 32 {
                 pack(out, numbers.map(|number| number as u32), width);
             } else {
-                // No clock shows such times, so bit by bit is quick enough.
+                // Bit by bit is fast enough: times are never that far apart.
                 let bits = numbers.flat_map(|number| (0..width).map(move |bit| number >> bit & 1));
                 pack(out, bits.map(|bit| bit as u32), 1);
             }

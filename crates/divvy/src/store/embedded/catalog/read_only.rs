@@ -1,9 +1,9 @@
-//! The catalog of a store that cannot be written to: a folder of another user, or a mount that is
-//! read-only.
+//! Opens the catalog of a store that cannot be written to, such as a folder of another user or a
+//! read-only mount.
 //!
-//! SQLite in WAL mode writes to the folder even to read: an index of the log in shared memory. So
-//! where there is no log the database is opened as one that does not change (`immutable=1`), and
-//! where there is one, both are copied and the copy is opened.
+//! SQLite in WAL mode writes an index of the log to the folder even to read. A database without a
+//! log is therefore opened as one that does not change (`immutable=1`); one with a log is copied
+//! together with it, and the copy is opened.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -12,33 +12,33 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
-use super::{cannot, catalog, catalog_failed};
+use super::prepare;
+use crate::store::embedded::error::{io_error, sqlite_error};
 use crate::store::{StoreError, StoreErrorKind};
 
-/// A catalog that is only read.
-pub(super) struct ReadOnly {
-    pub(super) connection: Connection,
-    /// The folder of the copy that it reads. `None` where it reads the store's own.
-    pub(super) copy: Option<TempDir>,
+/// A catalog opened for reading only.
+pub(crate) struct ReadOnlyCatalog {
+    pub(crate) connection: Connection,
+    /// The folder of the copy that is read. `None` if the store's own catalog is read.
+    pub(crate) copy: Option<TempDir>,
 }
 
 /// Opens a catalog without writing to its folder.
 ///
 /// # Errors
 ///
-/// `Unreachable` where it cannot be read or copied, `Busy` where another process goes on changing
-/// it.
-pub(super) fn open(path: &Path) -> Result<ReadOnly, StoreError> {
-    /// How often to begin again where it changed while it was read.
+/// `Unreachable` if it cannot be read or copied, `Busy` if another process keeps changing it.
+pub(crate) fn open_read_only(path: &Path) -> Result<ReadOnlyCatalog, StoreError> {
+    /// How often to try again when the catalog changed while it was opened.
     const ATTEMPTS: usize = 20;
     let log = log_of(path);
     for _ in 0..ATTEMPTS {
         let before = [stamp(path), stamp(&log)];
         let has_log = before[1].is_some_and(|(len, _)| len > 0);
         let opened = if has_log {
-            copied(path, &log)?
+            open_copy(path, &log)?
         } else {
-            unchanging(path)?
+            open_immutable(path)?
         };
         if before == [stamp(path), stamp(&log)] {
             return Ok(opened);
@@ -53,59 +53,59 @@ pub(super) fn open(path: &Path) -> Result<ReadOnly, StoreError> {
     ))
 }
 
-/// The write-ahead log of a database.
+/// Returns the path of a database's write-ahead log.
 fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     log.into()
 }
 
-/// Length and time of the last change. `None` where there is no such file.
+/// Reads the length of a file and the time of its last change. `None` if there is none.
 fn stamp(path: &Path) -> Option<(u64, Option<SystemTime>)> {
     let metadata = path.metadata().ok()?;
     Some((metadata.len(), metadata.modified().ok()))
 }
 
-fn unchanging(path: &Path) -> Result<ReadOnly, StoreError> {
+fn open_immutable(path: &Path) -> Result<ReadOnlyCatalog, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let address = format!("file:{}?immutable=1", percent_encoded(path));
     let connection = Connection::open_with_flags(address, flags);
-    let connection = connection.map_err(catalog_failed("open the catalog"))?;
-    catalog::prepare(&connection)?;
-    Ok(ReadOnly {
+    let connection = connection.map_err(sqlite_error("open the catalog"))?;
+    prepare(&connection)?;
+    Ok(ReadOnlyCatalog {
         connection,
         copy: None,
     })
 }
 
-fn copied(path: &Path, log: &Path) -> Result<ReadOnly, StoreError> {
-    let making = |e| cannot("make a folder for a copy of", path, e);
+fn open_copy(path: &Path, log: &Path) -> Result<ReadOnlyCatalog, StoreError> {
+    let making = |e| io_error("make a folder for a copy of", path, e);
     let copy = tempfile::tempdir().map_err(making)?;
     let to = copy.path().join("catalog.db");
     for (from, to) in [(path, &to), (log, &log_of(&to))] {
         match std::fs::copy(from, to) {
             Ok(_) => {}
-            // The log has gone since: its changes are in the database, which has changed then.
+            // The log was removed meanwhile: its changes are in the database, whose stamp differs.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(cannot("copy", from, e)),
+            Err(e) => return Err(io_error("copy", from, e)),
         }
     }
-    let connection = Connection::open(&to).map_err(catalog_failed("open the catalog"))?;
-    catalog::prepare(&connection)?;
-    Ok(ReadOnly {
+    let connection = Connection::open(&to).map_err(sqlite_error("open the catalog"))?;
+    prepare(&connection)?;
+    Ok(ReadOnlyCatalog {
         connection,
         copy: Some(copy),
     })
 }
 
-/// Writes a path as SQLite reads it in an address.
+/// Percent-encodes a path for a SQLite URI.
 fn percent_encoded(path: &Path) -> String {
     let mut encoded = String::new();
     for byte in path.as_os_str().as_encoded_bytes() {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
             encoded.push(char::from(*byte));
         } else {
-            write!(encoded, "%{byte:02X}").expect("texts are written to without fail");
+            write!(encoded, "%{byte:02X}").expect("writing to a string does not fail");
         }
     }
     encoded

@@ -1,21 +1,21 @@
-//! The columns of a trips file, for every engine that reads Parquet.
+//! The columns of a trips file, which any program that reads Parquet can read.
 
 use std::sync::{Arc, LazyLock};
 
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::TypePtr;
+use parquet::schema::types::{SchemaDescriptor, TypePtr};
 
-/// The version of this layout, in each file's metadata. A reader refuses a newer one.
+/// The version of the layout, in each file's metadata. A reader refuses a newer one.
 ///
-/// Version 1 had the same columns and no checksums.
+/// Version 1 has the same columns and no checksums.
 pub(super) const LAYOUT: u32 = 2;
 
 /// The metadata key of [`LAYOUT`].
 pub(super) const LAYOUT_KEY: &str = "divvy.layout";
 
-/// Times are wall-clock times; the instant is the time less its offset. Texts are as published.
+/// Times are wall-clock times; the instant is the time minus its offset. Texts are as published.
 const MESSAGE: &str = "
 message trip {
     required binary trip_id (UTF8);
@@ -39,7 +39,7 @@ message trip {
     required int32 flags (INTEGER(16,false));
 }";
 
-/// The places of the columns.
+/// The indexes of the columns.
 pub(super) mod column {
     pub(in super::super) const TRIP_ID: usize = 0;
     pub(in super::super) const STARTED_AT: usize = 1;
@@ -68,7 +68,12 @@ pub(super) static SCHEMA: LazyLock<TypePtr> = LazyLock::new(|| {
     Arc::new(message)
 });
 
-/// What the file says of itself. How columns are encoded is [`pages`](super::pages)' business.
+thread_local! {
+    /// The columns of [`SCHEMA`]. The library's type is not `Sync`, hence one for each thread.
+    pub(super) static DESCRIPTOR: SchemaDescriptor = SchemaDescriptor::new(SCHEMA.clone());
+}
+
+/// The metadata of a file. How its columns are encoded is up to [`pages`](super::pages).
 pub(super) static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
     let properties = WriterProperties::builder()
         .set_created_by(concat!("divvy ", env!("CARGO_PKG_VERSION")).into())

@@ -1,14 +1,14 @@
-//! The checksums of a trips file: of each column chunk, and of the footer that says what they are.
+//! The checksums of a trips file: of each column chunk and of the footer.
 //!
-//! Parquet has a checksum for the bytes of a page, and none for what surrounds them: a bit that
-//! flips in the header of a page or in the footer could make other trips. So the file has a block
-//! of its own between the last row group and the footer, where other readers do not look:
+//! Parquet has checksums for the bytes of pages only: a bit that flips in the header of a page or in
+//! the footer could change trips. A block between the last row group and the footer, which other
+//! readers skip, therefore holds more:
 //!
 //! ```text
 //! row group…
 //! the XXH3-64 of each column chunk, row group by row group     u64 each, little-endian
 //! their number                                                 u32
-//! the XXH3-64 of the three parts around this line              u64
+//! the XXH3-64 of the lines above and of the footer              u64
 //! `DVCK`
 //! footer       (Thrift, its length, `PAR1`)
 //! ```
@@ -18,21 +18,21 @@ use std::io::{self, Write};
 use parquet::errors::ParquetError;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::hashed_file::HashedFile;
-use super::shared_file::SharedFile;
 use crate::store::StoreError;
+use crate::store::embedded::hashed_file::HashedFile;
+use crate::store::embedded::shared_file::SharedFile;
 
 const MAGIC: &[u8; 4] = b"DVCK";
-/// The number, the checksum and `DVCK`.
+/// Bytes of the number, the checksum and `DVCK`.
 const FIXED: usize = 16;
-/// The length of the footer, and `PAR1`.
+/// Bytes of the length of the footer and `PAR1`.
 const END: usize = 8;
 
-/// A trips file on its way out. The library writes the footer last, and in one with the end.
+/// A trips file being written. The library writes row groups, then the footer up to the end.
 pub(super) struct CheckedFile {
     file: HashedFile,
     chunks: Vec<u64>,
-    /// The footer, once row groups have ended: it is held back until all of it is there.
+    /// The footer, kept back until it is complete. `None` while row groups are written.
     footer: Option<Vec<u8>>,
 }
 
@@ -45,12 +45,12 @@ impl CheckedFile {
         }
     }
 
-    /// Notes the XXH3-64 of each column chunk of the next row group.
-    pub(super) fn chunks(&mut self, checksums: &[u64]) {
+    /// Adds the XXH3-64 of each column chunk of the next row group.
+    pub(super) fn add_checksums(&mut self, checksums: &[u64]) {
         self.chunks.extend(checksums);
     }
 
-    /// Says that what is written from here on is the footer.
+    /// Begins the footer: all that is written afterwards belongs to it.
     pub(super) fn begin_footer(&mut self) {
         self.footer = Some(Vec::new());
     }
@@ -78,7 +78,7 @@ impl Write for CheckedFile {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // Row groups are made durable at the end, all at once.
+        // The file is made durable once, at the end.
         Ok(())
     }
 }
@@ -94,15 +94,15 @@ fn hash(chunks: &[u8], footer: &[u8]) -> u64 {
 pub(super) struct Footer {
     /// The file's metadata, in Thrift.
     pub(super) metadata: Vec<u8>,
-    /// The checksum of each column chunk. `None` where the file has no checksums; where it has,
-    /// `metadata` is as it was written.
+    /// The checksum of each column chunk. `None` if the file has no checksums. If it has,
+    /// `metadata` has been verified.
     pub(super) chunks: Option<Vec<u64>>,
 }
 
 impl Footer {
-    /// Reads the end of a file.
+    /// Reads the end of a file, and verifies it if it has checksums.
     pub(super) fn read(file: &SharedFile) -> Result<Self, ParquetError> {
-        /// Read at once: more than most footers have.
+        /// Bytes that are read at first: more than most footers have.
         const TAIL: u64 = 1 << 15;
         let wrong = |what: &str| ParquetError::General(what.into());
         let cut_off = || wrong("it is cut off");
@@ -121,8 +121,8 @@ impl Footer {
         if let Some(fixed) = start.checked_sub(FIXED)
             && tail[start - MAGIC.len()..start] == *MAGIC
         {
-            let number = |at: usize| tail[at..at + 4].try_into().expect("these are 4 bytes");
-            let n = u32::from_le_bytes(number(fixed)) as usize;
+            let number = tail[fixed..fixed + 4].try_into();
+            let n = u32::from_le_bytes(number.expect("these are 4 bytes")) as usize;
             let wanted = n.saturating_mul(8).saturating_add(wanted);
             if wanted as u64 > size {
                 return Err(wrong("its checksums are cut off"));
@@ -130,8 +130,8 @@ impl Footer {
             tail = last(file, tail, wanted)?;
             let start = tail.len() - wanted;
             let (hashed, rest) = tail[start..].split_at(n * 8 + 4);
-            let (said, footer) = rest.split_at(FIXED - 4);
-            if hash(hashed, footer).to_le_bytes() != said[..8] {
+            let (stored, footer) = rest.split_at(FIXED - 4);
+            if hash(hashed, footer).to_le_bytes() != stored[..8] {
                 return Err(wrong("the checksum of its footer is another"));
             }
             let each = hashed[..n * 8].chunks_exact(8);
@@ -144,7 +144,7 @@ impl Footer {
     }
 }
 
-/// Returns at least so many of a file's last bytes, of which some have been read.
+/// Returns at least `wanted` of a file's last bytes, of which `read` have been read.
 fn last(file: &SharedFile, read: Vec<u8>, wanted: usize) -> io::Result<Vec<u8>> {
     if read.len() >= wanted {
         return Ok(read);

@@ -1,8 +1,5 @@
-//! A column of a row group as Parquet pages: an optional dictionary page, then one data page.
-//!
-//! The library's writers take each value by itself and copy a column some times on its way; a
-//! [`TripBatch`](crate::model::TripBatch) has whole columns, and most of the time of a load used
-//! to go there. So the pages are ours and the file around them is the library's.
+//! Encodes a column of a row group as Parquet pages: an optional dictionary page, then one data
+//! page.
 //!
 //! Each page has a CRC-32, which the library's writer leaves out.
 //!
@@ -18,24 +15,25 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
 use crate::model::NONE_I32;
+use crate::store::embedded::varint::{write_varint, zigzag};
 
-/// What the pages of a column are made of.
+/// The contents of the pages of a column.
 pub(super) struct Pages {
-    /// The distinct values, plain, and their number. `None` where the data page holds values.
+    /// The distinct values, plain, and their number. `None` if the data page holds the values.
     pub(super) dictionary: Option<(Vec<u8>, u32)>,
     /// The data page: levels, then values.
     pub(super) data: Vec<u8>,
     pub(super) encoding: Encoding,
-    /// Nothing is gained by compressing it.
-    pub(super) dense: bool,
+    /// Whether the pages are stored uncompressed, because they are compact already.
+    pub(super) is_compact: bool,
     pub(super) statistics: Statistics,
 }
 
-/// The bytes of a column chunk, and what the row group must know of it.
+/// The bytes of a column chunk, and its description for the row group.
 pub(super) type Chunk = (Bytes, ColumnCloseResult);
 
 impl Pages {
-    /// Makes the chunk of a column with as many rows.
+    /// Encodes the chunk of a column with this number of rows.
     pub(super) fn chunk(
         self,
         column: ColumnDescPtr,
@@ -46,9 +44,9 @@ impl Pages {
         let sizes = (plain.len(), self.data.len());
         let mut compression = Compression::UNCOMPRESSED;
         let (mut dictionary, mut data) = (plain, self.data);
-        if !self.dense {
+        if !self.is_compact {
             let small = (zstd.compress(&dictionary)?, zstd.compress(&data)?);
-            // Reading what hardly shrank would cost for nothing.
+            // Decompressing takes time when read: not worth it unless they shrink by 5 %.
             if (small.0.len() + small.1.len()) * 20 < (sizes.0 + sizes.1) * 19 {
                 compression = Compression::ZSTD(ZstdLevel::default());
                 (dictionary, data) = small;
@@ -59,24 +57,24 @@ impl Pages {
             .set_compression(compression)
             .set_num_values(rows as i64);
         let mut encodings = vec![Encoding::RLE, self.encoding];
-        let mut unpacked = 0;
+        let mut uncompressed = 0;
         if distinct > 0 {
-            let kind = PageKind::Dictionary { distinct };
+            let header = PageHeader::Dictionary { distinct };
             metadata = metadata.set_dictionary_page_offset(Some(chunk.len() as i64));
-            unpacked += page(&mut chunk, &kind, &dictionary, sizes.0);
+            uncompressed += append_page(&mut chunk, &header, &dictionary, sizes.0);
             encodings.push(Encoding::PLAIN);
         }
-        let kind = PageKind::Data {
+        let header = PageHeader::Data {
             rows,
             encoding: self.encoding,
         };
         let offset = chunk.len() as i64;
-        unpacked += page(&mut chunk, &kind, &data, sizes.1);
+        uncompressed += append_page(&mut chunk, &header, &data, sizes.1);
         let metadata = metadata
             .set_encodings(encodings)
             .set_data_page_offset(offset)
             .set_total_compressed_size(chunk.len() as i64)
-            .set_total_uncompressed_size(unpacked as i64)
+            .set_total_uncompressed_size(uncompressed as i64)
             .set_statistics(self.statistics)
             .build()?;
         let result = ColumnCloseResult {
@@ -91,32 +89,35 @@ impl Pages {
     }
 }
 
-enum PageKind {
-    /// The distinct values, plain.
+/// What differs between the headers of dictionary pages and data pages.
+enum PageHeader {
+    /// Of the distinct values.
     Dictionary { distinct: u32 },
-    /// The rows: levels, then values.
+    /// Of the rows: levels, then values.
     Data { rows: usize, encoding: Encoding },
 }
 
-/// Appends a page, its header first. Returns what it takes uncompressed, the header included.
-fn page(chunk: &mut Vec<u8>, kind: &PageKind, bytes: &[u8], uncompressed: usize) -> usize {
+/// Appends a header and a page. Returns their size uncompressed, in bytes.
+fn append_page(chunk: &mut Vec<u8>, page: &PageHeader, bytes: &[u8], uncompressed: usize) -> usize {
+    // Values of `PageType` in `parquet.thrift`.
+    let page_type = match page {
+        PageHeader::Data { .. } => 0,
+        PageHeader::Dictionary { .. } => 2,
+    };
     let start = chunk.len();
-    let mut header = Fields::new(chunk);
-    header.int(
-        1,
-        i64::from(matches!(kind, PageKind::Dictionary { .. })) * 2,
-    );
+    let mut header = ThriftStruct::new(chunk);
+    header.int(1, page_type);
     header.int(2, uncompressed as i64);
     header.int(3, bytes.len() as i64);
     header.int(4, i64::from(crc32fast::hash(bytes) as i32));
-    match kind {
-        PageKind::Data { rows, encoding } => header.inner(5, |data| {
+    match page {
+        PageHeader::Data { rows, encoding } => header.inner(5, |data| {
             data.int(1, *rows as i64);
             data.int(2, *encoding as i64);
             data.int(3, Encoding::RLE as i64);
             data.int(4, Encoding::RLE as i64);
         }),
-        PageKind::Dictionary { distinct } => header.inner(7, |dictionary| {
+        PageHeader::Dictionary { distinct } => header.inner(7, |dictionary| {
             dictionary.int(1, i64::from(*distinct));
             dictionary.int(2, Encoding::PLAIN as i64);
         }),
@@ -127,33 +128,34 @@ fn page(chunk: &mut Vec<u8>, kind: &PageKind, bytes: &[u8], uncompressed: usize)
     size
 }
 
-/// The fields of a struct in Thrift's compact protocol.
-struct Fields<'a> {
+/// Writes a struct in Thrift's compact protocol.
+struct ThriftStruct<'a> {
     out: &'a mut Vec<u8>,
-    last: u8,
+    /// The id of the last field.
+    last_id: u8,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> ThriftStruct<'a> {
     fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { out, last: 0 }
+        Self { out, last_id: 0 }
     }
 
-    /// Begins a field: ids grow, and by less than 16.
-    fn field(&mut self, id: u8, kind: u8) {
-        self.out.push((id - self.last) << 4 | kind);
-        self.last = id;
+    /// Begins a field. Ids grow, by less than 16 each.
+    fn field(&mut self, id: u8, field_type: u8) {
+        self.out.push((id - self.last_id) << 4 | field_type);
+        self.last_id = id;
     }
 
     fn int(&mut self, id: u8, value: i64) {
         const I32: u8 = 5;
         self.field(id, I32);
-        varint(self.out, (value << 1 ^ value >> 63) as u64);
+        write_varint(self.out, zigzag(value));
     }
 
-    fn inner(&mut self, id: u8, fill: impl FnOnce(&mut Fields<'_>)) {
+    fn inner(&mut self, id: u8, fill: impl FnOnce(&mut ThriftStruct<'_>)) {
         const STRUCT: u8 = 12;
         self.field(id, STRUCT);
-        let mut fields = Fields::new(self.out);
+        let mut fields = ThriftStruct::new(self.out);
         fill(&mut fields);
         fields.end();
     }
@@ -163,8 +165,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Takes an optional column of 32-bit numbers as it is, for what nothing can foretell;
-/// [`NONE_I32`] for none.
+/// Encodes an optional column of 32-bit numbers without a pattern; [`NONE_I32`] stands for a missing
+/// value.
 pub(super) fn plain(values: &[i32]) -> Pages {
     let mut data = int_levels(values);
     data.extend(present(values).flat_map(i32::to_le_bytes));
@@ -172,12 +174,12 @@ pub(super) fn plain(values: &[i32]) -> Pages {
         dictionary: None,
         data,
         encoding: Encoding::PLAIN,
-        dense: false,
+        is_compact: false,
         statistics: int_statistics(values),
     }
 }
 
-/// Lists the numbers of an optional column that are there.
+/// Returns the numbers of an optional column that are not missing.
 pub(super) fn present(values: &[i32]) -> impl Iterator<Item = i32> {
     values.iter().copied().filter(|value| *value != NONE_I32)
 }
@@ -192,41 +194,40 @@ pub(super) fn int_levels(values: &[i32]) -> Vec<u8> {
     data
 }
 
+/// Returns the statistics of an optional column of numbers.
 pub(super) fn int_statistics(values: &[i32]) -> Statistics {
     let nulls = values.len() - present(values).count();
     let bounds = (present(values).min(), present(values).max());
     Statistics::int32(bounds.0, bounds.1, None, Some(nulls as u64), false)
 }
 
-/// Writes the definition levels of an optional column: 1 where there is a value.
-pub(super) fn levels(out: &mut Vec<u8>, rows: usize, nulls: usize, has: impl Fn(usize) -> bool) {
+/// Appends the definition levels of an optional column: 1 for a row with a value.
+pub(super) fn levels(
+    out: &mut Vec<u8>,
+    rows: usize,
+    nulls: usize,
+    has_value: impl Fn(usize) -> bool,
+) {
     let length = out.len();
     out.extend_from_slice(&[0; 4]);
     if nulls == 0 || nulls == rows {
-        varint(out, (rows as u64) << 1);
+        write_varint(out, (rows as u64) << 1);
         out.push(u8::from(nulls == 0));
     } else {
-        varint(out, ((rows as u64).div_ceil(8)) << 1 | 1);
+        write_varint(out, ((rows as u64).div_ceil(8)) << 1 | 1);
         out.extend((0..rows).step_by(8).map(|start| {
             let eight = start..rows.min(start + 8);
-            eight.fold(0, |byte, row| byte | u8::from(has(row)) << (row - start))
+            eight.fold(0, |byte, row| {
+                byte | u8::from(has_value(row)) << (row - start)
+            })
         }));
     }
     let written = (out.len() - length - 4) as u32;
     out[length..length + 4].copy_from_slice(&written.to_le_bytes());
 }
 
-/// Writes a number of unsigned LEB128.
-pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// Packs numbers of at most 32 bits at `width` bits each, the lowest bit first. The last byte is
-/// filled up with zeros.
+/// Packs numbers of at most 32 bits in `width` bits each, the lowest bit first. The last byte is
+/// padded with zeros.
 pub(super) fn pack(out: &mut Vec<u8>, values: impl Iterator<Item = u32>, width: u32) {
     let (mut buffer, mut bits) = (0_u64, 0);
     for value in values {

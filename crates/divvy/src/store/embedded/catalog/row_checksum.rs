@@ -1,17 +1,17 @@
 //! Checksums of the catalog's rows, so that a flipped bit is an error and never another number.
 //!
-//! SQLite checks the form of its pages, not what stands in them. Each row that counts or names
-//! something carries the XXH3 hash of its other values; whoever reads the row compares them.
+//! SQLite checks the structure of its pages, not their content. Each row that counts or names
+//! something carries the XXH3 hash of its other values, which is verified when the row is read.
 //!
-//! In SQL: `row_checksum(value, …)` computes one, and `is_intact(table, checksum, value, …)` is 1
-//! or fails with `SQLITE_CORRUPT`.
+//! In SQL: `row_checksum(value, …)` computes a checksum, and
+//! `is_intact(table, checksum, value, …)` is 1 or fails with `SQLITE_CORRUPT`.
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ffi};
 use xxhash_rust::xxh3::Xxh3;
 
-/// Computes the checksum of values, each with its type.
+/// Computes the checksum of values and their types.
 pub(super) fn of<'a>(values: impl IntoIterator<Item = ValueRef<'a>>) -> i64 {
     let mut hash = Xxh3::new();
     let mut add = |tag: u8, bytes: &[u8]| {
@@ -31,7 +31,7 @@ pub(super) fn of<'a>(values: impl IntoIterator<Item = ValueRef<'a>>) -> i64 {
     hash.digest() as i64
 }
 
-/// The error of a row that is not what was written.
+/// Makes the error of a row that is not what was written.
 pub(super) fn mismatch(table: &str) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(
         ffi::Error::new(ffi::SQLITE_CORRUPT),
@@ -41,11 +41,11 @@ pub(super) fn mismatch(table: &str) -> rusqlite::Error {
     )
 }
 
-/// Makes the SQL functions known to a connection.
+/// Registers the SQL functions on a connection.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     let values_from = |context: &Context<'_>, first: usize| {
-        of((first..context.len()).map(|place| context.get_raw(place)))
+        of((first..context.len()).map(|argument| context.get_raw(argument)))
     };
     connection.create_scalar_function("row_checksum", -1, flags, move |context| {
         Ok(values_from(context, 0))
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_other_types_or_in_other_columns_have_another_checksum() {
+    fn types_and_columns_are_part_of_the_checksum() {
         let text = |text: &'static str| ValueRef::Text(text.as_bytes());
         let rows: [&[ValueRef<'_>]; 6] = [
             &[text("ab"), text("c")],
@@ -75,8 +75,8 @@ mod tests {
             &[ValueRef::Integer(0), text("c")],
             &[text(""), text("c")],
         ];
-        for (place, row) in rows.iter().enumerate() {
-            for other in &rows[place + 1..] {
+        for (n, row) in rows.iter().enumerate() {
+            for other in &rows[n + 1..] {
                 assert_ne!(of(row.iter().copied()), of(other.iter().copied()));
             }
         }
