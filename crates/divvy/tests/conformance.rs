@@ -141,8 +141,6 @@ mod embedded_and_memory {
         goes: &[bool],
     ) -> Result<(), StoreError> {
         keep_all(&mut steps);
-        // The row of a list goes where a feed's station is found to be its place through the trips.
-        steps.retain(|step| !matches!(step, Step::Describe(_)));
         // Of two archives of one content the first is loaded, so both go or both stay.
         let mut stay = Vec::new();
         for (place, step) in steps.iter().enumerate() {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use divvy::identity::in_use;
 use divvy::model::System;
 use divvy::model::civil_date::date_of;
 use divvy::refresh;
@@ -96,7 +97,7 @@ async fn status_of(store: &dyn Store, system: System) -> anyhow::Result<SystemSt
         archives: store.archives(&system.id).await?.len(),
         trips: totals.trips,
         dates: days.map(|(first, last)| (date_of(first).to_string(), date_of(last).to_string())),
-        stations: store.stations(&system.id).await?.len(),
+        stations: in_use(store.stations(&system.id).await?, &totals).len(),
         last_poll: polled_at.map(|at| system.zone().rfc3339(at)),
         system,
     })

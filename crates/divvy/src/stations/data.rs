@@ -218,14 +218,9 @@ impl StationData {
     /// Sets names, positions and capacities from a published station list, for stations that no feed
     /// has named. Lists have no time, so the list that is read last takes precedence.
     pub fn describe(&mut self, listed: &[Station]) -> Vec<Write> {
-        let of_the_feed: BTreeSet<StationId> = self
-            .stations()
-            .filter(|row| row.source == StationSource::Feed)
-            .flat_map(|row| row.origin_ids.iter().chain([&row.id]))
-            .cloned()
-            .collect();
         for listed in listed {
-            if of_the_feed.contains(&listed.id) {
+            let is_of_feed = |row: &Row| row.station.source == StationSource::Feed;
+            if self.rows.get(&listed.id).is_some_and(is_of_feed) {
                 continue;
             }
             let row = self.edit(&listed.id);
@@ -351,7 +346,6 @@ impl StationData {
             let origins = origins_of.entry(self.own_row(origin)).or_default();
             origins.insert(origin.clone());
         }
-        let of_the_feed: BTreeSet<&StationId> = matches.iter().map(|(_, id, _)| id).collect();
         let mut versions: HashMap<StationId, Option<u64>> = HashMap::new();
         for row in self.stations() {
             let ids = row.origin_ids.iter().cloned();
@@ -362,11 +356,10 @@ impl StationData {
         for id in ids {
             let origins = origins_of.remove(&id).unwrap_or_default();
             let row = self.rows.get(&id).map(|row| &row.station);
-            let is_obsolete = row.is_some_and(|row| match row.source {
-                StationSource::Feed => false,
-                StationSource::List => of_the_feed.contains(&id),
-                StationSource::Trips => origins.is_empty(),
-            });
+            // The row of a list stays, also where a station of the feed has its id now: trips that
+            // show this may be unloaded, or never be committed. `identity::in_use` leaves it out.
+            let is_obsolete = row
+                .is_some_and(|row| row.source == StationSource::Trips && origins.is_empty());
             if is_obsolete {
                 self.remove(&id);
             } else if row.is_none_or(|row| row.origin_ids != origins) {

@@ -75,8 +75,10 @@ impl Matches {
     }
 }
 
-/// Removes from StationData the ids that no stored trip uses, and the stations that only such ids
-/// have named. Stores may keep both after an unload or an unfinished load.
+/// Returns the rows of StationData that stand for stations, with the ids that stored trips use.
+///
+/// Left out are rows and ids of which no trip is stored (any more), and rows of station lists whose
+/// id belongs to a station of the feed. Stores may keep all of these.
 pub fn in_use(mut stations: Vec<Station>, known: &Totals) -> Vec<Station> {
     let is_used = |id: &StationId| known.stations.0.contains_key(id);
     stations.retain(|station| {
@@ -85,6 +87,15 @@ pub fn in_use(mut stations: Vec<Station>, known: &Totals) -> Vec<Station> {
     for station in &mut stations {
         station.origin_ids.retain(is_used);
     }
+    let is_of_feed = |station: &&Station| station.source == StationSource::Feed;
+    let ids_of_feed: BTreeSet<StationId> = stations
+        .iter()
+        .filter(is_of_feed)
+        .flat_map(|station| station.origin_ids.iter().cloned())
+        .collect();
+    stations.retain(|station| {
+        station.source != StationSource::List || !ids_of_feed.contains(&station.id)
+    });
     stations
 }
 
