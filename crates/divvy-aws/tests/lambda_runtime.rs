@@ -18,6 +18,7 @@ use divvy::store::{CountsTable, FromStationCount, StationTable, Store};
 use divvy_aws::item::{Item, of_event, to_event};
 use divvy_aws::stream::{Checkpoints, StreamReader};
 use divvy_aws::{DynamoStore, OpenOptions};
+use divvy_testkit::inputs::published;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -244,14 +245,11 @@ impl City {
     /// Divvy's trips of January 2021, and its feed of four years later. `None`, with a line that
     /// says so, where they lack.
     fn real() -> Result<Option<Self>, Box<dyn Error>> {
-        let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-        let data = std::env::var_os("DIVVY_REAL_DATA").map_or(beside.into(), PathBuf::from);
-        let archive = data.join("trips/divvy/202101-divvy-tripdata.zip");
-        let feed = data.join("feeds/gbfs/divvy_2.3_2025-01-29");
-        if !archive.exists() || !feed.is_dir() {
-            println!("skipped: no real data at {}", archive.display());
+        let archive = published("trips/divvy/202101-divvy-tripdata.zip");
+        let feed = published("feeds/gbfs/divvy_2.3_2025-01-29");
+        let (Some(archive), Some(feed)) = (archive, feed) else {
             return Ok(None);
-        }
+        };
         Ok(Some(Self {
             archive,
             feed,

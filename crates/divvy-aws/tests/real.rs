@@ -17,22 +17,10 @@ use divvy::store::embedded::EmbeddedStore;
 use divvy::store::{Applied, Store, TotalsReader as _};
 use divvy_aws::tables::Layout;
 use divvy_aws::{DynamoStore, OpenOptions};
+use divvy_testkit::inputs::published;
 use jiff::Timestamp;
 use jiff::civil::date;
 use throttling_dynamodb::{Emulator, Options};
-
-/// Finds the published data. `None`, with a line that says so, where it lacks.
-fn published() -> Option<PathBuf> {
-    let data = std::env::var("DIVVY_REAL_DATA").map_or_else(
-        |_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into(),
-        PathBuf::from,
-    );
-    if !data.join("trips").is_dir() {
-        println!("skipped: no real data at {}", data.display());
-        return None;
-    }
-    Some(data)
-}
 
 /// Runs a future on a paused clock: what waits for capacity waits no time.
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -174,7 +162,7 @@ async fn counts(store: &dyn Store) -> BTreeMap<String, u64> {
 /// Compares DynamoDB with the folder, and the counts with those of a folder where the steps came
 /// in another order.
 async fn are_the_same(layout: Layout, steps: &[Step], other: &[Step], filters: &[Filters]) {
-    let Some(data) = published() else { return };
+    let Some(data) = published("") else { return };
     let input = Input::new(&data);
     let (place, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let embedded = EmbeddedStore::open(place.path()).unwrap();

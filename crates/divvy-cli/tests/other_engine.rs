@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use divvy::sources::archive::Archive;
+use divvy_testkit::inputs::has_python_module;
 use serde_json::Value;
 
 /// Counts the trips of `argv[1]`, their ids, and those of the origin `argv[2]`.
@@ -68,13 +69,6 @@ fn overlap(folder: &Path, archive: &str, csv: &str) {
     std::fs::write(folder.join(csv), format!("{header}\n{half}")).unwrap();
 }
 
-fn has_duckdb() -> bool {
-    let import = Command::new("python3")
-        .args(["-c", "import duckdb"])
-        .output();
-    import.is_ok_and(|output| output.status.success())
-}
-
 /// Asserts that DuckDB counts the same as the reports. Returns the number of trips.
 fn assert_agrees(folder: &Path) -> u64 {
     let total = |rows: &[Value], column: &str| -> u64 {
@@ -102,8 +96,7 @@ fn assert_agrees(folder: &Path) -> u64 {
 
 #[test]
 fn duckdb_counts_the_same_as_the_reports() {
-    if !has_duckdb() {
-        eprintln!("skipped: there is no python3 with the module duckdb to ask");
+    if !has_python_module("duckdb") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -16,6 +16,7 @@ pub mod cases;
 pub mod conformance;
 mod contents;
 mod driver;
+pub mod inputs;
 mod memory;
 mod model;
 pub mod simulator;

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use divvy::ingest;
@@ -13,6 +13,7 @@ use divvy::model::{Station, StationId, System};
 use divvy::sources::station_feed::{self, Document, FeedError};
 use divvy::store::{Applied, StationTable};
 use divvy_testkit::MemoryStore;
+use divvy_testkit::inputs::{has_programs, published};
 use futures_executor::block_on;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -55,7 +56,12 @@ struct Outcome {
 
 #[test]
 fn every_recorded_minute_is_accepted_repeated_or_refused() {
-    let Some(archives) = archives() else { return };
+    let Some(archives) = published("feeds/legacy/divvy-history") else {
+        return;
+    };
+    if !has_programs(&["tar", "xz"]) {
+        return;
+    }
     let all = std::env::var("DIVVY_HISTORY").is_ok_and(|which| which == "all");
     let archives = &archives;
     let lines: Vec<String> = std::thread::scope(|scope| {
@@ -304,23 +310,4 @@ impl State {
         }
         json.extend_from_slice(b"]}");
     }
-}
-
-/// Finds the recordings. `None`, with a message, where they or `tar` and `xz` are missing.
-fn archives() -> Option<PathBuf> {
-    let data = std::env::var("DIVVY_REAL_DATA").map_or_else(
-        |_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into(),
-        PathBuf::from,
-    );
-    let archives = data.join("feeds/legacy/divvy-history");
-    if !archives.is_dir() {
-        println!("skipped: no real data at {}", archives.display());
-        return None;
-    }
-    let runs = |program| Command::new(program).arg("--version").output().is_ok();
-    if !runs("tar") || !runs("xz") {
-        println!("skipped: no tar or no xz to unpack {}", archives.display());
-        return None;
-    }
-    Some(archives)
 }

@@ -14,6 +14,7 @@ use divvy::issue::RejectedCounts;
 use divvy::model::System;
 use divvy::sources::archive::Archive;
 use divvy::sources::trips_csv::{ColumnMapping, TripReader, TripsError};
+use divvy_testkit::inputs::published;
 
 /// Rows of each trip file without the header, as counted when the files were collected.
 const ROWS: &[(&str, u64)] = &[
@@ -55,16 +56,6 @@ const ROWS: &[(&str, u64)] = &[
 
 /// The systems of files that do not identify them.
 const SYSTEMS: &[(&str, &str)] = &[("trips/divvy", "divvy"), ("trips/citibike", "citibike")];
-
-fn real_data() -> Option<PathBuf> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let folder = std::env::var_os("DIVVY_REAL_DATA").map_or(beside.into(), PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no real data at {}", folder.display());
-    None
-}
 
 fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -124,7 +115,7 @@ fn read(
 
 #[test]
 fn every_file_is_read_or_refused_in_a_sentence() {
-    let Some(root) = real_data() else { return };
+    let Some(root) = published("") else { return };
     let mut files = Vec::new();
     for folder in ["trips", "stations"] {
         files_below(&root.join(folder), &mut files);

@@ -9,6 +9,7 @@ use std::process::Command;
 use divvy::model::{SnapshotKind, Station, System};
 use divvy::sources::station_feed::{self, Document, Feed};
 use divvy::sources::station_list;
+use divvy_testkit::inputs::{has_programs, published};
 
 /// What files of one folder were read as.
 #[derive(Default)]
@@ -23,8 +24,8 @@ type Outcomes = BTreeMap<(String, String), Outcome>;
 
 #[test]
 fn every_recorded_feed_is_read_or_refused_in_a_sentence() {
-    let Some(data) = real_data() else { return };
-    if !has_tar() {
+    let Some(data) = published("") else { return };
+    if !has_programs(&["tar", "xz"]) {
         return;
     }
     let mut outcomes = Outcomes::new();
@@ -44,7 +45,7 @@ fn every_recorded_feed_is_read_or_refused_in_a_sentence() {
 
 #[test]
 fn every_published_station_list_is_read() {
-    let Some(data) = real_data() else { return };
+    let Some(data) = published("") else { return };
     let mut lines = String::new();
     walk(&data.join("stations"), &mut |file| {
         let name = file.file_name().unwrap().to_str().unwrap();
@@ -75,7 +76,7 @@ fn every_published_station_list_is_read() {
 /// Pairs fetched together: how many stations are in only one of the two feeds.
 #[test]
 fn recorded_pairs_join() {
-    let Some(data) = real_data() else { return };
+    let Some(data) = published("") else { return };
     let mut lines = String::new();
     for folder in [
         "hubway_1.0_2017-12-12",
@@ -127,7 +128,7 @@ fn recorded_pairs_join() {
 /// The digits of all coordinates are those of the file, found there by plain search.
 #[test]
 fn recorded_coordinates_keep_their_digits() {
-    let Some(data) = real_data() else { return };
+    let Some(data) = published("") else { return };
     for file in [
         "gbfs/divvy_2.3_2025-01-29/station_information.json",
         "gbfs/baywheels_1.x_2020-05/station_information.json",
@@ -234,27 +235,4 @@ fn unpack(archive: &Path) -> tempfile::TempDir {
         archive.display()
     );
     folder
-}
-
-/// Finds the recorded data. `None`, with a message, where it is missing.
-fn real_data() -> Option<PathBuf> {
-    let data = std::env::var("DIVVY_REAL_DATA").map_or_else(
-        |_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into(),
-        PathBuf::from,
-    );
-    if data.is_dir() {
-        return Some(data);
-    }
-    println!("skipped: no real data at {}", data.display());
-    None
-}
-
-/// Tells whether archives can be unpacked, and prints a message where they cannot.
-fn has_tar() -> bool {
-    let runs = |program| Command::new(program).arg("--version").output().is_ok();
-    let has = runs("tar") && runs("xz");
-    if !has {
-        println!("skipped: no tar or no xz to unpack recorded feeds");
-    }
-    has
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use divvy::ingest::{self, LoadOptions, Loaded, SameName};
@@ -15,22 +15,9 @@ use divvy::refresh;
 use divvy::sources::archive::{self, Archive};
 use divvy::store::embedded::EmbeddedStore;
 use divvy::store::{CountsTable, Ledger, Store, TotalsReader};
+use divvy_testkit::inputs::published;
 use futures_executor::block_on;
 use jiff::Timestamp;
-
-/// Finds the published archives. `None`, with a message, where they are missing.
-fn published() -> Option<PathBuf> {
-    let data = std::env::var("DIVVY_REAL_DATA").map_or_else(
-        |_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into(),
-        PathBuf::from,
-    );
-    let trips = data.join("trips");
-    if !trips.is_dir() {
-        println!("skipped: no real data at {}", trips.display());
-        return None;
-    }
-    Some(trips)
-}
 
 fn store() -> (EmbeddedStore, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +78,9 @@ fn oracle(path: &Path) -> BTreeMap<String, u64> {
 
 #[test]
 fn every_station_has_the_departures_that_others_counted() {
-    let Some(trips) = published() else { return };
+    let Some(trips) = published("trips") else {
+        return;
+    };
     for (archive, totals, rows) in [
         ("202004-divvy-tripdata.zip", "2020_April.csv", 84_776),
         ("202101-divvy-tripdata.zip", "2021_January.csv", 96_834),
@@ -121,7 +110,9 @@ fn every_station_has_the_departures_that_others_counted() {
 
 #[test]
 fn a_month_and_its_spreadsheet_copy_are_the_same_trips_in_either_order() {
-    let Some(trips) = published() else { return };
+    let Some(trips) = published("trips") else {
+        return;
+    };
     let published = trips.join("divvy/202101-divvy-tripdata.zip");
     let copy = trips.join("divvy/excel_202101-divvy-tripdata.zip");
     let ((one, _one_folder), (other, _other_folder)) = (store(), store());
@@ -148,7 +139,9 @@ fn a_month_and_its_spreadsheet_copy_are_the_same_trips_in_either_order() {
 
 #[test]
 fn a_month_in_shuffled_pieces_is_the_month() {
-    let Some(trips) = published() else { return };
+    let Some(trips) = published("trips") else {
+        return;
+    };
     let whole_path = trips.join("divvy/202004-divvy-tripdata.zip");
     let ((whole, _whole_folder), (pieces, folder)) = (store(), store());
     load(&whole, &whole_path);
@@ -190,7 +183,9 @@ fn a_month_in_shuffled_pieces_is_the_month() {
 
 #[test]
 fn every_published_archive_goes_into_one_store() {
-    let Some(trips) = published() else { return };
+    let Some(trips) = published("trips") else {
+        return;
+    };
     let (store, _folder) = store();
     let mut outcomes = Vec::new();
     for folder in ["divvy", "citibike", "other"] {

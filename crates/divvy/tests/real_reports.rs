@@ -11,23 +11,10 @@ use divvy::refresh;
 use divvy::reports::{self, Filters, Table, Value};
 use divvy::sources::archive::Archive;
 use divvy::store::embedded::EmbeddedStore;
+use divvy_testkit::inputs::published;
 use futures_executor::block_on;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
-
-/// Finds the published archives. `None`, with a line that says so, where they lack.
-fn published() -> Option<PathBuf> {
-    let data = std::env::var("DIVVY_REAL_DATA").map_or_else(
-        |_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into(),
-        PathBuf::from,
-    );
-    let trips = data.join("trips");
-    if !trips.is_dir() {
-        println!("skipped: no real data at {}", trips.display());
-        return None;
-    }
-    Some(trips)
-}
 
 /// A trip as the file tells it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -558,7 +545,9 @@ fn hold(paths: &[PathBuf], system: &str) {
 
 #[test]
 fn april_2020_and_january_2021_of_divvy() {
-    let Some(trips) = published() else { return };
+    let Some(trips) = published("trips") else {
+        return;
+    };
     let months = ["202004-divvy-tripdata.zip", "202101-divvy-tripdata.zip"];
     for month in months {
         hold(&[trips.join("divvy").join(month)], "divvy");
@@ -571,7 +560,9 @@ fn april_2020_and_january_2021_of_divvy() {
 
 #[test]
 fn every_month_of_jersey_city() {
-    let Some(trips) = published() else { return };
+    let Some(trips) = published("trips") else {
+        return;
+    };
     let files = std::fs::read_dir(trips.join("citibike")).unwrap();
     let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
     paths.sort();

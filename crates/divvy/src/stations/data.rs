@@ -358,8 +358,8 @@ impl StationData {
             let row = self.rows.get(&id).map(|row| &row.station);
             // The row of a list stays, also where a station of the feed has its id now: trips that
             // show this may be unloaded, or never be committed. `identity::in_use` leaves it out.
-            let is_obsolete = row
-                .is_some_and(|row| row.source == StationSource::Trips && origins.is_empty());
+            let is_obsolete =
+                row.is_some_and(|row| row.source == StationSource::Trips && origins.is_empty());
             if is_obsolete {
                 self.remove(&id);
             } else if row.is_none_or(|row| row.origin_ids != origins) {
