@@ -20,8 +20,8 @@ use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::sources::station_feed::{self, Document};
 use divvy::store::{CountsTable, StationTable};
-use divvy_aws::plan::{self, BURST_S, Capacities, Forecast, Terms, Units, Way};
-use divvy_aws::sift::sift;
+use divvy_aws::duplicate_estimate::estimate_duplicates;
+use divvy_aws::plan::{self, BURST_S, Capacities, Forecast, LoadMethod, Terms, Units};
 use divvy_aws::store::UsedOf;
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
@@ -105,8 +105,8 @@ fn main() -> Done<()> {
     sample.write_zip(File::create(&path)?, &mut |_| {})?;
     let archive = Archive::open(&path)?;
 
-    let sifted = sift(&[Archive::open(&path)?], &options(), &(), &())?;
-    let workload = plan::measure(&sifted, true)?;
+    let estimate = estimate_duplicates(&[Archive::open(&path)?], &options(), &(), &())?;
+    let workload = plan::measure(&estimate, true)?;
     let terms = Terms {
         capacities: Some(Capacities::each(Units {
             write: UNITS,
@@ -115,9 +115,9 @@ fn main() -> Done<()> {
         ..Terms::default()
     };
     let forecasts = plan::forecasts(&workload, &terms);
-    let forecast = |way: Way| {
-        let found = forecasts.iter().find(|forecast| forecast.way == way);
-        found.ok_or_else(|| format!("no forecast of {}", way.as_str()))
+    let forecast = |method: LoadMethod| {
+        let found = forecasts.iter().find(|forecast| forecast.method == method);
+        found.ok_or_else(|| format!("no forecast of {}", method.as_str()))
     };
 
     let mut all = Vec::new();
@@ -130,18 +130,18 @@ fn main() -> Done<()> {
         "| way | WCU, table | WCU, index | forecast | seen / forecast | days | least | seen / \
          least | $ once |\n|---|---|---|---|---|---|---|---|---|"
     );
-    let seed = forecast(Way::Seed)?;
+    let seed = forecast(LoadMethod::ProofOfConcept)?;
     println!("{}", computed("proof of concept (computed)", seed));
     for took in &all {
         let way = match took.layout {
-            Layout::Rows => Way::Rows,
-            Layout::Packed => Way::Packed,
+            Layout::Rows => LoadMethod::Rows,
+            Layout::Packed => LoadMethod::Packed,
         };
         println!("{}", took.line(forecast(way)?));
     }
     println!(
         "{}",
-        computed("S3 import (forecast)", forecast(Way::Import)?)
+        computed("S3 import (forecast)", forecast(LoadMethod::Import)?)
     );
     println!(
         "\n| layout | stored | counted | faults found by check | requests refused, items put off \

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy_aws::connect::{ConnectOptions, Connection};
-use divvy_aws::pace::{Grant, PacedTable, Write, Writer};
-use divvy_aws::tables::{Described, Granted, Layout};
+use divvy_aws::pace::{PacedTable, Write, Writer};
+use divvy_aws::tables::{Described, Grant, Granted, Layout};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -120,7 +120,7 @@ async fn fill(endpoint: &str, bytes: usize, time: Duration) -> Result<f64, Box<d
     let start = Instant::now();
     let mut n = 0;
     while start.elapsed() < time {
-        let batch = (0..writer.batch()).map(|place| item(n + place as u64, bytes));
+        let batch = (0..writer.batch_size()).map(|place| item(n + place as u64, bytes));
         let batch: Vec<Write> = batch.map(Write::Put).collect();
         n += batch.len() as u64;
         writer.write(batch).await?;

@@ -1,9 +1,9 @@
-//! Trips as DynamoDB imports them from S3: DynamoDB JSON, packed, in an order that heats no
-//! partition, with the definition of the table beside it.
+//! Files for an import of trips from S3: compressed DynamoDB JSON, in an order that spreads the
+//! writes over all partitions of the table, and the definition of the table.
 //!
 //! ```text
-//!  sift ─► a bucket at a time: items in the order of their ids' hashes ─► data/00000.json.gz …
-//!                                                                        table.json, README.txt
+//!  estimate_duplicates ─► items by the hashes of their ids ─► data/00000.json.gz …
+//!                                                             table.json, README.txt
 //! ```
 //!
 //! An import makes a new table, uses no write units, and is billed by unpacked bytes:
@@ -17,11 +17,12 @@ use divvy::reports::plural;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
+use crate::duplicate_estimate::{DuplicateEstimate, Partition, on_all_cores};
 use crate::item::trip::{INDEX_KEY, KEY, TABLE, TripRow};
 use crate::plan::Prices;
-use crate::sift::{Share, Sifted, on_all_cores};
+use crate::tables::INDEX;
 
-/// How the objects are packed.
+/// How the objects are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
     /// gzip.
@@ -32,15 +33,15 @@ pub enum Compression {
 }
 
 impl Compression {
-    fn ending(self) -> &'static str {
+    fn extension(self) -> &'static str {
         match self {
             Self::Gzip => "json.gz",
             Self::Zstd => "json.zst",
         }
     }
 
-    /// What the import calls it.
-    fn input(self) -> &'static str {
+    /// Returns the value for `InputCompressionType` of the import.
+    fn input_type(self) -> &'static str {
         match self {
             Self::Gzip => "GZIP",
             Self::Zstd => "ZSTD",
@@ -48,16 +49,16 @@ impl Compression {
     }
 }
 
-/// How to export.
+/// Settings of an export.
 #[derive(Clone, Debug)]
 pub struct ExportOptions {
-    /// How the objects are packed.
+    /// How the objects are compressed.
     pub compression: Compression,
-    /// The name of the table that the import will make, prefix and all.
+    /// The name of the table that the import will make, with the prefix.
     pub table: String,
     /// Write and read units of the table and of its index. `None` for on-demand.
     pub capacity: Option<(u32, u32)>,
-    /// Unpacked bytes of an object, about.
+    /// The usual number of uncompressed bytes of an object.
     pub object_bytes: u64,
 }
 
@@ -72,24 +73,24 @@ impl Default for ExportOptions {
     }
 }
 
-/// Why an export came to nothing.
+/// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// What is there might be somebody's.
+    /// The folder has other files.
     #[error("{folder} is there already and not empty: name another folder")]
     NotEmpty {
         /// The folder.
         folder: String,
     },
-    /// The disk fails.
+    /// A file cannot be written.
     #[error("cannot write {path}: {source}")]
     Write {
         /// The file or folder.
         path: String,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// What was read cannot be read again.
+    /// The temporary files cannot be read.
     #[error("cannot read the rows back from the folder for temporary files: {0}")]
     Spool(io::Error),
 }
@@ -97,23 +98,23 @@ pub enum ExportError {
 /// What was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exported {
-    /// Items: trips, each once.
+    /// Items: one for each trip.
     pub rows: u64,
-    /// Copies of trips that were left out.
+    /// Duplicates, which are left out.
     pub copies: u64,
     /// Files to upload.
     pub objects: u64,
-    /// Bytes of the items as JSON: what the import is billed for.
+    /// Bytes of the items as JSON, by which the import is billed.
     pub json_bytes: u64,
-    /// Bytes on disk.
+    /// Bytes of the files.
     pub packed_bytes: u64,
-    /// What the import costs.
+    /// The price of the import in dollars.
     pub import_usd: f64,
 }
 
-/// What one bucket came to.
+/// What was written of one partition.
 #[derive(Default)]
-struct Part {
+struct WrittenPartition {
     rows: u64,
     copies: u64,
     objects: u64,
@@ -128,7 +129,7 @@ fn cannot(path: &Path) -> impl Fn(io::Error) -> ExportError {
     }
 }
 
-/// Refuses a folder that is not empty: to be asked before archives are read for it.
+/// Refuses a folder that is not empty; to be called before archives are read for the export.
 ///
 /// # Errors
 ///
@@ -146,14 +147,14 @@ pub fn expect_empty(folder: &Path) -> Result<(), ExportError> {
     }
 }
 
-/// Writes the trips of archives into a folder that is not there yet, or empty. It appears when
-/// all is written; a failure leaves nothing. The same trips give the same files.
+/// Writes the trips of archives into a folder, which is missing or empty. The folder appears when
+/// everything is written; after a failure there is nothing. The same trips give the same files.
 ///
 /// # Errors
 ///
 /// [`ExportError`].
 pub fn export(
-    sifted: &Sifted,
+    estimate: &DuplicateEstimate,
     folder: &Path,
     options: &ExportOptions,
     prices: &Prices,
@@ -164,24 +165,24 @@ pub fn export(
         _ => Path::new("."),
     };
     fs::create_dir_all(parent).map_err(cannot(parent))?;
-    // Beside it, so that one renaming makes it appear; gone again when anything fails.
+    // In the same parent, so that a rename makes it appear; deleted after a failure.
     let making = tempfile::Builder::new()
         .prefix(".divvy-export-")
         .tempdir_in(parent)
         .map_err(cannot(parent))?;
     let data = making.path().join("data");
     fs::create_dir(&data).map_err(cannot(&data))?;
-    let parts = on_all_cores(sifted.buckets(), |bucket| {
-        let share = sifted.share(bucket).map_err(ExportError::Spool)?;
-        write_share(sifted, &share, bucket, &data, options)
+    let partitions = on_all_cores(estimate.partitions(), |index| {
+        let partition = estimate.partition(index).map_err(ExportError::Spool)?;
+        write_partition(estimate, &partition, index, &data, options)
     })?;
-    let mut sum = Part::default();
-    for part in parts {
-        sum.rows += part.rows;
-        sum.copies += part.copies;
-        sum.objects += part.objects;
-        sum.json_bytes += part.json_bytes;
-        sum.packed_bytes += part.packed_bytes;
+    let mut sum = WrittenPartition::default();
+    for partition in partitions {
+        sum.rows += partition.rows;
+        sum.copies += partition.copies;
+        sum.objects += partition.objects;
+        sum.json_bytes += partition.json_bytes;
+        sum.packed_bytes += partition.packed_bytes;
     }
     let exported = Exported {
         rows: sum.rows,
@@ -203,41 +204,42 @@ pub fn export(
         fs::remove_dir(folder).map_err(cannot(folder))?;
     }
     fs::rename(making.path(), folder).map_err(cannot(folder))?;
-    // It has moved: there is nothing to take away.
+    // It was renamed: there is nothing to delete.
     let _ = making.keep();
     Ok(exported)
 }
 
-/// Gives a folder the rights that any new one has: one for temporary files has its owner's alone.
+/// Gives a folder the permissions of a new folder; a temporary one is accessible by its owner only.
 fn open_to_others(folder: &Path) -> io::Result<()> {
     let like = folder.join("data");
     fs::set_permissions(folder, fs::metadata(like)?.permissions())
 }
 
-fn write_share(
-    sifted: &Sifted,
-    share: &Share,
-    bucket: usize,
+fn write_partition(
+    estimate: &DuplicateEstimate,
+    partition: &Partition,
+    index: usize,
     data: &Path,
     options: &ExportOptions,
-) -> Result<Part, ExportError> {
-    let mut part = Part {
-        rows: share.kept.len() as u64,
-        copies: (share.rows.len() - share.kept.len()) as u64,
-        ..Part::default()
+) -> Result<WrittenPartition, ExportError> {
+    let Partition { rows, kept } = partition;
+    let mut written = WrittenPartition {
+        rows: kept.len() as u64,
+        copies: (rows.len() - kept.len()) as u64,
+        ..WrittenPartition::default()
     };
     let mut line = Vec::with_capacity(1024);
     let mut object: Option<Object> = None;
-    for row in &share.kept {
+    for row in kept {
         let row = *row as usize;
-        let (archive, member) = Sifted::origin_of(share.rows.member[row]);
+        let (archive, member) = DuplicateEstimate::source_of(rows.member[row]);
         line.clear();
         line.extend_from_slice(b"{\"Item\":");
         let trip = TripRow {
-            batch: &share.rows.batch,
+            batch: &rows.batch,
             row,
             member,
-            archive: &sifted.sources[archive].tag,
+            archive: &estimate.sources[archive].tag,
         };
         trip.write_json(&mut line);
         line.extend_from_slice(b"}\n");
@@ -245,19 +247,19 @@ fn write_share(
             .as_ref()
             .is_some_and(|object| object.is_full(&line, options))
         {
-            part.finish(object.take())?;
+            written.finish(object.take())?;
         }
         let object = match &mut object {
             Some(object) => object,
-            None => object.insert(Object::create(data, bucket, part.objects, options)?),
+            None => object.insert(Object::create(data, index, written.objects, options)?),
         };
         object.write(&line)?;
     }
-    part.finish(object)?;
-    Ok(part)
+    written.finish(object)?;
+    Ok(written)
 }
 
-impl Part {
+impl WrittenPartition {
     fn finish(&mut self, object: Option<Object>) -> Result<(), ExportError> {
         let Some(object) = object else {
             return Ok(());
@@ -268,8 +270,8 @@ impl Part {
             json_bytes,
         } = object;
         let finish = || match writer {
-            Packing::Gzip(writer) => writer.finish(),
-            Packing::Zstd(writer) => writer.finish(),
+            Compressor::Gzip(writer) => writer.finish(),
+            Compressor::Zstd(writer) => writer.finish(),
         };
         let packed = finish()
             .and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error))
@@ -282,39 +284,40 @@ impl Part {
     }
 }
 
-/// A file on its way.
+/// A file that is being written.
 struct Object {
     path: PathBuf,
-    writer: Packing,
+    writer: Compressor,
     json_bytes: u64,
 }
 
-enum Packing {
+enum Compressor {
     Gzip(GzEncoder<BufWriter<File>>),
     Zstd(zstd::stream::write::Encoder<'static, BufWriter<File>>),
 }
 
 impl Object {
-    /// Begins a file: `00007.json.gz`, or `00007-1.json.gz` for what a bucket has more.
+    /// Creates the `n`-th file of a partition: `00007.json.gz`, from the second on
+    /// `00007-1.json.gz`.
     fn create(
         data: &Path,
-        bucket: usize,
-        before: u64,
+        partition: usize,
+        n: u64,
         options: &ExportOptions,
     ) -> Result<Self, ExportError> {
-        let ending = options.compression.ending();
-        let path = data.join(match before {
-            0 => format!("{bucket:05}.{ending}"),
-            _ => format!("{bucket:05}-{before}.{ending}"),
+        let extension = options.compression.extension();
+        let path = data.join(match n {
+            0 => format!("{partition:05}.{extension}"),
+            _ => format!("{partition:05}-{n}.{extension}"),
         });
         let create = || {
             let file = BufWriter::new(File::create_new(&path)?);
             Ok(match options.compression {
-                // No name and no time in it, so that the same trips are the same bytes.
+                // Without name and time, so that the same trips give the same bytes.
                 Compression::Gzip => {
-                    Packing::Gzip(GzEncoder::new(file, flate2::Compression::default()))
+                    Compressor::Gzip(GzEncoder::new(file, flate2::Compression::default()))
                 }
-                Compression::Zstd => Packing::Zstd(zstd::stream::write::Encoder::new(file, 3)?),
+                Compression::Zstd => Compressor::Zstd(zstd::stream::write::Encoder::new(file, 3)?),
             })
         };
         Ok(Self {
@@ -325,24 +328,21 @@ impl Object {
     }
 
     fn is_full(&self, line: &[u8], options: &ExportOptions) -> bool {
-        // A little more than asked for is better than a last object with a few lines.
+        // Up to half more, to avoid a last object with a few lines.
         self.json_bytes + line.len() as u64 > options.object_bytes * 3 / 2
     }
 
     fn write(&mut self, line: &[u8]) -> Result<(), ExportError> {
         let written = match &mut self.writer {
-            Packing::Gzip(writer) => writer.write_all(line),
-            Packing::Zstd(writer) => writer.write_all(line),
+            Compressor::Gzip(writer) => writer.write_all(line),
+            Compressor::Zstd(writer) => writer.write_all(line),
         };
         self.json_bytes += line.len() as u64;
         written.map_err(cannot(&self.path))
     }
 }
 
-/// The name of the index, which the handler counts by.
-const INDEX: &str = "from_station_id-index";
-
-/// Writes what `aws dynamodb import-table` is told, but for the bucket.
+/// Makes the input of `aws dynamodb import-table`, without the bucket.
 fn definition(options: &ExportOptions) -> String {
     let key = |name: &str| json!([{ "AttributeName": name, "KeyType": "HASH" }]);
     let attribute = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
@@ -368,7 +368,7 @@ fn definition(options: &ExportOptions) -> String {
     table["GlobalSecondaryIndexes"] = json!([index]);
     let import = json!({
         "InputFormat": "DYNAMODB_JSON",
-        "InputCompressionType": options.compression.input(),
+        "InputCompressionType": options.compression.input_type(),
         "TableCreationParameters": table,
     });
     format!("{import:#}\n")

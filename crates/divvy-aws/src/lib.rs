@@ -1,20 +1,18 @@
 //! Divvy Analyze on DynamoDB and Lambda.
 
 pub mod blocks;
-mod buckets;
+mod civil_date;
 pub mod connect;
+pub mod duplicate_estimate;
 pub mod export;
 pub mod item;
+pub mod lambda;
 pub mod ledger;
-pub mod metrics;
 pub mod pace;
 pub mod plan;
-pub mod scheduled_poll;
-pub mod settings;
-pub mod sift;
-pub mod station_stream;
 pub mod store;
 pub mod stream;
 pub mod tables;
+mod varint;
 
 pub use store::{DynamoStore, OpenOptions};

@@ -1,8 +1,8 @@
 //! The change stream of StationData: its records as changes, and a reader of its shards.
 //!
-//! A stream has shards, which open and close: a shard that closes has children, which go on where
-//! it ended. Records of one station are in order within a shard and from parent to child. The
-//! reader gives them in that order, as Lambda gets them.
+//! A stream consists of shards. A shard that closes has children, which continue it. Records of one
+//! station are in order within a shard and from parent to child. The reader returns them in that
+//! order, as Lambda does.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -21,28 +21,28 @@ use serde::{Deserialize, Serialize};
 use crate::connect;
 use crate::item::{self, ItemError, station};
 
-/// Records that one request may ask for.
+/// The most records of one request.
 const PAGE: usize = 1000;
 
-/// Answers without records after which a shard counts as read to its end, for now. One says
-/// little: the service may have looked at a stretch of the shard that holds none.
+/// Answers without records after which no more records are expected now. A single one is not
+/// enough: the service may have read a stretch of the shard without records.
 const EMPTY_PAGES: u32 = 3;
 
-/// A change, with the place of its record in the stream.
+/// A change, with the number of its record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamChange {
-    /// The change. Its `sequence` is 0: who hands changes on numbers them, because those of
-    /// streams do not fit.
+    /// The change. Its `sequence` is 0, since numbers of records do not fit: the caller numbers
+    /// changes.
     pub change: Change,
-    /// The number of the record, 21 to 40 digits.
+    /// The sequence number of the record, 21 to 40 digits.
     pub sequence_number: String,
 }
 
-/// Reads a record. `None` where it is of no concern: the row was removed, or nothing changed.
+/// Reads a record. `None` where the row was removed, or is unchanged.
 ///
 /// # Errors
 ///
-/// The new image is no row of StationData.
+/// The new image is not a row of StationData.
 pub fn change(record: &EventRecord, system: &SystemId) -> Result<Option<StreamChange>, ItemError> {
     if record.event_name == "REMOVE" {
         return Ok(None);
@@ -65,12 +65,12 @@ pub fn change(record: &EventRecord, system: &SystemId) -> Result<Option<StreamCh
     }))
 }
 
-/// How far a stream has been read. Kept by a consumer between runs.
+/// How far a consumer has read a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoints {
-    /// The stream. Places in another one, of a table made anew, mean nothing.
+    /// The stream. A table that was created again has another one.
     pub stream_arn: String,
-    /// The shards that have been begun. Those not named are read from their start.
+    /// The shards that were begun. Others are read from their start.
     pub shards: BTreeMap<String, Place>,
 }
 
@@ -78,14 +78,14 @@ pub struct Checkpoints {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
-    /// Up to a record, which is done.
+    /// Up to and including a record.
     After(String),
-    /// To its end: it is closed.
+    /// To its end: the shard is closed.
     End,
 }
 
 impl Checkpoints {
-    /// Nothing of a stream has been read.
+    /// Makes the checkpoints of an unread stream.
     pub fn start(stream_arn: impl Into<String>) -> Self {
         Self {
             stream_arn: stream_arn.into(),
@@ -93,7 +93,7 @@ impl Checkpoints {
         }
     }
 
-    /// Moves behind a record that is done. Never moves back.
+    /// Moves past a record that is done. Never moves back.
     pub fn advance(&mut self, delivery: &Delivery) {
         let Some(done) = &delivery.record.change.sequence_number else {
             return;
@@ -104,7 +104,7 @@ impl Checkpoints {
     fn move_to(&mut self, shard: &str, place: Place) {
         let number = |place: &Place| match place {
             Place::After(sequence) => item::count::padded_sequence(sequence),
-            // behind every digit
+            // Greater than every digit.
             Place::End => "~".into(),
         };
         let known = self.shards.get(shard);
@@ -114,24 +114,24 @@ impl Checkpoints {
     }
 }
 
-/// A record, and the shard that it came from.
+/// A record with its shard.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
     /// The shard.
     pub shard: String,
-    /// The record, as Lambda would get it.
+    /// The record as Lambda delivers it.
     pub record: EventRecord,
 }
 
-/// Reads a stream on, from checkpoints.
+/// Reads a stream from checkpoints on.
 #[derive(Debug)]
 pub struct StreamReader {
     client: Client,
-    /// How far records have been handed out.
+    /// How far records have been returned.
     reached: Checkpoints,
-    /// Shards and their parents, as last listed. `None` before, and after a shard was closed.
+    /// The shards as last listed. `None` before that, and after a shard was closed.
     shards: Option<Vec<Listed>>,
-    /// Where the next page of a shard is. They last for 15 minutes.
+    /// The iterator of the next page of each shard. They expire after 15 minutes.
     iterators: BTreeMap<String, String>,
     lost: bool,
 }
@@ -143,7 +143,7 @@ struct Listed {
 }
 
 impl StreamReader {
-    /// Begins where the checkpoints say.
+    /// Makes a reader that continues at checkpoints.
     pub fn new(client: Client, checkpoints: Checkpoints) -> Self {
         Self {
             client,
@@ -154,29 +154,29 @@ impl StreamReader {
         }
     }
 
-    /// Returns how far records have been handed out: what a consumer keeps once all are done.
+    /// Returns how far records have been returned.
     pub fn reached(&self) -> &Checkpoints {
         &self.reached
     }
 
-    /// Tells whether records were gone (they are kept for 24 hours) before they were read: the
-    /// counts then need a refresh of all.
+    /// Returns whether records expired (after 24 hours) before they were read: all counts then need
+    /// a refresh.
     pub fn has_lost(&self) -> bool {
         self.lost
     }
 
-    /// Reads at most `limit` records. None at all means that no more are waiting now.
+    /// Reads at most `limit` records. Empty where there are no more now.
     ///
     /// # Errors
     ///
-    /// Those of [`connect::sentence`]. Nothing is lost by them: the next call goes on.
+    /// Those of [`connect::store_error`]. The next call continues.
     pub async fn read(&mut self, limit: usize) -> Result<Vec<Delivery>, StoreError> {
         let mut read = Vec::new();
         let mut open = self.open_shards().await?;
         while let Some(shard) = open.pop_front() {
             let is_closed = match self.read_shard(&shard, limit, &mut read).await {
                 Ok(is_closed) => is_closed,
-                // What has been read is handed out first; the next call fails if this lasts.
+                // What was read is returned first.
                 Err(_) if !read.is_empty() => break,
                 Err(error) => return Err(error),
             };
@@ -184,7 +184,7 @@ impl StreamReader {
                 break;
             }
             if is_closed {
-                // Its children may be read now.
+                // Its children can be read now.
                 self.shards = None;
                 let waiting: BTreeSet<String> = open.iter().cloned().collect();
                 let listed = match self.open_shards().await {
@@ -198,7 +198,8 @@ impl StreamReader {
         Ok(read)
     }
 
-    /// Reads a shard until `read` is full or nothing more is there. Tells whether it is closed.
+    /// Reads a shard until `read` is full or there are no more records. Returns whether the shard is
+    /// closed.
     async fn read_shard(
         &mut self,
         shard: &str,
@@ -239,7 +240,7 @@ impl StreamReader {
         Ok(false)
     }
 
-    /// Asks for the next records of a shard. `None` where the shard is gone.
+    /// Requests the next records of a shard. `None` where the shard no longer exists.
     async fn page(
         &mut self,
         shard: &str,
@@ -261,7 +262,7 @@ impl StreamReader {
             };
             self.iterators.remove(shard);
             match error.code() {
-                // A new iterator does.
+                // Continues with a new iterator.
                 Some("ExpiredIteratorException") => {}
                 Some("TrimmedDataAccessException") => self.skip_lost(shard),
                 Some("ResourceNotFoundException") => return Ok(None),
@@ -270,7 +271,7 @@ impl StreamReader {
         }
     }
 
-    /// Asks where to go on in a shard. `None` where the shard is gone.
+    /// Requests an iterator of a shard. `None` where the shard no longer exists.
     async fn iterator(&mut self, shard: &str) -> Result<Option<String>, StoreError> {
         loop {
             let asked = self.client.get_shard_iterator();
@@ -296,13 +297,13 @@ impl StreamReader {
         }
     }
 
-    /// What came after the checkpoint is gone: goes on with the oldest record that is left.
+    /// Continues with the oldest record, where the one after the checkpoint has expired.
     fn skip_lost(&mut self, shard: &str) {
         self.lost = true;
         self.reached.shards.remove(shard);
     }
 
-    /// Lists the shards to be read now: not closed, and their parent read to its end.
+    /// Lists the shards to be read now: not read to their end, but their parent is.
     async fn open_shards(&mut self) -> Result<VecDeque<String>, StoreError> {
         let shards = match self.shards.take() {
             Some(shards) => shards,
@@ -323,7 +324,7 @@ impl StreamReader {
         Ok(open)
     }
 
-    /// Asks for all shards, and forgets the checkpoints of those that are no more.
+    /// Requests the list of shards, and drops the checkpoints of those that no longer exist.
     async fn list(&mut self) -> Result<Vec<Listed>, StoreError> {
         let mut listed = Vec::new();
         let mut start = None;
@@ -363,12 +364,12 @@ impl StreamReader {
         let table = table.and_then(|rest| rest.split('/').next());
         let doing = format!("reading the stream of {}", table.unwrap_or(station::TABLE));
         match error.code() {
-            // Of streams it says that too many read a shard at once.
+            // The code of streams for too many readers of a shard.
             Some("LimitExceededException") => StoreError::new(
                 StoreErrorKind::Busy,
                 format!("{doing}: more than two consumers read it at once"),
             ),
-            _ => connect::sentence(error, &doing),
+            _ => connect::store_error(error, &doing),
         }
     }
 }
@@ -382,7 +383,7 @@ impl Listed {
     }
 }
 
-/// Makes of a record of the SDK one of Lambda.
+/// Converts a record of the SDK to one of Lambda.
 fn event_record(record: Record, stream_arn: &str) -> EventRecord {
     let mut event = EventRecord::default();
     event.aws_region = record.aws_region.unwrap_or_default();
@@ -400,7 +401,7 @@ fn event_record(record: Record, stream_arn: &str) -> EventRecord {
     };
     let mut change = StreamRecord::default();
     if let Some(at) = said.approximate_creation_date_time {
-        // from the epoch
+        // Its default is the epoch.
         change.approximate_creation_date_time +=
             Duration::new(at.secs().try_into().unwrap_or(0), at.subsec_nanos());
     }
@@ -506,15 +507,15 @@ mod tests {
         );
     }
 
-    /// A stream in which one shard was closed and has a child; and one that is open.
+    /// A stream with a closed shard, its child, and another open shard.
     #[derive(Debug, Default)]
     struct Streams {
-        /// Records by shard, each a number.
+        /// The numbers of the records of each shard.
         records: BTreeMap<&'static str, Vec<u64>>,
         closed: BTreeSet<&'static str>,
-        /// The oldest number that is left.
+        /// The oldest number that is kept.
         horizon: u64,
-        /// Iterators that have been used up are expired.
+        /// The expired iterators.
         expired: BTreeSet<String>,
         asked: Vec<String>,
     }

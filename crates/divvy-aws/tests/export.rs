@@ -14,10 +14,12 @@ use divvy::model::{System, Trip};
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::Trips;
+use divvy_aws::duplicate_estimate::{
+    DuplicateEstimate, DuplicateEstimateError, estimate_duplicates,
+};
 use divvy_aws::export::{Compression, ExportError, ExportOptions, Exported, export};
 use divvy_aws::item::{Item, trip};
 use divvy_aws::plan::{Prices, measure};
-use divvy_aws::sift::{SiftError, Sifted, sift};
 use divvy_testkit::MemoryStore;
 use jiff::Timestamp;
 
@@ -32,12 +34,12 @@ fn options() -> LoadOptions {
     }
 }
 
-fn sifted(paths: &[PathBuf]) -> Result<Sifted, SiftError> {
+fn estimate(paths: &[PathBuf]) -> Result<DuplicateEstimate, DuplicateEstimateError> {
     let archives: Vec<Archive> = paths
         .iter()
         .map(|path| Archive::open(path).unwrap())
         .collect();
-    sift(&archives, &options(), &(), &())
+    estimate_duplicates(&archives, &options(), &(), &())
 }
 
 /// A sample of 2016, and a file with some of its trips once more: twice the same, once better.
@@ -107,8 +109,12 @@ fn exported(folder: &Path) -> Vec<(Trip, String)> {
         .collect()
 }
 
-fn run(sifted: &Sifted, folder: &Path, options: &ExportOptions) -> Result<Exported, ExportError> {
-    export(sifted, folder, options, &Prices::default())
+fn run(
+    estimate: &DuplicateEstimate,
+    folder: &Path,
+    options: &ExportOptions,
+) -> Result<Exported, ExportError> {
+    export(estimate, folder, options, &Prices::default())
 }
 
 #[tokio::test]
@@ -123,8 +129,8 @@ async fn an_export_holds_what_a_store_would() {
             .unwrap();
     }
     let stored = Mutex::new(BTreeMap::new());
-    let sifted = sifted(&paths).unwrap();
-    let system = sifted.system.clone();
+    let estimate = estimate(&paths).unwrap();
+    let system = estimate.system.clone();
     store
         .scan(&system.id, &|batch| {
             let trips = batch.trips().map(|trip| (trip.id.to_string(), trip));
@@ -142,7 +148,7 @@ async fn an_export_holds_what_a_store_would() {
             object_bytes: 100_000,
             ..ExportOptions::default()
         };
-        let told = run(&sifted, &out, &options).unwrap();
+        let told = run(&estimate, &out, &options).unwrap();
         let trips = exported(&out);
         assert_eq!((told.rows, told.copies), (3000, 40));
         assert!(told.objects > 3, "{told:?}");
@@ -153,7 +159,7 @@ async fn an_export_holds_what_a_store_would() {
         assert_eq!(trips.len(), 3000);
         assert_eq!(by_id, stored);
         // Of equal copies the first archive's stays, and one was better.
-        let second = &sifted.sources[1].tag;
+        let second = &estimate.sources[1].tag;
         assert_eq!(trips.iter().filter(|(_, tag)| tag == second).count(), 1);
         // No run of ids in order.
         let numbers: Vec<u64> = trips
@@ -168,14 +174,14 @@ async fn an_export_holds_what_a_store_would() {
 #[test]
 fn a_plan_weighs_what_is_exported() {
     let folder = tempfile::tempdir().unwrap();
-    let sifted = sifted(&archives(folder.path())).unwrap();
+    let estimate = estimate(&archives(folder.path())).unwrap();
     let told = run(
-        &sifted,
+        &estimate,
         &folder.path().join("out"),
         &ExportOptions::default(),
     )
     .unwrap();
-    let workload = measure(&sifted, true).unwrap();
+    let workload = measure(&estimate, true).unwrap();
     assert_eq!(workload.json_bytes, told.json_bytes);
     assert_eq!((workload.rows, workload.copies), (told.rows, told.copies));
     assert_eq!(workload.items.write_units, workload.rows);
@@ -183,7 +189,7 @@ fn a_plan_weighs_what_is_exported() {
     assert!(blocks.n >= workload.origins, "{blocks:?}");
     // Hardly two trips a block: it pays all the same.
     assert!(blocks.bytes < workload.items.bytes / 2, "{blocks:?}");
-    assert_eq!(measure(&sifted, false).unwrap().blocks, None);
+    assert_eq!(measure(&estimate, false).unwrap().blocks, None);
 }
 
 #[test]
@@ -192,7 +198,7 @@ fn the_same_trips_are_the_same_files() {
     let paths = archives(folder.path());
     let files = |name: &str| {
         let out = folder.path().join(name);
-        run(&sifted(&paths).unwrap(), &out, &ExportOptions::default()).unwrap();
+        run(&estimate(&paths).unwrap(), &out, &ExportOptions::default()).unwrap();
         let data = fs::read(out.join("data/00000.json.gz")).unwrap();
         (data, fs::read_to_string(out.join("README.txt")).unwrap())
     };
@@ -202,7 +208,7 @@ fn the_same_trips_are_the_same_files() {
 #[test]
 fn the_table_is_defined_beside_it() {
     let folder = tempfile::tempdir().unwrap();
-    let sifted = sifted(&archives(folder.path())).unwrap();
+    let estimate = estimate(&archives(folder.path())).unwrap();
     let out = folder.path().join("deep/down/out");
     let options = ExportOptions {
         capacity: Some((5, 6)),
@@ -211,7 +217,7 @@ fn the_table_is_defined_beside_it() {
         ..ExportOptions::default()
     };
     fs::create_dir_all(&out).unwrap();
-    run(&sifted, &out, &options).unwrap();
+    run(&estimate, &out, &options).unwrap();
     insta::assert_snapshot!(fs::read_to_string(out.join("table.json")).unwrap());
     insta::assert_snapshot!(fs::read_to_string(out.join("README.txt")).unwrap());
 }
@@ -221,7 +227,7 @@ fn what_is_there_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let paths = archives(folder.path());
     let refused = run(
-        &sifted(&paths).unwrap(),
+        &estimate(&paths).unwrap(),
         folder.path(),
         &ExportOptions::default(),
     );
@@ -242,8 +248,11 @@ fn a_bad_checksum_leaves_nothing() {
     packed[checksum] ^= 1;
     let path = folder.path().join("damaged.csv.gz");
     fs::write(&path, packed).unwrap();
-    let failed = sifted(&[paths[0].clone(), path]).err().unwrap();
-    assert!(matches!(failed, SiftError::Load(_)), "{failed}");
+    let failed = estimate(&[paths[0].clone(), path]).err().unwrap();
+    assert!(
+        matches!(failed, DuplicateEstimateError::Load(_)),
+        "{failed}"
+    );
 }
 
 #[test]
@@ -261,6 +270,11 @@ fn systems_are_not_mixed() {
         system: None,
         ..options()
     };
-    let failed = sift(&archives, &options, &(), &()).err().unwrap();
-    assert!(matches!(failed, SiftError::TwoSystems { .. }), "{failed}");
+    let failed = estimate_duplicates(&archives, &options, &(), &())
+        .err()
+        .unwrap();
+    assert!(
+        matches!(failed, DuplicateEstimateError::TwoSystems { .. }),
+        "{failed}"
+    );
 }

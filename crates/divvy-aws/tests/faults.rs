@@ -26,8 +26,8 @@ use divvy::sources::station_feed::{self, Document};
 use divvy::store::{
     Ledger as _, LedgerEntry, StationTable as _, Store, StoreError, TotalsReader as _,
 };
+use divvy_aws::lambda::station_stream::handle_event;
 use divvy_aws::ledger::{decode_ids, encode_ids};
-use divvy_aws::station_stream::handle_event;
 use divvy_aws::stream::{Checkpoints, StreamReader};
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};

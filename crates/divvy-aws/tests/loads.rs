@@ -12,9 +12,9 @@ use divvy::ingest::{self, LoadOptions, Loaded, SameName};
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::{CountsTable, Ledger};
+use divvy_aws::duplicate_estimate::estimate_duplicates;
 use divvy_aws::export::{Compression, ExportOptions, export};
 use divvy_aws::plan::Prices;
-use divvy_aws::sift::sift;
 use divvy_aws::store::LoadSettings;
 use divvy_aws::tables::Capacity;
 use divvy_aws::{DynamoStore, OpenOptions};
@@ -129,7 +129,7 @@ async fn import(store: &DynamoStore, folder: &Path, leave_out: Option<&str>) {
             if Some(id.as_str()) == leave_out {
                 continue;
             }
-            let client = &store.connection().steady;
+            let client = &store.connection().retrying;
             let put = client.put_item().table_name(table).set_item(Some(item));
             put.send().await.unwrap();
         }
@@ -140,13 +140,14 @@ async fn import(store: &DynamoStore, folder: &Path, leave_out: Option<&str>) {
 async fn an_import_is_verified_and_brought_into_the_ledger() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), 300);
-    let sifted = sift(std::slice::from_ref(&archive), &options(), &(), &()).unwrap();
+    let estimate =
+        estimate_duplicates(std::slice::from_ref(&archive), &options(), &(), &()).unwrap();
     let ready = folder.path().join("s3-ready");
     let how = ExportOptions {
         compression: Compression::Gzip,
         ..ExportOptions::default()
     };
-    export(&sifted, &ready, &how, &Prices::default()).unwrap();
+    export(&estimate, &ready, &how, &Prices::default()).unwrap();
     let imported = || LoadSettings {
         imported: true,
         ..LoadSettings::default()
@@ -165,7 +166,7 @@ async fn an_import_is_verified_and_brought_into_the_ledger() {
     let loaded = load(&tables, &archive).await.unwrap();
     assert_eq!(loaded.entry.unwrap().stored, 300);
     assert_eq!(tables.used().trip_data.write, before, "no trip is written");
-    tables.play_lambda(Timestamp::UNIX_EPOCH).await.unwrap();
+    tables.handle_stream(Timestamp::UNIX_EPOCH).await.unwrap();
     let system = &tables.systems().await.unwrap()[0];
     let counts = tables.counts(&system.id).await.unwrap();
     let counted: u64 = counts.iter().map(|count| count.from_count).sum();

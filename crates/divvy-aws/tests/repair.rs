@@ -435,10 +435,10 @@ async fn an_index_that_never_catches_up_is_waited_for_a_quarter_of_an_hour() {
         };
         let right = contents(&model).await.counts["35"];
         for _ in 0..2 {
-            let refreshed = store.refresh_by_hand(minute(1)).await.unwrap();
+            let refreshed = store.refresh_missing(minute(1)).await.unwrap();
             assert_eq!(uncounted(refreshed), ["35"], "{layout}");
             assert_eq!(contents(&store).await.counts["35"], right);
-            assert_eq!(store.given_up().await.unwrap(), Vec::<String>::new());
+            assert_eq!(store.lagging_counts().await.unwrap(), Vec::<String>::new());
         }
 
         let notes = items(&client, "LoadLedger").await.into_iter();
@@ -449,10 +449,10 @@ async fn an_index_that_never_catches_up_is_waited_for_a_quarter_of_an_hour() {
         said["since"] = ago.to_string().into();
         note.insert("said".into(), AttributeValue::S(said.to_string()));
         put(&client, "LoadLedger", note).await;
-        let refreshed = store.refresh_by_hand(minute(2)).await.unwrap();
+        let refreshed = store.refresh_missing(minute(2)).await.unwrap();
         assert_eq!(uncounted(refreshed), Vec::<String>::new(), "{layout}");
         assert!(contents(&store).await.counts["35"] < right, "{layout}");
-        let given_up = store.given_up().await.unwrap();
+        let given_up = store.lagging_counts().await.unwrap();
         assert!(
             given_up[0].starts_with("from_count of 35 is "),
             "{given_up:?}"
@@ -461,6 +461,6 @@ async fn an_index_that_never_catches_up_is_waited_for_a_quarter_of_an_hour() {
 
         store.repair(false, minute(3)).await.unwrap();
         assert_eq!(contents(&store).await.counts["35"], right, "{layout}");
-        assert_eq!(store.given_up().await.unwrap(), Vec::<String>::new());
+        assert_eq!(store.lagging_counts().await.unwrap(), Vec::<String>::new());
     }
 }

@@ -4,13 +4,13 @@ use std::error::Error;
 
 use divvy::ingest::{LoadError, PollError};
 use divvy::sources::trips_csv::TripsError;
-use divvy_aws::sift::SiftError;
+use divvy_aws::duplicate_estimate::DuplicateEstimateError;
 
 /// Returns the message of an error, with the flags that help where there are any.
 pub fn message(error: &(dyn Error + 'static)) -> String {
     let advice = if let Some(error) = error.downcast_ref::<LoadError>() {
         for_load(error)
-    } else if let Some(SiftError::Load(error)) = error.downcast_ref() {
+    } else if let Some(DuplicateEstimateError::Load(error)) = error.downcast_ref() {
         for_load(error)
     } else if let Some(error) = error.downcast_ref::<PollError>() {
         for_poll(error)

@@ -1,10 +1,10 @@
-//! The Lambda that a schedule calls: polls a feed.
+//! The Lambda function that a schedule calls: polls a feed.
 
 use std::process::ExitCode;
 
 use divvy_aws::DynamoStore;
-use divvy_aws::scheduled_poll::poll;
-use divvy_aws::settings::Settings;
+use divvy_aws::lambda::scheduled_poll::poll;
+use divvy_aws::lambda::settings::Settings;
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
@@ -25,9 +25,9 @@ async fn serve() -> Result<(), Error> {
     let feed = settings.feed.as_deref();
     let feed = feed.ok_or("DIVVY_FEED_URL is not set: it says which feed to poll")?;
     let store = settings.open().await?;
-    // What the schedule says is of no concern.
+    // The event of a schedule has no data.
     let handler = async |_: LambdaEvent<Value>| {
-        // The runtime tells errors to who called, and a schedule does not listen.
+        // The runtime returns errors to the caller, and a schedule does not log them.
         let done = handle(feed, &store, &settings).await;
         done.inspect_err(|error| eprintln!("{error}"))
     };

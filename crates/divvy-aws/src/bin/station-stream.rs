@@ -1,4 +1,4 @@
-//! The Lambda behind the stream of StationData.
+//! The Lambda function that handles the stream of StationData.
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use aws_lambda_events::dynamodb::Event;
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use divvy_aws::DynamoStore;
-use divvy_aws::settings::Settings;
-use divvy_aws::station_stream::handle_event;
+use divvy_aws::lambda::settings::Settings;
+use divvy_aws::lambda::station_stream::handle_event;
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ async fn serve() -> Result<(), Error> {
     let settings = Settings::of_process()?;
     let store = settings.open().await?;
     let handler = async |event| {
-        // The runtime tells errors to who called, and a stream only asks again.
+        // The runtime returns errors to the caller, and a stream does not log them.
         let done = handle(event, &store, &settings).await;
         done.inspect_err(|error| eprintln!("{error}"))
     };

@@ -1,4 +1,4 @@
-//! Any rows at all, for tests.
+//! Strategies for arbitrary rows, for tests.
 
 use divvy::model::{Flags, Rider, StationId, Trip, TripBatch, TripId, VehicleId};
 use proptest::collection::vec;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::Rows;
 
-/// A number as files have them, or as only a broken file has them.
+/// A usual number, or one of a damaged file.
 fn wild<T: proptest::arbitrary::Arbitrary + Copy + 'static>(
     usual: impl Strategy<Value = T> + 'static,
     extremes: [T; 3],
@@ -95,7 +95,7 @@ prop_compose! {
     }
 }
 
-/// Any rows; as often as not rows of one form of id.
+/// Arbitrary rows; three quarters have ids of one form.
 pub fn rows() -> impl Strategy<Value = Rows> {
     let row = (
         trip(),
@@ -129,8 +129,8 @@ pub fn rows() -> impl Strategy<Value = Rows> {
     })
 }
 
-/// All that rows say, whatever the order of their dictionaries.
-pub fn said(rows: &Rows) -> Vec<(Trip, u64, u32, [i32; 4])> {
+/// Returns the contents of rows, independent of their dictionaries.
+pub fn contents(rows: &Rows) -> Vec<(Trip, u64, u32, [i32; 4])> {
     let batch = &rows.batch;
     (0..rows.len())
         .map(|row| {

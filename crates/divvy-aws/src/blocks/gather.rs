@@ -1,4 +1,4 @@
-//! Rows from many batches in one, with one dictionary.
+//! Concatenation of rows from many batches.
 
 use std::collections::HashMap;
 
@@ -6,35 +6,35 @@ use divvy::model::{Dictionary, TripBatch};
 
 use super::Rows;
 
-/// Gathers rows of many batches.
+/// Concatenates the rows of many batches.
 #[derive(Default)]
 pub struct Gatherer {
     rows: Rows,
-    stations: Places,
-    vehicles: Places,
-    words: Places,
+    stations: Indexes,
+    vehicles: Indexes,
+    words: Indexes,
 }
 
-/// Where the texts of a dictionary are.
+/// The index of each text in a dictionary.
 #[derive(Default)]
-struct Places(HashMap<Box<str>, u32>);
+struct Indexes(HashMap<Box<str>, u32>);
 
-impl Places {
-    /// Finds the place of each text of another dictionary; adds those that are not there.
-    fn of(&mut self, theirs: &Dictionary, ours: &mut Dictionary) -> Vec<u32> {
-        let mut places = vec![0];
+impl Indexes {
+    /// Returns the index in `ours` of each text of `theirs`; adds missing texts.
+    fn translate(&mut self, theirs: &Dictionary, ours: &mut Dictionary) -> Vec<u32> {
+        let mut indexes = vec![0];
         for text in theirs.iter().skip(1) {
-            places.push(match self.0.get(text) {
-                Some(place) => *place,
+            indexes.push(match self.0.get(text) {
+                Some(index) => *index,
                 None => *self.0.entry(text.into()).or_insert(ours.push(text)),
             });
         }
-        places
+        indexes
     }
 }
 
 impl Gatherer {
-    /// Adds rows behind those that are there.
+    /// Appends rows.
     pub fn add(&mut self, rows: &Rows) {
         let TripBatch {
             id_bytes,
@@ -64,9 +64,9 @@ impl Gatherer {
             names: _,
         } = &rows.batch;
         let ours = &mut self.rows.batch;
-        let station = self.stations.of(stations, &mut ours.stations);
-        let vehicle_at = self.vehicles.of(vehicles, &mut ours.vehicles);
-        let word = self.words.of(words, &mut ours.words);
+        let station = self.stations.translate(stations, &mut ours.stations);
+        let vehicle_index = self.vehicles.translate(vehicles, &mut ours.vehicles);
+        let word = self.words.translate(words, &mut ours.words);
         let start = ours.id_bytes.len() as u32;
         ours.id_bytes.extend_from_slice(id_bytes);
         ours.id_ends.extend(id_ends.iter().map(|end| start + end));
@@ -76,15 +76,15 @@ impl Gatherer {
         ours.ended_offset_s.extend_from_slice(ended_offset_s);
         ours.precision_ms.extend_from_slice(precision_ms);
         ours.reported_s.extend_from_slice(reported_s);
-        for (to, from, places) in [
+        for (to, from, indexes) in [
             (&mut ours.origin, origin, &station),
             (&mut ours.destination, destination, &station),
-            (&mut ours.vehicle, vehicle, &vehicle_at),
+            (&mut ours.vehicle, vehicle, &vehicle_index),
             (&mut ours.bike, bike, &word),
             (&mut ours.rider, rider, &word),
             (&mut ours.gender, gender, &word),
         ] {
-            to.extend(from.iter().map(|place| places[*place as usize]));
+            to.extend(from.iter().map(|index| indexes[*index as usize]));
         }
         ours.birth_year.extend_from_slice(birth_year);
         ours.from_latitude.extend_from_slice(from_latitude);
@@ -96,7 +96,7 @@ impl Gatherer {
         self.rows.member.extend_from_slice(&rows.member);
     }
 
-    /// Returns the rows, in the order in which they were added.
+    /// Returns the rows in the order in which they were appended.
     pub fn into_rows(self) -> Rows {
         self.rows
     }

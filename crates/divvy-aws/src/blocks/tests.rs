@@ -1,8 +1,8 @@
-use divvy::model::{Rider, Trip};
+use divvy::model::{Flags, Rider, Trip};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::any::{rows, said};
+use super::any::{contents, rows};
 use super::*;
 
 proptest! {
@@ -10,7 +10,7 @@ proptest! {
     fn what_is_encoded_is_decoded(rows in rows(), level in proptest::sample::select(vec![1, 19])) {
         let block = encode(&rows, level);
         let back = decode(&block).unwrap();
-        prop_assert_eq!(said(&back), said(&rows));
+        prop_assert_eq!(contents(&back), contents(&rows));
         // The same again, though the dictionaries are now in another order.
         prop_assert_eq!(encode(&back, level), block);
     }
@@ -19,8 +19,8 @@ proptest! {
     fn rows_gathered_say_the_same(parts in vec(rows(), 0..4)) {
         let mut gatherer = Gatherer::default();
         parts.iter().for_each(|part| gatherer.add(part));
-        let apart: Vec<_> = parts.iter().flat_map(said).collect();
-        prop_assert_eq!(said(&gatherer.into_rows()), apart);
+        let apart: Vec<_> = parts.iter().flat_map(contents).collect();
+        prop_assert_eq!(contents(&gatherer.into_rows()), apart);
     }
 
     #[test]
@@ -33,20 +33,20 @@ proptest! {
         prop_assert!(decode(&block).is_err());
     }
 
-    /// Somebody may make a checksum that matches.
+    /// The checksum may match by intent.
     #[test]
     fn no_columns_are_too_wild_to_be_refused(
         rows in rows(),
         edits in vec((any::<proptest::sample::Index>(), any::<u8>()), 1..5),
     ) {
-        let mut raw = planes::unpack(&encode(&rows, 1)[9..]).unwrap();
+        let mut raw = byte_planes::unpack(&encode(&rows, 1)[9..]).unwrap();
         for (at, byte) in edits {
             let at = at.index(raw.len());
             raw[at] = byte;
         }
-        if let Ok(rows) = read(&raw) {
-            said(&rows);
-            prop_assert_eq!(said(&decode(&encode(&rows, 1)).unwrap()), said(&rows));
+        if let Ok(rows) = decode::read(&raw) {
+            contents(&rows);
+            prop_assert_eq!(contents(&decode(&encode(&rows, 1)).unwrap()), contents(&rows));
         }
     }
 
@@ -66,17 +66,17 @@ proptest! {
         for block in &packed {
             let rows = decode(&block.block).unwrap();
             prop_assert_eq!(rows.len(), block.n as usize);
-            for (trip, ..) in said(&rows) {
+            for (trip, ..) in contents(&rows) {
                 prop_assert_eq!(&trip.origin, &block.origin);
                 prop_assert_eq!(Month::of(trip.started_ms), block.month);
             }
-            back.extend(said(&rows));
+            back.extend(contents(&rows));
         }
-        let sorted = |mut said: Vec<(Trip, u64, u32, [i32; 4])>| {
-            said.sort_by_key(|row| format!("{row:?}"));
-            said
+        let sorted = |mut rows: Vec<(Trip, u64, u32, [i32; 4])>| {
+            rows.sort_by_key(|row| format!("{row:?}"));
+            rows
         };
-        prop_assert_eq!(sorted(back), sorted(said(&rows)));
+        prop_assert_eq!(sorted(back), sorted(contents(&rows)));
 
         // Rows of the same member and line have no order of their own.
         let mut places: Vec<_> = rows.member.iter().zip(&rows.batch.line).collect();

@@ -14,9 +14,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use divvy::store::{StoreError, StoreErrorKind};
 
-/// Makes the client. It heeds `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, and trusts
-/// what the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` heeded), or what `AWS_CA_BUNDLE`
-/// says besides.
+/// Makes the client. It follows `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, and trusts
+/// the certificates of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` followed) and those of
+/// `AWS_CA_BUNDLE`.
 ///
 /// # Errors
 ///
@@ -58,8 +58,8 @@ fn through(proxy: ProxyConfig, tls: TlsContext) -> SharedHttpClient {
     })
 }
 
-/// Keeps from the proxy what it cannot reach: this machine, and the services that hand out the
-/// credentials of instances and containers.
+/// Sends requests through the proxy, except those to addresses that a proxy cannot reach: this
+/// machine, and the credential services of instances and containers.
 #[derive(Debug)]
 struct ByHost<T> {
     direct: T,
@@ -81,30 +81,31 @@ impl HttpClient for ByHost<SharedHttpClient> {
 
 impl HttpConnector for ByHost<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        match is_near(request.uri()) {
-            true => self.direct.call(request),
-            false => self.proxied.call(request),
+        if is_near(request.uri()) {
+            self.direct.call(request)
+        } else {
+            self.proxied.call(request)
         }
     }
 }
 
-/// Tells whether an address is of this machine.
+/// Returns whether a URL points to this machine.
 pub(super) fn is_this_machine(url: &str) -> bool {
     let host = host(url);
     host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// Tells whether an address is of this machine or of its own link.
+/// Returns whether a URL points to this machine or to a link-local address.
 fn is_near(url: &str) -> bool {
     let is_link = |ip| match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
-        // where instances and pods find their credentials
+        // The credential service of instances and pods.
         IpAddr::V6(ip) => ip.segments()[..2] == [0xfd00, 0x0ec2],
     };
     is_this_machine(url) || host(url).parse().is_ok_and(is_link)
 }
 
-/// The host of an address, without port and brackets.
+/// Returns the host of a URL, without port and brackets.
 fn host(url: &str) -> &str {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = authority.split(['/', '?']).next().unwrap_or(authority);
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_near_is_asked_without_a_proxy() {
+    fn near_addresses_bypass_the_proxy() {
         for near in [
             "http://127.0.0.1:8000/",
             "http://localhost:4566",

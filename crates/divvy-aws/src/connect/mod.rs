@@ -1,11 +1,14 @@
-//! The way to the service: credentials, region, endpoint, clients, and what to say when it fails.
+//! The connection to the service: credentials, region, endpoint, clients, and the errors of
+//! failed requests.
 //!
 //! Credentials come from the whole standard chain: environment, profiles (Identity Center SSO,
 //! assumed roles, `credential_process`), web identity, and the roles of containers and instances.
 
+mod cause;
 mod http;
-mod refusal;
 mod retries;
+mod service_error;
+mod throttle;
 
 use std::time::Duration;
 
@@ -19,22 +22,23 @@ use aws_sdk_dynamodb::config::{Credentials, Region};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use divvy::store::{StoreError, StoreErrorKind};
 
-use retries::NobodyThere;
+use retries::NoRetryIfUnreachable;
 
-pub(crate) use retries::is_nobody_there;
+pub(crate) use cause::is_unreachable;
 
-pub use refusal::{Access, Limit, Throttle, sentence, throttles};
+pub use service_error::store_error;
+pub use throttle::{Access, Limit, Throttle, throttles};
 
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long the service may keep silent. A batch that it works on is answered within 5 s.
-const READ: Duration = Duration::from_secs(20);
-/// How long one attempt may take in all.
-const ATTEMPT: Duration = Duration::from_secs(30);
-/// How often a call that nobody paces is tried.
+/// The time limit for making a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit for the first byte of an answer. The service answers a batch within 5 s.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time limit for one attempt as a whole.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Attempts of a call that the SDK retries.
 const ATTEMPTS: u32 = 8;
 
-/// Where to connect to. The default is what environment and profile say.
+/// Where to connect to. By default environment and profile decide.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
     /// The region, such as `us-east-2`. `None` takes it from environment or profile.
@@ -42,7 +46,7 @@ pub struct ConnectOptions {
     /// The address of the service, such as `http://127.0.0.1:8000`. `None` takes it from
     /// environment or profile, else it is the region's own.
     pub endpoint: Option<String>,
-    /// Carries the requests instead of the network: the emulator in the process. It asks for no
+    /// Carries the requests instead of the network: an emulator in the process, which needs no
     /// credentials and no region.
     pub http_client: Option<SharedHttpClient>,
 }
@@ -50,20 +54,20 @@ pub struct ConnectOptions {
 /// Clients of one region.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// Tries each request once: for what is paced, so that no attempt goes unseen.
+    /// Sends each request once: the capacity limiter has to count every attempt.
     pub dynamo: aws_sdk_dynamodb::Client,
-    /// Tries again by itself, 8 times in all: for single calls.
-    pub steady: aws_sdk_dynamodb::Client,
-    /// The change streams. Tries again by itself as well.
+    /// Retries by itself, 8 attempts in all: for calls without a capacity limiter.
+    pub retrying: aws_sdk_dynamodb::Client,
+    /// The change streams. Retries by itself.
     pub streams: aws_sdk_dynamodbstreams::Client,
     /// The region.
     pub region: String,
-    /// The address of the service. `None` where it is the region's own.
+    /// The address of the service. `None` for the region's own.
     pub endpoint: Option<String>,
 }
 
 impl Connection {
-    /// Makes the clients. Nothing is sent, but to find out the region.
+    /// Makes the clients. Sends nothing, except what the credential chain needs for the region.
     ///
     /// # Errors
     ///
@@ -93,9 +97,9 @@ impl Connection {
             None => loader,
         };
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(READ)
-            .operation_attempt_timeout(ATTEMPT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .build();
         let config = loader
             .http_client(http_client)
@@ -116,12 +120,13 @@ impl Connection {
         Ok(Self::of(&config, region, endpoint, invented))
     }
 
-    /// Tells whether the service is on this machine.
+    /// Returns whether the service is on this machine.
     pub fn is_local(&self) -> bool {
         self.endpoint.as_deref().is_some_and(http::is_this_machine)
     }
 
-    /// Makes the clients. An emulator does not look at credentials, but the SDK asks for some.
+    /// Makes the clients; with invented credentials for an emulator, which ignores them, but
+    /// without which the SDK sends nothing.
     fn of(config: &SdkConfig, region: String, endpoint: Option<String>, invented: bool) -> Self {
         let mut dynamo = aws_sdk_dynamodb::config::Builder::from(config);
         let mut streams = aws_sdk_dynamodbstreams::config::Builder::from(config);
@@ -130,13 +135,13 @@ impl Connection {
             dynamo = dynamo.credentials_provider(credentials.clone());
             streams = streams.credentials_provider(credentials);
         }
-        dynamo = dynamo.retry_classifier(NobodyThere);
-        streams = streams.retry_classifier(NobodyThere);
-        let steady = dynamo.clone().build();
+        dynamo = dynamo.retry_classifier(NoRetryIfUnreachable);
+        streams = streams.retry_classifier(NoRetryIfUnreachable);
+        let retrying = dynamo.clone().build();
         let once = dynamo.retry_config(RetryConfig::disabled()).build();
         Self {
             dynamo: aws_sdk_dynamodb::Client::from_conf(once),
-            steady: aws_sdk_dynamodb::Client::from_conf(steady),
+            retrying: aws_sdk_dynamodb::Client::from_conf(retrying),
             streams: aws_sdk_dynamodbstreams::Client::from_conf(streams.build()),
             region,
             endpoint,
@@ -144,7 +149,7 @@ impl Connection {
     }
 }
 
-/// Tells whether the environment names credentials.
+/// Returns whether the environment names credentials.
 fn has_credentials() -> bool {
     [
         "AWS_ACCESS_KEY_ID",
@@ -169,10 +174,10 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// What a canned service answers: status and body.
+    /// The answer of a canned service: status and body.
     pub type Canned = Result<(u16, String), ConnectorError>;
 
-    /// Answers every request with what `answer` makes of its operation and body.
+    /// Makes a client whose every request is answered by `answer(operation, body)`.
     pub fn canned(
         answer: impl Fn(&str, &str) -> Canned + Clone + Send + Sync + 'static,
     ) -> SharedHttpClient {
@@ -201,7 +206,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A connection to a canned service, which looks at no environment.
+    /// Connects to a canned service, whatever the environment is.
     pub async fn connection(
         answer: impl Fn(&str, &str) -> Canned + Clone + Send + Sync + 'static,
     ) -> Connection {
@@ -213,13 +218,13 @@ pub(crate) mod tests {
         Connection::load(loader, options).await.unwrap()
     }
 
-    /// Asks a canned service for a table, in vain.
+    /// Returns the error of a request to a canned service.
     pub async fn refused(
         answer: impl Fn(&str, &str) -> Canned + Clone + Send + Sync + 'static,
     ) -> SdkError<DescribeTableError, HttpResponse> {
         let connection = connection(answer).await;
-        let asked = connection.dynamo.describe_table().table_name("TripData");
-        asked.send().await.unwrap_err()
+        let request = connection.dynamo.describe_table().table_name("TripData");
+        request.send().await.unwrap_err()
     }
 
     #[tokio::test]
@@ -231,26 +236,26 @@ pub(crate) mod tests {
         })
         .await;
         assert_eq!(connection.region, "us-east-1");
-        let asked = connection.dynamo.describe_table().table_name("TripData");
-        let table = asked.send().await.unwrap().table.unwrap();
+        let request = connection.dynamo.describe_table().table_name("TripData");
+        let table = request.send().await.unwrap().table.unwrap();
         assert_eq!(table.table_name(), Some("TripData"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_where_nobody_listens_is_not_tried_again() {
+    async fn a_refused_connection_is_not_retried() {
         let started = tokio::time::Instant::now();
         let refuse = |_: &str, _: &str| {
             let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
             Err(ConnectorError::io(refused.into()))
         };
         let connection = connection(refuse).await;
-        let asked = connection.steady.describe_table().table_name("TripData");
-        assert!(asked.send().await.is_err());
+        let request = connection.retrying.describe_table().table_name("TripData");
+        assert!(request.send().await.is_err());
         assert_eq!(started.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn single_calls_are_tried_again_and_paced_ones_are_not() {
+    async fn single_calls_are_retried_and_paced_ones_are_not() {
         use std::sync::Arc;
         use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -261,10 +266,10 @@ pub(crate) mod tests {
             Ok((500, r#"{"__type":"x#InternalServerError"}"#.into()))
         })
         .await;
-        for (client, attempts) in [(&connection.dynamo, 1), (&connection.steady, ATTEMPTS)] {
+        for (client, attempts) in [(&connection.dynamo, 1), (&connection.retrying, ATTEMPTS)] {
             calls.store(0, Ordering::Relaxed);
-            let asked = client.describe_table().table_name("TripData").send().await;
-            assert!(asked.is_err());
+            let answer = client.describe_table().table_name("TripData").send().await;
+            assert!(answer.is_err());
             assert_eq!(calls.load(Ordering::Relaxed), attempts);
         }
     }

@@ -1,4 +1,4 @@
-//! FromStationCounts: the counts that the stream keeps.
+//! FromStationCounts: the departures of each origin.
 
 use divvy::store::FromStationCount;
 
@@ -8,9 +8,9 @@ use super::{Item, ItemError, Reader, put_number, put_text};
 pub const TABLE: &str = "FromStationCounts";
 /// The attribute that is its key.
 pub const KEY: &str = "from_station_id";
-/// The attribute that says which version of the trips was counted. Left out where no trip came.
+/// The attribute with the version of the trips that were counted. Left out where there were none.
 pub const TRIPS_VERSION: &str = "trips_version";
-/// The attribute that says which record of the stream asked for the count. Left out where none
+/// The attribute with the number of the stream record that caused the count. Left out where none
 /// did.
 pub const SOURCE_SEQUENCE: &str = "source_sequence";
 
@@ -20,8 +20,8 @@ const REFRESHED_AT: &str = "refreshed_at";
 /// The longest sequence number of a stream, in digits; a number of DynamoDB has at most 38.
 const SEQUENCE_DIGITS: usize = 40;
 
-/// Makes the item of a count. `source_sequence` is the number of the stream record that asked for
-/// it, as the stream writes it.
+/// Makes the item of a count. `source_sequence` is the number of the stream record that caused it,
+/// without padding.
 pub fn item(count: &FromStationCount, source_sequence: Option<&str>) -> Item {
     let FromStationCount {
         from_station_id,
@@ -55,7 +55,7 @@ pub fn count(item: &Item) -> Result<FromStationCount, ItemError> {
     })
 }
 
-/// Fills a sequence number up to 40 digits, so that texts compare as the numbers do.
+/// Pads a sequence number to 40 digits, so that the texts compare as the numbers.
 pub fn padded_sequence(sequence: &str) -> String {
     format!("{sequence:0>SEQUENCE_DIGITS$}")
 }

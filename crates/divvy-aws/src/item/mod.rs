@@ -1,9 +1,8 @@
-//! Rows as items: one module a table. Ids are text, numbers decimal text, and what is blank is
-//! left out.
+//! Rows as items, a module for each table. Ids are texts, numbers are decimal texts, and blank
+//! values are left out.
 //!
-//! Items come in three types of the same shape: of the client, of its streams and of Lambda's
-//! events. All are read and written as the client's; [`of_event`] and [`to_event`] change one
-//! into the other.
+//! The client, its streams and Lambda's events have different types of items of the same shape.
+//! Here all are those of the client; [`of_event`] and [`to_event`] convert those of events.
 
 pub mod count;
 pub mod packed;
@@ -18,22 +17,22 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-/// An item as the client takes and gives it.
+/// An item of the client.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// An attribute that is not what its table holds: written by another program.
+/// An attribute with an unexpected value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{table}: item {key}: {attribute}: expected {expected}, found {found}")]
 pub struct ItemError {
     /// The table, without its prefix.
     pub table: &'static str,
-    /// The key of the item, `?` where that is what is wrong.
+    /// The key of the item; `?` where the key itself is wrong.
     pub key: String,
     /// The attribute.
     pub attribute: &'static str,
-    /// What is there.
+    /// Its value.
     pub found: String,
-    /// What should be there.
+    /// The expected form.
     pub expected: &'static str,
 }
 
@@ -46,7 +45,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Opens an item of a table whose key is the attribute `key`.
+    /// Makes a reader of an item of a table whose key is the attribute `key`.
     pub fn new(table: &'static str, key: &'static str, item: &'a Item) -> Self {
         Self { table, key, item }
     }
@@ -87,13 +86,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a text that every item has.
+    /// Reads a required text.
     pub fn required_text(&self, attribute: &'static str) -> Result<&'a str, ItemError> {
         let text = self.text(attribute)?;
         text.ok_or_else(|| self.unexpected(attribute, "a text"))
     }
 
-    /// Reads a text as something that texts stand for. `None` where the attribute is left out.
+    /// Reads and parses a text. `None` where the attribute is left out.
     pub fn parsed<T: FromStr>(
         &self,
         attribute: &'static str,
@@ -117,7 +116,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a whole number that every item has.
+    /// Reads a required whole number.
     pub fn required_number<T: FromStr>(&self, attribute: &'static str) -> Result<T, ItemError> {
         let number = self.number(attribute)?;
         number.ok_or_else(|| self.unexpected(attribute, "a whole number"))
@@ -137,7 +136,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads bytes that every item has.
+    /// Reads required bytes.
     pub fn required_bytes(&self, attribute: &'static str) -> Result<&'a [u8], ItemError> {
         match self.item.get(attribute) {
             Some(AttributeValue::B(bytes)) => Ok(bytes.as_ref()),
@@ -160,7 +159,7 @@ pub fn put_number(item: &mut Item, attribute: &str, number: Option<impl ToString
     }
 }
 
-/// Takes an item out of an event.
+/// Converts an item of an event.
 pub fn of_event(image: &serde_dynamo::Item) -> Item {
     let attribute = |(name, value): (&String, _)| (name.clone(), attribute_of_event(value));
     image.iter().map(attribute).collect()
@@ -186,8 +185,8 @@ fn attribute_of_event(value: &serde_dynamo::AttributeValue) -> AttributeValue {
     }
 }
 
-/// Makes of a row's item one as it stands in events. A type that this program never writes
-/// becomes the text of its debug form.
+/// Converts an item to one of an event. An attribute of an unknown type becomes the text of its
+/// debug form.
 pub fn to_event(item: &Item) -> serde_dynamo::Item {
     let attribute = |(name, value): (&String, _)| (name.clone(), attribute_to_event(value));
     let image: HashMap<String, serde_dynamo::AttributeValue> = item.iter().map(attribute).collect();

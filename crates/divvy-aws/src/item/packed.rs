@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `trip_id` | S, the key: `station#month#archive#part` | |
 //! | `from_station_id` | S, the key of the index | no origin |
-//! | `n` | N, how many trips; the index has it | |
+//! | `n` | N, the number of trips; projected to the index | |
 //! | `block` | B, see [`blocks`](crate::blocks) | |
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -16,13 +16,13 @@ use super::trip::{INDEX_KEY, KEY, TABLE};
 use super::{Item, ItemError, Reader, put_number, put_text};
 use crate::blocks::{Month, Packed};
 
-/// The attribute that counts the trips.
+/// The attribute with the number of trips.
 pub const N: &str = "n";
-/// The attribute that holds them.
+/// The attribute with the trips.
 pub const BLOCK: &str = "block";
 
 /// Returns the key of a block: `35#2016-07#0123456789abcdef#000`. The station is empty for trips
-/// without an origin; it may hold any sign, the other three no `#`.
+/// without an origin, and may contain any character; the others contain no `#`.
 pub fn key(origin: Option<&StationId>, month: Month, archive: &str, part: u32) -> String {
     let station = origin.map_or("", StationId::as_str);
     format!("{station}#{month}#{archive}#{part:03}")
@@ -52,7 +52,7 @@ pub fn bytes(packed: &Packed, archive: &str) -> u64 {
     entry_bytes(packed, archive) + (BLOCK.len() + packed.block.len()) as u64
 }
 
-/// Returns the bytes of what the index keeps of it, if it has an origin: the keys and the count.
+/// Returns the bytes of its entry in the index: the keys and the count. `None` without an origin.
 pub fn index_bytes(packed: &Packed, archive: &str) -> Option<u64> {
     packed.origin.as_ref()?;
     Some(entry_bytes(packed, archive))
@@ -65,8 +65,7 @@ fn entry_bytes(packed: &Packed, archive: &str) -> u64 {
     (KEY.len() + key.len() + origin + N.len()) as u64 + number_bytes(&packed.n.to_string())
 }
 
-/// Reads the block of an item, and the tag of its archive. Whether the rows are what the item
-/// says, [`decode`](crate::blocks::decode) tells.
+/// Reads the block of an item, and the tag of its archive. The rows are not decoded.
 ///
 /// # Errors
 ///
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_tells_another_station_is_refused() {
+    fn a_key_of_another_station_is_refused() {
         let block = Packed {
             origin: Some("35".into()),
             month: Month::of(1_467_331_449_000),

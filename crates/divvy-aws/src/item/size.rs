@@ -1,16 +1,22 @@
-//! What items weigh, and what that costs.
+//! Sizes of items in bytes, and in capacity units.
 //!
 //! Rules of <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>:
-//! names and texts weigh their bytes of UTF-8. A number weighs a byte, and one for each two
-//! significant digits before and behind the point; a negative number one more. "Approximately",
-//! the page says of numbers; the halves and the sign are as measured by the authors of the
-//! emulator.
+//! names and texts count as their bytes of UTF-8. A number counts as one byte, and one more for
+//! each two significant digits before and after the point; a negative number as one more. For
+//! numbers the page says "approximately"; rounding and sign are as the authors of the emulator
+//! measured them.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Item;
 
-/// Returns the write units that an item takes: one for each kilobyte that it begins.
+/// Bytes of a read unit for eventually consistent reads: a strongly consistent read of as much
+/// takes two units.
+pub const READ_UNIT_BYTES: u64 = 8192;
+/// The most bytes in one page of a query or scan.
+pub const PAGE_BYTES: u64 = 1 << 20;
+
+/// Returns the write units of an item: one for each kilobyte or part of one.
 pub fn write_units(bytes: u64) -> u64 {
     bytes.div_ceil(1024).max(1)
 }
@@ -22,7 +28,7 @@ pub fn item_bytes(item: &Item) -> u64 {
         .sum()
 }
 
-/// Returns the bytes of a value; what holds others weighs 3 more, and one for each.
+/// Returns the bytes of a value; lists and maps add 3, and 1 for each element.
 fn value_bytes(value: &AttributeValue) -> u64 {
     match value {
         AttributeValue::S(text) => text.len() as u64,
@@ -56,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_weigh_their_digits() {
+    fn numbers_count_their_digits() {
         let bytes = [
             ("0", 1),
             ("-0", 1),
@@ -72,9 +78,9 @@ mod tests {
         assert_eq!(bytes.map(|(text, _)| (text, number_bytes(text))), bytes);
     }
 
-    /// The emulator's authors measured the real service.
+    /// The rules of the emulator were measured on the real service.
     #[test]
-    fn numbers_weigh_what_the_emulator_charges() {
+    fn sizes_of_numbers_equal_those_of_the_emulator() {
         let fractions = ["", ".0", ".5", ".05", ".050", ".12345", ".123456"];
         for whole in [
             "0", "00", "1", "10", "87", "100", "101", "1042", "65536", "10426648",
@@ -90,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kilobyte_begun_is_a_unit() {
+    fn each_kilobyte_begun_is_a_unit() {
         let units = [(0, 1), (1, 1), (1024, 1), (1025, 2), (32 * 1024, 32)];
         assert_eq!(units.map(|(bytes, _)| (bytes, write_units(bytes))), units);
     }

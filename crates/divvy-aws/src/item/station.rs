@@ -1,4 +1,4 @@
-//! StationData: a station, with the newest that its feed says.
+//! StationData: a station with its latest report.
 
 use std::collections::BTreeSet;
 
@@ -27,10 +27,12 @@ const VEHICLES_DISABLED: &str = "disabled_bikes";
 const DOCKS: &str = "available_docks";
 const DOCKS_DISABLED: &str = "disabled_docks";
 const REPORTED_AT: &str = "reported_at";
-const ORIGIN_IDS: &str = "origin_ids";
-/// The attribute that a load changes, and that wakes the refresh.
+/// The attribute with the ids that trips use for the station.
+pub const ORIGIN_IDS: &str = "origin_ids";
+/// The attribute with the version of the trips: a load changes it, which causes a refresh.
 pub const TRIPS_VERSION: &str = "trips_version";
-const WRITTEN_AT: &str = "written_at";
+/// The attribute with the time at which a feed last wrote the row.
+pub const WRITTEN_AT: &str = "written_at";
 
 /// Makes the item of a row.
 pub fn item(row: &Row) -> Item {
@@ -142,8 +144,8 @@ pub fn row(item: &Item) -> Result<Row, ItemError> {
     })
 }
 
-/// Puts a coordinate as a number, which others can compute with, where the store gives back the
-/// very digits: it drops trailing zeros and has its own way with exponents. Else as a text.
+/// Puts a coordinate as a number where the service returns the same digits: it drops trailing zeros
+/// and changes exponents. Otherwise as a text.
 fn put_degrees(item: &mut Item, attribute: &str, degrees: Option<&Degrees>) {
     let Some(degrees) = degrees else { return };
     let digits = degrees.as_str().to_owned();
@@ -154,11 +156,11 @@ fn put_degrees(item: &mut Item, attribute: &str, degrees: Option<&Degrees>) {
     item.insert(attribute.into(), value);
 }
 
-/// Tells whether a decimal text is the shortest of its number, as DynamoDB gives it back: at most
-/// 38 digits, no zeros that say nothing, no sign of a zero or a plus, no exponent.
+/// Returns whether a decimal text is the one that DynamoDB returns for its number: at most 38
+/// digits, no insignificant zeros, no plus, no negative zero, no exponent.
 ///
-/// Very small numbers, which come back with an exponent, have more than 6 decimal zeros; here one
-/// of 6 or more counts as small.
+/// Very small numbers, with more than 6 zeros after the point, are returned with an exponent; here
+/// 6 zeros are enough to count as small.
 fn is_canonical(digits: &str) -> bool {
     let magnitude = digits.strip_prefix('-').unwrap_or(digits);
     let (whole, fraction) = match magnitude.split_once('.') {
@@ -190,8 +192,8 @@ fn degrees(
     }
 }
 
-/// Tells whether two items of a station differ in nothing but when it reported and when its row
-/// was written: of no concern to counts.
+/// Returns whether two items of a station differ only in the report time and the time of writing,
+/// which do not affect counts.
 pub fn differ_in_report_time_only(old: &Item, new: &Item) -> bool {
     let rest = |item: &Item| {
         let mut rest = item.clone();
@@ -201,7 +203,7 @@ pub fn differ_in_report_time_only(old: &Item, new: &Item) -> bool {
     !are_same(old, new) && are_same(&rest(old), &rest(new))
 }
 
-/// Tells whether two items are the same row: a set has no order.
+/// Returns whether two items are equal; sets are compared without order.
 pub fn are_same(one: &Item, other: &Item) -> bool {
     let is_same = |value: &AttributeValue, other: &AttributeValue| match (value, other) {
         (AttributeValue::Ss(texts), AttributeValue::Ss(others)) => {

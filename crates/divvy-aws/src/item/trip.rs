@@ -4,15 +4,15 @@
 //! |---|---|---|
 //! | `trip_id` | S, the key | |
 //! | `from_station_id` | S, the key of the index | no origin: the index lacks the trip |
-//! | `to_station_id`, `bike_id`, `bike_type`, `rider`, `gender` | S | not told |
+//! | `to_station_id`, `bike_id`, `bike_type`, `rider`, `gender` | S | unknown |
 //! | `started_at`, `ended_at` | S, local time with its offset | |
 //! | `precision_ms` | N | 1000 |
 //! | `duration_s` | N, as the file states it | the file states none |
-//! | `birth_year` | N | not told |
-//! | `from_latitude`, `from_longitude`, `to_latitude`, `to_longitude` | N, decimal degrees | not told |
+//! | `birth_year` | N | unknown |
+//! | `from_latitude`, `from_longitude`, `to_latitude`, `to_longitude` | N, decimal degrees | unknown |
 //! | `flags` | N, [`Flags::bits`] | 0 |
 //! | `archive` | S, see [`archive_tag`] | |
-//! | `member`, `line` | N, where the row stands | 0 |
+//! | `member`, `line` | N, the location of the row | 0 |
 
 use std::fmt::Write;
 
@@ -24,6 +24,7 @@ use divvy::store::ContentHash;
 
 use super::size::number_bytes;
 use super::{Item, ItemError, Reader};
+use crate::civil_date;
 
 /// The name of the table, without its prefix.
 pub const TABLE: &str = "TripData";
@@ -31,7 +32,7 @@ pub const TABLE: &str = "TripData";
 pub const KEY: &str = "trip_id";
 /// The attribute that is the key of its index.
 pub const INDEX_KEY: &str = "from_station_id";
-/// The attribute that tells the archive.
+/// The attribute with the tag of the archive.
 pub const ARCHIVE: &str = "archive";
 
 const TO_STATION_ID: &str = "to_station_id";
@@ -50,24 +51,24 @@ const FLAGS: &str = "flags";
 const MEMBER: &str = "member";
 const LINE: &str = "line";
 
-/// How fine the times of most files are.
+/// The precision of the times of most files.
 const USUAL_PRECISION_MS: i32 = 1000;
 
-/// Returns what items call an archive: the first 16 hex digits of its content's hash.
+/// Returns the tag of an archive in items: the first 16 hex digits of its content hash.
 pub fn archive_tag(content: ContentHash) -> String {
     format!("{:016x}", content.0 >> 64)
 }
 
-/// A row on its way to an item.
+/// A row to be made into an item.
 #[derive(Clone, Copy, Debug)]
 pub struct TripRow<'a> {
     /// The batch.
     pub batch: &'a TripBatch,
-    /// The row in it.
+    /// The index of the row in it.
     pub row: usize,
-    /// The archive's member that holds the row.
+    /// The archive's member with the row.
     pub member: u32,
-    /// The archive's tag.
+    /// The tag of the archive.
     pub archive: &'a str,
 }
 
@@ -79,7 +80,7 @@ enum Type {
 }
 
 impl TripRow<'_> {
-    /// Lists the attributes: the one definition behind all forms.
+    /// Passes each attribute to `put`: name, type, value.
     fn each(&self, mut put: impl FnMut(&'static str, Type, &str)) {
         let Self {
             batch,
@@ -197,8 +198,8 @@ impl TripRow<'_> {
         bytes
     }
 
-    /// Returns the bytes of the item's entry in the index, which has the keys alone: what a count
-    /// of it reads. `None` where the index lacks it.
+    /// Returns the bytes of the item's entry in the index, which has only the keys. `None` without
+    /// an origin.
     pub fn index_bytes(&self) -> Option<u64> {
         let origin = self.batch.stations.text(self.batch.origin[self.row]);
         let id = self.batch.id_raw(self.row);
@@ -206,16 +207,16 @@ impl TripRow<'_> {
     }
 }
 
-/// A trip as an item tells it.
+/// The trip of an item, with its location.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredTrip {
     /// The trip.
     pub trip: Trip,
     /// The tag of its archive.
     pub archive: String,
-    /// The archive's member that holds its row.
+    /// The archive's member with its row.
     pub member: u32,
-    /// The line of its row. 0 where not known.
+    /// The line of its row; 0 where it is not known.
     pub line: u64,
 }
 
@@ -268,7 +269,7 @@ pub fn trip(item: &Item) -> Result<StoredTrip, ItemError> {
     })
 }
 
-/// Reads decimal degrees as millionths; no float comes near them.
+/// Reads decimal degrees as millionths, without floating-point numbers.
 fn degrees(reader: &Reader, name: &'static str) -> Result<Option<i32>, ItemError> {
     const EXPECTED: &str = "decimal degrees of up to six decimals";
     let read = |text: &str| {
@@ -294,11 +295,11 @@ fn degrees(reader: &Reader, name: &'static str) -> Result<Option<i32>, ItemError
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Writes a local time with its offset as RFC 3339: `2016-07-01T00:04:09-05:00`. What the RFC has
-/// no room for (years of five digits, offsets with seconds) is written as ISO 8601 does, so that
-/// the numbers survive whatever they are.
+/// Writes a local time with its offset as RFC 3339: `2016-07-01T00:04:09-05:00`. Years of five
+/// digits and offsets with seconds, which the RFC does not allow, are written as in ISO 8601, so
+/// that all numbers survive.
 fn write_time(out: &mut String, local_ms: i64, offset_s: i32) {
-    let (year, month, day) = date_of(local_ms.div_euclid(DAY_MS));
+    let (year, month, day) = civil_date::of_day(local_ms.div_euclid(DAY_MS));
     let ms = local_ms.rem_euclid(DAY_MS);
     let (second, ms) = (ms / 1000, ms % 1000);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
@@ -356,44 +357,13 @@ fn read_time(text: &str) -> Option<(i64, i32)> {
     let offset = i128::from(hours) * 3600 + i128::from(minutes * 60 + seconds);
     let offset = if sign == "-" { -offset } else { offset };
     let real = (1..=12).contains(&month) && (1..=31).contains(&day) && ms.len() == 3;
-    let days = day_of(year, month, day);
+    let days = civil_date::day_of(year, month, day);
     let second = hour.checked_mul(3600)?.checked_add(minute * 60 + second)?;
     let local_ms = (days * 86_400 + i128::from(second)) * 1000 + i128::from(number(ms)?);
-    if !real || date_of(i64::try_from(days).ok()?) != (year, month, day) {
+    if !real || civil_date::of_day(i64::try_from(days).ok()?) != (year, month, day) {
         return None;
     }
     Some((local_ms.try_into().ok()?, offset.try_into().ok()?))
-}
-
-const DAYS_OF_400_YEARS: i64 = 146_097;
-
-/// Returns year, month and day of a day since 1970-01-01.
-///
-/// As in <https://howardhinnant.github.io/date_algorithms.html>, where years begin in March.
-fn date_of(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(DAYS_OF_400_YEARS);
-    let day = days.rem_euclid(DAYS_OF_400_YEARS);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    (400 * era + year + next, month, day)
-}
-
-/// Returns the day since 1970-01-01; the other way round.
-fn day_of(year: i64, month: i64, day: i64) -> i128 {
-    let year = i128::from(year) - i128::from(month <= 2);
-    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
-    let month = i128::from((month + 9) % 12);
-    let day = (153 * month + 2) / 5 + i128::from(day) - 1;
-    let day = year * 365 + year / 4 - year / 100 + day;
-    era * i128::from(DAYS_OF_400_YEARS) + day - 719_468
 }
 
 #[cfg(test)]

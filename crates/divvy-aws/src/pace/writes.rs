@@ -1,4 +1,4 @@
-//! Many writes: in batches, many batches at once, the lowest unfinished one known at any time.
+//! Many writes: in batches, several batches at a time, with the number of completed writes.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -10,54 +10,65 @@ use aws_sdk_dynamodb::types::{
 use divvy::store::StoreError;
 use tokio::task::JoinSet;
 
-use super::calls::{Attempts, Trouble, trouble};
-use super::paced::{Consumed, Key, PacedTable, Shared};
-use super::write_units;
+use super::failures::{Attempts, FailureKind, classify};
+use super::table::{Consumed, Key, PacedTable};
 use crate::connect;
 use crate::item::Item;
-use crate::item::size::item_bytes;
+use crate::item::size::{item_bytes, write_units};
+use crate::item::trip::INDEX_KEY;
 
 /// One write.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// Puts an item in the place of any of its key.
+    /// Puts an item; replaces the one with the same key.
     Put(Item),
-    /// Deletes the item of a key.
+    /// Deletes the item with a key.
     Delete(Key),
 }
 
-/// Writes that go together, at most [`Writer::batch`] of them, no key twice.
+impl Write {
+    /// Returns the bytes of the item; 0 for a delete.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Put(item) => item_bytes(item),
+            Self::Delete(_) => 0,
+        }
+    }
+}
+
+/// Writes of one request: at most [`Writer::batch_size`], each with another key.
 pub type Batch = Vec<Write>;
 
-/// Bytes that go together at most; the service takes 16 MB, and a slow line less.
+/// The largest size of a batch. The service takes 16 MB; a slow network would not finish these in
+/// time.
 pub const BATCH_BYTES: u64 = 1 << 20;
 
-/// Writes batch after batch; several are under way at once.
+/// Writes batches, several at a time.
 #[derive(Debug)]
 pub struct Writer {
-    table: Shared,
-    under_way: JoinSet<Result<u64, StoreError>>,
-    /// Where the batches begin that are not done, by their places.
+    table: Arc<PacedTable>,
+    running: JoinSet<Result<u64, StoreError>>,
+    /// The number of writes before each unfinished batch, by the batch's own number.
     unfinished: BTreeMap<u64, u64>,
-    next: u64,
-    /// Writes handed in, those skipped included.
-    position: u64,
+    next_batch: u64,
+    /// Writes handed in, including skipped ones.
+    handed_in: u64,
 }
 
 impl Writer {
-    /// Opens a writer whose first write is the one at `position`.
-    pub fn new(table: Arc<PacedTable>, position: u64) -> Self {
+    /// Makes a writer; `skipped` writes before its first were done earlier.
+    pub fn new(table: Arc<PacedTable>, skipped: u64) -> Self {
         Self {
             table,
-            under_way: JoinSet::new(),
+            running: JoinSet::new(),
             unfinished: BTreeMap::new(),
-            next: 0,
-            position,
+            next_batch: 0,
+            handed_in: skipped,
         }
     }
 
-    /// Returns how many writes to put into a batch: what two seconds give, 25 at most.
-    pub fn batch(&self) -> usize {
+    /// Returns the number of writes of a batch: what the capacity gives in two seconds, at most 25.
+    pub fn batch_size(&self) -> usize {
         let index = self.table.index_write.as_ref();
         let rate = index.map_or(self.table.write.rate(), |index| {
             index.rate().min(self.table.write.rate())
@@ -65,18 +76,18 @@ impl Writer {
         ((rate * 2.0) as usize).clamp(1, 25)
     }
 
-    /// Returns how many batches to have under way: one for each hundred units a second.
-    fn width(&self) -> usize {
+    /// Returns the number of batches to send at a time: one for each 100 units a second.
+    fn concurrency(&self) -> usize {
         ((self.table.write.rate() / 100.0) as usize).clamp(1, 64)
     }
 
-    /// Returns the number of writes before which all are done.
+    /// Returns the number of writes, from the first on, that are all done.
     pub fn done(&self) -> u64 {
-        let lowest = self.unfinished.first_key_value();
-        lowest.map_or(self.position, |(_, begin)| *begin)
+        let first = self.unfinished.first_key_value();
+        first.map_or(self.handed_in, |(_, before)| *before)
     }
 
-    /// Hands in a batch; waits while too many are under way.
+    /// Starts to write a batch; waits first while too many are running.
     ///
     /// # Errors
     ///
@@ -85,51 +96,51 @@ impl Writer {
         if batch.is_empty() {
             return Ok(());
         }
-        while self.under_way.len() >= self.width() {
+        while self.running.len() >= self.concurrency() {
             self.join().await?;
         }
-        let place = self.next;
-        self.next += 1;
-        self.unfinished.insert(place, self.position);
-        self.position += batch.len() as u64;
+        let number = self.next_batch;
+        self.next_batch += 1;
+        self.unfinished.insert(number, self.handed_in);
+        self.handed_in += batch.len() as u64;
         let table = Arc::clone(&self.table);
-        self.under_way
-            .spawn(async move { table.write_batch(batch).await.map(|()| place) });
+        self.running
+            .spawn(async move { table.write_batch(batch).await.map(|()| number) });
         Ok(())
     }
 
-    /// Waits until all is done.
+    /// Waits until all batches are written.
     ///
     /// # Errors
     ///
     /// The first failure of any batch.
     pub async fn finish(&mut self) -> Result<(), StoreError> {
-        while !self.under_way.is_empty() {
+        while !self.running.is_empty() {
             self.join().await?;
         }
         Ok(())
     }
 
     async fn join(&mut self) -> Result<(), StoreError> {
-        if let Some(done) = self.under_way.join_next().await {
-            let place = done.expect("a batch neither panics nor is it aborted")?;
-            self.unfinished.remove(&place);
+        if let Some(done) = self.running.join_next().await {
+            let number = done.expect("a batch neither panics nor is it aborted")?;
+            self.unfinished.remove(&number);
         }
         Ok(())
     }
 }
 
 impl PacedTable {
-    /// Writes up to 25 items, however often it takes.
+    /// Writes up to 25 items; repeats the request for those that the service did not process.
     async fn write_batch(&self, batch: Batch) -> Result<(), StoreError> {
         let doing = format!("write to {}", self.name);
         let mut attempts = Attempts::default();
         let mut requests: Vec<WriteRequest> = batch.into_iter().map(request).collect();
         while !requests.is_empty() {
-            let (units, index_units) = cost(&requests);
-            self.write.take(units).await;
+            let (units, index_units) = expected_units(&requests);
+            self.write.acquire(units).await;
             if let Some(index) = &self.index_write {
-                index.take(index_units).await;
+                index.acquire(index_units).await;
             }
             let result = self
                 .client
@@ -145,9 +156,9 @@ impl PacedTable {
                 }),
                 Err(_) => Consumed::default(),
             };
-            self.write.settle(units, used.table);
+            self.write.correct(units, used.table);
             if let Some(index) = &self.index_write {
-                index.settle(index_units, used.index);
+                index.correct(index_units, used.index);
             }
             match result {
                 Ok(done) => {
@@ -160,31 +171,31 @@ impl PacedTable {
                         attempts.progressed();
                     }
                     if !left.is_empty() {
-                        // Which of the two was short is not said; the dearer lane will show.
-                        self.write.throttled();
+                        // The answer does not tell which of the two capacities was exceeded.
+                        self.write.record_throttle();
                         if let Some(index) = &self.index_write {
-                            index.throttled();
+                            index.record_throttle();
                         }
                         attempts.throttled().await;
                     }
                     requests = left;
                 }
-                Err(error) => match trouble(&error) {
-                    Trouble::Throttled(shortage) => {
-                        if shortage.table {
-                            self.write.throttled();
+                Err(error) => match classify(&error) {
+                    FailureKind::Throttled(exceeded) => {
+                        if exceeded.table {
+                            self.write.record_throttle();
                         }
-                        if let Some(index) = self.index_write.as_ref().filter(|_| shortage.index) {
-                            index.throttled();
+                        if let Some(index) = self.index_write.as_ref().filter(|_| exceeded.index) {
+                            index.record_throttle();
                         }
                         attempts.throttled().await;
                     }
-                    Trouble::Passing => {
-                        self.give_up();
+                    FailureKind::Transient => {
+                        self.record_unanswered();
                         attempts.failed(&error, &doing).await?;
                     }
-                    Trouble::Condition | Trouble::Final => {
-                        return Err(connect::sentence(&error, &doing));
+                    FailureKind::Condition | FailureKind::Permanent => {
+                        return Err(connect::store_error(&error, &doing));
                     }
                 },
             }
@@ -192,7 +203,7 @@ impl PacedTable {
         Ok(())
     }
 
-    /// Writes all of these, in no promised order.
+    /// Writes all of these, in any order.
     ///
     /// # Errors
     ///
@@ -202,11 +213,8 @@ impl PacedTable {
         let mut batch = Vec::new();
         let mut bytes = 0;
         for write in writes {
-            let size = match &write {
-                Write::Put(item) => item_bytes(item),
-                Write::Delete(_) => 0,
-            };
-            if batch.len() >= writer.batch() || bytes + size > BATCH_BYTES {
+            let size = write.bytes();
+            if batch.len() >= writer.batch_size() || bytes + size > BATCH_BYTES {
                 writer.write(std::mem::take(&mut batch)).await?;
                 bytes = 0;
             }
@@ -235,18 +243,17 @@ fn request(write: Write) -> WriteRequest {
     }
 }
 
-/// Guesses the units of some writes: of the table and of the index.
-fn cost(requests: &[WriteRequest]) -> (f64, f64) {
-    let indexed = |item: &HashMap<String, AttributeValue>| {
-        f64::from(u8::from(item.contains_key(crate::tables::INDEX_KEY)))
-    };
+/// Returns the expected units of some writes: of the table and of the index.
+fn expected_units(requests: &[WriteRequest]) -> (f64, f64) {
+    let indexed =
+        |item: &HashMap<String, AttributeValue>| f64::from(u8::from(item.contains_key(INDEX_KEY)));
     requests.iter().fold((0.0, 0.0), |(table, index), request| {
         match request.put_request() {
             Some(put) => (
-                table + write_units(item_bytes(put.item())),
+                table + write_units(item_bytes(put.item())) as f64,
                 index + indexed(put.item()),
             ),
-            // What is deleted costs its size, which only the answer tells.
+            // A delete consumes the size of the item, which is known from the answer only.
             None => (table + 1.0, index + 1.0),
         }
     })

@@ -1,22 +1,22 @@
-//! What AWS charges. One table, dated; a file may replace any of it.
+//! The prices of AWS: one dated table, of which a file may replace any price.
 
 use serde::{Deserialize, Serialize};
 
-/// Hours of a month, as AWS counts them in its examples.
+/// Hours of a month in the examples of AWS.
 pub const HOURS_A_MONTH: f64 = 730.0;
 const GB: f64 = (1_u64 << 30) as f64;
 
 /// Prices in US dollars, without tax.
 ///
-/// [`Prices::default`] is what was known for us-east-1 (Ohio and Oregon charge the same, most other
-/// regions more) at the date that it carries. The price pages could not be read when it was made:
-/// each field says where its figure comes from, and how sure it is.
+/// [`Prices::default`] is for us-east-1 (Ohio and Oregon have the same prices, most other regions
+/// higher ones) at the date in it. The price pages could not be read at that time: each field
+/// states the source of its figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Prices {
-    /// When the figures were gathered.
+    /// The date of the prices.
     pub as_of: String,
-    /// The region that they are of.
+    /// Their region.
     pub region: String,
     /// A million write request units, on demand. 0.625: a price page copied in July 2025, after
     /// AWS halved it on 2024-11-01.
@@ -69,42 +69,42 @@ impl Default for Prices {
     }
 }
 
-/// A file of prices that is none.
+/// A file of prices that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the file of prices is not a JSON object such as {{\"wcu_hour\":0.00065}}: {0}")]
-pub struct NoPrices(#[from] serde_json::Error);
+pub struct InvalidPrices(#[from] serde_json::Error);
 
 impl Prices {
-    /// Reads prices from JSON: what it leaves out is as in the table of the source.
+    /// Reads prices from JSON. Missing ones are those of [`Prices::default`].
     ///
     /// # Errors
     ///
-    /// [`NoPrices`]; a price that this table does not know is one too.
-    pub fn from_json(json: &[u8]) -> Result<Self, NoPrices> {
+    /// [`InvalidPrices`], also for an unknown field.
+    pub fn from_json(json: &[u8]) -> Result<Self, InvalidPrices> {
         Ok(serde_json::from_slice(json)?)
     }
 
-    /// Returns what requests cost on demand.
+    /// Returns the price of requests on demand.
     pub fn requests_usd(&self, write_units: f64, read_units: f64) -> f64 {
         (write_units * self.write_requests_million + read_units * self.read_requests_million) / 1e6
     }
 
-    /// Returns what capacity costs for some hours.
+    /// Returns the price of provisioned capacity for some hours.
     pub fn capacity_usd(&self, write_units: u32, read_units: u32, hours: f64) -> f64 {
         (f64::from(write_units) * self.wcu_hour + f64::from(read_units) * self.rcu_hour) * hours
     }
 
-    /// Returns what bytes cost that are stored for a month, where nothing else is.
+    /// Returns the price of storing bytes for a month, where nothing else is stored.
     pub fn storage_usd_month(&self, bytes: u64) -> f64 {
         (bytes as f64 / GB - self.free_storage_gb).max(0.0) * self.storage_gb_month
     }
 
-    /// Returns what an import of that many unpacked bytes costs.
+    /// Returns the price of importing unpacked bytes.
     pub fn import_usd(&self, bytes: u64) -> f64 {
         bytes as f64 / GB * self.import_gb
     }
 
-    /// Returns what a month of Lambda costs, where nothing else runs there.
+    /// Returns the price of a month of Lambda, where nothing else runs there.
     pub fn lambda_usd_month(&self, requests: f64, gb_seconds: f64) -> f64 {
         (requests - self.free_lambda_requests).max(0.0) * self.lambda_requests_million / 1e6
             + (gb_seconds - self.free_lambda_gb_seconds).max(0.0) * self.lambda_gb_second

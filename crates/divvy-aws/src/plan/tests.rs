@@ -46,20 +46,20 @@ fn terms(units: u32) -> Terms {
     }
 }
 
-fn of(way: Way, terms: &Terms) -> Forecast {
+fn of(method: LoadMethod, terms: &Terms) -> Forecast {
     let all = forecasts(&workload(), terms);
     all.into_iter()
-        .find(|forecast| forecast.way == way)
+        .find(|forecast| forecast.method == method)
         .unwrap()
 }
 
 #[test]
 fn five_units_take_as_long_as_the_slowest_table() {
-    let rows = of(Way::Rows, &terms(5));
+    let rows = of(LoadMethod::Rows, &terms(5));
     assert_eq!(rows.load_s, Some(2_100_000.0 / 5.0 - 300.0));
     assert_eq!(rows.refresh_s, 8_750.0 / 5.0 - 300.0);
     assert_eq!(rows.once_usd, 0.0);
-    let packed = of(Way::Packed, &terms(5));
+    let packed = of(LoadMethod::Packed, &terms(5));
     assert_eq!(packed.load_s, Some(20_400.0 / 5.0 - 300.0));
     assert_eq!(packed.refresh_s, 0.0);
     // Nothing saved up.
@@ -67,15 +67,15 @@ fn five_units_take_as_long_as_the_slowest_table() {
         busy: true,
         ..terms(5)
     };
-    assert_eq!(of(Way::Packed, &busy).load_s, Some(4_080.0));
+    assert_eq!(of(LoadMethod::Packed, &busy).load_s, Some(4_080.0));
     // The proof of concept reads whole items.
-    let seed = of(Way::Seed, &terms(5));
+    let seed = of(LoadMethod::ProofOfConcept, &terms(5));
     assert_eq!(seed.refresh_s, 70_930.0 / 5.0 - 300.0);
 }
 
 #[test]
 fn on_demand_is_paid_by_request() {
-    let rows = of(Way::RowsOnDemand, &terms(5));
+    let rows = of(LoadMethod::RowsOnDemand, &terms(5));
     let units = rows.table_write_units + rows.index_write_units + rows.other_write_units;
     let expected = units * 0.625e-6 + rows.read_units * 0.125e-6;
     assert!((rows.once_usd - expected).abs() < 1e-9);
@@ -85,7 +85,7 @@ fn on_demand_is_paid_by_request() {
         rows.live_usd_month > 0.5 && rows.live_usd_month < 5.0,
         "{rows:?}"
     );
-    let import = of(Way::Import, &terms(5));
+    let import = of(LoadMethod::Import, &terms(5));
     assert_eq!(import.load_s, None);
     assert_eq!(import.table_write_units, 0.0);
     assert!(import.once_usd < 0.2, "{import:?}");
@@ -93,7 +93,7 @@ fn on_demand_is_paid_by_request() {
 
 #[test]
 fn free_units_go_where_they_are_needed() {
-    let rows = of(Way::RowsFree, &terms(5));
+    let rows = of(LoadMethod::RowsFree, &terms(5));
     let split = rows.capacities.unwrap();
     assert_eq!(
         split.sum(),
@@ -104,9 +104,9 @@ fn free_units_go_where_they_are_needed() {
     );
     assert_eq!((split.trip_data.write, split.index.write), (10, 11));
     assert_eq!((rows.once_usd, rows.idle_usd_month), (0.0, 0.0));
-    let packed = of(Way::PackedFree, &terms(5)).capacities.unwrap();
+    let packed = of(LoadMethod::PackedFree, &terms(5)).capacities.unwrap();
     assert!(packed.trip_data.write > packed.index.write, "{packed:?}");
-    // Without the free tier it is no way, and 25 units are to be paid for.
+    // Without the free tier it is not possible, and 25 units are to be paid for.
     let paid = Terms {
         free_tier: false,
         ..terms(5)
@@ -114,9 +114,9 @@ fn free_units_go_where_they_are_needed() {
     assert!(
         forecasts(&workload(), &paid)
             .iter()
-            .all(|forecast| forecast.way != Way::RowsFree)
+            .all(|forecast| forecast.method != LoadMethod::RowsFree)
     );
-    assert!((of(Way::Rows, &paid).idle_usd_month - 25.0 * 0.000_78 * 730.0).abs() < 1e-9);
+    assert!((of(LoadMethod::Rows, &paid).idle_usd_month - 25.0 * 0.000_78 * 730.0).abs() < 1e-9);
 }
 
 #[test]
@@ -136,7 +136,7 @@ proptest! {
         wants in prop::array::uniform3(0..1000_u32),
     ) {
         let wants = wants.map(|units| (f64::from(units), 1));
-        let dealt = deal(units, wants);
+        let dealt = super::forecast::assign_units(units, wants);
         prop_assert_eq!(dealt.iter().sum::<u32>(), units);
         let slowest = |dealt: [u32; 3]| {
             let seconds = wants.iter().zip(dealt).map(|((want, _), units)| want / f64::from(units));

@@ -1,4 +1,4 @@
-//! How much there is to write: every item weighed, every block made.
+//! The sizes of all items and blocks of a load.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,76 +8,70 @@ use divvy::tally::{Tally, Totals};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::blocks::{self, Month, Rows};
-use crate::buckets::Buckets;
+use crate::duplicate_estimate::{DuplicateEstimate, Partition, PartitionFiles, on_all_cores};
 use crate::item::packed;
-use crate::item::size::write_units;
+use crate::item::size::{PAGE_BYTES, READ_UNIT_BYTES, write_units};
 use crate::item::trip::TripRow;
-use crate::sift::{Share, Sifted, on_all_cores};
+use crate::ledger::{SECTION_LEVEL, encode_ids, encode_totals};
 
-/// Bytes that a read unit reads where reads need not see the newest write.
-const READ_UNIT: u64 = 8192;
-/// Half of one: what the bytes of a page are rounded up to.
-const HALF_READ_UNIT: u64 = 4096;
-/// A page of a query holds at most this.
-const PAGE: u64 = 1 << 20;
-/// Bytes that DynamoDB adds to every item and every index entry, for storage alone.
+/// Half a read unit: the bytes of a page are rounded up to it.
+const HALF_READ_UNIT: u64 = READ_UNIT_BYTES / 2;
+/// Bytes that DynamoDB adds to every item and every index entry for storage.
 const STORAGE_OVERHEAD: u64 = 100;
-/// Bytes of an item as the proof of concept wrote it, on average, half of them names: measured.
-const SEED_ITEM_BYTES: u64 = 276;
-/// Ids that are held to be sorted; of more, some stand for all.
-const IDS_HELD: usize = 4_000_000;
-/// The level at which the ledger packs its parts.
-const LEDGER_LEVEL: i32 = 9;
+/// The measured average size of the items of the proof of concept, half of it names.
+const PROOF_OF_CONCEPT_ITEM_BYTES: u64 = 276;
+/// The most ids in memory. The size of further ones is estimated from these.
+const MAX_IDS: usize = 4_000_000;
 
-/// What a load has to write and a refresh to read, whichever way.
+/// What a load writes and a refresh reads, for all methods of loading.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Workload {
-    /// Trips, each once.
+    /// Stored trips.
     pub rows: u64,
-    /// Copies of trips, left out.
+    /// Duplicates.
     pub copies: u64,
-    /// Those with an origin: the index has them.
+    /// Stored trips with an origin: the entries of the index.
     pub rows_with_origin: u64,
-    /// As one item a trip.
+    /// One item for each trip.
     pub items: Items,
-    /// As blocks. `None` where they were not asked for.
+    /// Blocks. `None` where they were not measured.
     pub blocks: Option<Items>,
-    /// Read units to count all origins where the index has whole items, as the proof of concept's.
+    /// Read units to count all origins by an index of whole items, as in the proof of concept.
     pub whole_items_read_units: f64,
     /// Bytes of the items as DynamoDB JSON, unpacked.
     pub json_bytes: u64,
-    /// Origins: each has a row in StationData and one in FromStationCounts.
+    /// Origins. Each has a row in StationData and one in FromStationCounts.
     pub origins: u64,
-    /// Bytes of what LoadLedger keeps: totals (of the archives, and once more of all) and ids.
+    /// Bytes of LoadLedger: totals of each archive and of all, and ids.
     pub ledger_bytes: u64,
-    /// Bytes of the cube among them, from which reports are answered.
+    /// Bytes of the cubes among them.
     pub cube_bytes: u64,
-    /// Bytes of totals over all archives that a later archive's take the place of: they are
-    /// written, and deleted again.
+    /// Bytes of totals over all archives that the next archive replaces: they are written and
+    /// deleted.
     pub ledger_replaced_bytes: u64,
 }
 
 /// Items of TripData and entries of its index.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Items {
-    /// Items.
+    /// The number of items.
     pub n: u64,
     /// Their bytes.
     pub bytes: u64,
     /// Write units of the table.
     pub write_units: u64,
-    /// Entries of the index.
+    /// The number of entries of the index.
     pub index_n: u64,
-    /// Their bytes, keys and what is projected.
+    /// Their bytes: keys and projected attributes.
     pub index_bytes: u64,
     /// Write units of the index.
     pub index_write_units: u64,
-    /// Units to read the entries of all origins once, as a recount does.
+    /// Read units to count all origins once by the index.
     pub count_read_units: f64,
 }
 
 impl Items {
-    /// Bytes that are stored, and billed for.
+    /// Returns the bytes of storage that are billed.
     pub fn stored_bytes(&self) -> u64 {
         self.bytes + self.index_bytes + STORAGE_OVERHEAD * (self.n + self.index_n)
     }
@@ -113,14 +107,14 @@ impl Items {
     }
 }
 
-/// Returns the units to read that many bytes of one key, page by page.
+/// Returns the units to read the entries of one key, page by page.
 fn read_units(bytes: u64) -> f64 {
-    let pages = bytes / PAGE * (PAGE / HALF_READ_UNIT);
-    let halves = pages + (bytes % PAGE).div_ceil(HALF_READ_UNIT);
-    halves.max(1) as f64 / (READ_UNIT / HALF_READ_UNIT) as f64
+    let pages = bytes / PAGE_BYTES * (PAGE_BYTES / HALF_READ_UNIT);
+    let halves = pages + (bytes % PAGE_BYTES).div_ceil(HALF_READ_UNIT);
+    halves.max(1) as f64 / 2.0
 }
 
-/// Bytes of one origin, as a count reads them.
+/// The bytes of an origin that a count reads, for each form of index.
 #[derive(Clone, Copy, Default)]
 struct Origin {
     entries: u64,
@@ -130,16 +124,16 @@ struct Origin {
 
 type Origins = HashMap<Box<str>, Origin>;
 
-/// One bucket's part.
+/// The sizes of one partition.
 #[derive(Default)]
-struct Part {
+struct Sizes {
     items: Items,
     copies: u64,
     json_bytes: u64,
     origins: Origins,
 }
 
-/// Ids one after another.
+/// The ids of stored trips, one after another.
 #[derive(Default)]
 struct Ids {
     bytes: Vec<u8>,
@@ -147,47 +141,49 @@ struct Ids {
     left_out: u64,
 }
 
-/// Weighs the trips of archives. Blocks, which take longest to make, are made if `packed`.
+/// Measures the trips of archives; as blocks, which takes longest, only if `packed`.
 ///
-/// The sizes of items, blocks and JSON are those that a load writes. The ids in the ledger are
-/// packed as the ledger packs them, up to 4 million; of more, as many stand for all.
+/// The sizes of items, blocks and JSON are exactly those that a load writes. So is the size of the
+/// ids in the ledger, up to 4 million of them.
 ///
 /// # Errors
 ///
-/// Those of reading back what was sifted.
-pub fn measure(sifted: &Sifted, packed: bool) -> io::Result<Workload> {
+/// The temporary files cannot be read or written.
+pub fn measure(estimate: &DuplicateEstimate, packed: bool) -> io::Result<Workload> {
     let ids = Mutex::new(Ids::default());
-    let by_month = match packed {
-        true => Some(Buckets::new(sifted.buckets())?),
-        false => None,
+    let by_month = if packed {
+        Some(PartitionFiles::new(estimate.partitions())?)
+    } else {
+        None
     };
-    let parts = on_all_cores(sifted.buckets(), |bucket| {
-        let share = sifted.share(bucket)?;
+    let all_sizes = on_all_cores(estimate.partitions(), |index| {
+        let partition = estimate.partition(index)?;
         ids.lock()
             .expect("no holder of this lock panics")
-            .add(&share);
+            .add(&partition);
         if let Some(by_month) = &by_month {
-            let group = |row: u32| group(&share.rows, row as usize);
-            by_month.put(&share.rows, share.kept.iter().copied(), group)?;
+            let rows = &partition.rows;
+            let group = |row: u32| group_hash(rows, row as usize);
+            by_month.put(rows, partition.kept.iter().copied(), group)?;
         }
-        Ok::<_, io::Error>(weigh(sifted, &share))
+        Ok::<_, io::Error>(item_sizes(estimate, &partition))
     })?;
     let mut workload = Workload::default();
     let mut origins = Origins::new();
-    for part in parts {
-        workload.copies += part.copies;
-        workload.json_bytes += part.json_bytes;
-        workload.items.merge(&part.items);
-        merge(&mut origins, part.origins);
+    for sizes in all_sizes {
+        workload.copies += sizes.copies;
+        workload.json_bytes += sizes.json_bytes;
+        workload.items.merge(&sizes.items);
+        merge(&mut origins, sizes.origins);
     }
     if let Some(by_month) = by_month {
-        let parts = on_all_cores(by_month.len(), |bucket| {
-            Ok::<_, io::Error>(weigh_blocks(sifted, &by_month.read(bucket)?))
+        let all_sizes = on_all_cores(by_month.len(), |index| {
+            Ok::<_, io::Error>(block_sizes(estimate, &by_month.read(index)?))
         })?;
         let mut blocks = Items::default();
-        for part in parts {
-            blocks.merge(&part.items);
-            merge(&mut origins, part.origins);
+        for sizes in all_sizes {
+            blocks.merge(&sizes.items);
+            merge(&mut origins, sizes.origins);
         }
         blocks.count_read_units = origins
             .values()
@@ -201,15 +197,16 @@ pub fn measure(sifted: &Sifted, packed: bool) -> io::Result<Workload> {
     let of = |bytes: fn(&Origin) -> u64| origins.values().map(|o| read_units(bytes(o))).sum();
     workload.items.count_read_units = of(|origin| origin.entries);
     workload.whole_items_read_units = of(|origin| origin.whole_items);
-    let ids = ids.into_inner().expect("nobody panicked with it");
-    weigh_totals(sifted, &mut workload);
+    let ids = ids.into_inner().expect("no holder of this lock panics");
+    add_totals(estimate, &mut workload);
     workload.ledger_bytes += ids.packed_bytes();
     Ok(workload)
 }
 
-/// Tells origin, month and archive of a row, in a number: what is packed together must meet.
-fn group(rows: &Rows, row: usize) -> u64 {
-    let (archive, _) = Sifted::origin_of(rows.member[row]);
+/// Returns a hash of origin, month and archive of a row: rows that are packed together have the
+/// same.
+fn group_hash(rows: &Rows, row: usize) -> u64 {
+    let (archive, _) = DuplicateEstimate::source_of(rows.member[row]);
     let month = Month::of(rows.batch.started_ms[row]).0;
     let origin = xxh3_64(rows.batch.stations.text(rows.batch.origin[row]).as_bytes());
     let of = [
@@ -229,71 +226,73 @@ fn merge(all: &mut Origins, some: Origins) {
     }
 }
 
-fn weigh(sifted: &Sifted, share: &Share) -> Part {
-    let batch = &share.rows.batch;
-    let mut part = Part {
-        copies: (share.rows.len() - share.kept.len()) as u64,
-        ..Part::default()
+fn item_sizes(estimate: &DuplicateEstimate, partition: &Partition) -> Sizes {
+    let Partition { rows, kept } = partition;
+    let batch = &rows.batch;
+    let mut sizes = Sizes {
+        copies: (rows.len() - kept.len()) as u64,
+        ..Sizes::default()
     };
     let mut origins = vec![Origin::default(); batch.stations.len()];
     let mut json = Vec::new();
-    for row in &share.kept {
+    for row in kept {
         let row = *row as usize;
-        let (archive, member) = Sifted::origin_of(share.rows.member[row]);
+        let (archive, member) = DuplicateEstimate::source_of(rows.member[row]);
         let trip = TripRow {
             batch,
             row,
             member,
-            archive: &sifted.sources[archive].tag,
+            archive: &estimate.sources[archive].tag,
         };
         let (bytes, entry) = (trip.bytes(), trip.index_bytes());
-        part.items.add(bytes, entry);
+        sizes.items.add(bytes, entry);
         json.clear();
         trip.write_json(&mut json);
-        part.json_bytes += (json.len() + "{\"Item\":}\n".len()) as u64;
+        sizes.json_bytes += (json.len() + "{\"Item\":}\n".len()) as u64;
         if let Some(entry) = entry {
             let origin = &mut origins[batch.origin[row] as usize];
             origin.entries += entry;
-            origin.whole_items += SEED_ITEM_BYTES;
+            origin.whole_items += PROOF_OF_CONCEPT_ITEM_BYTES;
         }
     }
     let named = batch.stations.iter().zip(origins);
-    let there = named.filter(|(_, origin)| origin.entries > 0);
-    part.origins = there.map(|(id, origin)| (id.into(), origin)).collect();
-    part
+    let used = named.filter(|(_, origin)| origin.entries > 0);
+    sizes.origins = used.map(|(id, origin)| (id.into(), origin)).collect();
+    sizes
 }
 
-fn weigh_blocks(sifted: &Sifted, rows: &Rows) -> Part {
-    let mut part = Part::default();
-    let mut by_archive: Vec<Vec<u32>> = vec![Vec::new(); sifted.sources.len()];
+fn block_sizes(estimate: &DuplicateEstimate, rows: &Rows) -> Sizes {
+    let mut sizes = Sizes::default();
+    let mut by_archive: Vec<Vec<u32>> = vec![Vec::new(); estimate.sources.len()];
     for (row, member) in rows.member.iter().enumerate() {
-        by_archive[Sifted::origin_of(*member).0].push(row as u32);
+        by_archive[DuplicateEstimate::source_of(*member).0].push(row as u32);
     }
-    for (source, some) in sifted.sources.iter().zip(&by_archive) {
+    for (source, some) in estimate.sources.iter().zip(&by_archive) {
         blocks::pack_some(rows, some, &mut |block| {
             let entry = packed::index_bytes(&block, &source.tag);
-            part.items.add(packed::bytes(&block, &source.tag), entry);
+            sizes.items.add(packed::bytes(&block, &source.tag), entry);
             if let (Some(id), Some(entry)) = (block.origin, entry) {
-                part.origins.entry(id.as_str().into()).or_default().blocks += entry;
+                sizes.origins.entry(id.as_str().into()).or_default().blocks += entry;
             }
         });
     }
-    part
+    sizes
 }
 
-fn packed_len(bytes: &[u8]) -> u64 {
-    let packed = zstd::bulk::compress(bytes, LEDGER_LEVEL);
+/// Returns the bytes of a section of the ledger.
+fn section_bytes(bytes: &[u8]) -> u64 {
+    let packed = zstd::bulk::compress(bytes, SECTION_LEVEL);
     packed.expect("memory takes any bytes").len() as u64
 }
 
-/// Weighs the totals of each archive, and of all that are loaded when it is.
-fn weigh_totals(sifted: &Sifted, workload: &mut Workload) {
+/// Adds the totals of each archive, and those over all archives up to it.
+fn add_totals(estimate: &DuplicateEstimate, workload: &mut Workload) {
     let mut all = Totals::default();
     let (mut last, mut all_cube) = (0, 0);
-    for source in &sifted.sources {
+    for source in &estimate.sources {
         all.merge(&source.read.totals);
-        let [own, own_cube] = totals_bytes(&source.read.totals);
-        let [sum, sum_cube] = totals_bytes(&all);
+        let [own, own_cube] = encode_totals(&source.read.totals).map(|bytes| section_bytes(&bytes));
+        let [sum, sum_cube] = encode_totals(&all).map(|bytes| section_bytes(&bytes));
         workload.ledger_bytes += own + own_cube;
         workload.cube_bytes += own_cube;
         workload.ledger_replaced_bytes += std::mem::replace(&mut last, sum + sum_cube);
@@ -303,45 +302,29 @@ fn weigh_totals(sifted: &Sifted, workload: &mut Workload) {
     workload.cube_bytes += all_cube;
 }
 
-/// Returns the bytes of totals, packed as the ledger packs them, and of their cube.
-fn totals_bytes(totals: &Totals) -> [u64; 2] {
-    let mut totals = totals.clone();
-    let cube = std::mem::take(&mut totals.cube);
-    let [base, cube] = [postcard::to_stdvec(&totals), postcard::to_stdvec(&cube)]
-        .map(|bytes| packed_len(&bytes.expect("totals are maps, lists and numbers")));
-    [base, cube]
-}
-
 impl Ids {
-    fn add(&mut self, share: &Share) {
-        for row in &share.kept {
-            if self.ends.len() == IDS_HELD {
+    fn add(&mut self, partition: &Partition) {
+        for row in &partition.kept {
+            if self.ends.len() == MAX_IDS {
                 self.left_out += 1;
                 continue;
             }
-            self.bytes
-                .extend_from_slice(share.rows.batch.id_raw(*row as usize));
+            let id = partition.rows.batch.id_raw(*row as usize);
+            self.bytes.extend_from_slice(id);
             self.ends.push(self.bytes.len());
         }
     }
 
-    /// Sorted, each as what it shares with the one before and the rest, and packed: as the ledger
-    /// keeps them.
+    /// Returns the bytes of the section of ids in the ledger.
     fn packed_bytes(&self) -> u64 {
-        let start = |place: usize| place.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let mut ids: Vec<&[u8]> = (0..self.ends.len())
-            .map(|place| &self.bytes[start(place)..self.ends[place]])
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let ranges = starts.zip(&self.ends);
+        let mut ids: Vec<&[u8]> = ranges
+            .map(|(start, end)| &self.bytes[start..*end])
             .collect();
         ids.sort_unstable();
-        let mut bytes = Vec::with_capacity(self.bytes.len() / 2);
-        let mut before: &[u8] = &[];
-        for id in &ids {
-            let shared = before.iter().zip(*id).take_while(|(a, b)| a == b).count();
-            bytes.extend([shared as u8, (id.len() - shared) as u8]);
-            bytes.extend_from_slice(&id[shared..]);
-            before = id;
-        }
-        let held = ids.len().max(1) as f64;
-        (packed_len(&bytes) as f64 * (1.0 + self.left_out as f64 / held)) as u64
+        let measured = ids.len().max(1) as f64;
+        let bytes = section_bytes(&encode_ids(ids.into_iter())) as f64;
+        (bytes * (1.0 + self.left_out as f64 / measured)) as u64
     }
 }

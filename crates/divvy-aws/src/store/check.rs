@@ -1,22 +1,24 @@
-//! Proves the laws on the tables at hand: every trip read, every tally counted anew.
+//! Checks the laws of a store: reads every trip, and counts every tally again.
 
 use std::collections::{BTreeMap, HashMap};
 
 use divvy::store::{Checked, CountsTable, StoreError, StoreErrorKind};
 use divvy::tally::{Tally, Totals};
 
-use super::layout::{self, InForce};
-use super::{DynamoStore, plan, repair};
+use super::layout::{self, CommittedItems};
+use super::load::lease::{REPAIR, UNLOAD};
+use super::{DynamoStore, duplicates};
 use crate::blocks::Rows;
 use crate::item::Item;
+use crate::ledger::{Archive, LoadRecord, SectionOwner};
 use crate::tables::Layout;
 
 impl DynamoStore {
-    /// Proves the laws on this store. Reads all of it, at the pace of its capacity.
+    /// Checks the laws of this store. Reads all tables, at the rate of their capacity.
     ///
     /// # Errors
     ///
-    /// Those of the service; an item that cannot be read.
+    /// Those of the service.
     pub async fn check(&self) -> Result<Checked, StoreError> {
         let shared = &self.shared;
         let mut checked = Checked::default();
@@ -27,120 +29,68 @@ impl DynamoStore {
         let id = &state.system.id;
         let archives = shared.ledger.archives().await?;
         if let Some(load) = shared.ledger.load().await? {
-            checked.facts.push(match load.way.as_str() {
-                repair::WAY => "the store is being repaired, or was when a divvy was killed".into(),
-                way => {
-                    let (done, again) = match way {
-                        "unload" => ("unloaded", "unload"),
-                        _ => ("loaded", "load"),
-                    };
-                    format!(
-                        "{} is being {done}, or was when a divvy was killed: {again} it again to \
-                         finish it",
-                        load.archive
-                    )
-                }
-            });
+            checked.facts.push(unfinished_load(&load));
         }
 
-        // What is there.
+        // The stored trips, counted by archive tag.
         let mut counted: HashMap<String, Totals> = HashMap::new();
         let mut stray: BTreeMap<String, u64> = BTreeMap::new();
-        let in_force = InForce::of(shared, &archives).await;
-        let Some(in_force) = if_whole(in_force, &mut checked)? else {
+        let committed = CommittedItems::of(shared, &archives).await;
+        let Some(committed) = if_readable(committed, &mut checked)? else {
             return Ok(checked);
         };
         let layout = shared.tables.trip_data.layout;
-        let mut from = None;
-        loop {
-            let (items, next) = shared.trips.scan_page((0, 1), from, true).await?;
+        let mut scan = shared.trips.scan();
+        while let Some(items) = scan.next().await? {
             let (items, others): (Vec<_>, Vec<_>) =
-                items.into_iter().partition(|item| in_force.has(item));
+                items.into_iter().partition(|item| committed.has(item));
             count(layout, &items, &mut counted, &mut checked);
             for item in &others {
-                // One that cannot be read counts for one.
+                // One that cannot be read counts as one trip.
                 let rows = layout::rows_of_items(layout, std::slice::from_ref(item));
                 let n = rows.map_or(1, |rows| rows.values().map(Rows::len).sum());
-                let mark = layout::mark_of_item(layout, item).to_owned();
-                *stray.entry(mark).or_default() += n as u64;
-            }
-            from = next;
-            if from.is_none() {
-                break;
+                let tag = layout::tag_of_item(layout, item).to_owned();
+                *stray.entry(tag).or_default() += n as u64;
             }
         }
 
-        // What the ledger says of it.
+        // The ledger.
         let mut all = Totals::default();
         let mut trips = 0;
         for archive in &archives {
-            let entry = &archive.entry;
-            let name = &entry.id.name;
-            let told = shared
+            let content = archive.content();
+            let owner = SectionOwner::Archive(&content);
+            let totals = shared
                 .ledger
-                .totals(Some(&archive.content()), Some(archive.parts.totals))
+                .totals(owner, Some(archive.sections.totals))
                 .await;
-            let Some(told) = if_whole(told, &mut checked)? else {
+            let Some(totals) = if_readable(totals, &mut checked)? else {
                 continue;
             };
-            let mut recount = counted.remove(&archive.mark()).unwrap_or_default();
-            recount.names = told.names.clone();
-            checked.expect(recount.trips == told.trips, || {
-                format!(
-                    "{name}: {} trips are there, and the ledger says {}",
-                    recount.trips, told.trips
-                )
-            });
-            checked.expect(recount == told, || {
-                format!("{name}: its tallies are not those of its trips")
-            });
-            checked.expect(entry.stored == told.trips.max(0) as u64, || {
-                format!("{name}: its entry and its tallies differ")
-            });
-            checked.expect(
-                entry.rows_read == entry.stored + entry.rejected_total(),
-                || {
-                    format!(
-                        "{name}: {} rows were read, and not all of them are told of",
-                        entry.rows_read
-                    )
-                },
-            );
-            let mut ids = 0_u64;
-            let read = plan::visit_ids(shared, archive, &mut |_| {
-                ids += 1;
-                Ok(())
-            })
-            .await;
-            let is_read = if_whole(read, &mut checked)?.is_some();
-            let lost = if_whole(plan::count_lost(shared, archive).await, &mut checked)?;
-            trips += entry.stored;
-            all.merge(&told);
-            let (true, Some(lost)) = (is_read, lost) else {
-                continue;
-            };
-            checked.expect(ids == entry.stored + lost && lost == archive.lost, || {
-                format!(
-                    "{name}: {ids} ids, {} stored trips and {lost} set aside do not add up",
-                    entry.stored
-                )
-            });
+            let recount = counted.remove(&archive.tag()).unwrap_or_default();
+            check_totals(archive, &totals, recount, &mut checked);
+            trips += archive.entry.stored;
+            all.merge(&totals);
+            self.check_ids(archive, &mut checked).await?;
         }
-        let told = shared.ledger.totals(None, state.totals).await;
-        let Some(told) = if_whole(told, &mut checked)? else {
+        let totals = shared
+            .ledger
+            .totals(SectionOwner::Store, state.totals)
+            .await;
+        let Some(totals) = if_readable(totals, &mut checked)? else {
             return Ok(checked);
         };
-        checked.expect(all == told, || {
+        checked.expect(all == totals, || {
             "the totals over all archives are not those of the archives".into()
         });
-        for (mark, n) in &stray {
+        for (tag, n) in &stray {
             checked.facts.push(format!(
-                "{n} trips are of a load that was never finished (archive {mark}): no report \
+                "{n} trips are of a load that was never finished (archive {tag}): no report \
                  counts them"
             ));
         }
 
-        let strays = shared.ledger.stray_parts(&state, &archives).await?.len();
+        let strays = shared.ledger.stray_chunks(&state, &archives).await?.len();
         if strays > 0 {
             checked.facts.push(format!(
                 "{strays} parts of the ledger are of loads that were never finished: divvy check \
@@ -148,7 +98,7 @@ impl DynamoStore {
             ));
         }
 
-        // What the stream has kept.
+        // The counts.
         let counts = self.counts(id).await?;
         let stations = shared.station_versions().await?;
         let mut stale = 0_u64;
@@ -159,7 +109,7 @@ impl DynamoStore {
                 stale += 1;
                 continue;
             }
-            let stored = told.stations.departures(origin).max(0) as u64;
+            let stored = totals.stations.departures(origin).max(0) as u64;
             checked.expect(count.from_count == stored, || {
                 format!(
                     "from_count of {origin} is {}, and {stored} trips start there",
@@ -167,8 +117,8 @@ impl DynamoStore {
                 )
             });
         }
-        checked.notes.extend(self.given_up().await?);
-        let uncounted = told
+        checked.notes.extend(self.lagging_counts().await?);
+        let uncounted = totals
             .stations
             .origins()
             .filter(|origin| !counts.iter().any(|count| count.from_station_id == *origin));
@@ -186,10 +136,70 @@ impl DynamoStore {
         }
         Ok(checked)
     }
+
+    /// Checks the numbers of ids and duplicates of an archive.
+    async fn check_ids(&self, archive: &Archive, checked: &mut Checked) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let mut ids = 0_u64;
+        let read = duplicates::visit_ids(shared, archive, &mut |_| {
+            ids += 1;
+            Ok(())
+        })
+        .await;
+        let read = if_readable(read, checked)?;
+        let duplicates = duplicates::count_duplicates(shared, archive).await;
+        let duplicates = if_readable(duplicates, checked)?;
+        if let (Some(()), Some(n)) = (read, duplicates) {
+            let stored = archive.entry.stored;
+            checked.expect(ids == stored + n && n == archive.duplicates, || {
+                format!(
+                    "{}: {ids} ids, {stored} stored trips and {n} set aside do not add up",
+                    archive.entry.id.name
+                )
+            });
+        }
+        Ok(())
+    }
 }
 
-/// Takes what can be read; notes a fault where it is damaged.
-fn if_whole<T>(
+/// Describes the unfinished load.
+fn unfinished_load(load: &LoadRecord) -> String {
+    let (done, again) = match load.settings.as_str() {
+        REPAIR => return "the store is being repaired, or was when a divvy was killed".into(),
+        UNLOAD => ("unloaded", "unload"),
+        _ => ("loaded", "load"),
+    };
+    format!(
+        "{} is being {done}, or was when a divvy was killed: {again} it again to finish it",
+        load.archive
+    )
+}
+
+/// Checks the totals of an archive against a recount and against its entry.
+fn check_totals(archive: &Archive, totals: &Totals, mut recount: Totals, checked: &mut Checked) {
+    let entry = &archive.entry;
+    let name = &entry.id.name;
+    recount.names = totals.names.clone();
+    checked.expect(recount.trips == totals.trips, || {
+        format!(
+            "{name}: {} trips are there, and the ledger says {}",
+            recount.trips, totals.trips
+        )
+    });
+    checked.expect(recount == *totals, || {
+        format!("{name}: its tallies are not those of its trips")
+    });
+    checked.expect(entry.stored == totals.trips.max(0) as u64, || {
+        format!("{name}: its entry and its tallies differ")
+    });
+    let rows = entry.rows_read;
+    checked.expect(rows == entry.stored + entry.rejected_total(), || {
+        format!("{name}: {rows} rows were read, and not all of them are told of")
+    });
+}
+
+/// Returns what was read. `None`, with a fault, where it is damaged.
+fn if_readable<T>(
     read: Result<T, StoreError>,
     checked: &mut Checked,
 ) -> Result<Option<T>, StoreError> {
@@ -203,8 +213,7 @@ fn if_whole<T>(
     }
 }
 
-/// Counts the trips of items by the marks of their archives; notes a fault for each item that
-/// cannot be read.
+/// Counts the trips of items by archive tag; adds a fault for each item that cannot be read.
 fn count(
     layout: Layout,
     items: &[Item],
@@ -213,11 +222,11 @@ fn count(
 ) {
     match layout::rows_of_items(layout, items) {
         Ok(rows) => {
-            for (mark, rows) in rows {
-                counted.entry(mark).or_default().count(&rows.batch, 1);
+            for (tag, rows) in rows {
+                counted.entry(tag).or_default().count(&rows.batch, 1);
             }
         }
-        // One of them: each is looked at alone.
+        // One of them cannot be read: each is counted alone.
         Err(_) if items.len() > 1 => {
             for item in items.chunks(1) {
                 count(layout, item, counted, checked);

@@ -1,150 +1,19 @@
-//! Where an archive waits on its way in: all its rows in a file of their own, gone when the
-//! process ends; in memory only their ids, 16 bytes for each and a bit for what is decided of it.
+//! The rows of an incoming archive in a temporary file; in memory are only their ids, 16 bytes for
+//! each, and a bit for each row.
 //!
-//! The archive is read to its end before anything is written to DynamoDB, so a bad checksum in
-//! its last block costs nothing.
-//!
-//! Copies of trips that are decided one by one lie in such a file too ([`Copies`]): there may be
-//! as many as the archive has rows, and one in memory takes half a kilobyte.
+//! The archive is read to its end before anything is written to DynamoDB, so that a bad checksum in
+//! its last block is found before.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use divvy::model::TripBatch;
 use divvy::store::{StoreError, StoreErrorKind};
 
-use super::plan::{Copy, rows_of};
+use super::temp_file::{Chunk, Chunks};
 use crate::blocks::{self, Rows, SPOOL_LEVEL};
 
-/// Bytes one after another in a file without a name.
-#[derive(Debug)]
-pub(super) struct Chunks {
-    file: File,
-    end: u64,
-}
-
-/// Where a chunk lies.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Chunk {
-    offset: u64,
-    len: usize,
-}
-
-fn cannot(what: &'static str) -> impl Fn(std::io::Error) -> StoreError {
-    move |error| {
-        let doing = format!("cannot {what} a temporary file");
-        StoreError::because(StoreErrorKind::Unreachable, doing, error)
-    }
-}
-
-impl Chunks {
-    pub(super) fn new() -> Result<Self, StoreError> {
-        let file = tempfile::tempfile().map_err(cannot("make"))?;
-        Ok(Self { file, end: 0 })
-    }
-
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Chunk, StoreError> {
-        let chunk = Chunk {
-            offset: self.end,
-            len: bytes.len(),
-        };
-        let writing = cannot("write");
-        self.file
-            .seek(SeekFrom::Start(self.end))
-            .map_err(&writing)?;
-        self.file.write_all(bytes).map_err(&writing)?;
-        self.end += bytes.len() as u64;
-        Ok(chunk)
-    }
-
-    fn bytes(&mut self, chunk: Chunk) -> Result<Vec<u8>, StoreError> {
-        let reading = cannot("read");
-        let mut bytes = vec![0; chunk.len];
-        self.file
-            .seek(SeekFrom::Start(chunk.offset))
-            .map_err(&reading)?;
-        self.file.read_exact(&mut bytes).map_err(&reading)?;
-        Ok(bytes)
-    }
-
-    pub(super) fn rows(&mut self, chunk: Chunk) -> Result<Rows, StoreError> {
-        blocks::decode(&self.bytes(chunk)?).map_err(|error| {
-            let doing = "a temporary file cannot be read back";
-            StoreError::because(StoreErrorKind::Damaged, doing, error)
-        })
-    }
-}
-
-/// A file of chunks that several lists share. Clones are handles to the same one.
-#[derive(Clone, Debug)]
-pub(super) struct Scratch(Arc<Mutex<Chunks>>);
-
-impl Scratch {
-    pub(super) fn new() -> Result<Self, StoreError> {
-        Ok(Self(Arc::new(Mutex::new(Chunks::new()?))))
-    }
-
-    fn chunks(&self) -> MutexGuard<'_, Chunks> {
-        self.0.lock().expect("no holder of this lock panics")
-    }
-
-    pub(super) fn push(&self, bytes: &[u8]) -> Result<Chunk, StoreError> {
-        self.chunks().push(bytes)
-    }
-
-    pub(super) fn bytes(&self, chunk: Chunk) -> Result<Vec<u8>, StoreError> {
-        self.chunks().bytes(chunk)
-    }
-
-    pub(super) fn push_copies(&self, copies: &[Copy]) -> Result<Chunk, StoreError> {
-        self.push(&blocks::encode(&rows_of(copies), SPOOL_LEVEL))
-    }
-
-    pub(super) fn rows(&self, chunk: Chunk) -> Result<Rows, StoreError> {
-        self.chunks().rows(chunk)
-    }
-}
-
-/// Copies of the trips of one archive, on disk but for the chunk that is read.
-#[derive(Debug)]
-pub(super) struct Copies {
-    scratch: Scratch,
-    chunks: Vec<Chunk>,
-    n: u64,
-}
-
-impl Copies {
-    pub(super) fn new(scratch: &Scratch) -> Self {
-        Self {
-            scratch: scratch.clone(),
-            chunks: Vec::new(),
-            n: 0,
-        }
-    }
-
-    /// Adds a chunk.
-    pub(super) fn push(&mut self, copies: &[Copy]) -> Result<(), StoreError> {
-        if !copies.is_empty() {
-            self.chunks.push(self.scratch.push_copies(copies)?);
-            self.n += copies.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// Counts the copies.
-    pub(super) fn len(&self) -> u64 {
-        self.n
-    }
-
-    /// Reads them, chunk by chunk.
-    pub(super) fn chunks(&self) -> impl Iterator<Item = Result<Rows, StoreError>> {
-        self.chunks.iter().map(|chunk| self.scratch.rows(*chunk))
-    }
-}
-
-/// A set of small numbers: a bit for each that may be in it.
+/// A set of numbers below a bound, with a bit for each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bits(Vec<u64>);
 
@@ -163,42 +32,42 @@ impl Bits {
         word.is_some_and(|word| word >> (n % 64) & 1 == 1)
     }
 
-    /// Counts the numbers in the set.
+    /// Returns the number of elements.
     pub(super) fn len(&self) -> u64 {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
-    /// Lists the numbers in the set, in their order.
+    /// Iterates over the elements in rising order.
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
         let words = self.0.iter().enumerate().filter(|(_, word)| **word != 0);
-        words.flat_map(|(place, word)| {
+        words.flat_map(|(index, word)| {
             let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
-            bits.map(move |bit| place * 64 + bit)
+            bits.map(move |bit| index * 64 + bit)
         })
     }
 }
 
-/// Some rows of one member, in their order.
+/// Consecutive rows of one member.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SpoolBlock {
     /// The member.
     pub member: u32,
-    /// The place of the first row among the member's.
+    /// The index of the first row among those of the member.
     first: u32,
-    /// The place of the first row among all, as they came.
+    /// The index of the first row among all, in the order of arrival.
     base: usize,
     rows: u32,
     chunk: Chunk,
 }
 
 impl SpoolBlock {
-    /// Returns the places of its rows among all, as they came.
-    pub(super) fn places(&self) -> Range<usize> {
+    /// Returns the indexes of its rows among all, in the order of arrival.
+    pub(super) fn row_indexes(&self) -> Range<usize> {
         self.base..self.base + self.rows as usize
     }
 }
 
-/// Where an id stands.
+/// An id and its row.
 #[derive(Clone, Copy, Debug)]
 struct IdAt {
     start: u32,
@@ -207,14 +76,14 @@ struct IdAt {
     row: u32,
 }
 
-/// The rows of an archive as they come.
+/// Collects the rows of an archive.
 #[derive(Debug)]
 pub(super) struct Spool {
     chunks: Chunks,
     blocks: Vec<SpoolBlock>,
     ids: Vec<u8>,
     at: Vec<IdAt>,
-    /// Rows so far, by member.
+    /// The number of rows of each member so far.
     rows: Vec<u32>,
 }
 
@@ -229,7 +98,7 @@ impl Spool {
         })
     }
 
-    /// Takes a batch; those of one member come in the order of its rows.
+    /// Adds a batch. Batches of one member arrive in the order of its rows.
     pub(super) fn push(&mut self, member: usize, batch: TripBatch) -> Result<(), StoreError> {
         let too_large = || {
             StoreError::new(
@@ -271,8 +140,8 @@ impl Spool {
         Ok(())
     }
 
-    /// Ends the coming in: from here on ids can be found.
-    pub(super) fn sorted(self) -> Sorted {
+    /// Ends the collecting, and sorts the ids.
+    pub(super) fn sorted(self) -> SpooledRows {
         let Self {
             chunks,
             blocks,
@@ -281,12 +150,12 @@ impl Spool {
             ..
         } = self;
         let id = |at: &IdAt| &ids[at.start as usize..(at.start + at.len) as usize];
-        let place = |at: &IdAt| {
+        let location = |at: &IdAt| {
             let block = blocks[at.block as usize];
             (block.member, block.first + at.row)
         };
-        at.sort_unstable_by(|a, b| id(a).cmp(id(b)).then_with(|| place(a).cmp(&place(b))));
-        Sorted {
+        at.sort_unstable_by(|a, b| id(a).cmp(id(b)).then_with(|| location(a).cmp(&location(b))));
+        SpooledRows {
             chunks,
             blocks,
             ids,
@@ -295,53 +164,52 @@ impl Spool {
     }
 }
 
-/// The rows of an archive that has been read to its end.
+/// All rows of an archive, with its sorted ids.
 #[derive(Debug)]
-pub(super) struct Sorted {
+pub(super) struct SpooledRows {
     chunks: Chunks,
     blocks: Vec<SpoolBlock>,
     ids: Vec<u8>,
     at: Vec<IdAt>,
 }
 
-impl Sorted {
+impl SpooledRows {
     fn id(&self, at: &IdAt) -> &[u8] {
         &self.ids[at.start as usize..(at.start + at.len) as usize]
     }
 
-    /// Counts the rows.
+    /// Returns the number of rows.
     pub(super) fn len(&self) -> usize {
         self.at.len()
     }
 
-    /// Lists the ids in their order, one as often as it stands there.
+    /// Iterates over the sorted ids, repeated ones included.
     pub(super) fn ids(&self) -> impl Iterator<Item = &[u8]> {
         self.at.iter().map(|at| self.id(at))
     }
 
-    /// Returns the smallest and the largest id.
+    /// Returns the smallest and the largest id. `None` without rows.
     pub(super) fn range(&self) -> Option<(&[u8], &[u8])> {
         Some((self.id(self.at.first()?), self.id(self.at.last()?)))
     }
 
-    /// Finds an id: its place among the sorted ids, the first where it stands there several times.
+    /// Returns the rank of an id: its first index among the sorted ids. `None` for another id.
     pub(super) fn rank(&self, id: &[u8]) -> Option<usize> {
         let rank = self.at.partition_point(|at| self.id(at) < id);
         (self.at.get(rank).is_some_and(|at| self.id(at) == id)).then_some(rank)
     }
 
-    /// Tells whether an id stands in the archive.
+    /// Returns whether the archive has an id.
     pub(super) fn has(&self, id: &[u8]) -> bool {
         self.rank(id).is_some()
     }
 
-    /// Returns the id at a place among the sorted ids.
+    /// Returns the id of a rank.
     pub(super) fn id_at(&self, rank: usize) -> &[u8] {
         self.id(&self.at[rank])
     }
 
-    /// Lists the rows of the id that stands first at a place among the sorted ids: their places
-    /// among all rows, as they came.
+    /// Iterates over the rows of the id of a rank: their indexes among all, in the order of arrival.
     pub(super) fn rows_at(&self, rank: usize) -> impl Iterator<Item = usize> {
         let id = self.id_at(rank);
         let same = self.at[rank..]
@@ -350,23 +218,51 @@ impl Sorted {
         same.map(|at| self.blocks[at.block as usize].base + at.row as usize)
     }
 
-    /// Lists the ids that stand there more than once, by their places among the sorted ids.
-    pub(super) fn doubled(&self) -> impl Iterator<Item = usize> {
+    /// Iterates over the ranks of the ids that the archive has more than once.
+    pub(super) fn repeated(&self) -> impl Iterator<Item = usize> {
         let same = |a: usize, b: usize| self.id_at(a) == self.id_at(b);
         let with_next = (1..self.at.len()).filter(move |rank| same(rank - 1, *rank));
         let firsts = with_next.map(|rank| rank - 1);
         firsts.filter(move |rank| *rank == 0 || !same(rank - 1, *rank))
     }
 
-    /// Lists the blocks by members and rows, whichever thread was faster.
+    /// Lists the blocks by member and row, independent of the order of arrival.
     pub(super) fn in_order(&self) -> Vec<SpoolBlock> {
         let mut blocks = self.blocks.clone();
         blocks.sort_by_key(|block| (block.member, block.first));
         blocks
     }
 
-    /// Reads a block back.
+    /// Reads a block.
     pub(super) fn read(&mut self, block: SpoolBlock) -> Result<Rows, StoreError> {
         self.chunks.rows(block.chunk)
+    }
+}
+
+/// The ids that an incoming archive shares with others.
+pub(super) struct SharedIds<'a> {
+    /// The incoming archive.
+    pub(super) rows: &'a SpooledRows,
+    /// The ranks of the shared ids.
+    pub(super) ranks: &'a Bits,
+    /// The indexes of the other archives that have some of them.
+    pub(super) archives: &'a BTreeSet<usize>,
+}
+
+impl SharedIds<'_> {
+    /// Returns whether an id is shared.
+    pub(super) fn has(&self, id: &[u8]) -> bool {
+        let rank = self.rows.rank(id);
+        rank.is_some_and(|rank| self.ranks.has(rank))
+    }
+
+    /// Returns the number of shared ids.
+    pub(super) fn len(&self) -> u64 {
+        self.ranks.len()
+    }
+
+    /// Iterates over the shared ids in rising order.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &[u8]> {
+        self.ranks.iter().map(|rank| self.rows.id_at(rank))
     }
 }

@@ -75,8 +75,8 @@ impl Export {
             ..ExportOptions::default()
         };
         let archives = plan::archives(&self.sources)?;
-        let sifted = plan::sifted(&archives, self.day_first, common)?;
-        let exported = export::export(&sifted, &self.dynamodb_import, &options, &prices)?;
+        let estimate = plan::estimate(&archives, self.day_first, common)?;
+        let exported = export::export(&estimate, &self.dynamodb_import, &options, &prices)?;
         common.say(format_args!(
             "{}: {} in {}, {} unpacked; the import costs about ${:.2} (see README.txt)",
             self.dynamodb_import.display(),

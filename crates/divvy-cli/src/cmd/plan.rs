@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 use divvy::ingest::{LoadOptions, SameName};
 use divvy::reports::Note;
 use divvy::sources::archive::{self, Archive};
+use divvy_aws::duplicate_estimate::{DuplicateEstimate, estimate_duplicates};
 use divvy_aws::plan::{self, Capacities, Live, Prices, Terms, Units};
-use divvy_aws::sift::{Sifted, sift};
 use divvy_aws::tables::{Granted, Tables};
 use jiff::Timestamp;
 
@@ -80,9 +80,9 @@ impl Plan {
             ..Terms::default()
         };
         let archives = archives(&self.sources)?;
-        let sifted = sifted(&archives, self.day_first, common)?;
+        let estimate = estimate(&archives, self.day_first, common)?;
         let packed = self.layout != Some(LayoutChoice::Rows);
-        let workload = plan::measure(&sifted, packed)
+        let workload = plan::measure(&estimate, packed)
             .context("cannot read the rows back from the folder for temporary files")?;
         let table = plan::report(&workload, &terms);
         outputs::print(&table, self.format)?;
@@ -148,7 +148,11 @@ pub fn archives(sources: &[PathBuf]) -> anyhow::Result<Vec<Archive>> {
 }
 
 /// Reads archives to their ends.
-pub fn sifted(archives: &[Archive], day_first: bool, common: &Common) -> anyhow::Result<Sifted> {
+pub fn estimate(
+    archives: &[Archive],
+    day_first: bool,
+    common: &Common,
+) -> anyhow::Result<DuplicateEstimate> {
     let options = LoadOptions {
         system: common.system.clone(),
         day_first,
@@ -157,13 +161,13 @@ pub fn sifted(archives: &[Archive], day_first: bool, common: &Common) -> anyhow:
         now: Timestamp::now(),
     };
     let bar = Bar::new(common, "reading");
-    let sifted = sift(archives, &options, &(), &bar);
+    let estimate = estimate_duplicates(archives, &options, &(), &bar);
     bar.finish();
-    let sifted = sifted?;
-    for source in &sifted.sources {
+    let estimate = estimate?;
+    for source in &estimate.sources {
         for note in source.read.notes.iter().filter(|_| common.verbose) {
             common.say(format_args!("{}: {note}", source.read.id.name));
         }
     }
-    Ok(sifted)
+    Ok(estimate)
 }

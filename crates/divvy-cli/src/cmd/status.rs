@@ -4,10 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use divvy::identity::in_use;
 use divvy::model::System;
 use divvy::model::civil_date::date_of;
 use divvy::refresh;
+use divvy::stations::identity::in_use;
 use divvy::store::Store;
 use serde_json::{Value, json};
 

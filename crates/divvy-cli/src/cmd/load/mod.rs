@@ -210,9 +210,9 @@ impl Load {
             return Ok(());
         };
         let archives = std::slice::from_ref(archive);
-        let sifted = super::plan::sifted(archives, self.day_first, common)?;
+        let estimate = super::plan::estimate(archives, self.day_first, common)?;
         // An archive that is loaded already costs nothing.
-        for source in &sifted.sources {
+        for source in &estimate.sources {
             let id = &source.read.id;
             if block_on(dynamo.holding(&id.system.id, id.content))?.is_some() {
                 return Ok(());
@@ -220,15 +220,15 @@ impl Load {
         }
         let tables = dynamo.tables();
         let packed = tables.trip_data.layout == Layout::Packed;
-        let workload = plan::measure(&sifted, packed)
+        let workload = plan::measure(&estimate, packed)
             .context("cannot read the rows back from the folder for temporary files")?;
         let terms = Terms {
             capacities: super::plan::capacities_of(tables),
             ..Terms::default()
         };
-        let way = plan::Way::of(packed, terms.capacities.is_none());
+        let method = plan::LoadMethod::of(packed, terms.capacities.is_none());
         let forecasts = plan::forecasts(&workload, &terms);
-        let forecast = forecasts.iter().find(|forecast| forecast.way == way);
+        let forecast = forecasts.iter().find(|forecast| forecast.method == method);
         let forecast = forecast.context("there is no price for this way of loading")?;
         let share = self.sample.map_or(1.0, |fraction| fraction.of(1.0));
         let once_usd = if self.dynamo.imported {
@@ -240,7 +240,7 @@ impl Load {
             "{}: {} trips as {}: {} write units, {}, {}",
             archive.name(),
             grouped((workload.rows as f64 * share) as u64),
-            way.as_str(),
+            method.as_str(),
             grouped(((forecast.table_write_units + forecast.index_write_units) * share) as u64),
             forecast
                 .load_s

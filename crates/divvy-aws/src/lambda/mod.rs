@@ -1,0 +1,8 @@
+//! The Lambda functions: their settings, their handlers, and their log lines.
+
+mod in_process;
+pub mod invocation_log;
+pub mod metrics;
+pub mod scheduled_poll;
+pub mod settings;
+pub mod station_stream;

@@ -1,0 +1,111 @@
+//! The handler that a schedule calls: polls a feed and updates StationData.
+
+use std::time::Duration;
+
+use divvy::ingest::{self, PollError, Polled};
+use divvy::model::System;
+use divvy::sources::http::Client;
+use divvy::store::{Applied, Store};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::metrics::{Metric, line};
+
+/// What an invocation did.
+#[derive(Clone, Debug)]
+pub struct PollLog {
+    /// The snapshot and what it changed.
+    pub polled: Polled,
+    /// When the feed was fetched.
+    pub fetched_at: Timestamp,
+    /// The run time.
+    pub duration: Duration,
+}
+
+/// Takes one snapshot of a feed.
+///
+/// # Errors
+///
+/// [`PollError`]; the next call may succeed.
+pub async fn poll(
+    feed: &str,
+    store: &dyn Store,
+    system: Option<&System>,
+    now: Timestamp,
+) -> Result<PollLog, PollError> {
+    let started = std::time::Instant::now();
+    // A discovery file names further addresses. They must be public, unless the feed itself is
+    // configured to be on this machine, as in a local stack.
+    let local = ["http://127.", "http://localhost", "http://[::1]"];
+    let client = if local.iter().any(|address| feed.starts_with(address)) {
+        Client::new()
+    } else {
+        Client::public_only()
+    };
+    let polled = ingest::poll_by(&client, &[feed], store, system, now).await?;
+    Ok(PollLog {
+        polled,
+        fetched_at: now,
+        duration: started.elapsed(),
+    })
+}
+
+impl PollLog {
+    /// Makes the log line: JSON in CloudWatch's embedded metric format.
+    pub fn line(&self, function: &str) -> String {
+        let polled = &self.polled;
+        let (outcome, inserted, changed, reported) = match polled.applied {
+            Applied::Accepted {
+                inserted,
+                changed,
+                reported,
+            } => ("accepted", inserted, changed, reported),
+            Applied::Repeated => ("repeated", 0, 0, 0),
+            Applied::Refused { .. } => ("refused", 0, 0, 0),
+        };
+        let age = self.fetched_at.duration_since(polled.taken_at);
+        let metrics = [
+            Metric::count("changed", inserted + changed),
+            Metric::of("feed_age_s", age.as_secs_f64().max(0.0), "Seconds"),
+        ];
+        let more = json!({
+            "outcome": outcome,
+            "system": polled.system.id.as_str(),
+            "taken_at": polled.taken_at.to_string(),
+            "stations": polled.stations,
+            "inserted": inserted,
+            "reported": reported,
+            "faults": polled.faults.len(),
+            "duration_ms": self.duration.as_millis() as u64,
+        });
+        line(function, self.fetched_at, &metrics, more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use divvy::store::StationTable;
+    use divvy_testkit::MemoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_snapshot_gives_one_log_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stations.json");
+        let feed = r#"{"executionTime":"2016-10-01 12:00:00 PM","stationBeanList":[{"id":35,
+            "stationName":"Streeter Dr","availableDocks":3,"totalDocks":10,"latitude":41.881032,
+            "longitude":-87.624084,"statusValue":"In Service","availableBikes":7}]}"#;
+        std::fs::write(&path, feed).unwrap();
+        let store = MemoryStore::default();
+        let now: Timestamp = "2016-10-01T17:00:30Z".parse().unwrap();
+        let divvy = System::named("divvy").unwrap();
+        let path = path.to_str().unwrap();
+        let mut log = poll(path, &store, Some(&divvy), now).await.unwrap();
+        log.duration = Duration::from_millis(5);
+        insta::assert_snapshot!(log.line("divvy-poll"), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"changed","Unit":"Count"},{"Name":"feed_age_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1475341230000},"changed":1,"duration_ms":5,"faults":0,"feed_age_s":30.0,"function":"divvy-poll","inserted":1,"outcome":"accepted","reported":0,"stations":1,"system":"divvy","taken_at":"2016-10-01T17:00:00Z"}"#);
+        assert_eq!(store.stations(&divvy.id).await.unwrap().len(), 1);
+        let again = poll(path, &store, None, now).await.unwrap();
+        assert!(again.line("divvy-poll").contains(r#""outcome":"repeated""#));
+    }
+}

@@ -1,0 +1,121 @@
+//! Small records: the times of the feed, checkpoints of consumers, lags of the index.
+
+use std::collections::HashMap;
+
+use divvy::store::StoreError;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    BEHIND, FEED, LedgerTable, STORE, STREAM, decode, encode, json_of, key, random_text, text_of,
+};
+
+/// An index that has fewer trips from an origin than are stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct IndexLag {
+    /// When that was first seen.
+    pub(crate) since: Timestamp,
+    /// The revision of the store at that time: a later load may make the index lag again.
+    pub(crate) revision: u64,
+    /// The number of stored trips.
+    pub(crate) stored: u64,
+    /// The number that the index counted and that was kept as the count in the end. `None` before.
+    pub(crate) counted: Option<u64>,
+}
+
+/// The key of a small record.
+#[derive(Clone, Copy, Debug)]
+pub enum Note<'a> {
+    /// The times of the feed.
+    Clock,
+    /// The stations that the feed lists.
+    Listed,
+    /// The checkpoints of a consumer of the stream.
+    Consumer(&'a str),
+    /// The capacity of the tables before a load raised it.
+    Boost,
+    /// The [`IndexLag`] of an origin.
+    Behind(&'a str),
+}
+
+impl Note<'_> {
+    fn key(&self) -> (&'static str, &str) {
+        match self {
+            Self::Clock => (FEED, "clock"),
+            Self::Listed => (FEED, "listed"),
+            Self::Consumer(name) => (STREAM, name),
+            Self::Boost => (STORE, "boost"),
+            Self::Behind(origin) => (BEHIND, origin),
+        }
+    }
+}
+
+impl LedgerTable {
+    /// Reads a small record. `None` where there is none.
+    pub async fn note<T: DeserializeOwned>(&self, note: Note<'_>) -> Result<Option<T>, StoreError> {
+        let (archive, part) = note.key();
+        let item = self.table.get(key(archive, part)).await?;
+        item.as_ref().map(decode).transpose()
+    }
+
+    /// Writes a small record.
+    pub async fn put_note<T: Serialize>(
+        &self,
+        note: Note<'_>,
+        record: &T,
+    ) -> Result<(), StoreError> {
+        let (archive, part) = note.key();
+        self.table
+            .put_if(encode(archive, part, record), None)
+            .await?;
+        Ok(())
+    }
+
+    /// Replaces a small record, and with it writes `also` in one transaction. Returns `false` where
+    /// the stored record is no longer `before` (`None`: where there is one).
+    pub async fn replace_note<T: Serialize, U: Serialize>(
+        &self,
+        note: Note<'_>,
+        (before, now): (Option<&T>, &T),
+        also: Option<(Note<'_>, &U)>,
+    ) -> Result<bool, StoreError> {
+        let (archive, part) = note.key();
+        let condition = match before {
+            None => ("attribute_not_exists(said)", HashMap::new()),
+            Some(before) => {
+                let values = HashMap::from([(":before".to_owned(), json_of(before))]);
+                ("said = :before", values)
+            }
+        };
+        let item = encode(archive, part, now);
+        let Some((other, record)) = also else {
+            return self.table.put_if(item, Some(condition)).await;
+        };
+        let (archive, part) = other.key();
+        let actions = vec![
+            self.put_action(item, Some(condition)),
+            self.put_action(encode(archive, part, record), None),
+        ];
+        self.table.transact(actions, &random_text()).await
+    }
+
+    /// Lists the origins of which the index had fewer trips than are stored, now or earlier.
+    pub(crate) async fn index_lags(&self) -> Result<Vec<(String, IndexLag)>, StoreError> {
+        const LAG_BYTES: f64 = 200.0;
+        let items = self
+            .table
+            .query(("archive", BEHIND), None, LAG_BYTES)
+            .await?;
+        let origin = |item| text_of(item, "part").unwrap_or_default().to_owned();
+        let lags = items.iter();
+        lags.map(|item| Ok((origin(item), decode(item)?))).collect()
+    }
+
+    /// Deletes a small record.
+    pub async fn delete_note(&self, note: Note<'_>) -> Result<(), StoreError> {
+        let (archive, part) = note.key();
+        self.table.delete_if(key(archive, part), None).await?;
+        Ok(())
+    }
+}

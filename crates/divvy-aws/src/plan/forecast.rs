@@ -1,0 +1,267 @@
+//! Forecasts of duration and cost, one for each method of loading.
+
+use super::{Capacities, HOURS_A_MONTH, Items, LoadMethod, Terms, Units, Workload};
+use crate::item::size::READ_UNIT_BYTES;
+use crate::pace::BURST_S;
+use crate::tables::{ON_DEMAND_READ_UNITS, ON_DEMAND_WRITE_UNITS};
+
+/// The capacity of a new on-demand table.
+const ON_DEMAND: Units = Units {
+    write: ON_DEMAND_WRITE_UNITS,
+    read: ON_DEMAND_READ_UNITS,
+};
+/// The capacity of the table of the proof of concept, and of its index.
+const PROOF_OF_CONCEPT: Units = Units { write: 5, read: 5 };
+
+/// The usual size of a row of StationData, which each poll reads.
+const STATION_BYTES: f64 = 400.0;
+/// Bytes of a read unit for strongly consistent reads, which polls need.
+const CONSISTENT_READ_UNIT: f64 = READ_UNIT_BYTES as f64 / 2.0;
+/// The usual size of what the ledger has besides totals and ids: state, entry, unfinished load.
+const LEDGER_NOTES: u64 = 8 * 1024;
+
+/// The duration and cost of a load by one method.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// The method.
+    pub method: LoadMethod,
+    /// Seconds until all is written. `None` for an import, whose duration AWS does not state.
+    pub load_s: Option<f64>,
+    /// Seconds from then on until every count is refreshed.
+    pub refresh_s: f64,
+    /// Write units of TripData.
+    pub table_write_units: f64,
+    /// Write units of its index.
+    pub index_write_units: f64,
+    /// Write units of the other tables, the refresh included.
+    pub other_write_units: f64,
+    /// Read units of the first refresh.
+    pub read_units: f64,
+    /// Dollars for load and first refresh.
+    pub once_usd: f64,
+    /// Dollars a month without polls: capacity and storage.
+    pub idle_usd_month: f64,
+    /// Additional dollars a month for polls, stream and handler.
+    pub live_usd_month: f64,
+    /// The provisioned capacities. `None` where it is paid by request.
+    pub capacities: Option<Capacities>,
+}
+
+/// Makes the forecasts of the methods that are possible under the terms.
+pub fn forecasts(workload: &Workload, terms: &Terms) -> Vec<Forecast> {
+    let forecaster = Forecaster { workload, terms };
+    let mut methods = Vec::new();
+    if terms.capacities.is_some() {
+        methods.extend([LoadMethod::Rows, LoadMethod::Packed]);
+    }
+    methods.extend([
+        LoadMethod::RowsOnDemand,
+        LoadMethod::PackedOnDemand,
+        LoadMethod::Import,
+    ]);
+    if terms.free_tier {
+        methods.extend([LoadMethod::RowsFree, LoadMethod::PackedFree]);
+    }
+    methods.push(LoadMethod::ProofOfConcept);
+    methods
+        .into_iter()
+        .filter(|method| method.is_packed() || !terms.packed_only)
+        .filter_map(|method| forecaster.forecast(method))
+        .collect()
+}
+
+/// Makes forecasts of one workload.
+struct Forecaster<'a> {
+    workload: &'a Workload,
+    terms: &'a Terms,
+}
+
+impl Forecaster<'_> {
+    /// Makes the forecast of a method. `None` for blocks where these were not measured.
+    fn forecast(&self, method: LoadMethod) -> Option<Forecast> {
+        let Self { workload, terms } = self;
+        let is_proof_of_concept = method == LoadMethod::ProofOfConcept;
+        let mut items = if method.is_packed() {
+            workload.blocks?
+        } else {
+            workload.items
+        };
+        if is_proof_of_concept {
+            items.count_read_units = workload.whole_items_read_units;
+            items.index_bytes = items.bytes;
+            items.index_write_units = items
+                .write_units
+                .min(items.index_write_units.max(items.index_n));
+        }
+        let imported = method == LoadMethod::Import;
+        let capacities = match method {
+            LoadMethod::Rows | LoadMethod::Packed => Some(terms.capacities?),
+            LoadMethod::RowsFree | LoadMethod::PackedFree => Some(self.free_split(&items)),
+            LoadMethod::ProofOfConcept => Some(Capacities {
+                index: PROOF_OF_CONCEPT,
+                trip_data: PROOF_OF_CONCEPT,
+                ..Capacities::each(Units { write: 1, read: 1 })
+            }),
+            LoadMethod::RowsOnDemand | LoadMethod::PackedOnDemand | LoadMethod::Import => None,
+        };
+        let (table, index) = if imported {
+            (0.0, 0.0)
+        } else {
+            (items.write_units as f64, items.index_write_units as f64)
+        };
+        let counts = workload.origins as f64;
+        // The proof of concept had no ledger and no stream; now each origin's row in StationData is
+        // written, and its count so far is read.
+        let (ledger, stations, versions) = if is_proof_of_concept {
+            (0.0, 0.0, 0.0)
+        } else {
+            (self.ledger_write_units(), counts, counts)
+        };
+        let at = capacities.unwrap_or(Capacities::each(ON_DEMAND));
+        let has_burst = capacities.is_some() && !terms.busy;
+        let burst_s = if has_burst { BURST_S } else { 0.0 };
+        let seconds =
+            |units: f64, a_second: u32| (units / f64::from(a_second.max(1)) - burst_s).max(0.0);
+        let load_s = [
+            seconds(table, at.trip_data.write),
+            seconds(index, at.index.write),
+            seconds(ledger, at.ledger.write),
+            seconds(stations, at.station_data.write),
+        ];
+        let refresh_s = [
+            seconds(items.count_read_units, at.index.read),
+            seconds(counts, at.counts.write),
+            seconds(versions, at.counts.read),
+        ];
+        let longest = |seconds: &[f64]| seconds.iter().copied().fold(0.0, f64::max);
+        let (load_s, refresh_s) = (longest(&load_s), longest(&refresh_s));
+        let other = ledger + stations + counts;
+        let read_units = items.count_read_units + versions;
+        let prices = &terms.prices;
+        let paid = capacities.map(|capacities| self.paid(&capacities));
+        let once_usd = match paid {
+            Some(Units { write, read }) => {
+                prices.capacity_usd(write, read, (load_s + refresh_s) / 3600.0)
+            }
+            None => prices.requests_usd(table + index + other, read_units),
+        };
+        let idle = paid.map_or(0.0, |Units { write, read }| {
+            prices.capacity_usd(write, read, HOURS_A_MONTH)
+        });
+        let stored = items.stored_bytes() + workload.ledger_bytes;
+        let import_bytes = if imported { workload.json_bytes } else { 0 };
+        Some(Forecast {
+            method,
+            load_s: (!imported).then_some(load_s),
+            refresh_s,
+            table_write_units: table,
+            index_write_units: index,
+            other_write_units: other,
+            read_units,
+            once_usd: once_usd + prices.import_usd(import_bytes),
+            idle_usd_month: idle + prices.storage_usd_month(stored),
+            live_usd_month: self.live_usd(capacities.is_some()),
+            capacities,
+        })
+    }
+
+    fn ledger_write_units(&self) -> f64 {
+        let Workload {
+            ledger_bytes,
+            ledger_replaced_bytes,
+            ..
+        } = self.workload;
+        // A delete costs as much as a write.
+        (ledger_bytes + 2 * ledger_replaced_bytes + LEDGER_NOTES).div_ceil(1024) as f64
+    }
+
+    fn stations(&self) -> f64 {
+        let origins = self.workload.origins;
+        self.terms.live.stations.unwrap_or(origins) as f64
+    }
+
+    /// Returns the units that are not free.
+    fn paid(&self, capacities: &Capacities) -> Units {
+        let units = capacities.sum();
+        if !self.terms.free_tier {
+            return units;
+        }
+        Units {
+            write: units.write.saturating_sub(self.terms.prices.free_wcu),
+            read: units.read.saturating_sub(self.terms.prices.free_rcu),
+        }
+    }
+
+    /// Assigns the free units to the tables so that the slowest one takes as little time as
+    /// possible.
+    fn free_split(&self, items: &Items) -> Capacities {
+        let Self { workload, terms } = self;
+        let origins = workload.origins as f64;
+        let live = &terms.live;
+        // Later polls need a minimum.
+        let polled = self.stations() * live.changed / live.every_s;
+        let read = self.stations() * STATION_BYTES / CONSISTENT_READ_UNIT / live.every_s;
+        let least = |rate: f64| (rate * 1.25).ceil().max(1.0) as u32;
+        let writes = assign_units(
+            terms.prices.free_wcu,
+            [
+                (items.write_units as f64, 1),
+                (items.index_write_units as f64, 1),
+                (origins, least(polled)),
+                (origins, 1),
+                (self.ledger_write_units(), 1),
+            ],
+        );
+        let reads = assign_units(
+            terms.prices.free_rcu,
+            [
+                (0.0, 1),
+                (items.count_read_units, 1),
+                (0.0, least(read)),
+                (origins, least(polled)),
+                (0.0, 1),
+            ],
+        );
+        let units = |index: usize| Units {
+            write: writes[index],
+            read: reads[index],
+        };
+        Capacities {
+            trip_data: units(0),
+            index: units(1),
+            station_data: units(2),
+            counts: units(3),
+            ledger: units(4),
+        }
+    }
+
+    /// Returns the cost of a month of polls. Provisioned capacity is paid for by the hour, and
+    /// polls fit into it.
+    fn live_usd(&self, provisioned: bool) -> f64 {
+        let Terms { live, prices, .. } = self.terms;
+        let polls = HOURS_A_MONTH * 3600.0 / live.every_s;
+        let changed = self.stations() * live.changed;
+        // Written are the times of the feed and the changed stations; the handler reads the version
+        // of each count.
+        let writes = polls * (1.0 + changed);
+        let reads = polls * (self.stations() * STATION_BYTES / CONSISTENT_READ_UNIT + changed);
+        let lambda = prices.lambda_usd_month(2.0 * polls, polls * live.lambda_s * live.memory_gb);
+        if provisioned {
+            lambda
+        } else {
+            lambda + prices.requests_usd(writes, reads)
+        }
+    }
+}
+
+/// Assigns units, one by one, to the table that takes longest with those that it has. `tables` are
+/// the units that each has to consume, and its minimum a second, which it gets in any case.
+pub(super) fn assign_units<const N: usize>(units: u32, tables: [(f64, u32); N]) -> [u32; N] {
+    let mut assigned = tables.map(|(_, least)| least);
+    for _ in assigned.iter().sum::<u32>()..units {
+        let seconds = |index: &usize| tables[*index].0 / f64::from(assigned[*index]);
+        let slowest = (0..N).max_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+        assigned[slowest.expect("there is a table")] += 1;
+    }
+    assigned
+}

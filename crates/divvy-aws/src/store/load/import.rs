@@ -1,0 +1,84 @@
+//! Verifying an import from S3, whose trips are in the table before their archive is loaded.
+
+use std::collections::HashMap;
+
+use divvy::store::{StoreError, StoreErrorKind};
+use divvy::tally::Totals;
+
+use crate::item::{self, Item};
+use crate::pace::Write;
+use crate::store::layout::{self, TripWrites};
+use crate::store::spool::SpooledRows;
+use crate::store::{Shared, string_key};
+
+const HAS_KEY: &str = "an item has a key";
+
+/// Verifies that the trips of an archive are in the table: counts them by origin, and compares a
+/// sample of them attribute by attribute.
+///
+/// # Errors
+///
+/// Some trips are missing or different.
+pub(super) async fn verify(
+    shared: &Shared,
+    rows: &mut SpooledRows,
+    writes: &mut TripWrites,
+    totals: &Totals,
+) -> Result<(), StoreError> {
+    /// About how many trips are compared.
+    const SAMPLES: u64 = 500;
+    let of = rows.len() as u64;
+    let step = (of / SAMPLES).max(1);
+    let mut expected = Vec::new();
+    let mut n = 0;
+    while let Some((write, _)) = writes.next(rows)? {
+        if let Write::Put(item) = write
+            && n % step == 0
+        {
+            expected.push(item);
+        }
+        n += 1;
+    }
+    let mut keys = Vec::new();
+    for item in &expected {
+        let key = layout::key_of(item).expect(HAS_KEY);
+        keys.push(string_key(item::trip::KEY, key));
+    }
+    let found = shared.trips.get_all(keys).await?;
+    let found = found.iter();
+    let by_key: HashMap<&str, &Item> = found
+        .filter_map(|item| Some((layout::key_of(item)?, item)))
+        .collect();
+    for item in &expected {
+        let id = layout::key_of(item).expect(HAS_KEY);
+        let fault = match by_key.get(id) {
+            None => "is not there",
+            Some(found) if *found != item => "is another",
+            Some(_) => continue,
+        };
+        return Err(StoreError::new(
+            StoreErrorKind::Damaged,
+            format!(
+                "{}: trip {id} {fault}: the import is not of this archive, or not done; import it \
+                 (divvy export --dynamodb-import), or load it without --imported",
+                shared.trips.name
+            ),
+        ));
+    }
+    for origin in totals.stations.origins() {
+        let least = totals.stations.departures(&origin).max(0) as u64;
+        let key = item::trip::INDEX_KEY;
+        let found = shared.trips.count(key, origin.as_str(), false).await?;
+        if found < least {
+            return Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!(
+                    "{}: {found} trips start at {origin}, and the archive has {least}: some were \
+                     not imported",
+                    shared.trips.name
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

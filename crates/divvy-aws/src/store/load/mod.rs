@@ -1,0 +1,205 @@
+//! Loading an archive, and unloading one: an archive superseded by nothing.
+//!
+//! ```text
+//!  lease ─► an unfinished load of another archive is undone ─► resolve duplicates
+//!  ─► write: copies set aside, trips, tallies, ids ─► publish: versions, one transaction with
+//!  entries and state ─► what is obsolete is deleted
+//! ```
+//!
+//! If the process is killed before the transaction, the ledger is unchanged. Loaded again, the
+//! archive's trips are written again, or the load continues from its record. In the layout of rows,
+//! stored copies are set aside before better copies overwrite them: a load that continues reads them
+//! from there, and a load of another archive restores them first. In the packed layout nothing is
+//! overwritten. Trips of an unfinished load have a tag that no entry has, or are in blocks that no
+//! list of keys has: no report counts them.
+
+pub(super) mod boost;
+mod commit;
+mod import;
+pub(super) mod lease;
+pub(super) mod obsolete;
+mod outcome;
+mod trips;
+mod undo;
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use divvy::issue::{RejectSink, RejectedCounts};
+use divvy::model::TripBatch;
+use divvy::store::{ArchiveId, ArchiveRead, Incoming, LedgerEntry, StoreError, StoreErrorKind};
+use divvy::tally::Totals;
+use jiff::Timestamp;
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::lease::{Lease, LoadRequest};
+pub(super) use self::outcome::set_counts;
+pub(super) use self::undo::undo;
+use super::Shared;
+use super::spool::{Spool, SpooledRows};
+use crate::tables::Layout;
+
+/// An archive whose rows are arriving.
+pub(super) struct DynamoIncoming {
+    shared: Arc<Shared>,
+    spool: Mutex<Spool>,
+}
+
+impl DynamoIncoming {
+    pub(super) fn new(shared: Arc<Shared>) -> Result<Self, StoreError> {
+        Ok(Self {
+            shared,
+            spool: Mutex::new(Spool::new()?),
+        })
+    }
+}
+
+#[async_trait]
+impl Incoming for DynamoIncoming {
+    fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError> {
+        self.spool
+            .lock()
+            .expect("no holder of this lock panics")
+            .push(member, batch)
+    }
+
+    async fn commit(
+        self: Box<Self>,
+        archive: ArchiveRead,
+        rejects: &dyn RejectSink,
+    ) -> Result<LedgerEntry, StoreError> {
+        let spool = self.spool.into_inner();
+        let rows = spool.expect("no holder of this lock panics").sorted();
+        let shared = &*self.shared;
+        shared.ledger.begin(&archive.id.system).await?;
+        let request = LoadRequest {
+            content: archive.id.content.to_string(),
+            archive: archive.id.name.clone(),
+            settings: settings_of(&archive),
+            replace: archive.replace,
+            unloads: None,
+        };
+        let entry = run(shared, &request, archive, rows, rejects).await?;
+        Ok(entry.expect("an archive that is loaded has an entry"))
+    }
+}
+
+/// Returns the settings on which the writes of a load depend, `--replace` and `--day-first`, in a
+/// text. The order of days and months shows in the days of the trips.
+fn settings_of(archive: &ArchiveRead) -> String {
+    let days = postcard::to_stdvec(&archive.totals.days).expect("days are a map of numbers");
+    format!("{:016x}{}", xxh3_64(&days), u8::from(archive.replace))
+}
+
+/// Unloads an archive. Returns its entry; `None` where it is not loaded.
+pub(super) async fn unload(
+    shared: &Shared,
+    id: ArchiveId,
+) -> Result<Option<LedgerEntry>, StoreError> {
+    let content = id.content.to_string();
+    let request = LoadRequest {
+        // Another one than for a load of the archive, so that neither continues the other.
+        content: format!("unload {content}"),
+        archive: id.name.clone(),
+        settings: lease::UNLOAD.into(),
+        replace: true,
+        unloads: Some(content),
+    };
+    let nothing = ArchiveRead {
+        id,
+        members: Vec::new(),
+        rows_read: 0,
+        rejected: RejectedCounts::new(),
+        totals: Totals::default(),
+        loaded_at: Timestamp::UNIX_EPOCH,
+        replace: true,
+    };
+    run(shared, &request, nothing, Spool::new()?.sorted(), &()).await
+}
+
+/// What came of a load.
+enum Done {
+    /// It was committed.
+    Committed(LedgerEntry),
+    /// There was nothing to do. The entry of the loaded archive; `None` where the archive to be
+    /// unloaded is not loaded.
+    Already(Option<LedgerEntry>),
+}
+
+/// Loads or unloads an archive under the lease. Returns its entry; `None` where the archive to be
+/// unloaded is not loaded.
+async fn run(
+    shared: &Shared,
+    request: &LoadRequest,
+    archive: ArchiveRead,
+    rows: SpooledRows,
+    rejects: &dyn RejectSink,
+) -> Result<Option<LedgerEntry>, StoreError> {
+    let lease = Lease::take(shared, request).await?;
+    let done = tokio::select! {
+        biased;
+        done = load(&lease, request, archive, rows, rejects) => done,
+        lost = lease.keep() => Err(lost),
+    };
+    match done {
+        // The transaction has ended the lease.
+        Ok(Done::Committed(entry)) => Ok(Some(entry)),
+        Ok(Done::Already(entry)) => {
+            lease.end().await?;
+            Ok(entry)
+        }
+        Err(error) => {
+            lease.abandon().await;
+            Err(error)
+        }
+    }
+}
+
+/// Cleans up after an unfinished load, then loads.
+async fn load(
+    lease: &Lease<'_>,
+    request: &LoadRequest,
+    archive: ArchiveRead,
+    rows: SpooledRows,
+    rejects: &dyn RejectSink,
+) -> Result<Done, StoreError> {
+    let shared = lease.shared;
+    let before_boost = boost::restore(shared).await?;
+    if let Some(obsolete) = shared.ledger.obsolete().await? {
+        obsolete::delete(shared, &obsolete).await?;
+    }
+    let state = shared.ledger.begin(&archive.id.system).await?;
+    let found = lease.record().await;
+    let is_packed = shared.tables.trip_data.layout == Layout::Packed;
+    let is_first_format = state.format == 1 && is_packed;
+    if is_first_format && !found.set_aside.is_empty() {
+        // That version changed blocks of other archives in place.
+        return Err(StoreError::new(
+            StoreErrorKind::Busy,
+            format!(
+                "{}: its load by an older divvy was interrupted: give that command again to the \
+                 older one first",
+                found.archive
+            ),
+        ));
+    }
+    let same_writes = found.revision == state.revision && !is_first_format;
+    let continues = request.is_same_as(&found) && !found.is_undone && same_writes;
+    if found.generation > 0 && !continues {
+        undo(lease, request, state).await?;
+    }
+    let boosted = boost::raise(shared, before_boost).await?;
+    let done = commit::commit(lease, request, archive, rows, rejects).await;
+    if boosted {
+        boost::restore(shared).await?;
+    }
+    done
+}
+
+/// Makes the error for a store that another process has changed.
+pub(super) fn changed_meanwhile(archive: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Busy,
+        format!("another divvy has loaded something while {archive} was loading: load it again"),
+    )
+}

@@ -1,0 +1,287 @@
+//! The four tables: names, keys, shapes and capacity.
+//!
+//! | table | key | beside it |
+//! |---|---|---|
+//! | `StationData` | `station_id` | stream of new and old images |
+//! | `TripData` | `trip_id` | index `from_station_id-index`: keys only; with `n` in the packed layout |
+//! | `FromStationCounts` | `from_station_id` | |
+//! | `LoadLedger` | `archive`, `part` | |
+//!
+//! All keys are strings. An existing table of another shape is refused, never changed.
+
+mod create;
+mod describe;
+mod shape;
+
+use std::fmt;
+
+use aws_sdk_dynamodb::Client;
+use divvy::store::{StoreError, StoreErrorKind};
+
+pub use self::create::set_capacity;
+pub(crate) use self::describe::{ON_DEMAND_READ_UNITS, ON_DEMAND_WRITE_UNITS};
+use self::describe::{describe, wait_until_active};
+use crate::item::{count, station, trip};
+
+/// The index of TripData by origin.
+pub const INDEX: &str = "from_station_id-index";
+
+/// One of the four tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Stations with their latest reports.
+    StationData,
+    /// Trips.
+    TripData,
+    /// The departure counts that the handler of the stream keeps.
+    FromStationCounts,
+    /// Archives with their tallies and ids, and the state of the store.
+    LoadLedger,
+}
+
+impl Table {
+    /// All four.
+    pub const ALL: [Self; 4] = [
+        Self::StationData,
+        Self::TripData,
+        Self::FromStationCounts,
+        Self::LoadLedger,
+    ];
+
+    /// Returns the name without prefix.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StationData => station::TABLE,
+            Self::TripData => trip::TABLE,
+            Self::FromStationCounts => count::TABLE,
+            Self::LoadLedger => "LoadLedger",
+        }
+    }
+
+    /// Returns the name with a prefix: `prod-TripData`; without one where the prefix is empty.
+    pub fn named(self, prefix: &str) -> String {
+        match prefix {
+            "" => self.as_str().into(),
+            _ => format!("{prefix}-{}", self.as_str()),
+        }
+    }
+
+    /// Returns the attributes of the key: hash key, and range key if there is one.
+    pub fn key(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::StationData => (station::KEY, None),
+            Self::TripData => (trip::KEY, None),
+            Self::FromStationCounts => (count::KEY, None),
+            Self::LoadLedger => ("archive", Some("part")),
+        }
+    }
+}
+
+/// How trips are stored in TripData. The projection of the index of an existing table depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// One item for each trip.
+    #[default]
+    Rows,
+    /// One compressed item for the trips of a station and a month.
+    Packed,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Rows => "rows",
+            Self::Packed => "packed",
+        })
+    }
+}
+
+/// The capacity of a new table.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Capacity {
+    /// Paid by request.
+    #[default]
+    OnDemand,
+    /// Units a second, for the table and again for its index.
+    Provisioned {
+        /// Write units.
+        wcu: u32,
+        /// Read units.
+        rcu: u32,
+    },
+}
+
+/// What the service grants to one capacity, in units a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grant {
+    /// The initial rate.
+    pub rate: f64,
+    /// The largest rate of an on-demand table, whose capacity grows with the load; else `rate`.
+    pub ceiling: f64,
+    /// Whether unused seconds of capacity may have accumulated.
+    pub burst: bool,
+}
+
+/// The capacities of a table or of an index.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Granted {
+    /// For writes.
+    pub write: Grant,
+    /// For reads.
+    pub read: Grant,
+}
+
+/// A table as the service describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    /// Its name with the prefix.
+    pub name: String,
+    /// Its capacity.
+    pub table: Granted,
+    /// The capacity of its index. `None` where it has none.
+    pub index: Option<Granted>,
+    /// Whether it is paid by request.
+    pub on_demand: bool,
+    /// The layout of trips; [`Layout::Rows`] for tables other than TripData.
+    pub layout: Layout,
+    /// The ARN of its stream. `None` where it has none.
+    pub stream: Option<String>,
+    /// Its ARN.
+    pub arn: Option<String>,
+}
+
+/// The four tables.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// StationData.
+    pub station_data: Described,
+    /// TripData.
+    pub trip_data: Described,
+    /// FromStationCounts.
+    pub counts: Described,
+    /// LoadLedger.
+    pub ledger: Described,
+}
+
+impl Tables {
+    /// Describes the tables of a prefix. `None` where none of them exists.
+    ///
+    /// # Errors
+    ///
+    /// Some are missing, one has another shape, or the service fails.
+    pub async fn describe(client: &Client, prefix: &str) -> Result<Option<Self>, StoreError> {
+        let mut found = Vec::new();
+        for table in Table::ALL {
+            found.push(describe(client, table, &table.named(prefix)).await?);
+        }
+        if found.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let missing: Vec<String> = Table::ALL
+            .iter()
+            .zip(&found)
+            .filter(|(_, found)| found.is_none())
+            .map(|(table, _)| table.named(prefix))
+            .collect();
+        if !missing.is_empty() {
+            return Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!(
+                    "of the four tables {} missing: {}",
+                    if missing.len() == 1 {
+                        "one is"
+                    } else {
+                        "some are"
+                    },
+                    missing.join(", ")
+                ),
+            ));
+        }
+        let mut found = found.into_iter().flatten();
+        let mut next = || found.next().expect("all four were found");
+        Ok(Some(Self {
+            station_data: next(),
+            trip_data: next(),
+            counts: next(),
+            ledger: next(),
+        }))
+    }
+
+    /// Creates the missing tables of a prefix, and describes all.
+    ///
+    /// # Errors
+    ///
+    /// One exists in another shape or layout; some belong to a CloudFormation stack, which has to
+    /// create the others; the service fails.
+    pub async fn ensure(
+        client: &Client,
+        prefix: &str,
+        layout: Option<Layout>,
+        capacity: Capacity,
+    ) -> Result<Self, StoreError> {
+        let mut missing = Vec::new();
+        for table in Table::ALL {
+            match describe(client, table, &table.named(prefix)).await? {
+                None => missing.push(table),
+                Some(found) => {
+                    if let Some(stack) = stack_of(client, &found).await {
+                        refuse_if_missing(client, prefix, &stack).await?;
+                    }
+                }
+            }
+        }
+        let layout_or_default = layout.unwrap_or_default();
+        for table in &missing {
+            let name = table.named(prefix);
+            create::create(client, *table, &name, layout_or_default, capacity).await?;
+        }
+        for table in missing {
+            wait_until_active(client, &table.named(prefix)).await?;
+        }
+        let tables = Self::describe(client, prefix).await?;
+        let tables = tables.ok_or_else(|| {
+            StoreError::new(
+                StoreErrorKind::Unreachable,
+                "the tables were made, and are gone again: is somebody deleting them?",
+            )
+        })?;
+        if let Some(wanted) = layout.filter(|wanted| *wanted != tables.trip_data.layout) {
+            return Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!(
+                    "{} has the layout {}, not {wanted}: one table holds one layout; name another \
+                     prefix",
+                    tables.trip_data.name, tables.trip_data.layout
+                ),
+            ));
+        }
+        Ok(tables)
+    }
+}
+
+/// Returns the CloudFormation stack of a table. `None` also where its tags cannot be read.
+async fn stack_of(client: &Client, table: &Described) -> Option<String> {
+    let arn = table.arn.as_ref()?;
+    let request = client.list_tags_of_resource().resource_arn(arn);
+    let tags = request.send().await.ok()?.tags.unwrap_or_default();
+    let stack = tags
+        .into_iter()
+        .find(|tag| tag.key() == "aws:cloudformation:stack-name");
+    stack.map(|tag| tag.value().to_owned())
+}
+
+async fn refuse_if_missing(client: &Client, prefix: &str, stack: &str) -> Result<(), StoreError> {
+    for table in Table::ALL {
+        let name = table.named(prefix);
+        if describe(client, table, &name).await?.is_none() {
+            return Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!(
+                    "{name} is missing, and the stack {stack} owns the tables beside it: deploy \
+                     the stack again, or name another prefix"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
