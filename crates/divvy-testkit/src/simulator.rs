@@ -403,18 +403,26 @@ async fn as_one_of(
             difference(&lines(found), &lines(&expected[0]))
         );
     }
-    let mut first = None;
+    let mut nearest: Option<(Holdings, String)> = None;
     for past in pasts {
         let expected = holdings(&model(&past).await).await;
         let expected = expected.expect("memory does not fail");
         if expected == held {
             return past;
         }
-        first.get_or_insert(expected);
+        let lines = difference(&held.lines, &expected.lines);
+        if nearest
+            .as_ref()
+            .is_none_or(|(_, other)| lines.len() < other.len())
+        {
+            nearest = Some((expected, lines));
+        }
     }
-    let first = first.expect("there is one past at least");
-    let lines = difference(&held.lines, &first.lines);
-    panic!("{what}: {lines}\n+ {:?}\n- {:?}", held.totals, first.totals);
+    let (expected, lines) = nearest.expect("there is one past at least");
+    panic!(
+        "{what}: {lines}\n+ {:?}\n- {:?}",
+        held.totals, expected.totals
+    );
 }
 
 /// Finds what has become of a store that may have lost what it had made durable.

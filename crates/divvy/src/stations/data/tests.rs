@@ -272,15 +272,22 @@ fn a_list_adds_names_and_never_overwrites_those_of_a_feed() {
         named("u-1", "Nowhere"),
     ];
     let described = data.describe(&list);
-    assert_eq!(lines(&described), ["insert 5 []", "change 76 [76] v1"]);
+    assert_eq!(
+        lines(&described),
+        ["insert 35 []", "insert 5 []", "change 76 [76] v1"]
+    );
     assert_eq!(data.describe(&list), []);
 
     let feed = [named("u-2", "Lake Shore Dr"), named("5", "State St (*)")];
     let (_, writes) = apply(&mut data, &snapshot(SnapshotKind::Full, 1, &feed), &totals);
     assert_eq!(
         lines(&writes),
-        ["change 5 []", "delete 76", "insert u-2 [76] v1"]
+        ["change 5 []", "change 76 [] v1", "insert u-2 [76] v1"]
     );
+    let rows = data.stations().cloned().collect();
+    let in_use = identity::in_use(rows, &totals);
+    let ids: Vec<&str> = in_use.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(ids, ["5", "u-1", "u-2"]);
 }
 
 #[test]
