@@ -25,7 +25,7 @@ pub fn print(table: &Table, format: Format) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &impl Serialize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, value)?;
@@ -37,7 +37,7 @@ pub fn print_json(value: &impl Serialize) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// The file cannot be made or written, or as [`print`].
+/// The file cannot be made or written, or as [`print()`].
 pub fn write(
     path: Option<&Path>,
     write: impl Fn(&mut dyn Write, Option<u16>) -> io::Result<()>,

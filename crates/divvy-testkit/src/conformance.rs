@@ -1,5 +1,5 @@
 //! The laws that every store is held to. A store's tests call each of them on a store that is
-//! new, with cases of [`cases`]; what is expected is worked out here, in the plainest way.
+//! new, with cases of [`cases`](crate::cases); what is expected is worked out here, in the plainest way.
 //!
 //! A law that is broken panics.
 

@@ -28,7 +28,7 @@ pub use gather::Gatherer;
 pub use month::Month;
 pub use pack::{MAX_BLOCK, PACKED_LEVEL, Packed, TARGET_BLOCK, pack, pack_some};
 
-/// The version that [`encode`] writes.
+/// The version that [`encode()`] writes.
 const VERSION: u8 = 1;
 
 /// The zstd level of temporary files.

@@ -82,7 +82,7 @@ impl ReadTotals {
 pub(super) enum OtherWords {
     /// Each separately. Reading ends early where there are too many.
     Separately,
-    /// All together, as [`OTHER`](crate::model::OTHER).
+    /// All together, as [`OTHER`].
     Together,
 }
 

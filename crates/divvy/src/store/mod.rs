@@ -64,18 +64,18 @@ pub trait Trips: Send + Sync {
 /// One archive on its way into a store.
 #[async_trait]
 pub trait Incoming: Send + Sync {
-    /// Takes a batch of the archive's member of that place. Members may be written from several
+    /// Takes a batch of the member with that index. Members may be written from several
     /// threads; the batches of one member come in the order of its rows.
     fn write(&self, member: usize, batch: TripBatch) -> Result<(), StoreError>;
 
-    /// Says that a member has had its last batch, so that a store need not keep its file open. Not
+    /// Ends a member, so that a store need not keep its file open. Not
     /// needed: [`commit`](Self::commit) ends the members that have not been.
     fn end_member(&self, _member: usize) -> Result<(), StoreError> {
         Ok(())
     }
 
     /// Stores the archive. Copies of trips that are already stored, in this archive or another,
-    /// are told to `rejects` and counted as duplicates: here, or in the entry of the archive that
+    /// are passed to `rejects` and counted as duplicates: here, or in the entry of the archive that
     /// lost its copy.
     async fn commit(
         self: Box<Self>,
