@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Seconds of CPU that this process has had; 0 where the system does not say.
+/// Seconds of CPU that this process has had; 0 where the system does not report it.
 fn cpu_s() -> f64 {
     /// What Linux counts in, on every machine it runs on today.
     const TICKS_A_SECOND: f64 = 100.0;
@@ -154,7 +154,7 @@ async fn serve(listener: TcpListener, seen: Arc<Seen>) {
     }
 }
 
-/// Takes a batch, and says what it cost: every item its bytes, every entry of the index one unit.
+/// Takes a batch, and returns what it cost: every item its bytes, every entry of the index one unit.
 async fn answer(
     request: Request<Incoming>,
     seen: &Seen,

@@ -106,7 +106,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Prints what a load says.
+/// Prints the result of a load.
 struct Said;
 
 impl Listener for Said {
@@ -181,7 +181,7 @@ fn trip(n: u64, archive: u8) -> Trip {
     }
 }
 
-/// Returns what the system says of this process's memory, in megabytes; 0 where it says nothing.
+/// Returns the memory of this process in megabytes, as the system reports it; 0 where it does not.
 fn memory_mb(field: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(field));

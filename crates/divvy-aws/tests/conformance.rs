@@ -1,4 +1,4 @@
-//! The store on DynamoDB is held to the laws that every store is held to, through the emulator's
+//! The store on DynamoDB fulfils the laws of every store, through the emulator's
 //! front.
 
 use std::future::Future;

@@ -224,7 +224,7 @@ fn all_at_once_with_five_units_each_is_not_seen_either() {
         block_on(async {
             let local = emulator();
             let client = || local.http_client();
-            // A process each: none knows of the capacity that the others use.
+            // A process each, so that none can take the capacity used by the others into account.
             let loader = open(client(), layout, FIVE).await.unwrap();
             let poller = open(client(), layout, FIVE).await.unwrap();
             let lambda = open(client(), layout, FIVE).await.unwrap();
@@ -666,7 +666,7 @@ fn key_of_store(part: &str) -> HashMap<String, AttributeValue> {
     ])
 }
 
-/// What an item of the store itself says. `None` where there is none.
+/// Reads an item of the store itself. `None` where there is none.
 async fn said(local: &Emulator, part: &str) -> Option<String> {
     let found = client(local).get_item().table_name("LoadLedger");
     let found = found.set_key(Some(key_of_store(part)));

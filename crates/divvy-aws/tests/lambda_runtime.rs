@@ -71,7 +71,7 @@ impl Runtime {
         })
     }
 
-    /// Starts a binary as Lambda does, with no environment but what it is told.
+    /// Starts a binary as Lambda does, with no environment variables but those given.
     fn lambda(&self, binary: &str, told: &[(&str, &str)]) -> std::io::Result<Lambda> {
         let child = Command::new(binary)
             .env_clear()
@@ -439,7 +439,7 @@ async fn a_schedule_brings_stations_up_to_the_feed() -> Done {
     Ok(())
 }
 
-/// What a binary that cannot begin says.
+/// The output of a binary that cannot start.
 fn last_words(binary: &str, told: &[(&str, &str)]) -> Result<String, Box<dyn Error>> {
     let output = Command::new(binary)
         .env_clear()

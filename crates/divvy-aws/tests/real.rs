@@ -135,7 +135,7 @@ fn all_filters() -> Vec<Filters> {
     ]
 }
 
-/// Answers every report; one that refuses a filter says so.
+/// Answers every report. For a filter that a report refuses, the error is its answer.
 async fn answers(store: &dyn Store, filters: &[Filters]) -> Vec<String> {
     let mut answers = Vec::new();
     for report in REPORTS {

@@ -1,5 +1,5 @@
 //! Plans on DynamoDB, in which any request may fail and any process may end at any of them.
-//! `DIVVY_PLANS` says how many.
+//! `DIVVY_PLANS` sets their number.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 /// Makes glibc keep freed memory for the next batch of trips.
 ///
 /// By default it returns each freed buffer of a few hundred KiB to the kernel, which clears the
-/// pages again when the next batch asks for them: 40 % of the time of a report that reads trips.
+/// pages again when the next batch allocates them: 40 % of the time of a report that reads trips.
 /// Peak memory stays the same. Other C libraries are left as they are.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -1,7 +1,8 @@
-//! The laws that every store is held to. A store's tests call each of them on a store that is
-//! new, with cases of [`cases`](crate::cases); what is expected is worked out here, in the plainest way.
+//! The laws that every store has to fulfil, as functions. A store's tests call each of them on an
+//! empty store, with inputs from [`cases`](crate::cases). The expected result is computed here by
+//! the simplest possible code.
 //!
-//! A law that is broken panics.
+//! The functions panic where the store breaks the law.
 
 use std::sync::Mutex;
 
@@ -18,7 +19,7 @@ use crate::cases::{Archive, Row, Step, minute, system};
 use crate::driver::{drain_changes, load, load_as, stored};
 use crate::model::{FeedModel, Model};
 
-/// What a broken law panics with when it is the store that failed.
+/// A failure of the store itself is returned. A broken law is a panic.
 type Done = Result<(), StoreError>;
 
 /// Laws 1 to 3 against a plain count: after every archive the store holds one copy of each trip,
@@ -43,7 +44,8 @@ pub async fn one_copy_of_each_trip_is_stored(store: &dyn Store, archives: &[Arch
     Ok(())
 }
 
-/// Law 2: loading again what is loaded changes nothing, and says again what was said.
+/// Law 2: loading an archive a second time changes nothing, and returns the same ledger entry as
+/// the first time.
 pub async fn loading_twice_changes_nothing(store: &dyn Store, archives: &[Archive]) -> Done {
     let mut model = Model::default();
     for archive in archives {
@@ -241,7 +243,7 @@ pub async fn what_is_not_committed_does_not_exist(store: &dyn Store, archives: &
     one_copy_of_each_trip_is_stored(store, archives).await
 }
 
-/// Systems know nothing of each other, and share one change stream.
+/// What is stored of one system does not change another, and all share one change stream.
 pub async fn systems_are_apart(store: &dyn Store, archives: &[Archive], poll: &Snapshot) -> Done {
     let other = System::named("citibike").expect("the table has it");
     let mut model = Model::default();

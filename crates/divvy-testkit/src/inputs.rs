@@ -1,7 +1,7 @@
 //! What tests need and a machine may lack: published data, programs.
 //!
-//! A test that lacks one is skipped: it passes, and a line on standard error says so, also where
-//! the test runner captures what tests print. The environment variable `DIVVY_REQUIRE` lists, with
+//! A test that lacks one is skipped: it passes, and a line on standard error reports it, also where
+//! the test runner captures the output of tests. The environment variable `DIVVY_REQUIRE` lists, with
 //! spaces between, what a machine must have (`real-data`, or the name of a program or Python
 //! module): a test that lacks one of these fails.
 

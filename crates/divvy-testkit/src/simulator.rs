@@ -5,7 +5,7 @@
 //! acts that succeeded, and of those that failed any or none, each as a whole; and it must find no
 //! fault in itself. In the manner of the simulator of Turso, <https://github.com/tursodatabase/turso>.
 //!
-//! A [`World`] is a store with what surrounds it: it runs acts, and knows the faults.
+//! A [`World`] is a store with what surrounds it: it runs acts, and injects the faults.
 
 use async_trait::async_trait;
 use proptest::prelude::*;
@@ -499,8 +499,8 @@ fn difference(found: &[String], expected: &[String]) -> String {
     lines
 }
 
-/// How plans are tried: as many as `DIVVY_PLANS` says, others in each run; else `plans`, the same in
-/// each run. Those on which a store fails are made small in up to `shrinks` steps and kept in the
+/// Returns the test settings: the number of plans that `DIVVY_PLANS` gives, at random; if it is not set,
+/// `plans` plans, the same in each run. Those on which a store fails are made small in up to `shrinks` steps and kept in the
 /// file `failures`.
 ///
 /// # Panics

@@ -1,4 +1,4 @@
-//! Every store is held to the same laws.
+//! Every store fulfils the same laws.
 
 use divvy_testkit::MemoryStore;
 use divvy_testkit::conforms;
@@ -13,7 +13,7 @@ fn embedded_store() -> (divvy::store::embedded::EmbeddedStore, tempfile::TempDir
     (store, folder)
 }
 
-/// Systems know nothing of each other, in a store that keeps several.
+/// What is stored of one system does not change another, in a store that keeps several.
 macro_rules! keeps_several_systems {
     ($name:ident, $fresh:expr, cases: $cases:expr) => {
         proptest! {

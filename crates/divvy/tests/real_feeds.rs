@@ -176,7 +176,7 @@ fn note(outcomes: &mut Outcomes, folder: &str, file: &Path) {
     outcome.faults += faults;
 }
 
-/// Says what a feed is, and checks that a snapshot can be made of it.
+/// Describes a feed, and checks that a snapshot can be made of it.
 fn described(feed: &Feed) -> String {
     let known = feed.system();
     let system = known

@@ -16,7 +16,7 @@ use futures_executor::block_on;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 
-/// A trip as the file tells it.
+/// A trip as it is in the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
     start: DateTime,

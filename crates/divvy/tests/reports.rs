@@ -619,7 +619,7 @@ fn any_filters() -> impl Strategy<Value = Filters> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..Default::default() })]
 
-    /// The cube says of every report, whatever narrows and groups it, what the trips say.
+    /// Every report has the same rows from the cube as from the trips, with any filter and grouping.
     #[test]
     fn the_cube_says_what_the_trips_say(
         trips in prop::collection::vec(any_trip(), 0..40),

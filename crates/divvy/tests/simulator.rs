@@ -1,5 +1,5 @@
 //! The store in a folder on a disk that fails: plans in which any operation on a file may.
-//! `DIVVY_PLANS` says how many.
+//! `DIVVY_PLANS` sets their number.
 #![cfg(all(feature = "embedded", target_os = "linux"))]
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 

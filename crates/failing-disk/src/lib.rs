@@ -1,4 +1,4 @@
-//! A disk whose operations fail as a test asks for. Linux only; elsewhere the crate is empty.
+//! A disk whose operations fail as a test has configured. Linux only; elsewhere the crate is empty.
 //!
 //! The crate defines the functions of the C library that change files: `write`, `fsync`, `rename`
 //! and so on. All parts of a program that is linked with it call these instead of the C library's:

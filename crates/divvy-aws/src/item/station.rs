@@ -293,7 +293,7 @@ pub(crate) mod tests {
         )
     }
 
-    /// What the service makes of an item: numbers lose the zeros that say nothing.
+    /// Returns an item as the service stores it: without trailing zeros in numbers.
     fn stored(item: Item) -> Item {
         let keep = |value| match value {
             AttributeValue::N(digits) => AttributeValue::N(normal(&digits)),

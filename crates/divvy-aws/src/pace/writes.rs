@@ -171,7 +171,7 @@ impl PacedTable {
                         attempts.progressed();
                     }
                     if !left.is_empty() {
-                        // The answer does not tell which of the two capacities was exceeded.
+                        // The response does not contain which of the two capacities was exceeded.
                         self.write.record_throttle();
                         if let Some(index) = &self.index_write {
                             index.record_throttle();

@@ -56,7 +56,7 @@ pub fn write(title: &str, sections: &[Section<'_>], out: &mut dyn Write) -> io::
     out.write_all(page.as_bytes())
 }
 
-/// Writes one report. `cut` leaves out what [`ROWS`] and [`SPARE`] say.
+/// Writes one report. With `cut`, the limits [`ROWS`] and [`SPARE`] apply.
 fn write_section(page: &mut String, section: &Section<'_>, cut: bool) {
     let table = section.table;
     let name = escape(section.name);

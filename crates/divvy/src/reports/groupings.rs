@@ -370,7 +370,7 @@ fn notes(question: &Question<'_>, counted: &Counted, groups: &Groups, needs: Nee
     notes
 }
 
-/// Says how many of the counted trips have no plausible duration or distance. `known` are the flags
+/// Returns a note with how many of the counted trips have no plausible duration or distance. `known` are the flags
 /// of all trips, if all are counted.
 fn untimed(groups: &Groups, needs: Needs, known: Option<&FlagCounts>) -> Vec<Note> {
     let counts = groups.by_group.values();

@@ -300,7 +300,7 @@ impl Question<'_> {
         Ok((known, cube, trips.into_inner() as i64, how))
     }
 
-    /// Reads trips, and says how many. Each thread that reads counts by itself: none waits for
+    /// Reads trips, and returns their number. Each reading thread counts separately, so none waits for
     /// another.
     async fn read<T: Send>(
         &self,

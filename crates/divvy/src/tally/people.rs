@@ -27,7 +27,8 @@ pub struct Person {
     pub rider: Rider,
 }
 
-/// Years of birth with a place of their own, but for the first: its place is that of "not said".
+/// The years of birth that are counted separately. The first is not one: its index counts trips without
+/// a year.
 const BORN: Range<i16> = 1889..2018;
 
 /// Pairs of gender and rider with a place of their own.

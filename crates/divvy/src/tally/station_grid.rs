@@ -237,7 +237,7 @@ impl Pack for StationGrid {
         used.sort_by_key(|(place, _)| &self.series[*place]);
         let is_sparse = used.len() >= MANY_SERIES;
         if is_sparse {
-            // Where a dense grid has how many riders it knows, which is one at least.
+            // A dense grid has its number of riders here, which is at least one.
             out.size(0);
         }
         let series = || used.iter().map(|(place, _)| &self.series[*place]);

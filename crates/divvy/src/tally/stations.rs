@@ -28,7 +28,7 @@ pub struct StationTotals {
 
 impl StationTotals {
     /// Returns the mean position of the trip ends here: good to some metres, since every trip
-    /// reports its own. `None` where no trip tells it finer than two decimals (1 km).
+    /// reports its own. `None` where no trip has coordinates finer than two decimals (1 km).
     pub fn position(&self) -> Option<Position> {
         let mean = |sum: i64| sum as f64 / self.positions as f64 / 1e6;
         (self.positions > 0).then(|| Position {

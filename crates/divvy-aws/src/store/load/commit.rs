@@ -303,8 +303,8 @@ impl WrittenLoad<'_> {
             return Err(changed_meanwhile(&load.request.archive));
         }
         if load.resolution.deletes.len() > 0 || !load.superseded.is_empty() {
-            // With fewer trips than before, the count of an index that lags is too high, and cannot
-            // be told from a correct one.
+            // After a removal of trips, a lagging index returns a count that is too high. No later
+            // check detects it: counts are refused only where they are lower than the totals.
             tokio::time::sleep(INDEX_LAG).await;
         }
         let origins = load.changed_origins(&outcome);

@@ -63,7 +63,7 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
-/// Draws a report as the content of a file, whose ending says in what format.
+/// Draws a report as the content of a file. The format is that of the file name's extension.
 ///
 /// # Errors
 ///

@@ -112,7 +112,7 @@ impl CubeSource {
     }
 }
 
-/// Tells whether dates narrow to whole years, if they do.
+/// Returns whether the dates select whole years, if they select any.
 fn whole_years(filters: &Filters) -> bool {
     let starts = filters.from.is_none_or(|date| date.day_of_year() == 1);
     starts && filters.to.is_none_or(|date| date == date.last_of_year())

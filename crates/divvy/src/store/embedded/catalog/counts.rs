@@ -47,7 +47,7 @@ fn read_count(row: &Row<'_>) -> Result<FromStationCount, ReadError> {
 }
 
 /// Writes a count, unless it is out of date: of an older version than the one stored, or of trips
-/// that [`delete_count`] says are gone.
+/// that [`delete_count`] removed.
 pub(crate) fn put_count(
     catalog: &Connection,
     system: &SystemId,

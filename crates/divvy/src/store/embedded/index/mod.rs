@@ -15,7 +15,7 @@
 //! tail         rows u64; XXH3-64 of head, directory and rows u64; `DVIX`
 //! ```
 //!
-//! Numbers are packed as [`packing`] says. A line block begins with a byte: 0 for lines as they
+//! Numbers are packed as described in [`packing`]. A line block begins with a byte: 0 for lines as they
 //! are, 1 for their differences. Line 0 stands for an unknown line. Every byte is covered by a
 //! checksum, which is verified before the byte is used.
 
