@@ -34,6 +34,21 @@ pub const TRIPS_VERSION: &str = "trips_version";
 /// The attribute with the time at which a feed last wrote the row.
 pub const WRITTEN_AT: &str = "written_at";
 
+/// The attributes that detect a change of a row. Each writer changes at least one of them: a feed the
+/// time of writing, a load the version or the ids, a station list the others.
+pub const OPTIMISTIC_LOCK_ATTRIBUTES: [&str; 10] = [
+    WRITTEN_AT,
+    TRIPS_VERSION,
+    ORIGIN_IDS,
+    SOURCE,
+    NAME,
+    SHORT_NAME,
+    LEGACY_ID,
+    LATITUDE,
+    LONGITUDE,
+    CAPACITY,
+];
+
 /// Makes the item of a row.
 pub fn item(row: &Row) -> Item {
     // By name, so that a new field cannot be forgotten.

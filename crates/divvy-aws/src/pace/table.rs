@@ -223,14 +223,15 @@ impl PacedTable {
     ) -> Result<bool, StoreError> {
         let units = write_units(item_bytes(&item)) as f64;
         let doing = format!("write to {}", self.name);
-        let (condition, values) = parts_of(condition);
+        let condition = ConditionFields::of(condition);
         let request = || {
             self.client
                 .put_item()
                 .table_name(&self.name)
                 .set_item(Some(item.clone()))
-                .set_condition_expression(condition.clone())
-                .set_expression_attribute_values(values.clone())
+                .set_condition_expression(condition.expression.clone())
+                .set_expression_attribute_names(condition.names.clone())
+                .set_expression_attribute_values(condition.values.clone())
                 .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                 .send()
         };
@@ -246,14 +247,15 @@ impl PacedTable {
         condition: Option<Condition<'_>>,
     ) -> Result<bool, StoreError> {
         let doing = format!("delete from {}", self.name);
-        let (condition, values) = parts_of(condition);
+        let condition = ConditionFields::of(condition);
         let request = || {
             self.client
                 .delete_item()
                 .table_name(&self.name)
                 .set_key(Some(key.clone()))
-                .set_condition_expression(condition.clone())
-                .set_expression_attribute_values(values.clone())
+                .set_condition_expression(condition.expression.clone())
+                .set_expression_attribute_names(condition.names.clone())
+                .set_expression_attribute_values(condition.values.clone())
                 .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                 .send()
         };
@@ -500,18 +502,33 @@ impl Scan<'_> {
 /// Why a read returns no `None`.
 const NO_CONDITION: &str = "a read has no condition";
 
-/// The expression of a condition, and the values that it names.
+/// The expression of a condition, and its values. `#name` in it is the attribute `name`, for names
+/// that DynamoDB reserves.
 pub type Condition<'a> = (&'a str, HashMap<String, AttributeValue>);
 
-/// Splits a condition for a request: the service refuses an empty map of values.
-fn parts_of(
-    condition: Option<Condition<'_>>,
-) -> (Option<String>, Option<HashMap<String, AttributeValue>>) {
-    let (text, values) = condition.unzip();
-    (
-        text.map(str::to_owned),
-        values.filter(|values| !values.is_empty()),
-    )
+/// A condition as the fields of a request. The service refuses empty maps.
+#[derive(Default)]
+struct ConditionFields {
+    expression: Option<String>,
+    names: Option<HashMap<String, String>>,
+    values: Option<HashMap<String, AttributeValue>>,
+}
+
+impl ConditionFields {
+    fn of(condition: Option<Condition<'_>>) -> Self {
+        let Some((expression, values)) = condition else {
+            return Self::default();
+        };
+        let words = expression.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '#'));
+        let names: HashMap<String, String> = words
+            .filter_map(|word| Some((word.to_owned(), word.strip_prefix('#')?.to_owned())))
+            .collect();
+        Self {
+            expression: Some(expression.to_owned()),
+            names: (!names.is_empty()).then_some(names),
+            values: (!values.is_empty()).then_some(values),
+        }
+    }
 }
 
 /// Returns the limit of a page, in items of a usual size, and its units: about what the rate gives

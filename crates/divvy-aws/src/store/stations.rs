@@ -249,14 +249,6 @@ async fn put_row(
     Ok(found == item.as_ref().map(row).transpose()?)
 }
 
-/// The attributes that detect a change of a row. Each writer changes at least one of them: a feed
-/// the time of writing, a load the version or the ids.
-const OPTIMISTIC_LOCK_ATTRIBUTES: [&str; 3] = [
-    item::station::WRITTEN_AT,
-    item::station::TRIPS_VERSION,
-    item::station::ORIGIN_IDS,
-];
-
 /// Returns the condition that a row has not changed. `None`: that it does not exist.
 fn is_unchanged(known: Option<&Item>) -> (String, HashMap<String, AttributeValue>) {
     let Some(known) = known else {
@@ -264,12 +256,12 @@ fn is_unchanged(known: Option<&Item>) -> (String, HashMap<String, AttributeValue
         return (new, HashMap::new());
     };
     let mut values = HashMap::new();
-    let attributes = OPTIMISTIC_LOCK_ATTRIBUTES.iter();
+    let attributes = item::station::OPTIMISTIC_LOCK_ATTRIBUTES.iter();
     let clauses = attributes.map(|name| match known.get(*name) {
-        None => format!("attribute_not_exists({name})"),
+        None => format!("attribute_not_exists(#{name})"),
         Some(value) => {
             values.insert(format!(":{name}"), value.clone());
-            format!("{name} = :{name}")
+            format!("#{name} = :{name}")
         }
     });
     let text = clauses.collect::<Vec<_>>().join(" AND ");
