@@ -168,7 +168,7 @@ pub(super) enum Group {
 }
 
 /// The days of the week, from Monday on.
-pub(super) const WEEKDAYS: [&str; 7] = [
+pub const WEEKDAYS: [&str; 7] = [
     "Monday",
     "Tuesday",
     "Wednesday",

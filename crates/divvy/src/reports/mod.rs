@@ -31,7 +31,7 @@ mod table;
 use async_trait::async_trait;
 
 pub use balance::{Balance, BalanceRow};
-pub use dims::{Dim, NoDim};
+pub use dims::{Dim, NoDim, WEEKDAYS as WEEKDAY_NAMES};
 pub use filters::{Filter, Filters, HoursOfDay, NoHours, NoPeriod, NoWeekdays, Period, Weekdays};
 pub use from_counts::{FromCountRow, FromCounts};
 pub use groupings::{

@@ -2,20 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use divvy::reports::WEEKDAY_NAMES;
+
 use super::colours::{BLUE, Colour};
 use super::data::{Plot, label, short};
 use super::frame::{BOTTOM_AXIS, Drawing, Frame, LABEL, Layout, SMALL};
 use super::svg::Anchor;
-
-const DAYS: [&str; 7] = [
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-];
 
 /// The columns that are shown, by their indices.
 pub(super) struct Columns {
@@ -63,7 +55,7 @@ fn read(
     let mut values = BTreeMap::new();
     for row in &plot.table.rows {
         let day = label(&row[columns.weekday]);
-        let day = DAYS.iter().position(|name| *name == day)?;
+        let day = WEEKDAY_NAMES.iter().position(|name| *name == day)?;
         let (hour, value) = (row[columns.hour].number(), plot.scaled(row, measure));
         if let (Some(hour), Some(value)) = (hour, value) {
             plot.add(&mut values, (day, hour as usize), measure, value)?;
@@ -79,7 +71,7 @@ fn draw_squares(
     layout: Layout,
 ) {
     let (width, height) = (frame.width() / 24.0, frame.height() / 7.0);
-    for (day, name) in DAYS.iter().enumerate() {
+    for (day, name) in WEEKDAY_NAMES.iter().enumerate() {
         let y = frame.top + height * day as f64;
         let at = (frame.left - 10.0, y + height / 2.0 + 4.5);
         let shown = layout.pick(*name, &name[..3]);
