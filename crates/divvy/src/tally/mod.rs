@@ -9,7 +9,6 @@ mod day_hours;
 mod days;
 mod durations;
 mod flags;
-mod hours;
 mod packed;
 mod people;
 mod riders;
@@ -18,6 +17,7 @@ mod rows;
 mod sparse;
 mod station_grid;
 mod stations;
+mod unused_hours;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,6 @@ pub use day_hours::{DayCounts, DayHours};
 pub use days::Days;
 pub use durations::{Durations, Spread};
 pub use flags::FlagCounts;
-pub use hours::{Hour, Hours};
 pub use packed::{NoPart, Sealed};
 pub use people::{People, Person};
 pub use riders::Riders;
@@ -34,6 +33,7 @@ pub use routes::{DURATION_ERROR, KeptRoutes, Route, Routes, median_s};
 pub use station_grid::{KeptGrid, StationGrid};
 pub use stations::{NameSeen, Names, StationTotals, Stations};
 
+pub(crate) use self::unused_hours::UnusedHours;
 use crate::model::TripBatch;
 
 /// A count over trips.
@@ -52,8 +52,7 @@ pub struct Totals {
     pub trips: i64,
     /// Departures, arrivals and positions by station id.
     pub stations: Stations,
-    /// Starts and stops by hour of the day.
-    pub hours: Hours,
+    hours: UnusedHours,
     /// Trips by local date of the start.
     pub days: Days,
     /// Trips by rider and bike type.
@@ -71,7 +70,6 @@ impl Tally for Totals {
         let batch = &*batch.counted();
         self.trips += times * batch.len() as i64;
         self.stations.count(batch, times);
-        self.hours.count(batch, times);
         self.days.count(batch, times);
         self.riders.count(batch, times);
         self.flags.count(batch, times);
@@ -83,7 +81,7 @@ impl Tally for Totals {
         let Self {
             trips,
             stations,
-            hours,
+            hours: UnusedHours,
             days,
             riders,
             flags,
@@ -92,7 +90,6 @@ impl Tally for Totals {
         } = other;
         self.trips += trips;
         self.stations.merge(stations);
-        self.hours.merge(hours);
         self.days.merge(days);
         self.riders.merge(riders);
         self.flags.merge(flags);

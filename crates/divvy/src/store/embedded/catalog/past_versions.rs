@@ -10,7 +10,7 @@ use super::{FileRow, query};
 use crate::model::Rider;
 use crate::store::StoreError;
 use crate::store::embedded::error::corrupt_catalog;
-use crate::tally::{Days, FlagCounts, Hours, Names, Riders, Stations};
+use crate::tally::{Days, FlagCounts, Names, Riders, Stations, UnusedHours};
 
 /// The table of the cube as version 2 had it, for catalogs of version 1.
 pub(crate) const CUBE_BEFORE_CHECKSUMS: &str = "
@@ -53,7 +53,7 @@ pub(crate) fn names_before_checksums(
     type Totals1 = (
         i64,
         Stations,
-        Hours,
+        UnusedHours,
         Days,
         BTreeMap<Rider, BTreeMap<i64, i64>>,
         Riders,
