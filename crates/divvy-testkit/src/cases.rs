@@ -8,7 +8,7 @@ use proptest::sample::select;
 use divvy::issue::Reason;
 use divvy::model::{
     Availability, Flag, Flags, Rider, Snapshot, SnapshotKind, Station, StationId, StationName,
-    StationStatus, System, Trip, TripBatch, TripId, VehicleId,
+    StationStatus, System, Trip, TripBatch, VehicleId,
 };
 use divvy::store::{ArchiveId, ArchiveRead, ContentHash};
 use divvy::tally::{Tally, Totals};
@@ -216,11 +216,6 @@ fn row() -> impl Strategy<Value = Row> {
             (micro(at.0), micro(at.1))
         };
         let mut trip = Trip {
-            id: TripId::from(format!("T{id}")),
-            started_ms,
-            started_offset_s: -21_600,
-            ended_ms: started_ms + elapsed_ms,
-            ended_offset_s: -21_600,
             precision_ms,
             reported_s,
             origin: origin.map(StationId::from),
@@ -231,8 +226,12 @@ fn row() -> impl Strategy<Value = Row> {
             gender: gender.map(Into::into),
             birth_year,
             from: place.as_ref().map(micro),
-            to: None,
-            flags: Flags::NONE,
+            ..Trip::new(
+                format!("T{id}"),
+                started_ms,
+                started_ms + elapsed_ms,
+                -21_600,
+            )
         };
         trip.flags = flags(&trip);
         Row { trip, name }

@@ -59,23 +59,13 @@ fn trip(row: &str) -> Trip {
     flags.insert_if(Flag::Over24H, seconds > 86_400);
     flags.insert_if(Flag::Under60S, seconds < 60);
     Trip {
-        id: name.into(),
-        started_ms,
-        started_offset_s: -21_600,
-        ended_ms: started_ms + seconds * 1000,
-        ended_offset_s: -21_600,
-        precision_ms: 1000,
-        reported_s: None,
         origin: id(&blank(from)),
         destination: id(&blank(to)),
-        vehicle: None,
         bike: (bike != "-").then(|| bike.into()),
         rider: Rider::parse(rider),
-        gender: None,
-        birth_year: None,
         from: (from != "-").then_some((41_879_255, -87_639_904)),
-        to: None,
         flags,
+        ..Trip::new(name, started_ms, started_ms + seconds * 1000, -21_600)
     }
 }
 

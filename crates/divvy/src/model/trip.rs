@@ -50,6 +50,30 @@ pub struct Trip {
 }
 
 impl Trip {
+    /// Makes a trip of which only the id and the times are known, to the second. `started_ms` and
+    /// `ended_ms` are wall-clock times, both `offset_s` seconds east of UTC.
+    pub fn new(id: impl Into<TripId>, started_ms: i64, ended_ms: i64, offset_s: i32) -> Self {
+        Self {
+            id: id.into(),
+            started_ms,
+            started_offset_s: offset_s,
+            ended_ms,
+            ended_offset_s: offset_s,
+            precision_ms: 1000,
+            reported_s: None,
+            origin: None,
+            destination: None,
+            vehicle: None,
+            bike: None,
+            rider: Rider::Unknown,
+            gender: None,
+            birth_year: None,
+            from: None,
+            to: None,
+            flags: Flags::NONE,
+        }
+    }
+
     /// Returns the time between the two instants in milliseconds; negative when it ends first.
     pub fn elapsed_ms(&self) -> i64 {
         (self.ended_ms - self.started_ms)

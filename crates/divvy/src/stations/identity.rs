@@ -278,7 +278,7 @@ impl<'a> Feed<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Flags, Rider, StationName, Trip, TripBatch};
+    use crate::model::{StationName, Trip, TripBatch};
     use crate::tally::Tally;
 
     /// An id at which a trip starts, its name and position.
@@ -289,23 +289,9 @@ mod tests {
         for (id, name, at) in origins {
             let micro = |degrees: f64| (degrees * 1e6).round() as i32;
             let trip = Trip {
-                id: "trip".into(),
-                started_ms: 0,
-                started_offset_s: 0,
-                ended_ms: 60_000,
-                ended_offset_s: 0,
-                precision_ms: 1000,
-                reported_s: None,
                 origin: Some(StationId::from(*id)),
-                destination: None,
-                vehicle: None,
-                bike: None,
-                rider: Rider::Unknown,
-                gender: None,
-                birth_year: None,
                 from: at.map(|(latitude, longitude)| (micro(latitude), micro(longitude))),
-                to: None,
-                flags: Flags::NONE,
+                ..Trip::new("trip", 0, 60_000, 0)
             };
             let mut batch: TripBatch = [trip].into_iter().collect();
             if !name.is_empty() {

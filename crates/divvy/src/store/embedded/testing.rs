@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::EmbeddedStore;
-use crate::model::{Flags, Rider, System, Trip, TripBatch, TripId};
+use crate::model::{System, Trip, TripBatch};
 use crate::refresh;
 use crate::store::{ArchiveId, ArchiveRead, ContentHash, LedgerEntry, Trips};
 use crate::tally::{Tally, Totals};
@@ -18,25 +18,7 @@ pub(super) fn divvy() -> System {
 
 /// Returns a trip without stations, bike and rider.
 pub(super) fn trip(id: &str, started_ms: i64) -> Trip {
-    Trip {
-        id: TripId::from(id),
-        started_ms,
-        started_offset_s: -18_000,
-        ended_ms: started_ms + 600_000,
-        ended_offset_s: -18_000,
-        precision_ms: 1000,
-        reported_s: None,
-        origin: None,
-        destination: None,
-        vehicle: None,
-        bike: None,
-        rider: Rider::Unknown,
-        gender: None,
-        birth_year: None,
-        from: None,
-        to: None,
-        flags: Flags::NONE,
-    }
+    Trip::new(id, started_ms, started_ms + 600_000, -18_000)
 }
 
 /// Loads an archive with these members, in batches of seven rows.

@@ -306,23 +306,11 @@ mod tests {
             let mut flags = Flags::NONE;
             flags.insert_if(Flag::Under60S, seconds < 60);
             Trip {
-                id: row.to_string().as_str().into(),
-                started_ms: 0,
-                started_offset_s: 0,
-                ended_ms: seconds as i64 * 1000,
-                ended_offset_s: 0,
-                precision_ms: 1000,
-                reported_s: None,
                 origin: station(random),
                 destination: station(random / 1_000),
-                vehicle: None,
-                bike: None,
                 rider: Rider::Member,
-                gender: None,
-                birth_year: None,
-                from: None,
-                to: None,
                 flags,
+                ..Trip::new(row.to_string().as_str(), 0, seconds as i64 * 1000, 0)
             }
         };
         rows.map(trip).collect()
