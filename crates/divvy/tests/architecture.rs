@@ -509,6 +509,33 @@ fn the_tree_is_the_one_that_exists() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+#[test]
+fn types_of_the_glossary_exist() {
+    let text = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    let (_, glossary) = text.split_once("\n## Glossary\n").unwrap();
+    let (glossary, _) = glossary.split_once("\n## ").unwrap();
+    let rows = glossary.lines().filter(|line| line.starts_with("| "));
+    let types: Vec<&str> = rows
+        .filter_map(|row| row.trim_end_matches('|').rsplit('|').next())
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(types.len() > 20, "{types:?}");
+    let mut defined = BTreeSet::new();
+    for file in files(&root().join("crates")) {
+        let tokens = tokens(&fs::read_to_string(file).unwrap());
+        for pair in tokens.windows(2) {
+            if ["struct", "enum", "trait"].contains(&pair[0].as_str()) {
+                defined.insert(pair[1].clone());
+            }
+        }
+    }
+    let missing: Vec<&&str> = types
+        .iter()
+        .filter(|name| !defined.contains(**name))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?} are not defined");
+}
+
 fn sample(files: &[(&str, &str)]) -> Crate {
     let path = |name: &str| {
         name.split('/')
