@@ -114,7 +114,7 @@ pub(crate) fn entry_line(
 }
 
 /// The expected outcome of all snapshots of a feed.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct FeedModel {
     pub(crate) information_at: Option<Timestamp>,
     pub(crate) status_at: Option<Timestamp>,
@@ -127,40 +127,34 @@ impl FeedModel {
     pub(crate) fn assert_applied(&mut self, snapshot: &Snapshot, applied: &Applied) {
         let informs = snapshot.kind != SnapshotKind::Status;
         let has_states = snapshot.kind != SnapshotKind::Information;
-        let newer = |clock: Option<Timestamp>| clock < Some(snapshot.taken_at);
-        let new_information = informs && newer(self.information_at);
-        let new_states = has_states && newer(self.status_at);
-        if !new_information && !new_states {
-            let clocks = [
-                self.information_at.filter(|_| informs),
-                self.status_at.filter(|_| has_states),
-            ];
-            let last = clocks.into_iter().flatten().max();
-            let last = last.expect("an old snapshot has a newer one");
-            if last == snapshot.taken_at {
-                assert_eq!(*applied, Applied::Repeated);
-            } else {
-                assert_eq!(*applied, Applied::Refused { last });
-            }
-            return;
+        let taken_at = Some(snapshot.taken_at);
+        let current_information = informs && self.information_at <= taken_at;
+        let current_states = has_states && self.status_at <= taken_at;
+        let clocks = [
+            self.information_at.filter(|_| informs),
+            self.status_at.filter(|_| has_states),
+        ];
+        let last = clocks.into_iter().flatten().max();
+        let before = self.clone();
+        if current_information {
+            self.information_at = taken_at;
         }
-        assert!(matches!(applied, Applied::Accepted { .. }), "{applied:?}");
-        if new_information {
-            self.information_at = Some(snapshot.taken_at);
+        if current_states {
+            self.status_at = taken_at;
         }
-        if new_states {
-            self.status_at = Some(snapshot.taken_at);
-        }
-        if new_states || self.status_at.is_none() {
+        if current_states || current_information && self.status_at.is_none() {
             self.listed = snapshot.stations.iter().map(|s| s.id.clone()).collect();
         }
         for station in &snapshot.stations {
+            if !current_information && !current_states {
+                break;
+            }
             let blank = || Station::unknown(station.id.clone());
             let reported = self
                 .reported
                 .entry(station.id.clone())
                 .or_insert_with(blank);
-            if new_information && station.capacity.is_some() {
+            if current_information && station.capacity.is_some() {
                 reported.name.clone_from(&station.name);
                 reported.short_name.clone_from(&station.short_name);
                 reported.legacy_id.clone_from(&station.legacy_id);
@@ -168,9 +162,17 @@ impl FeedModel {
                 reported.longitude.clone_from(&station.longitude);
                 reported.capacity = station.capacity;
             }
-            if new_states {
+            if current_states {
                 reported.status.clone_from(&station.status);
                 reported.available = station.available;
+            }
+        }
+        let expects_change = *self != before;
+        match applied {
+            Applied::Accepted { .. } => assert!(expects_change),
+            Applied::Repeated => assert!(!expects_change && last == taken_at),
+            Applied::Refused { last: newer } => {
+                assert!(!expects_change && last == Some(*newer) && last > taken_at);
             }
         }
     }

@@ -29,45 +29,28 @@ const ATTEMPTS: usize = 20;
 struct FeedTimes {
     status_at: Option<Timestamp>,
     information_at: Option<Timestamp>,
+    /// Grows with each write, so that a process notices what another has written, also of the same
+    /// times. Absent in ledgers of older programs.
+    #[serde(default)]
+    version: u64,
 }
 
-impl FeedTimes {
-    fn of(feed: &FeedState) -> Self {
-        Self {
-            status_at: feed.status_at,
-            information_at: feed.information_at,
-        }
-    }
-}
-
-/// Merges two states of a feed: the later of each time, and the listed stations of the state with
-/// the later status.
-fn newest(one: &FeedState, other: &FeedState) -> FeedState {
-    let order = |feed: &FeedState| (feed.status_at, feed.information_at);
-    let newer = if order(one) > order(other) {
-        one
-    } else {
-        other
-    };
-    FeedState {
-        status_at: one.status_at.max(other.status_at),
-        information_at: one.information_at.max(other.information_at),
-        listed: newer.listed.clone(),
-    }
+/// The state of the feed as it was read: a write is conditional on its times.
+#[derive(Clone, Debug, Default)]
+struct StoredFeed {
+    times: Option<FeedTimes>,
+    state: Option<FeedState>,
 }
 
 impl Shared {
-    /// Reads the rows, and the state of the feed.
-    async fn station_rows(
-        &self,
-    ) -> Result<(HashMap<StationId, Row>, Option<FeedState>), StoreError> {
+    async fn station_rows(&self) -> Result<HashMap<StationId, Row>, StoreError> {
         let items = self.stations.scan().all().await?;
         let mut rows = HashMap::with_capacity(items.len());
         for item in &items {
             let row = item::station::row(item).map_err(damaged_item)?;
             rows.insert(row.station.id.clone(), row);
         }
-        Ok((rows, self.feed().await?))
+        Ok(rows)
     }
 
     /// Returns the version of the trips of every id that trips use for a station, and of the id of
@@ -75,7 +58,7 @@ impl Shared {
     pub(super) async fn station_versions(
         &self,
     ) -> Result<HashMap<StationId, Option<u64>>, StoreError> {
-        let (rows, _) = self.station_rows().await?;
+        let rows = self.station_rows().await?;
         let mut versions = HashMap::new();
         for row in rows.values().map(|row| &row.station) {
             let own = row.origin_ids.is_empty().then_some(&row.id);
@@ -86,51 +69,43 @@ impl Shared {
         Ok(versions)
     }
 
-    async fn feed(&self) -> Result<Option<FeedState>, StoreError> {
+    async fn feed(&self) -> Result<StoredFeed, StoreError> {
+        // The times first: they are the older ones if another process writes meanwhile, and the
+        // condition of a write then fails.
         let Some(times) = self.ledger.note::<FeedTimes>(Note::Clock).await? else {
-            return Ok(None);
+            return Ok(StoredFeed::default());
         };
         let listed = self.ledger.note::<Vec<String>>(Note::Listed).await?;
-        Ok(Some(FeedState {
+        let listed = listed.unwrap_or_default().into_iter();
+        let state = FeedState {
             status_at: times.status_at,
             information_at: times.information_at,
-            listed: listed
-                .unwrap_or_default()
-                .into_iter()
-                .map(StationId::from)
-                .collect(),
-        }))
+            listed: listed.map(StationId::from).collect(),
+        };
+        Ok(StoredFeed {
+            times: Some(times),
+            state: Some(state),
+        })
     }
 
-    /// Stores the state of the feed, merged with a state that another process has stored.
-    async fn put_feed(&self, before: Option<FeedState>, now: FeedState) -> Result<(), StoreError> {
-        let mut before = before;
-        for _ in 0..ATTEMPTS {
-            let next = match &before {
-                Some(before) => newest(before, &now),
-                None => now.clone(),
-            };
-            if before.as_ref() == Some(&next) {
-                return Ok(());
-            }
-            // The list is long and rarely changes, unlike the times.
-            let is_listed = before.as_ref().map(|feed| &feed.listed) == Some(&next.listed);
-            let listed: Vec<&str> = next.listed.iter().map(StationId::as_str).collect();
-            let times_before = before.as_ref().map(FeedTimes::of);
-            let is_done = self
-                .ledger
-                .replace_note(
-                    Note::Clock,
-                    (times_before.as_ref(), &FeedTimes::of(&next)),
-                    (!is_listed).then_some((Note::Listed, &listed)),
-                )
-                .await?;
-            if is_done {
-                return Ok(());
-            }
-            before = self.feed().await?;
-        }
-        Err(self.too_many_writers())
+    /// Stores the state of the feed, if it has not changed since it was read. Returns whether that
+    /// is so.
+    async fn put_feed(&self, before: &StoredFeed, now: &FeedState) -> Result<bool, StoreError> {
+        let times = FeedTimes {
+            status_at: now.status_at,
+            information_at: now.information_at,
+            version: before.times.as_ref().map_or(0, |times| times.version) + 1,
+        };
+        // The list is long and rarely changes, unlike the times.
+        let is_listed = before.state.as_ref().map(|feed| &feed.listed) == Some(&now.listed);
+        let listed: Vec<&str> = now.listed.iter().map(StationId::as_str).collect();
+        self.ledger
+            .replace_note(
+                Note::Clock,
+                (before.times.as_ref(), &times),
+                (!is_listed).then_some((Note::Listed, &listed)),
+            )
+            .await
     }
 
     fn too_many_writers(&self) -> StoreError {
@@ -174,8 +149,11 @@ impl Shared {
         Ok(all)
     }
 
-    /// Changes StationData; tries again when another process has changed its rows. Returns the
-    /// result of the first call of `change`, and the feed before and after.
+    /// Changes StationData; tries again when another process has changed its rows or the state of the
+    /// feed. Returns the result of the first call of `change`.
+    ///
+    /// The rows are written before the state of the feed, so that a process that ends between them
+    /// can apply the same snapshot again.
     ///
     /// `change` is called without totals first; where it needs them (`None`), it is called again
     /// with those in the section `totals`.
@@ -183,11 +161,12 @@ impl Shared {
         &self,
         totals: Option<SectionRef>,
         mut change: impl FnMut(&mut StationData, Option<&Totals>) -> Option<(T, Vec<Write>)>,
-    ) -> Result<(T, Option<FeedState>, Option<FeedState>), StoreError> {
+    ) -> Result<T, StoreError> {
         let mut first = None;
         for _ in 0..ATTEMPTS {
-            let (rows, feed) = self.station_rows().await?;
-            let fresh = || StationData::new(rows.values().cloned(), feed.clone());
+            let rows = self.station_rows().await?;
+            let feed = self.feed().await?;
+            let fresh = || StationData::new(rows.values().cloned(), feed.state.clone());
             let mut data = fresh();
             let (result, writes) = match change(&mut data, None) {
                 Some(changed) => changed,
@@ -197,10 +176,16 @@ impl Shared {
                     change(&mut data, Some(&totals)).expect("only totals were missing")
                 }
             };
-            let all = self.write_rows(&rows, &writes).await?;
             let result = first.unwrap_or(result);
-            if all {
-                return Ok((result, feed, data.feed().cloned()));
+            let mut is_done = self.write_rows(&rows, &writes).await?;
+            if let Some(now) = data
+                .feed()
+                .filter(|now| is_done && feed.state.as_ref() != Some(now))
+            {
+                is_done = self.put_feed(&feed, now).await?;
+            }
+            if is_done {
+                return Ok(result);
             }
             first = Some(result);
         }
@@ -221,8 +206,7 @@ impl Shared {
             let version = *version.get_or_insert_with(|| data.next_version());
             Some(((), data.trips_changed(origins, version, totals)))
         })
-        .await?;
-        Ok(())
+        .await
     }
 }
 
@@ -290,20 +274,16 @@ impl StationTable for DynamoStore {
         let state = shared.ledger.begin(&snapshot.system).await?;
         // The pending totals if there are some, so that no id of a trip is taken for unused.
         let totals = state.pending_totals.or(state.totals);
-        let (applied, before, now) = shared
+        shared
             .change_rows(totals, |data, totals| {
                 data.apply(snapshot, || totals.ok_or(())).ok()
             })
-            .await?;
-        if let (Applied::Accepted { .. }, Some(now)) = (&applied, now) {
-            shared.put_feed(before, now).await?;
-        }
-        Ok(applied)
+            .await
     }
 
     async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError> {
         if self.is_of(system).await? {
-            self.shared.feed().await
+            Ok(self.shared.feed().await?.state)
         } else {
             Ok(None)
         }
@@ -311,14 +291,12 @@ impl StationTable for DynamoStore {
 
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError> {
         self.shared.ledger.begin(system).await?;
-        let (n, _, _) = self
-            .shared
+        self.shared
             .change_rows(None, |data, _| {
                 let writes = data.describe(listed);
                 Some((writes.len() as u64, writes))
             })
-            .await?;
-        Ok(n)
+            .await
     }
 }
 
@@ -329,14 +307,12 @@ impl Republish for DynamoStore {
             return Ok(0);
         }
         let mut version = None;
-        let (n, _, _) = self
-            .shared
+        self.shared
             .change_rows(None, |data, _| {
                 let version = *version.get_or_insert_with(|| data.next_version());
                 let writes = data.republish_all(version);
                 Some((writes.len() as u64, writes))
             })
-            .await?;
-        Ok(n)
+            .await
     }
 }

@@ -68,9 +68,9 @@ pub struct StationData {
     before: BTreeMap<StationId, Option<Row>>,
 }
 
-/// Which halves of a snapshot are newer than the stored ones.
+/// Which halves of a snapshot are at least as new as the stored ones.
 #[derive(Clone, Copy)]
-struct NewerHalves {
+struct CurrentHalves {
     information: bool,
     states: bool,
 }
@@ -107,6 +107,10 @@ impl StationData {
     /// Updates the rows from a snapshot. If it is accepted, the store has to write
     /// [`feed`](Self::feed) as well.
     ///
+    /// A snapshot of the same time as the last is applied too: feeds exist whose time stands still,
+    /// and of two processes that apply snapshots of one time each one's is applied as a whole. It
+    /// is repeated if it changes nothing.
+    ///
     /// `totals` are those of all stored trips; they are read only if a name, a position or a
     /// station is new, because only then can an id belong to another station.
     ///
@@ -118,24 +122,33 @@ impl StationData {
         snapshot: &Snapshot,
         totals: impl FnOnce() -> Result<T, E>,
     ) -> Result<(Applied, Vec<Write>), E> {
-        let newer = match self.changes(snapshot) {
-            Ok(newer) => newer,
-            Err(outdated) => return Ok((outdated, Vec::new())),
-        };
+        let (current, last) = self.compare_times(snapshot);
+        if let Some(last) = last.filter(|_| !current.information && !current.states) {
+            return Ok((Applied::Refused { last }, Vec::new()));
+        }
+        let before = self.feed.clone();
         let mut named = false;
         for reported in &snapshot.stations {
-            named |= self.merge_report(reported, newer);
+            named |= self.merge_report(reported, current);
         }
         if named {
             self.resolve(totals()?.borrow());
         }
-        let reported = if newer.states {
+        let reported = if current.states {
             self.report_times(snapshot)
         } else {
             0
         };
-        self.record_feed_times(snapshot, newer);
+        self.record_feed_times(snapshot, current);
         let writes = self.take_writes(Some(snapshot.taken_at));
+        if let Some(last) = last.filter(|_| writes.is_empty() && self.feed == before) {
+            let outcome = if last == snapshot.taken_at {
+                Applied::Repeated
+            } else {
+                Applied::Refused { last }
+            };
+            return Ok((outcome, writes));
+        }
         let count = |is_counted: fn(&Write) -> bool| {
             writes.iter().filter(|write| is_counted(write)).count()
         };
@@ -235,47 +248,38 @@ impl StationData {
         self.take_writes(None)
     }
 
-    /// Returns which halves of a snapshot are newer than the stored ones; if none is, the outcome of
-    /// the snapshot as an error.
-    fn changes(&self, snapshot: &Snapshot) -> Result<NewerHalves, Applied> {
+    /// Returns which halves of a snapshot are at least as new as the stored ones, and the time of the
+    /// newest stored half that is at least as new as the snapshot. `None` for the time if one half
+    /// of the snapshot is newer.
+    fn compare_times(&self, snapshot: &Snapshot) -> (CurrentHalves, Option<Timestamp>) {
         let (information, states) = match snapshot.kind {
             SnapshotKind::Full => (true, true),
             SnapshotKind::Information => (true, false),
             SnapshotKind::Status => (false, true),
         };
-        let last_time = |is_in_snapshot: bool, at: fn(&FeedState) -> Option<Timestamp>| {
-            self.feed.as_ref().filter(|_| is_in_snapshot).and_then(at)
+        let feed = self.feed.as_ref();
+        let information_at = feed.and_then(|feed| feed.information_at.filter(|_| information));
+        let status_at = feed.and_then(|feed| feed.status_at.filter(|_| states));
+        let taken_at = Some(snapshot.taken_at);
+        let current = CurrentHalves {
+            information: information && taken_at >= information_at,
+            states: states && taken_at >= status_at,
         };
-        let information_at = last_time(information, |feed| feed.information_at);
-        let status_at = last_time(states, |feed| feed.status_at);
-        let is_newer = |last: Option<Timestamp>| last.is_none_or(|last| snapshot.taken_at > last);
-        let newer = NewerHalves {
-            information: information && is_newer(information_at),
-            states: states && is_newer(status_at),
-        };
-        match information_at.max(status_at) {
-            Some(last) if !newer.information && !newer.states => {
-                Err(if last == snapshot.taken_at {
-                    Applied::Repeated
-                } else {
-                    Applied::Refused { last }
-                })
-            }
-            _ => Ok(newer),
-        }
+        let is_newer = information && taken_at > information_at || states && taken_at > status_at;
+        (current, information_at.max(status_at).filter(|_| !is_newer))
     }
 
-    /// Sets the fields of one station from the newer halves of a snapshot, except its report time.
+    /// Sets the fields of one station from the current halves of a snapshot, except its report time.
     /// Returns whether ids of trips may now belong to another station.
-    fn merge_report(&mut self, reported: &Station, newer: NewerHalves) -> bool {
+    fn merge_report(&mut self, reported: &Station, current: CurrentHalves) -> bool {
         // A station that only the status feed lists has no information, and must not erase any.
-        let has_information = newer.information && information(reported) != Default::default();
+        let has_information = current.information && information(reported) != Default::default();
         let stored = self.rows.get(&reported.id).map(|row| &row.station);
         let stored = stored.filter(|row| row.source == StationSource::Feed);
         let same_information = stored.is_some_and(|row| information(row) == information(reported));
         let same_states = stored.is_some_and(|row| states(row) == states(reported));
         let named = stored.is_none() || (has_information && !same_information);
-        let changed = named || (newer.states && !same_states);
+        let changed = named || (current.states && !same_states);
         if !changed {
             return false;
         }
@@ -289,7 +293,7 @@ impl StationData {
             row.longitude.clone_from(&reported.longitude);
             row.capacity = reported.capacity;
         }
-        if newer.states {
+        if current.states {
             row.status.clone_from(&reported.status);
             row.available = reported.available;
         }
@@ -317,19 +321,19 @@ impl StationData {
         report_time_only
     }
 
-    fn record_feed_times(&mut self, snapshot: &Snapshot, newer: NewerHalves) {
+    fn record_feed_times(&mut self, snapshot: &Snapshot, current: CurrentHalves) {
         let feed = self.feed.get_or_insert_with(|| FeedState {
             status_at: None,
             information_at: None,
             listed: BTreeSet::new(),
         });
-        if newer.information {
+        if current.information {
             feed.information_at = Some(snapshot.taken_at);
         }
-        if newer.states {
+        if current.states {
             feed.status_at = Some(snapshot.taken_at);
         }
-        if newer.states || feed.status_at.is_none() {
+        if current.states || current.information && feed.status_at.is_none() {
             feed.listed = snapshot.stations.iter().map(|s| s.id.clone()).collect();
         }
     }

@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
 use super::*;
-use crate::model::{Flags, Rider, StationName, StationStatus, System, Trip, TripBatch};
+use crate::model::{StationName, StationStatus, System, Trip, TripBatch};
 use crate::tally::Tally;
 
 fn at(minute: i64) -> Timestamp {
@@ -38,23 +38,8 @@ fn with_bikes(station: Station, bikes: u32, reported: i64) -> Station {
 
 fn trip_from(origin: &str) -> Trip {
     Trip {
-        id: "trip".into(),
-        started_ms: 0,
-        started_offset_s: 0,
-        ended_ms: 60_000,
-        ended_offset_s: 0,
-        precision_ms: 1000,
-        reported_s: None,
         origin: Some(StationId::from(origin)),
-        destination: None,
-        vehicle: None,
-        bike: None,
-        rider: Rider::Unknown,
-        gender: None,
-        birth_year: None,
-        from: None,
-        to: None,
-        flags: Flags::NONE,
+        ..Trip::new("trip", 0, 60_000, 0)
     }
 }
 
