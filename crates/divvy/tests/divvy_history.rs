@@ -120,7 +120,7 @@ fn month_of_polls(archives: &Path, month: &str, is_wanted: &dyn Fn(&str) -> bool
         match polled.applied {
             Applied::Accepted { .. } => {
                 assert!(
-                    last.is_none_or(|last| last < polled.taken_at),
+                    last.is_none_or(|last| last <= polled.taken_at),
                     "{}",
                     state.name
                 );

@@ -71,12 +71,9 @@ pub(super) fn check(shared: &Shared, on_rows: &dyn Fn(u64, u64)) -> Result<Check
 fn found_files(shared: &Shared) -> Result<BTreeSet<PathBuf>, StoreError> {
     let mut found = BTreeSet::new();
     for folder in [folder::TRIPS, folder::DUPLICATES] {
-        let path = shared.root.join(folder);
-        if path.exists() {
-            folder::walk(&path, &mut |path| {
-                found.insert(path.to_path_buf());
-            })?;
-        }
+        folder::walk(&shared.root.join(folder), &mut |path| {
+            found.insert(path.to_path_buf());
+        })?;
     }
     Ok(found)
 }
@@ -172,25 +169,34 @@ impl Check<'_> {
         let archives = catalog::archives(self.catalog, &system.id, ArchiveFilter::All)?;
         let files = catalog::files(self.catalog, Some(&system.id))?;
         let totals = catalog::totals_with_cube(self.catalog, &system.id)?;
-        let mut ids = RepeatedIds::new(&files);
+        let mut ids = IdCheck::new(&files);
         let mut sum = Totals::default();
         let loaded = archives.len();
+        let mut is_whole = true;
         for mut archive in archives {
             let sequence = archive.entry.sequence;
             archive.totals.cube = catalog::cube(self.catalog, &system.id, sequence, Parts::ALL)?;
             let files = files.iter().filter(|file| file.archive == sequence);
-            self.archive(&archive.entry, &archive.totals, files, &mut ids);
+            is_whole &= self.archive(&archive.entry, &archive.totals, files, &mut ids);
             sum.merge(&archive.totals);
         }
         self.expect(system, sum == totals, || {
             "the totals are not the sum of the archives'".into()
         });
-        for id in ids.find(&self.shared.root, &files) {
+        let wrong = ids.find(&self.shared.root, &files);
+        for id in wrong.repeated {
             self.expect(system, false, || format!("trip {id} is stored twice"));
+        }
+        // With a file that cannot be read, its trips are not known.
+        if is_whole && let Some(id) = wrong.without_stored_copy.first() {
+            let n = wrong.without_stored_copy.len();
+            self.expect(system, false, || {
+                format!("{n} trips have duplicates and are not stored, such as {id}")
+            });
         }
         self.departures(system, &totals)?;
         let counts = self.counts(system, &totals)?;
-        if self.checked.faults.len() == before {
+        if is_whole && self.checked.faults.len() == before {
             let archives = if loaded == 1 { "archive" } else { "archives" };
             self.checked.facts.push(format!(
                 "{}: {} trips of {loaded} {archives}, each stored once; tallies equal a recount",
@@ -206,14 +212,15 @@ impl Check<'_> {
             .expect(holds, || format!("{}: {}", system.id, fault()));
     }
 
-    /// Counts the trips of an archive again, and compares its entry and its totals with them.
+    /// Counts the trips of an archive again, and compares its entry and its totals with them. Returns
+    /// whether all its files could be read.
     fn archive<'f>(
         &mut self,
         entry: &LedgerEntry,
         totals: &Totals,
         files: impl Iterator<Item = &'f FileRow>,
-        ids: &mut RepeatedIds,
-    ) {
+        ids: &mut IdCheck,
+    ) -> bool {
         let name = &entry.id.name;
         let mut recount = Totals::default();
         let mut duplicates = 0;
@@ -222,9 +229,7 @@ impl Check<'_> {
             let mut count = Totals::default();
             let counted = read_file(&self.shared.root, file, &mut |batch| {
                 count.count(batch, 1);
-                if file.kind == FileKind::Trips {
-                    ids.add(batch);
-                }
+                ids.add(file.kind, batch);
                 self.rows_read += batch.len() as u64;
                 (self.on_rows)(self.rows_read, self.rows_in_all);
             });
@@ -249,7 +254,7 @@ impl Check<'_> {
                 format!("{name}: {read} rows read are not stored and rejected ones together")
             });
         if !is_whole {
-            return;
+            return false;
         }
         let rejected = entry.rejected.get(&Reason::Duplicate).copied().unwrap_or(0);
         self.checked.expect(rejected == duplicates, || {
@@ -263,6 +268,7 @@ impl Check<'_> {
                 totals.trips, recount.trips
             )
         });
+        true
     }
 
     /// Compares the id index of a file with its trips.
@@ -359,62 +365,98 @@ pub(super) fn read_file(
     ))
 }
 
-/// Finds the ids that are stored in two rows: by hash first, one partition of all hashes at a time.
-struct RepeatedIds {
+/// Finds ids that are stored in two rows, and those of duplicates that are stored in none: by hash
+/// first, one partition of all hashes at a time.
+struct IdCheck {
     /// The number of partitions: a hash belongs to that of its remainder.
     partitions: u64,
-    /// The hashes of the first partition.
-    hashes: Vec<u64>,
+    /// Those of the first partition.
+    hashes: IdHashes,
 }
 
-impl RepeatedIds {
+/// Hashes of ids.
+#[derive(Default)]
+struct IdHashes {
+    stored: Vec<u64>,
+    duplicates: Vec<u64>,
+}
+
+/// What [`IdCheck::find`] found: ids, in order.
+struct WrongIds {
+    repeated: BTreeSet<String>,
+    without_stored_copy: BTreeSet<String>,
+}
+
+impl IdHashes {
+    fn of(&mut self, kind: FileKind) -> &mut Vec<u64> {
+        match kind {
+            FileKind::Trips => &mut self.stored,
+            FileKind::Duplicates => &mut self.duplicates,
+        }
+    }
+}
+
+impl IdCheck {
     fn new(files: &[FileRow]) -> Self {
-        let stored = files.iter().filter(|file| file.kind == FileKind::Trips);
-        let rows: u64 = stored.map(|file| file.rows).sum();
+        let rows: u64 = files.iter().map(|file| file.rows).sum();
         Self {
             partitions: rows.div_ceil(MAX_HASHES).max(1),
-            hashes: Vec::new(),
+            hashes: IdHashes::default(),
         }
     }
 
     /// Adds the ids of the first partition.
-    fn add(&mut self, batch: &TripBatch) {
+    fn add(&mut self, kind: FileKind, batch: &TripBatch) {
         let partitions = self.partitions;
-        self.hashes
-            .extend(hashes_of(batch).filter(|hash| hash % partitions == 0));
+        let of_first = hashes_of(batch).filter(|hash| hash % partitions == 0);
+        self.hashes.of(kind).extend(of_first);
     }
 
-    /// Lists the repeated ids. The files are read again for each further partition, and if two
-    /// hashes are equal.
-    fn find(self, root: &Path, files: &[FileRow]) -> Vec<String> {
-        let mut suspects = BTreeSet::new();
+    /// Finds the ids. The files are read again for each further partition, and if a hash is wrong.
+    fn find(self, root: &Path, files: &[FileRow]) -> WrongIds {
+        let (mut suspects, mut missing) = (BTreeSet::new(), BTreeSet::<u64>::new());
         let Self {
             partitions,
             mut hashes,
         } = self;
         for partition in 0..partitions {
             if partition > 0 {
-                hashes.clear();
-                for_each_stored(root, files, &mut |batch| {
-                    hashes.extend(hashes_of(batch).filter(|hash| hash % partitions == partition));
+                hashes.stored.clear();
+                hashes.duplicates.clear();
+                for_each_file(root, files, &mut |kind, batch| {
+                    let of_this = hashes_of(batch).filter(|hash| hash % partitions == partition);
+                    hashes.of(kind).extend(of_this);
                 });
             }
-            hashes.sort_unstable();
-            let equal = hashes.windows(2).filter(|pair| pair[0] == pair[1]);
+            let IdHashes { stored, duplicates } = &mut hashes;
+            stored.sort_unstable();
+            let equal = stored.windows(2).filter(|pair| pair[0] == pair[1]);
             suspects.extend(equal.map(|pair| pair[0]));
+            let is_missing = |hash: &&u64| stored.binary_search(hash).is_err();
+            missing.extend(duplicates.iter().filter(is_missing));
         }
         drop(hashes);
-        let (mut once, mut repeated) = (BTreeSet::new(), BTreeSet::new());
-        if !suspects.is_empty() {
-            for_each_stored(root, files, &mut |batch| {
-                for id in ids_of(batch) {
-                    if suspects.contains(&xxh3_64(id.as_bytes())) && !once.insert(id.to_owned()) {
-                        repeated.insert(id.to_owned());
-                    }
-                }
-            });
+        let mut once = BTreeSet::new();
+        let mut wrong = WrongIds {
+            repeated: BTreeSet::new(),
+            without_stored_copy: BTreeSet::new(),
+        };
+        if suspects.is_empty() && missing.is_empty() {
+            return wrong;
         }
-        repeated.into_iter().collect()
+        for_each_file(root, files, &mut |kind, batch| {
+            for id in ids_of(batch) {
+                let hash = xxh3_64(id.as_bytes());
+                if kind == FileKind::Duplicates {
+                    if missing.contains(&hash) {
+                        wrong.without_stored_copy.insert(id.to_owned());
+                    }
+                } else if suspects.contains(&hash) && !once.insert(id.to_owned()) {
+                    wrong.repeated.insert(id.to_owned());
+                }
+            }
+        });
+        wrong
     }
 }
 
@@ -427,15 +469,15 @@ fn ids_of(batch: &TripBatch) -> impl Iterator<Item = &str> {
     (0..batch.id_ends.len()).map(|row| batch.id(row))
 }
 
-/// Visits the ids of every trips file that can be read: the others have been reported.
-fn for_each_stored(root: &Path, files: &[FileRow], visit: &mut dyn FnMut(&TripBatch)) {
-    for file in files.iter().filter(|file| file.kind == FileKind::Trips) {
+/// Visits the ids of every file that can be read: the others have been reported.
+fn for_each_file(root: &Path, files: &[FileRow], visit: &mut dyn FnMut(FileKind, &TripBatch)) {
+    for file in files {
         let Ok(trips) = TripsFile::open(&root.join(&file.path)) else {
             continue;
         };
         for group in 0..trips.groups().len() {
             if let Ok(batch) = trips.read_ids(group) {
-                visit(&batch);
+                visit(file.kind, &batch);
             }
         }
     }

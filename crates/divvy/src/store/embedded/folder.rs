@@ -274,9 +274,14 @@ pub(super) fn unnamed(root: &Path, files: &[FileRow]) -> Result<BTreeSet<String>
     Ok(unnamed)
 }
 
-/// Visits every file below a folder. Links are visited as files, and not followed.
+/// Visits every file below a folder, which need not exist. Links are visited as files, and not
+/// followed.
 pub(super) fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) -> Result<(), StoreError> {
-    for entry in std::fs::read_dir(folder).map_err(|e| io_error("list", folder, e))? {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|e| io_error("list", folder, e))?,
+    };
+    for entry in entries {
         let entry = entry.map_err(|e| io_error("list", folder, e))?;
         let file_type = entry.file_type().map_err(|e| io_error("list", folder, e))?;
         if file_type.is_dir() {

@@ -39,6 +39,7 @@ mod upgrade;
 mod varint;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ use self::folder::FolderContent;
 use self::incoming::EmbeddedIncoming;
 pub use self::lock::OnWait;
 use self::lock::{ReadersLock, WriterLock};
-use self::shared::{Access, Shared};
+use self::shared::{Access, Catalog, Shared};
 use self::sweep::sweep_unless_locked;
 use self::trips_file::{SCAN_THREADS, for_each_row_group};
 use super::{
@@ -105,9 +106,9 @@ impl EmbeddedStore {
                     upgrade::upgrade(root, &mut catalog, &*on_wait)?;
                 }
                 sweep_unless_locked(root, &mut catalog)?;
-                catalog
+                Catalog::of_store(catalog)
             }
-            FolderContent::Vacant => catalog::in_memory()?,
+            FolderContent::Vacant => Catalog::absent()?,
         };
         let shared = Shared::new(root.into(), content, catalog, Access::ReadWrite, on_wait);
         Ok(Self {
@@ -123,6 +124,8 @@ impl EmbeddedStore {
     /// As [`open`](Self::open); also `Damaged` for a store that would have to be upgraded.
     pub fn open_read_only(root: &Path) -> Result<Self, StoreError> {
         let path = root.join(folder::CATALOG);
+        // Taken before the catalog is read, which is not read again: its files must stay.
+        let reading = ReadersLock::share(root)?;
         let opened = catalog::open_read_only(&path)?;
         let version = catalog::version(&opened.connection)?;
         catalog::reject_newer(&path, version)?;
@@ -133,10 +136,19 @@ impl EmbeddedStore {
             );
             return Err(StoreError::new(StoreErrorKind::Damaged, message));
         }
-        let access = Access::ReadOnly { _copy: opened.copy };
+        let access = Access::ReadOnly {
+            _copy: opened.copy,
+            _reading: reading,
+        };
         let on_wait = Box::new(|_: &str| ());
         let store = FolderContent::Store;
-        let shared = Shared::new(root.into(), store, opened.connection, access, on_wait);
+        let shared = Shared::new(
+            root.into(),
+            store,
+            Catalog::of_store(opened.connection),
+            access,
+            on_wait,
+        );
         Ok(Self {
             shared: Arc::new(shared),
         })
@@ -243,7 +255,10 @@ impl EmbeddedStore {
             return Ok(());
         }
         let _reading = ReadersLock::share(&self.shared.root)?;
-        let mut files = catalog::files(&*self.shared.catalog()?, Some(system))?;
+        let catalog = self.shared.catalog()?;
+        catalog::expect_all_files(&catalog, system, &BTreeSet::new())?;
+        let mut files = catalog::files(&catalog, Some(system))?;
+        drop(catalog);
         files.retain(|file| file.kind == FileKind::Trips);
         let paths: Vec<PathBuf> = (files.iter())
             .map(|file| self.shared.root.join(&file.path))

@@ -33,6 +33,10 @@ pub(super) fn repair(shared: &Shared, dry_run: bool) -> Result<Repaired, StoreEr
     let mut connection = shared.catalog()?;
     folder::create_folder(&shared.root.join(folder::STAGING))?;
     let staging = Staging::create(&shared.root)?;
+    let malformed = !catalog::malformed_pages(&connection).is_empty();
+    if malformed && !dry_run {
+        catalog::write_anew(&connection)?;
+    }
     let transaction = catalog::begin(&mut connection)?;
     let mut repair = Repair {
         shared,
@@ -42,8 +46,11 @@ pub(super) fn repair(shared: &Shared, dry_run: bool) -> Result<Repaired, StoreEr
         repaired: Repaired::default(),
         for_deduplication: DeduplicationInput::default(),
     };
-    repair.remove_damaged_rows()?;
-    repair.note_unnamed_files()?;
+    if malformed {
+        repair.done("catalog.db: pages were malformed, and are written anew".into());
+    }
+    let lost_rows = repair.remove_damaged_rows()? || malformed;
+    repair.note_unnamed_files(lost_rows)?;
     let systems = catalog::systems(&transaction)?;
     for system in &systems {
         repair.system(system)?;
@@ -56,7 +63,8 @@ pub(super) fn repair(shared: &Shared, dry_run: bool) -> Result<Repaired, StoreEr
     let deduplicate = |catalog: &Connection, system: &System, repaired: &mut Repaired| {
         let deduplication =
             Deduplication::plan(shared, catalog, &staging, system, &for_deduplication)?;
-        let demoted = deduplication.demoted();
+        let demoted = deduplication.moving(FileKind::Trips);
+        let promoted = deduplication.moving(FileKind::Duplicates);
         for key in catalog::archive_keys(catalog, &system.id)? {
             if let Some(n) = demoted.get(&key.sequence) {
                 repaired.done.push(format!(
@@ -64,8 +72,15 @@ pub(super) fn repair(shared: &Shared, dry_run: bool) -> Result<Repaired, StoreEr
                     key.name
                 ));
             }
+            if let Some(n) = promoted.get(&key.sequence) {
+                repaired.done.push(format!(
+                    "{}: {n} of its duplicates had no stored copy and are stored now",
+                    key.name
+                ));
+            }
         }
-        Ok::<_, StoreError>((!demoted.is_empty()).then_some(deduplication))
+        let is_needed = !demoted.is_empty() || !promoted.is_empty();
+        Ok::<_, StoreError>(is_needed.then_some(deduplication))
     };
     if dry_run {
         for system in &systems {
@@ -114,8 +129,10 @@ impl Repair<'_> {
 
     /// Removes damaged rows. Their content is rebuilt or comes with the next poll; archives have to be
     /// loaded again.
-    fn remove_damaged_rows(&mut self) -> Result<(), StoreError> {
-        for archive in catalog::archives_with_damaged_rows(self.catalog)? {
+    ///
+    /// Returns whether the catalog had lost rows.
+    fn remove_damaged_rows(&mut self) -> Result<bool, StoreError> {
+        for archive in catalog::archives_with_damage(self.catalog)? {
             self.add_damaged(archive.system.into(), archive.name);
         }
         for (table, n) in catalog::remove_damaged(self.catalog)? {
@@ -123,15 +140,24 @@ impl Repair<'_> {
                 "catalog.db: {n} damaged rows of its table {table} removed"
             ));
         }
-        Ok(())
+        Ok(!self.repaired.done.is_empty() || !self.repaired.to_load_again.is_empty())
     }
 
-    /// Makes leftovers of files that the catalog does not name.
-    fn note_unnamed_files(&mut self) -> Result<(), StoreError> {
+    /// Makes leftovers of files that the catalog does not name. Where it has lost rows, it may have
+    /// named them: then they stay until a repair of an intact catalog, after the archives have been
+    /// loaded again.
+    fn note_unnamed_files(&mut self, lost_rows: bool) -> Result<(), StoreError> {
         let files = catalog::files(self.catalog, None)?;
         let known: BTreeSet<String> = catalog::leftovers(self.catalog)?.into_iter().collect();
         for path in folder::unnamed(&self.shared.root, &files)? {
-            if !known.contains(&path) {
+            if known.contains(&path) {
+                continue;
+            }
+            if lost_rows {
+                self.done(format!(
+                    "{path} left where it is: a row that was lost may have named it"
+                ));
+            } else {
                 catalog::put_leftover(self.catalog, &path)?;
                 self.done(format!("{path} removed: it was in no ledger"));
             }

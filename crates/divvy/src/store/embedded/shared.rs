@@ -1,5 +1,6 @@
 //! What all handles of an open store share: its folder, its catalog and its locks.
 
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -8,7 +9,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::folder::FolderContent;
-use super::lock::{OnWait, WriterLock};
+use super::lock::{OnWait, ReadersLock, WriterLock};
 use super::{catalog, folder};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -18,7 +19,48 @@ pub(super) enum Access {
     /// Reads only, from a copy of the catalog if it had to be copied.
     ReadOnly {
         _copy: Option<TempDir>,
+        /// Keeps the files that the catalog names.
+        _reading: Option<ReadersLock>,
     },
+}
+
+/// The catalog of a store.
+pub(super) struct Catalog {
+    connection: Connection,
+    /// The store has not been created yet: the catalog is an empty one in memory.
+    is_absent: bool,
+}
+
+impl Catalog {
+    /// Makes a catalog of a database in the store's folder.
+    pub(super) fn of_store(connection: Connection) -> Self {
+        Self {
+            connection,
+            is_absent: false,
+        }
+    }
+
+    /// Makes the empty catalog of a store that does not exist yet.
+    pub(super) fn absent() -> Result<Self, StoreError> {
+        Ok(Self {
+            connection: catalog::in_memory()?,
+            is_absent: true,
+        })
+    }
+}
+
+impl Deref for Catalog {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Catalog {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
 }
 
 /// An open store.
@@ -30,8 +72,7 @@ pub(super) struct Shared {
     store_existed: bool,
     /// Whether this process may have created folders for the store.
     may_have_created: AtomicBool,
-    /// In memory, and empty, until the store is created.
-    catalog: Mutex<Connection>,
+    catalog: Mutex<Catalog>,
     access: Access,
     on_wait: Box<OnWait>,
 }
@@ -40,7 +81,7 @@ impl Shared {
     pub(super) fn new(
         root: PathBuf,
         content: FolderContent,
-        catalog: Connection,
+        catalog: Catalog,
         access: Access,
         on_wait: Box<OnWait>,
     ) -> Self {
@@ -56,13 +97,14 @@ impl Shared {
     }
 
     /// Locks the catalog for this thread.
-    pub(super) fn catalog(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
+    pub(super) fn catalog(&self) -> Result<MutexGuard<'_, Catalog>, StoreError> {
         let mut catalog = self.catalog.lock().expect("no holder of this lock panics");
         // Another process may have created the store meanwhile.
-        if catalog::is_in_memory(&catalog) {
+        if catalog.is_absent {
             match folder::inspect(&self.root) {
                 Ok(FolderContent::Store) => {
-                    *catalog = catalog::open(&self.root.join(folder::CATALOG))?;
+                    let opened = catalog::open(&self.root.join(folder::CATALOG))?;
+                    *catalog = Catalog::of_store(opened);
                 }
                 Err(error) if error.kind != StoreErrorKind::NotAStore => return Err(error),
                 _ => {}
@@ -73,7 +115,7 @@ impl Shared {
 
     /// Returns whether the store has not been created yet.
     pub(super) fn is_absent(&self) -> Result<bool, StoreError> {
-        Ok(catalog::is_in_memory(&*self.catalog()?))
+        Ok(self.catalog()?.is_absent)
     }
 
     /// Returns whether the store was opened for reading only.
@@ -94,7 +136,8 @@ impl Shared {
         if self.is_absent()? {
             self.may_have_created.store(true, Ordering::Relaxed);
             let created = self.create_catalog()?;
-            *self.catalog.lock().expect("no holder of this lock panics") = created;
+            let mut catalog = self.catalog.lock().expect("no holder of this lock panics");
+            *catalog = Catalog::of_store(created);
         }
         Ok(())
     }
@@ -123,8 +166,9 @@ impl Shared {
         let mut catalog = self.catalog()?;
         if catalog::refuses_writes(&catalog) {
             // Closed before it is opened again: SQLite would reuse what two connections share.
-            *catalog = catalog::in_memory()?;
-            *catalog = catalog::open(&self.root.join(folder::CATALOG))?;
+            *catalog = Catalog::absent()?;
+            let opened = catalog::open(&self.root.join(folder::CATALOG))?;
+            *catalog = Catalog::of_store(opened);
         }
         Ok(lock)
     }

@@ -1,23 +1,19 @@
 //! Damaged rows: found and removed.
 
-use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, Row, params};
 
 use super::tables::{ARCHIVE, CHECKED, CheckedTable, FILE, SYSTEM};
 use super::{delete_archive, execute, query, query_first, to_json};
-use crate::model::System;
-use crate::store::StoreError;
+use crate::model::{System, SystemId};
+use crate::store::embedded::error::sqlite_error;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// Lists what is wrong with the catalog itself, one sentence each: pages that SQLite finds
 /// malformed, and rows that are not what was written.
 pub(crate) fn faults(catalog: &Connection) -> Vec<String> {
-    // On a damaged database the pragma itself may fail.
-    let integrity = query(catalog, "PRAGMA integrity_check", [], |row| {
-        Ok(row.get::<_, String>(0)?)
-    });
-    let mut faults = match integrity {
-        Ok(lines) => lines.into_iter().filter(|line| line != "ok").collect(),
-        Err(error) => vec![error.to_string()],
-    };
+    let mut faults = malformed_pages(catalog);
     for table in CHECKED {
         let name = table.name;
         match count_damaged(catalog, table) {
@@ -31,44 +27,121 @@ pub(crate) fn faults(catalog: &Connection) -> Vec<String> {
     faults
 }
 
+/// Lists the pages and indexes that SQLite finds malformed, one sentence each.
+pub(crate) fn malformed_pages(catalog: &Connection) -> Vec<String> {
+    // On a damaged database the pragma itself may fail.
+    let integrity = query(catalog, "PRAGMA integrity_check", [], |row| {
+        Ok(row.get::<_, String>(0)?)
+    });
+    match integrity {
+        Ok(lines) => lines.into_iter().filter(|line| line != "ok").collect(),
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+/// Writes all tables and indexes anew from the rows that can be read.
+///
+/// # Errors
+///
+/// If a page is so damaged that SQLite cannot read a table.
+pub(crate) fn write_anew(catalog: &Connection) -> Result<(), StoreError> {
+    catalog
+        .execute_batch("VACUUM")
+        .map_err(sqlite_error("write the catalog anew"))
+}
+
 fn count_damaged(catalog: &Connection, table: &CheckedTable) -> rusqlite::Result<u64> {
     let (name, is_damaged) = (table.name, table.is_damaged());
     let count = format!("SELECT count(*) FROM {name} WHERE {is_damaged}");
     catalog.query_row(&count, [], |row| row.get(0))
 }
 
-/// An archive whose own row, or a row of one of its files, is damaged.
+/// The SQL condition of an archive of which the catalog does not name all files: the rows read are
+/// not those of its files and the rejected ones. `{intact}` is the condition of a row of `file` that
+/// counts. The row of the archive may be damaged.
+fn lacks_files(intact: &str) -> String {
+    format!(
+        "rows_read IS NOT
+             (SELECT coalesce(sum(rows), 0) FROM file WHERE file.archive = sequence AND {intact})
+             + (SELECT coalesce(sum(value), 0)
+                FROM json_each(iif(json_valid(rejected), rejected, '{{}}')))"
+    )
+}
+
+/// Lists the archives of a system of which the catalog does not name all files, by sequence. A
+/// damaged page of the catalog can hide rows of `file`, of which each remaining one is intact.
+pub(crate) fn archives_without_all_files(
+    catalog: &Connection,
+    system: &SystemId,
+) -> Result<Vec<ArchiveWithDamage>, StoreError> {
+    let lacks_files = lacks_files("TRUE");
+    let select =
+        format!("SELECT sequence, system, name FROM archive WHERE system = ? AND {lacks_files}");
+    query(catalog, &select, [system.as_str()], |row| {
+        Ok(ArchiveWithDamage::from_row(row)?)
+    })
+}
+
+/// Returns an error if an archive of a system, other than those in `except`, lacks rows of its
+/// files: trips would be left out, or stored a second time.
+///
+/// # Errors
+///
+/// `Damaged` with the name of the archive.
+pub(crate) fn expect_all_files(
+    catalog: &Connection,
+    system: &SystemId,
+    except: &BTreeSet<u64>,
+) -> Result<(), StoreError> {
+    let mut incomplete = archives_without_all_files(catalog, system)?.into_iter();
+    let Some(archive) = incomplete.find(|archive| !except.contains(&archive.sequence)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the catalog is damaged: it does not name all files of {}: divvy check --repair mends it",
+        archive.name
+    );
+    Err(StoreError::new(StoreErrorKind::Damaged, message))
+}
+
+/// An archive whose own row is damaged, or that lacks rows of its files.
 pub(crate) struct ArchiveWithDamage {
-    sequence: u64,
+    pub(crate) sequence: u64,
     pub(crate) system: String,
     pub(crate) name: String,
 }
 
-/// Lists the archives with damaged rows.
-pub(crate) fn archives_with_damaged_rows(
-    catalog: &Connection,
-) -> Result<Vec<ArchiveWithDamage>, StoreError> {
-    let (archive, file) = (ARCHIVE.is_damaged(), FILE.is_damaged());
-    let select = format!(
-        "SELECT sequence, system, name FROM archive
-         WHERE {archive} OR sequence IN (SELECT archive FROM file WHERE {file})"
-    );
-    query(catalog, &select, [], |row| {
-        Ok(ArchiveWithDamage {
+impl ArchiveWithDamage {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
             sequence: row.get(0)?,
             system: row.get(1)?,
             name: row.get(2)?,
         })
+    }
+}
+
+/// Lists the archives whose own row is damaged, or that have lost intact rows of their files.
+pub(crate) fn archives_with_damage(
+    catalog: &Connection,
+) -> Result<Vec<ArchiveWithDamage>, StoreError> {
+    // The archive that a damaged row of `file` names may not be its own.
+    let is_intact = format!("NOT ({})", FILE.is_damaged());
+    let (is_damaged, lacks_files) = (ARCHIVE.is_damaged(), lacks_files(&is_intact));
+    let select =
+        format!("SELECT sequence, system, name FROM archive WHERE {is_damaged} OR {lacks_files}");
+    query(catalog, &select, [], |row| {
+        Ok(ArchiveWithDamage::from_row(row)?)
     })
 }
 
 /// Removes every damaged row. Returns the number of damaged rows of each table that has any.
 ///
-/// A damaged archive goes with its files. A damaged system keeps its row without totals, and gets
+/// An archive with damage goes with the files that it still has. A damaged system keeps its row without totals, and gets
 /// the name and area of the built-in system of its id, if there is one.
 pub(crate) fn remove_damaged(catalog: &Connection) -> Result<Vec<(&'static str, u64)>, StoreError> {
     let mut removed = Vec::new();
-    let archives = archives_with_damaged_rows(catalog)?;
+    let archives = archives_with_damage(catalog)?;
     for table in CHECKED {
         let (name, is_damaged) = (table.name, table.is_damaged());
         let count = format!("SELECT count(*) FROM {name} WHERE {is_damaged}");
@@ -80,7 +153,7 @@ pub(crate) fn remove_damaged(catalog: &Connection) -> Result<Vec<(&'static str, 
         removed.push((name, damaged));
         match name {
             "system" => restore_damaged_systems(catalog)?,
-            "archive" | "file" => {}
+            "archive" => {}
             _ => execute(
                 catalog,
                 &format!("DELETE FROM {name} WHERE {is_damaged}"),

@@ -144,9 +144,10 @@ pub(crate) fn delete_file(catalog: &Connection, id: i64) -> Result<(), StoreErro
     execute(catalog, "DELETE FROM file WHERE id = ?", [id])
 }
 
-/// Lists the files that may exist and do not belong to the store, relative to its folder.
+/// Lists the files that may exist and do not belong to the store, relative to its folder. A file
+/// that the catalog names is none, also where a damaged row says so.
 pub(crate) fn leftovers(catalog: &Connection) -> Result<Vec<String>, StoreError> {
-    let select = "SELECT path FROM leftover";
+    let select = "SELECT path FROM leftover WHERE path NOT IN (SELECT path FROM file)";
     query(catalog, select, [], |row| Ok(row.get(0)?))
 }
 

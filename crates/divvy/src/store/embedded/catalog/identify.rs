@@ -34,8 +34,7 @@ pub(crate) fn identify(path: &Path) -> Result<DatabaseContent, StoreError> {
     };
     let failed = sqlite_error("open the catalog");
     match identify() {
-        // The folder cannot be written to, which WAL mode needs even to read.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+        Err(error) if needs_writable_folder(&error) => {
             content_of(&open_read_only(path)?.connection).map_err(failed)
         }
         Err(error) if has_hot_journal(&error) => Ok(DatabaseContent::Interrupted),
@@ -51,6 +50,15 @@ pub(crate) fn identify(path: &Path) -> Result<DatabaseContent, StoreError> {
 pub(crate) fn roll_back_and_identify(path: &Path) -> Result<DatabaseContent, StoreError> {
     let identify = || content_of(&Connection::open(path)?);
     identify().map_err(sqlite_error("open the catalog"))
+}
+
+/// Returns whether the folder would have to be writable, which WAL mode needs even to read.
+fn needs_writable_folder(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_READONLY_CANTINIT, SQLITE_READONLY_DIRECTORY};
+    error.sqlite_error().is_some_and(|error| {
+        error.code == ErrorCode::CannotOpen
+            || [SQLITE_READONLY_CANTINIT, SQLITE_READONLY_DIRECTORY].contains(&error.extended_code)
+    })
 }
 
 fn has_hot_journal(error: &rusqlite::Error) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use super::tables::{ARCHIVE, SYSTEM};
+use super::tables::{ARCHIVE, FILE, SYSTEM};
 use super::tallies::{cube, pack, unpack};
 use super::{execute, from_json, from_ms, last_sequence, query, to_json, to_ms};
 use crate::issue::{Reason, RejectedCounts};
@@ -134,11 +134,11 @@ pub(crate) fn archives(
     let Some(system) = systems(catalog)?.into_iter().find(|s| s.id == *system) else {
         return Ok(Vec::new());
     };
-    let is_intact = ARCHIVE.is_intact();
+    let (is_intact, is_file_intact) = (ARCHIVE.is_intact(), FILE.is_intact());
     let select = format!(
         "SELECT sequence, name, content, loaded_at, rows_read, rejected, members, totals,
                 (SELECT coalesce(sum(rows), 0) FROM file
-                 WHERE file.archive = sequence AND kind = 'duplicates')
+                 WHERE file.archive = sequence AND kind = 'duplicates' AND {is_file_intact})
          FROM archive
          WHERE system = ?1 AND (?2 IS NULL OR content = ?2) AND (?3 IS NULL OR sequence = ?3)
              AND {is_intact}

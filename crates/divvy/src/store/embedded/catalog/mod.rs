@@ -50,11 +50,6 @@ pub(super) fn in_memory() -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Returns whether a connection is one of [`in_memory`].
-pub(super) fn is_in_memory(connection: &Connection) -> bool {
-    connection.path().is_none_or(str::is_empty)
-}
-
 /// Opens the catalog of a store, and creates it if there is none. The caller holds the writer lock
 /// if it may have to be created.
 ///
@@ -159,6 +154,15 @@ pub(super) fn in_transaction<T>(
     Ok(result)
 }
 
+/// Moves what the write-ahead log holds into the database and empties it, so that damage of the
+/// log cannot undo a commit that has been acknowledged. Leaves it as it is while another process
+/// uses it, or if the disk fails: the commit is durable in the log.
+pub(super) fn empty_log(catalog: &Connection) {
+    let _ = catalog.busy_timeout(Duration::ZERO);
+    let _ = catalog.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    let _ = catalog.busy_timeout(BUSY_TIMEOUT);
+}
+
 /// Why a row could not be read.
 enum ReadError {
     Sqlite(rusqlite::Error),
@@ -225,8 +229,12 @@ fn execute(catalog: &Connection, sql: &str, params: impl Params) -> Result<(), S
 
 /// Returns the last number that was given out in a table with `AUTOINCREMENT`. 0 if none was.
 fn last_sequence(catalog: &Connection, table: &str) -> Result<u64, StoreError> {
-    let select = "SELECT seq FROM sqlite_sequence WHERE name = ?";
-    let last = query_first(catalog, select, [table], |row| Ok(row.get(0)?))?;
+    // The numbers of the rows too: SQLite's table of the last numbers has no checksums.
+    let select = format!(
+        "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?), 0),
+                    coalesce((SELECT max(sequence) FROM {table}), 0))"
+    );
+    let last = query_first(catalog, &select, [table], |row| Ok(row.get(0)?))?;
     Ok(last.unwrap_or(0))
 }
 

@@ -121,7 +121,10 @@ pub(crate) fn cube(
         catalog,
         "SELECT rowid, part, month FROM cube WHERE system = ? AND archive = ?",
         params![system.as_str(), archive],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?)),
+        |row| {
+            let month: i32 = row.get(2)?;
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, month))
+        },
     )?;
     let select = format!(
         "SELECT {}, checksum FROM cube WHERE rowid = ?",
@@ -137,7 +140,13 @@ pub(crate) fn cube(
         let bytes = query_first(catalog, &select, [rowid], |row| {
             let values = (0..5).map(|column| row.get_ref(column));
             let values = values.collect::<rusqlite::Result<Vec<_>>>()?;
-            if row.get::<_, i64>(5)? != row_checksum::of(values.iter().copied()) {
+            let is_written = row.get::<_, i64>(5)? == row_checksum::of(values.iter().copied());
+            // A damaged index may lead to a row of another part, which is intact itself.
+            let is_of_part = (row.get::<_, String>(0)? == system.as_str())
+                && row.get::<_, u64>(1)? == archive
+                && row.get::<_, String>(2)? == name
+                && row.get::<_, i32>(3)? == month;
+            if !is_written || !is_of_part {
                 return Err(row_checksum::mismatch("cube").into());
             }
             let packed = values[4].as_blob().map_err(rusqlite::Error::from)?;

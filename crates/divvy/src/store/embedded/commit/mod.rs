@@ -135,12 +135,18 @@ pub(super) fn is_intact(
     catalog: &Connection,
     archive: u64,
 ) -> Result<bool, StoreError> {
+    for system in catalog::systems(catalog)? {
+        let mut incomplete = catalog::archives_without_all_files(catalog, &system.id)?.into_iter();
+        if incomplete.any(|incomplete| incomplete.sequence == archive) {
+            return Ok(false);
+        }
+    }
     let files = catalog::files(catalog, None)?;
     let mut files = files.iter().filter(|file| file.archive == archive);
     Ok(files.all(|file| verify::faults(&store.root, file).is_empty()))
 }
 
-/// Trips of a system that are stored more than once, and which of their copies become duplicates.
+/// Copies of trips of a system of which not exactly one is stored, and which one is to be.
 pub(super) struct Deduplication<'a> {
     commit: Commit<'a>,
     resolution: DuplicateResolution,
@@ -156,8 +162,8 @@ pub(super) struct DeduplicationInput {
 }
 
 impl<'a> Deduplication<'a> {
-    /// Resolves the duplicates among all stored trips as if all archives were loaded now, in the
-    /// order of loading. The caller holds the writer lock.
+    /// Resolves the copies of all trips as if all archives were loaded now, in the order of loading.
+    /// The caller holds the writer lock.
     pub(super) fn plan(
         store: &'a Shared,
         catalog: &Connection,
@@ -173,9 +179,7 @@ impl<'a> Deduplication<'a> {
             added: None,
         };
         let mut files = commit.stored_files(catalog)?;
-        files.retain(|CommitFile { row, .. }| {
-            row.kind == FileKind::Trips && !input.unreadable.contains(&row.archive)
-        });
+        files.retain(|CommitFile { row, .. }| !input.unreadable.contains(&row.archive));
         for file in &mut files {
             file.resolution = Resolution::Unresolved {
                 has_repeated_keys: true,
@@ -188,13 +192,18 @@ impl<'a> Deduplication<'a> {
         Ok(Self { commit, resolution })
     }
 
-    /// Counts the copies that become duplicates, by the sequence of their archive.
-    pub(super) fn demoted(&self) -> BTreeMap<u64, u64> {
-        let mut demoted = BTreeMap::new();
-        for file in self.resolution.split_files() {
-            *demoted.entry(file.row.archive).or_default() += file.moving.len();
+    /// Counts the copies of a kind that become ones of the other kind, by the sequence of their
+    /// archive.
+    pub(super) fn moving(&self, kind: FileKind) -> BTreeMap<u64, u64> {
+        let mut moving = BTreeMap::new();
+        for file in self
+            .resolution
+            .split_files()
+            .filter(|file| file.row.kind == kind)
+        {
+            *moving.entry(file.row.archive).or_default() += file.moving.len();
         }
-        demoted
+        moving
     }
 
     /// Moves these copies, and changes tallies and counts accordingly. The tallies must be those of
@@ -277,6 +286,7 @@ impl Commit<'_> {
 
     fn stored_files(&self, catalog: &Connection) -> Result<Vec<CommitFile>, StoreError> {
         let root = &self.store.root;
+        catalog::expect_all_files(catalog, &self.system.id, &self.removed)?;
         let files = catalog::files(catalog, Some(&self.system.id))?.into_iter();
         Ok(files
             .map(|row| CommitFile {
@@ -402,6 +412,7 @@ impl Commit<'_> {
             return Err(error);
         }
         sweep(&self.store.root, connection)?;
+        catalog::empty_log(connection);
         Ok(self
             .added
             .and_then(|sequence| tallies.into_entry(sequence, &named.rows)))
