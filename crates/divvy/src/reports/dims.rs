@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::table::{Column, Kind, Value};
+use super::table::{Column, Value, ValueKind};
 use crate::model::Rider;
 use crate::model::civil_date::{date_of, month_of};
 
@@ -72,34 +72,40 @@ impl Dim {
         let (kind, definition) = match self {
             Self::Station => {
                 return vec![
-                    Column::new("station_id", Kind::Text).spare(3).defined(
+                    Column::new("station_id", ValueKind::Text).spare(3).defined(
                         "the station of the start: the feed's id, the trips' where no feed knows it",
                     ),
-                    Column::new("name", Kind::Name)
+                    Column::new("name", ValueKind::Name)
                         .defined("the feed's name, else the latest that trips use"),
                 ];
             }
             Self::Rider => (
-                Kind::Text,
+                ValueKind::Text,
                 "member (also published as Subscriber) or casual (Customer); other words as \
                  published",
             ),
             Self::Bike => (
-                Kind::Text,
+                ValueKind::Text,
                 "the kind of bike, as published; empty where files state none",
             ),
-            Self::Gender => (Kind::Text, "as published; empty where files state none"),
-            Self::BirthYear => (Kind::Ordinal, "as published; empty where files state none"),
+            Self::Gender => (
+                ValueKind::Text,
+                "as published; empty where files state none",
+            ),
+            Self::BirthYear => (
+                ValueKind::Ordinal,
+                "as published; empty where files state none",
+            ),
             Self::Age => (
-                Kind::Ordinal,
+                ValueKind::Ordinal,
                 "the year of the start less the year of birth",
             ),
-            Self::Year => (Kind::Ordinal, "the local year of the start"),
-            Self::Month => (Kind::Date, "the local month of the start"),
-            Self::Date => (Kind::Date, "the local date of the start"),
-            Self::Weekday => (Kind::Text, "the local weekday of the start"),
+            Self::Year => (ValueKind::Ordinal, "the local year of the start"),
+            Self::Month => (ValueKind::Date, "the local month of the start"),
+            Self::Date => (ValueKind::Date, "the local date of the start"),
+            Self::Weekday => (ValueKind::Text, "the local weekday of the start"),
             Self::Hour => (
-                Kind::Ordinal,
+                ValueKind::Ordinal,
                 "the local hour of the start, 0 to 23; of the end, where stops are counted",
             ),
         };

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::dims::{Dim, Group, month_text};
 use super::measures::{Needs, rounded};
 use super::question::CountedGroups;
-use super::{Column, Filter, Filters, Kind, Note, Picture, Question, Report, Shape, Table};
+use super::{Column, Filter, Filters, Note, Picture, Question, Report, Shape, Table, ValueKind};
 use crate::model::civil_date::{date_of, month_of};
 use crate::store::StoreError;
 
@@ -32,13 +32,13 @@ impl Report for Growth {
 
     fn columns(&self) -> Vec<Column> {
         vec![
-            Column::new("month", Kind::Date).defined("the local month of the start"),
-            Column::new("rider", Kind::Text)
+            Column::new("month", ValueKind::Date).defined("the local month of the start"),
+            Column::new("rider", ValueKind::Text)
                 .defined("all riders together, or with --by rider each kind by itself"),
-            Column::new("trips", Kind::Count).defined("stored trips that start in the month"),
-            Column::new("year_before", Kind::Count)
+            Column::new("trips", ValueKind::Count).defined("stored trips that start in the month"),
+            Column::new("year_before", ValueKind::Count)
                 .defined("trips of the same month a year before; empty where none are stored"),
-            Column::new("growth", Kind::Share)
+            Column::new("growth", ValueKind::Share)
                 .defined("trips / year_before - 1: 0.25 for a quarter more"),
         ]
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::table::{Column, Kind, Value};
+use super::table::{Column, Value, ValueKind};
 use crate::tally::Spread;
 
 /// A number that a report shows of a group of trips.
@@ -182,13 +182,13 @@ impl Measure {
     /// Returns the declaration of its column.
     pub(super) fn column(self) -> Column {
         let kind = match self {
-            Self::Share | Self::DocklessShare | Self::RoundTripShare => Kind::Share,
-            Self::PerDay => Kind::Rate,
+            Self::Share | Self::DocklessShare | Self::RoundTripShare => ValueKind::Share,
+            Self::PerDay => ValueKind::Rate,
             Self::MinS | Self::MeanS | Self::MedianS | Self::P90S | Self::P99S | Self::MaxS => {
-                Kind::Seconds
+                ValueKind::Seconds
             }
-            Self::MeanM | Self::MedianM | Self::P90M | Self::MaxM => Kind::Meters,
-            _ => Kind::Count,
+            Self::MeanM | Self::MedianM | Self::P90M | Self::MaxM => ValueKind::Meters,
+            _ => ValueKind::Count,
         };
         let spare = match self {
             Self::MinS | Self::MaxS | Self::MaxM => 2,

@@ -46,7 +46,7 @@ pub use quality::{Quality, QualityRow};
 pub use question::Question;
 pub use routes::{RouteRow, Routes};
 pub use stations::{Range, StationRow, Stations};
-pub use table::{Column, Kind, Note, Row, Sort, Table, Value, grouped, plural};
+pub use table::{Column, Note, Row, Sort, Table, Value, ValueKind, grouped, plural};
 
 use crate::model::System;
 use crate::store::{Store, StoreError};

@@ -12,7 +12,7 @@ pub struct Column {
     /// The name, with the unit at its end where it has one: `median_s`.
     pub name: &'static str,
     /// The type and unit of its values.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// The order in which a narrow table leaves columns out, the largest first. 0 for a column that
     /// is always shown.
     pub spare: u8,
@@ -22,7 +22,7 @@ pub struct Column {
 
 impl Column {
     /// Makes a column that every table shows, without a definition.
-    pub const fn new(name: &'static str, kind: Kind) -> Self {
+    pub const fn new(name: &'static str, kind: ValueKind) -> Self {
         Self {
             name,
             kind,
@@ -39,9 +39,9 @@ impl Column {
     /// Returns the heading for people: the name in words, without the unit, which the values have.
     pub fn heading(&self) -> String {
         let name = match self.kind {
-            Kind::Seconds => self.name.trim_end_matches("_s"),
-            Kind::Dollars => self.name.trim_end_matches("_usd"),
-            Kind::Meters => self.name.trim_end_matches("_m"),
+            ValueKind::Seconds => self.name.trim_end_matches("_s"),
+            ValueKind::Dollars => self.name.trim_end_matches("_usd"),
+            ValueKind::Meters => self.name.trim_end_matches("_m"),
             _ => self.name,
         };
         name.replace('_', " ")
@@ -55,7 +55,7 @@ impl Column {
 
 /// The type and unit of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// A word or an id: a short text that is never cut.
     Text,
     /// A name for people; a narrow table may cut it.
@@ -84,7 +84,7 @@ pub enum Kind {
     Truth,
 }
 
-impl Kind {
+impl ValueKind {
     /// Returns whether its values are aligned at their right ends.
     pub fn is_numeric(self) -> bool {
         !matches!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use divvy::reports::Kind;
+use divvy::reports::ValueKind;
 
 use super::colours::Colour;
 use super::data::{NOT_STATED, Plot, index_of, label, short};
@@ -39,7 +39,7 @@ impl Columns {
     fn of(plot: &Plot<'_>) -> Option<Self> {
         let columns = &plot.table.columns;
         let groups = (columns.iter())
-            .take_while(|column| !column.kind.is_numeric() || column.kind == Kind::Ordinal)
+            .take_while(|column| !column.kind.is_numeric() || column.kind == ValueKind::Ordinal)
             .count();
         let across = plot.column(plot.picture.across);
         let across = across.filter(|at| *at < groups).unwrap_or(0);
@@ -91,9 +91,9 @@ impl Bars {
 
     /// Returns the indices of the bars from left to right: numbers ascending, names as in the
     /// report.
-    fn order(&self, across: Kind) -> Vec<usize> {
+    fn order(&self, across: ValueKind) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.labels.len()).collect();
-        if across == Kind::Ordinal {
+        if across == ValueKind::Ordinal {
             order.sort_by_key(|bar| self.labels[*bar].parse::<i64>().unwrap_or(i64::MAX));
         }
         order

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use divvy::model::System;
-use divvy::reports::{Kind, Note, Picture, Report, Table, Value, grouped};
+use divvy::reports::{Note, Picture, Report, Table, Value, ValueKind, grouped};
 
 use super::frame::number;
 use crate::render::people;
@@ -57,7 +57,7 @@ impl<'a> Plot<'a> {
     /// Returns the index of the column whose numbers are shown: the picture's, else the first with
     /// numbers.
     pub(super) fn measure(&self) -> Option<usize> {
-        let is_measure = |kind: Kind| kind.is_numeric() && kind != Kind::Ordinal;
+        let is_measure = |kind: ValueKind| kind.is_numeric() && kind != ValueKind::Ordinal;
         self.column(self.picture.up).or_else(|| {
             let mut columns = self.table.columns.iter();
             columns.position(|column| is_measure(column.kind))
@@ -69,11 +69,11 @@ impl<'a> Plot<'a> {
         let column = &self.table.columns[measure];
         let name = column.name.replace('_', " ");
         match column.kind {
-            Kind::Seconds => format!("{} (minutes)", column.heading()),
-            Kind::Meters => format!("{} (metres)", column.heading()),
-            Kind::Share => format!("{name} (%)"),
-            Kind::Rate if column.name == "per_day" => "trips per day".into(),
-            Kind::Count if matches!(column.name, "starts" | "stops") => "trips".into(),
+            ValueKind::Seconds => format!("{} (minutes)", column.heading()),
+            ValueKind::Meters => format!("{} (metres)", column.heading()),
+            ValueKind::Share => format!("{name} (%)"),
+            ValueKind::Rate if column.name == "per_day" => "trips per day".into(),
+            ValueKind::Count if matches!(column.name, "starts" | "stops") => "trips".into(),
             _ => name,
         }
     }
@@ -82,8 +82,8 @@ impl<'a> Plot<'a> {
     pub(super) fn scaled(&self, row: &[Value], measure: usize) -> Option<f64> {
         let value = row[measure].number()?;
         Some(match self.table.columns[measure].kind {
-            Kind::Seconds => value / 60.0,
-            Kind::Share => value * 100.0,
+            ValueKind::Seconds => value / 60.0,
+            ValueKind::Share => value * 100.0,
             _ => value,
         })
     }
@@ -101,7 +101,7 @@ impl<'a> Plot<'a> {
             Entry::Vacant(first) => {
                 first.insert(value);
             }
-            Entry::Occupied(mut sum) if self.table.columns[measure].kind == Kind::Count => {
+            Entry::Occupied(mut sum) if self.table.columns[measure].kind == ValueKind::Count => {
                 *sum.get_mut() += value;
             }
             Entry::Occupied(_) => return None,
@@ -117,7 +117,7 @@ pub(super) const NOT_STATED: &str = "not stated";
 pub(super) fn label(value: &Value) -> String {
     match value {
         Value::Empty => NOT_STATED.into(),
-        value => people::text(Kind::Ordinal, value),
+        value => people::text(ValueKind::Ordinal, value),
     }
 }
 

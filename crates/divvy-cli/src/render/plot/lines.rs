@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use divvy::reports::Kind;
+use divvy::reports::ValueKind;
 use jiff::Span;
 use jiff::civil::Date;
 
@@ -37,7 +37,7 @@ pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
     let most = values.copied().fold(0.0, f64::max);
     let unit = plot.axis_title(measure);
     let unit = match plot.table.columns[measure].kind {
-        Kind::Count => format!("{unit} per day"),
+        ValueKind::Count => format!("{unit} per day"),
         _ => unit,
     };
     let y_of = frame.number_axis(&unit, most);
@@ -67,7 +67,7 @@ impl Lines {
     fn read(plot: &Plot<'_>, date: usize, measure: usize) -> Option<Self> {
         let by = plot.column("rider").or_else(|| {
             let mut columns = plot.table.columns.iter();
-            columns.position(|column| column.kind == Kind::Text)
+            columns.position(|column| column.kind == ValueKind::Text)
         });
         let (mut names, mut series) = (Vec::new(), Vec::new());
         for row in &plot.table.rows {
