@@ -324,7 +324,7 @@ async fn connect(options: &OpenOptions) -> Result<Connection, StoreError> {
 
 /// Makes the error for an item that cannot be read.
 fn damaged_item(error: item::ItemError) -> StoreError {
-    StoreError::because(StoreErrorKind::Damaged, "an item cannot be read", error)
+    StoreError::with_source(StoreErrorKind::Damaged, "an item cannot be read", error)
 }
 
 const NO_PANIC: &str = "a put neither panics nor is aborted";
