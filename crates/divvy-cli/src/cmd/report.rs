@@ -10,8 +10,8 @@ use clap::Args;
 use clap::builder::StyledStr;
 use divvy::model::{Rider, System};
 use divvy::reports::{
-    self, Dim, Filter, Filters, HoursOfDay, Note, Period, REPORTS, ReportError, Sort, Table,
-    Weekdays,
+    self, Dim, Filter, Filters, HoursOfDay, Note, Period, Picture, REPORTS, ReportError, Sort,
+    Table, Weekdays,
 };
 use divvy::store::Store;
 
@@ -293,8 +293,8 @@ fn plot_of<'a>(
     let Some(picture) = report.picture() else {
         bail!("the report \"{}\" has no natural picture", report.name());
     };
-    let durations = match picture.shape {
-        reports::Shape::Histogram => Some(block_on(reports::histogram(store, system, filters))?),
+    let durations = match picture {
+        Picture::Histogram => Some(block_on(reports::histogram(store, system, filters))?),
         _ => None,
     };
     Ok(Plot::new(report, picture, table, durations, system))

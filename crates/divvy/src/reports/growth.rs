@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::dims::{Dim, Group, month_text};
-use super::measures::{Needs, rounded};
+use super::measures::{Measure, Needs, rounded};
 use super::question::CountedGroups;
-use super::{Column, Filter, Filters, Note, Picture, Question, Report, Shape, Table, ValueKind};
+use super::{Column, Filter, Filters, Note, Picture, Question, Report, Table, ValueKind};
 use crate::model::civil_date::{date_of, month_of};
 use crate::store::StoreError;
 
@@ -32,10 +32,13 @@ impl Report for Growth {
 
     fn columns(&self) -> Vec<Column> {
         vec![
-            Column::new("month", ValueKind::Date).defined("the local month of the start"),
-            Column::new("rider", ValueKind::Text)
+            Dim::Month.column(),
+            Dim::Rider
+                .column()
                 .defined("all riders together, or with --by rider each kind by itself"),
-            Column::new("trips", ValueKind::Count).defined("stored trips that start in the month"),
+            Measure::Trips
+                .column()
+                .defined("stored trips that start in the month"),
             Column::new("year_before", ValueKind::Count)
                 .defined("trips of the same month a year before; empty where none are stored"),
             Column::new("growth", ValueKind::Share)
@@ -44,10 +47,9 @@ impl Report for Growth {
     }
 
     fn picture(&self) -> Option<Picture> {
-        Some(Picture {
-            shape: Shape::Bars,
-            across: "month",
-            up: "trips",
+        Some(Picture::Bars {
+            across: Dim::Month,
+            up: Measure::Trips,
         })
     }
 

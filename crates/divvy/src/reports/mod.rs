@@ -11,6 +11,7 @@
 //! A new report is a new [`Grouping`] or a new file, and a new line in [`REPORTS`].
 
 mod balance;
+mod column;
 mod dims;
 mod filters;
 mod from_counts;
@@ -27,10 +28,12 @@ mod question;
 mod routes;
 mod stations;
 mod table;
+mod value;
 
 use async_trait::async_trait;
 
 pub use balance::{Balance, BalanceRow};
+pub use column::{Column, Role, ValueKind};
 pub use dims::{Dim, NoDim, WEEKDAYS as WEEKDAY_NAMES};
 pub use filters::{Filter, Filters, HoursOfDay, NoHours, NoPeriod, NoWeekdays, Period, Weekdays};
 pub use from_counts::{FromCountRow, FromCounts};
@@ -41,12 +44,13 @@ pub use groupings::{
 pub use growth::Growth;
 pub use measures::{Measure, NoMeasure};
 pub use own::OwnReport;
-pub use picture::{Map, MapStation, Picture, Shape};
+pub use picture::{Map, MapStation, Picture};
 pub use quality::{Quality, QualityRow};
 pub use question::Question;
 pub use routes::{RouteRow, Routes};
 pub use stations::{Range, StationRow, Stations};
-pub use table::{Column, Note, Row, Sort, Table, Value, ValueKind, grouped, plural};
+pub use table::{Note, Row, Sort, Table, grouped, plural};
+pub use value::Value;
 
 use crate::model::System;
 use crate::store::{Store, StoreError};

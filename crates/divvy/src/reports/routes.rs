@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use async_trait::async_trait;
 
 use super::largest::Largest;
+use super::measures::Measure;
 use super::places::Place;
 use super::question::Counted;
 use super::{
-    Column, Filter, Note, Picture, Question, Report, Row, Shape, Table, Value, ValueKind, plural,
+    Column, Filter, Note, Picture, Question, Report, Role, Row, Table, Value, ValueKind, plural,
 };
 use crate::model::StationId;
 use crate::store::StoreError;
@@ -41,6 +42,7 @@ impl Row for RouteRow {
     fn columns() -> Vec<Column> {
         vec![
             Column::new("from_station_id", ValueKind::Text)
+                .role(Role::OriginId)
                 .defined(
                     "the station of the start: the feed's id, the trips' where no feed knows it",
                 )
@@ -48,10 +50,12 @@ impl Row for RouteRow {
             Column::new("from_name", ValueKind::Name)
                 .defined("the feed's name, else the latest that trips use"),
             Column::new("to_station_id", ValueKind::Text)
+                .role(Role::DestinationId)
                 .defined("the station of the end")
                 .spare(3),
             Column::new("to_name", ValueKind::Name).defined("its name"),
-            Column::new("trips", ValueKind::Count)
+            Measure::Trips
+                .column()
                 .defined("stored trips from the one to the other"),
             Column::new("median_s", ValueKind::Seconds).defined(
                 "median duration in seconds, within 5 % of the exact one; trips under 60 s, over \
@@ -107,11 +111,7 @@ impl Report for Routes {
     }
 
     fn picture(&self) -> Option<Picture> {
-        Some(Picture {
-            shape: Shape::RouteMap,
-            across: "longitude",
-            up: "trips",
-        })
+        Some(Picture::RouteMap)
     }
 
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 
-use super::measures::rounded;
+use super::column::STATION_ID;
+use super::dims::Dim;
+use super::measures::{Measure, rounded};
 use super::places::Place;
 use super::question::{CountedStations, unmatched};
 use super::{
-    Column, Filter, Filters, Note, Picture, Question, Report, Row, Shape, Table, Value, ValueKind,
+    Column, Filter, Filters, Note, Picture, Question, Report, Role, Row, Table, Value, ValueKind,
     grouped, plural,
 };
 use crate::model::{Degrees, StationId};
@@ -62,8 +64,8 @@ impl Row for StationRow {
     fn columns() -> Vec<Column> {
         let count = |name| Column::new(name, ValueKind::Count);
         vec![
-            Column::new("station_id", ValueKind::Text).defined("the feed's id; the trips' where no feed knows the station").spare(3),
-            Column::new("name", ValueKind::Name).defined("the feed's name, else the latest that trips use"),
+            STATION_ID.defined("the feed's id; the trips' where no feed knows the station"),
+            Dim::Station.column(),
             Column::new("latitude", ValueKind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
             Column::new("longitude", ValueKind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
             Column::new("status", ValueKind::Text).defined("what the newest snapshot says; \"not in feed\" where it lacks the station; empty \
@@ -73,7 +75,7 @@ impl Row for StationRow {
             count("available_docks").defined("docks that accept a vehicle"),
             count("total_docks").defined("docks installed").spare(2),
             Column::new("reported_at", ValueKind::Instant).defined("when the station last reported, by the system's clocks").spare(4),
-            count("from_count").defined("stored trips that start here, at any of the station's ids"),
+            count("from_count").role(Role::Measure(Measure::Trips)).defined("stored trips that start here, at any of the station's ids"),
             Column::new("from_range", ValueKind::Text).defined("XS below 10, S below 100, M below 1,500, L below 5,000, XL from there"),
             count("to_count").defined("stored trips that end here"),
             Column::new("to_range", ValueKind::Text).defined("as from_range"),
@@ -187,11 +189,7 @@ impl Report for Stations {
     }
 
     fn picture(&self) -> Option<Picture> {
-        Some(Picture {
-            shape: Shape::Ranking,
-            across: "from_count",
-            up: "from_count",
-        })
+        Some(Picture::Ranking)
     }
 
     fn columns(&self) -> Vec<Column> {

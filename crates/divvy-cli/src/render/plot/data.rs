@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use divvy::model::System;
-use divvy::reports::{Note, Picture, Report, Table, Value, ValueKind, grouped};
+use divvy::reports::{Measure, Note, Picture, Report, Role, Table, Value, ValueKind, grouped};
 
 use super::frame::number;
 use crate::render::people;
@@ -48,32 +48,22 @@ impl<'a> Plot<'a> {
         }
     }
 
-    /// Returns the index of a column.
-    pub(super) fn column(&self, name: &str) -> Option<usize> {
+    /// Returns the index of a column. `None` for a table without one of that role.
+    pub(super) fn column(&self, role: Role) -> Option<usize> {
         let mut columns = self.table.columns.iter();
-        columns.position(|column| column.name == name)
+        columns.position(|column| column.role == role)
     }
 
-    /// Returns the index of the column whose numbers are shown: the picture's, else the first with
-    /// numbers.
-    pub(super) fn measure(&self) -> Option<usize> {
-        let is_measure = |kind: ValueKind| kind.is_numeric() && kind != ValueKind::Ordinal;
-        self.column(self.picture.up).or_else(|| {
-            let mut columns = self.table.columns.iter();
-            columns.position(|column| is_measure(column.kind))
-        })
-    }
-
-    /// Names the axis of a measure, with its unit.
+    /// Returns the title of the axis of a measure, with its unit.
     pub(super) fn axis_title(&self, measure: usize) -> String {
         let column = &self.table.columns[measure];
         let name = column.name.replace('_', " ");
-        match column.kind {
-            ValueKind::Seconds => format!("{} (minutes)", column.heading()),
-            ValueKind::Meters => format!("{} (metres)", column.heading()),
-            ValueKind::Share => format!("{name} (%)"),
-            ValueKind::Rate if column.name == "per_day" => "trips per day".into(),
-            ValueKind::Count if matches!(column.name, "starts" | "stops") => "trips".into(),
+        match (column.role, column.kind) {
+            (Role::Measure(Measure::PerDay), _) => "trips per day".into(),
+            (Role::Measure(Measure::Starts | Measure::Stops), _) => "trips".into(),
+            (_, ValueKind::Seconds) => format!("{} (minutes)", column.heading()),
+            (_, ValueKind::Meters) => format!("{} (metres)", column.heading()),
+            (_, ValueKind::Share) => format!("{name} (%)"),
             _ => name,
         }
     }

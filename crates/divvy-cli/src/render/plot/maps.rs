@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use divvy::reports::{Map, MapStation, Value, grouped};
+use divvy::reports::{Map, MapStation, Measure, Role, Value, grouped};
 
 use super::colours::{BLUE, DARK_GREY, GREY, VERMILLION};
 use super::data::Plot;
@@ -175,11 +175,9 @@ pub(super) fn routes(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
 /// table.
 fn busiest<'a>(plot: &Plot<'_>, map: &'a Map) -> Option<Vec<Route<'a>>> {
     const MOST: usize = 150;
-    let (from, to) = (
-        plot.column("from_station_id")?,
-        plot.column("to_station_id")?,
-    );
-    let trips = plot.column(plot.picture.up)?;
+    let from = plot.column(Role::OriginId)?;
+    let to = plot.column(Role::DestinationId)?;
+    let trips = plot.column(Role::Measure(Measure::Trips))?;
     let stations: HashMap<&str, &MapStation> = (map.stations.iter())
         .map(|station| (station.id.as_str(), station))
         .collect();

@@ -20,7 +20,7 @@ mod text;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use divvy::reports::{Shape, Table};
+use divvy::reports::{Dim, Picture, Role, Table};
 
 use super::html::{self, Section};
 
@@ -29,16 +29,20 @@ pub use frame::{Drawing, Layout};
 
 /// Draws a report. `None` where there is nothing to draw.
 fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
-    match plot.picture.shape {
-        Shape::Histogram => histogram::draw(plot, layout),
-        Shape::Ranking => ranking::draw(plot, layout),
-        Shape::StationMap => maps::stations(plot, layout),
-        Shape::RouteMap => maps::routes(plot, layout),
-        Shape::Line if plot.column("date").is_some() => lines::draw(plot, layout),
-        Shape::Line | Shape::Bars => match heat_map::Columns::of(plot) {
-            Some(columns) => heat_map::draw(plot, &columns, layout),
-            None => bars::draw(plot, layout),
-        },
+    match plot.picture {
+        Picture::Histogram => histogram::draw(plot, layout),
+        Picture::Ranking => ranking::draw(plot, layout),
+        Picture::StationMap => maps::stations(plot, layout),
+        Picture::RouteMap => maps::routes(plot, layout),
+        Picture::Line { up, .. } if plot.column(Role::Group(Dim::Date)).is_some() => {
+            lines::draw(plot, up, layout)
+        }
+        Picture::Line { across, up } | Picture::Bars { across, up } => {
+            match heat_map::Columns::of(plot, up) {
+                Some(columns) => heat_map::draw(plot, &columns, layout),
+                None => bars::draw(plot, across, up, layout),
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The busiest stations as horizontal bars.
 
-use divvy::reports::Value;
+use divvy::reports::{Dim, Measure, Role, Value};
 
 use super::colours::BLUE;
 use super::data::{Plot, label, short};
@@ -42,8 +42,9 @@ pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
 /// Returns names and numbers of the first stations by number, whatever the order of the table.
 fn busiest(plot: &Plot<'_>) -> Option<Vec<(String, f64)>> {
     const MOST: usize = 15;
-    let (name, id) = (plot.column("name")?, plot.column("station_id")?);
-    let measure = plot.column(plot.picture.up)?;
+    let name = plot.column(Role::Group(Dim::Station))?;
+    let id = plot.column(Role::StationId)?;
+    let measure = plot.column(Role::Measure(Measure::Trips))?;
     let rows = plot.table.rows.iter().filter_map(|row| {
         let value = row[measure].number().filter(|value| *value > 0.0)?;
         let name = match &row[name] {
