@@ -23,6 +23,9 @@ use divvy::reports::{Dim, Filters, Measure, OwnReport, Period, REPORTS, Report};
 use serde::Deserialize;
 use toml::Spanned;
 
+/// The name of all built-in reports together, which no file may have.
+pub const ALL: &str = "all";
+
 /// The folder of the files, in the current one.
 const FOLDER: &str = "reports";
 
@@ -87,7 +90,7 @@ fn is_name(word: &str) -> bool {
 
 /// Returns whether a built-in report has the name: scripts rely on these.
 fn is_taken(name: &str) -> bool {
-    name == "all" || REPORTS.iter().any(|report| report.name() == name)
+    name == ALL || REPORTS.iter().any(|report| report.name() == name)
 }
 
 /// Lists the names of the user's reports, sorted.

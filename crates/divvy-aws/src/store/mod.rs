@@ -39,6 +39,7 @@ use jiff::Timestamp;
 
 pub use self::counts::CountsFrom;
 use self::layout::CommittedItems;
+pub use self::load::LoadRefusal;
 pub use self::progress::{Compared, Listener, LoadSettings, Written};
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;

@@ -16,14 +16,12 @@ use divvy::reports::{
 use divvy::store::Store;
 
 use crate::open::Common;
+use crate::own_report::{self, ALL};
 use crate::render::Format;
 use crate::render::html::{self, Section};
 use crate::render::plot::{self, Plot};
 use crate::runtime::block_on;
-use crate::{outputs, own_report};
-
-/// The name of all reports together.
-const ALL: &str = "all";
+use crate::{flags, outputs};
 
 /// The rows that a table shows of a long report without --top.
 const ROWS: usize = 20;
@@ -353,7 +351,7 @@ fn explain(report: &dyn reports::Report, out: &mut dyn Write) -> io::Result<()> 
     }
     let narrows = |filter: &&Filter| !matches!(filter, Filter::By | Filter::Top);
     let takes = report.takes().iter().filter(narrows);
-    let mut takes: Vec<&str> = takes.map(|filter| filter.as_str()).collect();
+    let mut takes: Vec<&str> = takes.map(|filter| flags::of_filter(*filter)).collect();
     if takes.is_empty() {
         takes.push("nothing");
     }

@@ -117,14 +117,17 @@ pub enum ReportError {
     #[error("there is no report \"{0}\"{near}: expected one of {known}", near = nearest(.0), known = names())]
     Unknown(String),
     /// It cannot be narrowed in that way.
-    #[error("the report \"{report}\" cannot be narrowed by {refused}: it {takes}")]
+    #[error(
+        "the report \"{report}\" cannot be narrowed by {refused}: it takes {}",
+        list(takes)
+    )]
     Filter {
-        /// Which report.
+        /// The report.
         report: String,
-        /// Which filter.
-        refused: &'static str,
-        /// What it does take.
-        takes: String,
+        /// The filter.
+        refused: Filter,
+        /// The filters that it takes.
+        takes: &'static [Filter],
     },
     /// It cannot be grouped in that way.
     #[error("the report \"{report}\" cannot be grouped by {refused}: it takes {takes}")]
@@ -157,6 +160,14 @@ pub enum ReportError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn list(filters: &[Filter]) -> String {
+    if filters.is_empty() {
+        return "no filter".into();
+    }
+    let names: Vec<&str> = filters.iter().map(|filter| filter.as_str()).collect();
+    names.join(", ")
 }
 
 fn names() -> String {

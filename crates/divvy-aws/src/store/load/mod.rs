@@ -19,6 +19,7 @@ mod import;
 pub(super) mod lease;
 pub(super) mod obsolete;
 mod outcome;
+mod refusal;
 mod trips;
 mod undo;
 
@@ -34,6 +35,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::lease::{Lease, LoadRequest};
 pub(super) use self::outcome::set_counts;
+pub use self::refusal::LoadRefusal;
 pub(super) use self::undo::undo;
 use super::Shared;
 use super::spool::{Spool, SpooledRows};
