@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use divvy::ingest::{self, LoadOptions, SameName};
 use divvy::model::System;
-use divvy::reports::{self, Filters};
+use divvy::reports::{self, Filters, Report};
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::embedded::EmbeddedStore;
@@ -203,18 +203,18 @@ fn load(path: &Path, store: &Opened, now: Timestamp, common: &Common) -> anyhow:
 }
 
 fn print_reports(store: &Opened, system: &System, common: &Common) -> anyhow::Result<()> {
-    let reports = [
-        ("stations", Some(10)),
-        ("durations", None),
-        ("riders", None),
+    let reports: [(&dyn Report, Option<usize>); 3] = [
+        (&reports::Stations, Some(10)),
+        (&reports::DURATIONS, None),
+        (&reports::RIDERS, None),
     ];
-    for (name, top) in reports {
+    for (report, top) in reports {
         let filters = Filters {
             top,
             ..Filters::default()
         };
-        let table = block_on(reports::report(name, store.store(), system, &filters))?;
-        common.say(format_args!("\n   divvy report {name}"));
+        let table = block_on(reports::answer(report, store.store(), system, &filters))?;
+        common.say(format_args!("\n   divvy report {}", report.name()));
         outputs::print(&table, Format::Table)?;
     }
     Ok(())

@@ -53,3 +53,36 @@ pub struct MapStation {
     /// Arrivals minus departures.
     pub net: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{REPORTS, Role};
+    use super::*;
+
+    #[test]
+    fn every_picture_finds_its_columns() {
+        for report in REPORTS {
+            let shown = match report.picture() {
+                Some(Picture::Bars { across, up } | Picture::Line { across, up }) => {
+                    vec![Role::Group(across), Role::Measure(up)]
+                }
+                Some(Picture::Ranking) => vec![
+                    Role::Group(Dim::Station),
+                    Role::StationId,
+                    Role::Measure(Measure::Trips),
+                ],
+                Some(Picture::RouteMap) => vec![
+                    Role::OriginId,
+                    Role::DestinationId,
+                    Role::Measure(Measure::Trips),
+                ],
+                Some(Picture::Histogram | Picture::StationMap) | None => Vec::new(),
+            };
+            let roles: Vec<Role> = report.columns().iter().map(|it| it.role).collect();
+            for role in shown {
+                let found = roles.iter().filter(|it| **it == role).count();
+                assert_eq!(found, 1, "{}: {role:?}", report.name());
+            }
+        }
+    }
+}
