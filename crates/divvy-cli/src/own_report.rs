@@ -53,11 +53,12 @@ struct FileFilters {
     hour: Option<Spanned<String>>,
 }
 
-/// Reads the report of that name. `None` where there is no such file.
+/// Reads the report of that name. `None` if there is no such file.
 ///
 /// # Errors
 ///
-/// A sentence with the file, and the line where there is one.
+/// The file cannot be read, does not define a report, or has the name of a built-in one. The message
+/// has its path, and the line if there is one.
 pub fn read(name: &str) -> anyhow::Result<Option<OwnReport>> {
     if !is_name(name) {
         return Ok(None);

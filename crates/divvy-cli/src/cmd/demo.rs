@@ -147,7 +147,7 @@ impl Demo {
 fn is_on_dynamo(store: &StoreName) -> anyhow::Result<bool> {
     match store {
         StoreName::DynamoLocal { .. } => Ok(true),
-        // The store of the environment is for the other verbs.
+        // A store that the environment names is that of the other commands.
         StoreName::Folder(folder)
             if folder.as_os_str() == FOLDER
                 || std::env::var_os("DIVVY_STORE").as_deref() == Some(folder.as_os_str()) =>
@@ -221,6 +221,10 @@ fn print_reports(store: &Opened, system: &System, common: &Common) -> anyhow::Re
 }
 
 /// Refuses to write over a file that is no sample.
+///
+/// # Errors
+///
+/// The file exists and is no sample, or cannot be read.
 fn expect_sample(path: &Path) -> anyhow::Result<()> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,

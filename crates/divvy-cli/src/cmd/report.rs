@@ -138,7 +138,7 @@ impl Report {
             Some(own) => own.filters(&self.filters()),
             None => self.filters(),
         };
-        // Where a table shows the first rows only, the others need not be sorted.
+        // A table that shows only the first rows does not need the others sorted.
         let is_cut = format == Format::Table
             && reports::is_long(report, &filters.by)
             && filters.top.is_none()
@@ -249,11 +249,11 @@ impl Report {
         }
     }
 
-    /// Returns the format of --format, else that of the ending of --output.
+    /// Returns the format of `--format`, else that of the ending of `--output`, else a table.
     ///
     /// # Errors
     ///
-    /// For the ending of a picture.
+    /// The ending is that of a picture.
     fn format(&self) -> anyhow::Result<Format> {
         let path = self.output.as_deref();
         let ending = path.and_then(|path| path.extension()?.to_str());
@@ -298,7 +298,7 @@ fn plot_of<'a>(
     Ok(Plot::new(report, picture, table, durations, system))
 }
 
-/// Returns the section of a page; one without a picture where there is none.
+/// Returns the section of a page. It has no picture if the report has none.
 fn section<'a>(
     report: &'a dyn reports::Report,
     table: &'a Table,
@@ -340,7 +340,7 @@ fn with_own_names(error: ReportError) -> anyhow::Error {
     }
 }
 
-/// Writes how the numbers of a report are defined, and its filters.
+/// Writes the definitions of the columns of a report, and the filters that it takes.
 fn explain(report: &dyn reports::Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}: {}\n", report.name(), report.about())?;
     let columns = report.columns();

@@ -2,7 +2,7 @@
 
 use divvy::reports::{Value, ValueKind, grouped};
 
-/// Writes a value with its unit on one line. Empty for an unknown value.
+/// Formats a value with its unit on one line. Empty for an unknown value.
 pub fn text(kind: ValueKind, value: &Value) -> String {
     match (kind, value) {
         (_, Value::Empty) => String::new(),
@@ -25,7 +25,7 @@ pub fn text(kind: ValueKind, value: &Value) -> String {
     }
 }
 
-/// Writes metres as `840 m` or `3.2 km`.
+/// Formats metres as `840 m` or `3.2 km`.
 fn distance(metres: f64) -> String {
     if metres < 1000.0 {
         format!("{metres:.0} m")
@@ -34,7 +34,7 @@ fn distance(metres: f64) -> String {
     }
 }
 
-/// Writes a rate with about three digits: `0.25`, `31.5`, `2,754`.
+/// Formats a rate with about three digits: `0.25`, `31.5`, `2,754`.
 fn decimals(rate: f64) -> String {
     match rate {
         ..10.0 => format!("{rate:.2}"),
@@ -43,7 +43,7 @@ fn decimals(rate: f64) -> String {
     }
 }
 
-/// Writes an RFC 3339 instant without seconds and offset: `2021-03-02 02:00`.
+/// Formats an RFC 3339 instant without seconds and offset: `2021-03-02 02:00`.
 fn minute(rfc3339: &str) -> String {
     match rfc3339.get(..16) {
         Some(minute) => minute.replace('T', " "),
@@ -51,7 +51,7 @@ fn minute(rfc3339: &str) -> String {
     }
 }
 
-/// Writes seconds as `45 s`, `12 min 05 s` or `2 h 03 min`.
+/// Formats seconds as `45 s`, `12 min 05 s` or `2 h 03 min`.
 fn duration(seconds: i64) -> String {
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     match seconds {

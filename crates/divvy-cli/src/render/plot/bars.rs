@@ -28,7 +28,7 @@ struct Bars {
     values: BTreeMap<(usize, usize), f64>,
 }
 
-/// Draws bars of a measure from left to right for the groups of a dimension. `None` where there is
+/// Draws bars of a measure from left to right for the groups of a dimension. `None` if there is
 /// nothing to show.
 pub(super) fn draw(plot: &Plot<'_>, across: Dim, up: Measure, layout: Layout) -> Option<Drawing> {
     let columns = Columns::of(plot, across, up)?;

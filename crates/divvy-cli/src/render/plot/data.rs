@@ -1,4 +1,4 @@
-//! What a picture is drawn from: a report's answer, with its columns by their role.
+//! The input of pictures: a report's answer, with its columns by their roles.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,7 +11,7 @@ use crate::render::people;
 
 /// A report's answer that is to be drawn.
 pub struct Plot<'a> {
-    /// What the report is about.
+    /// What the report shows.
     pub(super) title: String,
     /// Which trips are counted.
     pub(super) scope: String,
@@ -22,7 +22,7 @@ pub struct Plot<'a> {
 }
 
 impl<'a> Plot<'a> {
-    /// Takes an answer. `durations` are seconds, ascending, and the number of trips of each: for
+    /// Makes the plot of an answer. `durations` are seconds, ascending, and the number of trips of each: for
     /// pictures that are histograms.
     pub fn new(
         report: &dyn Report,
@@ -68,7 +68,7 @@ impl<'a> Plot<'a> {
         }
     }
 
-    /// Returns a row's value of a measure in the unit of its axis. `None` for what is no number.
+    /// Returns a row's value of a measure in the unit of its axis. `None` if it is no number.
     pub(super) fn scaled(&self, row: &[Value], measure: usize) -> Option<f64> {
         let value = row[measure].number()?;
         Some(match self.table.columns[measure].kind {
@@ -78,8 +78,8 @@ impl<'a> Plot<'a> {
         })
     }
 
-    /// Adds a value of a measure to those at a key. `None` for a second value at a key that is no
-    /// count: fractions and means have no sum.
+    /// Adds a value of a measure to those at a key. `None` for a second value at a key if the measure
+    /// is no count: fractions and means have no sum.
     pub(super) fn add(
         &self,
         values: &mut BTreeMap<(usize, usize), f64>,
@@ -103,7 +103,7 @@ impl<'a> Plot<'a> {
 /// The label of a group of trips for which the files do not state the value.
 pub(super) const NOT_STATED: &str = "not stated";
 
-/// Writes a group's value for people.
+/// Formats a group's value for people.
 pub(super) fn label(value: &Value) -> String {
     match value {
         Value::Empty => NOT_STATED.into(),
@@ -111,7 +111,7 @@ pub(super) fn label(value: &Value) -> String {
     }
 }
 
-/// Writes a number of a tooltip: whole, else with three decimals.
+/// Formats a number of a tooltip: whole, else with at most three decimals.
 pub(super) fn short(value: f64) -> String {
     if value.fract() == 0.0 {
         grouped(value as i64)
@@ -120,7 +120,7 @@ pub(super) fn short(value: f64) -> String {
     }
 }
 
-/// Returns the index of a text in a list, adding it where it is missing.
+/// Returns the index of a text in a list. Appends the text if it is missing.
 pub(super) fn index_of(list: &mut Vec<String>, text: String) -> usize {
     let known = list.iter().position(|known| *known == text);
     known.unwrap_or_else(|| {

@@ -32,7 +32,7 @@ impl Columns {
     }
 }
 
-/// Draws a heat map. `None` where there is nothing to show.
+/// Draws a heat map. `None` if there is nothing to show.
 pub(super) fn draw(plot: &Plot<'_>, columns: &Columns, layout: Layout) -> Option<Drawing> {
     let values = read(plot, columns)?;
     let most = values.values().copied().fold(0.0, f64::max);

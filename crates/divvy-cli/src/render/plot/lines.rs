@@ -25,7 +25,7 @@ struct Lines {
     series: Vec<Days>,
 }
 
-/// Draws lines of a measure over dates. `None` where there is nothing to show.
+/// Draws lines of a measure over dates. `None` if there is nothing to show.
 pub(super) fn draw(plot: &Plot<'_>, up: Measure, layout: Layout) -> Option<Drawing> {
     let date = plot.column(Role::Group(Dim::Date))?;
     let measure = plot.column(Role::Measure(up))?;

@@ -27,7 +27,7 @@ use super::html::{self, Section};
 pub use data::Plot;
 pub use frame::{Drawing, Layout};
 
-/// Draws a report. `None` where there is nothing to draw.
+/// Draws a report. `None` if there is nothing to draw.
 fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
     match plot.picture {
         Picture::Histogram => histogram::draw(plot, layout),
@@ -47,7 +47,7 @@ fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
 }
 
 /// Draws a report for a page: for wide and for narrow screens, of which the style sheet shows one.
-/// Empty where there is nothing to draw.
+/// Empty if there is nothing to draw.
 pub fn figures(plot: &Plot<'_>) -> String {
     let drawings = draw(plot, Layout::Wide).zip(draw(plot, Layout::Narrow));
     drawings.map_or(String::new(), |(wide, narrow)| {
@@ -71,7 +71,7 @@ pub struct File {
 ///
 /// # Errors
 ///
-/// For another ending, and where there is nothing to draw.
+/// The file name has another extension, or there is nothing to draw.
 pub fn file(plot: &Plot<'_>, path: &Path) -> anyhow::Result<File> {
     let Drawing { title, svg } = draw(plot, Layout::Wide).context("there is nothing to draw")?;
     let ending = path.extension().and_then(|ending| ending.to_str());
