@@ -17,14 +17,11 @@ use divvy::store::Store;
 
 use crate::open::Common;
 use crate::own_report::{self, ALL};
-use crate::render::Format;
 use crate::render::html::{self, Section};
 use crate::render::plot::{self, Plot};
+use crate::render::{Format, ROWS};
 use crate::runtime::block_on;
 use crate::{flags, outputs};
-
-/// The rows that a table shows of a long report without --top.
-const ROWS: usize = 20;
 
 /// Prints a report on the trips and stations of the store.
 ///

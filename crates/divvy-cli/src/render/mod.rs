@@ -14,6 +14,9 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use divvy::reports::Table;
 
+/// The rows shown of a long report in formats for people, if no number of rows is requested.
+pub const ROWS: usize = 20;
+
 /// A format of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {

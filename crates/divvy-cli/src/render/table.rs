@@ -8,10 +8,7 @@ use comfy_table::{
 };
 use divvy::reports::{Column, Note, Table, Value, ValueKind, grouped};
 
-use super::people;
-
-/// The rows shown of a report that may be cut.
-const ROWS: usize = 20;
+use super::{ROWS, people};
 
 /// The number of blanks between columns.
 const GAP: u16 = 2;

@@ -84,6 +84,14 @@ impl Dim {
         matches!(self, Self::Year | Self::Month | Self::Date | Self::Weekday)
     }
 
+    /// Returns whether it usually has more groups than one can read.
+    pub(super) fn has_many_groups(self) -> bool {
+        matches!(
+            self,
+            Self::Station | Self::Date | Self::BirthYear | Self::Age
+        )
+    }
+
     /// Returns whether its groups are few and have names, so that a row for all of them is useful.
     pub(super) fn is_named(self) -> bool {
         matches!(self, Self::Rider | Self::Bike | Self::Gender)

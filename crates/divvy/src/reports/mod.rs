@@ -282,11 +282,10 @@ pub async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, 
 
 /// Returns whether a report, grouped by these, usually has more rows than one can read.
 pub fn is_long(report: &dyn Report, by: &[Dim]) -> bool {
-    let many = [Dim::Station, Dim::Date, Dim::BirthYear, Dim::Age];
     if by.is_empty() {
         report.is_long()
     } else {
-        by.iter().any(|dim| many.contains(dim))
+        by.iter().copied().any(Dim::has_many_groups)
     }
 }
 

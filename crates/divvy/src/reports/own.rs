@@ -72,8 +72,7 @@ impl Report for OwnReport {
     }
 
     fn is_long(&self) -> bool {
-        let long = [Dim::Station, Dim::Date, Dim::BirthYear, Dim::Age];
-        self.dimensions.iter().any(|dim| long.contains(dim))
+        self.dimensions.iter().copied().any(Dim::has_many_groups)
     }
 
     fn picture(&self) -> Option<Picture> {
