@@ -474,7 +474,7 @@ async fn with_a_killed_load(
 }
 
 const UNFINISHED: &str =
-    "a.zip: its load with --replace was interrupted: give that command again first";
+    "a.zip: its load, which supersedes archives, was interrupted: finish it first";
 
 /// The archive is the same, and the way to load it is not: nothing of the other way may stay.
 #[test]

@@ -1,13 +1,27 @@
-//! Advice on flags, added to errors of the libraries, which do not name any.
+//! The flags that errors of the libraries concern: the libraries do not name any.
 
 use std::error::Error;
 
 use divvy::ingest::{LoadError, PollError};
+use divvy::reports::{Filter, ReportError};
 use divvy::sources::trips_csv::TripsError;
+use divvy::store::StoreError;
 use divvy_aws::duplicate_estimate::DuplicateEstimateError;
+use divvy_aws::store::LoadRefusal;
 
-/// Returns the message of an error, with the flags that help where there are any.
+/// Returns the message of an error, with the flags that it concerns.
 pub fn message(error: &(dyn Error + 'static)) -> String {
+    if let Some(ReportError::Filter {
+        report,
+        refused,
+        takes,
+    }) = error.downcast_ref()
+    {
+        return for_filter(report, *refused, takes);
+    }
+    if let Some(refusal) = refusal(error) {
+        return for_refusal(refusal);
+    }
     let advice = if let Some(error) = error.downcast_ref::<LoadError>() {
         for_load(error)
     } else if let Some(DuplicateEstimateError::Load(error)) = error.downcast_ref() {
@@ -18,6 +32,60 @@ pub fn message(error: &(dyn Error + 'static)) -> String {
         ""
     };
     format!("{error}{advice}")
+}
+
+/// Returns the flags of a filter.
+pub fn of_filter(filter: Filter) -> &'static str {
+    match filter {
+        Filter::Dates => "--from and --to",
+        Filter::Rider => "--rider",
+        Filter::Bike => "--bike",
+        Filter::Station => "--station",
+        Filter::Weekday => "--weekday",
+        Filter::Hour => "--hour",
+        Filter::By => "--by",
+        Filter::Top => "--top",
+    }
+}
+
+fn for_filter(report: &str, refused: Filter, takes: &[Filter]) -> String {
+    let takes: Vec<&str> = takes.iter().copied().map(of_filter).collect();
+    let takes = if takes.is_empty() {
+        "no filter".into()
+    } else {
+        takes.join(", ")
+    };
+    let refused = of_filter(refused);
+    format!("the report \"{report}\" cannot be narrowed by {refused}: it takes {takes}")
+}
+
+/// Returns the refusal of a load that is the error or its source. `None` for other errors.
+fn refusal<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a LoadRefusal> {
+    if let Some(refusal) = error.downcast_ref() {
+        return Some(refusal);
+    }
+    let error = match error.downcast_ref() {
+        Some(LoadError::Store(error)) => error,
+        _ => error.downcast_ref::<StoreError>()?,
+    };
+    error.source.as_deref()?.downcast_ref()
+}
+
+fn for_refusal(refusal: &LoadRefusal) -> String {
+    match refusal {
+        LoadRefusal::OnDemand { .. } => {
+            format!("{refusal}: --boost is for provisioned tables")
+        }
+        LoadRefusal::UnfinishedLoad { archive } => format!(
+            "{archive}: its load with --replace was interrupted: give that command again first"
+        ),
+        LoadRefusal::UnfinishedUnload { archive } => {
+            format!("{archive}: its unloading was interrupted: give that command again first")
+        }
+        LoadRefusal::NotImported { .. } => format!(
+            "{refusal}; import it (divvy export --dynamodb-import), or load it without --imported"
+        ),
+    }
 }
 
 fn for_load(error: &LoadError) -> &'static str {
@@ -40,5 +108,41 @@ fn for_poll(error: &PollError) -> &'static str {
         }
         PollError::Contradiction { .. } => ": poll it without --system, or name the right one",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+    use crate::messages;
+
+    #[test]
+    fn a_refused_load_names_the_flag() {
+        let archive = || "a.zip".to_owned();
+        let table = || "t-TripData".to_owned();
+        let sentences = [
+            LoadRefusal::OnDemand { table: table() },
+            LoadRefusal::UnfinishedLoad { archive: archive() },
+            LoadRefusal::UnfinishedUnload { archive: archive() },
+            LoadRefusal::NotImported {
+                table: table(),
+                trip: "1".into(),
+                fault: "is not there",
+            },
+        ]
+        .map(|refusal| {
+            let of_store = messages::sentence(&anyhow!(StoreError::from(refusal.clone())));
+            let of_load = messages::sentence(&anyhow!(LoadError::Store(refusal.into())));
+            assert_eq!(of_store, of_load);
+            of_load
+        });
+        insta::assert_snapshot!(sentences.join("\n"), @r"
+        t-TripData is paid by request and takes what it is given: --boost is for provisioned tables
+        a.zip: its load with --replace was interrupted: give that command again first
+        a.zip: its unloading was interrupted: give that command again first
+        t-TripData: trip 1 is not there: the import is not of this archive, or not done; import it (divvy export --dynamodb-import), or load it without --imported
+        ");
     }
 }

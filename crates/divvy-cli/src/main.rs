@@ -4,7 +4,7 @@
 //! success with rejected rows under `--strict`, or with stations that could not be counted; 2 for
 //! failure of at least one part.
 
-// The macros panic where stdout or stderr is closed or full.
+// The macros panic if stdout or stderr is closed or full.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod allocator;
@@ -49,13 +49,14 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            messages::complain(messages::sentence(&error));
+            messages::print_error(messages::sentence(&error));
             ExitCode::from(2)
         }
     }
 }
 
-/// Returns whether a reader of the output (`head`, a pager) closed it before its end: a success.
+/// Returns whether the reader of the output (`head`, a pager) closed it before its end, which counts as
+/// success.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()

@@ -1,13 +1,15 @@
-//! Messages on stderr. The print macros panic where stderr is closed or full; these do not.
+//! Messages on stderr. The print macros panic if stderr is closed or full; these functions ignore
+//! it.
 
 use std::fmt::Display;
 use std::io::Write;
 
 use crate::flags;
 
-/// Prints what went wrong. Where that cannot be written, the exit status has to do.
-pub fn complain(problem: impl Display) {
-    print_line(format_args!("divvy: {problem}"));
+/// Prints an error with the name of the program before it. If it cannot be written, the exit status
+/// alone states the failure.
+pub fn print_error(error: impl Display) {
+    print_line(format_args!("divvy: {error}"));
 }
 
 /// Prints a line with a single write, if it can be written.
@@ -15,7 +17,8 @@ pub fn print_line(line: impl Display) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// Writes an error with its causes, and advice on flags. A cause with which the sentence ends already is left out.
+/// Formats an error with its causes and the flags that they concern. A cause with which the sentence
+/// already ends is left out.
 pub fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = String::new();
     for cause in error.chain().map(flags::message) {

@@ -108,8 +108,8 @@ impl Opened {
         &*self.store
     }
 
-    /// Returns the store on DynamoDB, for what has to do with its tables and their capacity. `None`
-    /// for one in a folder.
+    /// Returns the store on DynamoDB, with its tables and their capacity. `None` for a store in a
+    /// folder.
     pub fn dynamo(&self) -> Option<&DynamoStore> {
         self.dynamo.as_ref()
     }
@@ -121,7 +121,7 @@ impl Opened {
 }
 
 impl Common {
-    /// Chooses the clock of the runtime. To be called before anything else.
+    /// Chooses the clock of the runtime. Has to be called before any other function.
     pub fn start(&self) {
         let virtual_clock = matches!(
             self.store,
@@ -133,12 +133,12 @@ impl Common {
         runtime::start(virtual_clock);
     }
 
-    /// Opens the store for writing; makes it where there is none.
+    /// Opens the store for writing. Makes it if there is none.
     pub fn open(&self) -> anyhow::Result<Opened> {
         self.open_with(DynamoOptions::default())
     }
 
-    /// Opens the store for writing, with options for DynamoDB; makes it where there is none.
+    /// Opens the store for writing, with options for DynamoDB. Makes it if there is none.
     pub fn open_with(&self, dynamo: DynamoOptions) -> anyhow::Result<Opened> {
         if let StoreName::Folder(folder) = &self.store {
             let store = EmbeddedStore::open_with(folder, self.on_wait())?;
@@ -159,7 +159,7 @@ impl Common {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// There is no store, or it cannot be opened.
     pub fn open_existing(&self) -> anyhow::Result<Opened> {
         self.open_if_there()?.with_context(|| {
             format!(
@@ -170,14 +170,14 @@ impl Common {
         })
     }
 
-    /// Opens the store. `None` where there is none.
+    /// Opens the store. `None` if there is none.
     pub fn open_if_there(&self) -> anyhow::Result<Option<Opened>> {
         match &self.store {
             StoreName::Folder(folder) => {
                 let store = EmbeddedStore::open_existing_with(folder, self.on_wait())?;
                 Ok(store.map(Opened::from))
             }
-            // The emulator would make the file.
+            // Opening the emulator makes the file.
             StoreName::DynamoLocal { file, .. } if !file.exists() => Ok(None),
             _ => {
                 let store = block_on(DynamoStore::open_existing(self.dynamo_options()?))?;
@@ -226,7 +226,11 @@ impl Common {
         }
     }
 
-    /// Returns the system that is named, else the store's only one.
+    /// Returns the system that `--system` names, else the only system of the store.
+    ///
+    /// # Errors
+    ///
+    /// The store does not have the named system; without a name, it has none or several.
     pub fn system_of(&self, store: &dyn Store) -> anyhow::Result<System> {
         let known = block_on(store.systems())?;
         match (&self.system, known.as_slice()) {
@@ -250,7 +254,7 @@ impl Common {
         }
     }
 
-    /// Returns what prints the reasons for long waits: a process that writes, an upgrade.
+    /// Returns the function that prints the reasons for long waits: a process that writes, an upgrade.
     fn on_wait(&self) -> Box<OnWait> {
         let quiet = self.quiet;
         Box::new(move |sentence| {

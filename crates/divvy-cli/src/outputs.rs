@@ -1,4 +1,4 @@
-//! Where commands write: stdout, and files that are checked before anything is written.
+//! The outputs of commands: stdout, and files that are checked before anything is written.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -16,7 +16,7 @@ use crate::store_name::StoreName;
 ///
 /// # Errors
 ///
-/// Stdout cannot be written; among others a broken pipe, where the reader has stopped reading.
+/// Stdout cannot be written. A broken pipe is among these errors: the reader has stopped reading.
 pub fn print(table: &Table, format: Format) -> anyhow::Result<()> {
     write(None, |out, width| format.write(table, width, out))
 }
@@ -32,7 +32,7 @@ pub fn print_json(value: &impl Serialize) -> io::Result<()> {
     writeln!(out)
 }
 
-/// Writes to a file; to stdout where `path` is `None`. `write` takes the width of the terminal in
+/// Writes to a file; to stdout if `path` is `None`. `write` takes the width of the terminal in
 /// columns, `None` without one.
 ///
 /// # Errors
@@ -54,8 +54,8 @@ pub fn write(
         .with_context(writing)
 }
 
-/// Returns the width of the terminal in columns: `COLUMNS`, else that of stdout. `None` where
-/// stdout is no terminal: then nothing is cut.
+/// Returns the width of the terminal in columns: `COLUMNS`, else that of stdout. `None` if stdout is
+/// no terminal: then nothing is cut.
 fn terminal_width() -> Option<u16> {
     let columns = std::env::var("COLUMNS").ok();
     let columns = columns.and_then(|columns| columns.parse().ok());
@@ -71,7 +71,7 @@ fn terminal_width() -> Option<u16> {
 ///
 /// # Errors
 ///
-/// A sentence with the flag and the file.
+/// The file is an input, or lies in an input or in the store. The message has the flag and the file.
 pub fn expect_apart(
     common: &Common,
     flag: &str,
@@ -108,7 +108,7 @@ pub fn expect_apart(
 ///
 /// # Errors
 ///
-/// A sentence with the flag to give.
+/// The file exists. The message names `--force`.
 pub fn expect_new(path: &Path, force: bool) -> anyhow::Result<()> {
     if !force && path.symlink_metadata().is_ok() {
         bail!(
@@ -124,7 +124,7 @@ fn is_within(path: &Path, folder: &Path) -> bool {
     let Ok(folder) = folder.canonicalize() else {
         return false;
     };
-    // Of a path that does not exist, the nearest folder that does.
+    // For a path that does not exist, its nearest ancestor that does.
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
     let real = path.canonicalize().ok().or_else(|| {
         absolute

@@ -23,6 +23,9 @@ use divvy::reports::{Dim, Filters, Measure, OwnReport, Period, REPORTS, Report};
 use serde::Deserialize;
 use toml::Spanned;
 
+/// The name of all built-in reports together, which no file may have.
+pub const ALL: &str = "all";
+
 /// The folder of the files, in the current one.
 const FOLDER: &str = "reports";
 
@@ -50,11 +53,12 @@ struct FileFilters {
     hour: Option<Spanned<String>>,
 }
 
-/// Reads the report of that name. `None` where there is no such file.
+/// Reads the report of that name. `None` if there is no such file.
 ///
 /// # Errors
 ///
-/// A sentence with the file, and the line where there is one.
+/// The file cannot be read, does not define a report, or has the name of a built-in one. The message
+/// has its path, and the line if there is one.
 pub fn read(name: &str) -> anyhow::Result<Option<OwnReport>> {
     if !is_name(name) {
         return Ok(None);
@@ -87,7 +91,7 @@ fn is_name(word: &str) -> bool {
 
 /// Returns whether a built-in report has the name: scripts rely on these.
 fn is_taken(name: &str) -> bool {
-    name == "all" || REPORTS.iter().any(|report| report.name() == name)
+    name == ALL || REPORTS.iter().any(|report| report.name() == name)
 }
 
 /// Lists the names of the user's reports, sorted.

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::messages;
 use crate::open::Common;
 
-/// A bar of bytes; hidden where stderr is no terminal.
+/// A bar of bytes. It is hidden if stderr is no terminal.
 pub struct Bar(ProgressBar);
 
 impl Bar {
@@ -42,7 +42,7 @@ impl Progress for Bar {
     }
 }
 
-/// A bar of trips; hidden where stderr is no terminal.
+/// A bar of trips. It is hidden if stderr is no terminal.
 pub struct RowsBar(ProgressBar);
 
 impl RowsBar {
@@ -73,7 +73,7 @@ fn is_shown(common: &Common) -> bool {
     !common.quiet && !common.no_progress && std::io::stderr().is_terminal()
 }
 
-/// Makes a bar that is drawn at most `hz` times a second; a hidden one where none is to be shown.
+/// Makes a bar that is drawn at most `hz` times a second. It is hidden if no bar is to be shown.
 fn bar(common: &Common, template: &str, hz: u8) -> ProgressBar {
     let target = if is_shown(common) {
         ProgressDrawTarget::stderr_with_hz(hz)
@@ -89,7 +89,7 @@ fn bar(common: &Common, template: &str, hz: u8) -> ProgressBar {
 /// Progress of writing to DynamoDB: a bar on a terminal, else a line every 30 seconds, since such a
 /// load may take days.
 pub struct Writes {
-    /// `None` where no bar is to be shown.
+    /// `None` if no bar is to be shown.
     bar: Option<ProgressBar>,
     quiet: bool,
     /// The time of the last line.
@@ -99,7 +99,7 @@ pub struct Writes {
 const INTERVAL: Duration = Duration::from_secs(30);
 
 impl Writes {
-    /// Makes one for all loads of a command.
+    /// Makes the progress of all loads of a command.
     pub fn new(common: &Common) -> Self {
         Self {
             bar: is_shown(common).then(|| bar(common, "{prefix}  {bar:20} {msg}", 5)),
@@ -167,7 +167,7 @@ impl Listener for Writes {
     }
 }
 
-/// Writes a duration in its two largest units: `4 d 21 h`, `9 min 3 s`, `12 s`.
+/// Formats a duration in its two largest units: `4 d 21 h`, `9 min 3 s`, `12 s`.
 pub fn people_time(seconds: f64) -> String {
     let seconds = seconds.max(0.0).round() as u64;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);

@@ -6,8 +6,8 @@ use tokio::runtime::{Builder, Runtime};
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
-/// Chooses the clock of the runtime: has an effect before the first [`block_on`] alone. A virtual
-/// clock advances at once to the end of what is waited for.
+/// Chooses the clock of the runtime. Has no effect after the first [`block_on`]. A virtual clock
+/// advances at once to the end of each wait.
 pub fn start(virtual_clock: bool) {
     RUNTIME.get_or_init(|| runtime(virtual_clock));
 }

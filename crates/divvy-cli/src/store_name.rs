@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The folder of a store that is not named.
 pub const FOLDER: &str = "divvy-data";
 
-/// What `--store` names.
+/// A store as named by `--store`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoreName {
     /// A folder: Parquet and SQLite.
@@ -27,7 +27,7 @@ pub enum StoreName {
         file: PathBuf,
         /// Write and read units of each table and of the index. `None` for tables on demand.
         capacity: Option<(u32, u32)>,
-        /// Waits for capacity advance a virtual clock, and take no time.
+        /// Whether waits for capacity advance a virtual clock and take no time.
         virtual_clock: bool,
     },
 }
@@ -99,7 +99,7 @@ impl StoreName {
         })
     }
 
-    /// Returns whether the store is kept by AWS itself, where it costs money.
+    /// Returns whether the store is on AWS itself, where requests and storage cost money.
     pub fn costs(&self) -> bool {
         matches!(self, Self::Dynamo { endpoint: None, .. })
     }
@@ -115,7 +115,7 @@ impl fmt::Display for StoreName {
     }
 }
 
-/// What follows the question mark: `name=value`, separated by `&`.
+/// The part after the question mark: `name=value`, separated by `&`.
 struct Query<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Query<'a> {
@@ -152,8 +152,8 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Returns what looks like the scheme of an address (RFC 3986, section 3.1) before the first colon.
-/// `None` for a path, also for one with a drive letter.
+/// Returns the text before the first colon if it has the form of a scheme of an address (RFC 3986,
+/// section 3.1). `None` for a path, also for one with a drive letter.
 fn scheme(text: &str) -> Option<&str> {
     let (scheme, _) = text.split_once(':')?;
     let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);

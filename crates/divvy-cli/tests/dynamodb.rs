@@ -1,11 +1,13 @@
-//! The program against an emulated DynamoDB in another process: killed at any moment, and refused in
-//! every way that a service refuses.
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+//! The program on an emulated DynamoDB in another process: it is killed while it loads, and its
+//! requests fail in the ways that the service documents.
+#![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+
+mod program;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -15,30 +17,19 @@ use throttling_dynamodb::{Emulator, Options};
 const KILLS: u32 = 50;
 const TRIPS: &str = "1500";
 
-/// Makes a command without credentials in its environment.
+/// Makes a command on a store, without credentials in its environment.
 fn divvy(folder: &Path, store: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_divvy"));
+    let mut command = program::divvy(folder);
     command
-        .current_dir(folder)
         .env_clear()
         .env("HOME", folder)
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("DIVVY_STORE", store)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .env("DIVVY_STORE", store);
     command
 }
 
-fn run(folder: &Path, store: &str, arguments: &[&str]) -> Output {
-    divvy(folder, store).args(arguments).output().unwrap()
-}
-
 fn succeed(folder: &Path, store: &str, arguments: &[&str]) -> (String, String) {
-    let output = run(folder, store, arguments);
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    (String::from_utf8(output.stdout).unwrap(), errors)
+    program::succeed(divvy(folder, store).args(arguments))
 }
 
 fn serve<T>(test: impl FnOnce(&str) -> T) -> T {
@@ -90,7 +81,8 @@ fn a_load_killed_at_any_moment_is_finished_by_the_next() {
             let _ = load.kill();
             landed += u32::from(!load.wait().unwrap().success());
         }
-        // Each load goes on where the one before was killed, so the last of them find nothing to do.
+        // Each load continues the one that was killed before it, so that the last ones find the
+        // archive loaded.
         assert!(
             landed >= 3,
             "{landed} of {KILLS} loads were killed before they ended"
@@ -149,7 +141,8 @@ fn every_refusal_is_one_clear_line() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let refusal = |store: &str| {
-        let output = run(folder, store, &["report", "stations"]);
+        let mut report = divvy(folder, store);
+        let output = report.args(["report", "stations"]).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         let output = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.lines().count(), 1, "{output}");
@@ -221,7 +214,7 @@ fn a_store_on_dynamodb_is_repaired() {
     succeed(folder, "none", &sample);
     serve(|store| {
         succeed(folder, store, &["load", "a.zip"]);
-        // Nothing reads the stream here: the counts are missing.
+        // No process reads the stream here: the counts are missing.
         let would = ["check", "--repair", "--dry-run"];
         let (output, used) = succeed(folder, store, &would);
         assert!(

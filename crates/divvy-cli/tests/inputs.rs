@@ -1,7 +1,9 @@
 //! Inputs and outputs of the program: paths of any bytes, outputs that are closed or full, a download
 //! that is stopped.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+
+mod program;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -11,6 +13,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use program::{divvy, succeed};
+
 const TRIPS: &str = "ride_id,rideable_type,started_at,ended_at,start_station_name,start_station_id,\
     end_station_name,end_station_id,start_lat,start_lng,end_lat,end_lng,member_casual\n\
     0000003300000014,classic_bike,2024-04-01 10:00:00,2024-04-01 10:10:00,A,13001,B,13002,41.88,\
@@ -19,23 +23,11 @@ const TRIPS: &str = "ride_id,rideable_type,started_at,ended_at,start_station_nam
 const FEED: &str = r#"{"last_updated":1717484711,"ttl":60,"version":"2.3","data":{"stations":[
     {"station_id":"a","name":"Lake St","lat":41.9,"lon":-87.6}]}}"#;
 
-fn divvy(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_divvy"));
-    command
-        .current_dir(folder)
-        .env_remove("DIVVY_STORE")
-        .stdin(Stdio::null());
-    command
-}
-
 fn run(folder: &Path, arguments: &[&OsStr]) -> String {
-    let output = divvy(folder).args(arguments).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
+    succeed(divvy(folder).args(arguments)).0
 }
 
-/// A folder with a trip file and a feed.
+/// Makes a folder with a trip file and a feed.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("trips.csv"), TRIPS).unwrap();

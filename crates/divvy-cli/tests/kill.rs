@@ -1,35 +1,24 @@
 //! Law 6: a process killed at any moment loses nothing that was acknowledged and counts nothing
 //! twice. The program is killed while it loads.
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+
+mod program;
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
 
+use program::{divvy, succeed};
+
 /// Kills, spread evenly over the duration of a load and a little more.
 const KILLS: u32 = 50;
 const TRIPS: u64 = 60_000;
 
-fn divvy(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_divvy"));
-    command
-        .current_dir(folder)
-        .env_remove("DIVVY_STORE")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
 fn run(folder: &Path, arguments: &[&str]) -> String {
-    let output = divvy(folder).args(arguments).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
+    succeed(divvy(folder).args(arguments)).0
 }
 
 /// Counts the rows of all Parquet files in a folder, as another engine does.
@@ -85,7 +74,7 @@ fn a_load_killed_at_any_moment_leaves_a_sound_store() {
         let sound = rows == TRIPS || rows == 2 * TRIPS;
         assert!(sound, "{rows} rows after kill {kill}");
         if rows == 2 * TRIPS {
-            // The next kill is of a whole load, too.
+            // The next load has to store all of its trips again.
             run(folder, &["unload", "second.zip"]);
         }
     }

@@ -1,15 +1,19 @@
 //! DuckDB reads the Parquet files of `trips/` without the catalog, and counts the same trips as the
 //! reports. Skipped where DuckDB is not installed.
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+
+mod program;
 
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use divvy::sources::archive::Archive;
 use divvy_testkit::inputs::has_python_module;
 use serde_json::Value;
+
+use program::{divvy, succeed};
 
 /// Counts the trips of `argv[1]`, their ids, and those of the origin `argv[2]`.
 const QUESTIONS: &str = r#"
@@ -25,23 +29,8 @@ print(json.dumps({
 }))
 "#;
 
-fn divvy(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_divvy"));
-    command
-        .current_dir(folder)
-        .env_remove("DIVVY_STORE")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
 fn run(folder: &Path, arguments: &[&str]) -> String {
-    let output = divvy(folder, arguments).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
+    succeed(divvy(folder).args(arguments)).0
 }
 
 fn report(folder: &Path, name: &str) -> Vec<Value> {
@@ -124,7 +113,7 @@ fn duckdb_counts_the_same_as_the_reports() {
     run(folder, &["load", "third.zip", "--store", "rehearsal"]);
     let whole = start.elapsed();
     for sixth in 1..=4 {
-        let mut load = divvy(folder, &["load", "third.zip"]).spawn().unwrap();
+        let mut load = divvy(folder).args(["load", "third.zip"]).spawn().unwrap();
         std::thread::sleep((whole * sixth / 6).max(Duration::from_millis(1)));
         let _ = load.kill();
         load.wait().unwrap();

@@ -501,8 +501,8 @@ fn what_cannot_be_asked_is_refused_in_a_sentence() {
         to: Some("2021-01-01".parse().unwrap()),
         ..Filters::default()
     };
-    insta::assert_snapshot!(refuse("quality", rider.clone()), @r#"the report "quality" cannot be narrowed by --rider: it takes --top"#);
-    insta::assert_snapshot!(refuse("from-counts", rider), @r#"the report "from-counts" cannot be narrowed by --rider: it takes --station, --top"#);
+    insta::assert_snapshot!(refuse("quality", rider.clone()), @r#"the report "quality" cannot be narrowed by rider: it takes top"#);
+    insta::assert_snapshot!(refuse("from-counts", rider), @r#"the report "from-counts" cannot be narrowed by rider: it takes station, top"#);
     insta::assert_snapshot!(refuse("hours", swapped), @"no date is both from 2021-02-01 on and up to 2021-01-01: the first date comes after the last");
     insta::assert_snapshot!(refuse("station", Filters::default()), @r#"there is no report "station" (did you mean stations?): expected one of stations, from-counts, hours, weekdays, months, days, durations, riders, genders, ages, routes, balance, growth, distance, dockless, roundtrips, quality"#);
 }

@@ -28,7 +28,7 @@ pub(super) fn client() -> Result<SharedHttpClient, StoreError> {
             let bundle = std::fs::read(&path).map_err(|cause| {
                 let path = path.display();
                 let doing = format!("cannot read the certificates of AWS_CA_BUNDLE ({path})");
-                StoreError::because(StoreErrorKind::Unreachable, doing, cause)
+                StoreError::with_source(StoreErrorKind::Unreachable, doing, cause)
             })?;
             TrustStore::default().with_pem_certificate(bundle)
         }
@@ -36,7 +36,7 @@ pub(super) fn client() -> Result<SharedHttpClient, StoreError> {
     let tls = TlsContext::builder().with_trust_store(trust).build();
     let tls = tls.map_err(|cause| {
         let doing = "the certificates of this system are of no use";
-        StoreError::because(StoreErrorKind::Unreachable, doing, cause)
+        StoreError::with_source(StoreErrorKind::Unreachable, doing, cause)
     })?;
     Ok(SharedHttpClient::new(ByHost {
         direct: through(ProxyConfig::disabled(), tls.clone()),

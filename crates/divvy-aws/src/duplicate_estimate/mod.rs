@@ -132,7 +132,7 @@ pub fn estimate_duplicates(
             let hash = |row: u32| xxh3_64(batch.batch.id_raw(row as usize));
             files.put(&batch, all, hash).map_err(|error| {
                 let doing = "cannot keep the rows in a file of the folder for temporary files";
-                StoreError::because(StoreErrorKind::Unreachable, doing, error)
+                StoreError::with_source(StoreErrorKind::Unreachable, doing, error)
             })
         };
         let read = ingest::read(archive, options, &write, rejects, progress)?;

@@ -32,7 +32,7 @@ impl Settings {
         let value = |name| variable(name).filter(|value| !value.is_empty());
         let system = value("DIVVY_SYSTEM").map(|text| System::parse(&text));
         let system = system.transpose().map_err(|error| {
-            StoreError::because(StoreErrorKind::Unreachable, "DIVVY_SYSTEM", error)
+            StoreError::with_source(StoreErrorKind::Unreachable, "DIVVY_SYSTEM", error)
         })?;
         Ok(Self {
             prefix: value("DIVVY_TABLE_PREFIX").unwrap_or_default(),

@@ -14,7 +14,7 @@ mod prices;
 mod terms;
 mod workload;
 
-use divvy::reports::{Column, Kind, Note, Row, Table, Value, grouped, plural};
+use divvy::reports::{Column, Note, Row, Table, Value, ValueKind, grouped, plural};
 
 pub use forecast::{Forecast, forecasts};
 pub use prices::{HOURS_A_MONTH, InvalidPrices, Prices};
@@ -26,16 +26,16 @@ pub use crate::pace::BURST_S;
 impl Row for Forecast {
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("way", Kind::Text),
-            Column::new("load_s", Kind::Seconds),
-            Column::new("refresh_s", Kind::Seconds).spare(2),
-            Column::new("table_write_units", Kind::Count).spare(4),
-            Column::new("index_write_units", Kind::Count).spare(5),
-            Column::new("other_write_units", Kind::Count).spare(6),
-            Column::new("read_units", Kind::Count).spare(3),
-            Column::new("once_usd", Kind::Dollars),
-            Column::new("idle_month_usd", Kind::Dollars),
-            Column::new("live_month_usd", Kind::Dollars).spare(1),
+            Column::new("way", ValueKind::Text),
+            Column::new("load_s", ValueKind::Seconds),
+            Column::new("refresh_s", ValueKind::Seconds).spare(2),
+            Column::new("table_write_units", ValueKind::Count).spare(4),
+            Column::new("index_write_units", ValueKind::Count).spare(5),
+            Column::new("other_write_units", ValueKind::Count).spare(6),
+            Column::new("read_units", ValueKind::Count).spare(3),
+            Column::new("once_usd", ValueKind::Dollars),
+            Column::new("idle_month_usd", ValueKind::Dollars),
+            Column::new("live_month_usd", ValueKind::Dollars).spare(1),
         ]
     }
 

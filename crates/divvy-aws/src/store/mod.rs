@@ -39,6 +39,7 @@ use jiff::Timestamp;
 
 pub use self::counts::CountsFrom;
 use self::layout::CommittedItems;
+pub use self::load::LoadRefusal;
 pub use self::progress::{Compared, Listener, LoadSettings, Written};
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;
@@ -324,7 +325,7 @@ async fn connect(options: &OpenOptions) -> Result<Connection, StoreError> {
 
 /// Makes the error for an item that cannot be read.
 fn damaged_item(error: item::ItemError) -> StoreError {
-    StoreError::because(StoreErrorKind::Damaged, "an item cannot be read", error)
+    StoreError::with_source(StoreErrorKind::Damaged, "an item cannot be read", error)
 }
 
 const NO_PANIC: &str = "a put neither panics nor is aborted";

@@ -25,7 +25,7 @@ pub(super) struct Chunk {
 fn cannot(what: &'static str) -> impl Fn(std::io::Error) -> StoreError {
     move |error| {
         let doing = format!("cannot {what} a temporary file");
-        StoreError::because(StoreErrorKind::Unreachable, doing, error)
+        StoreError::with_source(StoreErrorKind::Unreachable, doing, error)
     }
 }
 
@@ -62,7 +62,7 @@ impl Chunks {
     pub(super) fn rows(&mut self, chunk: Chunk) -> Result<Rows, StoreError> {
         blocks::decode(&self.bytes(chunk)?).map_err(|error| {
             let doing = "a temporary file cannot be read back";
-            StoreError::because(StoreErrorKind::Damaged, doing, error)
+            StoreError::with_source(StoreErrorKind::Damaged, doing, error)
         })
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use divvy::ingest::{self, LoadOptions, SameName};
 use divvy::model::System;
-use divvy::reports::{self, Filters};
+use divvy::reports::{self, Filters, Report};
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::embedded::EmbeddedStore;
@@ -147,7 +147,7 @@ impl Demo {
 fn is_on_dynamo(store: &StoreName) -> anyhow::Result<bool> {
     match store {
         StoreName::DynamoLocal { .. } => Ok(true),
-        // The store of the environment is for the other verbs.
+        // A store that the environment names is that of the other commands.
         StoreName::Folder(folder)
             if folder.as_os_str() == FOLDER
                 || std::env::var_os("DIVVY_STORE").as_deref() == Some(folder.as_os_str()) =>
@@ -203,24 +203,28 @@ fn load(path: &Path, store: &Opened, now: Timestamp, common: &Common) -> anyhow:
 }
 
 fn print_reports(store: &Opened, system: &System, common: &Common) -> anyhow::Result<()> {
-    let reports = [
-        ("stations", Some(10)),
-        ("durations", None),
-        ("riders", None),
+    let reports: [(&dyn Report, Option<usize>); 3] = [
+        (&reports::Stations, Some(10)),
+        (&reports::DURATIONS, None),
+        (&reports::RIDERS, None),
     ];
-    for (name, top) in reports {
+    for (report, top) in reports {
         let filters = Filters {
             top,
             ..Filters::default()
         };
-        let table = block_on(reports::report(name, store.store(), system, &filters))?;
-        common.say(format_args!("\n   divvy report {name}"));
+        let table = block_on(reports::answer(report, store.store(), system, &filters))?;
+        common.say(format_args!("\n   divvy report {}", report.name()));
         outputs::print(&table, Format::Table)?;
     }
     Ok(())
 }
 
 /// Refuses to write over a file that is no sample.
+///
+/// # Errors
+///
+/// The file exists and is no sample, or cannot be read.
 fn expect_sample(path: &Path) -> anyhow::Result<()> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use divvy::model::System;
-use divvy::reports::{Column, Kind, Table, Value};
+use divvy::reports::{Column, Table, Value, ValueKind};
 use divvy::store::LedgerEntry;
 
 use crate::open::Common;
@@ -45,13 +45,13 @@ impl Ls {
 
 fn columns() -> Vec<Column> {
     vec![
-        Column::new("archive", Kind::Name),
-        Column::new("content", Kind::Text),
-        Column::new("system", Kind::Text),
-        Column::new("loaded_at", Kind::Instant).spare(1),
-        Column::new("rows_read", Kind::Count).spare(2),
-        Column::new("trips", Kind::Count),
-        Column::new("rejected", Kind::Count),
+        Column::new("archive", ValueKind::Name),
+        Column::new("content", ValueKind::Text),
+        Column::new("system", ValueKind::Text),
+        Column::new("loaded_at", ValueKind::Instant).spare(1),
+        Column::new("rows_read", ValueKind::Count).spare(2),
+        Column::new("trips", ValueKind::Count),
+        Column::new("rejected", ValueKind::Count),
     ]
 }
 

@@ -44,7 +44,7 @@ impl Verb {
     ///
     /// # Errors
     ///
-    /// A sentence for people; the exit status is 2.
+    /// The command failed. The exit status is 2.
     pub fn run(self, common: &Common, command: &dyn Fn() -> Command) -> anyhow::Result<ExitCode> {
         match self {
             Self::Demo(verb) => verb.run(common),
@@ -64,12 +64,12 @@ impl Verb {
     }
 }
 
-/// Writes the first eight digits of a content hash, which distinguish the archives of a store.
+/// Formats the first eight digits of a content hash, which distinguish the archives of a store.
 fn short(content: ContentHash) -> String {
     content.to_string()[..8].to_owned()
 }
 
-/// Writes a whole number with separated thousands: `1,234`.
+/// Formats a whole number with separated thousands: `1,234`.
 fn grouped(number: u64) -> String {
     divvy::reports::grouped(i64::try_from(number).unwrap_or(i64::MAX))
 }

@@ -10,23 +10,18 @@ use clap::Args;
 use clap::builder::StyledStr;
 use divvy::model::{Rider, System};
 use divvy::reports::{
-    self, Dim, Filter, Filters, HoursOfDay, Note, Period, REPORTS, ReportError, Sort, Table,
-    Weekdays,
+    self, Dim, Filter, Filters, HoursOfDay, Note, Period, Picture, REPORTS, ReportError, Sort,
+    Table, Weekdays,
 };
 use divvy::store::Store;
 
 use crate::open::Common;
-use crate::render::Format;
+use crate::own_report::{self, ALL};
 use crate::render::html::{self, Section};
 use crate::render::plot::{self, Plot};
+use crate::render::{Format, ROWS};
 use crate::runtime::block_on;
-use crate::{outputs, own_report};
-
-/// The name of all reports together.
-const ALL: &str = "all";
-
-/// The rows that a table shows of a long report without --top.
-const ROWS: usize = 20;
+use crate::{flags, outputs};
 
 /// Prints a report on the trips and stations of the store.
 ///
@@ -140,7 +135,7 @@ impl Report {
             Some(own) => own.filters(&self.filters()),
             None => self.filters(),
         };
-        // Where a table shows the first rows only, the others need not be sorted.
+        // A table that shows only the first rows does not need the others sorted.
         let is_cut = format == Format::Table
             && reports::is_long(report, &filters.by)
             && filters.top.is_none()
@@ -251,11 +246,11 @@ impl Report {
         }
     }
 
-    /// Returns the format of --format, else that of the ending of --output.
+    /// Returns the format of `--format`, else that of the ending of `--output`, else a table.
     ///
     /// # Errors
     ///
-    /// For the ending of a picture.
+    /// The ending is that of a picture.
     fn format(&self) -> anyhow::Result<Format> {
         let path = self.output.as_deref();
         let ending = path.and_then(|path| path.extension()?.to_str());
@@ -293,14 +288,14 @@ fn plot_of<'a>(
     let Some(picture) = report.picture() else {
         bail!("the report \"{}\" has no natural picture", report.name());
     };
-    let durations = match picture.shape {
-        reports::Shape::Histogram => Some(block_on(reports::histogram(store, system, filters))?),
+    let durations = match picture {
+        Picture::Histogram => Some(block_on(reports::histogram(store, system, filters))?),
         _ => None,
     };
     Ok(Plot::new(report, picture, table, durations, system))
 }
 
-/// Returns the section of a page; one without a picture where there is none.
+/// Returns the section of a page. It has no picture if the report has none.
 fn section<'a>(
     report: &'a dyn reports::Report,
     table: &'a Table,
@@ -342,7 +337,7 @@ fn with_own_names(error: ReportError) -> anyhow::Error {
     }
 }
 
-/// Writes how the numbers of a report are defined, and its filters.
+/// Writes the definitions of the columns of a report, and the filters that it takes.
 fn explain(report: &dyn reports::Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}: {}\n", report.name(), report.about())?;
     let columns = report.columns();
@@ -353,7 +348,7 @@ fn explain(report: &dyn reports::Report, out: &mut dyn Write) -> io::Result<()> 
     }
     let narrows = |filter: &&Filter| !matches!(filter, Filter::By | Filter::Top);
     let takes = report.takes().iter().filter(narrows);
-    let mut takes: Vec<&str> = takes.map(|filter| filter.as_str()).collect();
+    let mut takes: Vec<&str> = takes.map(|filter| flags::of_filter(*filter)).collect();
     if takes.is_empty() {
         takes.push("nothing");
     }

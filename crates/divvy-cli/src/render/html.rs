@@ -5,10 +5,7 @@ use std::io::{self, Write};
 
 use divvy::reports::{Column, Note, Table, grouped};
 
-use super::people;
-
-/// The rows shown of a long report on a page of several.
-const ROWS: usize = 20;
+use super::{ROWS, people};
 
 /// Columns of this [`Column::spare`](divvy::reports::Column::spare) or more are left out of such a
 /// page: ids, coordinates.

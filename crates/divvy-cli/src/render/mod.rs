@@ -14,6 +14,9 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use divvy::reports::Table;
 
+/// The rows shown of a long report in formats for people, if no number of rows is requested.
+pub const ROWS: usize = 20;
+
 /// A format of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -77,7 +80,7 @@ impl Format {
 
 #[cfg(test)]
 mod tests {
-    use divvy::reports::{Column, Kind, Note, Row, Value};
+    use divvy::reports::{Column, Note, Row, Value, ValueKind};
 
     use super::*;
 
@@ -87,13 +90,13 @@ mod tests {
     impl Row for Sample {
         fn columns() -> Vec<Column> {
             vec![
-                Column::new("id", Kind::Text).spare(1),
-                Column::new("name", Kind::Name),
-                Column::new("latitude", Kind::Degrees).spare(3),
-                Column::new("reported_at", Kind::Instant).spare(2),
-                Column::new("available_docks", Kind::Count),
-                Column::new("mean_s", Kind::Seconds),
-                Column::new("share", Kind::Share),
+                Column::new("id", ValueKind::Text).spare(1),
+                Column::new("name", ValueKind::Name),
+                Column::new("latitude", ValueKind::Degrees).spare(3),
+                Column::new("reported_at", ValueKind::Instant).spare(2),
+                Column::new("available_docks", ValueKind::Count),
+                Column::new("mean_s", ValueKind::Seconds),
+                Column::new("share", ValueKind::Share),
             ]
         }
 

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use divvy::reports::{Column, Kind, Table, Value};
+use divvy::reports::{Column, Table, Value, ValueKind};
 use parquet::basic::{Compression, ConvertedType, Repetition, Type as Physical, ZstdLevel};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
@@ -83,14 +83,19 @@ fn field(column: &Column) -> Result<Type, ParquetError> {
         .build()
 }
 
-fn physical(kind: Kind) -> Physical {
+fn physical(kind: ValueKind) -> Physical {
     match kind {
-        Kind::Count | Kind::Ordinal => Physical::INT64,
-        Kind::Seconds | Kind::Meters | Kind::Share | Kind::Rate | Kind::Dollars | Kind::Degrees => {
-            Physical::DOUBLE
+        ValueKind::Count | ValueKind::Ordinal => Physical::INT64,
+        ValueKind::Seconds
+        | ValueKind::Meters
+        | ValueKind::Share
+        | ValueKind::Rate
+        | ValueKind::Dollars
+        | ValueKind::Degrees => Physical::DOUBLE,
+        ValueKind::Truth => Physical::BOOLEAN,
+        ValueKind::Text | ValueKind::Name | ValueKind::Date | ValueKind::Instant => {
+            Physical::BYTE_ARRAY
         }
-        Kind::Truth => Physical::BOOLEAN,
-        Kind::Text | Kind::Name | Kind::Date | Kind::Instant => Physical::BYTE_ARRAY,
     }
 }
 

@@ -1,31 +1,31 @@
 //! Values with units, for people.
 
-use divvy::reports::{Kind, Value, grouped};
+use divvy::reports::{Value, ValueKind, grouped};
 
-/// Writes a value with its unit on one line. Empty for an unknown value.
-pub fn text(kind: Kind, value: &Value) -> String {
+/// Formats a value with its unit on one line. Empty for an unknown value.
+pub fn text(kind: ValueKind, value: &Value) -> String {
     match (kind, value) {
         (_, Value::Empty) => String::new(),
-        (Kind::Instant, Value::Text(instant)) => minute(instant),
+        (ValueKind::Instant, Value::Text(instant)) => minute(instant),
         // Published names may have line breaks and escape sequences of terminals.
         (_, Value::Text(text)) => text.replace(char::is_control, " "),
-        (Kind::Seconds, Value::Integer(seconds)) => duration(*seconds),
-        (Kind::Seconds, Value::Float(seconds)) => duration(seconds.round() as i64),
-        (Kind::Meters, Value::Integer(metres)) => distance(*metres as f64),
-        (Kind::Meters, Value::Float(metres)) => distance(*metres),
-        (Kind::Rate, Value::Float(rate)) => decimals(*rate),
+        (ValueKind::Seconds, Value::Integer(seconds)) => duration(*seconds),
+        (ValueKind::Seconds, Value::Float(seconds)) => duration(seconds.round() as i64),
+        (ValueKind::Meters, Value::Integer(metres)) => distance(*metres as f64),
+        (ValueKind::Meters, Value::Float(metres)) => distance(*metres),
+        (ValueKind::Rate, Value::Float(rate)) => decimals(*rate),
         (_, Value::Truth(truth)) => if *truth { "yes" } else { "no" }.into(),
-        (Kind::Ordinal, Value::Integer(number)) => number.to_string(),
+        (ValueKind::Ordinal, Value::Integer(number)) => number.to_string(),
         (_, Value::Integer(number)) => grouped(*number),
-        (Kind::Share, Value::Float(share)) => format!("{:.1} %", share * 100.0),
-        (Kind::Dollars, Value::Float(dollars)) => format!("${dollars:.2}"),
+        (ValueKind::Share, Value::Float(share)) => format!("{:.1} %", share * 100.0),
+        (ValueKind::Dollars, Value::Float(dollars)) => format!("${dollars:.2}"),
         (_, Value::Float(number)) => number.to_string(),
         // The fifth decimal of a degree is about a metre.
         (_, Value::Decimal(degrees)) => format!("{:.5}", degrees.to_f64()),
     }
 }
 
-/// Writes metres as `840 m` or `3.2 km`.
+/// Formats metres as `840 m` or `3.2 km`.
 fn distance(metres: f64) -> String {
     if metres < 1000.0 {
         format!("{metres:.0} m")
@@ -34,7 +34,7 @@ fn distance(metres: f64) -> String {
     }
 }
 
-/// Writes a rate with about three digits: `0.25`, `31.5`, `2,754`.
+/// Formats a rate with about three digits: `0.25`, `31.5`, `2,754`.
 fn decimals(rate: f64) -> String {
     match rate {
         ..10.0 => format!("{rate:.2}"),
@@ -43,7 +43,7 @@ fn decimals(rate: f64) -> String {
     }
 }
 
-/// Writes an RFC 3339 instant without seconds and offset: `2021-03-02 02:00`.
+/// Formats an RFC 3339 instant without seconds and offset: `2021-03-02 02:00`.
 fn minute(rfc3339: &str) -> String {
     match rfc3339.get(..16) {
         Some(minute) => minute.replace('T', " "),
@@ -51,7 +51,7 @@ fn minute(rfc3339: &str) -> String {
     }
 }
 
-/// Writes seconds as `45 s`, `12 min 05 s` or `2 h 03 min`.
+/// Formats seconds as `45 s`, `12 min 05 s` or `2 h 03 min`.
 fn duration(seconds: i64) -> String {
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     match seconds {

@@ -6,12 +6,9 @@ use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle,
     TableStyle, Width,
 };
-use divvy::reports::{Column, Kind, Note, Table, Value, grouped};
+use divvy::reports::{Column, Note, Table, Value, ValueKind, grouped};
 
-use super::people;
-
-/// The rows shown of a report that may be cut.
-const ROWS: usize = 20;
+use super::{ROWS, people};
 
 /// The number of blanks between columns.
 const GAP: u16 = 2;
@@ -107,7 +104,7 @@ impl<'a> Shown<'a> {
 
     /// Returns the least width.
     fn least_width(&self) -> u16 {
-        let is_name = self.column.kind == Kind::Name;
+        let is_name = self.column.kind == ValueKind::Name;
         if is_name {
             self.width.min(LEAST_NAME)
         } else {
@@ -133,14 +130,18 @@ fn fit(shown: &mut Vec<Shown<'_>>, width: u16) -> Vec<&'static str> {
         // Pairs of ids, and of latitude and longitude, are left out together.
         let is_of_pair = |shown: &Shown<'_>| {
             let key = |it: &Shown<'_>| (it.is_blank, it.column.kind, it.column.spare);
-            key(shown) == key(&first) && matches!(shown.column.kind, Kind::Text | Kind::Degrees)
+            key(shown) == key(&first)
+                && matches!(shown.column.kind, ValueKind::Text | ValueKind::Degrees)
         };
         while let Some(index) = shown.iter().rposition(is_of_pair) {
             left_out.insert(0, shown.remove(index).column.name);
         }
     }
     let mut free = width.saturating_sub(least_width(shown));
-    for name in shown.iter_mut().filter(|it| it.column.kind == Kind::Name) {
+    for name in shown
+        .iter_mut()
+        .filter(|it| it.column.kind == ValueKind::Name)
+    {
         let grown = name.width.min(name.least_width() + free);
         free -= grown - name.least_width();
         name.width = grown;

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 
+use super::column::STATION_ID;
 use super::dims::{Dim, WEEKDAYS};
 use super::largest::Largest;
 use super::places::Place;
 use super::question::{Counted, Known, NO_STATION, unmatched};
 use super::{
-    Column, Filter, Filters, Kind, Note, Picture, Question, Report, Row, Shape, Table, Value,
-    plural,
+    Column, Filter, Filters, Note, Picture, Question, Report, Row, Table, Value, ValueKind, plural,
 };
 use crate::model::StationId;
 use crate::store::StoreError;
@@ -40,13 +40,19 @@ pub struct BalanceRow {
 impl Row for BalanceRow {
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("station_id", Kind::Text).defined("the feed's id, the trips' where no feed knows the station; empty over all stations").spare(3),
-            Column::new("name", Kind::Name).defined("the feed's name, else the latest that trips use"),
-            Column::new("weekday", Kind::Text).defined("the local weekday on which the bike leaves or arrives; empty over all weekdays"),
-            Column::new("hour", Kind::Ordinal).defined("the local hour in which the bike leaves or arrives, 0 to 23; empty over all hours"),
-            Column::new("departures", Kind::Count).defined("stored trips that start there and then"),
-            Column::new("arrivals", Kind::Count).defined("stored trips that end there and then"),
-            Column::new("net", Kind::Count).defined("arrivals - departures: bikes gained"),
+            STATION_ID.defined(
+                "the feed's id, the trips' where no feed knows the station; empty over all stations",
+            ),
+            Dim::Station.column(),
+            Dim::Weekday.column().defined(
+                "the local weekday on which the bike leaves or arrives; empty over all weekdays",
+            ),
+            Dim::Hour.column().defined(
+                "the local hour in which the bike leaves or arrives, 0 to 23; empty over all hours",
+            ),
+            Column::new("departures", ValueKind::Count).defined("stored trips that start there and then"),
+            Column::new("arrivals", ValueKind::Count).defined("stored trips that end there and then"),
+            Column::new("net", ValueKind::Count).defined("arrivals - departures: bikes gained"),
         ]
     }
 
@@ -90,11 +96,7 @@ impl Report for Balance {
     }
 
     fn picture(&self) -> Option<Picture> {
-        Some(Picture {
-            shape: Shape::StationMap,
-            across: "longitude",
-            up: "net",
-        })
+        Some(Picture::StationMap)
     }
 
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::table::{Column, Kind, Value};
+use super::value::Value;
 use crate::model::Rider;
 use crate::model::civil_date::{date_of, month_of};
 
@@ -50,7 +50,7 @@ impl Dim {
         Self::Station,
     ];
 
-    /// Returns its name, which is that of its column.
+    /// Returns its name, which is that of its column but for stations.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rider => "rider",
@@ -65,45 +65,6 @@ impl Dim {
             Self::Hour => "hour",
             Self::Station => "station",
         }
-    }
-
-    /// Declares its columns. A station has two, an id and a name.
-    pub(super) fn columns(self) -> Vec<Column> {
-        let (kind, definition) = match self {
-            Self::Station => {
-                return vec![
-                    Column::new("station_id", Kind::Text).spare(3).defined(
-                        "the station of the start: the feed's id, the trips' where no feed knows it",
-                    ),
-                    Column::new("name", Kind::Name)
-                        .defined("the feed's name, else the latest that trips use"),
-                ];
-            }
-            Self::Rider => (
-                Kind::Text,
-                "member (also published as Subscriber) or casual (Customer); other words as \
-                 published",
-            ),
-            Self::Bike => (
-                Kind::Text,
-                "the kind of bike, as published; empty where files state none",
-            ),
-            Self::Gender => (Kind::Text, "as published; empty where files state none"),
-            Self::BirthYear => (Kind::Ordinal, "as published; empty where files state none"),
-            Self::Age => (
-                Kind::Ordinal,
-                "the year of the start less the year of birth",
-            ),
-            Self::Year => (Kind::Ordinal, "the local year of the start"),
-            Self::Month => (Kind::Date, "the local month of the start"),
-            Self::Date => (Kind::Date, "the local date of the start"),
-            Self::Weekday => (Kind::Text, "the local weekday of the start"),
-            Self::Hour => (
-                Kind::Ordinal,
-                "the local hour of the start, 0 to 23; of the end, where stops are counted",
-            ),
-        };
-        vec![Column::new(self.as_str(), kind).defined(definition)]
     }
 
     /// Returns the group of a day since 1970-01-01, as a number: a year, a month since January 1970, a
@@ -121,6 +82,14 @@ impl Dim {
     /// Returns whether its groups depend on the day on which a trip starts.
     pub(super) fn is_of_day(self) -> bool {
         matches!(self, Self::Year | Self::Month | Self::Date | Self::Weekday)
+    }
+
+    /// Returns whether it usually has more groups than one can read.
+    pub(super) fn has_many_groups(self) -> bool {
+        matches!(
+            self,
+            Self::Station | Self::Date | Self::BirthYear | Self::Age
+        )
     }
 
     /// Returns whether its groups are few and have names, so that a row for all of them is useful.

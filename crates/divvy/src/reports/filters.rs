@@ -73,17 +73,17 @@ impl Filter {
         Self::Top,
     ];
 
-    /// Returns what a person writes for it.
+    /// Returns its name.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Dates => "--from and --to",
-            Self::Rider => "--rider",
-            Self::Bike => "--bike",
-            Self::Station => "--station",
-            Self::Weekday => "--weekday",
-            Self::Hour => "--hour",
-            Self::By => "--by",
-            Self::Top => "--top",
+            Self::Dates => "dates",
+            Self::Rider => "rider",
+            Self::Bike => "bike",
+            Self::Station => "station",
+            Self::Weekday => "weekday",
+            Self::Hour => "hour",
+            Self::By => "by",
+            Self::Top => "top",
         }
     }
 }

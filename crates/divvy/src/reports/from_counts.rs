@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::question::Counted;
 use super::stations::behind;
-use super::{Column, Filter, Kind, Note, Question, Report, Row, Table, Value, plural};
+use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, plural};
 use crate::model::StationId;
 use crate::store::StoreError;
 use crate::tally::Parts;
@@ -30,11 +30,11 @@ pub struct FromCountRow {
 impl Row for FromCountRow {
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("from_station_id", Kind::Text)
+            Column::new("from_station_id", ValueKind::Text)
                 .defined("the id as the trips use it; the feed's, for a station without trips"),
-            Column::new("from_count", Kind::Count)
+            Column::new("from_count", ValueKind::Count)
                 .defined("stored trips that start there, as the change stream counted them last"),
-            Column::new("refreshed_at", Kind::Instant)
+            Column::new("refreshed_at", ValueKind::Instant)
                 .defined("when they were counted; empty where they never were"),
         ]
     }

@@ -11,7 +11,7 @@ use super::measures::{Context, GroupCounts, Measure, Needs};
 use super::places::Place;
 use super::question::{Counted, CountedGroups, left_out};
 use super::{
-    Column, Filter, Filters, Note, Picture, Question, Report, Shape, Table, Value, grouped, plural,
+    Column, Filter, Filters, Note, Picture, Question, Report, Table, Value, grouped, plural,
 };
 use crate::model::{Flag, Flags};
 use crate::store::StoreError;
@@ -48,8 +48,8 @@ const SPREAD_S: [(Measure, &str); 7] = [
     (Measure::MaxS, "max_s"),
 ];
 
-const fn picture(shape: Shape, across: &'static str, up: &'static str) -> Option<Picture> {
-    Some(Picture { shape, across, up })
+const fn bars(across: Dim, up: Measure) -> Option<Picture> {
+    Some(Picture::Bars { across, up })
 }
 
 /// Trips that start and stop in each hour of the day.
@@ -60,7 +60,7 @@ pub static HOURS: Grouping = Grouping {
     measures: &[(Measure::Starts, "starts"), (Measure::Stops, "stops")],
     order: Order::Natural,
     is_long: false,
-    picture: picture(Shape::Bars, "hour", "starts"),
+    picture: bars(Dim::Hour, Measure::Starts),
 };
 
 /// Trips by weekday and rider.
@@ -71,7 +71,7 @@ pub static WEEKDAYS: Grouping = Grouping {
     measures: &[(Measure::Trips, "trips"), (Measure::PerDay, "per_day")],
     order: Order::Natural,
     is_long: false,
-    picture: picture(Shape::Bars, "weekday", "per_day"),
+    picture: bars(Dim::Weekday, Measure::PerDay),
 };
 
 /// Trips by month and rider.
@@ -82,7 +82,7 @@ pub static MONTHS: Grouping = Grouping {
     measures: &[(Measure::Trips, "trips"), (Measure::PerDay, "per_day")],
     order: Order::Natural,
     is_long: false,
-    picture: picture(Shape::Bars, "month", "trips"),
+    picture: bars(Dim::Month, Measure::Trips),
 };
 
 /// Trips by date and rider.
@@ -93,7 +93,10 @@ pub static DAYS: Grouping = Grouping {
     measures: &[(Measure::Trips, "trips")],
     order: Order::Natural,
     is_long: true,
-    picture: picture(Shape::Line, "date", "trips"),
+    picture: Some(Picture::Line {
+        across: Dim::Date,
+        up: Measure::Trips,
+    }),
 };
 
 /// The spread of durations by rider.
@@ -104,7 +107,7 @@ pub static DURATIONS: Grouping = Grouping {
     measures: &SPREAD_S,
     order: Order::Natural,
     is_long: false,
-    picture: picture(Shape::Histogram, "duration", "trips"),
+    picture: Some(Picture::Histogram),
 };
 
 /// Trips by rider and kind of bike.
@@ -115,7 +118,7 @@ pub static RIDERS: Grouping = Grouping {
     measures: &[(Measure::Trips, "trips"), (Measure::Share, "share")],
     order: Order::Largest,
     is_long: false,
-    picture: picture(Shape::Bars, "bike", "trips"),
+    picture: bars(Dim::Bike, Measure::Trips),
 };
 
 /// Trips by gender and rider.
@@ -126,7 +129,7 @@ pub static GENDERS: Grouping = Grouping {
     measures: &[(Measure::Trips, "trips"), (Measure::Share, "share")],
     order: Order::Natural,
     is_long: false,
-    picture: picture(Shape::Bars, "gender", "trips"),
+    picture: bars(Dim::Gender, Measure::Trips),
 };
 
 /// Trips by year of birth, age and rider.
@@ -137,7 +140,7 @@ pub static AGES: Grouping = Grouping {
     measures: &[(Measure::Trips, "trips")],
     order: Order::Natural,
     is_long: true,
-    picture: picture(Shape::Bars, "age", "trips"),
+    picture: bars(Dim::Age, Measure::Trips),
 };
 
 /// Distances between the ends of trips by rider.
@@ -171,7 +174,7 @@ pub static DOCKLESS: Grouping = Grouping {
     ],
     order: Order::Largest,
     is_long: false,
-    picture: picture(Shape::Bars, "bike", "dockless"),
+    picture: bars(Dim::Bike, Measure::Dockless),
 };
 
 /// Trips that end where they start.
@@ -186,7 +189,7 @@ pub static ROUND_TRIPS: Grouping = Grouping {
     ],
     order: Order::Largest,
     is_long: false,
-    picture: picture(Shape::Bars, "bike", "round_trips"),
+    picture: bars(Dim::Bike, Measure::RoundTrips),
 };
 
 #[async_trait]

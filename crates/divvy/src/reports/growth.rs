@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::dims::{Dim, Group, month_text};
-use super::measures::{Needs, rounded};
+use super::measures::{Measure, Needs, rounded};
 use super::question::CountedGroups;
-use super::{Column, Filter, Filters, Kind, Note, Picture, Question, Report, Shape, Table};
+use super::{Column, Filter, Filters, Note, Picture, Question, Report, Table, ValueKind};
 use crate::model::civil_date::{date_of, month_of};
 use crate::store::StoreError;
 
@@ -32,22 +32,24 @@ impl Report for Growth {
 
     fn columns(&self) -> Vec<Column> {
         vec![
-            Column::new("month", Kind::Date).defined("the local month of the start"),
-            Column::new("rider", Kind::Text)
+            Dim::Month.column(),
+            Dim::Rider
+                .column()
                 .defined("all riders together, or with --by rider each kind by itself"),
-            Column::new("trips", Kind::Count).defined("stored trips that start in the month"),
-            Column::new("year_before", Kind::Count)
+            Measure::Trips
+                .column()
+                .defined("stored trips that start in the month"),
+            Column::new("year_before", ValueKind::Count)
                 .defined("trips of the same month a year before; empty where none are stored"),
-            Column::new("growth", Kind::Share)
+            Column::new("growth", ValueKind::Share)
                 .defined("trips / year_before - 1: 0.25 for a quarter more"),
         ]
     }
 
     fn picture(&self) -> Option<Picture> {
-        Some(Picture {
-            shape: Shape::Bars,
-            across: "month",
-            up: "trips",
+        Some(Picture::Bars {
+            across: Dim::Month,
+            up: Measure::Trips,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::table::{Column, Kind, Value};
+use super::value::Value;
 use crate::tally::Spread;
 
 /// A number that a report shows of a group of trips.
@@ -176,67 +176,6 @@ impl Measure {
             Self::MedianM => "median_m",
             Self::P90M => "p90_m",
             Self::MaxM => "max_m",
-        }
-    }
-
-    /// Returns the declaration of its column.
-    pub(super) fn column(self) -> Column {
-        let kind = match self {
-            Self::Share | Self::DocklessShare | Self::RoundTripShare => Kind::Share,
-            Self::PerDay => Kind::Rate,
-            Self::MinS | Self::MeanS | Self::MedianS | Self::P90S | Self::P99S | Self::MaxS => {
-                Kind::Seconds
-            }
-            Self::MeanM | Self::MedianM | Self::P90M | Self::MaxM => Kind::Meters,
-            _ => Kind::Count,
-        };
-        let spare = match self {
-            Self::MinS | Self::MaxS | Self::MaxM => 2,
-            Self::P99S => 1,
-            _ => 0,
-        };
-        Column::new(self.as_str(), kind)
-            .spare(spare)
-            .defined(self.definition())
-    }
-
-    fn definition(self) -> &'static str {
-        match self {
-            Self::Trips => "stored trips",
-            Self::Share => "trips / trips of all rows",
-            Self::PerDay => {
-                "trips / days of the row's kind in service: those on which any stored trip starts, \
-                 within the dates and weekdays asked for"
-            }
-            Self::Starts => "stored trips that start in the hour",
-            Self::Stops => {
-                "the same trips by the hour in which they end; other groups are those of the start"
-            }
-            Self::NoOrigin => "trips without a station at the start",
-            Self::NoDestination => "trips without a station at the end",
-            Self::Dockless => "trips without a station at the start, at the end or at both",
-            Self::DocklessShare => "dockless / trips",
-            Self::RoundTrips => "trips that end at the station where they start",
-            Self::RoundTripShare => "round_trips / trips",
-            Self::TimedTrips => {
-                "trips with a plausible duration: not negative, not under 60 s, not over 24 h"
-            }
-            Self::MinS => "shortest duration in seconds: as stated, else the time elapsed",
-            Self::MeanS => "arithmetic mean of the durations in seconds",
-            Self::MedianS => "half of the durations are no longer: nearest rank, exact",
-            Self::P90S => "nine in ten durations are no longer: nearest rank, exact",
-            Self::P99S => "99 in 100 durations are no longer: nearest rank, exact",
-            Self::MaxS => "longest duration in seconds",
-            Self::PlacedTrips => {
-                "trips with plausible coordinates at both ends (not no_coordinates, not far_away)"
-            }
-            Self::MeanM => {
-                "mean great-circle distance between the ends in metres (sphere of 6,371,008.8 m): \
-                 a lower bound of the way ridden, 0 for a round trip"
-            }
-            Self::MedianM => "half of the distances are no longer: nearest rank, whole metres",
-            Self::P90M => "nine in ten distances are no longer: nearest rank, whole metres",
-            Self::MaxM => "longest distance in whole metres",
         }
     }
 

@@ -11,6 +11,7 @@
 //! A new report is a new [`Grouping`] or a new file, and a new line in [`REPORTS`].
 
 mod balance;
+mod column;
 mod dims;
 mod filters;
 mod from_counts;
@@ -27,10 +28,12 @@ mod question;
 mod routes;
 mod stations;
 mod table;
+mod value;
 
 use async_trait::async_trait;
 
 pub use balance::{Balance, BalanceRow};
+pub use column::{Column, Role, ValueKind};
 pub use dims::{Dim, NoDim, WEEKDAYS as WEEKDAY_NAMES};
 pub use filters::{Filter, Filters, HoursOfDay, NoHours, NoPeriod, NoWeekdays, Period, Weekdays};
 pub use from_counts::{FromCountRow, FromCounts};
@@ -41,12 +44,13 @@ pub use groupings::{
 pub use growth::Growth;
 pub use measures::{Measure, NoMeasure};
 pub use own::OwnReport;
-pub use picture::{Map, MapStation, Picture, Shape};
+pub use picture::{Map, MapStation, Picture};
 pub use quality::{Quality, QualityRow};
 pub use question::Question;
 pub use routes::{RouteRow, Routes};
 pub use stations::{Range, StationRow, Stations};
-pub use table::{Column, Kind, Note, Row, Sort, Table, Value, grouped, plural};
+pub use table::{Note, Row, Sort, Table, grouped, plural};
+pub use value::Value;
 
 use crate::model::System;
 use crate::store::{Store, StoreError};
@@ -113,14 +117,17 @@ pub enum ReportError {
     #[error("there is no report \"{0}\"{near}: expected one of {known}", near = nearest(.0), known = names())]
     Unknown(String),
     /// It cannot be narrowed in that way.
-    #[error("the report \"{report}\" cannot be narrowed by {refused}: it {takes}")]
+    #[error(
+        "the report \"{report}\" cannot be narrowed by {refused}: it takes {}",
+        list(takes)
+    )]
     Filter {
-        /// Which report.
+        /// The report.
         report: String,
-        /// Which filter.
-        refused: &'static str,
-        /// What it does take.
-        takes: String,
+        /// The filter.
+        refused: Filter,
+        /// The filters that it takes.
+        takes: &'static [Filter],
     },
     /// It cannot be grouped in that way.
     #[error("the report \"{report}\" cannot be grouped by {refused}: it takes {takes}")]
@@ -153,6 +160,14 @@ pub enum ReportError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn list(filters: &[Filter]) -> String {
+    if filters.is_empty() {
+        return "no filter".into();
+    }
+    let names: Vec<&str> = filters.iter().map(|filter| filter.as_str()).collect();
+    names.join(", ")
 }
 
 fn names() -> String {
@@ -267,11 +282,10 @@ pub async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, 
 
 /// Returns whether a report, grouped by these, usually has more rows than one can read.
 pub fn is_long(report: &dyn Report, by: &[Dim]) -> bool {
-    let many = [Dim::Station, Dim::Date, Dim::BirthYear, Dim::Age];
     if by.is_empty() {
         report.is_long()
     } else {
-        by.iter().any(|dim| many.contains(dim))
+        by.iter().copied().any(Dim::has_many_groups)
     }
 }
 

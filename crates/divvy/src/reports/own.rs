@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::groupings::{self, Order};
-use super::{Column, Dim, Filter, Filters, Measure, Picture, Question, Report, Shape, Table};
+use super::{Column, Dim, Filter, Filters, Measure, Picture, Question, Report, Table};
 use crate::store::StoreError;
 
 /// Numbers of trips by group, as defined by a user.
@@ -72,20 +72,15 @@ impl Report for OwnReport {
     }
 
     fn is_long(&self) -> bool {
-        let long = [Dim::Station, Dim::Date, Dim::BirthYear, Dim::Age];
-        self.dimensions.iter().any(|dim| long.contains(dim))
+        self.dimensions.iter().copied().any(Dim::has_many_groups)
     }
 
     fn picture(&self) -> Option<Picture> {
-        let across = match self.dimensions.first()? {
-            Dim::Station => "name",
-            dim => dim.as_str(),
-        };
-        let dated = self.dimensions.contains(&Dim::Date);
-        Some(Picture {
-            shape: if dated { Shape::Line } else { Shape::Bars },
-            across,
-            up: self.measures.first()?.as_str(),
+        let (across, up) = (*self.dimensions.first()?, *self.measures.first()?);
+        Some(if self.dimensions.contains(&Dim::Date) {
+            Picture::Line { across, up }
+        } else {
+            Picture::Bars { across, up }
         })
     }
 

@@ -1,26 +1,28 @@
-//! The picture of a report: its shape and its columns.
+//! The picture of a report: its shape, and what it shows.
+
+use super::dims::Dim;
+use super::measures::Measure;
 
 /// The picture of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Picture {
-    /// Its shape.
-    pub shape: Shape,
-    /// The column that runs from left to right.
-    pub across: &'static str,
-    /// The column whose numbers are shown.
-    pub up: &'static str,
-}
-
-/// A shape of pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// A bar for each group, side by side for each rider.
-    Bars,
-    /// A line over dates with the mean of seven days.
-    Line,
+pub enum Picture {
+    /// A bar for each group, side by side for the groups of another dimension.
+    Bars {
+        /// The dimension whose groups run from left to right, if the rows are grouped by it.
+        across: Dim,
+        /// The measure that is shown.
+        up: Measure,
+    },
+    /// A line over dates with the mean of seven days. Bars if the rows have no dates.
+    Line {
+        /// The dimension whose groups run from left to right in bars.
+        across: Dim,
+        /// The measure that is shown.
+        up: Measure,
+    },
     /// How often each duration occurs.
     Histogram,
-    /// The busiest rows as horizontal bars.
+    /// The busiest stations as horizontal bars.
     Ranking,
     /// Stations at their positions, sized by trips and coloured by net gain or loss.
     StationMap,
@@ -50,4 +52,37 @@ pub struct MapStation {
     pub trips: i64,
     /// Arrivals minus departures.
     pub net: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{REPORTS, Role};
+    use super::*;
+
+    #[test]
+    fn every_picture_finds_its_columns() {
+        for report in REPORTS {
+            let shown = match report.picture() {
+                Some(Picture::Bars { across, up } | Picture::Line { across, up }) => {
+                    vec![Role::Group(across), Role::Measure(up)]
+                }
+                Some(Picture::Ranking) => vec![
+                    Role::Group(Dim::Station),
+                    Role::StationId,
+                    Role::Measure(Measure::Trips),
+                ],
+                Some(Picture::RouteMap) => vec![
+                    Role::OriginId,
+                    Role::DestinationId,
+                    Role::Measure(Measure::Trips),
+                ],
+                Some(Picture::Histogram | Picture::StationMap) | None => Vec::new(),
+            };
+            let roles: Vec<Role> = report.columns().iter().map(|it| it.role).collect();
+            for role in shown {
+                let found = roles.iter().filter(|it| **it == role).count();
+                assert_eq!(found, 1, "{}: {role:?}", report.name());
+            }
+        }
+    }
 }

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{Column, Filter, Kind, Note, Question, Report, Row, Table, Value, grouped, plural};
+use super::{
+    Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, grouped, plural,
+};
 use crate::issue::Reason;
 use crate::model::Flag;
 use crate::store::{LedgerEntry, StoreError};
@@ -16,7 +18,7 @@ pub struct QualityRow(pub LedgerEntry);
 
 impl Row for QualityRow {
     fn columns() -> Vec<Column> {
-        let count = |name| Column::new(name, Kind::Count);
+        let count = |name| Column::new(name, ValueKind::Count);
         let reasons = Reason::ALL.map(|reason| {
             let column = count(reason.as_str()).spare(1);
             column.defined("rows rejected for this reason")
@@ -26,7 +28,7 @@ impl Row for QualityRow {
             column.defined("stored trips with this flag")
         });
         let first = [
-            Column::new("archive", Kind::Name).defined("the file's name"),
+            Column::new("archive", ValueKind::Name).defined("the file's name"),
             count("rows_read").defined("data rows = stored + the reasons"),
             count("stored")
                 .defined("rows that became trips, and are stored under this archive now"),

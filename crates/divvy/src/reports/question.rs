@@ -403,15 +403,10 @@ impl Question<'_> {
         let Some(refused) = used.find(|filter| !takes.contains(filter)) else {
             return Ok(());
         };
-        let takes: Vec<&str> = takes.iter().map(|filter| filter.as_str()).collect();
         Err(ReportError::Filter {
             report: report.name().to_owned(),
-            refused: refused.as_str(),
-            takes: if takes.is_empty() {
-                "takes no filter".to_owned()
-            } else {
-                format!("takes {}", takes.join(", "))
-            },
+            refused,
+            takes,
         })
     }
 }

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use async_trait::async_trait;
 
 use super::largest::Largest;
+use super::measures::Measure;
 use super::places::Place;
 use super::question::Counted;
 use super::{
-    Column, Filter, Kind, Note, Picture, Question, Report, Row, Shape, Table, Value, plural,
+    Column, Filter, Note, Picture, Question, Report, Role, Row, Table, Value, ValueKind, plural,
 };
 use crate::model::StationId;
 use crate::store::StoreError;
@@ -40,23 +41,27 @@ pub struct RouteRow {
 impl Row for RouteRow {
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("from_station_id", Kind::Text)
+            Column::new("from_station_id", ValueKind::Text)
+                .role(Role::OriginId)
                 .defined(
                     "the station of the start: the feed's id, the trips' where no feed knows it",
                 )
                 .spare(3),
-            Column::new("from_name", Kind::Name)
+            Column::new("from_name", ValueKind::Name)
                 .defined("the feed's name, else the latest that trips use"),
-            Column::new("to_station_id", Kind::Text)
+            Column::new("to_station_id", ValueKind::Text)
+                .role(Role::DestinationId)
                 .defined("the station of the end")
                 .spare(3),
-            Column::new("to_name", Kind::Name).defined("its name"),
-            Column::new("trips", Kind::Count).defined("stored trips from the one to the other"),
-            Column::new("median_s", Kind::Seconds).defined(
+            Column::new("to_name", ValueKind::Name).defined("its name"),
+            Measure::Trips
+                .column()
+                .defined("stored trips from the one to the other"),
+            Column::new("median_s", ValueKind::Seconds).defined(
                 "median duration in seconds, within 5 % of the exact one; trips under 60 s, over \
                  24 h or negative are left out of it",
             ),
-            Column::new("round_trip", Kind::Truth)
+            Column::new("round_trip", ValueKind::Truth)
                 .defined("whether both stations are the same")
                 .spare(1),
         ]
@@ -106,11 +111,7 @@ impl Report for Routes {
     }
 
     fn picture(&self) -> Option<Picture> {
-        Some(Picture {
-            shape: Shape::RouteMap,
-            across: "longitude",
-            up: "trips",
-        })
+        Some(Picture::RouteMap)
     }
 
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {

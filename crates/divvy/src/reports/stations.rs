@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 
-use super::measures::rounded;
+use super::column::STATION_ID;
+use super::dims::Dim;
+use super::measures::{Measure, rounded};
 use super::places::Place;
 use super::question::{CountedStations, unmatched};
 use super::{
-    Column, Filter, Filters, Kind, Note, Picture, Question, Report, Row, Shape, Table, Value,
+    Column, Filter, Filters, Note, Picture, Question, Report, Role, Row, Table, Value, ValueKind,
     grouped, plural,
 };
 use crate::model::{Degrees, StationId};
@@ -60,26 +62,26 @@ pub const NOT_IN_FEED: &str = "not in feed";
 
 impl Row for StationRow {
     fn columns() -> Vec<Column> {
-        let count = |name| Column::new(name, Kind::Count);
+        let count = |name| Column::new(name, ValueKind::Count);
         vec![
-            Column::new("station_id", Kind::Text).defined("the feed's id; the trips' where no feed knows the station").spare(3),
-            Column::new("name", Kind::Name).defined("the feed's name, else the latest that trips use"),
-            Column::new("latitude", Kind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
-            Column::new("longitude", Kind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
-            Column::new("status", Kind::Text).defined("what the newest snapshot says; \"not in feed\" where it lacks the station; empty \
+            STATION_ID.defined("the feed's id; the trips' where no feed knows the station"),
+            Dim::Station.column(),
+            Column::new("latitude", ValueKind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
+            Column::new("longitude", ValueKind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
+            Column::new("status", ValueKind::Text).defined("what the newest snapshot says; \"not in feed\" where it lacks the station; empty \
                  where there is no feed").spare(1),
             count("available_bikes").defined("vehicles that can be rented, e-bikes included"),
             count("available_ebikes").defined("e-bikes among them").spare(2),
             count("available_docks").defined("docks that accept a vehicle"),
             count("total_docks").defined("docks installed").spare(2),
-            Column::new("reported_at", Kind::Instant).defined("when the station last reported, by the system's clocks").spare(4),
-            count("from_count").defined("stored trips that start here, at any of the station's ids"),
-            Column::new("from_range", Kind::Text).defined("XS below 10, S below 100, M below 1,500, L below 5,000, XL from there"),
+            Column::new("reported_at", ValueKind::Instant).defined("when the station last reported, by the system's clocks").spare(4),
+            count("from_count").role(Role::Measure(Measure::Trips)).defined("stored trips that start here, at any of the station's ids"),
+            Column::new("from_range", ValueKind::Text).defined("XS below 10, S below 100, M below 1,500, L below 5,000, XL from there"),
             count("to_count").defined("stored trips that end here"),
-            Column::new("to_range", Kind::Text).defined("as from_range"),
-            Column::new("from_per_day", Kind::Rate).defined("from_count / days in service: those with any stored trip, from the first to the \
+            Column::new("to_range", ValueKind::Text).defined("as from_range"),
+            Column::new("from_per_day", ValueKind::Rate).defined("from_count / days in service: those with any stored trip, from the first to the \
                  last with a trip that names the station, within the dates asked for").spare(6),
-            Column::new("from_per_dock", Kind::Rate).defined("from_count / total_docks").spare(6),
+            Column::new("from_per_dock", ValueKind::Rate).defined("from_count / total_docks").spare(6),
         ]
     }
 
@@ -187,11 +189,7 @@ impl Report for Stations {
     }
 
     fn picture(&self) -> Option<Picture> {
-        Some(Picture {
-            shape: Shape::Ranking,
-            across: "from_count",
-            up: "from_count",
-        })
+        Some(Picture::Ranking)
     }
 
     fn columns(&self) -> Vec<Column> {

@@ -447,16 +447,16 @@ impl StoreError {
         }
     }
 
-    /// Makes an error with its cause; the message ends with the cause's.
-    pub fn because(
+    /// Makes an error with its source; the message ends with that of the source.
+    pub fn with_source(
         kind: StoreErrorKind,
         doing: impl fmt::Display,
-        cause: impl std::error::Error + Send + Sync + 'static,
+        source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
         Self {
             kind,
-            message: format!("{doing}: {cause}"),
-            source: Some(Box::new(cause)),
+            message: format!("{doing}: {source}"),
+            source: Some(Box::new(source)),
         }
     }
 }

@@ -22,7 +22,7 @@ pub(in crate::store) async fn visit_duplicates(
 ) -> Result<(), StoreError> {
     let doing = || format!("copies set aside for {content} cannot be read");
     let decode = |block: &[u8]| {
-        let damaged = |error| StoreError::because(StoreErrorKind::Damaged, doing(), error);
+        let damaged = |error| StoreError::with_source(StoreErrorKind::Damaged, doing(), error);
         blocks::decode(block).map_err(damaged)
     };
     let mut bytes: Vec<u8> = Vec::new();

@@ -26,7 +26,7 @@ use crate::pace::Write;
 use crate::tables::Layout;
 
 fn damaged_block(error: blocks::BlockError) -> StoreError {
-    StoreError::because(
+    StoreError::with_source(
         StoreErrorKind::Damaged,
         "a block of trips cannot be read",
         error,

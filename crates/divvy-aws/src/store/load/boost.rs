@@ -1,9 +1,10 @@
 //! More capacity while an archive is loaded. At the end of the load, or by the next command after a
 //! kill, the capacity is restored.
 
-use divvy::store::{StoreError, StoreErrorKind};
+use divvy::store::StoreError;
 use serde::{Deserialize, Serialize};
 
+use super::refusal::LoadRefusal;
 use crate::ledger::Note;
 use crate::store::{DynamoStore, Shared};
 use crate::tables::{Grant, set_capacity};
@@ -23,14 +24,8 @@ pub(super) async fn raise(shared: &Shared, restored: Option<Before>) -> Result<b
     };
     let table = &shared.tables.trip_data;
     if table.on_demand {
-        return Err(StoreError::new(
-            StoreErrorKind::Damaged,
-            format!(
-                "{} is paid by request and takes what it is given: --boost is for provisioned \
-                 tables",
-                table.name
-            ),
-        ));
+        let table = table.name.clone();
+        return Err(LoadRefusal::OnDemand { table }.into());
     }
     let units = |grant: Option<Grant>| grant.map_or(0, |grant| grant.rate as i64);
     let before = restored.unwrap_or_else(|| Before {

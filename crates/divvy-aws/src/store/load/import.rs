@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use divvy::store::{StoreError, StoreErrorKind};
 use divvy::tally::Totals;
 
+use super::refusal::LoadRefusal;
 use crate::item::{self, Item};
 use crate::pace::Write;
 use crate::store::layout::{self, TripWrites};
@@ -56,14 +57,12 @@ pub(super) async fn verify(
             Some(found) if *found != item => "is another",
             Some(_) => continue,
         };
-        return Err(StoreError::new(
-            StoreErrorKind::Damaged,
-            format!(
-                "{}: trip {id} {fault}: the import is not of this archive, or not done; import it \
-                 (divvy export --dynamodb-import), or load it without --imported",
-                shared.trips.name
-            ),
-        ));
+        return Err(LoadRefusal::NotImported {
+            table: shared.trips.name.clone(),
+            trip: id.to_owned(),
+            fault,
+        }
+        .into());
     }
     for origin in totals.stations.origins() {
         let least = totals.stations.departures(&origin).max(0) as u64;

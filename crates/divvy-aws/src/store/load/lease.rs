@@ -20,6 +20,7 @@ use divvy::store::{StoreError, StoreErrorKind};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use super::refusal::LoadRefusal;
 use crate::ledger::LoadRecord;
 use crate::store::Shared;
 
@@ -101,16 +102,12 @@ fn lost(archive: &str) -> StoreError {
     )
 }
 
-fn unfinished(load: &LoadRecord) -> StoreError {
-    let archive = &load.archive;
-    let what = match load.settings.as_str() {
-        UNLOAD => "its unloading",
-        _ => "its load with --replace",
-    };
-    StoreError::new(
-        StoreErrorKind::Busy,
-        format!("{archive}: {what} was interrupted: give that command again first"),
-    )
+fn unfinished(load: &LoadRecord) -> LoadRefusal {
+    let archive = load.archive.clone();
+    match load.settings.as_str() {
+        UNLOAD => LoadRefusal::UnfinishedUnload { archive },
+        _ => LoadRefusal::UnfinishedLoad { archive },
+    }
 }
 
 impl<'a> Lease<'a> {
@@ -152,7 +149,7 @@ impl<'a> Lease<'a> {
             let waited = now.duration_since(since);
             if waited >= wait {
                 if other.replaces && !(other.content == request.content && request.replace) {
-                    return Err(unfinished(&other));
+                    return Err(unfinished(&other).into());
                 }
                 let renewals = other.renewals + 1;
                 let load = match other.generation {

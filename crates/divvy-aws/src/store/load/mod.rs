@@ -19,6 +19,7 @@ mod import;
 pub(super) mod lease;
 pub(super) mod obsolete;
 mod outcome;
+mod refusal;
 mod trips;
 mod undo;
 
@@ -34,6 +35,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::lease::{Lease, LoadRequest};
 pub(super) use self::outcome::set_counts;
+pub use self::refusal::LoadRefusal;
 pub(super) use self::undo::undo;
 use super::Shared;
 use super::spool::{Spool, SpooledRows};
@@ -84,8 +86,8 @@ impl Incoming for DynamoIncoming {
     }
 }
 
-/// Returns the settings on which the writes of a load depend, `--replace` and `--day-first`, in a
-/// text. The order of days and months shows in the days of the trips.
+/// Returns the settings on which the writes of a load depend, as a text: whether archives of the same
+/// name are superseded, and the order of days and months, which the days of the trips depend on.
 fn settings_of(archive: &ArchiveRead) -> String {
     let days = postcard::to_stdvec(&archive.totals.days).expect("days are a map of numbers");
     format!("{:016x}{}", xxh3_64(&days), u8::from(archive.replace))

@@ -165,7 +165,7 @@ impl Load {
             });
             failed |= !result?;
         }
-        // The summaries are printed also where the counts or the rejected rows fail.
+        // The summaries are printed even if the counts or the rejected rows fail.
         let followed = store.follow_stream(Timestamp::now());
         let finished = rejects.finish();
         if let Some(LoadFormat::Json) = self.format {
@@ -287,7 +287,7 @@ impl Load {
         let files = match files {
             Ok(files) => files,
             Err(error) => {
-                messages::complain(messages::sentence(&error));
+                messages::print_error(messages::sentence(&error));
                 return Ok(false);
             }
         };
@@ -301,7 +301,7 @@ impl Load {
                 Ok(loaded) => done(&loaded, start.elapsed().as_secs_f64()),
                 Err(error) => {
                     all = false;
-                    messages::complain(messages::sentence(&error));
+                    messages::print_error(messages::sentence(&error));
                 }
             }
         }
@@ -376,7 +376,7 @@ impl Source {
 fn fetch(url: &str) -> anyhow::Result<Source> {
     /// Larger than any published archive.
     const LIMIT_BYTES: u64 = 16 << 30;
-    // A file without a name: the system deletes it with the end of the process.
+    // A file without a name: the system deletes it when the process ends.
     let mut file = tempfile::tempfile().context("cannot make a file for the download")?;
     let name = http::Client::new().download(url, &mut file, LIMIT_BYTES)?;
     Ok(Source::Download { file, name })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use divvy::reports::Kind;
+use divvy::reports::{Dim, Measure, Role, ValueKind};
 
 use super::colours::Colour;
 use super::data::{NOT_STATED, Plot, index_of, label, short};
@@ -28,29 +28,36 @@ struct Bars {
     values: BTreeMap<(usize, usize), f64>,
 }
 
-/// Draws bars. `None` where there is nothing to show.
-pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
-    let columns = Columns::of(plot)?;
+/// Draws bars of a measure from left to right for the groups of a dimension. `None` if there is
+/// nothing to show.
+pub(super) fn draw(plot: &Plot<'_>, across: Dim, up: Measure, layout: Layout) -> Option<Drawing> {
+    let columns = Columns::of(plot, across, up)?;
     let bars = Bars::read(plot, &columns)?;
     Some(bars.draw(plot, &columns, layout))
 }
 
 impl Columns {
-    fn of(plot: &Plot<'_>) -> Option<Self> {
+    /// Returns the columns. The first one runs from left to right where the rows are not grouped by
+    /// `across`.
+    fn of(plot: &Plot<'_>, across: Dim, up: Measure) -> Option<Self> {
         let columns = &plot.table.columns;
         let groups = (columns.iter())
-            .take_while(|column| !column.kind.is_numeric() || column.kind == Kind::Ordinal)
+            .take_while(|column| !column.kind.is_numeric() || column.kind == ValueKind::Ordinal)
             .count();
-        let across = plot.column(plot.picture.across);
+        let across = plot.column(Role::Group(across));
         let across = across.filter(|at| *at < groups).unwrap_or(0);
-        let measure = plot.measure()?;
+        let measure = plot.column(Role::Measure(up))?;
         let is_series = |at: &usize| {
-            *at != across && !matches!(columns[*at].name, "birth_year" | "station_id" | "name")
+            let is_detail = matches!(
+                columns[*at].role,
+                Role::Group(Dim::BirthYear | Dim::Station) | Role::StationId
+            );
+            *at != across && !is_detail
         };
         let by = (0..groups).find(is_series);
         let mut measures = vec![measure];
-        if by.is_none() && columns[measure].name == "starts" {
-            measures.push(plot.column("stops")?);
+        if by.is_none() && up == Measure::Starts {
+            measures.push(plot.column(Role::Measure(Measure::Stops))?);
         }
         Some(Self {
             across,
@@ -91,9 +98,9 @@ impl Bars {
 
     /// Returns the indices of the bars from left to right: numbers ascending, names as in the
     /// report.
-    fn order(&self, across: Kind) -> Vec<usize> {
+    fn order(&self, across: ValueKind) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.labels.len()).collect();
-        if across == Kind::Ordinal {
+        if across == ValueKind::Ordinal {
             order.sort_by_key(|bar| self.labels[*bar].parse::<i64>().unwrap_or(i64::MAX));
         }
         order
@@ -135,10 +142,10 @@ impl Bars {
             labels.push((left + group_width / 2.0, self.labels[bar].clone()));
         }
         frame.base_line();
-        let title = match across.name {
-            "age" => "age (years)".into(),
-            "hour" => "hour of the day (local time)".into(),
-            name => name.replace('_', " "),
+        let title = match across.role {
+            Role::Group(Dim::Age) => "age (years)".into(),
+            Role::Group(Dim::Hour) => "hour of the day (local time)".into(),
+            _ => across.name.replace('_', " "),
         };
         frame.labels(&title, &labels);
         frame.finish()

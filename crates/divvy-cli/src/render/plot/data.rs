@@ -1,17 +1,17 @@
-//! What a picture is drawn from: a report's answer, with its columns by their role.
+//! The input of pictures: a report's answer, with its columns by their roles.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use divvy::model::System;
-use divvy::reports::{Kind, Note, Picture, Report, Table, Value, grouped};
+use divvy::reports::{Measure, Note, Picture, Report, Role, Table, Value, ValueKind, grouped};
 
 use super::frame::number;
 use crate::render::people;
 
 /// A report's answer that is to be drawn.
 pub struct Plot<'a> {
-    /// What the report is about.
+    /// What the report shows.
     pub(super) title: String,
     /// Which trips are counted.
     pub(super) scope: String,
@@ -22,7 +22,7 @@ pub struct Plot<'a> {
 }
 
 impl<'a> Plot<'a> {
-    /// Takes an answer. `durations` are seconds, ascending, and the number of trips of each: for
+    /// Makes the plot of an answer. `durations` are seconds, ascending, and the number of trips of each: for
     /// pictures that are histograms.
     pub fn new(
         report: &dyn Report,
@@ -48,48 +48,38 @@ impl<'a> Plot<'a> {
         }
     }
 
-    /// Returns the index of a column.
-    pub(super) fn column(&self, name: &str) -> Option<usize> {
+    /// Returns the index of a column. `None` for a table without one of that role.
+    pub(super) fn column(&self, role: Role) -> Option<usize> {
         let mut columns = self.table.columns.iter();
-        columns.position(|column| column.name == name)
+        columns.position(|column| column.role == role)
     }
 
-    /// Returns the index of the column whose numbers are shown: the picture's, else the first with
-    /// numbers.
-    pub(super) fn measure(&self) -> Option<usize> {
-        let is_measure = |kind: Kind| kind.is_numeric() && kind != Kind::Ordinal;
-        self.column(self.picture.up).or_else(|| {
-            let mut columns = self.table.columns.iter();
-            columns.position(|column| is_measure(column.kind))
-        })
-    }
-
-    /// Names the axis of a measure, with its unit.
+    /// Returns the title of the axis of a measure, with its unit.
     pub(super) fn axis_title(&self, measure: usize) -> String {
         let column = &self.table.columns[measure];
         let name = column.name.replace('_', " ");
-        match column.kind {
-            Kind::Seconds => format!("{} (minutes)", column.heading()),
-            Kind::Meters => format!("{} (metres)", column.heading()),
-            Kind::Share => format!("{name} (%)"),
-            Kind::Rate if column.name == "per_day" => "trips per day".into(),
-            Kind::Count if matches!(column.name, "starts" | "stops") => "trips".into(),
+        match (column.role, column.kind) {
+            (Role::Measure(Measure::PerDay), _) => "trips per day".into(),
+            (Role::Measure(Measure::Starts | Measure::Stops), _) => "trips".into(),
+            (_, ValueKind::Seconds) => format!("{} (minutes)", column.heading()),
+            (_, ValueKind::Meters) => format!("{} (metres)", column.heading()),
+            (_, ValueKind::Share) => format!("{name} (%)"),
             _ => name,
         }
     }
 
-    /// Returns a row's value of a measure in the unit of its axis. `None` for what is no number.
+    /// Returns a row's value of a measure in the unit of its axis. `None` if it is no number.
     pub(super) fn scaled(&self, row: &[Value], measure: usize) -> Option<f64> {
         let value = row[measure].number()?;
         Some(match self.table.columns[measure].kind {
-            Kind::Seconds => value / 60.0,
-            Kind::Share => value * 100.0,
+            ValueKind::Seconds => value / 60.0,
+            ValueKind::Share => value * 100.0,
             _ => value,
         })
     }
 
-    /// Adds a value of a measure to those at a key. `None` for a second value at a key that is no
-    /// count: fractions and means have no sum.
+    /// Adds a value of a measure to those at a key. `None` for a second value at a key if the measure
+    /// is no count: fractions and means have no sum.
     pub(super) fn add(
         &self,
         values: &mut BTreeMap<(usize, usize), f64>,
@@ -101,7 +91,7 @@ impl<'a> Plot<'a> {
             Entry::Vacant(first) => {
                 first.insert(value);
             }
-            Entry::Occupied(mut sum) if self.table.columns[measure].kind == Kind::Count => {
+            Entry::Occupied(mut sum) if self.table.columns[measure].kind == ValueKind::Count => {
                 *sum.get_mut() += value;
             }
             Entry::Occupied(_) => return None,
@@ -113,15 +103,15 @@ impl<'a> Plot<'a> {
 /// The label of a group of trips for which the files do not state the value.
 pub(super) const NOT_STATED: &str = "not stated";
 
-/// Writes a group's value for people.
+/// Formats a group's value for people.
 pub(super) fn label(value: &Value) -> String {
     match value {
         Value::Empty => NOT_STATED.into(),
-        value => people::text(Kind::Ordinal, value),
+        value => people::text(ValueKind::Ordinal, value),
     }
 }
 
-/// Writes a number of a tooltip: whole, else with three decimals.
+/// Formats a number of a tooltip: whole, else with at most three decimals.
 pub(super) fn short(value: f64) -> String {
     if value.fract() == 0.0 {
         grouped(value as i64)
@@ -130,7 +120,7 @@ pub(super) fn short(value: f64) -> String {
     }
 }
 
-/// Returns the index of a text in a list, adding it where it is missing.
+/// Returns the index of a text in a list. Appends the text if it is missing.
 pub(super) fn index_of(list: &mut Vec<String>, text: String) -> usize {
     let known = list.iter().position(|known| *known == text);
     known.unwrap_or_else(|| {

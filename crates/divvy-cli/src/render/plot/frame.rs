@@ -206,7 +206,7 @@ fn ticks(most: f64) -> Vec<f64> {
     (0..=n).map(|tick| tick as f64 * step).collect()
 }
 
-/// Writes a number of an axis: `1,500`, `2.5`.
+/// Formats a number of an axis: `1,500`, `2.5`.
 pub(super) fn number(value: f64) -> String {
     if value.fract().abs() < 1e-9 {
         return grouped(value.round() as i64);

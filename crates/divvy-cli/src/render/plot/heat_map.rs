@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use divvy::reports::WEEKDAY_NAMES;
+use divvy::reports::{Dim, Measure, Role, WEEKDAY_NAMES};
 
 use super::colours::{BLUE, Colour};
 use super::data::{Plot, label, short};
@@ -13,24 +13,30 @@ use super::svg::Anchor;
 pub(super) struct Columns {
     weekday: usize,
     hour: usize,
+    measure: usize,
 }
 
 impl Columns {
     /// Returns the columns of a table that has weekdays and hours of all stations. `None` for other
     /// tables.
-    pub(super) fn of(plot: &Plot<'_>) -> Option<Self> {
-        let (weekday, hour) = (plot.column("weekday")?, plot.column("hour")?);
-        let is_by_station = plot.column("station_id").is_some();
-        (!is_by_station).then_some(Self { weekday, hour })
+    pub(super) fn of(plot: &Plot<'_>, up: Measure) -> Option<Self> {
+        let weekday = plot.column(Role::Group(Dim::Weekday))?;
+        let hour = plot.column(Role::Group(Dim::Hour))?;
+        let measure = plot.column(Role::Measure(up))?;
+        let is_by_station = plot.column(Role::StationId).is_some();
+        (!is_by_station).then_some(Self {
+            weekday,
+            hour,
+            measure,
+        })
     }
 }
 
-/// Draws a heat map. `None` where there is nothing to show.
+/// Draws a heat map. `None` if there is nothing to show.
 pub(super) fn draw(plot: &Plot<'_>, columns: &Columns, layout: Layout) -> Option<Drawing> {
-    let measure = plot.measure()?;
-    let values = read(plot, columns, measure)?;
+    let values = read(plot, columns)?;
     let most = values.values().copied().fold(0.0, f64::max);
-    let name = plot.table.columns[measure].name;
+    let name = plot.table.columns[columns.measure].name;
     let title = format!("{}: {name} by weekday and hour", plot.title);
     let size = (layout.width(), layout.pick(440.0, 320.0));
     let mut frame = Frame::new(&title, &plot.scope, size, &[]);
@@ -40,25 +46,24 @@ pub(super) fn draw(plot: &Plot<'_>, columns: &Columns, layout: Layout) -> Option
     draw_squares(&mut frame, &values, most, layout);
     draw_scale(&mut frame, most);
     let corner = (layout.width() - 20.0, frame.bottom + SMALL + 6.0);
-    let unit = plot.axis_title(measure);
+    let unit = plot.axis_title(columns.measure);
     frame.svg.text(corner, LABEL, Anchor::End, &unit);
     Some(frame.finish())
 }
 
 /// Reads the rows: numbers by weekday (0 for Monday) and hour. `None` for rows of unknown weekdays,
 /// and for several that cannot be added up.
-fn read(
-    plot: &Plot<'_>,
-    columns: &Columns,
-    measure: usize,
-) -> Option<BTreeMap<(usize, usize), f64>> {
+fn read(plot: &Plot<'_>, columns: &Columns) -> Option<BTreeMap<(usize, usize), f64>> {
     let mut values = BTreeMap::new();
     for row in &plot.table.rows {
         let day = label(&row[columns.weekday]);
         let day = WEEKDAY_NAMES.iter().position(|name| *name == day)?;
-        let (hour, value) = (row[columns.hour].number(), plot.scaled(row, measure));
+        let (hour, value) = (
+            row[columns.hour].number(),
+            plot.scaled(row, columns.measure),
+        );
         if let (Some(hour), Some(value)) = (hour, value) {
-            plot.add(&mut values, (day, hour as usize), measure, value)?;
+            plot.add(&mut values, (day, hour as usize), columns.measure, value)?;
         }
     }
     Some(values)

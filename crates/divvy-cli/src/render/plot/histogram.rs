@@ -7,11 +7,11 @@ use super::data::Plot;
 use super::frame::{Drawing, Frame, Layout, NAME};
 use super::svg::Anchor;
 
-/// Draws how many trips take how many minutes. `None` where there are no trips.
+/// Draws how many trips take how many minutes. `None` without trips.
 pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
     let durations = plot.durations.as_ref()?;
     let trips: i64 = durations.iter().map(|(_, n)| n).sum();
-    // The longest fiftieth of the trips would press all others to the left.
+    // With the longest fiftieth of the trips, the bars of all others would be a few pixels wide.
     let longest = quantile(durations, trips * 49, 50)?;
     let minutes = (longest / 60 + 1).clamp(10, 240);
     let mut counts = vec![0_i64; minutes as usize];

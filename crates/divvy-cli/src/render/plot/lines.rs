@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use divvy::reports::Kind;
+use divvy::reports::{Dim, Measure, Role, ValueKind};
 use jiff::Span;
 use jiff::civil::Date;
 
@@ -25,9 +25,10 @@ struct Lines {
     series: Vec<Days>,
 }
 
-/// Draws lines over the column `date`. `None` where there is nothing to show.
-pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
-    let (date, measure) = (plot.column("date")?, plot.measure()?);
+/// Draws lines of a measure over dates. `None` if there is nothing to show.
+pub(super) fn draw(plot: &Plot<'_>, up: Measure, layout: Layout) -> Option<Drawing> {
+    let date = plot.column(Role::Group(Dim::Date))?;
+    let measure = plot.column(Role::Measure(up))?;
     let lines = Lines::read(plot, date, measure)?;
     let days: BTreeSet<i64> = lines.series.iter().flatten().map(|(day, _)| *day).collect();
     let (first, last) = (*days.first()?, *days.last()?);
@@ -37,7 +38,7 @@ pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
     let most = values.copied().fold(0.0, f64::max);
     let unit = plot.axis_title(measure);
     let unit = match plot.table.columns[measure].kind {
-        Kind::Count => format!("{unit} per day"),
+        ValueKind::Count => format!("{unit} per day"),
         _ => unit,
     };
     let y_of = frame.number_axis(&unit, most);
@@ -65,9 +66,9 @@ pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
 impl Lines {
     /// Reads the rows. `None` for a date out of range.
     fn read(plot: &Plot<'_>, date: usize, measure: usize) -> Option<Self> {
-        let by = plot.column("rider").or_else(|| {
+        let by = plot.column(Role::Group(Dim::Rider)).or_else(|| {
             let mut columns = plot.table.columns.iter();
-            columns.position(|column| column.kind == Kind::Text)
+            columns.position(|column| column.kind == ValueKind::Text)
         });
         let (mut names, mut series) = (Vec::new(), Vec::new());
         for row in &plot.table.rows {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use divvy::reports::{Map, MapStation, Value, grouped};
+use divvy::reports::{Map, MapStation, Measure, Role, Value, grouped};
 
 use super::colours::{BLUE, DARK_GREY, GREY, VERMILLION};
 use super::data::Plot;
@@ -14,7 +14,7 @@ fn size(layout: Layout) -> (f64, f64) {
     (layout.width(), layout.pick(900.0, 560.0))
 }
 
-/// From coordinates in degrees to points of the picture.
+/// A projection from coordinates in degrees to points of the picture.
 struct Projection {
     west: f64,
     north: f64,
@@ -27,8 +27,8 @@ struct Projection {
 }
 
 impl Projection {
-    /// Fits stations into a frame, but for the outermost two-hundredth at each side. `None` without
-    /// stations.
+    /// Fits stations into a frame; at each side, the outermost two-hundredth of them may lie outside.
+    /// `None` without stations.
     fn fit(stations: &[&MapStation], frame: &Frame) -> Option<Self> {
         /// The least extent in degrees, about a kilometre: a single station has none.
         const LEAST: f64 = 0.01;
@@ -171,15 +171,13 @@ pub(super) fn routes(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
     Some(frame.finish())
 }
 
-/// Returns the routes between two stations of the map with most trips, whatever the order of the
-/// table.
+/// Returns the routes between two stations of the map with most trips, the largest number first. The
+/// order of the table may be another. `None` for a table without routes.
 fn busiest<'a>(plot: &Plot<'_>, map: &'a Map) -> Option<Vec<Route<'a>>> {
     const MOST: usize = 150;
-    let (from, to) = (
-        plot.column("from_station_id")?,
-        plot.column("to_station_id")?,
-    );
-    let trips = plot.column(plot.picture.up)?;
+    let from = plot.column(Role::OriginId)?;
+    let to = plot.column(Role::DestinationId)?;
+    let trips = plot.column(Role::Measure(Measure::Trips))?;
     let stations: HashMap<&str, &MapStation> = (map.stations.iter())
         .map(|station| (station.id.as_str(), station))
         .collect();

@@ -20,30 +20,34 @@ mod text;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use divvy::reports::{Shape, Table};
+use divvy::reports::{Dim, Picture, Role, Table};
 
 use super::html::{self, Section};
 
 pub use data::Plot;
 pub use frame::{Drawing, Layout};
 
-/// Draws a report. `None` where there is nothing to draw.
+/// Draws a report. `None` if there is nothing to draw.
 fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
-    match plot.picture.shape {
-        Shape::Histogram => histogram::draw(plot, layout),
-        Shape::Ranking => ranking::draw(plot, layout),
-        Shape::StationMap => maps::stations(plot, layout),
-        Shape::RouteMap => maps::routes(plot, layout),
-        Shape::Line if plot.column("date").is_some() => lines::draw(plot, layout),
-        Shape::Line | Shape::Bars => match heat_map::Columns::of(plot) {
-            Some(columns) => heat_map::draw(plot, &columns, layout),
-            None => bars::draw(plot, layout),
-        },
+    match plot.picture {
+        Picture::Histogram => histogram::draw(plot, layout),
+        Picture::Ranking => ranking::draw(plot, layout),
+        Picture::StationMap => maps::stations(plot, layout),
+        Picture::RouteMap => maps::routes(plot, layout),
+        Picture::Line { up, .. } if plot.column(Role::Group(Dim::Date)).is_some() => {
+            lines::draw(plot, up, layout)
+        }
+        Picture::Line { across, up } | Picture::Bars { across, up } => {
+            match heat_map::Columns::of(plot, up) {
+                Some(columns) => heat_map::draw(plot, &columns, layout),
+                None => bars::draw(plot, across, up, layout),
+            }
+        }
     }
 }
 
 /// Draws a report for a page: for wide and for narrow screens, of which the style sheet shows one.
-/// Empty where there is nothing to draw.
+/// Empty if there is nothing to draw.
 pub fn figures(plot: &Plot<'_>) -> String {
     let drawings = draw(plot, Layout::Wide).zip(draw(plot, Layout::Narrow));
     drawings.map_or(String::new(), |(wide, narrow)| {
@@ -67,7 +71,7 @@ pub struct File {
 ///
 /// # Errors
 ///
-/// For another ending, and where there is nothing to draw.
+/// The file name has another extension, or there is nothing to draw.
 pub fn file(plot: &Plot<'_>, path: &Path) -> anyhow::Result<File> {
     let Drawing { title, svg } = draw(plot, Layout::Wide).context("there is nothing to draw")?;
     let ending = path.extension().and_then(|ending| ending.to_str());

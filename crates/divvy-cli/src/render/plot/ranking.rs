@@ -1,6 +1,6 @@
 //! The busiest stations as horizontal bars.
 
-use divvy::reports::Value;
+use divvy::reports::{Dim, Measure, Role, Value};
 
 use super::colours::BLUE;
 use super::data::{Plot, label, short};
@@ -8,7 +8,7 @@ use super::frame::{Drawing, Frame, LABEL, Layout, NAME, SMALL};
 use super::svg::Anchor;
 use super::text;
 
-/// Draws the stations with most trips. `None` where there is nothing to show.
+/// Draws the stations with most trips. `None` if there is nothing to show.
 pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
     const HEIGHT: f64 = 26.0;
     let rows = busiest(plot)?;
@@ -39,11 +39,13 @@ pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
     Some(frame.finish())
 }
 
-/// Returns names and numbers of the first stations by number, whatever the order of the table.
+/// Returns the names and trips of the stations with most trips, the largest number first. The order
+/// of the table may be another. `None` for a table without stations.
 fn busiest(plot: &Plot<'_>) -> Option<Vec<(String, f64)>> {
     const MOST: usize = 15;
-    let (name, id) = (plot.column("name")?, plot.column("station_id")?);
-    let measure = plot.column(plot.picture.up)?;
+    let name = plot.column(Role::Group(Dim::Station))?;
+    let id = plot.column(Role::StationId)?;
+    let measure = plot.column(Role::Measure(Measure::Trips))?;
     let rows = plot.table.rows.iter().filter_map(|row| {
         let value = row[measure].number().filter(|value| *value > 0.0)?;
         let name = match &row[name] {

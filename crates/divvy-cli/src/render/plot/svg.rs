@@ -140,7 +140,7 @@ impl Svg {
     }
 }
 
-/// Writes a length with at most one decimal, which is finer than any screen.
+/// Formats a length with at most one decimal, which is less than a pixel.
 fn short(length: f64) -> String {
     let text = format!("{length:.1}");
     text.strip_suffix(".0").unwrap_or(&text).to_owned()

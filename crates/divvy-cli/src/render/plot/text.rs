@@ -12,7 +12,7 @@ pub(super) static FONT: &[u8] = epaint_default_fonts::UBUNTU_LIGHT;
 
 struct Metrics {
     charmap: Charmap<'static>,
-    /// For letters of size 1.
+    /// The metrics of glyphs at size 1.
     glyphs: GlyphMetrics<'static>,
 }
 

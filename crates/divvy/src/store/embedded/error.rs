@@ -8,7 +8,7 @@ use crate::store::{StoreError, StoreErrorKind};
 /// Makes the error of a failed file operation: `cannot {doing} {path}`.
 pub(super) fn io_error(doing: &str, path: &Path, cause: io::Error) -> StoreError {
     let doing = format!("cannot {doing} {}", path.display());
-    StoreError::because(StoreErrorKind::Unreachable, doing, cause)
+    StoreError::with_source(StoreErrorKind::Unreachable, doing, cause)
 }
 
 /// Makes the error of a file whose content is not what this program wrote.
@@ -17,7 +17,7 @@ pub(super) fn damaged(
     cause: impl std::error::Error + Send + Sync + 'static,
 ) -> StoreError {
     let doing = format!("{} is damaged", path.display());
-    StoreError::because(StoreErrorKind::Damaged, doing, cause)
+    StoreError::with_source(StoreErrorKind::Damaged, doing, cause)
 }
 
 /// Returns a function that makes the error of a failed SQLite call: `cannot {doing}`.
@@ -29,11 +29,11 @@ pub(super) fn sqlite_error(doing: &'static str) -> impl Fn(rusqlite::Error) -> S
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreErrorKind::Damaged,
             _ => StoreErrorKind::Unreachable,
         };
-        StoreError::because(kind, format!("cannot {doing}"), cause)
+        StoreError::with_source(kind, format!("cannot {doing}"), cause)
     }
 }
 
 /// Makes the error of a catalog value that is not what this program wrote.
 pub(super) fn corrupt_catalog(cause: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::because(StoreErrorKind::Damaged, "the catalog is damaged", cause)
+    StoreError::with_source(StoreErrorKind::Damaged, "the catalog is damaged", cause)
 }

@@ -162,7 +162,7 @@ fn unreadable(root: &Path, archive: &OldArchive, cause: StoreError) -> StoreErro
         root.display(),
         archive.name
     );
-    StoreError::because(StoreErrorKind::Damaged, message, cause)
+    StoreError::with_source(StoreErrorKind::Damaged, message, cause)
 }
 
 #[cfg(test)]

@@ -1,0 +1,54 @@
+//! Reasons why a load is refused.
+
+use divvy::store::{StoreError, StoreErrorKind};
+
+/// A reason why a load is refused. The source of a [`StoreError`] with the same message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadRefusal {
+    /// The capacity of a table that is paid by request cannot be raised.
+    #[error("{table} is paid by request and takes what it is given")]
+    OnDemand {
+        /// The table.
+        table: String,
+    },
+    /// A load that supersedes other archives was interrupted, and can only be finished.
+    #[error("{archive}: its load, which supersedes archives, was interrupted: finish it first")]
+    UnfinishedLoad {
+        /// The archive.
+        archive: String,
+    },
+    /// The unloading of an archive was interrupted, and can only be finished.
+    #[error("{archive}: its unloading was interrupted: finish it first")]
+    UnfinishedUnload {
+        /// The archive.
+        archive: String,
+    },
+    /// A trip of the archive is not in the table as an import would have written it.
+    #[error("{table}: trip {trip} {fault}: the import is not of this archive, or not done")]
+    NotImported {
+        /// The table.
+        table: String,
+        /// The key of the trip.
+        trip: String,
+        /// How the table differs.
+        fault: &'static str,
+    },
+}
+
+impl From<LoadRefusal> for StoreError {
+    fn from(refusal: LoadRefusal) -> Self {
+        let kind = match refusal {
+            LoadRefusal::UnfinishedLoad { .. } | LoadRefusal::UnfinishedUnload { .. } => {
+                StoreErrorKind::Busy
+            }
+            LoadRefusal::OnDemand { .. } | LoadRefusal::NotImported { .. } => {
+                StoreErrorKind::Damaged
+            }
+        };
+        Self {
+            kind,
+            message: refusal.to_string(),
+            source: Some(Box::new(refusal)),
+        }
+    }
+}
