@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::entry_item;
 use super::{
-    ARCHIVES, Archive, ArchiveSections, JSON, LedgerTable, STORE, SectionRef, damaged, decode,
+    ARCHIVES, Archive, JSON, LedgerTable, ObsoleteSections, STORE, SectionRef, damaged, decode,
     encode, json_of, key, number, random_text, text, text_of,
 };
 use crate::item::Item;
@@ -117,17 +117,6 @@ pub struct Obsolete {
     pub totals: Option<SectionRef>,
     /// The archives that changed.
     pub archives: Vec<ObsoleteSections>,
-}
-
-/// The obsolete sections of one archive.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ObsoleteSections {
-    /// Its content hash.
-    pub content: String,
-    /// Its sections before the commit.
-    pub before: ArchiveSections,
-    /// Its sections after the commit. Empty where the archive was removed.
-    pub now: ArchiveSections,
 }
 
 /// What a commit changes in one transaction.

@@ -19,6 +19,7 @@ mod import;
 pub(super) mod lease;
 pub(super) mod obsolete;
 mod outcome;
+mod resolve;
 mod trips;
 mod undo;
 
