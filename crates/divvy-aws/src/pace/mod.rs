@@ -8,10 +8,16 @@
 //! ```
 
 mod capacity_limiter;
+mod condition;
+mod consumption;
 mod failures;
+mod pages;
 mod table;
 mod writes;
 
 pub use capacity_limiter::{BURST_S, CapacityLimiter};
-pub use table::{Condition, Key, PacedTable, Scan, Used};
+pub use condition::Condition;
+pub use consumption::Used;
+pub use pages::Scan;
+pub use table::{Key, PacedTable};
 pub use writes::{BATCH_BYTES, Batch, Write, Writer};

@@ -10,8 +10,9 @@ use aws_sdk_dynamodb::types::{
 use divvy::store::StoreError;
 use tokio::task::JoinSet;
 
+use super::consumption::Consumed;
 use super::failures::{Attempts, FailureKind, classify};
-use super::table::{Consumed, Key, PacedTable};
+use super::table::{Key, PacedTable};
 use crate::connect;
 use crate::item::Item;
 use crate::item::size::{item_bytes, write_units};
