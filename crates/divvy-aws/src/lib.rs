@@ -13,6 +13,5 @@ pub mod plan;
 pub mod store;
 pub mod stream;
 pub mod tables;
-mod varint;
 
 pub use store::{DynamoStore, OpenOptions};
