@@ -1,7 +1,6 @@
 //! Divvy Analyze on DynamoDB and Lambda.
 
 pub mod blocks;
-mod civil_date;
 pub mod connect;
 pub mod duplicate_estimate;
 pub mod export;

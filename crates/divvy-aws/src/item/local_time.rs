@@ -2,15 +2,13 @@
 
 use std::fmt::Write;
 
-use crate::civil_date;
-
-const DAY_MS: i64 = 86_400_000;
+use divvy::model::civil_date::{DAY_MS, civil_from_days, days_from_civil};
 
 /// Writes a local time with its offset as RFC 3339: `2016-07-01T00:04:09-05:00`. Years of five
 /// digits and offsets with seconds, which the RFC does not allow, are written as in ISO 8601, so
 /// that all numbers survive.
 pub(super) fn write_time(out: &mut String, local_ms: i64, offset_s: i32) {
-    let (year, month, day) = civil_date::of_day(local_ms.div_euclid(DAY_MS));
+    let (year, month, day) = civil_from_days(local_ms.div_euclid(DAY_MS));
     let ms = local_ms.rem_euclid(DAY_MS);
     let (second, ms) = (ms / 1000, ms % 1000);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
@@ -67,13 +65,18 @@ pub(super) fn read_time(text: &str) -> Option<(i64, i32)> {
     let seconds = parts.next().unwrap_or(Some(0))?;
     let offset = i128::from(hours) * 3600 + i128::from(minutes * 60 + seconds);
     let offset = if sign == "-" { -offset } else { offset };
-    let real = (1..=12).contains(&month) && (1..=31).contains(&day) && ms.len() == 3;
-    let days = civil_date::day_of(year, month, day);
-    let second = hour.checked_mul(3600)?.checked_add(minute * 60 + second)?;
-    let local_ms = (days * 86_400 + i128::from(second)) * 1000 + i128::from(number(ms)?);
-    if !real || civil_date::of_day(i64::try_from(days).ok()?) != (year, month, day) {
+    // Milliseconds of years beyond this do not fit into their type.
+    const MAX_YEAR: u64 = 1 << 40;
+    if year.unsigned_abs() > MAX_YEAR || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
+    let days = days_from_civil(year, month, day);
+    if civil_from_days(days) != (year, month, day) || ms.len() != 3 {
+        return None;
+    }
+    let second = hour.checked_mul(3600)?.checked_add(minute * 60 + second)?;
+    let local_ms =
+        i128::from(days) * i128::from(DAY_MS) + i128::from(second) * 1000 + i128::from(number(ms)?);
     Some((local_ms.try_into().ok()?, offset.try_into().ok()?))
 }
 

@@ -23,6 +23,13 @@ use crate::item::Item;
 use crate::item::size::{item_bytes, write_units};
 use crate::tables::{Described, Grant};
 
+/// The most keys of one request:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>.
+pub const MAX_BATCH_KEYS: usize = 100;
+/// The most actions of one transaction:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>.
+pub const MAX_TRANSACTION_ACTIONS: usize = 100;
+
 /// The key of an item.
 pub type Key = Item;
 
@@ -40,7 +47,7 @@ pub struct PacedTable {
     pub index_write: Option<CapacityLimiter>,
     /// The read capacity of its index. `None` where it has none.
     pub index_read: Option<CapacityLimiter>,
-    /// When a write was last given up without an answer.
+    /// The time at which a write last failed without a response.
     unanswered: Mutex<Option<Instant>>,
 }
 
@@ -65,8 +72,8 @@ impl PacedTable {
         }
     }
 
-    /// Returns when a batch of writes was last given up without an answer: its writes may still
-    /// arrive. `None` where all were answered.
+    /// Returns when a batch of writes last failed without a response: its writes may still
+    /// arrive. `None` where all got a response.
     pub fn unanswered_at(&self) -> Option<Instant> {
         *self
             .unanswered
@@ -140,7 +147,7 @@ impl PacedTable {
 
     /// Puts one item, if `condition` holds of the item that it replaces. Returns whether it did.
     ///
-    /// A put whose answer was lost is repeated, and then its condition may fail because of its own
+    /// A put whose response was lost is repeated, and then its condition may fail because of its own
     /// item: on `false` the caller has to compare the stored item.
     pub async fn put_if(
         &self,
@@ -209,10 +216,8 @@ impl PacedTable {
 
     /// Gets many items by strongly consistent reads, in any order, without those that are missing.
     pub async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
-        /// The most keys of one request.
-        const MAX_KEYS: usize = 100;
         let doing = self.reading();
-        let batch = ((self.read.rate() * 2.0) as usize).clamp(1, MAX_KEYS);
+        let batch = ((self.read.rate() * 2.0) as usize).clamp(1, MAX_BATCH_KEYS);
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(batch) {
             let mut wanted = keys.to_vec();
@@ -281,5 +286,5 @@ impl PacedTable {
     }
 }
 
-/// Why a read returns no `None`.
+/// The reason for which a read returns no `None`.
 pub(super) const NO_CONDITION: &str = "a read has no condition";
