@@ -309,7 +309,7 @@ mod tests {
         }
     }
 
-    /// The size by the emulator's own rule would be another program's; this is the page's.
+    /// Returns the size by the rule of the service's documentation, not by that of the emulator.
     fn weighed(item: &Item) -> u64 {
         let value = |value: &AttributeValue| match value {
             AttributeValue::S(text) => text.len() as u64,

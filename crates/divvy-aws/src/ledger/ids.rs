@@ -39,7 +39,7 @@ pub fn decode_ids(bytes: &[u8], mut visit: impl FnMut(&[u8])) -> Result<(), Stor
 pub(crate) struct IdsReader {
     /// The previous id.
     id: Vec<u8>,
-    /// The bytes of the next id that have come.
+    /// The bytes of the next id so far.
     incomplete: Vec<u8>,
 }
 

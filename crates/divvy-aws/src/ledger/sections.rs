@@ -20,7 +20,7 @@ const CHUNKS_IN_MEMORY: usize = 16;
 /// The zstd level of sections.
 pub(crate) const SECTION_LEVEL: i32 = 9;
 
-/// Where a section is stored.
+/// The location of a section.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SectionRef {
     /// The generation under which it was written.
@@ -89,7 +89,7 @@ pub struct ObsoleteSections {
     pub now: ArchiveSections,
 }
 
-/// What a section holds.
+/// The content of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SectionKind {
     /// Totals without their cube.
@@ -124,7 +124,7 @@ impl SectionKind {
     }
 }
 
-/// To what a section belongs.
+/// The owner of a section.
 #[derive(Clone, Copy, Debug)]
 pub enum SectionOwner<'a> {
     /// All archives together.

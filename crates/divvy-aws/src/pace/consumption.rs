@@ -35,14 +35,14 @@ impl Used {
 /// The units that one request consumed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Consumed {
-    /// Of the table.
+    /// Units of the table.
     pub table: f64,
-    /// Of the index.
+    /// Units of the index.
     pub index: f64,
 }
 
 impl Consumed {
-    /// Reads the consumed capacity of an answer. `None` where the answer has none.
+    /// Reads the consumed capacity of a response. `None` where the response has none.
     pub(super) fn of(capacity: Option<&ConsumedCapacity>) -> Option<Self> {
         let capacity = capacity?;
         let index = capacity.global_secondary_indexes();

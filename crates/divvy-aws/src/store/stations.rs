@@ -21,7 +21,7 @@ use crate::pace::PacedTable;
 
 /// Rows that are written at a time.
 const AT_ONCE: usize = 16;
-/// How often rows are read again because another process has changed them.
+/// The number of times that rows are read again because another process has changed them.
 const ATTEMPTS: usize = 20;
 
 /// The times of a feed, as stored in the ledger.
@@ -243,7 +243,7 @@ async fn put_row(
     if written {
         return Ok(true);
     }
-    // A write that is repeated because its answer was lost fails on its own row.
+    // A write that is repeated because its response was lost fails on its own row.
     let row = |item: &Item| item::station::row(item).map_err(damaged_item);
     let found = table.get(key).await?.as_ref().map(row).transpose()?;
     Ok(found == item.as_ref().map(row).transpose()?)

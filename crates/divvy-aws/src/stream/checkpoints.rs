@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::records::Delivery;
 use crate::item;
 
-/// How far a consumer has read a stream.
+/// The places in a stream up to which a consumer has read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoints {
     /// The stream. A table that was created again has another one.
@@ -16,13 +16,13 @@ pub struct Checkpoints {
     pub shards: BTreeMap<String, Place>,
 }
 
-/// How far a shard has been read.
+/// The place in a shard up to which it has been read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
-    /// Up to and including a record.
+    /// After the record with a sequence number.
     After(String),
-    /// To its end: the shard is closed.
+    /// At its end: the shard is closed.
     End,
 }
 

@@ -16,7 +16,7 @@ use super::shards::Shards;
 /// The most records of one request.
 const PAGE: usize = 1000;
 
-/// Answers without records after which no more records are expected now. A single one is not
+/// Responses without records after which no more records are expected now. A single one is not
 /// enough: the service may have read a stretch of the shard without records.
 const EMPTY_PAGES: u32 = 3;
 
@@ -24,7 +24,7 @@ const EMPTY_PAGES: u32 = 3;
 #[derive(Debug)]
 pub struct StreamReader {
     client: Client,
-    /// How far records have been returned.
+    /// The checkpoints up to which records have been returned.
     reached: Checkpoints,
     /// The shards as last listed. `None` before that, and after a shard was closed.
     shards: Option<Shards>,

@@ -53,9 +53,9 @@ pub(super) struct Existing<'a> {
     pub load: &'a LoadRecord,
 }
 
-/// Which copies win, and what changes by that. Archives are named by their index in
-/// [`Existing::kept`], the incoming one by the length of it. The lists of copies are in a temporary
-/// file.
+/// The copies that are stored after a load, and the changes to be made. Archives are named by their
+/// index in [`Existing::kept`], the incoming one by the length of it. The lists of copies are in a
+/// temporary file.
 #[derive(Debug)]
 pub(super) struct DuplicateResolution {
     /// The rows of the incoming archive that were resolved one by one, by their indexes in the

@@ -247,7 +247,7 @@ impl WrittenLoad<'_> {
         };
         load.lease.close().await;
         if !ledger.commit(&owner, &commit).await? {
-            // A commit that is repeated because its answer was lost fails on its own state.
+            // A commit that is repeated because its response was lost fails on its own state.
             let content = load.archive.id.content;
             let mut archives = ledger.archives().await?.into_iter();
             let is_loaded = archives.any(|loaded| loaded.entry.id.content == content);

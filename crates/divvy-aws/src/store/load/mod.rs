@@ -118,7 +118,7 @@ pub(super) async fn unload(
     run(shared, &request, nothing, Spool::new()?.sorted(), &()).await
 }
 
-/// What came of a load.
+/// The outcome of a load.
 enum Done {
     /// It was committed.
     Committed(LedgerEntry),

@@ -8,7 +8,7 @@ use crate::store::duplicates::{DuplicateResolution, Existing};
 use crate::store::spool::SpooledRows;
 use crate::tables::Layout;
 
-/// What the resolution of a load finds.
+/// The result of the resolution of a load.
 pub(super) enum Resolved<'a> {
     /// There is nothing to do: see [`Done::Already`](super::Done).
     Already(Option<Box<LedgerEntry>>),

@@ -87,7 +87,7 @@ impl Repair<'_> {
         };
         lease.close().await;
         if !ledger.commit(&owner, &commit).await? {
-            // A commit that is repeated because its answer was lost fails on its own state.
+            // A commit that is repeated because its response was lost fails on its own state.
             let now = self.state().await?;
             if now.last_generation != generation || now.pending_totals.is_some() {
                 return Err(changed());
