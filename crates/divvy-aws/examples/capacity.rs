@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use divvy::ingest::{self, LoadOptions, SameName};
+use divvy::ingest::{self, LoadOptions};
 use divvy::model::{Snapshot, System};
 use divvy::refresh;
 use divvy::sample::{self, Era, Sample};
@@ -76,10 +76,7 @@ fn divvy() -> System {
 fn options() -> LoadOptions {
     LoadOptions {
         system: Some(divvy()),
-        day_first: false,
-        same_name: SameName::KeepBoth,
-        sample: None,
-        now: now(),
+        ..LoadOptions::new(now())
     }
 }
 

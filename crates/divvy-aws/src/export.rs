@@ -22,7 +22,7 @@ use crate::item::trip::{INDEX_KEY, KEY, TABLE, TripRow};
 use crate::plan::Prices;
 use crate::tables::INDEX;
 
-/// How the objects are compressed.
+/// The compression of the objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
     /// gzip.
@@ -52,7 +52,7 @@ impl Compression {
 /// Settings of an export.
 #[derive(Clone, Debug)]
 pub struct ExportOptions {
-    /// How the objects are compressed.
+    /// The compression of the objects.
     pub compression: Compression,
     /// The name of the table that the import will make, with the prefix.
     pub table: String,
@@ -73,7 +73,7 @@ impl Default for ExportOptions {
     }
 }
 
-/// Why an export failed.
+/// The reason for which an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The folder has other files.
@@ -95,7 +95,7 @@ pub enum ExportError {
     Spool(io::Error),
 }
 
-/// What was written.
+/// The numbers of an export.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exported {
     /// Items: one for each trip.
@@ -112,7 +112,7 @@ pub struct Exported {
     pub import_usd: f64,
 }
 
-/// What was written of one partition.
+/// The numbers of one partition.
 #[derive(Default)]
 struct WrittenPartition {
     rows: u64,

@@ -1,7 +1,6 @@
 //! Divvy Analyze on DynamoDB and Lambda.
 
 pub mod blocks;
-mod civil_date;
 pub mod connect;
 pub mod duplicate_estimate;
 pub mod export;
@@ -13,6 +12,5 @@ pub mod plan;
 pub mod store;
 pub mod stream;
 pub mod tables;
-mod varint;
 
 pub use store::{DynamoStore, OpenOptions};

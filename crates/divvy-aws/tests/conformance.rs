@@ -1,5 +1,4 @@
-//! The store on DynamoDB fulfils the laws of every store, through the emulator's
-//! front.
+//! The laws of all stores, on the store on DynamoDB with an emulator that throttles.
 
 use std::future::Future;
 
@@ -9,7 +8,7 @@ use divvy_testkit::cases::system;
 use divvy_testkit::conforms;
 use throttling_dynamodb::{Emulator, Options};
 
-/// Runs a future on a paused clock: what waits for capacity waits no time.
+/// Runs a future on a paused clock, on which waits for capacity take no time.
 fn block_on<F: Future>(future: F) -> F::Output {
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
@@ -22,7 +21,7 @@ thread_local! {
         .expect("a runtime needs nothing");
 }
 
-/// A store of its own emulator.
+/// Opens a store on a new emulator.
 fn fresh(layout: Layout) -> (DynamoStore, Emulator) {
     block_on(async {
         let local = Emulator::open(Options {

@@ -1,4 +1,4 @@
-//! What is exported is what a store would hold, and what a plan weighs.
+//! An export has the items that a store would have, of the sizes that a plan measures.
 
 #![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use divvy::ingest::{self, LoadOptions, SameName};
+use divvy::ingest::{self, LoadOptions};
 use divvy::model::{System, Trip};
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
@@ -23,14 +23,11 @@ use divvy_aws::plan::{Prices, measure};
 use divvy_testkit::MemoryStore;
 use jiff::Timestamp;
 
-/// The sample is taken for what it imitates, as the other files are.
+/// Returns options under which the sample is of the same system as the other files.
 fn options() -> LoadOptions {
     LoadOptions {
         system: System::named("divvy"),
-        day_first: false,
-        same_name: SameName::KeepBoth,
-        sample: None,
-        now: Timestamp::UNIX_EPOCH,
+        ..LoadOptions::new(Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -42,7 +39,8 @@ fn estimate(paths: &[PathBuf]) -> Result<DuplicateEstimate, DuplicateEstimateErr
     estimate_duplicates(&archives, &options(), &(), &())
 }
 
-/// A sample of 2016, and a file with some of its trips once more: twice the same, once better.
+/// Writes a sample of 2016, and a file with some of its trips again: two copies are equal, one is
+/// better.
 fn archives(folder: &Path) -> Vec<PathBuf> {
     let zip = folder.join("Divvy_Trips_2016_Q3Q4.zip");
     let sample = Sample {
@@ -59,7 +57,7 @@ fn archives(folder: &Path) -> Vec<PathBuf> {
     let mut lines: Vec<&str> = text.lines().take(40).collect();
     let again = lines[7];
     lines.push(again);
-    // A word that sorts before those of the others: the smaller row text is the better copy.
+    // This word sorts before the others: of two copies the smaller text is the better one.
     let other = lines[9].replace("Subscriber", "Customer");
     lines[9] = &other;
     let csv = folder.join("again.csv");
@@ -80,7 +78,7 @@ fn unpacked(path: &Path) -> String {
     text
 }
 
-/// The trips of an export in the order of its objects, and their archives' tags.
+/// Reads the trips of an export in the order of its objects, with the tags of their archives.
 fn exported(folder: &Path) -> Vec<(Trip, String)> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder.join("data"))
         .unwrap()
@@ -158,10 +156,10 @@ async fn an_export_holds_what_a_store_would() {
             .collect();
         assert_eq!(trips.len(), 3000);
         assert_eq!(by_id, stored);
-        // Of equal copies the first archive's stays, and one was better.
+        // Of equal copies that of the first archive is stored; one other was better.
         let second = &estimate.sources[1].tag;
         assert_eq!(trips.iter().filter(|(_, tag)| tag == second).count(), 1);
-        // No run of ids in order.
+        // No sequence of sorted ids.
         let numbers: Vec<u64> = trips
             .iter()
             .map(|(trip, _)| trip.id.as_str().parse().unwrap())
@@ -187,7 +185,7 @@ fn a_plan_weighs_what_is_exported() {
     assert_eq!(workload.items.write_units, workload.rows);
     let blocks = workload.blocks.unwrap();
     assert!(blocks.n >= workload.origins, "{blocks:?}");
-    // Hardly two trips a block: it pays all the same.
+    // Fewer than two trips a block: blocks are cheaper all the same.
     assert!(blocks.bytes < workload.items.bytes / 2, "{blocks:?}");
     assert_eq!(measure(&estimate, false).unwrap().blocks, None);
 }

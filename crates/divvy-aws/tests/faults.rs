@@ -1,6 +1,6 @@
-//! Nothing that fails around the store is seen above it, and nothing is lost or counted twice:
-//! errors, silence, lost answers, too little capacity for everybody at once, and processes killed
-//! at any request.
+//! Failures around the store do not reach its callers, and no trip is lost or counted twice. The
+//! failures: errors, timeouts, lost responses, too little capacity for several processes, and
+//! processes that are killed at any request.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use divvy::ingest::{self, LoadOptions, SameName};
+use divvy::ingest::{self, LoadOptions};
 use divvy::model::{Flags, Trip, TripId};
 use divvy::refresh;
 use divvy::sample::{self, Era, Sample};
@@ -38,9 +38,11 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use throttling_dynamodb::{Emulator, Faults, Options};
 
+mod paused;
 mod process;
 
-use self::process::{End, LATE, Process, block_on};
+use self::paused::block_on;
+use self::process::{End, LATE, Process};
 use divvy_testkit::contents;
 
 fn emulator() -> Emulator {
@@ -68,12 +70,12 @@ async fn open(
     .await
 }
 
-/// When the stations of the samples are first polled.
+/// Returns the time some minutes after the first poll of the samples' stations.
 fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(1_738_000_000 + 60 * minute).unwrap()
 }
 
-/// Writes the trips of an era.
+/// Writes an archive with trips of an era.
 fn archive(folder: &Path, era: Era, trips: u64) -> Archive {
     let path = folder.join(era.archive_name());
     let sample = Sample {
@@ -90,10 +92,7 @@ fn archive(folder: &Path, era: Era, trips: u64) -> Archive {
 async fn load(store: &dyn Store, archive: &Archive) {
     let options = LoadOptions {
         system: Some(system()),
-        day_first: false,
-        same_name: SameName::KeepBoth,
-        sample: None,
-        now: at(0),
+        ..LoadOptions::new(at(0))
     };
     let loaded = ingest::load(archive, store, &options, &(), &()).await;
     assert!(!loaded.unwrap().already);
@@ -116,7 +115,7 @@ async fn drain(store: &dyn Store) {
     assert_eq!(drained.unwrap().uncounted, []);
 }
 
-/// The store holds what another does to which nothing bad has happened, and its own laws hold.
+/// Asserts that a store is equal to a model without failures, and that `check` finds no faults.
 async fn is_right(store: &DynamoStore, model: &MemoryStore) {
     assert_eq!(contents(store).await, contents(model).await);
     let checked = store.check().await.unwrap();
@@ -125,7 +124,7 @@ async fn is_right(store: &DynamoStore, model: &MemoryStore) {
     assert_eq!(waits, None);
 }
 
-/// Two archives and two polls between them.
+/// Loads archives, and polls after each.
 async fn undergo(store: &dyn Store, archives: &[(Era, Archive)]) {
     for (minute, (era, archive)) in archives.iter().enumerate() {
         load(store, archive).await;
@@ -176,8 +175,8 @@ fn whatever_fails_for_the_moment_is_not_seen() {
     assert!(struck.iter().all(|n| *n > 10), "{struck:?}");
 }
 
-/// Reads the stream as Lambda does, and hands what it reads to the handler, until `is_over` and
-/// nothing more comes. What is not done comes again.
+/// Reads the stream as Lambda does, and passes the records to the handler, until `is_over` and there
+/// are no more records. Records that are not done are delivered again.
 async fn play_lambda(store: &DynamoStore, is_over: &AtomicBool) -> u64 {
     let arn = store.tables().station_data.stream.clone().unwrap();
     let streams = store.connection().streams.clone();
@@ -224,7 +223,7 @@ fn all_at_once_with_five_units_each_is_not_seen_either() {
         block_on(async {
             let local = emulator();
             let client = || local.http_client();
-            // A process each, so that none can take the capacity used by the others into account.
+            // One process each, so that none knows which capacity the others use.
             let loader = open(client(), layout, FIVE).await.unwrap();
             let poller = open(client(), layout, FIVE).await.unwrap();
             let lambda = open(client(), layout, FIVE).await.unwrap();
@@ -276,7 +275,7 @@ fn all_at_once_with_five_units_each_is_not_seen_either() {
     }
 }
 
-/// How a load is stopped.
+/// How a load ends early.
 #[derive(Clone, Copy, Debug)]
 struct Kill {
     end: End,
@@ -284,7 +283,7 @@ struct Kill {
     abandon: bool,
 }
 
-/// Loads in a process of its own. `None`: it was killed.
+/// Loads in a process of its own. `None` where that was killed.
 async fn load_in_process(
     local: &Emulator,
     how: (Layout, Capacity),
@@ -313,14 +312,14 @@ async fn load_case(store: &dyn Store, archive: &cases::Archive) -> Result<Ledger
     incoming.commit(archive.read(minute(0)), &()).await
 }
 
-/// What came of some archives, some of whose loads were killed.
+/// The outcome of several loads, some of which were killed.
 struct Outcome {
     local: Emulator,
     model: MemoryStore,
     kills: usize,
 }
 
-/// Loads archives one after another, each again and again until it is loaded or given up.
+/// Loads archives one after another; repeats each load until it is done or abandoned.
 async fn load_all(
     how: (Layout, Capacity),
     archives: &[&cases::Archive],
@@ -338,15 +337,15 @@ async fn load_all(
             let mut is_over = is_loaded;
             if let Some(kill) = kill.filter(|_| !is_loaded) {
                 killed += 1;
-                // What supersedes others has to be loaded to its end.
+                // A load that supersedes archives has to be finished.
                 if kill.abandon && !archive.replace {
                     let store = open(local.http_client(), how.0, how.1).await.unwrap();
-                    // Whether the last request was its commit is seen once it has arrived.
+                    // The last request, which may be the commit, arrives during this time.
                     tokio::time::sleep(LATE).await;
                     let content = archive.id().content;
                     let held = store.holding(&system().id, content).await.unwrap();
                     (is_loaded, is_over) = (held.is_some(), true);
-                    // A handler may look at any time.
+                    // The handler may run at any time.
                     drain(&store).await;
                 }
             }
@@ -365,7 +364,7 @@ async fn load_all(
     }
 }
 
-/// One more archive is loaded, and everything is right.
+/// Loads one more archive, and compares the store with the model.
 async fn ends_well((layout, capacity): (Layout, Capacity), outcome: &Outcome) {
     let last = plain("last.zip", (5_000..5_003).map(|n| row(n, 1_000, 0)));
     let store = open(outcome.local.http_client(), layout, capacity);
@@ -377,7 +376,7 @@ async fn ends_well((layout, capacity): (Layout, Capacity), outcome: &Outcome) {
     is_right(&store, &outcome.model).await;
 }
 
-/// An archive with one member.
+/// Makes an archive with one member.
 fn plain(name: &str, rows: impl Iterator<Item = Row>) -> cases::Archive {
     cases::Archive {
         name: name.into(),
@@ -388,7 +387,7 @@ fn plain(name: &str, rows: impl Iterator<Item = Row>) -> cases::Archive {
     }
 }
 
-/// A trip of that number. Of two copies the one with the smaller precision is the better.
+/// Makes the trip with a number. Of two copies the one with the smaller precision is the better.
 fn row(n: u64, precision_ms: u32, later_s: i64) -> Row {
     let started_ms = 1_704_067_200_000 + 600_000 * n as i64 + 1_000 * later_s;
     let trip = Trip {
@@ -415,7 +414,8 @@ fn row(n: u64, precision_ms: u32, later_s: i64) -> Row {
 
 #[test]
 fn a_load_killed_fifty_times_loses_nothing_and_counts_nothing_twice() {
-    // The second has better copies of half the first; it is begun, given up, and loaded at last.
+    // The second archive has better copies of half the first. Its load is begun, abandoned, and
+    // finished at the end.
     let first = plain("first.zip", (0..300).map(|n| row(n, 60_000, 0)));
     let second = plain("second.zip", (150..400).map(|n| row(n, 1_000, 1)));
     let third = plain("third.zip", (350..500).map(|n| row(n, 60_000, 2)));
@@ -451,7 +451,7 @@ fn a_load_killed_fifty_times_loses_nothing_and_counts_nothing_twice() {
     }
 }
 
-/// Makes tables that hold an archive, and what a load of another left when it was killed.
+/// Makes tables with one loaded archive, and with the unfinished load of another.
 async fn with_a_killed_load(
     how: (Layout, Capacity),
     held: &cases::Archive,
@@ -476,7 +476,7 @@ async fn with_a_killed_load(
 const UNFINISHED: &str =
     "a.zip: its load, which supersedes archives, was interrupted: finish it first";
 
-/// The archive is the same, and the way to load it is not: nothing of the other way may stay.
+/// Loads an archive with other settings than those of its unfinished load, of which nothing may stay.
 #[test]
 fn a_load_does_not_go_on_where_one_with_other_flags_ended() {
     let old = plain("a.zip", (0..60).map(|n| row(n, 1_000, 0)));
@@ -496,7 +496,7 @@ fn a_load_does_not_go_on_where_one_with_other_flags_ended() {
                     let content = first.id().content;
                     let held = store.holding(&system().id, content).await.unwrap();
                     if held.is_some() {
-                        return; // it was done, or killed when all was
+                        return; // the load was done, or was killed after its commit
                     }
                     let mut ends = second;
                     if let Err(error) = load_case(&store, second).await {
@@ -554,7 +554,7 @@ fn what_supersedes_others_is_to_be_loaded_to_its_end() {
     assert!(refused > 2, "{refused}");
 }
 
-/// Any archives, and kills of some of their loads.
+/// Generates archives, and kills of some of their loads.
 fn kills() -> impl Strategy<Value = Vec<Kill>> {
     let kill =
         (5..110_i64, any::<bool>(), any::<bool>()).prop_map(|(after, is_last_done, abandon)| {
@@ -567,8 +567,9 @@ fn kills() -> impl Strategy<Value = Vec<Kill>> {
     prop::collection::vec(kill, 1..8)
 }
 
-/// Loads archives, some of whose loads are killed, and checks what comes of it. The same arguments
-/// make the same requests in the same order: all time is the runtime's, and all chance the seed's.
+/// Loads archives, some of whose loads are killed, and checks the store. The same arguments give the
+/// same requests in the same order: the clock is that of the runtime, and random numbers depend on
+/// the seed.
 fn survives(archives: &[cases::Archive], kills: &[Kill], layout: Layout, seed: u64) {
     fastrand::seed(seed);
     let mut random = fastrand::Rng::with_seed(seed);
@@ -592,7 +593,7 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Law 6, with everything that archives can do to each other.
+    /// Law 6, with archives that have copies of each other's trips or supersede each other.
     #[test]
     fn a_load_may_be_killed_at_any_request(
         archives in cases::archives(),
@@ -605,8 +606,9 @@ proptest! {
     }
 }
 
-/// Trips of an archive that is given up lie in blocks; another archive with the same trips takes
-/// all of them over. Loaded after all, the first has no trips, and its blocks of then are none.
+/// An abandoned load has written blocks, and another archive has better copies of all their trips.
+/// When the first archive is loaded later, it has no stored trips, and the blocks of its abandoned
+/// load do not belong to it.
 #[test]
 fn blocks_of_a_load_that_was_given_up_are_not_found_again() {
     let rows = || (0..3).map(|n| row(n, 1_000, 0));
@@ -627,7 +629,7 @@ fn blocks_of_a_load_that_was_given_up_are_not_found_again() {
     }
 }
 
-/// A client whose requests all take fifteen seconds, so that each phase of a load is long.
+/// A client whose requests take fifteen seconds each, so that each phase of a load is long.
 #[derive(Clone, Debug)]
 struct Slow<T>(T);
 
@@ -674,7 +676,8 @@ async fn said(local: &Emulator, part: &str) -> Option<String> {
     Some(found.item?["said"].as_s().unwrap().clone())
 }
 
-/// A waiting load sees the record change in every phase: planning, writing, tallies, publishing.
+/// The record of a load changes in every phase (resolve, write, tallies, publish), so that a waiting
+/// load does not take it over.
 #[test]
 fn the_right_to_load_is_renewed_through_every_phase() {
     let first = plain("a.zip", (0..60).map(|n| row(n, 60_000, 0)));
@@ -720,8 +723,8 @@ fn the_right_to_load_is_renewed_through_every_phase() {
     }
 }
 
-/// No clock is read: a load that was killed is taken over when its record has not changed for as
-/// long as the right lasts, by the clock of the process that waits.
+/// A killed load is taken over once its record has not changed for the duration of a lease, measured
+/// by the clock of the waiting process.
 #[test]
 fn a_killed_load_is_waited_for_by_one_clock() {
     let killed = plain("a.zip", (0..60).map(|n| row(n, 1_000, 0)));
@@ -738,7 +741,7 @@ fn a_killed_load_is_waited_for_by_one_clock() {
             load_case(&store, &third).await.unwrap();
             let waited = start.elapsed();
             assert!(waited >= Duration::from_secs(300), "{waited:?}");
-            // The same command goes on at once.
+            // The same command continues without waiting.
             let local = with_a_killed_load((layout, FIVE), &other, &killed, 24).await;
             let store = open(local.http_client(), layout, FIVE).await.unwrap();
             let start = tokio::time::Instant::now();
@@ -749,7 +752,7 @@ fn a_killed_load_is_waited_for_by_one_clock() {
     }
 }
 
-/// The same command given twice, and another beside: each is done once.
+/// The same command twice at a time, and another beside it: each archive is loaded once.
 #[test]
 fn several_processes_may_load_at_once() {
     let first = plain("first.zip", (0..40).map(|n| row(n, 60_000, 0)));
@@ -820,7 +823,7 @@ fn too_many_archives_are_refused_before_anything_is_written() {
                         holds 97";
         assert_eq!(refused.message, expected);
         assert_eq!(store.used().trip_data.write, written);
-        // Nothing is left behind, and nothing waits for it.
+        // No record is left, and no load waits for one.
         assert_eq!(said(&local, "load").await, None);
         drain(&store).await;
         assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
@@ -869,7 +872,7 @@ fn a_store_of_a_newer_format_is_refused() {
     });
 }
 
-/// In the first format the keys of blocks held no generation, and the state no version.
+/// Makes tables in the first format: keys of blocks have no generation, and the state no version.
 #[test]
 fn a_store_of_the_first_format_is_read_and_loaded_into() {
     block_on(async {
@@ -963,7 +966,7 @@ fn a_store_of_the_first_format_is_read_and_loaded_into() {
     });
 }
 
-/// Unloads in a process of its own. `false`: it was killed.
+/// Unloads in a process of its own. Returns `false` where that was killed.
 async fn unload_in_process(
     local: &Emulator,
     how: (Layout, Capacity),
@@ -987,8 +990,8 @@ async fn unload_in_process(
     }
 }
 
-/// Loads archives and unloads one of them, its process killed some times: the store is as if that
-/// one had never been loaded.
+/// Loads archives and unloads one of them, in processes of which some are killed: the store is as if
+/// that archive had never been loaded.
 fn unloads(archives: &[cases::Archive], gone: usize, kills: &[Kill], how: (Layout, u64)) {
     let (layout, seed) = how;
     fastrand::seed(seed);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::dynamodb::Event;
-use divvy::ingest::{self, LoadOptions, SameName};
+use divvy::ingest::{self, LoadOptions};
 use divvy::model::System;
 use divvy::refresh;
 use divvy::sample::{self, Era, Sample};
@@ -33,7 +33,7 @@ use tokio::sync::{Mutex, mpsc};
 
 type Done = Result<(), Box<dyn Error>>;
 
-/// The service that hands out invocations and takes answers:
+/// The service from which a Lambda gets invocations, and to which it posts responses:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 struct Runtime {
     address: String,
@@ -85,7 +85,7 @@ impl Runtime {
         Ok(Lambda(child))
     }
 
-    /// Invokes the Lambda. Returns the kind of its answer, `response` or `error`, and the answer.
+    /// Invokes the Lambda. Returns the kind of its result, `response` or `error`, and the result.
     async fn invoke(&mut self, event: Value, time: Duration) -> (String, Value) {
         let asked = self.invocations.send((event, time)).await;
         asked.expect("the runtime lives");
@@ -130,7 +130,7 @@ async fn serve(
 struct Lambda(Child);
 
 impl Lambda {
-    /// Ends it, and returns its log.
+    /// Ends the process. Returns its log.
     fn log(mut self) -> String {
         let _ = self.0.kill();
         let mut log = String::new();
@@ -148,7 +148,7 @@ impl Drop for Lambda {
     }
 }
 
-/// An emulator on a port, and a store on it.
+/// An emulator that listens on a port, with a store.
 struct Emulated {
     store: DynamoStore,
     endpoint: String,
@@ -181,7 +181,7 @@ impl Emulated {
         told.into_iter().chain(more.iter().copied()).collect()
     }
 
-    /// Reads the stream from its beginning, as the events that Lambda would make of it.
+    /// Reads the stream from its beginning, as the events of Lambda.
     async fn events(&self, size: usize) -> Result<Vec<Event>, Box<dyn Error>> {
         let arn = self.store.tables().station_data.stream.clone();
         let streams = self.store.connection().streams.clone();
@@ -212,7 +212,7 @@ struct City {
     archive: PathBuf,
     feed: PathBuf,
     now: Timestamp,
-    /// Where an invented one lies.
+    /// The folder of an invented archive.
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -242,8 +242,8 @@ impl City {
         })
     }
 
-    /// Divvy's trips of January 2021, and its feed of four years later. `None`, with a line that
-    /// says so, where they lack.
+    /// Returns Divvy's trips of January 2021, and its feed of four years later. `None`, with a line on
+    /// standard error, where they are missing.
     fn real() -> Result<Option<Self>, Box<dyn Error>> {
         let archive = published("trips/divvy/202101-divvy-tripdata.zip");
         let feed = published("feeds/gbfs/divvy_2.3_2025-01-29");
@@ -262,10 +262,7 @@ impl City {
         let archive = Archive::open(&self.archive)?;
         let options = LoadOptions {
             system: Some(divvy()),
-            day_first: false,
-            same_name: SameName::KeepBoth,
-            sample: None,
-            now: self.now,
+            ..LoadOptions::new(self.now)
         };
         ingest::load(&archive, store, &options, &(), &()).await?;
         Ok(())
@@ -278,7 +275,7 @@ impl City {
     }
 }
 
-/// Ids and counts, without when they were counted.
+/// Returns ids and counts, without the times at which they were refreshed.
 fn numbers(counts: &[FromStationCount]) -> Vec<(String, u64)> {
     let number = |count: &FromStationCount| (count.from_station_id.to_string(), count.from_count);
     counts.iter().map(number).collect()
@@ -315,8 +312,8 @@ async fn counts_of_a_real_month_are_those_of_the_embedded_store() -> Done {
     Ok(())
 }
 
-/// Trips and stations into both stores, in one order or the other; then the stream through the
-/// Lambda, once and again.
+/// Puts trips and stations into both stores, in one order or the other; then passes the stream to the
+/// Lambda twice.
 async fn flow(city: &City, trips_come_first: bool) -> Done {
     let emulated = Emulated::start().await?;
     let folder = tempfile::tempdir()?;
@@ -345,7 +342,7 @@ async fn flow(city: &City, trips_come_first: bool) -> Done {
     assert_eq!(numbers(&counts), numbers(&expected));
     assert!(counts.iter().any(|count| count.from_count > 0));
 
-    // What comes twice, or late, changes nothing: not even when a count was made.
+    // Records that are delivered twice, or late, change nothing, not even `refreshed_at`.
     for event in events.iter().rev() {
         let (_, answer) = runtime.invoke(serde_json::to_value(event)?, MINUTE).await;
         assert_eq!(failed_at(&answer), None, "{answer}");
@@ -384,7 +381,7 @@ async fn a_batch_is_done_but_for_its_poison_and_up_to_its_time() -> Done {
     event.records.truncate(10);
     let number = |event: &Event, n: usize| event.records[n].change.sequence_number.clone();
 
-    // Time is over before it began: nothing is done, and all of it comes again.
+    // The deadline is past from the start: nothing is done, and all records are delivered again.
     let late = runtime.invoke(serde_json::to_value(&event)?, Duration::ZERO);
     let (kind, answer) = late.await;
     assert_eq!(kind, "response");
@@ -409,7 +406,7 @@ async fn a_batch_is_done_but_for_its_poison_and_up_to_its_time() -> Done {
     let ids = counts.iter().map(|count| count.from_station_id.to_string());
     assert_eq!(ids.collect::<Vec<_>>(), others);
 
-    // Lambda delivers again from there; by then the record is whole.
+    // Lambda delivers again from that record, which is complete then.
     event.records.drain(..4);
     let (_, answer) = runtime.invoke(serde_json::to_value(&event)?, MINUTE).await;
     assert_eq!(failed_at(&answer), None);
@@ -439,7 +436,7 @@ async fn a_schedule_brings_stations_up_to_the_feed() -> Done {
     Ok(())
 }
 
-/// The output of a binary that cannot start.
+/// Returns the output of a binary that cannot start.
 fn last_words(binary: &str, told: &[(&str, &str)]) -> Result<String, Box<dyn Error>> {
     let output = Command::new(binary)
         .env_clear()

@@ -1,5 +1,5 @@
-//! Loads with what belongs to DynamoDB alone: capacity that is raised for a while, and trips that
-//! an import has brought.
+//! Loads with features of DynamoDB alone: capacity that is raised during a load, and trips that were
+//! imported from S3.
 #![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 use std::fs::{self, File};
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use divvy::ingest::{self, LoadOptions, Loaded, SameName};
+use divvy::ingest::{self, LoadOptions, Loaded};
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::{CountsTable, Ledger};
@@ -23,13 +23,7 @@ use jiff::Timestamp;
 use throttling_dynamodb::{Emulator, Options};
 
 fn options() -> LoadOptions {
-    LoadOptions {
-        system: None,
-        day_first: false,
-        same_name: SameName::KeepBoth,
-        sample: None,
-        now: Timestamp::UNIX_EPOCH,
-    }
+    LoadOptions::new(Timestamp::UNIX_EPOCH)
 }
 
 fn archive(folder: &Path, trips: u64) -> Archive {
@@ -83,7 +77,7 @@ async fn a_boost_ends_with_the_load_and_with_the_next_run_after_a_kill() {
         ..LoadSettings::default()
     };
     let first = store(&local, Some(5), boosted).await;
-    // Killed in the middle: the future is dropped where it stands.
+    // Killed in the middle: the future is dropped.
     let written = async {
         while first.used().trip_data.write < 5000.0 {
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
@@ -100,13 +94,13 @@ async fn a_boost_ends_with_the_load_and_with_the_next_run_after_a_kill() {
     let loaded = load(&second, &archive).await.unwrap();
     assert_eq!(loaded.entry.unwrap().stored, 8000);
     assert_eq!(capacity(&local).await, 5.0);
-    // How far it was had been written down every half minute, at 100 a second; the rest came at 5.
+    // Progress is stored every half minute, at 100 writes a second; the others are done at 5.
     let seconds = start.elapsed().as_secs_f64();
     assert!((100.0..1300.0).contains(&seconds), "{seconds}");
     assert!(second.check().await.unwrap().faults.is_empty());
 }
 
-/// Does what the service does with the objects of an export.
+/// Imports the objects of an export, as the service does.
 async fn import(store: &DynamoStore, folder: &Path, leave_out: Option<&str>) {
     let table = &store.tables().trip_data.name;
     for object in fs::read_dir(folder.join("data")).unwrap() {

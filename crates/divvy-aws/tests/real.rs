@@ -1,13 +1,12 @@
-//! Published archives and a published feed on DynamoDB, through the emulator's front: every report
-//! is that of the store in a folder, whichever came first, trips or stations.
+//! Published archives and a published feed on DynamoDB, in an emulator: every report is equal to that
+//! of the store in a folder, in any order of trips and stations.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::future::Future;
 use std::path::{Path, PathBuf};
 
-use divvy::ingest::{self, LoadOptions, SameName};
+use divvy::ingest::{self, LoadOptions};
 use divvy::model::{Rider, System};
 use divvy::refresh;
 use divvy::reports::{self, Filters, REPORTS};
@@ -22,30 +21,25 @@ use jiff::Timestamp;
 use jiff::civil::date;
 use throttling_dynamodb::{Emulator, Options};
 
-/// Runs a future on a paused clock: what waits for capacity waits no time.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build();
-    runtime.unwrap().block_on(future)
-}
+mod paused;
+
+use self::paused::block_on;
 
 fn divvy() -> System {
     System::named("divvy").unwrap()
 }
 
-/// A minute after the feed was made.
+/// Returns the time one minute after that of the feed.
 fn now() -> Timestamp {
     "2025-01-29T09:48:40Z".parse().unwrap()
 }
 
-/// What happens to a store.
+/// A step of a test.
 #[derive(Clone, Copy, PartialEq)]
 enum Step {
-    /// An archive of that place is loaded, and the stream drained.
+    /// Loads the archive with an index, and drains the stream.
     Load(usize),
-    /// The stations are polled, and the stream drained.
+    /// Polls the stations, and drains the stream.
     Poll,
 }
 
@@ -53,7 +47,7 @@ enum Step {
 struct Input {
     archives: Vec<(PathBuf, u64)>,
     feed: String,
-    /// Where the sample lies.
+    /// The folder of the sample.
     _folder: tempfile::TempDir,
 }
 
@@ -89,10 +83,7 @@ impl Input {
                     let (path, rows) = &self.archives[*place];
                     let options = LoadOptions {
                         system: Some(divvy()),
-                        day_first: false,
-                        same_name: SameName::KeepBoth,
-                        sample: None,
-                        now: now(),
+                        ..LoadOptions::new(now())
                     };
                     let archive = Archive::open(path).unwrap();
                     let loaded = ingest::load(&archive, store, &options, &(), &()).await;
@@ -113,8 +104,8 @@ impl Input {
     }
 }
 
-/// The ways of asking. Where a filter is given, all trips are read: of a large table that takes a
-/// while, so only some tests ask so.
+/// The filters of the reports. With a filter all trips are read, which takes long in a large table:
+/// only some tests do so.
 fn all_filters() -> Vec<Filters> {
     let all = Filters::default();
     vec![
@@ -135,7 +126,7 @@ fn all_filters() -> Vec<Filters> {
     ]
 }
 
-/// Answers every report. For a filter that a report refuses, the error is its answer.
+/// Makes every report; the text of the error where a report refuses the filters.
 async fn answers(store: &dyn Store, filters: &[Filters]) -> Vec<String> {
     let mut answers = Vec::new();
     for report in REPORTS {
@@ -151,7 +142,7 @@ async fn answers(store: &dyn Store, filters: &[Filters]) -> Vec<String> {
     answers
 }
 
-/// The counts that the stream has kept.
+/// Returns the counts that the handler of the stream has written.
 async fn counts(store: &dyn Store) -> BTreeMap<String, u64> {
     let counts = store.counts(&divvy().id).await.unwrap().into_iter();
     counts
@@ -159,8 +150,8 @@ async fn counts(store: &dyn Store) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// Compares DynamoDB with the folder, and the counts with those of a folder where the steps came
-/// in another order.
+/// Compares DynamoDB with the folder, and the counts with those of a folder with the same steps in
+/// another order.
 async fn are_the_same(layout: Layout, steps: &[Step], other: &[Step], filters: &[Filters]) {
     let Some(data) = published("") else { return };
     let input = Input::new(&data);
@@ -209,7 +200,7 @@ async fn are_the_same(layout: Layout, steps: &[Step], other: &[Step], filters: &
 
 #[test]
 fn rows_give_the_reports_of_the_folder() {
-    // The first archive's trips come before the stations, those of the others after them.
+    // The first archive is loaded before the stations are polled, the others after that.
     let steps = [Step::Load(0), Step::Poll, Step::Load(1), Step::Load(2)];
     let other = [Step::Load(0), Step::Load(1), Step::Load(2), Step::Poll];
     // Each page of a scan makes the emulator read its whole table.

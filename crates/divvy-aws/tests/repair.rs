@@ -1,6 +1,6 @@
-//! `check` finds what is damaged in the tables, a dry run changes nothing, and `repair` mends it:
-//! after it the store is that of a model to which nothing has happened. And loads of archives that
-//! repeat more ids than are decided at once.
+//! `check` finds damage in the tables, a dry run changes nothing, and `repair` removes the damage:
+//! after it the store is equal to an undamaged model. Also loads of archives that share more ids
+//! than one partition of copies has.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -42,7 +42,7 @@ fn emulator() -> Emulator {
     local.unwrap()
 }
 
-/// A trip of that number. Of two copies the one with the smaller precision is the better.
+/// Makes the trip with a number. Of two copies the one with the smaller precision is the better.
 fn row(n: u64, precision_ms: i32) -> Row {
     let started_ms = 1_704_067_200_000 + 30_000 * n as i64;
     let trip = Trip {
@@ -92,7 +92,7 @@ async fn drain(store: &dyn Store) {
 
 #[tokio::test(start_paused = true)]
 async fn archives_that_repeat_more_ids_than_one_hand_holds_are_as_in_the_model() {
-    // A hand is two copies of 8,192 trips, a segment of what an archive has lost as many copies.
+    // A partition has the copies of 8,192 trips, two each; a segment of duplicates 8,192 copies.
     const N: u64 = 9_000;
     let first = archive("a.zip", (0..N).map(|n| row(n, 1000 - n as i32 % 2)));
     let second = archive("b.zip", (0..N + 10).map(|n| row(n, 999 + n as i32 % 2)));
@@ -111,7 +111,7 @@ async fn archives_that_repeat_more_ids_than_one_hand_holds_are_as_in_the_model()
             contents(&store).await == contents(&model).await,
             "{layout} loaded"
         );
-        // What the first loses comes back, for more trips than one hand holds.
+        // The duplicates of the first archive become stored again: more than one partition has.
         for gone in [&second, &first] {
             let content = [gone.id().content];
             store.unload(&system().id, &content, false).await.unwrap();
@@ -127,7 +127,7 @@ async fn archives_that_repeat_more_ids_than_one_hand_holds_are_as_in_the_model()
     }
 }
 
-/// All items of a table.
+/// Reads all items of a table.
 async fn items(client: &Client, table: &str) -> Vec<Item> {
     let mut pages = client
         .scan()
@@ -160,7 +160,7 @@ async fn delete(client: &Client, table: &str, item: &Item) {
     delete.set_key(Some(key.collect())).send().await.unwrap();
 }
 
-/// All that is in the tables, to be compared.
+/// Reads all items of all tables in a form that can be compared.
 async fn everything(client: &Client) -> Vec<String> {
     let mut all = Vec::new();
     for table in ["TripData", "LoadLedger", "FromStationCounts", "StationData"] {
@@ -177,7 +177,7 @@ fn text<'a>(item: &'a Item, name: &str) -> &'a str {
     item[name].as_s().unwrap()
 }
 
-/// The first part of a kind: of the store, or of an archive.
+/// Finds the first chunk of a kind of section, of the store or of an archive.
 async fn part(client: &Client, kind: &str, of_store: bool) -> Item {
     let parts = items(client, "LoadLedger").await.into_iter();
     let mut parts = parts.filter(|item| {
@@ -210,15 +210,15 @@ const DAMAGES: [Damage; 8] = [
     Damage::MissingCount,
 ];
 
-/// Does the damage.
+/// Damages the tables.
 async fn damage(client: &Client, what: Damage) {
-    // Readable, and not true.
+    // Readable, but wrong.
     let other = zstd::bulk::compress(&postcard::to_stdvec(&Totals::default()).unwrap(), 3).unwrap();
     match what {
         Damage::StrayTrip => {
             let mut item = items(client, "TripData").await.remove(0);
             let key = text(&item, "trip_id");
-            // A block of a generation that was given up; a row of an archive that was.
+            // A block of an abandoned generation; a row of an abandoned archive.
             let key = match item.contains_key("block") {
                 true => {
                     let (rest, part) = key.rsplit_once('#').unwrap();
@@ -266,7 +266,7 @@ async fn damage(client: &Client, what: Damage) {
     }
 }
 
-/// Two archives with copies of trips in both, in a store and in a model.
+/// Loads two archives that have copies of the same trips, into a store and into a model.
 async fn loaded(local: &Emulator, layout: Layout) -> (DynamoStore, MemoryStore) {
     let store = open(local, layout).await;
     let model = MemoryStore::default();
@@ -298,7 +298,7 @@ async fn what_is_damaged_is_found_and_mended() {
         assert_eq!(none.done, Vec::<String>::new(), "{layout}");
 
         damage(&client, what).await;
-        // Another process: nothing is remembered.
+        // Another process, without cached values.
         let store = open(&local, layout).await;
         let found = store.check().await.unwrap();
         assert_ne!(found, sound, "{layout} {what:?}");
@@ -315,15 +315,19 @@ async fn what_is_damaged_is_found_and_mended() {
         let checked = store.check().await.unwrap();
         assert_eq!(checked, sound, "{layout} {what:?}: {:?}", repaired.done);
         let names = contents(&model).await.totals.names;
-        let mut told = contents(&store).await;
+        let mut repaired_contents = contents(&store).await;
         if what == Damage::TotalsOfArchive || what == Damage::CubeOfArchive {
-            told.totals.names = names; // names are in no trip: they are lost with the totals
+            repaired_contents.totals.names = names; // no trip has names: they are lost with the totals
         }
-        assert_eq!(told, contents(&model).await, "{layout} {what:?}");
+        assert_eq!(
+            repaired_contents,
+            contents(&model).await,
+            "{layout} {what:?}"
+        );
         let again = store.repair(false, minute(2)).await.unwrap();
         assert_eq!(again.done, Vec::<String>::new(), "{layout} {what:?}");
 
-        // And it goes on as ever.
+        // Later loads are not affected.
         let last = archive("c.zip", (80..95).map(|n| row(n, 1)));
         load(&store, &last).await;
         load(&model, &last).await;
@@ -423,7 +427,7 @@ async fn an_index_that_never_catches_up_is_waited_for_a_quarter_of_an_hour() {
         let local = emulator();
         let client = Client::new(&local.sdk_config());
         let (store, model) = loaded(&local, layout).await;
-        // As if the index lagged: it has fewer trips from this station than the ledger says.
+        // As if the index lagged: it has fewer trips from this station than the ledger states.
         let trips = items(&client, "TripData").await;
         let from_35 = |item: &&Item| text(item, "from_station_id") == "35";
         delete(&client, "TripData", trips.iter().find(from_35).unwrap()).await;

@@ -1,4 +1,4 @@
-//! Plans on DynamoDB, in which any request may fail and any process may end at any of them.
+//! Random plans on DynamoDB, in which any request may fail and any process may end at any request.
 //! `DIVVY_PLANS` sets their number.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
@@ -15,23 +15,25 @@ use divvy_testkit::simulator::{self, Act, Ran, World};
 use proptest::prelude::*;
 use throttling_dynamodb::{Emulator, Faults, Options};
 
+mod paused;
 mod process;
 
-use self::process::{End, LATE, Process, block_on};
+use self::paused::block_on;
+use self::process::{End, LATE, Process};
 
-/// Longer than anything waits, on the clock of the test.
+/// Longer than any wait, on the clock of the test.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3_600);
 
 /// What fails during a step.
 #[derive(Clone, Debug)]
 enum Fault {
-    /// Requests fail, of all processes.
+    /// Requests of all processes fail.
     Requests(Faults),
     /// The process of the first act ends.
     Ends(End),
 }
 
-/// Tables of an emulator.
+/// The tables of an emulator.
 struct Tables {
     local: Emulator,
     layout: Layout,
@@ -63,7 +65,7 @@ impl Tables {
         .await
     }
 
-    /// Does an act in a process of its own.
+    /// Runs an act in a process of its own.
     async fn act(&self, act: &Act, process: &Process, client: SharedHttpClient) -> Done {
         let work = async {
             let store = self.store(client).await.map_err(|e| e.to_string())?;
@@ -113,10 +115,10 @@ impl World for Tables {
         self.local.set_faults(Faults::default());
         // Requests of a process that has ended arrive until then.
         tokio::time::sleep(LATE).await;
-        // What takes archives away has to be done to its end before anything else is loaded. In the
-        // layout of rows a scan lacks trips of which a better copy was on its way, until the load
-        // goes on or another undoes it. What writes stations writes row by row, and is mended by
-        // the next of its kind.
+        // A load that supersedes archives has to be finished before another one begins. In the
+        // layout of rows a scan lacks trips that an unfinished load has overwritten by better
+        // copies, until the load continues or another load undoes it. Stations are written row by
+        // row; the next write of stations completes an unfinished one.
         let goes_on = match &acts[0] {
             Act::Load(archive) => archive.replace || self.layout == Layout::Rows,
             _ => true,
@@ -161,7 +163,7 @@ fn fault() -> impl Strategy<Value = Fault> + Clone {
     prop_oneof![2 => ends, 1 => fails].boxed()
 }
 
-/// How many plans ended how.
+/// The number of plans by their outcome.
 static ENDINGS: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
 
 #[test]

@@ -10,3 +10,4 @@ pub mod sources;
 pub mod stations;
 pub mod store;
 pub mod tally;
+pub mod varint;

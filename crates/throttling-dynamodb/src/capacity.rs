@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::meter::Units;
 
-/// How much unused provisioned capacity is kept, in seconds of the rate.
-const KEPT_S: f64 = 300.0;
+/// The unused provisioned capacity that is kept at most, in seconds of the rate.
+const BURST_S: f64 = 300.0;
 
 /// The units a second of one partition, and so of one partition key.
 const KEY_WRITE_UNITS: f64 = 1_000.0;
@@ -47,7 +47,7 @@ impl Direction {
     }
 }
 
-/// How much burst capacity a provisioned table has when the emulator first reads its description.
+/// The burst capacity of a provisioned table when the emulator first reads its description.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Burst {
     /// One second of the rate: unused capacity is kept from the creation on, as at AWS.
@@ -84,7 +84,7 @@ impl Limit {
     }
 }
 
-/// How the capacity of a table or index is determined.
+/// The way in which the capacity of a table or index is determined.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mode {
     /// A fixed count of units a second.
@@ -93,7 +93,7 @@ pub(crate) enum Mode {
     OnDemand(Option<f64>),
 }
 
-/// How the capacity for reads and for writes is determined.
+/// The ways in which the capacities for reads and for writes are determined.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Modes {
     pub(crate) read: Mode,
@@ -189,7 +189,7 @@ struct Scaling {
     maximum: Option<f64>,
     /// The units a second to which the table has scaled.
     scaled_to: f64,
-    /// When the current second began, and the units used in it.
+    /// The beginning of the current second, and the units used in it.
     second: (Instant, f64),
     /// The units of the busiest second since `window_start`.
     peak: f64,
@@ -255,9 +255,9 @@ impl CapacityLimiter {
             Mode::Provisioned(rate) => {
                 let filled_s = match options.burst {
                     Burst::Empty => 1.0,
-                    Burst::Full => KEPT_S,
+                    Burst::Full => BURST_S,
                 };
-                (Bucket::new(rate, KEPT_S, filled_s, now), None)
+                (Bucket::new(rate, BURST_S, filled_s, now), None)
             }
             Mode::OnDemand(maximum) => {
                 let scaling = Scaling::new(initial_units(direction), maximum, now);
@@ -286,7 +286,7 @@ impl CapacityLimiter {
         match (mode, &mut self.scaling) {
             (Mode::Provisioned(rate), scaling) => {
                 *scaling = None;
-                self.bucket.set_rate(rate, KEPT_S, now);
+                self.bucket.set_rate(rate, BURST_S, now);
             }
             (Mode::OnDemand(maximum), Some(scaling)) => {
                 scaling.maximum = maximum;

@@ -20,7 +20,7 @@ use crate::wire::{CONTENT_TYPE, Response};
 #[derive(Clone, Debug)]
 pub(crate) struct InProcess {
     pub(crate) service: Arc<Service>,
-    /// How long to wait for a response. `None`: until the timeout of the operation.
+    /// The longest wait for a response. `None` waits until the timeout of the operation.
     pub(crate) read_timeout: Option<Duration>,
 }
 

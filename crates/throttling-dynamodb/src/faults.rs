@@ -1,6 +1,6 @@
 //! Injected faults. The same seed and the same requests give the same faults.
 
-/// How often each fault is injected: probabilities from 0 to 1, drawn for every request for data.
+/// The probabilities of the faults, from 0 to 1, drawn for every request for data.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Faults {
     /// The seed of the random numbers: another one selects other requests.
@@ -17,10 +17,10 @@ pub struct Faults {
     pub partial_batch: f64,
 }
 
-/// How often each fault was injected.
+/// The number of injections of each fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FaultCounts {
-    /// Requests answered with HTTP 500.
+    /// Requests with the response HTTP 500.
     pub internal_errors: u64,
     /// Requests throttled although there was capacity.
     pub throttles: u64,

@@ -98,7 +98,7 @@ use self::connector::InProcess;
 use self::emulator_patches::EmulatorPatches;
 use self::service::Service;
 
-/// How an emulator is opened.
+/// The options of an emulator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// The file of the database, created if missing. `None`: in memory, until the last handle is
@@ -128,7 +128,7 @@ impl Default for Options {
     }
 }
 
-/// Why an emulator cannot be opened.
+/// The reason for which an emulator cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The path is not UTF-8, which the emulator requires.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::faults::FaultCounts;
 
-/// What an emulator has counted since it was opened.
+/// The counts of an emulator since it was opened.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meter {
     /// Requests by the name of their operation.

@@ -1,4 +1,4 @@
-//! One request in, one response out, with the faults that a test has asked for between.
+//! Handles one request and returns its response, with the faults that a test injects.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,10 +15,10 @@ use crate::request::Request;
 use crate::state::State;
 use crate::wire::{RequestError, Response};
 
-/// How long a client waits for a response that never comes, if it has no timeout of its own.
+/// The wait of a client without a timeout of its own for a response that is never sent.
 pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(3600);
 
-/// What a client sees of its request.
+/// The outcome of a request for its client.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Response(Response),
@@ -68,10 +68,10 @@ impl Service {
         self.state().meter()
     }
 
-    /// Answers one request. `target` is the value of the header `x-amz-target`, which names the
+    /// Handles one request. `target` is the value of the header `x-amz-target`, which names the
     /// operation.
     ///
-    /// Requests are answered one after another, as the emulator does anyway, so that the capacity
+    /// Requests are handled one after another, as the emulator does anyway, so that the capacity
     /// found for a request is still there when it is charged.
     pub(crate) fn call(&self, target: Option<&str>, body: &[u8]) -> Outcome {
         let mut state = self.state();

@@ -242,7 +242,7 @@ fn attributes(schema: &[KeySchemaElement], key_type: KeyType) -> Vec<String> {
 fn modes(description: &TableDescription) -> Modes {
     if on_demand(description) {
         let most = description.on_demand_throughput.as_ref();
-        // -1 stands for no maximum.
+        // -1 means no maximum.
         let units = |n: Option<i64>| n.filter(|&n| n > 0).map(|n| n as f64);
         return Modes {
             read: Mode::OnDemand(units(most.and_then(|most| most.max_read_request_units))),

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::capacity::{Direction, Limit};
 use crate::table::Table;
 
-/// Which limit a request has exceeded, and of which table or index.
+/// The limit that a request has exceeded, and its table or index.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct ThrottlingReason {
     /// Resource, direction and limit, joined to one word.

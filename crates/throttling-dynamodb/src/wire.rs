@@ -17,7 +17,7 @@ pub(crate) struct Response {
     pub(crate) body: Vec<u8>,
 }
 
-/// Why a request fails.
+/// The reason for which a request fails.
 pub(crate) enum RequestError {
     Emulator(DynoxideError),
     Throttled(Vec<ThrottlingReason>),
@@ -83,7 +83,7 @@ pub(crate) fn write<T: Serialize>(response: &T) -> Result<Vec<u8>, RequestError>
     written.map_err(|error| DynoxideError::InternalServerError(error.to_string()).into())
 }
 
-/// How detailed a capacity report a client asks for.
+/// The detail of the capacity report that a client requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CapacityReport {
     None,
@@ -92,7 +92,7 @@ pub(crate) enum CapacityReport {
 }
 
 impl CapacityReport {
-    /// Returns what the client asks for, and asks the emulator for the most detailed report, by
+    /// Returns what the client requests, and requests the most detailed report of the emulator, by
     /// which requests are charged. An unknown value stays, for the emulator to refuse.
     pub(crate) fn replace(requested: &mut Option<String>) -> Self {
         let report = match requested.as_deref() {
@@ -110,7 +110,7 @@ impl CapacityReport {
         Some("INDEXES".to_owned())
     }
 
-    /// Removes from a report what the client did not ask for.
+    /// Removes from a report what the client did not request.
     pub(crate) fn trim(self, used: Option<ConsumedCapacity>) -> Option<ConsumedCapacity> {
         match self {
             Self::None => None,
@@ -125,7 +125,7 @@ impl CapacityReport {
         }
     }
 
-    /// Removes from reports by table what the client did not ask for.
+    /// Removes from reports by table what the client did not request.
     pub(crate) fn trim_all(self, used: Vec<ConsumedCapacity>) -> Option<Vec<ConsumedCapacity>> {
         if self == Self::None {
             return None;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::table::{Index, Table};
 
-/// What a write does to an item.
+/// The kind of a write to an item.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ItemWrite<'a> {
     /// The whole new item.

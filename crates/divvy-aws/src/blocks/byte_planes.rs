@@ -10,8 +10,9 @@
 
 use std::io::{self, Read, Write};
 
+use divvy::varint::{self, unzigzag, zigzag};
+
 use super::BlockError;
-use crate::varint;
 
 /// The smallest plane with its own entropy table: of 96, 200 and 400 this gave the smallest blocks.
 const MIN_TABLE_BYTES: usize = 200;
@@ -29,7 +30,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn count(&mut self, number: u64) {
-        varint::push(&mut self.head, number);
+        varint::write(&mut self.head, number);
     }
 
     pub(super) fn signed(&mut self, number: i64) {
@@ -87,10 +88,10 @@ impl Writer {
     pub(super) fn compress(self, out: &mut Vec<u8>, level: i32) {
         let Self { head, body, cuts } = self;
         let mut start = Vec::with_capacity(head.len() + 5);
-        varint::push(&mut start, head.len() as u64);
+        varint::write(&mut start, head.len() as u64);
         start.extend_from_slice(&head);
         let length = (start.len() + body.len()) as u64;
-        varint::push(out, length);
+        varint::write(out, length);
         let encoder = zstd::stream::write::Encoder::new(out, level).and_then(|mut encoder| {
             encoder.set_pledged_src_size(Some(length))?;
             encoder.include_contentsize(false)?;
@@ -248,14 +249,6 @@ pub(super) fn decimal(text: &[u8]) -> Option<u64> {
         let digit = digit.wrapping_sub(b'0');
         (digit < 10).then(|| number * 10 + u64::from(digit))
     })
-}
-
-pub(super) fn zigzag(value: i64) -> u64 {
-    (value << 1 ^ value >> 63) as u64
-}
-
-pub(super) fn unzigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 fn read_varint(bytes: &mut &[u8]) -> Result<u64, BlockError> {

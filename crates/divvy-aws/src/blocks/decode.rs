@@ -1,8 +1,9 @@
 //! Columns of numbers and texts as rows.
 
 use divvy::model::{Dictionary, Flags, NONE_I16, NONE_I32, TripBatch};
+use divvy::varint::unzigzag;
 
-use super::byte_planes::{Reader, unzigzag};
+use super::byte_planes::Reader;
 use super::predictors::{LastValuePredictor, LinearPredictor};
 use super::{BlockError, HEX_FORMS, ID_FORM_DECIMAL, ID_FORM_TEXT, Rows, TIME_UNITS_MS, elapsed_s};
 

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use divvy::model::{Dictionary, NONE_I16, NONE_I32, TripBatch};
+use divvy::varint::zigzag;
 
-use super::byte_planes::{Writer, decimal, zigzag};
+use super::byte_planes::{Writer, decimal};
 use super::predictors::{LastValuePredictor, LinearPredictor, SLOPE_BITS};
 use super::{HEX_FORMS, ID_FORM_DECIMAL, ID_FORM_TEXT, TIME_UNITS_MS, elapsed_s};
 

@@ -63,7 +63,7 @@ impl Rows {
     }
 }
 
-/// Why a block cannot be decoded.
+/// The reason for which a block cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
     /// A newer version wrote it.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::civil_date;
+use divvy::model::civil_date::{DAY_MS, civil_from_days};
 
 /// A month of the system's local time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,7 +15,7 @@ pub struct Month(
 impl Month {
     /// Returns the month of a wall-clock time, in milliseconds since 1970-01-01T00:00.
     pub fn of(local_ms: i64) -> Self {
-        let (year, month, _) = civil_date::of_day(local_ms.div_euclid(86_400_000));
+        let (year, month, _) = civil_from_days(local_ms.div_euclid(DAY_MS));
         Self((year - 1970) * 12 + month - 1)
     }
 }

@@ -1,8 +1,7 @@
 //! Predictions of the next value of a column. The columns hold the differences from them.
 
 use divvy::model::NONE_I32;
-
-use super::byte_planes::{unzigzag, zigzag};
+use divvy::varint::{unzigzag, zigzag};
 
 /// Binary digits after the point of a slope.
 pub(super) const SLOPE_BITS: u32 = 16;

@@ -31,14 +31,14 @@ pub use throttle::{Access, Limit, Throttle, throttles};
 
 /// The time limit for making a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The time limit for the first byte of an answer. The service answers a batch within 5 s.
+/// The time limit for the first byte of a response. The service responds to a batch within 5 s.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// The time limit for one attempt as a whole.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Attempts of a call that the SDK retries.
 const ATTEMPTS: u32 = 8;
 
-/// Where to connect to. By default environment and profile decide.
+/// The region and the address to connect to. By default those of environment and profile.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
     /// The region, such as `us-east-2`. `None` takes it from environment or profile.
@@ -174,10 +174,10 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// The answer of a canned service: status and body.
+    /// The response of a canned service: status and body.
     pub type Canned = Result<(u16, String), ConnectorError>;
 
-    /// Makes a client whose every request is answered by `answer(operation, body)`.
+    /// Makes a client that gets `answer(operation, body)` as the response to each request.
     pub fn canned(
         answer: impl Fn(&str, &str) -> Canned + Clone + Send + Sync + 'static,
     ) -> SharedHttpClient {

@@ -1,4 +1,4 @@
-//! Failed requests as a [`StoreError`]: its kind, and one sentence that says why.
+//! Failed requests as a [`StoreError`]: its kind, and one sentence with the reason.
 
 use std::error::Error;
 use std::io;
@@ -45,7 +45,7 @@ where
     }
 }
 
-/// Returns the reason for an answer that is not DynamoDB's.
+/// Returns the reason for a response that is not DynamoDB's.
 fn not_dynamodb(status: u16) -> (StoreErrorKind, String) {
     let why = format!("the answer (HTTP {status}) is none of DynamoDB's: check the endpoint");
     (Unreachable, why)
@@ -237,7 +237,7 @@ mod tests {
         format!("{kind:?} {}", message.replace(DOING, "…"))
     }
 
-    /// Returns kind and message for an error that the service answers with a code.
+    /// Returns kind and message for an error response with a code.
     async fn of(status: u16, code: &str, message: &str) -> String {
         let namespace = "com.amazonaws.dynamodb.v20120810";
         let body = format!(r#"{{"__type":"{namespace}#{code}","message":"{message}"}}"#);

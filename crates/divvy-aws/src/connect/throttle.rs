@@ -61,8 +61,8 @@ impl std::fmt::Display for Throttle {
     }
 }
 
-/// The body of a throttled answer. The SDK exposes the reasons only through the error type of
-/// each operation.
+/// The body of the response to a throttled request. The SDK exposes the reasons only through the
+/// error type of each operation.
 #[derive(Deserialize)]
 struct Body {
     #[serde(alias = "throttlingReasons", default)]
@@ -79,7 +79,7 @@ struct Reason {
 }
 
 /// Returns the reasons of a throttled request. Empty where it was not throttled, or where the
-/// answer has no reasons.
+/// response has no reasons.
 pub fn throttles<E>(error: &SdkError<E, HttpResponse>) -> Vec<Throttle> {
     let body = error
         .raw_response()

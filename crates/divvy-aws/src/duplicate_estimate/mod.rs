@@ -33,7 +33,7 @@ const GZIP_FACTOR: u64 = 6;
 /// number, plus the index of the member.
 const MEMBERS: u32 = 1 << 16;
 
-/// Why there is no estimate.
+/// The reason for which there is no estimate.
 #[derive(Debug, thiserror::Error)]
 pub enum DuplicateEstimateError {
     /// An archive cannot be read.
@@ -60,7 +60,7 @@ pub enum DuplicateEstimateError {
     TooMany {
         /// The archive, or `there are`.
         what: String,
-        /// What there is too many of.
+        /// The kind of which there are too many.
         of: &'static str,
     },
     /// None of the archives has a trip.

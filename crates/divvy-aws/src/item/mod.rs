@@ -5,6 +5,7 @@
 //! Here all are those of the client; [`of_event`] and [`to_event`] convert those of events.
 
 pub mod count;
+mod local_time;
 pub mod packed;
 pub mod size;
 pub mod station;

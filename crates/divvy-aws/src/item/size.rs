@@ -3,22 +3,27 @@
 //! Rules of <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>:
 //! names and texts count as their bytes of UTF-8. A number counts as one byte, and one more for
 //! each two significant digits before and after the point; a negative number as one more. For
-//! numbers the page says "approximately"; rounding and sign are as the authors of the emulator
+//! numbers the page states "approximately"; rounding and sign are as the authors of the emulator
 //! measured them.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Item;
 
+/// Bytes of a write unit.
+pub const WRITE_UNIT_BYTES: u64 = 1024;
 /// Bytes of a read unit for eventually consistent reads: a strongly consistent read of as much
 /// takes two units.
 pub const READ_UNIT_BYTES: u64 = 8192;
+/// Bytes of a read unit for strongly consistent reads. An eventually consistent read of as much
+/// takes half a unit, the least that is charged for a page.
+pub const CONSISTENT_READ_UNIT_BYTES: u64 = READ_UNIT_BYTES / 2;
 /// The most bytes in one page of a query or scan.
 pub const PAGE_BYTES: u64 = 1 << 20;
 
 /// Returns the write units of an item: one for each kilobyte or part of one.
 pub fn write_units(bytes: u64) -> u64 {
-    bytes.div_ceil(1024).max(1)
+    bytes.div_ceil(WRITE_UNIT_BYTES).max(1)
 }
 
 /// Returns the bytes of an item: its names and its values.

@@ -51,7 +51,7 @@ pub const OPTIMISTIC_LOCK_ATTRIBUTES: [&str; 10] = [
 
 /// Makes the item of a row.
 pub fn item(row: &Row) -> Item {
-    // By name, so that a new field cannot be forgotten.
+    // By name, so that the compiler reports a new field.
     let Row {
         station,
         written_at,

@@ -19,7 +19,7 @@ use crate::stream::{self, Checkpoints, Delivery, StreamReader};
 const CONSUMER: Note<'static> = Note::Consumer("station-stream");
 /// The number of records of a batch.
 const RECORDS: usize = 100;
-/// How often a batch without progress is tried, as in the stack of the Lambda functions.
+/// The number of attempts for a batch without progress, as in the stack of the Lambda functions.
 const ATTEMPTS: u32 = 10;
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -29,7 +29,7 @@ impl Spent {
     }
 }
 
-/// What an invocation did.
+/// The outcome of an invocation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InvocationLog {
     /// Records in the event.

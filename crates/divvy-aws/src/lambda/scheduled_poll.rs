@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::metrics::{Metric, line};
 
-/// What an invocation did.
+/// The outcome of an invocation.
 #[derive(Clone, Debug)]
 pub struct PollLog {
     /// The snapshot and what it changed.
     pub polled: Polled,
-    /// When the feed was fetched.
+    /// The time at which the feed was fetched.
     pub fetched_at: Timestamp,
     /// The run time.
     pub duration: Duration,

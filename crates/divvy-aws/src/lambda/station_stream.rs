@@ -2,7 +2,7 @@
 //! FromStationCounts. The same on Lambda and in the process.
 //!
 //! - A record that cannot be read, or whose station cannot be counted, does not delay others: the
-//!   records behind it are handled, and the answer names the first that failed. Lambda delivers it
+//!   records behind it are handled, and the response names the first that failed. Lambda delivers it
 //!   again with all behind it; for those that are done, only their counts are read.
 //! - When the time runs out, the first record that was not begun counts as failed, not the batch.
 //! - A record may be delivered twice or late: counts have a version and the number of the record
@@ -23,7 +23,7 @@ use crate::item::ItemError;
 use crate::store::DynamoStore;
 use crate::stream::{self, StreamChange};
 
-/// How long before its deadline an invocation stops: enough to send the answer.
+/// The time before its deadline at which an invocation stops: enough to send the response.
 const RESERVE: Duration = Duration::from_secs(1);
 
 /// Counts that are stored with the number of the record that they were made for.
@@ -65,7 +65,7 @@ impl Counts for DynamoStore {
     }
 }
 
-/// Handles an event. The answer names at most one record: the first that is not done.
+/// Handles an event. The response names at most one record: the first that is not done.
 ///
 /// `deadline` is the end of the invocation; `None` for no limit.
 pub async fn handle_event(
@@ -122,7 +122,7 @@ fn age_s(record: &EventRecord, now: Timestamp) -> Option<f64> {
     (at_ms != 0).then_some(age_ms.max(0) as f64 / 1e3)
 }
 
-/// Why a record is not done.
+/// The reason for which a record is not done.
 #[derive(Debug, thiserror::Error)]
 enum StopReason {
     #[error(transparent)]

@@ -16,7 +16,7 @@ use crate::item::trip::archive_tag;
 /// A loaded archive.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Archive {
-    /// The entry that the store's users see.
+    /// The entry that the store returns.
     pub entry: LedgerEntry,
     /// The names of its members with trips; rows refer to them by index.
     pub members: Vec<String>,

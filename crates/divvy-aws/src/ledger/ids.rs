@@ -2,9 +2,9 @@
 //! one before, the length of the rest, and the rest.
 
 use divvy::store::StoreError;
+use divvy::varint;
 
 use super::damaged;
-use crate::varint;
 
 /// Encodes sorted ids.
 pub fn encode_ids<'a>(ids: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
@@ -12,8 +12,8 @@ pub fn encode_ids<'a>(ids: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut previous: &[u8] = &[];
     for id in ids {
         let shared = previous.iter().zip(id).take_while(|(a, b)| a == b).count();
-        varint::push(&mut bytes, shared as u64);
-        varint::push(&mut bytes, (id.len() - shared) as u64);
+        varint::write(&mut bytes, shared as u64);
+        varint::write(&mut bytes, (id.len() - shared) as u64);
         bytes.extend_from_slice(&id[shared..]);
         previous = id;
     }
@@ -39,7 +39,7 @@ pub fn decode_ids(bytes: &[u8], mut visit: impl FnMut(&[u8])) -> Result<(), Stor
 pub(crate) struct IdsReader {
     /// The previous id.
     id: Vec<u8>,
-    /// The bytes of the next id that have come.
+    /// The bytes of the next id so far.
     incomplete: Vec<u8>,
 }
 

@@ -26,6 +26,7 @@ mod ids;
 mod notes;
 mod sections;
 mod state;
+mod strays;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,9 +41,11 @@ pub(crate) use self::ids::IdsReader;
 pub use self::ids::{decode_ids, encode_ids};
 pub(crate) use self::notes::IndexLag;
 pub use self::notes::Note;
-pub use self::sections::{ArchiveSections, SectionKind, SectionOwner, SectionRef};
+pub use self::sections::{
+    ArchiveSections, ObsoleteSections, SectionKind, SectionOwner, SectionRef,
+};
 pub(crate) use self::sections::{SECTION_LEVEL, encode_totals};
-pub use self::state::{Commit, FORMAT, LoadRecord, Obsolete, ObsoleteSections, State};
+pub use self::state::{Commit, FORMAT, LoadRecord, Obsolete, State};
 use crate::item::Item;
 use crate::pace::{Condition, Key, PacedTable, Write};
 

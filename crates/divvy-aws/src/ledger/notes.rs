@@ -14,7 +14,7 @@ use super::{
 /// An index that has fewer trips from an origin than are stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct IndexLag {
-    /// When that was first seen.
+    /// The time at which that was first found.
     pub(crate) since: Timestamp,
     /// The revision of the store at that time: a later load may make the index lag again.
     pub(crate) revision: u64,

@@ -1,6 +1,5 @@
 //! Sections: totals, cubes, ids, duplicates and keys of blocks, compressed and cut into chunks.
 
-use std::collections::HashSet;
 use std::io::Write as _;
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -9,7 +8,7 @@ use divvy::store::StoreError;
 use divvy::tally::{Cube, Totals};
 use serde::{Deserialize, Serialize};
 
-use super::{Archive, LedgerTable, ObsoleteSections, STORE, State, damaged, key, text_of};
+use super::{LedgerTable, STORE, damaged, key, text_of};
 use crate::item::Item;
 use crate::pace::{Key, Write};
 
@@ -21,7 +20,7 @@ const CHUNKS_IN_MEMORY: usize = 16;
 /// The zstd level of sections.
 pub(crate) const SECTION_LEVEL: i32 = 9;
 
-/// Where a section is stored.
+/// The location of a section.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SectionRef {
     /// The generation under which it was written.
@@ -44,7 +43,7 @@ fn is_zero(chunks: &u32) -> bool {
 
 impl SectionRef {
     /// Returns where the cube of totals is stored.
-    fn cube(self) -> Self {
+    pub(super) fn cube(self) -> Self {
         Self {
             chunks: self.cube_chunks,
             cube_chunks: 0,
@@ -68,7 +67,7 @@ pub struct ArchiveSections {
 }
 
 impl ArchiveSections {
-    fn list(&self) -> [(SectionKind, SectionRef); 5] {
+    pub(super) fn list(&self) -> [(SectionKind, SectionRef); 5] {
         [
             (SectionKind::Totals, self.totals),
             (SectionKind::Cube, self.totals.cube()),
@@ -79,7 +78,18 @@ impl ArchiveSections {
     }
 }
 
-/// What a section holds.
+/// The obsolete sections of one archive.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ObsoleteSections {
+    /// Its content hash.
+    pub content: String,
+    /// Its sections before the commit.
+    pub before: ArchiveSections,
+    /// Its sections after the commit. Empty where the archive was removed.
+    pub now: ArchiveSections,
+}
+
+/// The content of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SectionKind {
     /// Totals without their cube.
@@ -95,14 +105,15 @@ pub enum SectionKind {
 }
 
 impl SectionKind {
-    const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::Totals,
         Self::Cube,
         Self::Ids,
         Self::Duplicates,
         Self::Keys,
     ];
-    fn as_str(self) -> &'static str {
+
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Totals => "totals",
             Self::Cube => "cube",
@@ -113,7 +124,7 @@ impl SectionKind {
     }
 }
 
-/// To what a section belongs.
+/// The owner of a section.
 #[derive(Clone, Copy, Debug)]
 pub enum SectionOwner<'a> {
     /// All archives together.
@@ -123,7 +134,7 @@ pub enum SectionOwner<'a> {
 }
 
 impl<'a> SectionOwner<'a> {
-    fn key(self) -> &'a str {
+    pub(super) fn key(self) -> &'a str {
         match self {
             Self::Store => STORE,
             Self::Archive(content) => content,
@@ -317,53 +328,6 @@ impl LedgerTable {
         let keys = replaced.flat_map(|((kind, before), _)| chunk_keys(owner, kind, before));
         self.delete_all(keys.collect()).await
     }
-
-    /// Lists the keys of chunks that belong to no section: those of failed loads. Reads the whole
-    /// table.
-    pub(crate) async fn stray_chunks(
-        &self,
-        state: &State,
-        archives: &[Archive],
-    ) -> Result<Vec<Key>, StoreError> {
-        let mut known: HashSet<(String, String)> = HashSet::new();
-        let mut add = |owner: SectionOwner<'_>, kind, section: SectionRef| {
-            let keys = (0..section.chunks).map(|n| chunk_key(kind, section, n));
-            known.extend(keys.map(|key| (owner.key().to_owned(), key)));
-        };
-        for archive in archives {
-            let content = archive.content();
-            for (kind, section) in archive.sections.list() {
-                add(SectionOwner::Archive(&content), kind, section);
-            }
-        }
-        for totals in [state.totals, state.pending_totals].into_iter().flatten() {
-            add(SectionOwner::Store, SectionKind::Totals, totals);
-            add(SectionOwner::Store, SectionKind::Cube, totals.cube());
-        }
-        for obsolete in self.obsolete().await?.unwrap_or_default().archives {
-            for (kind, section) in obsolete.before.list() {
-                add(SectionOwner::Archive(&obsolete.content), kind, section);
-            }
-        }
-        // The sections of an unfinished load belong to it.
-        let unfinished = self.load().await?.map_or(0, |load| load.generation);
-        let mut strays = Vec::new();
-        let mut scan = self.table.scan();
-        while let Some(items) = scan.next().await? {
-            for item in &items {
-                let archive = text_of(item, "archive").unwrap_or_default();
-                let part = text_of(item, "part").unwrap_or_default();
-                let Some(generation) = generation_of(part) else {
-                    continue; // a record
-                };
-                let is_of_load = unfinished > 0 && generation == unfinished;
-                if !is_of_load && !known.contains(&(archive.to_owned(), part.to_owned())) {
-                    strays.push(key(archive, part));
-                }
-            }
-        }
-        Ok(strays)
-    }
 }
 
 fn section_name(owner: SectionOwner<'_>, kind: SectionKind) -> String {
@@ -442,15 +406,7 @@ fn chunk_keys(owner: SectionOwner<'_>, kind: SectionKind, section: SectionRef) -
         .collect()
 }
 
-fn chunk_key(kind: SectionKind, section: SectionRef, n: u32) -> String {
+/// Returns the sort key of a chunk.
+pub(super) fn chunk_key(kind: SectionKind, section: SectionRef, n: u32) -> String {
     format!("{:06}#{}#{n:03}", section.generation, kind.as_str())
-}
-
-/// Reads the generation in the key of a chunk. `None` for other items.
-fn generation_of(part: &str) -> Option<u64> {
-    let (generation, rest) = part.split_once('#')?;
-    let (kind, n) = rest.split_once('#')?;
-    let mut kinds = SectionKind::ALL.into_iter();
-    let is_chunk = kinds.any(|known| known.as_str() == kind) && n.parse::<u32>().is_ok();
-    is_chunk.then(|| generation.parse().ok()).flatten()
 }

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::entry_item;
 use super::{
-    ARCHIVES, Archive, ArchiveSections, JSON, LedgerTable, STORE, SectionRef, damaged, decode,
+    ARCHIVES, Archive, JSON, LedgerTable, ObsoleteSections, STORE, SectionRef, damaged, decode,
     encode, json_of, key, number, random_text, text, text_of,
 };
 use crate::item::Item;
-use crate::pace::Condition;
+use crate::pace::{Condition, MAX_TRANSACTION_ACTIONS};
 
 /// The version of the format of a store: of the items of LoadLedger, of blocks and their keys.
 ///
@@ -119,18 +119,7 @@ pub struct Obsolete {
     pub archives: Vec<ObsoleteSections>,
 }
 
-/// The obsolete sections of one archive.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ObsoleteSections {
-    /// Its content hash.
-    pub content: String,
-    /// Its sections before the commit.
-    pub before: ArchiveSections,
-    /// Its sections after the commit. Empty where the archive was removed.
-    pub now: ArchiveSections,
-}
-
-/// What a commit changes in one transaction.
+/// The changes of a commit: one transaction.
 #[derive(Debug)]
 pub struct Commit<'a> {
     /// The next state; its `revision` is still the stored one.
@@ -139,7 +128,7 @@ pub struct Commit<'a> {
     pub put: Vec<&'a Archive>,
     /// Content hashes of archives whose entries are deleted.
     pub delete: Vec<String>,
-    /// What is to be deleted after the commit.
+    /// The blocks and sections that are deleted after the commit.
     pub obsolete: &'a Obsolete,
 }
 
@@ -255,7 +244,7 @@ impl LedgerTable {
         if self.table.put_if(item, Some((condition, values))).await? {
             return Ok(true);
         }
-        // A put that is repeated because its answer was lost fails on its own item.
+        // A put that is repeated because its response was lost fails on its own item.
         Ok(self.load().await?.as_ref() == Some(load))
     }
 
@@ -289,9 +278,9 @@ impl LedgerTable {
     ///
     /// It changes too many.
     pub fn refuse_too_many(archives: usize) -> Result<(), StoreError> {
-        /// The 100 actions of a transaction, without those for the state, the load and the
-        /// obsolete sections.
-        const MAX_ARCHIVES: usize = 97;
+        /// The actions of a transaction, without those for the state, the load and the obsolete
+        /// sections.
+        const MAX_ARCHIVES: usize = MAX_TRANSACTION_ACTIONS - 3;
         if archives > MAX_ARCHIVES {
             return Err(StoreError::new(
                 StoreErrorKind::Damaged,

@@ -1,7 +1,7 @@
 //! A token bucket for one capacity: the write or read units of a table or of an index.
 //!
 //! A request waits until the balance covers its expected units and is charged these; when the
-//! answer states the consumed units, the difference is charged or given back. So items of unequal
+//! response states the consumed units, the difference is charged or given back. So items of unequal
 //! size keep the rate, and an item larger than the bucket makes the balance negative instead of
 //! waiting forever. Waiting for a positive balance alone would be enough for single items; of a
 //! batch the service would take the first item and return the others as unprocessed.
@@ -27,7 +27,8 @@ const DECREASE: f64 = 0.7;
 const INCREASE: f64 = 0.1;
 /// The length of a step.
 const STEP: Duration = Duration::from_secs(10);
-/// How long the service's bucket may stay overdrawn after a wrong assumption about its burst.
+/// The time for which the service's bucket may stay overdrawn after a wrong assumption about its
+/// burst.
 const OVERDRAWN: Duration = Duration::from_secs(60);
 /// Throttles within this time count as one: those of requests that were sent together.
 const ONE_EVENT: Duration = Duration::from_secs(1);
@@ -52,7 +53,7 @@ struct State {
     /// The last change of the rate, or the last throttle.
     stepped_at: Instant,
     throttled_at: Option<Instant>,
-    /// When the assumed burst proved wrong.
+    /// The time at which the assumed burst proved wrong.
     emptied_at: Option<Instant>,
     used: f64,
     throttles: u64,

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::connect::{self, Limit};
 
-/// What a failure means for the next attempt.
+/// The kind of a failure: it decides on the next attempt.
 #[derive(Debug)]
 pub(super) enum FailureKind {
     /// The request was throttled.
@@ -96,7 +96,7 @@ pub(super) fn classify<E: OperationError>(error: &SdkError<E>) -> FailureKind {
     }
 }
 
-/// Consecutive transient failures after which a request is given up: some minutes.
+/// Consecutive transient failures after which a request fails: some minutes.
 const MAX_FAILURES: u32 = 12;
 /// The same where no connection can be made.
 const MAX_UNREACHABLE: u32 = 4;
@@ -117,7 +117,7 @@ impl Attempts {
         sleep(Duration::from_millis(fastrand::u64(1..=bound))).await;
     }
 
-    /// Waits after a throttled request. Never gives up: the capacity refills.
+    /// Waits after a throttled request. There is no limit of attempts: the capacity refills.
     pub(super) async fn throttled(&mut self) {
         self.throttles += 1;
         Self::wait(self.throttles + 2).await;

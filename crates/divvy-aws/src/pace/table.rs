@@ -1,6 +1,5 @@
-//! One table with its capacity limiters: single requests, queries and scans.
+//! One table with its capacity limiters: single requests.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Mutex;
 
@@ -10,28 +9,29 @@ use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemOutput;
 use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::put_item::PutItemOutput;
-use aws_sdk_dynamodb::operation::query::QueryOutput;
-use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsOutput;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, Select,
-    TransactWriteItem,
-};
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity, TransactWriteItem};
 use divvy::store::StoreError;
 use tokio::time::Instant;
 
 use super::capacity_limiter::CapacityLimiter;
+use super::condition::{Condition, ConditionFields};
+use super::consumption::{Consumed, Used};
 use super::failures::{Attempts, FailureKind, OperationError, classify};
 use crate::connect;
 use crate::item::Item;
-use crate::item::size::{PAGE_BYTES, READ_UNIT_BYTES, item_bytes, write_units};
-use crate::tables::{Described, Grant, INDEX};
+use crate::item::size::{item_bytes, write_units};
+use crate::tables::{Described, Grant};
+
+/// The most keys of one request:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>.
+pub const MAX_BATCH_KEYS: usize = 100;
+/// The most actions of one transaction:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>.
+pub const MAX_TRANSACTION_ACTIONS: usize = 100;
 
 /// The key of an item.
 pub type Key = Item;
-
-/// The usual size of an index entry, for the limit of a page.
-const ENTRY_BYTES: f64 = 60.0;
 
 /// A table whose requests wait for its capacity.
 #[derive(Debug)]
@@ -47,75 +47,8 @@ pub struct PacedTable {
     pub index_write: Option<CapacityLimiter>,
     /// The read capacity of its index. `None` where it has none.
     pub index_read: Option<CapacityLimiter>,
-    /// When a write was last given up without an answer.
+    /// The time at which a write last failed without a response.
     unanswered: Mutex<Option<Instant>>,
-}
-
-/// Consumed units of a table, and its throttled requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
-pub struct Used {
-    /// Write units of the table.
-    pub write: f64,
-    /// Write units of its index.
-    pub index_write: f64,
-    /// Read units of the table.
-    pub read: f64,
-    /// Read units of its index.
-    pub index_read: f64,
-    /// Throttled requests of all four capacities.
-    pub throttles: u64,
-}
-
-impl Used {
-    /// Returns what was used since an earlier moment.
-    pub fn since(&self, before: &Self) -> Self {
-        Self {
-            write: self.write - before.write,
-            index_write: self.index_write - before.index_write,
-            read: self.read - before.read,
-            index_read: self.index_read - before.index_read,
-            throttles: self.throttles - before.throttles,
-        }
-    }
-}
-
-/// The units that one request consumed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Consumed {
-    /// Of the table.
-    pub table: f64,
-    /// Of the index.
-    pub index: f64,
-}
-
-impl Consumed {
-    /// Reads the consumed capacity of an answer. `None` where the answer has none.
-    pub(super) fn of(capacity: Option<&ConsumedCapacity>) -> Option<Self> {
-        let capacity = capacity?;
-        let index = capacity.global_secondary_indexes();
-        let index: f64 = index
-            .into_iter()
-            .flat_map(HashMap::values)
-            .filter_map(|capacity| capacity.capacity_units())
-            .sum();
-        let all = capacity.capacity_units().unwrap_or_default();
-        let table = capacity.table().and_then(|table| table.capacity_units());
-        Some(Self {
-            table: table.unwrap_or(all - index),
-            index,
-        })
-    }
-
-    /// Adds up the consumed capacity of a batch.
-    pub(super) fn of_all(capacities: &[ConsumedCapacity]) -> Option<Self> {
-        let capacities = capacities.iter();
-        capacities
-            .filter_map(|one| Self::of(Some(one)))
-            .reduce(|a, b| Self {
-                table: a.table + b.table,
-                index: a.index + b.index,
-            })
-    }
 }
 
 impl PacedTable {
@@ -139,8 +72,8 @@ impl PacedTable {
         }
     }
 
-    /// Returns when a batch of writes was last given up without an answer: its writes may still
-    /// arrive. `None` where all were answered.
+    /// Returns when a batch of writes last failed without a response: its writes may still
+    /// arrive. `None` where all got a response.
     pub fn unanswered_at(&self) -> Option<Instant> {
         *self
             .unanswered
@@ -173,7 +106,7 @@ impl PacedTable {
 
     /// Sends a request until it succeeds, charging its units to a limiter. `None` where its
     /// condition does not hold.
-    async fn repeat<T, E: OperationError, F: Future<Output = Result<T, SdkError<E>>>>(
+    pub(super) async fn repeat<T, E: OperationError, F: Future<Output = Result<T, SdkError<E>>>>(
         &self,
         doing: &str,
         (limiter, units): (&CapacityLimiter, f64),
@@ -214,7 +147,7 @@ impl PacedTable {
 
     /// Puts one item, if `condition` holds of the item that it replaces. Returns whether it did.
     ///
-    /// A put whose answer was lost is repeated, and then its condition may fail because of its own
+    /// A put whose response was lost is repeated, and then its condition may fail because of its own
     /// item: on `false` the caller has to compare the stored item.
     pub async fn put_if(
         &self,
@@ -283,10 +216,8 @@ impl PacedTable {
 
     /// Gets many items by strongly consistent reads, in any order, without those that are missing.
     pub async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
-        /// The most keys of one request.
-        const MAX_KEYS: usize = 100;
         let doing = self.reading();
-        let batch = ((self.read.rate() * 2.0) as usize).clamp(1, MAX_KEYS);
+        let batch = ((self.read.rate() * 2.0) as usize).clamp(1, MAX_BATCH_KEYS);
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(batch) {
             let mut wanted = keys.to_vec();
@@ -326,60 +257,6 @@ impl PacedTable {
         Ok(found)
     }
 
-    /// Begins a strongly consistent scan of the table.
-    pub fn scan(&self) -> Scan<'_> {
-        Scan {
-            table: self,
-            start: None,
-            is_done: false,
-        }
-    }
-
-    /// Reads all items with a hash key, in the order of their range keys; with `prefix`, those
-    /// whose range key (attribute, value) begins with it. `bytes` is the usual size of an item.
-    pub async fn query(
-        &self,
-        (hash, value): (&str, &str),
-        prefix: Option<(&str, &str)>,
-        bytes: f64,
-    ) -> Result<Vec<Item>, StoreError> {
-        let doing = self.reading();
-        let (limit, _) = page_size(self.read.rate(), bytes);
-        let text = |text: &str| AttributeValue::S(text.into());
-        let mut items = Vec::new();
-        let mut start: Option<Key> = None;
-        loop {
-            let request = || {
-                let mut request = self
-                    .client
-                    .query()
-                    .table_name(&self.name)
-                    .key_condition_expression("#h = :h")
-                    .expression_attribute_names("#h", hash)
-                    .expression_attribute_values(":h", text(value))
-                    .consistent_read(true)
-                    .limit(limit)
-                    .set_exclusive_start_key(start.clone())
-                    .return_consumed_capacity(ReturnConsumedCapacity::Indexes);
-                if let Some((name, prefix)) = prefix {
-                    request = request
-                        .key_condition_expression("#h = :h AND begins_with(#r, :r)")
-                        .expression_attribute_names("#r", name)
-                        .expression_attribute_values(":r", text(prefix));
-                }
-                request.send()
-            };
-            let consumed = |done: &QueryOutput| Consumed::of(done.consumed_capacity());
-            let done = self.repeat(&doing, (&self.read, 1.0), request, consumed);
-            let done = done.await?.expect(NO_CONDITION);
-            items.extend(done.items.unwrap_or_default());
-            start = done.last_evaluated_key;
-            if start.is_none() {
-                return Ok(items);
-            }
-        }
-    }
-
     /// Writes several items or none. Returns whether all conditions held.
     ///
     /// `token` identifies the request when it is repeated: at most 36 characters.
@@ -403,144 +280,11 @@ impl PacedTable {
         Ok(done.await?.is_some())
     }
 
-    /// Counts the entries of the index with a key, page by page; the cost of a page is at most the
-    /// units of one second. In the packed layout, adds up the attribute `n` of the entries.
-    pub async fn count(&self, key: &str, value: &str, packed: bool) -> Result<u64, StoreError> {
-        let doing = format!("read the index of {}", self.name);
-        let limiter = self.index_read.as_ref().unwrap_or(&self.read);
-        let mut n = 0;
-        let mut start: Option<Key> = None;
-        loop {
-            let (limit, units) = page_size(limiter.rate(), ENTRY_BYTES);
-            // Most keys have one small page, and half a unit is the least that is charged.
-            let units = if start.is_none() { 0.5 } else { units };
-            let request = || {
-                self.client
-                    .query()
-                    .table_name(&self.name)
-                    .index_name(INDEX)
-                    .key_condition_expression("#k = :k")
-                    .expression_attribute_names("#k", key)
-                    .expression_attribute_values(":k", AttributeValue::S(value.into()))
-                    .set_select((!packed).then_some(Select::Count))
-                    .limit(limit)
-                    .set_exclusive_start_key(start.clone())
-                    .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
-                    .send()
-            };
-            let consumed = |done: &QueryOutput| Consumed::of(done.consumed_capacity());
-            let done = self.repeat(&doing, (limiter, units), request, consumed);
-            let done = done.await?.expect(NO_CONDITION);
-            n += if packed {
-                let items = done.items.iter().flatten();
-                items
-                    .filter_map(|item| item.get("n")?.as_n().ok()?.parse::<u64>().ok())
-                    .sum()
-            } else {
-                done.count.max(0) as u64
-            };
-            start = done.last_evaluated_key;
-            if start.is_none() {
-                return Ok(n);
-            }
-        }
-    }
-
-    fn reading(&self) -> String {
+    /// Returns what a read does, for its error.
+    pub(super) fn reading(&self) -> String {
         format!("read {}", self.name)
     }
 }
 
-/// A scan of a whole table, page by page.
-#[derive(Debug)]
-pub struct Scan<'a> {
-    table: &'a PacedTable,
-    start: Option<Key>,
-    is_done: bool,
-}
-
-impl Scan<'_> {
-    /// Reads the next page. `None` after the last.
-    pub async fn next(&mut self) -> Result<Option<Vec<Item>>, StoreError> {
-        /// The usual size of an item.
-        const ITEM_BYTES: f64 = 400.0;
-        if self.is_done {
-            return Ok(None);
-        }
-        let table = self.table;
-        let (limit, units) = page_size(table.read.rate(), ITEM_BYTES);
-        let request = || {
-            table
-                .client
-                .scan()
-                .table_name(&table.name)
-                .set_exclusive_start_key(self.start.clone())
-                .limit(limit)
-                .consistent_read(true)
-                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
-                .send()
-        };
-        let consumed = |done: &ScanOutput| Consumed::of(done.consumed_capacity());
-        let doing = table.reading();
-        let done = table.repeat(&doing, (&table.read, units), request, consumed);
-        let done = done.await?.expect(NO_CONDITION);
-        self.is_done = done.last_evaluated_key.is_none();
-        self.start = done.last_evaluated_key;
-        Ok(Some(done.items.unwrap_or_default()))
-    }
-
-    /// Reads all pages.
-    pub async fn all(mut self) -> Result<Vec<Item>, StoreError> {
-        let mut items = Vec::new();
-        while let Some(page) = self.next().await? {
-            items.extend(page);
-        }
-        Ok(items)
-    }
-}
-
-/// Why a read returns no `None`.
-const NO_CONDITION: &str = "a read has no condition";
-
-/// The expression of a condition, and its values. `#name` in it is the attribute `name`, for names
-/// that DynamoDB reserves.
-pub type Condition<'a> = (&'a str, HashMap<String, AttributeValue>);
-
-/// A condition as the fields of a request. The service refuses empty maps.
-#[derive(Default)]
-struct ConditionFields {
-    expression: Option<String>,
-    names: Option<HashMap<String, String>>,
-    values: Option<HashMap<String, AttributeValue>>,
-}
-
-impl ConditionFields {
-    fn of(condition: Option<Condition<'_>>) -> Self {
-        let Some((expression, values)) = condition else {
-            return Self::default();
-        };
-        let words = expression.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '#'));
-        let names: HashMap<String, String> = words
-            .filter_map(|word| Some((word.to_owned(), word.strip_prefix('#')?.to_owned())))
-            .collect();
-        Self {
-            expression: Some(expression.to_owned()),
-            names: (!names.is_empty()).then_some(names),
-            values: (!values.is_empty()).then_some(values),
-        }
-    }
-}
-
-/// Returns the limit of a page, in items of a usual size, and its units: about what the rate gives
-/// in one second, at most the service's own limit of 1 MB.
-///
-/// There is always a limit: without one an emulator may read the whole table for each page.
-fn page_size(rate: f64, bytes: f64) -> (i32, f64) {
-    const FULL_PAGE: f64 = PAGE_BYTES as f64 / READ_UNIT_BYTES as f64;
-    let limit = |units: f64| (units * READ_UNIT_BYTES as f64 / bytes).floor().max(1.0) as i32;
-    if rate >= FULL_PAGE {
-        (limit(FULL_PAGE), FULL_PAGE / 2.0)
-    } else {
-        (limit(rate), rate)
-    }
-}
+/// The reason for which a read returns no `None`.
+pub(super) const NO_CONDITION: &str = "a read has no condition";

@@ -10,8 +10,9 @@ use aws_sdk_dynamodb::types::{
 use divvy::store::StoreError;
 use tokio::task::JoinSet;
 
+use super::consumption::Consumed;
 use super::failures::{Attempts, FailureKind, classify};
-use super::table::{Consumed, Key, PacedTable};
+use super::table::{Key, PacedTable};
 use crate::connect;
 use crate::item::Item;
 use crate::item::size::{item_bytes, write_units};
@@ -39,6 +40,9 @@ impl Write {
 /// Writes of one request: at most [`Writer::batch_size`], each with another key.
 pub type Batch = Vec<Write>;
 
+/// The most writes of one request:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>.
+const MAX_BATCH_WRITES: usize = 25;
 /// The largest size of a batch. The service takes 16 MB; a slow network would not finish these in
 /// time.
 pub const BATCH_BYTES: u64 = 1 << 20;
@@ -51,7 +55,7 @@ pub struct Writer {
     /// The number of writes before each unfinished batch, by the batch's own number.
     unfinished: BTreeMap<u64, u64>,
     next_batch: u64,
-    /// Writes handed in, including skipped ones.
+    /// The number of writes that were passed to the writer, including skipped ones.
     handed_in: u64,
 }
 
@@ -67,13 +71,14 @@ impl Writer {
         }
     }
 
-    /// Returns the number of writes of a batch: what the capacity gives in two seconds, at most 25.
+    /// Returns the number of writes of a batch: what the capacity gives in two seconds, at most as
+    /// many as a request may have.
     pub fn batch_size(&self) -> usize {
         let index = self.table.index_write.as_ref();
         let rate = index.map_or(self.table.write.rate(), |index| {
             index.rate().min(self.table.write.rate())
         });
-        ((rate * 2.0) as usize).clamp(1, 25)
+        ((rate * 2.0) as usize).clamp(1, MAX_BATCH_WRITES)
     }
 
     /// Returns the number of batches to send at a time: one for each 100 units a second.
@@ -131,7 +136,7 @@ impl Writer {
 }
 
 impl PacedTable {
-    /// Writes up to 25 items; repeats the request for those that the service did not process.
+    /// Writes a batch; repeats the request for those that the service did not process.
     async fn write_batch(&self, batch: Batch) -> Result<(), StoreError> {
         let doing = format!("write to {}", self.name);
         let mut attempts = Attempts::default();
@@ -253,7 +258,7 @@ fn expected_units(requests: &[WriteRequest]) -> (f64, f64) {
                 table + write_units(item_bytes(put.item())) as f64,
                 index + indexed(put.item()),
             ),
-            // A delete consumes the size of the item, which is known from the answer only.
+            // A delete consumes the size of the item, which only the response states.
             None => (table + 1.0, index + 1.0),
         }
     })

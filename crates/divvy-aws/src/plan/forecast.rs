@@ -1,7 +1,7 @@
 //! Forecasts of duration and cost, one for each method of loading.
 
 use super::{Capacities, HOURS_A_MONTH, Items, LoadMethod, Terms, Units, Workload};
-use crate::item::size::READ_UNIT_BYTES;
+use crate::item::size::{CONSISTENT_READ_UNIT_BYTES, WRITE_UNIT_BYTES};
 use crate::pace::BURST_S;
 use crate::tables::{ON_DEMAND_READ_UNITS, ON_DEMAND_WRITE_UNITS};
 
@@ -15,8 +15,8 @@ const PROOF_OF_CONCEPT: Units = Units { write: 5, read: 5 };
 
 /// The usual size of a row of StationData, which each poll reads.
 const STATION_BYTES: f64 = 400.0;
-/// Bytes of a read unit for strongly consistent reads, which polls need.
-const CONSISTENT_READ_UNIT: f64 = READ_UNIT_BYTES as f64 / 2.0;
+/// The read units of a row of StationData: polls need strongly consistent reads.
+const STATION_READ_UNITS: f64 = STATION_BYTES / CONSISTENT_READ_UNIT_BYTES as f64;
 /// The usual size of what the ledger has besides totals and ids: state, entry, unfinished load.
 const LEDGER_NOTES: u64 = 8 * 1024;
 
@@ -172,7 +172,7 @@ impl Forecaster<'_> {
             ..
         } = self.workload;
         // A delete costs as much as a write.
-        (ledger_bytes + 2 * ledger_replaced_bytes + LEDGER_NOTES).div_ceil(1024) as f64
+        (ledger_bytes + 2 * ledger_replaced_bytes + LEDGER_NOTES).div_ceil(WRITE_UNIT_BYTES) as f64
     }
 
     fn stations(&self) -> f64 {
@@ -200,7 +200,7 @@ impl Forecaster<'_> {
         let live = &terms.live;
         // Later polls need a minimum.
         let polled = self.stations() * live.changed / live.every_s;
-        let read = self.stations() * STATION_BYTES / CONSISTENT_READ_UNIT / live.every_s;
+        let read = self.stations() * STATION_READ_UNITS / live.every_s;
         let least = |rate: f64| (rate * 1.25).ceil().max(1.0) as u32;
         let writes = assign_units(
             terms.prices.free_wcu,
@@ -244,7 +244,7 @@ impl Forecaster<'_> {
         // Written are the times of the feed and the changed stations; the handler reads the version
         // of each count.
         let writes = polls * (1.0 + changed);
-        let reads = polls * (self.stations() * STATION_BYTES / CONSISTENT_READ_UNIT + changed);
+        let reads = polls * (self.stations() * STATION_READ_UNITS + changed);
         let lambda = prices.lambda_usd_month(2.0 * polls, polls * live.lambda_s * live.memory_gb);
         if provisioned {
             lambda

@@ -10,12 +10,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::blocks::{self, Month, Rows};
 use crate::duplicate_estimate::{DuplicateEstimate, Partition, PartitionFiles, on_all_cores};
 use crate::item::packed;
-use crate::item::size::{PAGE_BYTES, READ_UNIT_BYTES, write_units};
+use crate::item::size::{CONSISTENT_READ_UNIT_BYTES, PAGE_BYTES, write_units};
 use crate::item::trip::TripRow;
 use crate::ledger::{SECTION_LEVEL, encode_ids, encode_totals};
 
-/// Half a read unit: the bytes of a page are rounded up to it.
-const HALF_READ_UNIT: u64 = READ_UNIT_BYTES / 2;
 /// Bytes that DynamoDB adds to every item and every index entry for storage.
 const STORAGE_OVERHEAD: u64 = 100;
 /// The measured average size of the items of the proof of concept, half of it names.
@@ -23,7 +21,7 @@ const PROOF_OF_CONCEPT_ITEM_BYTES: u64 = 276;
 /// The most ids in memory. The size of further ones is estimated from these.
 const MAX_IDS: usize = 4_000_000;
 
-/// What a load writes and a refresh reads, for all methods of loading.
+/// The sizes of what a load writes and a refresh reads, for all methods of loading.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Workload {
     /// Stored trips.
@@ -109,8 +107,8 @@ impl Items {
 
 /// Returns the units to read the entries of one key, page by page.
 fn read_units(bytes: u64) -> f64 {
-    let pages = bytes / PAGE_BYTES * (PAGE_BYTES / HALF_READ_UNIT);
-    let halves = pages + (bytes % PAGE_BYTES).div_ceil(HALF_READ_UNIT);
+    let pages = bytes / PAGE_BYTES * (PAGE_BYTES / CONSISTENT_READ_UNIT_BYTES);
+    let halves = pages + (bytes % PAGE_BYTES).div_ceil(CONSISTENT_READ_UNIT_BYTES);
     halves.max(1) as f64 / 2.0
 }
 

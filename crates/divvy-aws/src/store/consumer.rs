@@ -8,14 +8,14 @@ use super::{DynamoStore, damaged_item};
 use crate::ledger::Note;
 use crate::stream::{self, Checkpoints, StreamReader};
 
-/// What a consumer has read and not acknowledged.
+/// The changes that a consumer has read and not acknowledged.
 #[derive(Debug, Default)]
 pub(super) struct Consumer {
     /// The sequence of each change that it has, and the checkpoints after it.
     unacknowledged: Vec<(u64, Checkpoints)>,
 }
 
-/// How far a consumer has read, as stored in the ledger.
+/// The checkpoints of a consumer, as stored in the ledger.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Acknowledged {
     /// The sequence of the last acknowledged change.

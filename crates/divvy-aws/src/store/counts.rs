@@ -15,7 +15,7 @@ use crate::item;
 use crate::ledger::{IndexLag, Note, State};
 use crate::tables::Layout;
 
-/// How long a load waits for the index. It usually follows within a second.
+/// The longest wait for the index. It usually follows within a second.
 const MAX_WAIT: SignedDuration = SignedDuration::from_mins(15);
 
 impl DynamoStore {

@@ -47,7 +47,7 @@ use crate::ledger::{LedgerTable, LoadRecord, SectionOwner, SectionRef, State};
 use crate::pace::{PacedTable, Used};
 use crate::tables::{Capacity, Layout, Tables};
 
-/// Which tables to open, and how to use them.
+/// The tables to open, and how to use them.
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// The prefix of the names of the tables; may be empty.
@@ -64,8 +64,8 @@ pub struct OpenOptions {
     pub capacity: Capacity,
     /// The share of the capacity that is used, up to 1. `None` uses all of it.
     pub share: Option<f64>,
-    /// How long a request may take to arrive after its process was killed or has given it up.
-    /// `None`: no time in the process, 2 seconds on this machine, a minute over the network.
+    /// The longest time that a request takes to arrive after its process was killed or has abandoned
+    /// it. `None`: no time in the process, 2 seconds on this machine, a minute over the network.
     pub late: Option<Duration>,
     /// Whether no Lambda function handles the change stream, so that this process has to.
     pub no_lambda: bool,
@@ -80,7 +80,7 @@ pub struct DynamoStore {
 struct Shared {
     /// The share of the capacity that is used.
     share: f64,
-    /// How long a given-up request may take to arrive.
+    /// The longest time that an abandoned request takes to arrive.
     late: Duration,
     /// Whether a Lambda function handles the change stream.
     has_lambda: bool,
@@ -97,7 +97,7 @@ struct Shared {
     totals: Mutex<Option<(SectionRef, Arc<Totals>)>>,
     /// The system of the tables, once known: it never changes.
     system: std::sync::OnceLock<System>,
-    /// What the consumers of the stream have read and not acknowledged.
+    /// The changes that the consumers of the stream have read and not acknowledged.
     consumers: tokio::sync::Mutex<HashMap<String, consumer::Consumer>>,
 }
 
@@ -107,7 +107,7 @@ impl std::fmt::Debug for DynamoStore {
     }
 }
 
-/// What a store has consumed of each table's capacity since it was opened.
+/// The units of each table that a store has consumed since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct UsedOf {
     /// StationData.

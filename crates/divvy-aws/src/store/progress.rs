@@ -21,7 +21,7 @@ pub struct Written {
     pub done: u64,
     /// Trips in all.
     pub of: u64,
-    /// What TripData has consumed since the load began.
+    /// The consumed units of TripData since the load began.
     pub used: Used,
     /// The current rate in write units a second.
     pub rate: f64,

@@ -21,7 +21,7 @@ use crate::pace::PacedTable;
 
 /// Rows that are written at a time.
 const AT_ONCE: usize = 16;
-/// How often rows are read again because another process has changed them.
+/// The number of times that rows are read again because another process has changed them.
 const ATTEMPTS: usize = 20;
 
 /// The times of a feed, as stored in the ledger.
@@ -118,11 +118,27 @@ impl Shared {
         )
     }
 
-    /// Writes rows. Returns whether none of them had changed since it was read.
+    /// Writes rows: those that name stations last, see [`Write::names`]. Returns whether none of the
+    /// rows had changed since it was read; some may not be written then.
     async fn write_rows(
         &self,
         before: &HashMap<StationId, Row>,
         writes: &[Write],
+    ) -> Result<bool, StoreError> {
+        let names = |write: &&Write| {
+            write
+                .row()
+                .is_some_and(|row| write.names(before.get(&row.station.id)))
+        };
+        let (naming, others): (Vec<&Write>, Vec<&Write>) = writes.iter().partition(names);
+        Ok(self.write_all(before, &others).await? && self.write_all(before, &naming).await?)
+    }
+
+    /// Writes rows, many at once. Returns whether none of them had changed since it was read.
+    async fn write_all(
+        &self,
+        before: &HashMap<StationId, Row>,
+        writes: &[&Write],
     ) -> Result<bool, StoreError> {
         let mut running: JoinSet<Result<bool, StoreError>> = JoinSet::new();
         let mut all = true;
@@ -166,7 +182,14 @@ impl Shared {
         for _ in 0..ATTEMPTS {
             let rows = self.station_rows().await?;
             let feed = self.feed().await?;
-            let fresh = || StationData::new(rows.values().cloned(), feed.state.clone());
+            let fresh = || {
+                let data = StationData::new(rows.values().cloned(), feed.state.clone());
+                if first.is_some() {
+                    data.with_partial_writes()
+                } else {
+                    data
+                }
+            };
             let mut data = fresh();
             let (result, writes) = match change(&mut data, None) {
                 Some(changed) => changed,
@@ -227,7 +250,7 @@ async fn put_row(
     if written {
         return Ok(true);
     }
-    // A write that is repeated because its answer was lost fails on its own row.
+    // A write that is repeated because its response was lost fails on its own row.
     let row = |item: &Item| item::station::row(item).map_err(damaged_item);
     let found = table.get(key).await?.as_ref().map(row).transpose()?;
     Ok(found == item.as_ref().map(row).transpose()?)

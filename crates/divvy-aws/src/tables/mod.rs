@@ -77,7 +77,7 @@ impl Table {
     }
 }
 
-/// How trips are stored in TripData. The projection of the index of an existing table depends on it.
+/// The layout of trips in TripData. The projection of the index of an existing table depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
     /// One item for each trip.
@@ -111,7 +111,7 @@ pub enum Capacity {
     },
 }
 
-/// What the service grants to one capacity, in units a second.
+/// The units a second that the service grants to one capacity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grant {
     /// The initial rate.

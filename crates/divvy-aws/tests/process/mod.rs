@@ -1,6 +1,6 @@
-//! A process whose requests to a store can be cut short.
+//! A process that ends at one of its requests.
 
-use std::future::{Future, pending};
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,30 +13,21 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio::sync::Notify;
 
-/// Runs a future on a paused clock: what waits for capacity waits no time.
-pub fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build();
-    runtime.unwrap().block_on(future)
-}
-
 /// When a process ends.
 #[derive(Clone, Copy, Debug)]
 pub struct End {
-    /// Requests before the last.
+    /// The number of requests before the last.
     pub after: i64,
-    /// The last one is done, and its answer never comes.
+    /// Whether the service executes the last request. Its response is lost in any case.
     pub is_last_done: bool,
 }
 
-/// How long after a kill a request that was under way may still arrive.
+/// How long after a kill a request that was sent before may still arrive.
 pub const LATE: Duration = Duration::from_secs(60);
 
-/// The requests of a process. Each takes its time there and back. After so many the next is the
-/// last: it is not even sent, or it is done and its answer never comes. What is under way then
-/// arrives later, or never.
+/// The requests of a process. Each request and each response takes a random time. After a number of
+/// requests the process ends with the next one: that one is not sent, or it is executed and its
+/// response is lost. Requests in flight arrive later, or never.
 #[derive(Debug)]
 pub struct Process {
     left: AtomicI64,
@@ -57,7 +48,7 @@ impl Process {
         })
     }
 
-    /// Makes the client that the process sends its requests by.
+    /// Makes the client through which the process sends its requests.
     pub fn client(self: &Arc<Self>, inner: SharedHttpClient) -> SharedHttpClient {
         SharedHttpClient::new(Mortal {
             inner,
@@ -70,7 +61,7 @@ impl Process {
         self.killed.notified().await;
     }
 
-    /// Draws a time of up to so many milliseconds.
+    /// Returns a random time below a number of milliseconds.
     fn up_to(&self, most_ms: u64) -> Duration {
         Duration::from_millis(self.random.lock().unwrap().u64(0..most_ms))
     }
@@ -112,7 +103,7 @@ impl HttpConnector for Mortal<SharedHttpConnector> {
         }
         let (there, back) = (process.up_to(WAY_MS), process.up_to(WAY_MS));
         let inner = self.inner.clone();
-        // A task of its own: it goes on when nothing waits for it any more.
+        // A task continues when its future is dropped.
         let sent = tokio::spawn(async move {
             tokio::time::sleep(there).await;
             if left > 0 && process.is_dead.load(Ordering::Relaxed) {

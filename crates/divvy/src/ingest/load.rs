@@ -28,6 +28,20 @@ pub struct LoadOptions {
     pub now: Timestamp,
 }
 
+impl LoadOptions {
+    /// Makes the options of a load of all trips, which detects the system and the order of days and
+    /// months, and keeps archives of the same name.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            system: None,
+            day_first: false,
+            same_name: SameName::KeepBoth,
+            sample: None,
+            now,
+        }
+    }
+}
+
 /// What to do with loaded archives that have the name of a new one, and other content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameName {

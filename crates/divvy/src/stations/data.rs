@@ -56,6 +56,22 @@ impl Write {
             Self::Delete(_) => None,
         }
     }
+
+    /// Returns whether this makes ids of trips belong to another station: after a write of this kind
+    /// the same snapshot finds nothing to be resolved. `before` is the row that it replaces.
+    ///
+    /// A store that writes row by row writes these last, so that a process that ends before has its
+    /// work done again by the next.
+    pub fn names(&self, before: Option<&Row>) -> bool {
+        let Some(row) = self.row() else {
+            return false;
+        };
+        let is_other = |before: &Row| {
+            before.station.source != row.station.source
+                || information(&before.station) != information(&row.station)
+        };
+        row.station.source == StationSource::Feed && before.is_none_or(is_other)
+    }
 }
 
 /// The rows of one system, and the state of its feed.
@@ -66,6 +82,8 @@ pub struct StationData {
     /// The rows that have been edited since the last [`take_writes`](Self::take_writes), as they were
     /// before. `None` for a row that is new.
     before: BTreeMap<StationId, Option<Row>>,
+    /// The next snapshot assigns the ids that trips use, even if no name is new.
+    is_unresolved: bool,
 }
 
 /// Which halves of a snapshot are at least as new as the stored ones.
@@ -85,7 +103,15 @@ impl StationData {
                 .collect(),
             feed,
             before: BTreeMap::new(),
+            is_unresolved: false,
         }
+    }
+
+    /// Declares that some of the writes of an earlier attempt have been done and others not, so that
+    /// ids of trips may belong to no row, or to two.
+    pub fn with_partial_writes(mut self) -> Self {
+        self.is_unresolved = true;
+        self
     }
 
     /// Lists the stations by id.
@@ -127,7 +153,7 @@ impl StationData {
             return Ok((Applied::Refused { last }, Vec::new()));
         }
         let before = self.feed.clone();
-        let mut named = false;
+        let mut named = self.is_unresolved;
         for reported in &snapshot.stations {
             named |= self.merge_report(reported, current);
         }

@@ -14,6 +14,8 @@ use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::varint::{self, unzigzag, zigzag};
+
 /// A part of the cube that can be packed.
 pub(super) trait Pack: Default + Clone {
     /// Brings it into the form in which it is packed with the least effort.
@@ -249,12 +251,8 @@ impl Packer {
         self.raw(bytes);
     }
 
-    pub(super) fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.0.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.0.push(number as u8);
+    pub(super) fn number(&mut self, number: u64) {
+        varint::write(&mut self.0, number);
     }
 
     pub(super) fn size(&mut self, number: usize) {
@@ -262,7 +260,7 @@ impl Packer {
     }
 
     pub(super) fn signed(&mut self, number: i64) {
-        self.number((number << 1 ^ number >> 63) as u64);
+        self.number(zigzag(number));
     }
 
     pub(super) fn text(&mut self, text: &str) {
@@ -292,25 +290,7 @@ impl<'a> Unpacker<'a> {
 
     #[inline]
     pub(super) fn number(&mut self) -> Option<u64> {
-        // Nearly all numbers are small.
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        if *first < 0x80 {
-            return Some(u64::from(*first));
-        }
-        let (mut number, mut shift) = (u64::from(*first & 0x7f), 7);
-        loop {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if *byte < 0x80 {
-                return Some(number);
-            }
-            shift += 7;
-            if shift > 63 {
-                return None;
-            }
-        }
+        varint::read(&mut self.0)
     }
 
     /// Reads how many there are of something; each takes at least a byte.
@@ -321,8 +301,7 @@ impl<'a> Unpacker<'a> {
 
     #[inline]
     pub(super) fn signed(&mut self) -> Option<i64> {
-        let number = self.number()?;
-        Some((number >> 1) as i64 ^ -((number & 1) as i64))
+        Some(unzigzag(self.number()?))
     }
 
     pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {

@@ -21,6 +21,11 @@ use crate::throttle::ThrottlingReason;
 use crate::wire::{CapacityReport, RequestError, write};
 use crate::write_cost::{ItemWrite, ReservedUnits, WriteCost};
 
+/// The most keys of a BatchGetItem.
+const MAX_BATCH_KEYS: usize = 100;
+/// The most writes of a BatchWriteItem.
+const MAX_BATCH_WRITES: usize = 25;
+
 impl Request<'_> {
     pub(super) fn batch_write_item(
         &mut self,
@@ -99,7 +104,7 @@ impl Request<'_> {
             .values()
             .map(|requested| requested.keys.len())
             .sum();
-        let valid = (1..=100).contains(&keys)
+        let valid = (1..=MAX_BATCH_KEYS).contains(&keys)
             && request.return_consumed_capacity == CapacityReport::most_detailed()
             && request.request_items.iter().all(|(name, requested)| {
                 self.load_table(name) && {
@@ -244,7 +249,7 @@ impl Request<'_> {
     /// Returns whether a batch can be divided: the emulator refuses an invalid one as a whole.
     fn is_valid(&mut self, request: &BatchWriteItemRequest) -> bool {
         let writes: usize = request.request_items.values().map(Vec::len).sum();
-        (1..=25).contains(&writes)
+        (1..=MAX_BATCH_WRITES).contains(&writes)
             && request.return_consumed_capacity == CapacityReport::most_detailed()
             && request.request_items.iter().all(|(name, writes)| {
                 self.load_table(name) && {
@@ -283,7 +288,8 @@ fn add_distinct(reasons: &mut Vec<ThrottlingReason>, more: Vec<ThrottlingReason>
     }
 }
 
-/// Returns whether no two items have the same key. A batch has at most 100.
+/// Returns whether no two items have the same key. A batch has at most
+/// [`MAX_BATCH_KEYS`].
 fn have_distinct_keys<'a>(table: &Table, items: impl Iterator<Item = &'a Item> + Clone) -> bool {
     let mut rest = items.clone();
     items.into_iter().all(|item| {

@@ -23,7 +23,7 @@ use crate::state::State;
 use crate::table::Table;
 use crate::wire::{RequestError, parse, write};
 
-/// One request while it is answered.
+/// One request while it is handled.
 pub(crate) struct Request<'a> {
     pub(crate) database: &'a Database,
     pub(crate) patches: &'a EmulatorPatches,

@@ -14,6 +14,8 @@
 //! An archive may share millions of ids with another. In memory are a bit for each row, and one
 //! partition.
 
+mod candidates;
+mod changes;
 mod partitions;
 mod section;
 
@@ -21,19 +23,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use divvy::issue::{Reason, Rejected};
 use divvy::model::{StationId, TripId};
-use divvy::store::{StoreError, StoreErrorKind};
+use divvy::store::StoreError;
 
+use self::candidates::{
+    add_duplicates, add_incoming, add_set_aside, add_superseded, archives_with_duplicates,
+    expected_copies, find_shared_ids, rows_to_resolve, unstored, unstored_id,
+};
+use self::changes::Changes;
 use self::partitions::{Partition, Partitions, SourceKind};
 pub(super) use self::section::{
-    count_duplicates, put_duplicates, visit_duplicates, visit_set_aside,
+    count_duplicates, put_duplicates, visit_duplicates, visit_ids, visit_set_aside,
 };
-use super::copies::{Copies, Copy, copies_of};
+use super::copies::Copies;
 use super::spool::{Bits, SharedIds, SpooledRows};
 use super::temp_file::{Chunk, Scratch};
 use super::{Shared, layout};
-use crate::ledger::{
-    Archive, IdsReader, LoadRecord, SectionKind, SectionOwner, decode_ids, encode_ids,
-};
+use crate::ledger::{Archive, LoadRecord, decode_ids, encode_ids};
 use crate::tables::Layout;
 
 /// The archives in the ledger when another is loaded.
@@ -48,9 +53,9 @@ pub(super) struct Existing<'a> {
     pub load: &'a LoadRecord,
 }
 
-/// Which copies win, and what changes by that. Archives are named by their index in
-/// [`Existing::kept`], the incoming one by the length of it. The lists of copies are in a temporary
-/// file.
+/// The copies that are stored after a load, and the changes to be made. Archives are named by their
+/// index in [`Existing::kept`], the incoming one by the length of it. The lists of copies are in a
+/// temporary file.
 #[derive(Debug)]
 pub(super) struct DuplicateResolution {
     /// The rows of the incoming archive that were resolved one by one, by their indexes in the
@@ -268,259 +273,4 @@ impl DuplicateResolution {
     pub(super) fn changes(&self, archive: usize) -> bool {
         self.demoted.contains_key(&archive) || self.promoted.contains_key(&archive)
     }
-}
-
-/// Finds the ids that an incoming archive shares with others. Returns their ranks, and the indexes
-/// of the others.
-async fn find_shared_ids(
-    shared: &Shared,
-    rows: &SpooledRows,
-    kept: &[Archive],
-) -> Result<(Bits, BTreeSet<usize>), StoreError> {
-    let mut ranks = Bits::below(rows.len());
-    let mut archives: BTreeSet<usize> = BTreeSet::new();
-    for (index, archive) in kept.iter().enumerate() {
-        if !overlap(rows, archive) {
-            continue;
-        }
-        visit_ids(shared, archive, &mut |id| {
-            if let Some(rank) = rows.rank(id) {
-                ranks.insert(rank);
-                archives.insert(index);
-            }
-            Ok(())
-        })
-        .await?;
-    }
-    Ok((ranks, archives))
-}
-
-/// Returns whether the ranges of ids overlap.
-fn overlap(rows: &SpooledRows, archive: &Archive) -> bool {
-    let (Some((first, last)), Some((other_first, other_last))) = (rows.range(), &archive.ids)
-    else {
-        return false;
-    };
-    first <= other_last.as_bytes() && other_first.as_bytes() <= last
-}
-
-/// Returns the rows with shared or repeated ids.
-fn rows_to_resolve(rows: &SpooledRows, shared_ranks: &Bits) -> Bits {
-    let mut resolved = Bits::below(rows.len());
-    for rank in shared_ranks.iter().chain(rows.repeated()) {
-        for row in rows.rows_at(rank) {
-            resolved.insert(row);
-        }
-    }
-    resolved
-}
-
-/// Lists the archives whose duplicates may become stored, or may lose against an incoming copy.
-fn archives_with_duplicates(existing: Existing<'_>, sharing: &BTreeSet<usize>) -> Vec<usize> {
-    let Existing {
-        kept, superseded, ..
-    } = existing;
-    (0..kept.len())
-        .filter(|archive| kept[*archive].duplicates > 0)
-        .filter(|archive| !superseded.is_empty() || sharing.contains(archive))
-        .collect()
-}
-
-/// Returns about how many copies there are to partition; sixteen ids without a copy take as much
-/// as one copy.
-fn expected_copies(
-    existing: Existing<'_>,
-    resolved: &Bits,
-    shared_ranks: &Bits,
-    duplicates_of: &[usize],
-) -> u64 {
-    let duplicates = duplicates_of.iter();
-    let duplicates: u64 = duplicates
-        .map(|archive| existing.kept[*archive].duplicates)
-        .sum();
-    let superseded = existing.superseded.iter();
-    let ids: u64 = superseded
-        .map(|old| old.entry.stored + 2 * old.duplicates)
-        .sum();
-    resolved.len() + shared_ranks.len() + duplicates + ids / 16
-}
-
-/// Adds the resolved rows of the incoming archive.
-fn add_incoming(
-    rows: &mut SpooledRows,
-    resolved: &Bits,
-    incoming: usize,
-    partitions: &mut Partitions,
-) -> Result<(), StoreError> {
-    for block in rows.in_order() {
-        if !block.row_indexes().any(|row| resolved.has(row)) {
-            continue;
-        }
-        let read = rows.read(block)?;
-        for (row, index) in block.row_indexes().enumerate() {
-            if resolved.has(index) {
-                let copy = Copy::of_row(&read, row, incoming);
-                partitions.push(SourceKind::Incoming, copy)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Adds the duplicates of an archive that stays.
-async fn add_duplicates(
-    shared: &Shared,
-    archive: &Archive,
-    index: usize,
-    partitions: &mut Partitions,
-) -> Result<(), StoreError> {
-    let section = archive.sections.duplicates;
-    visit_duplicates(shared, &archive.content(), section, &mut |rows| {
-        copies_of(&rows, index)
-            .try_for_each(|copy| partitions.push(SourceKind::Duplicates(index), copy))
-    })
-    .await
-}
-
-/// Adds the ids of a superseded archive that the incoming one does not have.
-async fn add_superseded(
-    shared: &Shared,
-    archive: &Archive,
-    index: usize,
-    rows: &SpooledRows,
-    partitions: &mut Partitions,
-) -> Result<(), StoreError> {
-    visit_ids(shared, archive, &mut |id| {
-        if rows.has(id) {
-            Ok(())
-        } else {
-            partitions.push_id(SourceKind::SupersededIds(index), id)
-        }
-    })
-    .await?;
-    let section = archive.sections.duplicates;
-    visit_duplicates(shared, &archive.content(), section, &mut |duplicates| {
-        let ids = (0..duplicates.len()).map(|row| duplicates.batch.id_raw(row));
-        ids.filter(|id| !rows.has(id))
-            .try_for_each(|id| partitions.push_id(SourceKind::SupersededDuplicateIds(index), id))
-    })
-    .await
-}
-
-/// Adds the copies that an unfinished load has set aside, of ids of the incoming archive.
-async fn add_set_aside(
-    shared: &Shared,
-    existing: Existing<'_>,
-    rows: &SpooledRows,
-    partitions: &mut Partitions,
-) -> Result<(), StoreError> {
-    for (index, archive) in existing.kept.iter().enumerate() {
-        visit_set_aside(shared, existing.load, archive, index, &mut |copies| {
-            let copies = copies.into_iter();
-            copies
-                .filter(|copy| rows.has(copy.trip.id.as_str().as_bytes()))
-                .try_for_each(|copy| partitions.push(SourceKind::SetAside(index), copy))
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-/// Finds an id that another archive has according to the ledger, and of which it has no copy.
-fn unstored_id<'a>(partition: &'a Partition, ids: &SharedIds<'_>) -> Option<&'a TripId> {
-    partition.incoming.keys().find(|id| {
-        ids.has(id.as_str().as_bytes())
-            && !partition.stored.contains_key(*id)
-            && !partition.duplicates.contains_key(*id)
-    })
-}
-
-/// Makes the error for an unstored id: finds the archive that has it according to the ledger.
-async fn unstored(
-    shared: &Shared,
-    kept: &[Archive],
-    ids: &SharedIds<'_>,
-    wanted: &TripId,
-) -> Result<StoreError, StoreError> {
-    for index in ids.archives {
-        let archive = &kept[*index];
-        let mut has_id = false;
-        visit_ids(shared, archive, &mut |id| {
-            has_id |= id == wanted.as_str().as_bytes();
-            Ok(())
-        })
-        .await?;
-        if has_id {
-            return Ok(StoreError::new(
-                StoreErrorKind::Busy,
-                format!(
-                    "trip {wanted} of {} is stored under no archive of the ledger: either another \
-                     divvy is loading it, or what was imported was exported together with others: \
-                     divvy check tells",
-                    archive.entry.id.name
-                ),
-            ));
-        }
-    }
-    Ok(StoreError::new(
-        StoreErrorKind::Busy,
-        format!("the archive that has trip {wanted} is gone: try again"),
-    ))
-}
-
-/// The changes of a partition.
-#[derive(Default)]
-struct Changes {
-    puts: Vec<Copy>,
-    demoted: BTreeMap<usize, Vec<Copy>>,
-    promoted: BTreeMap<usize, Vec<Copy>>,
-    /// Copies that are not stored, as before or from now on.
-    duplicates: BTreeMap<usize, Vec<Copy>>,
-}
-
-impl Changes {
-    /// Chooses the copy of one trip that is stored. `duplicates` are those of other archives.
-    fn resolve(&mut self, incoming: Vec<Copy>, stored: Option<&Copy>, duplicates: Vec<Copy>) {
-        let copies = incoming.iter().chain(stored).chain(&duplicates);
-        let Some(best) = copies.min_by(|a, b| a.cmp_copies(b)).cloned() else {
-            return;
-        };
-        if let Some(stored) = stored.filter(|stored| **stored != best) {
-            let demoted = self.demoted.entry(stored.archive).or_default();
-            demoted.push(stored.clone());
-            self.keep_duplicates(std::iter::once(stored.clone()));
-        }
-        if duplicates.contains(&best) {
-            let promoted = self.promoted.entry(best.archive).or_default();
-            promoted.push(best.clone());
-        } else if incoming.contains(&best) {
-            self.puts.push(best.clone());
-        }
-        let others = incoming.into_iter().chain(duplicates);
-        self.keep_duplicates(others.filter(|copy| *copy != best));
-    }
-
-    /// Adds copies that are not stored.
-    fn keep_duplicates(&mut self, copies: impl Iterator<Item = Copy>) {
-        for copy in copies {
-            self.duplicates.entry(copy.archive).or_default().push(copy);
-        }
-    }
-}
-
-/// Passes the sorted ids of an archive to `each`.
-pub(super) async fn visit_ids(
-    shared: &Shared,
-    archive: &Archive,
-    each: &mut (dyn FnMut(&[u8]) -> Result<(), StoreError> + Send),
-) -> Result<(), StoreError> {
-    let content = archive.content();
-    let owner = SectionOwner::Archive(&content);
-    let mut ids = IdsReader::default();
-    let mut visit = |bytes: &[u8]| ids.push(bytes, each);
-    shared
-        .ledger
-        .visit_section(owner, SectionKind::Ids, archive.sections.ids, &mut visit)
-        .await?;
-    ids.finish()
 }

@@ -10,7 +10,7 @@ use crate::ledger::{decode_ids, encode_ids};
 use crate::store::copies::{Copy, copies_of};
 use crate::store::temp_file::{Chunk, Scratch};
 
-/// Where copies or ids come from, with the index of the archive.
+/// The source of copies or ids, with the index of the archive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum SourceKind {
     /// Copies of the incoming archive.

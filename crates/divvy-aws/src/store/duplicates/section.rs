@@ -1,9 +1,9 @@
-//! Duplicates of archives in the ledger: copies of trips that are not stored.
+//! Sections of archives in the ledger: ids, and duplicates, the copies of trips that are not stored.
 
 use divvy::store::{StoreError, StoreErrorKind};
 
 use crate::blocks::{self, Gatherer, PACKED_LEVEL, Rows, encode_some};
-use crate::ledger::{Archive, LoadRecord, SectionKind, SectionOwner, SectionRef};
+use crate::ledger::{Archive, IdsReader, LoadRecord, SectionKind, SectionOwner, SectionRef};
 use crate::store::Shared;
 use crate::store::copies::{Copies, Copy, copies_of};
 
@@ -12,6 +12,23 @@ const SEGMENT_ROWS: usize = 1 << 13;
 /// The first byte of a section with several segments. A single segment is a block, which begins
 /// with the version of blocks, 1.
 const SEGMENTS: u8 = 2;
+
+/// Passes the sorted ids of an archive to `each`.
+pub(in crate::store) async fn visit_ids(
+    shared: &Shared,
+    archive: &Archive,
+    each: &mut (dyn FnMut(&[u8]) -> Result<(), StoreError> + Send),
+) -> Result<(), StoreError> {
+    let content = archive.content();
+    let owner = SectionOwner::Archive(&content);
+    let mut ids = IdsReader::default();
+    let mut visit = |bytes: &[u8]| ids.push(bytes, each);
+    shared
+        .ledger
+        .visit_section(owner, SectionKind::Ids, archive.sections.ids, &mut visit)
+        .await?;
+    ids.finish()
+}
 
 /// Passes the duplicates of an archive to `each`, segment by segment.
 pub(in crate::store) async fn visit_duplicates(

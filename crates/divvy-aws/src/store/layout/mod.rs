@@ -22,7 +22,7 @@ use super::{Compared, Shared, damaged_item, string_key};
 use crate::blocks::{self, Gatherer, Packed, Rows};
 use crate::item::{self, Item};
 use crate::ledger::{Archive, SectionKind, SectionOwner, decode_ids};
-use crate::pace::Write;
+use crate::pace::{MAX_BATCH_KEYS, Write};
 use crate::tables::Layout;
 
 fn damaged_block(error: blocks::BlockError) -> StoreError {
@@ -261,7 +261,10 @@ async fn visit_stored_blocks(
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<(), StoreError> {
     for archive in ids.archives {
-        for keys in keys_of(shared, &archives[*archive]).await?.chunks(100) {
+        for keys in keys_of(shared, &archives[*archive])
+            .await?
+            .chunks(MAX_BATCH_KEYS)
+        {
             let mut n = 0;
             for block in blocks_at(shared, keys).await? {
                 let rows = blocks::decode(&block.block).map_err(damaged_block)?;

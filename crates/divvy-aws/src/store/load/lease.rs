@@ -24,14 +24,15 @@ use super::refusal::LoadRefusal;
 use crate::ledger::LoadRecord;
 use crate::store::Shared;
 
-/// How long a lease lasts without a renewal. With few write units a renewal may wait some minutes
+/// The duration of a lease without a renewal. With few write units a renewal may wait some minutes
 /// behind large items.
 const DURATION: Duration = Duration::from_secs(300);
 /// The time between two renewals.
 const RENEW: Duration = Duration::from_secs(30);
 /// The time between two reads of another's record.
 const POLL: Duration = Duration::from_secs(10);
-/// How long before the end of its lease an owner stops: requests in flight arrive within this time.
+/// The time before the end of its lease at which an owner stops: requests in flight arrive within
+/// this time.
 const MARGIN: Duration = Duration::from_secs(60);
 
 /// The `settings` of the record of an unload.
@@ -219,7 +220,7 @@ impl<'a> Lease<'a> {
         if held.is_closed {
             return Ok(());
         }
-        // Counted before it is sent: a request that is given up may still arrive.
+        // Counted before it is sent: an abandoned request may still arrive.
         held.load.renewals += 1;
         let mut next = held.load.clone();
         change(&mut next);
@@ -257,7 +258,7 @@ impl<'a> Lease<'a> {
         self.held.lock().await.is_closed = true;
     }
 
-    /// Waits until no given-up request can arrive any more, neither of an earlier owner nor of this
+    /// Waits until no abandoned request can still arrive, neither of an earlier owner nor of this
     /// process.
     pub(super) async fn wait_for_late_requests(&self) {
         let unanswered = self.shared.trips.unanswered_at();

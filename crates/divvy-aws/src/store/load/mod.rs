@@ -20,6 +20,7 @@ pub(super) mod lease;
 pub(super) mod obsolete;
 mod outcome;
 mod refusal;
+mod resolve;
 mod trips;
 mod undo;
 
@@ -119,7 +120,7 @@ pub(super) async fn unload(
     run(shared, &request, nothing, Spool::new()?.sorted(), &()).await
 }
 
-/// What came of a load.
+/// The outcome of a load.
 enum Done {
     /// It was committed.
     Committed(LedgerEntry),

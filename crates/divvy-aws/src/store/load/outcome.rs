@@ -7,7 +7,7 @@ use divvy::model::StationId;
 use divvy::store::{LedgerEntry, StoreError};
 use divvy::tally::{Tally, Totals};
 
-use super::commit::ResolvedLoad;
+use super::resolve::ResolvedLoad;
 use crate::ledger::{
     Archive, ArchiveSections, Obsolete, ObsoleteSections, SectionOwner, SectionRef,
 };

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use divvy::store::{StoreError, StoreErrorKind};
 
-use super::commit::ResolvedLoad;
 use super::import;
 use super::outcome::Outcome;
+use super::resolve::ResolvedLoad;
 use crate::pace::{BATCH_BYTES, Used, Write, Writer};
 use crate::store::copies::Copies;
 use crate::store::layout::{self, TripWrite, TripWrites};

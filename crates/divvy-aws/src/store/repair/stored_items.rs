@@ -20,7 +20,7 @@ pub(super) struct KnownItems {
     keys: HashSet<u128>,
     /// The number of keys, by archive tag.
     blocks: HashMap<String, u64>,
-    /// The tags of archives whose list of keys cannot be read: their blocks are left alone.
+    /// The tags of archives whose list of keys cannot be read: their blocks are not deleted.
     pub(super) unlisted: HashSet<String>,
 }
 
@@ -78,7 +78,7 @@ impl KnownItems {
     }
 }
 
-/// What TripData contains, by archive tag.
+/// The contents of TripData, by archive tag.
 #[derive(Default)]
 pub(super) struct StoredItems {
     /// The totals of committed trips.

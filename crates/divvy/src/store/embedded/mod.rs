@@ -36,7 +36,6 @@ mod sweep;
 mod testing;
 mod trips_file;
 mod upgrade;
-mod varint;
 mod verify;
 
 use std::collections::BTreeSet;

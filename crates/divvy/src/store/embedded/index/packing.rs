@@ -10,7 +10,7 @@
 //!
 //! Sums and differences wrap around, so any numbers can be packed either way.
 
-use crate::store::embedded::varint::{read_varint, unzigzag, write_varint, zigzag};
+use crate::varint::{self, unzigzag, zigzag};
 
 /// Numbers of a frame.
 const FRAME: usize = 128;
@@ -34,7 +34,7 @@ pub(super) fn pack_differences(out: &mut Vec<u8>, numbers: &[u64]) {
         [first] => *first,
         [] => 0,
     };
-    write_varint(out, zigzag(before as i64));
+    varint::write(out, zigzag(before as i64));
     let mut slots = [0; FRAME];
     for frame in numbers.chunks(FRAME) {
         let slots = &mut slots[..frame.len()];
@@ -66,7 +66,7 @@ fn signed_bounds(frame: &[u64]) -> (u64, u32) {
 /// Appends a frame.
 fn put(out: &mut Vec<u8>, least: u64, width: u32, numbers: impl Iterator<Item = u64>) {
     out.push(width as u8);
-    write_varint(out, zigzag(least as i64));
+    varint::write(out, zigzag(least as i64));
     let (mut buffer, mut bits) = (0_u64, 0);
     for number in numbers {
         let number = number.wrapping_sub(least);
@@ -87,8 +87,8 @@ fn put(out: &mut Vec<u8>, least: u64, width: u32, numbers: impl Iterator<Item = 
 }
 
 /// Reads `n` numbers that [`pack_differences`] packed; otherwise as [`unpack`].
-pub(super) fn unpack_differences(bytes: &[u8], n: usize) -> Option<(Vec<u64>, &[u8])> {
-    let (base, bytes) = read_varint(bytes)?;
+pub(super) fn unpack_differences(mut bytes: &[u8], n: usize) -> Option<(Vec<u64>, &[u8])> {
+    let base = varint::read(&mut bytes)?;
     let (mut numbers, rest) = unpack(bytes, n)?;
     let mut sum = unzigzag(base) as u64;
     for number in &mut numbers {
@@ -103,10 +103,9 @@ pub(super) fn unpack_differences(bytes: &[u8], n: usize) -> Option<(Vec<u64>, &[
 pub(super) fn unpack(mut bytes: &[u8], n: usize) -> Option<(Vec<u64>, &[u8])> {
     let mut numbers = Vec::with_capacity(n);
     while numbers.len() < n {
-        let (width, rest) = bytes.split_first()?;
+        let (width, mut rest) = bytes.split_first()?;
         let width = u32::from(*width);
-        let (least, rest) = read_varint(rest)?;
-        let least = unzigzag(least) as u64;
+        let least = unzigzag(varint::read(&mut rest)?) as u64;
         let rows = FRAME.min(n - numbers.len());
         let size = (rows * width as usize).div_ceil(8);
         if width > 64 || size + PADDING > rest.len() {

@@ -7,7 +7,7 @@ use parquet::basic::Encoding;
 use parquet::file::statistics::Statistics;
 
 use super::pages::{Pages, int_levels, int_statistics, pack, present};
-use crate::store::embedded::varint::{write_varint, zigzag};
+use crate::varint::{self, zigzag};
 
 /// Differences of a block, which share the smallest of them.
 const BLOCK: usize = 128;
@@ -67,10 +67,10 @@ pub(super) fn texts(bytes: &[u8], ends: &[u32]) -> Pages {
 }
 
 fn pack_differences(out: &mut Vec<u8>, values: &[i64], difference: impl Fn(i64, i64) -> i64) {
-    write_varint(out, BLOCK as u64);
-    write_varint(out, (BLOCK / MINIBLOCK) as u64);
-    write_varint(out, values.len() as u64);
-    write_varint(out, zigzag(values.first().copied().unwrap_or(0)));
+    varint::write(out, BLOCK as u64);
+    varint::write(out, (BLOCK / MINIBLOCK) as u64);
+    varint::write(out, values.len() as u64);
+    varint::write(out, zigzag(values.first().copied().unwrap_or(0)));
     let mut block = [0_i64; BLOCK];
     for start in (1..values.len()).step_by(BLOCK) {
         let end = values.len().min(start + BLOCK);
@@ -80,7 +80,7 @@ fn pack_differences(out: &mut Vec<u8>, values: &[i64], difference: impl Fn(i64, 
             *slot = difference(*value, *before);
         }
         let least = block.iter().copied().fold(i64::MAX, i64::min);
-        write_varint(out, zigzag(least));
+        varint::write(out, zigzag(least));
         let widths = out.len();
         out.extend_from_slice(&[0; BLOCK / MINIBLOCK]);
         for (n, miniblock) in block.chunks_mut(MINIBLOCK).enumerate() {

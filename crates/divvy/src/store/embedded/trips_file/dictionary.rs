@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::pages::{Pages, int_levels, int_statistics, levels, pack, present};
 use crate::model::Dictionary;
-use crate::store::embedded::varint::{read_varint, write_varint};
+use crate::varint;
 
 /// Encodes an optional column of texts, given by their indexes in `texts`; index 0 stands for a
 /// missing value.
@@ -107,11 +107,11 @@ fn pages(
     let width = (32 - (distinct - 1).leading_zeros()).max(1);
     data.push(width as u8);
     if distinct == 1 {
-        write_varint(&mut data, (codes.len() as u64) << 1);
+        varint::write(&mut data, (codes.len() as u64) << 1);
         data.push(0);
     } else {
         let eights = codes.len().div_ceil(8);
-        write_varint(&mut data, (eights as u64) << 1 | 1);
+        varint::write(&mut data, (eights as u64) << 1 | 1);
         let padding = std::iter::repeat_n(0, 8 * eights - codes.len());
         pack(&mut data, codes.iter().copied().chain(padding), width);
     }
@@ -217,8 +217,7 @@ fn unpack(mut runs: &[u8], width: u32, n: usize, out: &mut Vec<u32>) -> Result<(
         return Err(damaged("a width is beyond 32 bits"));
     }
     while out.len() < n {
-        let (header, rest) = read_varint(runs).ok_or_else(short)?;
-        runs = rest;
+        let header = varint::read(&mut runs).ok_or_else(short)?;
         let left = n - out.len();
         if header & 1 == 0 {
             let bytes = width.div_ceil(8) as usize;

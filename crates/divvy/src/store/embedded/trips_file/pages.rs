@@ -15,7 +15,7 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
 use crate::model::NONE_I32;
-use crate::store::embedded::varint::{write_varint, zigzag};
+use crate::varint::{self, zigzag};
 
 /// The contents of the pages of a column.
 pub(super) struct Pages {
@@ -149,7 +149,7 @@ impl<'a> ThriftStruct<'a> {
     fn int(&mut self, id: u8, value: i64) {
         const I32: u8 = 5;
         self.field(id, I32);
-        write_varint(self.out, zigzag(value));
+        varint::write(self.out, zigzag(value));
     }
 
     fn inner(&mut self, id: u8, fill: impl FnOnce(&mut ThriftStruct<'_>)) {
@@ -211,10 +211,10 @@ pub(super) fn levels(
     let length = out.len();
     out.extend_from_slice(&[0; 4]);
     if nulls == 0 || nulls == rows {
-        write_varint(out, (rows as u64) << 1);
+        varint::write(out, (rows as u64) << 1);
         out.push(u8::from(nulls == 0));
     } else {
-        write_varint(out, ((rows as u64).div_ceil(8)) << 1 | 1);
+        varint::write(out, ((rows as u64).div_ceil(8)) << 1 | 1);
         out.extend((0..rows).step_by(8).map(|start| {
             let eight = start..rows.min(start + 8);
             eight.fold(0, |byte, row| {

@@ -1,145 +1,37 @@
-//! The change stream of StationData: its records as changes, and a reader of its shards.
-//!
-//! A stream consists of shards. A shard that closes has children, which continue it. Records of one
-//! station are in order within a shard and from parent to child. The reader returns them in that
-//! order, as Lambda does.
+//! Reads the records of a stream, shard by shard.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
-use aws_lambda_events::dynamodb::{EventRecord, StreamRecord, StreamViewType};
 use aws_sdk_dynamodbstreams::Client;
-use aws_sdk_dynamodbstreams::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodbstreams::error::ProvideErrorMetadata;
 use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsOutput;
-use aws_sdk_dynamodbstreams::types::{
-    AttributeValue, OperationType, Record, Shard, ShardIteratorType,
-};
-use divvy::model::SystemId;
-use divvy::store::{Change, StoreError, StoreErrorKind};
-use serde::{Deserialize, Serialize};
+use aws_sdk_dynamodbstreams::types::ShardIteratorType;
+use divvy::store::StoreError;
 
-use crate::connect;
-use crate::item::{self, ItemError, station};
+use super::checkpoints::{Checkpoints, Place};
+use super::read_error;
+use super::records::{Delivery, event_record};
+use super::shards::Shards;
 
 /// The most records of one request.
 const PAGE: usize = 1000;
 
-/// Answers without records after which no more records are expected now. A single one is not
+/// Responses without records after which no more records are expected now. A single one is not
 /// enough: the service may have read a stretch of the shard without records.
 const EMPTY_PAGES: u32 = 3;
-
-/// A change, with the number of its record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StreamChange {
-    /// The change. Its `sequence` is 0, since numbers of records do not fit: the caller numbers
-    /// changes.
-    pub change: Change,
-    /// The sequence number of the record, 21 to 40 digits.
-    pub sequence_number: String,
-}
-
-/// Reads a record. `None` where the row was removed, or is unchanged.
-///
-/// # Errors
-///
-/// The new image is not a row of StationData.
-pub fn change(record: &EventRecord, system: &SystemId) -> Result<Option<StreamChange>, ItemError> {
-    if record.event_name == "REMOVE" {
-        return Ok(None);
-    }
-    let new = item::of_event(&record.change.new_image);
-    let old = item::of_event(&record.change.old_image);
-    let row = station::row(&new)?;
-    if station::are_same(&old, &new) {
-        return Ok(None);
-    }
-    let change = Change {
-        sequence: 0,
-        system: system.clone(),
-        station: row.station,
-        report_time_only: station::differ_in_report_time_only(&old, &new),
-    };
-    Ok(Some(StreamChange {
-        change,
-        sequence_number: record.change.sequence_number.clone().unwrap_or_default(),
-    }))
-}
-
-/// How far a consumer has read a stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoints {
-    /// The stream. A table that was created again has another one.
-    pub stream_arn: String,
-    /// The shards that were begun. Others are read from their start.
-    pub shards: BTreeMap<String, Place>,
-}
-
-/// How far a shard has been read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Place {
-    /// Up to and including a record.
-    After(String),
-    /// To its end: the shard is closed.
-    End,
-}
-
-impl Checkpoints {
-    /// Makes the checkpoints of an unread stream.
-    pub fn start(stream_arn: impl Into<String>) -> Self {
-        Self {
-            stream_arn: stream_arn.into(),
-            shards: BTreeMap::new(),
-        }
-    }
-
-    /// Moves past a record that is done. Never moves back.
-    pub fn advance(&mut self, delivery: &Delivery) {
-        let Some(done) = &delivery.record.change.sequence_number else {
-            return;
-        };
-        self.move_to(&delivery.shard, Place::After(done.clone()));
-    }
-
-    fn move_to(&mut self, shard: &str, place: Place) {
-        let number = |place: &Place| match place {
-            Place::After(sequence) => item::count::padded_sequence(sequence),
-            // Greater than every digit.
-            Place::End => "~".into(),
-        };
-        let known = self.shards.get(shard);
-        if known.is_none_or(|known| number(known) < number(&place)) {
-            self.shards.insert(shard.into(), place);
-        }
-    }
-}
-
-/// A record with its shard.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Delivery {
-    /// The shard.
-    pub shard: String,
-    /// The record as Lambda delivers it.
-    pub record: EventRecord,
-}
 
 /// Reads a stream from checkpoints on.
 #[derive(Debug)]
 pub struct StreamReader {
     client: Client,
-    /// How far records have been returned.
+    /// The checkpoints up to which records have been returned.
     reached: Checkpoints,
     /// The shards as last listed. `None` before that, and after a shard was closed.
-    shards: Option<Vec<Listed>>,
+    shards: Option<Shards>,
     /// The iterator of the next page of each shard. They expire after 15 minutes.
     iterators: BTreeMap<String, String>,
+    /// Whether records expired before they were read.
     lost: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Listed {
-    id: String,
-    parent: Option<String>,
 }
 
 impl StreamReader {
@@ -254,9 +146,9 @@ impl StreamReader {
                     None => return Ok(None),
                 },
             };
-            let asked = self.client.get_records();
-            let asked = asked.shard_iterator(iterator).limit(wanted as i32);
-            let error = match asked.send().await {
+            let request = self.client.get_records();
+            let request = request.shard_iterator(iterator).limit(wanted as i32);
+            let error = match request.send().await {
                 Ok(page) => return Ok(Some(page)),
                 Err(error) => error,
             };
@@ -266,7 +158,7 @@ impl StreamReader {
                 Some("ExpiredIteratorException") => {}
                 Some("TrimmedDataAccessException") => self.skip_lost(shard),
                 Some("ResourceNotFoundException") => return Ok(None),
-                _ => return Err(self.failed(&error)),
+                _ => return Err(read_error(&error, &self.reached.stream_arn)),
             }
         }
     }
@@ -274,16 +166,16 @@ impl StreamReader {
     /// Requests an iterator of a shard. `None` where the shard no longer exists.
     async fn iterator(&mut self, shard: &str) -> Result<Option<String>, StoreError> {
         loop {
-            let asked = self.client.get_shard_iterator();
-            let asked = asked.stream_arn(&self.reached.stream_arn).shard_id(shard);
-            let asked = match self.reached.shards.get(shard) {
-                Some(Place::After(done)) => asked
+            let request = self.client.get_shard_iterator();
+            let request = request.stream_arn(&self.reached.stream_arn).shard_id(shard);
+            let request = match self.reached.shards.get(shard) {
+                Some(Place::After(done)) => request
                     .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
                     .sequence_number(done),
                 Some(Place::End) => return Ok(None),
-                None => asked.shard_iterator_type(ShardIteratorType::TrimHorizon),
+                None => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
             };
-            let error = match asked.send().await {
+            let error = match request.send().await {
                 Ok(answer) => return Ok(answer.shard_iterator),
                 Err(error) => error,
             };
@@ -292,7 +184,7 @@ impl StreamReader {
                     self.skip_lost(shard);
                 }
                 Some("ResourceNotFoundException") => return Ok(None),
-                _ => return Err(self.failed(&error)),
+                _ => return Err(read_error(&error, &self.reached.stream_arn)),
             }
         }
     }
@@ -303,144 +195,20 @@ impl StreamReader {
         self.reached.shards.remove(shard);
     }
 
-    /// Lists the shards to be read now: not read to their end, but their parent is.
+    /// Lists the shards to be read now. Where shards are listed again, drops the checkpoints of
+    /// those that no longer exist.
     async fn open_shards(&mut self) -> Result<VecDeque<String>, StoreError> {
         let shards = match self.shards.take() {
             Some(shards) => shards,
-            None => self.list().await?,
+            None => {
+                let listed = Shards::list(&self.client, &self.reached.stream_arn).await?;
+                self.lost |= self.reached.retain(&listed.ids());
+                listed
+            }
         };
-        let ids: BTreeSet<&str> = shards.iter().map(|shard| shard.id.as_str()).collect();
-        let is_read = |id: &str| self.reached.shards.get(id) == Some(&Place::End);
-        let open = shards
-            .iter()
-            .filter(|shard| !is_read(&shard.id))
-            .filter(|shard| match shard.parent.as_deref() {
-                Some(parent) => is_read(parent) || !ids.contains(parent),
-                None => true,
-            })
-            .map(|shard| shard.id.clone())
-            .collect();
+        let open = shards.open(&self.reached);
         self.shards = Some(shards);
         Ok(open)
-    }
-
-    /// Requests the list of shards, and drops the checkpoints of those that no longer exist.
-    async fn list(&mut self) -> Result<Vec<Listed>, StoreError> {
-        let mut listed = Vec::new();
-        let mut start = None;
-        loop {
-            let asked = self.client.describe_stream();
-            let asked = asked.stream_arn(&self.reached.stream_arn);
-            let answer = asked.set_exclusive_start_shard_id(start).send().await;
-            let answer = answer.map_err(|error| self.failed(&error))?;
-            let Some(described) = answer.stream_description else {
-                break;
-            };
-            listed.extend(described.shards().iter().filter_map(Listed::of));
-            start = described.last_evaluated_shard_id;
-            if start.is_none() {
-                break;
-            }
-        }
-        let ids: BTreeSet<&String> = listed.iter().map(|shard| &shard.id).collect();
-        for (id, place) in std::mem::take(&mut self.reached.shards) {
-            if ids.contains(&id) {
-                self.reached.shards.insert(id, place);
-            } else if place != Place::End {
-                self.lost = true;
-            }
-        }
-        Ok(listed)
-    }
-
-    fn failed<E>(
-        &self,
-        error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
-    ) -> StoreError
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        let table = self.reached.stream_arn.split("table/").nth(1);
-        let table = table.and_then(|rest| rest.split('/').next());
-        let doing = format!("reading the stream of {}", table.unwrap_or(station::TABLE));
-        match error.code() {
-            // The code of streams for too many readers of a shard.
-            Some("LimitExceededException") => StoreError::new(
-                StoreErrorKind::Busy,
-                format!("{doing}: more than two consumers read it at once"),
-            ),
-            _ => connect::store_error(error, &doing),
-        }
-    }
-}
-
-impl Listed {
-    fn of(shard: &Shard) -> Option<Self> {
-        Some(Self {
-            id: shard.shard_id.clone()?,
-            parent: shard.parent_shard_id.clone(),
-        })
-    }
-}
-
-/// Converts a record of the SDK to one of Lambda.
-fn event_record(record: Record, stream_arn: &str) -> EventRecord {
-    let mut event = EventRecord::default();
-    event.aws_region = record.aws_region.unwrap_or_default();
-    event.event_id = record.event_id.unwrap_or_default();
-    event.event_name = record
-        .event_name
-        .as_ref()
-        .map_or("", OperationType::as_str)
-        .into();
-    event.event_source = record.event_source;
-    event.event_version = record.event_version;
-    event.event_source_arn = Some(stream_arn.into());
-    let Some(said) = record.dynamodb else {
-        return event;
-    };
-    let mut change = StreamRecord::default();
-    if let Some(at) = said.approximate_creation_date_time {
-        // Its default is the epoch.
-        change.approximate_creation_date_time +=
-            Duration::new(at.secs().try_into().unwrap_or(0), at.subsec_nanos());
-    }
-    let image = |map: Option<std::collections::HashMap<String, AttributeValue>>| {
-        let attribute = |(name, value)| (name, attribute(value));
-        let map = map.unwrap_or_default().into_iter().map(attribute);
-        let map: std::collections::HashMap<String, serde_dynamo::AttributeValue> = map.collect();
-        serde_dynamo::Item::from(map)
-    };
-    change.keys = image(said.keys);
-    change.new_image = image(said.new_image);
-    change.old_image = image(said.old_image);
-    change.sequence_number = said.sequence_number;
-    change.size_bytes = said.size_bytes.unwrap_or(0);
-    change.stream_view_type = Some(StreamViewType::NewAndOldImages);
-    event.change = change;
-    event
-}
-
-fn attribute(value: AttributeValue) -> serde_dynamo::AttributeValue {
-    use serde_dynamo::AttributeValue as Event;
-    match value {
-        AttributeValue::N(digits) => Event::N(digits),
-        AttributeValue::S(text) => Event::S(text),
-        AttributeValue::Bool(is) => Event::Bool(is),
-        AttributeValue::B(blob) => Event::B(blob.into_inner()),
-        AttributeValue::Null(is) => Event::Null(is),
-        AttributeValue::M(map) => {
-            let entry = |(name, value)| (name, attribute(value));
-            Event::M(map.into_iter().map(entry).collect())
-        }
-        AttributeValue::L(list) => Event::L(list.into_iter().map(attribute).collect()),
-        AttributeValue::Ss(texts) => Event::Ss(texts),
-        AttributeValue::Ns(numbers) => Event::Ns(numbers),
-        AttributeValue::Bs(blobs) => {
-            let bytes = blobs.into_iter().map(|blob| blob.into_inner());
-            Event::Bs(bytes.collect())
-        }
-        other => Event::S(format!("{other:?}")),
     }
 }
 
@@ -448,9 +216,7 @@ fn attribute(value: AttributeValue) -> serde_dynamo::AttributeValue {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use divvy::model::{Station, StationStatus};
-    use divvy::stations::data::Row;
-    use jiff::Timestamp;
+    use divvy::store::StoreErrorKind;
     use serde_json::{Value, json};
 
     use super::*;
@@ -458,54 +224,6 @@ mod tests {
 
     const ARN: &str =
         "arn:aws:dynamodb:us-east-1:1:table/StationData/stream/2026-11-24T00:00:00.000";
-
-    fn row(version: Option<u64>, reported: i64) -> Row {
-        Row {
-            station: Station {
-                status: Some(StationStatus::InService),
-                reported_at: Some(Timestamp::from_second(reported).unwrap()),
-                trips_version: version,
-                ..Station::unknown("35".into())
-            },
-            written_at: None,
-        }
-    }
-
-    fn record(name: &str, old: Option<Row>, new: Option<Row>) -> EventRecord {
-        let image = |row: Option<Row>| {
-            let item = row.map(|row| station::item(&row)).unwrap_or_default();
-            item::to_event(&item)
-        };
-        let mut record = EventRecord::default();
-        record.event_name = name.into();
-        record.change.old_image = image(old);
-        record.change.new_image = image(new);
-        record.change.sequence_number = Some("1".repeat(25));
-        record
-    }
-
-    #[test]
-    fn records_are_told_apart() {
-        let divvy = SystemId::from("divvy");
-        let of = |record: &EventRecord| {
-            let change = change(record, &divvy).unwrap();
-            change.map(|StreamChange { change, .. }| change.report_time_only)
-        };
-        let (old, later) = (row(Some(1), 0), row(Some(1), 60));
-        assert_eq!(of(&record("INSERT", None, Some(old.clone()))), Some(false));
-        let changed = record("MODIFY", Some(old.clone()), Some(row(Some(2), 60)));
-        assert_eq!(of(&changed), Some(false));
-        let reported = record("MODIFY", Some(old.clone()), Some(later));
-        assert_eq!(of(&reported), Some(true));
-        let same = record("MODIFY", Some(old.clone()), Some(old.clone()));
-        assert_eq!(of(&same), None);
-        assert_eq!(of(&record("REMOVE", Some(old.clone()), None)), None);
-        let emptied = record("MODIFY", Some(old), None);
-        assert_eq!(
-            change(&emptied, &divvy).unwrap_err().attribute,
-            "station_id"
-        );
-    }
 
     /// A stream with a closed shard, its child, and another open shard.
     #[derive(Debug, Default)]
