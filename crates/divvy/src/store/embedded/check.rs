@@ -113,7 +113,11 @@ impl Check<'_> {
                 self.checked.faults.push(format!("{}: {error}", system.id));
             }
         }
-        if systems.is_empty() {
+        for system in catalog::systems_without_row(self.catalog)? {
+            let fault = format!("catalog.db: {system} has archives, and no row of its own");
+            self.checked.faults.push(fault);
+        }
+        if systems.is_empty() && files.is_empty() {
             self.checked.facts.push("the store is empty".into());
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, Row, params};
 
 use super::tables::{ARCHIVE, CHECKED, CheckedTable, FILE, SYSTEM};
-use super::{delete_archive, execute, query, query_first, to_json};
+use super::{delete_archive, execute, put_system, query, query_first, to_json};
 use crate::model::{System, SystemId};
 use crate::store::embedded::error::sqlite_error;
 use crate::store::{StoreError, StoreErrorKind};
@@ -39,14 +39,14 @@ pub(crate) fn malformed_pages(catalog: &Connection) -> Vec<String> {
     }
 }
 
-/// Writes all tables and indexes anew from the rows that can be read.
+/// Writes all tables anew from the rows that can be read, and all indexes from the tables.
 ///
 /// # Errors
 ///
 /// If a page is so damaged that SQLite cannot read a table.
 pub(crate) fn write_anew(catalog: &Connection) -> Result<(), StoreError> {
     catalog
-        .execute_batch("VACUUM")
+        .execute_batch("REINDEX; VACUUM")
         .map_err(sqlite_error("write the catalog anew"))
 }
 
@@ -135,10 +135,11 @@ pub(crate) fn archives_with_damage(
     })
 }
 
-/// Removes every damaged row. Returns the number of damaged rows of each table that has any.
+/// Removes every damaged row. Returns the number of damaged and lost rows of each table that has any.
 ///
 /// An archive with damage goes with the files that it still has. A damaged system keeps its row without totals, and gets
-/// the name and area of the built-in system of its id, if there is one.
+/// the name and area of the built-in system of its id, if there is one; so does a system whose row
+/// is lost.
 pub(crate) fn remove_damaged(catalog: &Connection) -> Result<Vec<(&'static str, u64)>, StoreError> {
     let mut removed = Vec::new();
     let archives = archives_with_damage(catalog)?;
@@ -169,7 +170,30 @@ pub(crate) fn remove_damaged(catalog: &Connection) -> Result<Vec<(&'static str, 
         )?;
         delete_archive(catalog, archive.sequence)?;
     }
+    let restored = restore_lost_systems(catalog)?;
+    if restored > 0 {
+        removed.push(("system", restored));
+    }
     Ok(removed)
+}
+
+/// Lists the systems of which archives exist, and whose own row does not.
+pub(crate) fn systems_without_row(catalog: &Connection) -> Result<Vec<String>, StoreError> {
+    let select = "SELECT DISTINCT system FROM archive WHERE system NOT IN (SELECT id FROM system)";
+    query(catalog, select, [], |row| Ok(row.get(0)?))
+}
+
+/// Adds the rows of built-in systems that are lost. Returns the number of those added.
+fn restore_lost_systems(catalog: &Connection) -> Result<u64, StoreError> {
+    let mut restored = 0;
+    for known in systems_without_row(catalog)?
+        .iter()
+        .filter_map(|id| System::named(id))
+    {
+        put_system(catalog, &known)?;
+        restored += 1;
+    }
+    Ok(restored)
 }
 
 fn restore_damaged_systems(catalog: &Connection) -> Result<(), StoreError> {

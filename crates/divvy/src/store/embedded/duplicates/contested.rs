@@ -6,6 +6,7 @@ use std::collections::binary_heap::PeekMut;
 
 use super::files::Role;
 use crate::store::StoreError;
+use crate::store::embedded::catalog::FileKind;
 use crate::store::embedded::index::{Cursor, Index};
 use crate::store::embedded::row_set::RowSet;
 
@@ -15,6 +16,8 @@ const MAX_KEYS: usize = 1 << 20;
 /// An index, and the range of its keys that other files may have, too.
 pub(super) struct IndexRange {
     pub(super) role: Role,
+    /// Whether the rows of the file are stored now.
+    pub(super) kind: FileKind,
     /// The index of the file in the commit.
     pub(super) file: usize,
     pub(super) index: Index,
@@ -107,7 +110,7 @@ impl IndexRange {
 
 /// The entries of the new and the removed files, merged by key.
 struct MergedKeys<'a> {
-    cursors: Vec<(Role, Cursor<'a>)>,
+    cursors: Vec<(&'a IndexRange, Cursor<'a>)>,
     /// The current key of each cursor that is not at its end, with the cursor's index.
     heads: BinaryHeap<Reverse<(u64, usize)>>,
 }
@@ -117,7 +120,7 @@ impl<'a> MergedKeys<'a> {
         let mut cursors = Vec::new();
         for range in indexes {
             if matches!(range.role, Role::New | Role::Removed) {
-                cursors.push((range.role, range.index.cursor(range.keys)?));
+                cursors.push((range, range.index.cursor(range.keys)?));
             }
         }
         let heads = (cursors.iter().enumerate())
@@ -131,7 +134,7 @@ impl<'a> MergedKeys<'a> {
         let mut slice = Slice::default();
         while let Some(mut head) = self.heads.peek_mut() {
             let Reverse((key, n)) = *head;
-            let (role, cursor) = &mut self.cursors[n];
+            let (range, cursor) = &mut self.cursors[n];
             if slice.keys.last() != Some(&key) {
                 if slice.keys.len() == MAX_KEYS {
                     break;
@@ -140,8 +143,10 @@ impl<'a> MergedKeys<'a> {
                 slice.found.push(Found::default());
             }
             if let Some(found) = slice.found.last_mut() {
-                if *role == Role::New {
-                    found.is_contested |= found.in_new;
+                if range.role == Role::New {
+                    // A duplicate is stored if there is no other copy.
+                    let is_duplicate = range.kind == FileKind::Duplicates;
+                    found.is_contested |= found.in_new || is_duplicate;
                     found.in_new = true;
                 } else {
                     found.in_removed = true;

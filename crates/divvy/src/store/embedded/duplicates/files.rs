@@ -42,7 +42,7 @@ impl CommitFile {
 /// What a commit does with a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Unresolved trips: added, or stored and resolved again.
+    /// Unresolved trips: added, or resolved again whether they are stored now or not.
     New,
     /// Stored trips of an archive that is removed.
     Removed,

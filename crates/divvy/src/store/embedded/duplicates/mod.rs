@@ -40,6 +40,7 @@ pub(super) fn resolve_duplicates(
         if let Some(keys) = shared_keys(files, &roles, file) {
             indexes.push(IndexRange {
                 role: roles[file],
+                kind: files[file].row.kind,
                 file,
                 index: Index::open(&files[file].index_path)?,
                 keys,
