@@ -4,10 +4,10 @@
 //! by itself and copy a column several times, while a [`TripBatch`](crate::model::TripBatch) has
 //! whole columns.
 //!
-//! Beside `ArrowWriter` of parquet 60 with the same encodings (2026-11-27, April 2020 and January 2021,
-//! invented trips of 2016 and 2024; `scripts/alternatives`): it takes 1.8 to 3.6 times the processor
-//! time to write and 1 % more bytes, and has no checksums of pages. With its defaults and zstd 1 these
-//! are 3.1 to 4.9 times, and 11 to 55 %. Arrow's reader is the faster one: see docs/BENCHMARKS.md.
+//! Beside `ArrowWriter` of parquet 60 with the same encodings (2026-11-27, April 2020 and January 2021;
+//! `scripts/alternatives`): it takes 2.2 to 2.3 times the processor time to write and 1 % more bytes, and
+//! has no checksums of pages; with its defaults and zstd 1 three times, and 11 to 18 %. Arrow reads times
+//! of the same file as fast, and stations of its own file in 0.6 to 0.8 of the time: docs/BENCHMARKS.md.
 
 mod checksums;
 mod delta;
