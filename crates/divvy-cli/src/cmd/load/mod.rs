@@ -168,11 +168,13 @@ impl Load {
         // The summaries are printed even if the counts or the rejected rows fail.
         let followed = store.follow_stream(Timestamp::now());
         let finished = rejects.finish();
-        if let Some(LoadFormat::Json) = self.format {
-            outputs::print_json(&summaries)?;
-        }
+        let printed = match self.format {
+            Some(LoadFormat::Json) => outputs::print_json(&summaries),
+            None => Ok(()),
+        };
         followed?;
         finished?;
+        outputs::unless_closed(printed)?;
         Ok(if failed {
             ExitCode::from(2)
         } else if self.strict && rejected {
