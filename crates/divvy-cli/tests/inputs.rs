@@ -399,3 +399,29 @@ fn no_link_leads_an_output_to_an_input_or_into_the_store() {
     let load = ["load", "dl", "--rejects", "own-2.csv", "--store", "s"];
     run(folder.path(), &load.map(OsStr::new));
 }
+
+#[test]
+fn a_demo_loads_nothing_into_a_store_of_other_archives() {
+    let folder = folder();
+    let store = ["--store", "city/divvy-data"];
+    run(
+        folder.path(),
+        &[&["load", "trips.csv"][..], &store]
+            .concat()
+            .iter()
+            .map(OsStr::new)
+            .collect::<Vec<_>>(),
+    );
+    let demo = ["demo", "--quiet", "--trips", "50", "--folder", "city"];
+    let output = divvy(folder.path()).args(demo).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("holds trips.csv of divvy"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    let there = std::fs::read_dir(folder.path().join("city")).unwrap();
+    assert_eq!(there.count(), 1, "nothing was written beside the store");
+    // The same in an emulator.
+    let local = ["--store", "dynamodb-local:demo.db"];
+    succeed(divvy(folder.path()).args(demo).args(local));
+    succeed(divvy(folder.path()).args(demo).args(local));
+}
