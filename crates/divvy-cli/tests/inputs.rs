@@ -425,3 +425,46 @@ fn a_demo_loads_nothing_into_a_store_of_other_archives() {
     succeed(divvy(folder.path()).args(demo).args(local));
     succeed(divvy(folder.path()).args(demo).args(local));
 }
+
+#[test]
+fn an_archive_belongs_to_one_system() {
+    let folder = folder();
+    run(
+        folder.path(),
+        &["sample", "--trips", "50", "s.zip"].map(OsStr::new),
+    );
+    let refuse = |arguments: &[&str], expected: &[&str]| {
+        let output = divvy(folder.path())
+            .arg("load")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        for expected in expected {
+            assert!(message.contains(expected), "{arguments:?}: {message}");
+        }
+    };
+    let invented = ["s.zip holds invented trips", "--system"];
+    refuse(&["s.zip", "--system", "divvy"], &invented);
+    refuse(&["s.zip", "--system", "velov@Europe/Paris"], &invented);
+    run(
+        folder.path(),
+        &["load", "trips.csv", "s.zip"].map(OsStr::new),
+    );
+    refuse(&["s.zip", "--system", "divvy"], &invented);
+    for other in ["citibike", "sample", "velov@Europe/Paris"] {
+        let loaded = "trips.csv is loaded already as one of divvy";
+        refuse(&["trips.csv", "--system", other], &[loaded, "divvy unload"]);
+        refuse(&["trips.csv", "--replace", "--system", other], &[loaded]);
+    }
+    run(
+        folder.path(),
+        &["load", "trips.csv", "--system", "divvy"].map(OsStr::new),
+    );
+    run(
+        folder.path(),
+        &["load", "s.zip", "--system", "sample"].map(OsStr::new),
+    );
+}

@@ -13,7 +13,8 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use divvy::ingest::{self, LoadOptions, Loaded, SameName};
-use divvy::model::SampleFraction;
+use divvy::model::{SampleFraction, System};
+use divvy::sample;
 use divvy::sources::archive::{self, Archive, ArchiveError};
 use divvy::sources::http;
 use divvy::store::Ledger;
@@ -330,6 +331,7 @@ impl Load {
             sample: self.sample,
             now: Timestamp::now(),
         };
+        expect_own_system(archive, common.system.as_ref())?;
         self.expect_affordable(archive, common, store)?;
         let bar = Bar::new(common, archive.name());
         let loading = ingest::load(archive, store.store(), &options, rejects, &bar);
@@ -353,6 +355,24 @@ impl Load {
                 bail!("stopped: what is written stays, and the same command goes on from there")
             }
         }
+    }
+}
+
+/// Refuses to load invented trips into the system of real ones.
+///
+/// # Errors
+///
+/// The archive carries the label of samples, and `named`, the system of --system, is another one than
+/// that of samples.
+fn expect_own_system(archive: &Archive, named: Option<&System>) -> anyhow::Result<()> {
+    match named.filter(|named| !named.is_sample()) {
+        Some(named) if archive.comment() == sample::LABEL => bail!(
+            "{} holds invented trips (divvy sample), which are kept apart from those of {}: load \
+             it without --system",
+            archive.name(),
+            named.id
+        ),
+        _ => Ok(()),
     }
 }
 
