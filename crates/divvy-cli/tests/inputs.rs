@@ -468,3 +468,49 @@ fn an_archive_belongs_to_one_system() {
         &["load", "s.zip", "--system", "sample"].map(OsStr::new),
     );
 }
+
+fn zip_of(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn a_packed_member_that_is_left_out_is_named() {
+    let folder = folder();
+    let zip = |name: &str, members: &[(&str, &[u8])]| {
+        let bytes = zip_of(members);
+        std::fs::write(folder.path().join(name), &bytes).unwrap();
+        bytes
+    };
+    let inner = zip("inner.zip", &[("trips.csv", TRIPS.as_bytes())]);
+    let picture = b"\x89PNG\r\n\x1a\n";
+    let members: [(&str, &[u8]); 5] = [
+        ("trips.csv", TRIPS.as_bytes()),
+        ("old/inner.zip", &inner),
+        ("README.txt", b"A readme.\n"),
+        ("map.png", picture),
+        ("__MACOSX/._trips.csv", b"\0\x05\x16\x07"),
+    ];
+    zip("outer.zip", &members);
+    let said = |verb: &[&str]| succeed(divvy(folder.path()).args(verb)).1;
+    let left_out = "left out: old/inner.zip (zip): unpack the outer archive and load the folder";
+    for verb in [&["plan", "outer.zip"][..], &["load", "outer.zip"]] {
+        let said = said(verb);
+        assert!(said.contains(left_out), "{said}");
+        assert!(
+            !said.contains("README.txt") && !said.contains("map.png"),
+            "{said}"
+        );
+        assert!(!said.contains("__MACOSX"), "{said}");
+    }
+    let said = said(&["load", "outer.zip", "-v", "--store", "other"]);
+    assert!(
+        said.contains(left_out) && said.contains("README.txt"),
+        "{said}"
+    );
+}

@@ -83,6 +83,7 @@ pub async fn load(
         already: false,
         system,
         station_lists: contents.station_counts(),
+        warnings: contents.warnings,
         notes: contents.notes,
     })
 }

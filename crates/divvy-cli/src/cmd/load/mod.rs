@@ -159,6 +159,9 @@ impl Load {
                     .as_ref()
                     .is_some_and(|e| e.rejected_total() > 0);
                 common.say(summary::sentence(loaded, seconds));
+                for warning in &loaded.warnings {
+                    common.say(format_args!("  {warning}"));
+                }
                 for note in loaded.notes.iter().filter(|_| common.verbose) {
                     common.say(format_args!("  {note}"));
                 }
