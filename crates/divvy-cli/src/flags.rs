@@ -92,6 +92,9 @@ fn for_load(error: &LoadError) -> &'static str {
     match error {
         LoadError::UnknownSystem { .. } => ": say --system NAME, such as --system divvy",
         LoadError::Contradiction { .. } => ": load it without --system, or name the right one",
+        LoadError::LoadedElsewhere { .. } => {
+            ": load it without --system, or unload it first (divvy unload)"
+        }
         LoadError::SameName { .. } => ": say --replace to supersede it, or --keep-both",
         LoadError::Trips(TripsError::AmbiguousDates { .. }) => {
             ": say --day-first if the day comes first, or save the dates as YYYY-MM-DD"

@@ -43,11 +43,13 @@ struct Cli {
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
-    let cli = Cli::parse();
-    cli.common.start();
-    match cli.verb.run(&cli.common, &Cli::command) {
+    let done = match Cli::try_parse() {
+        Ok(cli) => run(cli),
+        Err(help_or_mistake) => outputs::print_usage(&help_or_mistake),
+    };
+    match done {
         Ok(code) => code,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if outputs::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             messages::print_error(messages::sentence(&error));
             ExitCode::from(2)
@@ -55,11 +57,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns whether the reader of the output (`head`, a pager) closed it before its end, which counts as
-/// success.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    cli.common.start()?;
+    cli.verb.run(&cli.common, &Cli::command)
 }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use throttling_dynamodb::{Emulator, Options};
 
 use crate::messages;
-use crate::runtime::{self, block_on};
+use crate::runtime::{self, Kind, block_on};
 use crate::store_name::{FOLDER, StoreName};
 
 /// Flags of all verbs, before or after the verb. A verb may exclude some: see [`without`].
@@ -121,16 +121,22 @@ impl Opened {
 }
 
 impl Common {
-    /// Chooses the clock of the runtime. Has to be called before any other function.
-    pub fn start(&self) {
-        let virtual_clock = matches!(
-            self.store,
+    /// Starts the runtime that the store needs. Has to be called before any other function.
+    ///
+    /// # Errors
+    ///
+    /// The system provides too few threads or file handles.
+    pub fn start(&self) -> anyhow::Result<()> {
+        let kind = match self.store {
+            StoreName::Folder(_) => Kind::CallingThread,
             StoreName::DynamoLocal {
                 virtual_clock: true,
                 ..
-            }
-        );
-        runtime::start(virtual_clock);
+            } => Kind::VirtualClock,
+            StoreName::Dynamo { .. } | StoreName::DynamoLocal { .. } => Kind::Cores,
+        };
+        runtime::start(kind)
+            .context("the system provides too few threads, file handles or bytes of memory")
     }
 
     /// Opens the store for writing. Makes it if there is none.

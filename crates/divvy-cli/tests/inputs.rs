@@ -210,3 +210,307 @@ fn a_demo_writes_over_no_file_that_is_no_sample() {
         std::fs::write(&path, sample).unwrap();
     }
 }
+
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let folder = folder();
+    for arguments in [&["--help"][..], &["--version"], &["load", "--help"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = divvy(folder.path()).args(arguments).stdout(full).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("No space left on device"), "{message}");
+        // A reader that has enough closes a pipe.
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = divvy(folder.path()).args(arguments).stdout(closed).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert_eq!(output.stderr, b"");
+    }
+}
+
+#[test]
+fn too_few_threads_or_file_handles_are_an_error_in_one_sentence() {
+    let folder = folder();
+    run(folder.path(), &["load", "trips.csv"].map(OsStr::new));
+    let refuse = |command: &mut Command| {
+        let output = command.output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert!(message.contains("too few threads"), "{message}");
+    };
+    let local = ["status", "--store", "dynamodb-local:new.db"];
+    for arguments in [&["status"][..], &local] {
+        let mut shell = Command::new("sh");
+        let limited = "ulimit -n 5 && exec \"$0\" \"$@\"";
+        shell
+            .args(["-c", limited, env!("CARGO_BIN_EXE_divvy")])
+            .current_dir(folder.path())
+            .env_remove("DIVVY_STORE")
+            .stdin(Stdio::null());
+        refuse(shell.args(arguments));
+    }
+    // No thread gets a stack of that size.
+    let without_threads = |arguments: &[&str]| {
+        let mut command = divvy(folder.path());
+        let size = (1_u64 << 50).to_string();
+        command.args(arguments).env("RUST_MIN_STACK", size);
+        command
+    };
+    refuse(&mut without_threads(&local));
+    succeed(&mut without_threads(&["status"]));
+}
+
+#[test]
+fn what_was_asked_for_is_done_even_if_its_result_cannot_be_printed() {
+    let folder = folder();
+    run(folder.path(), &["load", "trips.csv"].map(OsStr::new));
+    // A feed of the station where the trip starts.
+    let feed = FEED.replace(
+        "\"a\",\"name\":\"Lake St\",\"lat\":41.9,\"lon\":-87.6",
+        "\"13001\",\"name\":\"A\",\"lat\":41.88,\"lon\":-87.63",
+    );
+    assert_ne!(feed, FEED);
+    std::fs::write(folder.path().join("feed.json"), feed).unwrap();
+    run(folder.path(), &["poll", "feed.json"].map(OsStr::new));
+    let status = || run(folder.path(), &["status"].map(OsStr::new));
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let unload = ["unload", "trips.csv", "--format", "json"];
+    let load = ["load", "trips.csv", "--format", "json"];
+    for arguments in [&unload, &load] {
+        let mut command = divvy(folder.path());
+        let printed = command.args(arguments).stdout(full()).status().unwrap();
+        assert_eq!(printed.code(), Some(2), "{arguments:?}");
+        assert!(status().contains("counts     up to date"), "{}", status());
+    }
+}
+
+#[test]
+fn a_reader_that_has_enough_hides_no_failure() {
+    let folder = folder();
+    let closed = || {
+        let (_, closed) = std::io::pipe().unwrap();
+        closed
+    };
+    let load = ["load", "trips.csv", "nowhere.zip", "--format", "json"];
+    let mut command = divvy(folder.path());
+    let status = command.args(load).stdout(closed()).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}
+
+#[test]
+fn no_link_leads_an_output_to_an_input_or_into_the_store() {
+    use std::fs::{create_dir, hard_link};
+    use std::os::unix::fs::symlink;
+
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    create_dir(path("real")).unwrap();
+    create_dir(path("dl")).unwrap();
+    std::fs::rename(path("trips.csv"), path("real/trips.csv")).unwrap();
+    std::fs::write(path("dl/other.csv"), TRIPS.replace("33", "44")).unwrap();
+    symlink("../real/trips.csv", path("dl/linked.csv")).unwrap();
+    run(
+        folder.path(),
+        &["load", "real", "--store", "s"].map(OsStr::new),
+    );
+    run(
+        folder.path(),
+        &["poll", "feed.json", "--store", "s"].map(OsStr::new),
+    );
+    let mut files = vec![path("dl/other.csv"), path("real/trips.csv")];
+    let mut folders = vec![path("s")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap().path();
+            let of_kind = if entry.is_dir() {
+                &mut folders
+            } else {
+                &mut files
+            };
+            of_kind.push(entry);
+        }
+    }
+    let ends_in = |ending: &str| {
+        let mut found = files
+            .iter()
+            .filter(|file| file.ends_with(ending) || file.extension().is_some_and(|e| e == ending));
+        found.next().unwrap().clone()
+    };
+    hard_link(path("dl/other.csv"), path("input.csv")).unwrap();
+    hard_link(ends_in("catalog.db"), path("catalog.csv")).unwrap();
+    hard_link(ends_in("parquet"), path("parquet.csv")).unwrap();
+    symlink("s/trips/new.csv", path("dangling.csv")).unwrap();
+    symlink("new-store/trips", path("new-trips")).unwrap();
+    let before: Vec<Vec<u8>> = files
+        .iter()
+        .map(|file| std::fs::read(file).unwrap())
+        .collect();
+
+    let refuse = |arguments: &[&str], expected: &str| {
+        let output = divvy(folder.path()).args(arguments).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+    };
+    let read = "is a file that is read";
+    let of_store = "lies in the store";
+    for rejects in ["real/trips.csv", "input.csv", "dl/linked.csv"] {
+        refuse(&["load", "dl", "--rejects", rejects, "--store", "s"], read);
+    }
+    refuse(
+        &["load", "real/trips.csv", "--rejects", "dl/linked.csv"],
+        read,
+    );
+    for output in ["catalog.csv", "parquet.csv", "dangling.csv", "s/new.csv"] {
+        refuse(
+            &["load", "dl", "--rejects", output, "--store", "s"],
+            of_store,
+        );
+        refuse(
+            &["report", "hours", "--output", output, "--store", "s"],
+            of_store,
+        );
+    }
+    for output in ["new-trips/new.csv", "new-store/new.csv"] {
+        refuse(
+            &["load", "dl", "--rejects", output, "--store", "new-store"],
+            of_store,
+        );
+    }
+    for output in ["new.db", "new.db-wal"] {
+        let store = "dynamodb-local:new.db";
+        refuse(
+            &["load", "dl", "--rejects", output, "--store", store],
+            of_store,
+        );
+    }
+    let after: Vec<Vec<u8>> = files
+        .iter()
+        .map(|file| std::fs::read(file).unwrap())
+        .collect();
+    assert!(before == after);
+    // Other files may have several names.
+    std::fs::write(path("own.csv"), "").unwrap();
+    hard_link(path("own.csv"), path("own-2.csv")).unwrap();
+    let load = ["load", "dl", "--rejects", "own-2.csv", "--store", "s"];
+    run(folder.path(), &load.map(OsStr::new));
+}
+
+#[test]
+fn a_demo_loads_nothing_into_a_store_of_other_archives() {
+    let folder = folder();
+    let store = ["--store", "city/divvy-data"];
+    run(
+        folder.path(),
+        &[&["load", "trips.csv"][..], &store]
+            .concat()
+            .iter()
+            .map(OsStr::new)
+            .collect::<Vec<_>>(),
+    );
+    let demo = ["demo", "--quiet", "--trips", "50", "--folder", "city"];
+    let output = divvy(folder.path()).args(demo).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("holds trips.csv of divvy"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    let there = std::fs::read_dir(folder.path().join("city")).unwrap();
+    assert_eq!(there.count(), 1, "nothing was written beside the store");
+    // The same in an emulator.
+    let local = ["--store", "dynamodb-local:demo.db"];
+    succeed(divvy(folder.path()).args(demo).args(local));
+    succeed(divvy(folder.path()).args(demo).args(local));
+}
+
+#[test]
+fn an_archive_belongs_to_one_system() {
+    let folder = folder();
+    run(
+        folder.path(),
+        &["sample", "--trips", "50", "s.zip"].map(OsStr::new),
+    );
+    let refuse = |arguments: &[&str], expected: &[&str]| {
+        let output = divvy(folder.path())
+            .arg("load")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        for expected in expected {
+            assert!(message.contains(expected), "{arguments:?}: {message}");
+        }
+    };
+    let invented = ["s.zip holds invented trips", "--system"];
+    refuse(&["s.zip", "--system", "divvy"], &invented);
+    refuse(&["s.zip", "--system", "velov@Europe/Paris"], &invented);
+    run(
+        folder.path(),
+        &["load", "trips.csv", "s.zip"].map(OsStr::new),
+    );
+    refuse(&["s.zip", "--system", "divvy"], &invented);
+    for other in ["citibike", "sample", "velov@Europe/Paris"] {
+        let loaded = "trips.csv is loaded already as one of divvy";
+        refuse(&["trips.csv", "--system", other], &[loaded, "divvy unload"]);
+        refuse(&["trips.csv", "--replace", "--system", other], &[loaded]);
+    }
+    run(
+        folder.path(),
+        &["load", "trips.csv", "--system", "divvy"].map(OsStr::new),
+    );
+    run(
+        folder.path(),
+        &["load", "s.zip", "--system", "sample"].map(OsStr::new),
+    );
+}
+
+fn zip_of(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn a_packed_member_that_is_left_out_is_named() {
+    let folder = folder();
+    let zip = |name: &str, members: &[(&str, &[u8])]| {
+        let bytes = zip_of(members);
+        std::fs::write(folder.path().join(name), &bytes).unwrap();
+        bytes
+    };
+    let inner = zip("inner.zip", &[("trips.csv", TRIPS.as_bytes())]);
+    let picture = b"\x89PNG\r\n\x1a\n";
+    let members: [(&str, &[u8]); 5] = [
+        ("trips.csv", TRIPS.as_bytes()),
+        ("old/inner.zip", &inner),
+        ("README.txt", b"A readme.\n"),
+        ("map.png", picture),
+        ("__MACOSX/._trips.csv", b"\0\x05\x16\x07"),
+    ];
+    zip("outer.zip", &members);
+    let said = |verb: &[&str]| succeed(divvy(folder.path()).args(verb)).1;
+    let left_out = "left out: old/inner.zip (zip): unpack the outer archive and load the folder";
+    for verb in [&["plan", "outer.zip"][..], &["load", "outer.zip"]] {
+        let said = said(verb);
+        assert!(said.contains(left_out), "{said}");
+        assert!(
+            !said.contains("README.txt") && !said.contains("map.png"),
+            "{said}"
+        );
+        assert!(!said.contains("__MACOSX"), "{said}");
+    }
+    let said = said(&["load", "outer.zip", "-v", "--store", "other"]);
+    assert!(
+        said.contains(left_out) && said.contains("README.txt"),
+        "{said}"
+    );
+}

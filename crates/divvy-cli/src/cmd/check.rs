@@ -54,23 +54,22 @@ impl Check {
         let checked = block_on(opened.store().check(&|done, of| bar.rows(done, of)));
         bar.finish();
         let checked = checked?;
-        match self.format {
+        let printed = match self.format {
             CheckFormat::Text => {
-                let lines = (checked.facts.iter().map(|fact| ("✓", fact)))
+                let mut lines = (checked.facts.iter().map(|fact| ("✓", fact)))
                     .chain(checked.notes.iter().map(|note| ("·", note)))
                     .chain(checked.faults.iter().map(|fault| ("✗", fault)));
                 let mut out = std::io::stdout().lock();
-                for (symbol, line) in lines {
-                    writeln!(out, "{symbol} {line}")?;
-                }
+                lines.try_for_each(|(symbol, line)| writeln!(out, "{symbol} {line}"))
             }
             CheckFormat::Json => outputs::print_json(&json!({
                 "sound": checked.faults.is_empty(),
                 "facts": checked.facts,
                 "notes": checked.notes,
                 "faults": checked.faults,
-            }))?,
-        }
+            })),
+        };
+        outputs::unless_closed(printed)?;
         Ok(exit_code(checked.faults.is_empty()))
     }
 
@@ -80,11 +79,14 @@ impl Check {
         if let Some(store) = opened.dynamo() {
             say_cost(store, common);
         }
-        if !self.dry_run {
-            opened.follow_stream(now)?;
-        }
-        match self.format {
-            CheckFormat::Text => write_repaired(&mut std::io::stdout().lock(), &repaired)?,
+        // What was repaired is printed even if the counts fail.
+        let followed = if self.dry_run {
+            Ok(None)
+        } else {
+            opened.follow_stream(now)
+        };
+        let printed = match self.format {
+            CheckFormat::Text => write_repaired(&mut std::io::stdout().lock(), &repaired),
             CheckFormat::Json => {
                 let again: Vec<_> = (repaired.to_load_again.iter())
                     .map(|archive| json!({"system": archive.system, "archive": archive.name}))
@@ -93,9 +95,11 @@ impl Check {
                     "dry_run": self.dry_run,
                     "done": repaired.done,
                     "to_load_again": again,
-                }))?;
+                }))
             }
-        }
+        };
+        followed?;
+        outputs::unless_closed(printed)?;
         Ok(exit_code(repaired.to_load_again.is_empty()))
     }
 }

@@ -49,6 +49,16 @@ impl Demo {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let now = Timestamp::now();
         let on_dynamo = is_on_dynamo(&common.store)?;
+        let folder = self.folder.join(FOLDER);
+        let (there, name) = if on_dynamo {
+            (common.open_if_there()?, common.store.to_string())
+        } else {
+            let there = EmbeddedStore::open_existing(&folder)?;
+            (there.map(Opened::from), folder.display().to_string())
+        };
+        if let Some(store) = there {
+            expect_demo(&store, &name)?;
+        }
         let trips = self
             .trips
             .unwrap_or(if on_dynamo { 10_000 } else { 100_000 });
@@ -57,7 +67,6 @@ impl Demo {
         let archive = self.write_samples(trips, now, common)?;
 
         common.say("2. divvy load: every row becomes a trip or a rejected row");
-        let folder = self.folder.join(FOLDER);
         let store = if on_dynamo {
             let store = common.open()?;
             say_tables(&store, common);
@@ -85,11 +94,6 @@ impl Demo {
 
         common.say("5. divvy report: history joined to the stations of this minute");
         print_reports(&store, &polled.system, common)?;
-        let name = if on_dynamo {
-            common.store.to_string()
-        } else {
-            folder.display().to_string()
-        };
         common.say(format_args!(
             "\nThe store is in {name}. Look around in it:\n  \
              divvy report hours --store {name}\n  \
@@ -216,6 +220,29 @@ fn print_reports(store: &Opened, system: &System, common: &Common) -> anyhow::Re
         let table = block_on(reports::answer(report, store.store(), system, &filters))?;
         common.say(format_args!("\n   divvy report {}", report.name()));
         outputs::print(&table, Format::Table)?;
+    }
+    Ok(())
+}
+
+/// Refuses to load the sample into a store with other archives.
+///
+/// # Errors
+///
+/// An archive of the store is not the demo's. The message has its name and that of the store.
+fn expect_demo(store: &Opened, name: &str) -> anyhow::Result<()> {
+    let own = ERA.archive_name();
+    let store = store.store();
+    for system in block_on(store.systems())? {
+        for entry in block_on(store.entries(&system.id))? {
+            if !system.is_sample() || entry.id.name != own {
+                bail!(
+                    "the store {name} holds {} of {}, which is no archive of the demo: name \
+                     another place for the demo",
+                    entry.id.name,
+                    system.id
+                );
+            }
+        }
     }
     Ok(())
 }

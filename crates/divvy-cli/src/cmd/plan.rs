@@ -165,6 +165,9 @@ pub fn estimate(
     bar.finish();
     let estimate = estimate?;
     for source in &estimate.sources {
+        for warning in &source.read.warnings {
+            common.say(format_args!("{}: {warning}", source.read.id.name));
+        }
         for note in source.read.notes.iter().filter(|_| common.verbose) {
             common.say(format_args!("{}: {note}", source.read.id.name));
         }

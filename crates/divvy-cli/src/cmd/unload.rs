@@ -51,6 +51,13 @@ impl Unload {
             opened.follow_stream(Timestamp::now())?;
         }
         let unloaded = block_on(store.unload(&system.id, &contents, self.dry_run))?;
+        // The counts follow even if nothing can be printed, and the result is printed even if they
+        // do not.
+        let followed = if self.dry_run {
+            Ok(None)
+        } else {
+            opened.follow_stream(Timestamp::now())
+        };
         let would = if self.dry_run { "would be " } else { "" };
         for entry in &unloaded.entries {
             common.say(format_args!(
@@ -67,7 +74,7 @@ impl Unload {
                 grouped(promoted)
             ));
         }
-        if let Some(UnloadFormat::Json) = self.format {
+        let printed = if let Some(UnloadFormat::Json) = self.format {
             let archives: Vec<_> = unloaded
                 .entries
                 .iter()
@@ -84,11 +91,12 @@ impl Unload {
                 "archives": archives,
                 "promoted": unloaded.promoted,
                 "dry_run": self.dry_run,
-            }))?;
-        }
-        if !self.dry_run {
-            opened.follow_stream(Timestamp::now())?;
-        }
+            }))
+        } else {
+            Ok(())
+        };
+        followed?;
+        printed?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -13,7 +13,9 @@ pub(super) struct Contents {
     pub(super) trips: Vec<TripsMember>,
     /// Station lists, by the names of their members.
     pub(super) lists: Vec<(String, StationList)>,
-    /// Notes for the user: members left out, lists with faults.
+    /// Warnings for the user: members left out that may hold trips.
+    pub(super) warnings: Vec<String>,
+    /// Notes for the user: other members left out, lists with faults.
     pub(super) notes: Vec<String>,
     /// It carries the sample label.
     is_sample: bool,
@@ -31,10 +33,16 @@ pub(super) struct TripsMember {
 impl Contents {
     /// Reads the header and the first rows of each member.
     pub(super) fn examine(archive: &Archive, day_first: bool) -> Result<Self, LoadError> {
+        let (packed, others): (Vec<_>, Vec<_>) =
+            archive.left_out().iter().partition(|left| left.is_packed);
         let mut contents = Self {
             trips: Vec::new(),
             lists: Vec::new(),
-            notes: archive.left_out().iter().map(ToString::to_string).collect(),
+            warnings: packed
+                .into_iter()
+                .map(|left| format!("left out: {left}"))
+                .collect(),
+            notes: others.into_iter().map(ToString::to_string).collect(),
             is_sample: archive.comment() == sample::LABEL,
         };
         let mut first_error = None;
@@ -72,10 +80,10 @@ impl Contents {
             Some(error) if archive.members().len() == 1 => error.into(),
             _ => LoadError::NothingToLoad {
                 archive: archive.name().into(),
-                left_out: if contents.notes.is_empty() {
+                left_out: if archive.left_out().is_empty() && contents.notes.is_empty() {
                     "it is empty".into()
                 } else {
-                    contents.notes.join("; ")
+                    [contents.warnings, contents.notes].concat().join("; ")
                 },
             },
         })

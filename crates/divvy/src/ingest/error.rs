@@ -42,6 +42,16 @@ pub enum LoadError {
         /// The system of the member.
         found: String,
     },
+    /// The archive is loaded under another system than the one named by the user.
+    #[error("{archive} is loaded already as one of {loaded}, and not loaded again as {given}")]
+    LoadedElsewhere {
+        /// The archive.
+        archive: String,
+        /// The system under which it is loaded.
+        loaded: String,
+        /// The system that the user named.
+        given: String,
+    },
     /// Members of two systems.
     #[error("{archive} holds files of two systems ({first} and {second}): load them one by one")]
     TwoSystems {

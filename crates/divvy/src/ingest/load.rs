@@ -65,7 +65,9 @@ pub struct Loaded {
     pub system: System,
     /// Station lists: the member and its number of stations.
     pub station_lists: Vec<(String, usize)>,
-    /// Notes for the user: members left out, lists with faults. One sentence each.
+    /// Warnings for the user: members left out that may hold trips. One sentence each.
+    pub warnings: Vec<String>,
+    /// Notes for the user: other members left out, lists with faults. One sentence each.
     pub notes: Vec<String>,
 }
 
@@ -76,6 +78,7 @@ impl Loaded {
             entry: Some(entry),
             already: true,
             station_lists: Vec::new(),
+            warnings: Vec::new(),
             notes: Vec::new(),
         }
     }

@@ -52,6 +52,18 @@ pub async fn load(
     };
     let content = load.content();
     if let Some(entry) = load.find_loaded(content).await? {
+        let loaded = &entry.id.system;
+        if let Some(given) = options
+            .system
+            .as_ref()
+            .filter(|given| given.id != loaded.id)
+        {
+            return Err(LoadError::LoadedElsewhere {
+                archive: archive.name().into(),
+                loaded: loaded.id.to_string(),
+                given: given.id.to_string(),
+            });
+        }
         return Ok(Loaded::already(entry));
     }
     let mut contents = Contents::examine(archive, options.day_first)?;
@@ -71,6 +83,7 @@ pub async fn load(
         already: false,
         system,
         station_lists: contents.station_counts(),
+        warnings: contents.warnings,
         notes: contents.notes,
     })
 }

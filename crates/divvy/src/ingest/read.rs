@@ -24,7 +24,9 @@ pub struct ReadThrough {
     pub rejected: RejectedCounts,
     /// The totals over all batches.
     pub totals: Totals,
-    /// Notes for the user: members left out, lists with faults. One sentence each.
+    /// Warnings for the user: members left out that may hold trips. One sentence each.
+    pub warnings: Vec<String>,
+    /// Notes for the user: other members left out, lists with faults. One sentence each.
     pub notes: Vec<String>,
 }
 
@@ -77,6 +79,7 @@ pub fn read(
         rows_read: read.rows_read,
         rejected: read.rejected,
         totals: read.totals,
+        warnings: contents.warnings,
         notes,
     })
 }

@@ -33,7 +33,15 @@ pub struct Unsupported {
     pub advice: &'static str,
 }
 
+impl Unsupported {
+    /// Returns whether it is a packed file or an archive, which may hold tables.
+    pub fn is_packed(&self) -> bool {
+        [UNPACK, UNPACK_OUTER].contains(&self.advice)
+    }
+}
+
 const UNPACK: &str = "unpack it and load the CSV files that it holds";
+const UNPACK_OUTER: &str = "unpack the outer archive and load the folder";
 const NOT_DATA: &str = "load the CSV file, or the zip in which it is published";
 const DOWNLOAD_AGAIN: &str = "check the address and download the file again";
 const SAVE_SHEET: &str =
@@ -77,14 +85,14 @@ unsupported! {
 pub static NESTED_ZIP: Unsupported = Unsupported {
     word: "zip",
     what: "a zip inside an archive",
-    advice: "unpack the outer archive and load the folder",
+    advice: UNPACK_OUTER,
 };
 
 /// A gzip inside another archive.
 pub static NESTED_GZIP: Unsupported = Unsupported {
     word: "gzip",
     what: "a gzip inside an archive",
-    advice: "unpack the outer archive and load the folder",
+    advice: UNPACK_OUTER,
 };
 
 /// Offset and bytes that only one kind of file has there. The first row that matches counts.

@@ -13,7 +13,8 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use divvy::ingest::{self, LoadOptions, Loaded, SameName};
-use divvy::model::SampleFraction;
+use divvy::model::{SampleFraction, System};
+use divvy::sample;
 use divvy::sources::archive::{self, Archive, ArchiveError};
 use divvy::sources::http;
 use divvy::store::Ledger;
@@ -158,6 +159,9 @@ impl Load {
                     .as_ref()
                     .is_some_and(|e| e.rejected_total() > 0);
                 common.say(summary::sentence(loaded, seconds));
+                for warning in &loaded.warnings {
+                    common.say(format_args!("  {warning}"));
+                }
                 for note in loaded.notes.iter().filter(|_| common.verbose) {
                     common.say(format_args!("  {note}"));
                 }
@@ -168,11 +172,13 @@ impl Load {
         // The summaries are printed even if the counts or the rejected rows fail.
         let followed = store.follow_stream(Timestamp::now());
         let finished = rejects.finish();
-        if let Some(LoadFormat::Json) = self.format {
-            outputs::print_json(&summaries)?;
-        }
+        let printed = match self.format {
+            Some(LoadFormat::Json) => outputs::print_json(&summaries),
+            None => Ok(()),
+        };
         followed?;
         finished?;
+        outputs::unless_closed(printed)?;
         Ok(if failed {
             ExitCode::from(2)
         } else if self.strict && rejected {
@@ -328,6 +334,7 @@ impl Load {
             sample: self.sample,
             now: Timestamp::now(),
         };
+        expect_own_system(archive, common.system.as_ref())?;
         self.expect_affordable(archive, common, store)?;
         let bar = Bar::new(common, archive.name());
         let loading = ingest::load(archive, store.store(), &options, rejects, &bar);
@@ -351,6 +358,24 @@ impl Load {
                 bail!("stopped: what is written stays, and the same command goes on from there")
             }
         }
+    }
+}
+
+/// Refuses to load invented trips into the system of real ones.
+///
+/// # Errors
+///
+/// The archive carries the label of samples, and `named`, the system of --system, is another one than
+/// that of samples.
+fn expect_own_system(archive: &Archive, named: Option<&System>) -> anyhow::Result<()> {
+    match named.filter(|named| !named.is_sample()) {
+        Some(named) if archive.comment() == sample::LABEL => bail!(
+            "{} holds invented trips (divvy sample), which are kept apart from those of {}: load \
+             it without --system",
+            archive.name(),
+            named.id
+        ),
+        _ => Ok(()),
     }
 }
 

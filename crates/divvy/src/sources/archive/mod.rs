@@ -71,6 +71,8 @@ pub struct LeftOut {
     pub word: &'static str,
     /// How to load its data. `None` for files without data: readmes, leftovers.
     pub advice: Option<&'static str>,
+    /// It is packed, so that it may hold trips.
+    pub is_packed: bool,
 }
 
 impl fmt::Display for LeftOut {

@@ -94,7 +94,7 @@ pub(super) fn contents(source: &Source, name: &str) -> Result<Contents, ArchiveE
         }
         let member = printable(&entry.name().map_err(broken)?);
         match leftover_by_name(&member) {
-            Some(word) => contents.leave_out(member, word, None),
+            Some(word) => contents.leave_out(member, word),
             None => {
                 let packed = locate(&entry, &mut headers, source.size_bytes(), name, &member)?;
                 candidates.push((entry.header_start(), packed, member));
@@ -213,17 +213,23 @@ fn check_overlap(
 }
 
 impl Contents {
-    fn leave_out(&mut self, name: String, word: &'static str, advice: Option<&'static str>) {
-        self.left_out.push(LeftOut { name, word, advice });
+    /// Leaves out a member without data.
+    fn leave_out(&mut self, name: String, word: &'static str) {
+        self.left_out.push(LeftOut {
+            name,
+            word,
+            advice: None,
+            is_packed: false,
+        });
     }
 
     /// Adds a member to those that are read or left out, by its first bytes.
     fn add(&mut self, name: String, packed: PackedMember, head: &[u8]) {
         let file = name.rsplit('/').next().unwrap_or_default();
         let unsupported = match sniff::sniff(head) {
-            FileKind::Text => return self.leave_out(name, "readme", None),
+            FileKind::Text => return self.leave_out(name, "readme"),
             FileKind::Table if file.to_ascii_lowercase().starts_with("readme") => {
-                return self.leave_out(name, "readme", None);
+                return self.leave_out(name, "readme");
             }
             FileKind::Table => {
                 let size_bytes = Some(packed.size_bytes);
@@ -235,7 +241,12 @@ impl Contents {
             FileKind::Gzip => &sniff::NESTED_GZIP,
             FileKind::Unsupported(unsupported) => unsupported,
         };
-        self.leave_out(name, unsupported.word, Some(unsupported.advice));
+        self.left_out.push(LeftOut {
+            name,
+            word: unsupported.word,
+            advice: Some(unsupported.advice),
+            is_packed: unsupported.is_packed(),
+        });
     }
 
     /// Makes the error for a zip without tables.
