@@ -67,14 +67,24 @@ pub struct Totals {
 
 impl Tally for Totals {
     fn count(&mut self, batch: &TripBatch, times: i64) {
+        let Self {
+            trips,
+            stations,
+            hours: UnusedHours,
+            days,
+            riders,
+            flags,
+            names,
+            cube,
+        } = self;
         let batch = &*batch.counted();
-        self.trips += times * batch.len() as i64;
-        self.stations.count(batch, times);
-        self.days.count(batch, times);
-        self.riders.count(batch, times);
-        self.flags.count(batch, times);
-        self.names.count(batch, times);
-        self.cube.count(batch, times);
+        *trips += times * batch.len() as i64;
+        stations.count(batch, times);
+        days.count(batch, times);
+        riders.count(batch, times);
+        flags.count(batch, times);
+        names.count(batch, times);
+        cube.count(batch, times);
     }
 
     fn merge(&mut self, other: &Self) {

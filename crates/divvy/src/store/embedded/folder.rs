@@ -84,6 +84,15 @@ pub(super) fn inspect(root: &Path) -> Result<FolderContent, StoreError> {
     }
     let entries = match std::fs::read_dir(root) {
         Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound && root.is_symlink() => {
+            return Err(StoreError::new(
+                StoreErrorKind::NotAStore,
+                format!(
+                    "{} is a link to a folder that does not exist",
+                    root.display()
+                ),
+            ));
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(FolderContent::Vacant),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
             return Err(StoreError::new(
