@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use divvy::model::Trip;
 use divvy::store::StoreError;
 use divvy_aws::tables::{Capacity, Layout};
 use divvy_aws::{DynamoStore, OpenOptions};
+use divvy_testkit::cases::{Archive, Row};
 use divvy_testkit::simulator::{self, Act, Ran, World};
 use proptest::prelude::*;
 use throttling_dynamodb::{Emulator, Faults, Options};
@@ -38,6 +40,8 @@ struct Tables {
     local: Emulator,
     layout: Layout,
     random: fastrand::Rng,
+    /// A load that has failed, until the next load or unload succeeds.
+    unfinished: Option<Act>,
 }
 
 impl Tables {
@@ -51,6 +55,7 @@ impl Tables {
             local: Emulator::open(options).unwrap(),
             layout,
             random: fastrand::Rng::with_seed(seed),
+            unfinished: None,
         }
     }
 
@@ -128,6 +133,14 @@ impl World for Tables {
             let client = process.client(self.local.http_client());
             results[0] = self.act(&acts[0], &process, client).await;
         }
+        for (act, result) in acts.iter().zip(&results) {
+            let is_load = matches!(act, Act::Load(_));
+            if result.is_err() && is_load {
+                self.unfinished = Some(act.clone());
+            } else if is_load || matches!(act, Act::Unload(_)) {
+                self.unfinished = None;
+            }
+        }
         Ran {
             results,
             may_forget: false,
@@ -136,6 +149,10 @@ impl World for Tables {
 
     async fn open(&mut self) -> Result<DynamoStore, StoreError> {
         self.store(self.local.http_client()).await
+    }
+
+    fn unfinished(&self) -> Option<Act> {
+        self.unfinished.clone()
     }
 
     async fn faults(&mut self, store: &DynamoStore) -> Result<Vec<String>, StoreError> {
@@ -182,5 +199,41 @@ proptest! {
         let layout = if is_packed { Layout::Packed } else { Layout::Rows };
         let ending = block_on(simulator::follow(&mut Tables::new(layout, seed), &plan));
         *ENDINGS.lock().unwrap().entry(format!("{ending:?}")).or_default() += 1;
+    }
+}
+
+#[test]
+fn counts_of_a_load_that_was_killed_at_its_end_are_no_fault() {
+    let trip = Trip {
+        origin: Some("35".into()),
+        ..Trip::new("T4", 1_704_074_400_000, 1_704_075_000_000, -21_600)
+    };
+    let archive = Archive {
+        name: "202401.zip".into(),
+        members: vec![vec![Row { trip, name: None }]],
+        unreadable: 0,
+        batch: 2,
+        replace: false,
+    };
+    // From the version of the station to the commit, and some requests around them.
+    for after in 25..45 {
+        let end = End {
+            after,
+            is_last_done: true,
+        };
+        let step = |act, fault| simulator::Step {
+            act,
+            beside: None,
+            fault,
+            is_repeated: false,
+        };
+        let plan = [
+            step(Act::Load(archive.clone()), Some(Fault::Ends(end))),
+            step(Act::Refresh, None),
+        ];
+        block_on(simulator::follow(
+            &mut Tables::new(Layout::Packed, 0),
+            &plan,
+        ));
     }
 }

@@ -87,6 +87,11 @@ pub trait World {
 
     /// Lists what the store finds wrong with itself.
     async fn faults(&mut self, store: &Self::Store) -> Result<Vec<String>, StoreError>;
+
+    /// Returns the act that a process has left unfinished so that counts may include it already.
+    fn unfinished(&self) -> Option<Act> {
+        None
+    }
 }
 
 /// Lets one act happen to a store. Returns the text of a report, or the faults that a check found.
@@ -276,7 +281,7 @@ pub async fn follow<W: World>(world: &mut W, plan: &[Step<W::Fault>]) -> Ending 
         past = as_one_of(&store, &past, &acts, &ran.results, &what).await;
         assert_sound(world, &store, &what).await;
         let is_alone = acts.len() == 1 && ran.results[0].is_ok();
-        if is_alone && matches!(acts[0], Act::Refresh) {
+        if is_alone && matches!(acts[0], Act::Refresh) && world.unfinished().is_none() {
             assert_counts(&store, &past, &what).await;
         }
         if step.is_repeated {
@@ -302,6 +307,15 @@ pub async fn follow<W: World>(world: &mut W, plan: &[Step<W::Fault>]) -> Ending 
 
 /// Drains the stream and compares counts and every report.
 async fn ends_well<W: World>(world: &mut W, mut past: Vec<Act>) {
+    if let Some(act) = world.unfinished() {
+        let ran = world.run(std::slice::from_ref(&act), None).await;
+        assert!(
+            ran.results[0].is_ok(),
+            "finished at the end: {:?}",
+            ran.results
+        );
+        past.push(act);
+    }
     let ran = world.run(&[Act::Refresh], None).await;
     assert!(ran.results[0].is_ok(), "at the end: {:?}", ran.results);
     past.push(Act::Refresh);

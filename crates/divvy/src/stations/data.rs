@@ -150,7 +150,10 @@ impl StationData {
     ) -> Result<(Applied, Vec<Write>), E> {
         let (current, last) = self.compare_times(snapshot);
         if let Some(last) = last.filter(|_| !current.information && !current.states) {
-            return Ok((Applied::Refused { last }, Vec::new()));
+            if self.is_unresolved {
+                self.resolve(totals()?.borrow());
+            }
+            return Ok((Applied::Refused { last }, self.take_writes(None)));
         }
         let before = self.feed.clone();
         let mut named = self.is_unresolved;
