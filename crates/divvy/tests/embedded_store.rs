@@ -400,6 +400,10 @@ fn a_changed_value_is_found_in_every_table() {
         let repaired = store.repair(false).unwrap();
         let again = !repaired.to_load_again.is_empty();
         assert_eq!(again, ["archive", "file"].contains(&table), "{table}");
+        if again {
+            // A file that a lost row may have named stays until the catalog is intact.
+            store.repair(false).unwrap();
+        }
         drain(&store);
         assert_eq!(faults(&store), [""; 0], "{table}");
     }

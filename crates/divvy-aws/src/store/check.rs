@@ -35,7 +35,7 @@ impl DynamoStore {
             .pending_totals
             .filter(|_| load.is_some_and(|load| load.is_ending));
         let pending = match pending {
-            Some(section) => Some(shared.totals(Some(section)).await?),
+            Some(section) => if_readable(shared.totals(Some(section)).await, &mut checked)?,
             None => None,
         };
 

@@ -30,9 +30,13 @@ struct FeedTimes {
     status_at: Option<Timestamp>,
     information_at: Option<Timestamp>,
     /// Grows with each write, so that a process notices what another has written, also of the same
-    /// times. Absent in ledgers of older programs.
-    #[serde(default)]
+    /// times. 0 and absent in ledgers of older programs: what is written is compared as text.
+    #[serde(default, skip_serializing_if = "is_zero")]
     version: u64,
+}
+
+fn is_zero(version: &u64) -> bool {
+    *version == 0
 }
 
 /// The state of the feed as it was read: a write is conditional on its times.
@@ -40,6 +44,24 @@ struct FeedTimes {
 struct StoredFeed {
     times: Option<FeedTimes>,
     state: Option<FeedState>,
+}
+
+/// Why StationData is changed.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// A snapshot of the feed, with the totals from which ids are assigned to its stations.
+    Snapshot(Option<SectionRef>),
+    /// A load, a list, or a republication.
+    Other,
+}
+
+impl Cause {
+    fn totals(self) -> Option<SectionRef> {
+        match self {
+            Self::Snapshot(totals) => totals,
+            Self::Other => None,
+        }
+    }
 }
 
 impl Shared {
@@ -118,20 +140,32 @@ impl Shared {
         )
     }
 
-    /// Writes rows: those that name stations last, see [`Write::names`]. Returns whether none of the
-    /// rows had changed since it was read; some may not be written then.
+    /// Writes rows. Returns whether none of the rows had changed since it was read; some may not be
+    /// written then.
+    ///
+    /// Those that name stations come after the others, see [`Write::names`], and deletions last: a
+    /// process that ends before leaves an id in two rows, which the next one notices. A deleted row
+    /// would have been the only one with the version of its trips.
     async fn write_rows(
         &self,
         before: &HashMap<StationId, Row>,
         writes: &[Write],
     ) -> Result<bool, StoreError> {
-        let names = |write: &&Write| {
-            write
-                .row()
-                .is_some_and(|row| write.names(before.get(&row.station.id)))
+        let wave = |write: &Write| match write.row() {
+            Some(row) if write.names(before.get(&row.station.id)) => 1,
+            Some(_) => 0,
+            None => 2,
         };
-        let (naming, others): (Vec<&Write>, Vec<&Write>) = writes.iter().partition(names);
-        Ok(self.write_all(before, &others).await? && self.write_all(before, &naming).await?)
+        for current in 0..=2 {
+            let writes: Vec<&Write> = writes
+                .iter()
+                .filter(|write| wave(write) == current)
+                .collect();
+            if !self.write_all(before, &writes).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Writes rows, many at once. Returns whether none of them had changed since it was read.
@@ -172,10 +206,10 @@ impl Shared {
     /// can apply the same snapshot again.
     ///
     /// `change` is called without totals first; where it needs them (`None`), it is called again
-    /// with those in the section `totals`.
+    /// with those of the cause.
     async fn change_rows<T>(
         &self,
-        totals: Option<SectionRef>,
+        cause: Cause,
         mut change: impl FnMut(&mut StationData, Option<&Totals>) -> Option<(T, Vec<Write>)>,
     ) -> Result<T, StoreError> {
         let mut first = None;
@@ -194,17 +228,20 @@ impl Shared {
             let (result, writes) = match change(&mut data, None) {
                 Some(changed) => changed,
                 None => {
-                    let totals = self.totals(totals).await?;
+                    let totals = self.totals(cause.totals()).await?;
                     data = fresh();
                     change(&mut data, Some(&totals)).expect("only totals were missing")
                 }
             };
             let result = first.unwrap_or(result);
             let mut is_done = self.write_rows(&rows, &writes).await?;
-            if let Some(now) = data
-                .feed()
-                .filter(|now| is_done && feed.state.as_ref() != Some(now))
-            {
+            // Written even if it is the same: another process that applies a snapshot meanwhile
+            // notices it and tries again.
+            let is_due = |now: &&FeedState| {
+                let is_changed = feed.state.as_ref() != Some(*now);
+                is_changed || matches!(cause, Cause::Snapshot(_)) && !writes.is_empty()
+            };
+            if let Some(now) = data.feed().filter(is_due).filter(|_| is_done) {
                 is_done = self.put_feed(&feed, now).await?;
             }
             if is_done {
@@ -225,7 +262,7 @@ impl Shared {
         // One version for all attempts: rows that have it are done. With a new one for each attempt,
         // all rows would have to be written between two writes of a poll.
         let mut version = None;
-        self.change_rows(None, |data, _| {
+        self.change_rows(Cause::Other, |data, _| {
             let version = *version.get_or_insert_with(|| data.next_version());
             Some(((), data.trips_changed(origins, version, totals)))
         })
@@ -298,7 +335,7 @@ impl StationTable for DynamoStore {
         // The pending totals if there are some, so that no id of a trip is taken for unused.
         let totals = state.pending_totals.or(state.totals);
         shared
-            .change_rows(totals, |data, totals| {
+            .change_rows(Cause::Snapshot(totals), |data, totals| {
                 data.apply(snapshot, || totals.ok_or(())).ok()
             })
             .await
@@ -315,7 +352,7 @@ impl StationTable for DynamoStore {
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError> {
         self.shared.ledger.begin(system).await?;
         self.shared
-            .change_rows(None, |data, _| {
+            .change_rows(Cause::Other, |data, _| {
                 let writes = data.describe(listed);
                 Some((writes.len() as u64, writes))
             })
@@ -331,11 +368,28 @@ impl Republish for DynamoStore {
         }
         let mut version = None;
         self.shared
-            .change_rows(None, |data, _| {
+            .change_rows(Cause::Other, |data, _| {
                 let version = *version.get_or_insert_with(|| data.next_version());
                 let writes = data.republish_all(version);
                 Some((writes.len() as u64, writes))
             })
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The times are the condition of a write, as text.
+    #[test]
+    fn times_of_older_programs_keep_their_text() {
+        for old in [
+            r#"{"status_at":"2024-01-01T00:00:00Z","information_at":null}"#,
+            r#"{"status_at":null,"information_at":"2024-01-01T00:00:00Z"}"#,
+        ] {
+            let times: FeedTimes = serde_json::from_str(old).unwrap();
+            assert_eq!(serde_json::to_string(&times).unwrap(), old);
+        }
     }
 }

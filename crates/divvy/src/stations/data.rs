@@ -14,7 +14,7 @@
 //!   never newer than the row.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -60,8 +60,8 @@ impl Write {
     /// Returns whether this makes ids of trips belong to another station: after a write of this kind
     /// the same snapshot finds nothing to be resolved. `before` is the row that it replaces.
     ///
-    /// A store that writes row by row writes these last, so that a process that ends before has its
-    /// work done again by the next.
+    /// A store that writes row by row writes these after other rows, so that a process that ends before
+    /// has its work done again by the next.
     pub fn names(&self, before: Option<&Row>) -> bool {
         let Some(row) = self.row() else {
             return false;
@@ -96,14 +96,19 @@ struct CurrentHalves {
 impl StationData {
     /// Makes it of a store's rows.
     pub fn new(rows: impl IntoIterator<Item = Row>, feed: Option<FeedState>) -> Self {
+        let rows: BTreeMap<StationId, Row> = rows
+            .into_iter()
+            .map(|row| (row.station.id.clone(), row))
+            .collect();
+        // Of a process that ended between its writes.
+        let mut known = HashSet::new();
+        let mut ids = rows.values().flat_map(|row| &row.station.origin_ids);
+        let is_unresolved = !ids.all(|id| known.insert(id));
         Self {
-            rows: rows
-                .into_iter()
-                .map(|row| (row.station.id.clone(), row))
-                .collect(),
+            rows,
             feed,
             before: BTreeMap::new(),
-            is_unresolved: false,
+            is_unresolved,
         }
     }
 

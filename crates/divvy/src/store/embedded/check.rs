@@ -44,7 +44,7 @@ pub(super) fn check(shared: &Shared, on_rows: &dyn Fn(u64, u64)) -> Result<Check
     let path = shared.root.join(folder::CATALOG);
     // A connection of its own, so that other threads may write meanwhile.
     let (mut connection, _copy) = if shared.is_read_only() {
-        let opened = catalog::open_read_only(&path)?;
+        let opened = catalog::open_read_only_copy(&path)?;
         (opened.connection, opened.copy)
     } else {
         (catalog::open(&path)?, None)
@@ -187,12 +187,11 @@ impl Check<'_> {
         self.expect(system, sum == totals, || {
             "the totals are not the sum of the archives'".into()
         });
-        let wrong = ids.find(&self.shared.root, &files);
+        let wrong = ids.find(&self.shared.root, &files, is_whole);
         for id in wrong.repeated {
             self.expect(system, false, || format!("trip {id} is stored twice"));
         }
-        // With a file that cannot be read, its trips are not known.
-        if is_whole && let Some(id) = wrong.without_stored_copy.first() {
+        if let Some(id) = wrong.without_stored_copy.first() {
             let n = wrong.without_stored_copy.len();
             self.expect(system, false, || {
                 format!("{n} trips have duplicates and are not stored, such as {id}")
@@ -417,7 +416,8 @@ impl IdCheck {
     }
 
     /// Finds the ids. The files are read again for each further partition, and if a hash is wrong.
-    fn find(self, root: &Path, files: &[FileRow]) -> WrongIds {
+    /// Unless all files can be read (`is_whole`), it is not known which ids are stored.
+    fn find(self, root: &Path, files: &[FileRow], is_whole: bool) -> WrongIds {
         let (mut suspects, mut missing) = (BTreeSet::new(), BTreeSet::<u64>::new());
         let Self {
             partitions,
@@ -437,7 +437,7 @@ impl IdCheck {
             let equal = stored.windows(2).filter(|pair| pair[0] == pair[1]);
             suspects.extend(equal.map(|pair| pair[0]));
             let is_missing = |hash: &&u64| stored.binary_search(hash).is_err();
-            missing.extend(duplicates.iter().filter(is_missing));
+            missing.extend(duplicates.iter().filter(|_| is_whole).filter(is_missing));
         }
         drop(hashes);
         let mut once = BTreeSet::new();

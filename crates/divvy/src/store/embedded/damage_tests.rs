@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::EmbeddedStore;
 use super::testing::{divvy, drain, faults, load, stored, trip};
 use crate::model::Trip;
-use crate::store::{Repaired, StoreErrorKind, Trips, Unload};
+use crate::store::{Repaired, StoreErrorKind, TotalsReader, Trips, Unload};
 
 /// Three archives: 1 and 2 have trips 20 to 39 in common, 3 has its own.
 const ARCHIVES: [(&str, std::ops::Range<i64>); 3] =
@@ -108,6 +108,41 @@ fn duplicates_are_stored_once_the_archive_of_the_stored_copies_is_gone() {
     let found = faults(&store);
     let expected = "divvy: 20 trips have duplicates and are not stored, such as R20";
     assert!(found.iter().any(|fault| fault == expected), "{found:?}");
+}
+
+#[test]
+fn duplicates_stay_while_a_file_with_stored_copies_cannot_be_read() {
+    let (_folder, store) = store_of(&ARCHIVES);
+    let trips_before = block_on(store.totals(&divvy().id)).unwrap().trips;
+    let root = store.shared.root.join("trips/divvy");
+    let first = std::fs::read_dir(root).unwrap();
+    let first = first.map(|entry| entry.unwrap().path()).min().unwrap();
+    let aside = store.shared.root.join("aside");
+    std::fs::rename(&first, &aside).unwrap();
+    let repaired = store.repair(false).unwrap();
+    assert_eq!(to_load_again(&repaired), ["1.zip"]);
+    assert_eq!(
+        block_on(store.totals(&divvy().id)).unwrap().trips,
+        trips_before
+    );
+    std::fs::rename(&aside, &first).unwrap();
+    drain(&store);
+    assert_eq!(faults(&store), [""; 0]);
+}
+
+#[test]
+fn files_whose_archive_is_hidden_are_missed() {
+    let (_folder, store) = store_of(&ARCHIVES);
+    let expected = stored(&store);
+    damage(&store, "DELETE FROM archive WHERE sequence = 3");
+    let scanned = block_on(store.scan(&divvy().id, &|_| true));
+    assert_eq!(scanned.unwrap_err().kind, StoreErrorKind::Damaged);
+    store.repair(false).unwrap();
+    load(&store, "3.zip", &[&trips(100..130)], false);
+    store.repair(false).unwrap();
+    drain(&store);
+    assert_eq!(faults(&store), [""; 0]);
+    assert_eq!(stored(&store), expected);
 }
 
 #[test]

@@ -34,9 +34,11 @@ pub(super) fn repair(shared: &Shared, dry_run: bool) -> Result<Repaired, StoreEr
     folder::create_folder(&shared.root.join(folder::STAGING))?;
     let staging = Staging::create(&shared.root)?;
     let malformed = !catalog::malformed_pages(&connection).is_empty();
-    if malformed && !dry_run {
-        catalog::write_anew(&connection)?;
-    }
+    let written = if malformed && !dry_run {
+        catalog::write_anew(&connection)
+    } else {
+        Ok(())
+    };
     let transaction = catalog::begin(&mut connection)?;
     let mut repair = Repair {
         shared,
@@ -47,7 +49,10 @@ pub(super) fn repair(shared: &Shared, dry_run: bool) -> Result<Repaired, StoreEr
         for_deduplication: DeduplicationInput::default(),
     };
     if malformed {
-        repair.done("catalog.db: pages were malformed, and are written anew".into());
+        repair.done(match written {
+            Ok(()) => "catalog.db: pages were malformed, and are written anew".into(),
+            Err(error) => format!("catalog.db: malformed pages stay: {error}"),
+        });
     }
     let lost_rows = repair.remove_damaged_rows()? || malformed;
     repair.note_unnamed_files(lost_rows)?;
@@ -130,17 +135,19 @@ impl Repair<'_> {
     /// Removes damaged rows. Their content is rebuilt or comes with the next poll; archives have to be
     /// loaded again.
     ///
-    /// Returns whether the catalog had lost rows.
+    /// Returns whether the catalog had lost rows of archives or files.
     fn remove_damaged_rows(&mut self) -> Result<bool, StoreError> {
         for archive in catalog::archives_with_damage(self.catalog)? {
             self.add_damaged(archive.system.into(), archive.name);
         }
+        let mut lost_rows = !self.repaired.to_load_again.is_empty();
         for (table, n) in catalog::remove_damaged(self.catalog)? {
+            lost_rows |= ["archive", "file"].contains(&table);
             self.done(format!(
                 "catalog.db: {n} damaged rows of its table {table} removed"
             ));
         }
-        Ok(!self.repaired.done.is_empty() || !self.repaired.to_load_again.is_empty())
+        Ok(lost_rows)
     }
 
     /// Makes leftovers of files that the catalog does not name. Where it has lost rows, it may have
@@ -155,7 +162,8 @@ impl Repair<'_> {
             }
             if lost_rows {
                 self.done(format!(
-                    "{path} left where it is: a row that was lost may have named it"
+                    "{path} left where it is: a lost row may have named it (load its archive again, then \
+                     repair once more)"
                 ));
             } else {
                 catalog::put_leftover(self.catalog, &path)?;

@@ -56,33 +56,40 @@ fn count_damaged(catalog: &Connection, table: &CheckedTable) -> rusqlite::Result
     catalog.query_row(&count, [], |row| row.get(0))
 }
 
-/// The SQL condition of an archive of which the catalog does not name all files: the rows read are
-/// not those of its files and the rejected ones. `{intact}` is the condition of a row of `file` that
-/// counts. The row of the archive may be damaged.
-fn lacks_files(intact: &str) -> String {
-    format!(
-        "rows_read IS NOT
-             (SELECT coalesce(sum(rows), 0) FROM file WHERE file.archive = sequence AND {intact})
-             + (SELECT coalesce(sum(value), 0)
-                FROM json_each(iif(json_valid(rejected), rejected, '{{}}')))"
-    )
+/// Returns the SQL that joins `archive` with its rows in files, and the condition that the catalog
+/// does not name all of them: the rows read are not those of the files and the rejected ones.
+///
+/// `intact` is the condition of a row of `file` that counts. The row of the archive may be damaged.
+fn join_of_lost_files(intact: &str) -> (String, &'static str) {
+    let join = format!(
+        "LEFT JOIN (SELECT archive AS owner, sum(rows) AS named FROM file WHERE {intact}
+                    GROUP BY archive) ON owner = sequence"
+    );
+    let condition = "rows_read IS NOT coalesce(named, 0)
+        + (SELECT coalesce(sum(value), 0)
+           FROM json_each(iif(json_valid(rejected), rejected, '{}')))";
+    (join, condition)
 }
 
-/// Lists the archives of a system of which the catalog does not name all files, by sequence. A
-/// damaged page of the catalog can hide rows of `file`, of which each remaining one is intact.
+/// Lists the archives of a system of which the catalog does not name all files. A damaged page of the
+/// catalog can hide rows of `file`, and the checksums of those that remain do not show it.
 pub(crate) fn archives_without_all_files(
     catalog: &Connection,
     system: &SystemId,
 ) -> Result<Vec<ArchiveWithDamage>, StoreError> {
-    let lacks_files = lacks_files("TRUE");
-    let select =
-        format!("SELECT sequence, system, name FROM archive WHERE system = ? AND {lacks_files}");
+    let (join, lacks_files) = join_of_lost_files("TRUE");
+    let select = format!(
+        "SELECT sequence, system, name FROM archive {join} WHERE system = ? AND {lacks_files}"
+    );
     query(catalog, &select, [system.as_str()], |row| {
         Ok(ArchiveWithDamage::from_row(row)?)
     })
 }
 
-/// Returns an error if an archive of a system, other than those in `except`, lacks rows of its
+/// Selects the files of which the archive has no row.
+const ORPHANS: &str = "SELECT path FROM file WHERE archive NOT IN (SELECT sequence FROM archive)";
+
+/// Returns an error if a file has no archive, or if an archive of a system, other than those in `except`, lacks rows of its
 /// files: trips would be left out, or stored a second time.
 ///
 /// # Errors
@@ -93,12 +100,21 @@ pub(crate) fn expect_all_files(
     system: &SystemId,
     except: &BTreeSet<u64>,
 ) -> Result<(), StoreError> {
+    let orphan = query_first(catalog, ORPHANS, [], |row| Ok(row.get::<_, String>(0)?))?;
+    if let Some(path) = orphan {
+        let message = format!(
+            "the catalog is damaged: the archive of {path} is not in it any more; divvy check \
+             --repair says what to load again"
+        );
+        return Err(StoreError::new(StoreErrorKind::Damaged, message));
+    }
     let mut incomplete = archives_without_all_files(catalog, system)?.into_iter();
     let Some(archive) = incomplete.find(|archive| !except.contains(&archive.sequence)) else {
         return Ok(());
     };
     let message = format!(
-        "the catalog is damaged: it does not name all files of {}: divvy check --repair mends it",
+        "the catalog is damaged: it does not name all files of {}; divvy check --repair says what \
+         to load again",
         archive.name
     );
     Err(StoreError::new(StoreErrorKind::Damaged, message))
@@ -127,9 +143,11 @@ pub(crate) fn archives_with_damage(
 ) -> Result<Vec<ArchiveWithDamage>, StoreError> {
     // The archive that a damaged row of `file` names may not be its own.
     let is_intact = format!("NOT ({})", FILE.is_damaged());
-    let (is_damaged, lacks_files) = (ARCHIVE.is_damaged(), lacks_files(&is_intact));
-    let select =
-        format!("SELECT sequence, system, name FROM archive WHERE {is_damaged} OR {lacks_files}");
+    let (join, lacks_files) = join_of_lost_files(&is_intact);
+    let is_damaged = ARCHIVE.is_damaged();
+    let select = format!(
+        "SELECT sequence, system, name FROM archive {join} WHERE {is_damaged} OR {lacks_files}"
+    );
     query(catalog, &select, [], |row| {
         Ok(ArchiveWithDamage::from_row(row)?)
     })
@@ -169,6 +187,12 @@ pub(crate) fn remove_damaged(catalog: &Connection) -> Result<Vec<(&'static str, 
             [archive.sequence],
         )?;
         delete_archive(catalog, archive.sequence)?;
+    }
+    let orphans: Vec<String> = query(catalog, ORPHANS, [], |row| Ok(row.get(0)?))?;
+    if !orphans.is_empty() {
+        removed.push(("archive", 1));
+        let delete = "DELETE FROM file WHERE archive NOT IN (SELECT sequence FROM archive)";
+        execute(catalog, delete, [])?;
     }
     let restored = restore_lost_systems(catalog)?;
     if restored > 0 {

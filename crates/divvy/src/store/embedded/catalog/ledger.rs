@@ -137,9 +137,14 @@ pub(crate) fn archives(
     let (is_intact, is_file_intact) = (ARCHIVE.is_intact(), FILE.is_intact());
     let select = format!(
         "SELECT sequence, name, content, loaded_at, rows_read, rejected, members, totals,
-                (SELECT coalesce(sum(rows), 0) FROM file
-                 WHERE file.archive = sequence AND kind = 'duplicates' AND {is_file_intact})
+                coalesce(duplicates, 0)
          FROM archive
+         LEFT JOIN (SELECT archive AS owner, sum(rows) AS duplicates FROM file
+                    WHERE kind = 'duplicates' AND {is_file_intact}
+                        AND archive IN (SELECT sequence FROM archive WHERE system = ?1
+                            AND (?2 IS NULL OR content = ?2) AND (?3 IS NULL OR sequence = ?3))
+                    GROUP BY archive)
+             ON owner = sequence
          WHERE system = ?1 AND (?2 IS NULL OR content = ?2) AND (?3 IS NULL OR sequence = ?3)
              AND {is_intact}
          ORDER BY sequence"

@@ -30,7 +30,7 @@ pub(super) use self::files::*;
 pub(super) use self::identify::*;
 pub(super) use self::ledger::*;
 pub(super) use self::past_versions::*;
-pub(super) use self::read_only::open_read_only;
+pub(super) use self::read_only::{open_read_only, open_read_only_copy};
 pub(super) use self::stations::*;
 pub(super) use self::tables::CHECKED;
 pub(super) use self::tallies::*;

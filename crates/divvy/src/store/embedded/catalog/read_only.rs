@@ -29,13 +29,27 @@ pub(crate) struct ReadOnlyCatalog {
 ///
 /// `Unreachable` if it cannot be read or copied, `Busy` if another process keeps changing it.
 pub(crate) fn open_read_only(path: &Path) -> Result<ReadOnlyCatalog, StoreError> {
+    open_stable(path, false)
+}
+
+/// Opens a copy of a catalog without writing to its folder: other processes may write to the catalog
+/// for as long as it is read.
+///
+/// # Errors
+///
+/// As [`open_read_only`].
+pub(crate) fn open_read_only_copy(path: &Path) -> Result<ReadOnlyCatalog, StoreError> {
+    open_stable(path, true)
+}
+
+fn open_stable(path: &Path, copied: bool) -> Result<ReadOnlyCatalog, StoreError> {
     /// How often to try again when the catalog changed while it was opened.
     const ATTEMPTS: usize = 20;
     let log = log_of(path);
     for _ in 0..ATTEMPTS {
         let before = [stamp(path), stamp(&log)];
         let has_log = before[1].is_some_and(|(len, _)| len > 0);
-        let opened = if has_log {
+        let opened = if has_log || copied {
             open_copy(path, &log)?
         } else {
             open_immutable(path)?

@@ -179,7 +179,12 @@ impl<'a> Deduplication<'a> {
             added: None,
         };
         let mut files = commit.stored_files(catalog)?;
-        files.retain(|CommitFile { row, .. }| !input.unreadable.contains(&row.archive));
+        // With a file that cannot be read, the only other copy of a duplicate may be in it.
+        let all_are_readable = input.unreadable.is_empty();
+        files.retain(|CommitFile { row, .. }| {
+            let is_wanted = row.kind == FileKind::Trips || all_are_readable;
+            is_wanted && !input.unreadable.contains(&row.archive)
+        });
         for file in &mut files {
             file.resolution = Resolution::Unresolved {
                 has_repeated_keys: true,

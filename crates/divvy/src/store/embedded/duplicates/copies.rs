@@ -142,16 +142,20 @@ impl<'a> Comparison<'a> {
                 rows.within(group.rows.clone()).next().is_some()
             },
             &|group| {
-                let IndexRange { file, index, .. } = read[group.file];
+                let IndexRange {
+                    file, kind, index, ..
+                } = read[group.file];
                 let batch = group.trips.read(group.group)?;
                 let lines = index.lines(group.rows.clone())?;
                 let records: Vec<T> = rows[*file]
                     .within(group.rows.clone())
                     .map(|row| {
                         let in_batch = (row - group.rows.start) as usize;
+                        let unknown = u32::from(*kind == FileKind::Duplicates);
+                        let line = u32::try_from(lines[in_batch]).unwrap_or(u32::MAX);
                         let rank = Rank {
                             member_order: self.member_order[*file],
-                            line: u32::try_from(lines[in_batch]).unwrap_or(u32::MAX),
+                            line: line.max(unknown),
                             row,
                             file: *file as u32,
                         };
@@ -185,7 +189,8 @@ fn member_order(files: &[CommitFile]) -> Vec<u32> {
 struct Rank {
     /// Of its archive and member, see [`member_order`].
     member_order: u32,
-    /// The line of the published file; 0 if unknown.
+    /// The line of the published file. If it is unknown, 0 for a stored row and 1, which is the line
+    /// of the header, for a duplicate: a stored row stays then.
     line: u32,
     row: u32,
     /// The index of the file in the commit.
