@@ -61,7 +61,7 @@ impl StreamReader {
     ///
     /// # Errors
     ///
-    /// Those of [`connect::store_error`]. The next call continues.
+    /// Those of [`store_error`](crate::connect::store_error). The next call continues.
     pub async fn read(&mut self, limit: usize) -> Result<Vec<Delivery>, StoreError> {
         let mut read = Vec::new();
         let mut open = self.open_shards().await?;

@@ -67,7 +67,7 @@ fn join_of_lost_files(intact: &str) -> (String, &'static str) {
     );
     let condition = "rows_read IS NOT coalesce(named, 0)
         + (SELECT coalesce(sum(value), 0)
-           FROM json_each(iif(json_valid(rejected), rejected, '{}')))";
+           FROM json_each(CASE WHEN json_valid(rejected) THEN rejected ELSE '{}' END))";
     (join, condition)
 }
 
