@@ -24,7 +24,7 @@ pub fn print(table: &Table, format: Format) -> anyhow::Result<()> {
     write(None, |out, width| format.write(table, width, out))
 }
 
-/// Prints what clap has to say: the help or the version to stdout, a mistake to stderr. Returns the
+/// Prints the message of clap: the help or the version to stdout, a mistake to stderr. Returns the
 /// exit status.
 ///
 /// # Errors

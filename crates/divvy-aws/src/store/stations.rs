@@ -143,7 +143,7 @@ impl Shared {
     /// Writes rows. Returns whether none of the rows had changed since it was read; some may not be
     /// written then.
     ///
-    /// Those that name stations come after the others, see [`Write::names`], and deletions last: a
+    /// Those that name stations come after the others, see [`Write::names_station`], and deletions last: a
     /// process that ends before leaves an id in two rows, which the next one notices. A deleted row
     /// would have been the only one with the version of its trips.
     async fn write_rows(
@@ -152,7 +152,7 @@ impl Shared {
         writes: &[Write],
     ) -> Result<bool, StoreError> {
         let wave = |write: &Write| match write.row() {
-            Some(row) if write.names(before.get(&row.station.id)) => 1,
+            Some(row) if write.names_station(before.get(&row.station.id)) => 1,
             Some(_) => 0,
             None => 2,
         };
@@ -235,8 +235,8 @@ impl Shared {
             };
             let result = first.unwrap_or(result);
             let mut is_done = self.write_rows(&rows, &writes).await?;
-            // Written even if it is the same: another process that applies a snapshot meanwhile
-            // notices it and tries again.
+            // Written even if it is the same: the write of another process that applies a snapshot
+            // meanwhile then fails, and that process tries again.
             let is_due = |now: &&FeedState| {
                 let is_changed = feed.state.as_ref() != Some(*now);
                 is_changed || matches!(cause, Cause::Snapshot(_)) && !writes.is_empty()

@@ -34,7 +34,7 @@ impl Poll {
         let now = Timestamp::now();
         let polled = ingest::poll(&self.sources, store.store(), common.system.as_ref(), now);
         let polled = block_on(polled)?;
-        // The snapshot is stored, which is said even if the counts fail.
+        // Printed before a failure of the counts is returned: the snapshot is stored in any case.
         let followed = store.follow_stream(now);
         let refreshed = match &followed {
             Ok(Some(refreshed)) => format!("counts refreshed: {}", grouped(refreshed.recounted)),

@@ -62,7 +62,7 @@ impl Write {
     ///
     /// A store that writes row by row writes these after other rows, so that a process that ends before
     /// has its work done again by the next.
-    pub fn names(&self, before: Option<&Row>) -> bool {
+    pub fn names_station(&self, before: Option<&Row>) -> bool {
         let Some(row) = self.row() else {
             return false;
         };

@@ -86,21 +86,22 @@ pub(crate) fn archives_without_all_files(
     })
 }
 
-/// Selects the files of which the archive has no row.
-const ORPHANS: &str = "SELECT path FROM file WHERE archive NOT IN (SELECT sequence FROM archive)";
+/// The files whose archive has no row, as the end of an SQL statement.
+const ORPHANS: &str = "FROM file WHERE archive NOT IN (SELECT sequence FROM archive)";
 
-/// Returns an error if a file has no archive, or if an archive of a system, other than those in `except`, lacks rows of its
-/// files: trips would be left out, or stored a second time.
+/// Returns an error if a file has no archive, or if an archive of a system, other than those in
+/// `except`, lacks rows of its files: trips would be left out, or stored a second time.
 ///
 /// # Errors
 ///
-/// `Damaged` with the name of the archive.
+/// `Damaged` with the path of the file or the name of the archive.
 pub(crate) fn expect_all_files(
     catalog: &Connection,
     system: &SystemId,
     except: &BTreeSet<u64>,
 ) -> Result<(), StoreError> {
-    let orphan = query_first(catalog, ORPHANS, [], |row| Ok(row.get::<_, String>(0)?))?;
+    let select = format!("SELECT path {ORPHANS}");
+    let orphan = query_first(catalog, &select, [], |row| Ok(row.get::<_, String>(0)?))?;
     if let Some(path) = orphan {
         let message = format!(
             "the catalog is damaged: the archive of {path} is not in it any more; divvy check \
@@ -188,11 +189,9 @@ pub(crate) fn remove_damaged(catalog: &Connection) -> Result<Vec<(&'static str, 
         )?;
         delete_archive(catalog, archive.sequence)?;
     }
-    let orphans: Vec<String> = query(catalog, ORPHANS, [], |row| Ok(row.get(0)?))?;
-    if !orphans.is_empty() {
+    execute(catalog, &format!("DELETE {ORPHANS}"), [])?;
+    if catalog.changes() > 0 {
         removed.push(("archive", 1));
-        let delete = "DELETE FROM file WHERE archive NOT IN (SELECT sequence FROM archive)";
-        execute(catalog, delete, [])?;
     }
     let restored = restore_lost_systems(catalog)?;
     if restored > 0 {
