@@ -55,11 +55,7 @@ pub(super) fn upgrade(
         root.display()
     ));
     let rebuilt = Rebuilt::of(root, connection, version)?;
-    let transaction = catalog::begin(connection)?;
-    rebuilt.write(root, &transaction, version)?;
-    transaction
-        .commit()
-        .map_err(sqlite_error("bring the catalog up to date"))
+    catalog::in_transaction(connection, |catalog| rebuilt.write(root, catalog, version))
 }
 
 /// What is rebuilt before the transaction.

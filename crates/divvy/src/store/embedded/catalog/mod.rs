@@ -148,10 +148,21 @@ pub(super) fn in_transaction<T>(
 ) -> Result<T, StoreError> {
     let transaction = begin(catalog)?;
     let result = change(&transaction)?;
-    transaction
-        .commit()
-        .map_err(sqlite_error("write the catalog"))?;
+    if let Err(error) = transaction.commit() {
+        overwrite_failed_commit(catalog);
+        return Err(sqlite_error("write the catalog")(error));
+    }
     Ok(result)
+}
+
+/// Overwrites what a failed commit has left in the write-ahead log.
+///
+/// If only its `fsync` failed, all frames of the transaction are in the log. SQLite does not use
+/// them, and the next writer overwrites them; but if the process is killed before, recovery takes
+/// them for committed, although the caller has been given an error. A small transaction is written
+/// in their place. Where that fails, too, they stay: the disk is failing.
+fn overwrite_failed_commit(catalog: &Connection) {
+    let _ = catalog.pragma_update(None, "user_version", VERSION);
 }
 
 /// Moves what the write-ahead log holds into the database and empties it, so that damage of the

@@ -25,7 +25,6 @@ use self::split::{StagedFile, file_row, split};
 use self::tally_changes::TallyChanges;
 use super::catalog::{self, ArchiveFilter, ArchiveRow, FileKind, FileRow};
 use super::duplicates::{CommitFile, Resolution, resolve_duplicates};
-use super::error::sqlite_error;
 use super::folder::index_path;
 use super::row_set::RowSet;
 use super::shared::Shared;
@@ -396,21 +395,17 @@ impl Commit<'_> {
         // Compressed before the transaction begins, to keep it short.
         let parts = tallies.changed_parts();
         add_leftovers(connection, &named.rows)?;
-        let published = (|| {
-            let transaction = catalog::begin(connection)?;
-            self.retire_files(&transaction, resolution)?;
-            self.write_ledger(&transaction, &mut tallies, &named.rows)?;
+        let published = catalog::in_transaction(connection, |catalog| {
+            self.retire_files(catalog, resolution)?;
+            self.write_ledger(catalog, &mut tallies, &named.rows)?;
             for (archive, parts) in &parts {
-                catalog::put_parts(&transaction, &self.system.id, *archive, parts)?;
+                catalog::put_parts(catalog, &self.system.id, *archive, parts)?;
             }
-            self.write_counts(&transaction, &mut tallies)?;
+            self.write_counts(catalog, &mut tallies)?;
             // Last: from here to the commit, other programs see files that the catalog does not
             // name.
-            move_into_place(&self.store.root, &named.moves)?;
-            transaction
-                .commit()
-                .map_err(sqlite_error("commit the archive"))
-        })();
+            move_into_place(&self.store.root, &named.moves)
+        });
         if let Err(error) = published {
             // A file that cannot be removed now stays a leftover for the next writer.
             let _ = sweep(&self.store.root, connection);
