@@ -76,7 +76,7 @@ impl Shared {
     }
 
     /// Returns the version of the trips of every id that trips use for a station, and of the id of
-    /// stations that no trip uses.
+    /// stations that no trip uses. Of an id that two rows have, the newer one.
     pub(super) async fn station_versions(
         &self,
     ) -> Result<HashMap<StationId, Option<u64>>, StoreError> {
@@ -85,7 +85,8 @@ impl Shared {
         for row in rows.values().map(|row| &row.station) {
             let own = row.origin_ids.is_empty().then_some(&row.id);
             for id in row.origin_ids.iter().chain(own) {
-                versions.insert(id.clone(), row.trips_version);
+                let newest: &mut Option<u64> = versions.entry(id.clone()).or_default();
+                *newest = row.trips_version.max(*newest);
             }
         }
         Ok(versions)
