@@ -108,7 +108,7 @@ fn month_of_polls(archives: &Path, month: &str, is_wanted: &dyn Fn(&str) -> bool
     replay(archives, month, is_wanted, &mut |state| {
         let feed = match station_feed::read(&state.json, &state.name) {
             Ok(Document::Feed(feed)) => feed,
-            Ok(Document::Discovery(_)) => panic!("{} is no gbfs.json", state.name),
+            Ok(other) => panic!("{}: expected stations, found {other:?}", state.name),
             Err(FeedError::Empty { .. }) => return outcome.unreadable += 1,
             Err(error) => panic!("{error}"),
         };

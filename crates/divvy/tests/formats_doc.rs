@@ -165,6 +165,7 @@ fn every_feed_is_what_its_label_says() {
                 assert_eq!(discovery.feeds.len(), 2);
             }
             Document::Feed(feed) => check_feed(&feed, kind, version),
+            Document::VehicleTypes(_) => assert_eq!(kind, "vehicle_types"),
         }
     }
 }

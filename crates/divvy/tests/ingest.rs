@@ -44,6 +44,40 @@ fn a_feed_ahead_of_the_clock_does_not_block_later_ones() {
     }
 }
 
+#[test]
+fn a_poll_names_a_clock_that_stands_still_and_stations_that_are_gone() {
+    let store = MemoryStore::default();
+    let divvy = System::named("divvy").unwrap();
+    let now = Timestamp::from_second(1_700_000_100).unwrap();
+    let notes = |made: i64, stations: &[(&str, u32)]| {
+        let state = |(id, bikes): &(&str, u32)| {
+            format!(r#"{{"station_id":"{id}","num_bikes_available":{bikes},"is_renting":true}}"#)
+        };
+        let states: Vec<String> = stations.iter().map(state).collect();
+        let json = format!(
+            r#"{{"last_updated":{made},"data":{{"stations":[{}]}}}}"#,
+            states.join(",")
+        );
+        let Document::Feed(feed) = station_feed::read(json.as_bytes(), "status.json").unwrap()
+        else {
+            panic!("a feed")
+        };
+        block_on(apply(vec![feed], &store, &divvy, now))
+            .unwrap()
+            .notes
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(notes(1_700_000_000, &[("a", 1), ("b", 2)]), none);
+    let clock = "the time of the feed is that of the last snapshot, although stations have changed: \
+                 the publisher's clock stands still";
+    assert_eq!(notes(1_700_000_000, &[("a", 3), ("b", 2)]), [clock]);
+    assert_eq!(notes(1_700_000_000, &[("a", 3), ("b", 2)]), none);
+    let gone = "1 of the 2 stations of the last snapshot are not in this one";
+    assert_eq!(notes(1_700_000_060, &[("a", 3), ("c", 2)]), [gone]);
+    let renewed = "none of the 2 ids of the last snapshot is in this one: the feed has new ids";
+    assert_eq!(notes(1_700_000_090, &[("d", 3), ("e", 2)]), [renewed]);
+}
+
 const HEADER: &str = "ride_id,rideable_type,started_at,ended_at,start_station_name,\
     start_station_id,end_station_name,end_station_id,start_lat,start_lng,end_lat,end_lng,\
     member_casual\n";

@@ -89,7 +89,7 @@ fn recorded_pairs_join() {
             let file = data.join("feeds/gbfs").join(folder).join(name);
             match station_feed::read(&fs::read(file).unwrap(), name).unwrap() {
                 Document::Feed(feed) => feed,
-                Document::Discovery(_) => panic!("{name} has stations"),
+                other => panic!("{name}: expected stations, found {other:?}"),
             }
         };
         let pair = [
@@ -168,6 +168,7 @@ fn note(outcomes: &mut Outcomes, folder: &str, file: &Path) {
             let faults = feed.faults.iter().map(|fault| fault.times).sum();
             (described(&feed), feed.stations.len(), faults)
         }
+        Ok(Document::VehicleTypes(_)) => ("vehicle_types".into(), 0, 0),
         Err(refused) => (refused.to_string().replace(name, "FILE"), 0, 0),
     };
     let outcome = outcomes.entry((folder.into(), what)).or_default();

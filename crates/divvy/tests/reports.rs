@@ -285,7 +285,7 @@ fn a_join_that_finds_little_says_so() {
     poll(&store, "2021-03-02T09:00:00Z", &["uuid-lake", "uuid-quiet"]);
     let notes = ask(&store, "stations", Filters::default()).notes;
     let loud = notes.iter().filter(|note| matches!(note, Note::Warning(_)));
-    let loud: Vec<&str> = loud.map(Note::text).collect();
+    let loud: Vec<_> = loud.map(Note::text).collect();
     assert_eq!(loud.len(), 1);
     assert!(loud[0].starts_with("only 33 % of the trips"), "{loud:?}");
 }
@@ -424,10 +424,128 @@ fn growth_counts_whole_months_and_says_so() {
         ..Filters::default()
     };
     insta::assert_snapshot!(show(&ask(&winter(), "growth", filters)), @r#"
-    2021-01 | all | 3 | _ | _
-    2021-02 | all | 4 | _ | _
+    2021-01 | all | 3 | _ | _ | false
+    2021-02 | all | 4 | _ | _ | false
     Scope("7 trips counted (from 2021-01-01, to 2021-02-28), of Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
-    Warning("not all days of 2021-01 and 2021-02 are stored: compare such a month with care")
+    Warning("not all days are stored of 2021-01 (2 of 31 days), 2021-02 (3 of 28 days): no growth is shown for such a month")
+    "#);
+}
+
+#[test]
+fn growth_is_of_two_complete_months() {
+    let store = MemoryStore::default();
+    let mut rows = String::new();
+    let mut date = jiff::civil::date(2023, 1, 1);
+    // All of January 2023; all of January 2024, and two days of February.
+    while date <= jiff::civil::date(2024, 2, 2) {
+        if date.year() == 2024 || date.month() == 1 {
+            rows += &format!("t{date} {date}T08:00:00 600 TA01 35 member -\n");
+        }
+        date = date.tomorrow().unwrap();
+    }
+    rows += "twice 2024-01-05T09:00:00 600 TA01 35 member -\n";
+    rows += "feb 2023-02-01T09:00:00 600 TA01 35 member -";
+    load(&store, &rows);
+    insta::assert_snapshot!(answer(&store, "growth"), @r#"
+    2023-01 | all | 31 | _ | _ | true
+    2023-02 | all | 1 | _ | _ | false
+    2024-01 | all | 32 | 31 | 0.032258 | true
+    2024-02 | all | 2 | 1 | _ | false
+    Scope("Divvy (Chicago): 66 trips from 1 archive, 2023-01-01 to 2024-02-02")
+    Warning("not all days are stored of 2023-02 (1 of 28 days), 2024-02 (2 of 29 days): no growth is shown for such a month")
+    "#);
+}
+
+#[test]
+fn stops_are_counted_by_the_weekday_and_hour_of_the_stop() {
+    let store = MemoryStore::default();
+    load(
+        &store,
+        "s 2021-01-31T23:50:00 1200 TA01 35 member -\nm 2021-02-01T00:05:00 600 TA01 35 casual -",
+    );
+    let by = |by: &[Dim]| {
+        show(&ask(
+            &store,
+            "hours",
+            Filters {
+                by: by.to_vec(),
+                ..Filters::default()
+            },
+        ))
+    };
+    insta::assert_snapshot!(by(&[Dim::Weekday, Dim::Hour]), @r#"
+    Monday | 0 | 1 | 2
+    Sunday | 23 | 1 | 0
+    Scope("Divvy (Chicago): 2 trips from 1 archive, 2021-01-31 to 2021-02-01")
+    "#);
+    insta::assert_snapshot!(by(&[Dim::Month, Dim::Rider]), @r#"
+    2021-01 | member | 1 | 0
+    2021-02 | member | 0 | 1
+    2021-02 | casual | 1 | 1
+    Scope("Divvy (Chicago): 2 trips from 1 archive, 2021-01-31 to 2021-02-01")
+    "#);
+}
+
+#[test]
+fn weekdays_are_sorted_in_the_order_of_the_week() {
+    for (sort, first) in [("weekday", "Monday"), ("weekday:desc", "Sunday")] {
+        let filters = Filters {
+            by: vec![Dim::Weekday],
+            sort: Some(sort.parse().unwrap()),
+            ..Filters::default()
+        };
+        let table = ask(&winter(), "weekdays", filters);
+        assert_eq!(table.rows[0][0], Value::from(first), "{sort}");
+    }
+}
+
+#[test]
+fn distances_are_of_plausible_fine_coordinates() {
+    const CANAL: (i32, i32) = (41_879_255, -87_639_904);
+    let to = |name: &str, to: (i32, i32), flags: Flags| Trip {
+        from: Some(CANAL),
+        to: Some(to),
+        flags,
+        ..Trip::new(name, 0, 600_000, -21_600)
+    };
+    let far = Flags::from_bits(Flag::FarAway as u16);
+    let rows = [
+        to("near", (41_889_255, -87_639_904), Flags::NONE),
+        to("coarse", (41_890_000, -87_640_000), Flags::NONE),
+        to("beyond the border", (42_210_001, -87_640_001), far),
+        to("Moscow", (55_751_001, 37_618_001), far),
+    ];
+    let store = MemoryStore::default();
+    load_batch(&store, rows.into_iter().collect());
+    insta::assert_snapshot!(answer(&store, "distance"), @r#"
+    unknown | 2 | 18944.5 | 1112 | 36777 | 36777
+    all | 2 | 18944.5 | 1112 | 36777 | 36777
+    Scope("Divvy (Chicago): 4 trips from 1 archive, of 1970-01-01")
+    LeftOut { trips: 2, reasons: [("with coordinates of two decimals", Some(1)), ("far outside of the system's area", Some(1))] }
+    "#);
+}
+
+#[test]
+fn an_age_is_1_to_100() {
+    let born = |name: &str, year: i16| Trip {
+        birth_year: Some(year),
+        ..Trip::new(name, 0, 600_000, -21_600)
+    };
+    let rows = [
+        born("a", 1940),
+        born("b", 1970),
+        born("c", 1869),
+        born("d", 1969),
+    ];
+    let store = MemoryStore::default();
+    load_batch(&store, rows.into_iter().collect());
+    insta::assert_snapshot!(answer(&store, "ages"), @r#"
+    1869 | _ | unknown | 1
+    1940 | 30 | unknown | 1
+    1969 | 1 | unknown | 1
+    1970 | _ | unknown | 1
+    Scope("Divvy (Chicago): 4 trips from 1 archive, of 1970-01-01")
+    Scope("2 trips of an age below 1 or above 100 by the year of birth: shown without age")
     "#);
 }
 

@@ -125,7 +125,7 @@ fn a_plan_is_a_table() {
     assert_eq!(table.columns.len(), 10);
     let lines: Vec<String> = table.rows.iter().map(|row| format!("{row:?}")).collect();
     insta::assert_snapshot!(lines.join("\n"));
-    let notes: Vec<&str> = table.notes.iter().map(Note::text).collect();
+    let notes: Vec<_> = table.notes.iter().map(Note::text).collect();
     insta::assert_snapshot!(notes.join("\n"));
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use divvy::ingest;
+use divvy::reports::plural;
 use divvy::sources::station_feed::{self, Fault};
 use divvy::store::Applied;
 use jiff::Timestamp;
@@ -43,14 +44,14 @@ impl Poll {
         };
         let at = polled.system.zone().rfc3339(polled.taken_at);
         let id = &polled.system.id;
-        let stations = grouped(polled.stations as u64);
+        let stations = plural(polled.stations as i64, "station");
         common.say(match &polled.applied {
             Applied::Accepted {
                 inserted,
                 changed,
                 reported,
             } => format!(
-                "{id}: {stations} stations at {at}: {} new, {} changed, {} only reported; \
+                "{id}: {stations} at {at}: {} new, {} changed, {} only reported; \
                  {refreshed}",
                 grouped(*inserted),
                 grouped(*changed),
@@ -62,6 +63,9 @@ impl Poll {
                 polled.system.zone().rfc3339(*last)
             ),
         });
+        for note in &polled.notes {
+            common.say(format_args!("  {note}"));
+        }
         let (faults, shown) = if common.verbose {
             let faults = polled.faults.iter().map(Fault::to_string).collect();
             (faults, usize::MAX)

@@ -10,16 +10,17 @@ use clap::Args;
 use clap::builder::StyledStr;
 use divvy::model::{Rider, System};
 use divvy::reports::{
-    self, Dim, Filter, Filters, HoursOfDay, Note, Period, Picture, REPORTS, ReportError, Sort,
-    Table, Weekdays,
+    self, Dim, Filter, Filters, HoursOfDay, Period, Picture, REPORTS, ReportError, Sort, Table,
+    Weekdays,
 };
 use divvy::store::Store;
 
 use crate::open::Common;
 use crate::own_report::{self, ALL};
 use crate::render::html::{self, Section};
+use crate::render::json::{self, Asked};
 use crate::render::plot::{self, Plot};
-use crate::render::{Format, ROWS};
+use crate::render::{Format, ROWS, sentence};
 use crate::runtime::block_on;
 use crate::{flags, outputs};
 
@@ -81,6 +82,10 @@ pub struct Report {
     /// How to write it [default: by the ending of --output, else table]
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// With --format json: write an object with the rows and what was counted, which filters,
+    /// archives, what was left out and why, incomplete months
+    #[arg(long)]
+    with_scope: bool,
     /// Write it to a file
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -131,6 +136,9 @@ impl Report {
         let store = opened.store();
         let system = common.system_of(store)?;
         let format = self.format()?;
+        if self.with_scope && format != Format::Json {
+            bail!("--with-scope is for --format json");
+        }
         let mut filters = match &own {
             Some(own) => own.filters(&self.filters()),
             None => self.filters(),
@@ -162,6 +170,14 @@ impl Report {
                 let title = format!("{}: {}", system.name, report.name());
                 html::write(&title, &[section(report, &table, plot())], out)
             }
+            Format::Json if self.with_scope => {
+                let asked = Asked {
+                    report: report.name(),
+                    system: &system,
+                    filters: &filters,
+                };
+                json::write_with_scope(&asked, &table, out)
+            }
             _ => format.write(&table, width, out),
         })?;
         if !format.has_notes() {
@@ -184,8 +200,11 @@ impl Report {
             }
             return Ok(());
         }
-        if self.plot.is_some() || !self.by.is_empty() || self.sort.is_some() {
-            bail!("--plot, --by and --sort are for one report: name it instead of all");
+        let for_one = self.plot.is_some() || !self.by.is_empty() || self.sort.is_some();
+        if for_one || self.with_scope {
+            bail!(
+                "--plot, --by, --sort and --with-scope are for one report: name it instead of all"
+            );
         }
         let format = self.format()?;
         if !format.has_notes() {
@@ -358,11 +377,4 @@ fn explain(report: &dyn reports::Report, out: &mut dyn Write) -> io::Result<()> 
         writeln!(out, "grouped by one or two of: {}", by.join(", "))?;
     }
     Ok(())
-}
-
-fn sentence(note: &Note) -> String {
-    match note {
-        Note::Scope(text) => text.clone(),
-        Note::Warning(text) => format!("warning: {text}"),
-    }
 }

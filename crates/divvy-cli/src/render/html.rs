@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use divvy::reports::{Column, Note, Table, grouped};
+use divvy::reports::{Column, Table, grouped};
 
 use super::{ROWS, people};
 
@@ -100,11 +100,12 @@ fn write_section(page: &mut String, section: &Section<'_>, cut: bool) {
         *page += &format!("<p class=\"more\">… and {more} more: divvy report {name}</p>\n");
     }
     for note in &table.notes {
-        let (class, text) = match note {
-            Note::Scope(text) => ("scope", text),
-            Note::Warning(text) => ("warning", text),
+        let class = if note.is_warning() {
+            "warning"
+        } else {
+            "scope"
         };
-        *page += &format!("<p class=\"{class}\">{}</p>\n", escape(text));
+        *page += &format!("<p class=\"{class}\">{}</p>\n", escape(&note.text()));
     }
     if !section.columns.is_empty() {
         *page += "<details><summary>What the columns mean</summary>\n<dl>";

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use divvy::reports::{Column, Note, Table, grouped};
+use divvy::reports::{Column, Table, grouped};
 
 use super::people;
 
@@ -27,9 +27,12 @@ pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "- … and {} more", grouped(table.more as i64))?;
     }
     for note in &table.notes {
-        match note {
-            Note::Scope(text) => writeln!(out, "- {}", escape(text))?,
-            Note::Warning(text) => writeln!(out, "- **{}**", escape(text))?,
+        let text = note.text();
+        let text = escape(&text);
+        if note.is_warning() {
+            writeln!(out, "- **{text}**")?;
+        } else {
+            writeln!(out, "- {text}")?;
         }
     }
     Ok(())

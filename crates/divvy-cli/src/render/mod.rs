@@ -2,7 +2,7 @@
 
 mod delimited;
 pub mod html;
-mod json;
+pub mod json;
 mod markdown;
 mod parquet;
 mod people;
@@ -13,6 +13,8 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use divvy::reports::Table;
+
+pub use self::people::sentence;
 
 /// The rows shown of a long report in formats for people, if no number of rows is requested.
 pub const ROWS: usize = 20;

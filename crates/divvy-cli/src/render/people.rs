@@ -1,6 +1,8 @@
 //! Values with units, for people.
 
-use divvy::reports::{Value, ValueKind, grouped};
+use std::borrow::Cow;
+
+use divvy::reports::{Note, Value, ValueKind, grouped};
 
 /// Formats a value with its unit on one line. Empty for an unknown value.
 pub fn text(kind: ValueKind, value: &Value) -> String {
@@ -58,6 +60,14 @@ fn duration(seconds: i64) -> String {
         ..60 => format!("{seconds} s"),
         60..3600 => format!("{minutes} min {:02} s", seconds % 60),
         3600.. => format!("{hours} h {:02} min", minutes % 60),
+    }
+}
+
+/// Returns a note as a sentence that stands by itself.
+pub fn sentence(note: &Note) -> Cow<'_, str> {
+    match note {
+        Note::Warning(text) => format!("warning: {text}").into(),
+        _ => note.text(),
     }
 }
 

@@ -6,7 +6,7 @@ use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle,
     TableStyle, Width,
 };
-use divvy::reports::{Column, Note, Table, Value, ValueKind, grouped};
+use divvy::reports::{Column, Table, Value, ValueKind, grouped};
 
 use super::{ROWS, people};
 
@@ -64,10 +64,7 @@ pub fn write(table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Resu
         writeln!(out)?;
     }
     for note in &table.notes {
-        match note {
-            Note::Scope(text) => write_wrapped(out, text, width)?,
-            Note::Warning(text) => write_wrapped(out, &format!("warning: {text}"), width)?,
-        }
+        write_wrapped(out, &people::sentence(note), width)?;
     }
     Ok(())
 }

@@ -115,6 +115,17 @@ pub enum PollError {
         /// The folder or discovery file.
         path: String,
     },
+    /// A discovery file that lists feeds, and none with stations.
+    #[error(
+        "{source_name} lists no station_information and no station_status, only {listed}: nothing of it \
+         can be used here"
+    )]
+    NoStationFeed {
+        /// The discovery file.
+        source_name: String,
+        /// The names of the feeds that it lists.
+        listed: String,
+    },
     /// Nothing identifies the system.
     #[error("{source_name} does not tell whose stations these are")]
     UnknownSystem {

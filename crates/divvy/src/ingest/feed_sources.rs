@@ -9,7 +9,7 @@ use super::PollError;
 use crate::model::System;
 use crate::sample;
 use crate::sources::http::{self, Client, MAX_FEED_BYTES};
-use crate::sources::station_feed::{self, Discovery, Document, Feed, FeedError};
+use crate::sources::station_feed::{self, Discovery, Document, Feed, FeedError, VehicleTypes};
 use crate::store::Store;
 
 /// The feeds that a snapshot is made of.
@@ -18,12 +18,16 @@ pub(super) struct FeedSources {
     pub(super) feeds: Vec<Feed>,
     /// The publisher's name of the system. `None` where no discovery file states it.
     system_id: Option<String>,
+    vehicle_types: Option<VehicleTypes>,
     /// The files or addresses that the user named, for error messages.
     name: String,
 }
 
 /// The feeds with stations, by their names in a discovery file.
 const STATION_FEEDS: [&str; 2] = ["station_information", "station_status"];
+
+/// The feed with the types of vehicles, by its name in a discovery file.
+const VEHICLE_TYPES: &str = "vehicle_types";
 
 impl FeedSources {
     /// Reads files, folders and addresses.
@@ -35,6 +39,7 @@ impl FeedSources {
         let mut feeds = Self {
             feeds: Vec::new(),
             system_id: None,
+            vehicle_types: None,
             name: names.join(" and "),
         };
         for source in sources {
@@ -46,65 +51,87 @@ impl FeedSources {
                 feeds.read_path(Path::new(source), client)?;
             }
         }
+        if let Some(types) = &feeds.vehicle_types {
+            for feed in &mut feeds.feeds {
+                feed.set_vehicle_types(types);
+            }
+        }
         Ok(feeds)
     }
 
-    fn add(&mut self, document: Document) {
-        if let Document::Feed(feed) = document {
-            self.feeds.push(feed);
+    /// Adds a document. A discovery file names the others, which `fetch` reads by their names.
+    fn add(
+        &mut self,
+        document: Document,
+        source: &str,
+        fetch: impl Fn(&Discovery, &str) -> Result<Option<Document>, PollError>,
+    ) -> Result<(), PollError> {
+        let discovery = match document {
+            Document::Feed(feed) => {
+                self.feeds.push(feed);
+                return Ok(());
+            }
+            Document::VehicleTypes(_) => {
+                return Err(FeedError::OtherFeed {
+                    file: source.into(),
+                    feed: VEHICLE_TYPES,
+                }
+                .into());
+            }
+            Document::Discovery(discovery) => discovery,
+        };
+        self.system_id.clone_from(&discovery.system_id);
+        let feeds_before = self.feeds.len();
+        for name in STATION_FEEDS {
+            match fetch(&discovery, name)? {
+                Some(Document::Feed(feed)) => self.feeds.push(feed),
+                // A system may publish one of the two alone.
+                Some(_) | None => {}
+            }
         }
+        if self.feeds.len() == feeds_before {
+            let listed: Vec<&str> = discovery.feeds.keys().map(String::as_str).collect();
+            return Err(PollError::NoStationFeed {
+                source_name: source.into(),
+                listed: listed.join(", "),
+            });
+        }
+        if self.feeds.iter().any(Feed::needs_vehicle_types) {
+            // Without them only the number of e-bikes is not known.
+            if let Ok(Some(Document::VehicleTypes(types))) = fetch(&discovery, VEHICLE_TYPES) {
+                self.vehicle_types = Some(types);
+            }
+        }
+        Ok(())
     }
 
     fn read_url(&mut self, url: &str, client: &Client) -> Result<(), PollError> {
-        match station_feed::read(&client.get(url)?, url)? {
-            Document::Feed(feed) => self.feeds.push(feed),
-            Document::Discovery(discovery) => {
-                self.system_id.clone_from(&discovery.system_id);
-                for name in STATION_FEEDS {
-                    let address = match discovery.feeds.get(name) {
-                        Some(address) => address.clone(),
-                        // Feeds are mostly in the folder of the discovery file.
-                        None => sibling_url(url, name),
-                    };
-                    self.add(station_feed::read(&client.get(&address)?, &address)?);
-                }
-            }
-        }
-        Ok(())
+        let document = station_feed::read(&client.get(url)?, url)?;
+        self.add(document, url, |discovery, name| {
+            let Some(address) = discovery.feeds.get(name) else {
+                return Ok(None);
+            };
+            let address = resolve_url(url, address);
+            Ok(Some(station_feed::read(&client.get(&address)?, &address)?))
+        })
     }
 
+    /// Reads a file. The feeds of a saved discovery file are those saved in its folder, else those at
+    /// their addresses.
     fn read_path(&mut self, path: &Path, client: &Client) -> Result<(), PollError> {
-        let name = path.display().to_string();
-        match station_feed::read(&read_file(path)?, &name)? {
-            Document::Feed(feed) => self.feeds.push(feed),
-            Document::Discovery(discovery) => self.read_discovered(path, &discovery, client)?,
-        }
-        Ok(())
-    }
-
-    /// Reads the feeds of a saved discovery file: those saved in its folder, else their addresses.
-    fn read_discovered(
-        &mut self,
-        path: &Path,
-        discovery: &Discovery,
-        client: &Client,
-    ) -> Result<(), PollError> {
-        self.system_id.clone_from(&discovery.system_id);
-        for name in STATION_FEEDS {
+        let source = path.display().to_string();
+        let document = station_feed::read(&read_file(path)?, &source)?;
+        self.add(document, &source, |discovery, name| {
             let saved = path.with_file_name(format!("{name}.json"));
             if saved.exists() {
-                let bytes = read_file(&saved)?;
-                self.add(station_feed::read(&bytes, &saved.display().to_string())?);
-            } else if let Some(address) = discovery.feeds.get(name) {
-                let bytes = client.get(address)?;
-                self.add(station_feed::read(&bytes, address)?);
-            } else {
-                return Err(PollError::NoFeed {
-                    path: path.display().to_string(),
-                });
+                let name = saved.display().to_string();
+                return Ok(Some(station_feed::read(&read_file(&saved)?, &name)?));
             }
-        }
-        Ok(())
+            let Some(address) = discovery.feeds.get(name) else {
+                return Ok(None);
+            };
+            Ok(Some(station_feed::read(&client.get(address)?, address)?))
+        })
     }
 
     /// Reads the files with stations in a folder. Other files of GBFS (regions, alerts, prices) are
@@ -127,6 +154,7 @@ impl FeedSources {
             let name = path.display().to_string();
             match station_feed::read(&read_file(&path)?, &name) {
                 Ok(Document::Feed(feed)) => self.feeds.push(feed),
+                Ok(Document::VehicleTypes(types)) => self.vehicle_types = Some(types),
                 Ok(Document::Discovery(discovery)) => {
                     self.system_id = discovery.system_id.or(self.system_id.take());
                 }
@@ -162,10 +190,29 @@ fn read_file(path: &Path) -> Result<Vec<u8>, PollError> {
     Ok(bytes)
 }
 
-/// Returns the address of a feed in the same folder.
-fn sibling_url(url: &str, name: &str) -> String {
-    let folder = url.rsplit_once('/').map_or(url, |(folder, _)| folder);
-    format!("{folder}/{name}.json")
+/// Returns the address of a feed as its discovery file at `base` writes it: whole, from the root of the
+/// server, or from the folder of the discovery file.
+fn resolve_url(base: &str, address: &str) -> String {
+    if http::is_url(address) {
+        return address.into();
+    }
+    let base = base.split(['?', '#']).next().unwrap_or(base);
+    let server_end = base.find("://").map_or(0, |scheme| {
+        let host = scheme + "://".len();
+        base[host..]
+            .find('/')
+            .map_or(base.len(), |slash| host + slash)
+    });
+    let (server, path) = base.split_at(server_end);
+    if let Some(rest) = address.strip_prefix("//") {
+        let scheme = base.split("//").next().unwrap_or("https:");
+        return format!("{scheme}//{rest}");
+    }
+    if address.starts_with('/') {
+        return format!("{server}{address}");
+    }
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    format!("{server}{folder}/{}", address.trim_start_matches("./"))
 }
 
 /// Decides to which system the stations belong. `given` is the system named by the user.
@@ -212,4 +259,30 @@ pub(super) async fn system(
 /// Returns whether a feed has the position of any station.
 fn has_positions(feed: &Feed) -> bool {
     feed.stations.iter().any(|s| s.position().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_in_a_discovery_file_may_be_relative() {
+        const BASE: &str = "https://gbfs.example:8443/2.3/en/gbfs.json?key=a/b";
+        for (address, whole) in [
+            (
+                "https://other.example/si.json",
+                "https://other.example/si.json",
+            ),
+            ("si.json", "https://gbfs.example:8443/2.3/en/si.json"),
+            ("./si.json", "https://gbfs.example:8443/2.3/en/si.json"),
+            ("/si.json", "https://gbfs.example:8443/si.json"),
+            ("//cdn.example/si.json", "https://cdn.example/si.json"),
+        ] {
+            assert_eq!(resolve_url(BASE, address), whole);
+        }
+        assert_eq!(
+            resolve_url("http://a.example", "si.json"),
+            "http://a.example/si.json"
+        );
+    }
 }

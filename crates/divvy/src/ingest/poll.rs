@@ -1,15 +1,16 @@
 //! Updating of StationData from station feeds.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::PollError;
 use super::feed_sources::{self, FeedSources};
-use crate::model::System;
+use crate::model::{Snapshot, SnapshotKind, StationId, System};
 use crate::sources::http::Client;
 use crate::sources::station_feed::{self, Fault, Feed};
-use crate::store::{Applied, Store};
+use crate::store::{Applied, FeedState, Store};
 
 /// The result of a poll.
 #[derive(Clone, Debug)]
@@ -22,8 +23,10 @@ pub struct Polled {
     pub stations: usize,
     /// What the store did with it.
     pub applied: Applied,
-    /// Departures of the feed from its specification.
+    /// Departures of the feed from its specification, and what cannot be true.
     pub faults: Vec<Fault>,
+    /// What differs from the snapshot before in a way that a user should know, as sentences.
+    pub notes: Vec<String>,
 }
 
 /// Reads one snapshot of stations from files, a folder, or addresses, and updates StationData with
@@ -78,14 +81,17 @@ pub async fn apply(
     fetched_at: Timestamp,
 ) -> Result<Polled, PollError> {
     let state = store.feed(&system.id).await?;
-    let last = state.and_then(|state| state.status_at.max(state.information_at));
-    let faults = feeds
+    let last = state.as_ref();
+    let last = last.and_then(|state| state.status_at.max(state.information_at));
+    let mut faults: Vec<Fault> = feeds
         .iter()
         .flat_map(|feed| feed.faults.iter().cloned())
         .collect();
+    faults.extend(station_feed::compare_lists(&feeds));
     let newest = feeds.iter().max_by_key(|feed| feed.kind);
     let file = newest.map_or_else(String::new, |feed| feed.file.clone());
-    let snapshot = station_feed::snapshot(feeds, system, last)?;
+    let mut snapshot = station_feed::snapshot(feeds, system, last)?;
+    faults.extend(station_feed::mend_positions(&mut snapshot));
     if snapshot.taken_at.duration_since(fetched_at) > MAX_AHEAD {
         let zone = system.zone();
         return Err(PollError::FeedTimeAheadOfClock {
@@ -95,11 +101,50 @@ pub async fn apply(
         });
     }
     let applied = store.apply(&snapshot, fetched_at).await?;
+    let notes = match (&applied, &state) {
+        (Applied::Accepted { .. }, Some(before)) => compare(&snapshot, before),
+        _ => Vec::new(),
+    };
     Ok(Polled {
         system: system.clone(),
         taken_at: snapshot.taken_at,
         stations: snapshot.stations.len(),
         applied,
         faults,
+        notes,
     })
+}
+
+/// Writes in what way an accepted snapshot differs from the one before it: a time that stands still, and
+/// stations that are not listed any more.
+fn compare(snapshot: &Snapshot, before: &FeedState) -> Vec<String> {
+    let mut notes = Vec::new();
+    let last = match snapshot.kind {
+        SnapshotKind::Information => before.information_at,
+        SnapshotKind::Status => before.status_at,
+        SnapshotKind::Full => before.status_at.min(before.information_at),
+    };
+    if last == Some(snapshot.taken_at) {
+        notes.push(
+            "the time of the feed is that of the last snapshot, although stations have changed: the \
+             publisher's clock stands still"
+                .into(),
+        );
+    }
+    // Names alone say nothing about which stations are in use where states are known.
+    if snapshot.kind == SnapshotKind::Information && before.status_at.is_some() {
+        return notes;
+    }
+    let now: HashSet<&StationId> = snapshot.stations.iter().map(|it| &it.id).collect();
+    let gone = before.listed.iter().filter(|id| !now.contains(id)).count();
+    if gone == 0 {
+        return notes;
+    }
+    let all = before.listed.len();
+    notes.push(if gone == all && !now.is_empty() {
+        format!("none of the {all} ids of the last snapshot is in this one: the feed has new ids")
+    } else {
+        format!("{gone} of the {all} stations of the last snapshot are not in this one")
+    });
+    notes
 }

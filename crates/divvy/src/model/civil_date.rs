@@ -48,6 +48,12 @@ pub fn month_of(day: i32) -> i32 {
     (i32::from(date.year()) - 1970) * 12 + i32::from(date.month()) - 1
 }
 
+/// Returns the first day of a month that is counted from January 1970, in days since 1970-01-01.
+pub fn first_day_of(month: i32) -> i32 {
+    let (year, month) = (1970 + month.div_euclid(12), month.rem_euclid(12) + 1);
+    days_from_civil(year.into(), month.into(), 1) as i32
+}
+
 /// Returns the day of a date, in days since 1970-01-01. `month` is 1 to 12; a `day` beyond the end
 /// of its month runs on into the next. Years may be up to 10^15 either way.
 ///

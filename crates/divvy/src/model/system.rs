@@ -36,6 +36,20 @@ impl BoundingBox {
         (self.south..=self.north).contains(&position.latitude)
             && (self.west..=self.east).contains(&position.longitude)
     }
+
+    /// Returns the box whose borders lie this many metres further out.
+    pub fn widened(&self, metres: f64) -> Self {
+        const METRES_PER_DEGREE: f64 = 111_195.0;
+        let north_south = metres / METRES_PER_DEGREE;
+        let middle = (self.south + self.north) / 2.0;
+        let east_west = north_south / middle.to_radians().cos();
+        Self {
+            south: self.south - north_south,
+            west: self.west - east_west,
+            north: self.north + north_south,
+            east: self.east + east_west,
+        }
+    }
 }
 
 /// A row of [`SYSTEMS`].

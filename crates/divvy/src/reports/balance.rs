@@ -125,7 +125,7 @@ impl Report for Balance {
         };
         let more = all - rows.len();
         let notes = notes(question, &counted, &ends_by_place, all);
-        let mut table = Table::new(rows, notes).counted_by(counted.how);
+        let mut table = Table::new(rows, notes).counted_as(&counted, question.filters);
         table.more = more;
         table.map = Some(question.map(&places, &counted.known.totals, &ends_by_place));
         Ok(table)

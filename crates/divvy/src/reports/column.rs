@@ -158,11 +158,13 @@ impl Dim {
             ),
             Self::BirthYear => (
                 ValueKind::Ordinal,
-                "as published; empty where files state none",
+                "as published; empty where files state none. Some publishers fill in a default \
+                 where a rider states none, such as 1969 at Citi Bike",
             ),
             Self::Age => (
                 ValueKind::Ordinal,
-                "the year of the start less the year of birth",
+                "the year of the start less the year of birth, if that is 1 to 100; empty where it \
+                 is not, or files state no year of birth",
             ),
             Self::Year => (ValueKind::Ordinal, "the local year of the start"),
             Self::Month => (ValueKind::Date, "the local month of the start"),
@@ -216,7 +218,8 @@ impl Measure {
             }
             Self::Starts => "stored trips that start in the hour",
             Self::Stops => {
-                "the same trips by the hour in which they end; other groups are those of the start"
+                "the same trips by the hour in which they end, and by the weekday, date, month or year \
+                 of the end where these are groups; other groups are those of the start"
             }
             Self::NoOrigin => "trips without a station at the start",
             Self::NoDestination => "trips without a station at the end",
@@ -234,7 +237,8 @@ impl Measure {
             Self::P99S => "99 in 100 durations are no longer: nearest rank, exact",
             Self::MaxS => "longest duration in seconds",
             Self::PlacedTrips => {
-                "trips with plausible coordinates at both ends (not no_coordinates, not far_away)"
+                "trips with coordinates at both ends, not no_coordinates, of more than two decimals \
+                 (fewer are off by up to 700 m), and no more than 25 km outside of the system's area"
             }
             Self::MeanM => {
                 "mean great-circle distance between the ends in metres (sphere of 6,371,008.8 m): \

@@ -18,7 +18,7 @@ pub enum Dim {
     Gender,
     /// The year of birth that the file states.
     BirthYear,
-    /// The year of the trip less the year of birth.
+    /// The year of the trip less the year of birth, see [`age_in`].
     Age,
     /// The year of the start.
     Year,
@@ -120,6 +120,13 @@ impl FromStr for Dim {
     all = Dim::ALL.map(Dim::as_str).join(", ")
 )]
 pub struct NoDim(pub String);
+
+/// Returns the age that a person born in one year reaches in another. `None` unless it is 1 to 100:
+/// the year of birth is a mistake then.
+pub(super) fn age_in(year: i32, born: i32) -> Option<i32> {
+    let age = year - born;
+    (1..=100).contains(&age).then_some(age)
+}
 
 /// A group in one dimension.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

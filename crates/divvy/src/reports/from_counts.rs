@@ -123,6 +123,6 @@ impl Report for FromCounts {
             plural(departures, "departure"),
             plural(rows.len() as i64, "station id"),
         )));
-        Ok(Table::new(rows, notes).counted_by(counted.how))
+        Ok(Table::new(rows, notes).counted_as(&counted, question.filters))
     }
 }

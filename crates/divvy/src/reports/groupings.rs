@@ -6,13 +6,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::dims::{Dim, Group};
-use super::grouping::Groups;
+use super::grouping::{Groups, Unplaced};
 use super::measures::{Context, GroupCounts, Measure, Needs};
 use super::places::Place;
 use super::question::{Counted, CountedGroups, left_out};
-use super::{
-    Column, Filter, Filters, Note, Picture, Question, Report, Table, Value, grouped, plural,
-};
+use super::{Column, Filter, Filters, Note, Picture, Question, Report, Table, Value, plural};
 use crate::model::{Flag, Flags};
 use crate::store::StoreError;
 use crate::tally::{FlagCounts, Spread, Totals};
@@ -135,7 +133,8 @@ pub static GENDERS: Grouping = Grouping {
 /// Trips by year of birth, age and rider.
 pub static AGES: Grouping = Grouping {
     name: "ages",
-    about: "trips by year of birth, age in the year of the trip and kind of rider (before 2020)",
+    about: "trips by year of birth, age in the year of the trip (1 to 100) and kind of rider (before \
+            2020)",
     dims: &[Dim::BirthYear, Dim::Age, Dim::Rider],
     measures: &[(Measure::Trips, "trips")],
     order: Order::Natural,
@@ -262,7 +261,7 @@ pub(super) async fn answer(
                 .or_default();
         }
     }
-    let notes = notes(question, &counted, &groups, needs);
+    let notes = notes(question, &counted, &groups, dims, needs);
     let known = &counted.known.totals;
     let writer = RowWriter {
         dims,
@@ -277,7 +276,7 @@ pub(super) async fn answer(
         .iter()
         .filter_map(|(group, counts)| writer.row(group, counts));
     let rows = rows.collect();
-    Ok(Table::of(columns(dims, measures), rows, notes).counted_by(counted.how))
+    Ok(Table::of(columns(dims, measures), rows, notes).counted_as(&counted, question.filters))
 }
 
 /// Puts the groups in the order of their rows, with the sum of all groups last if it is useful.
@@ -354,7 +353,13 @@ impl RowWriter<'_> {
 }
 
 /// Writes the notes below the table.
-fn notes(question: &Question<'_>, counted: &Counted, groups: &Groups, needs: Needs) -> Vec<Note> {
+fn notes(
+    question: &Question<'_>,
+    counted: &Counted,
+    groups: &Groups,
+    dims: &[Dim],
+    needs: Needs,
+) -> Vec<Note> {
     let flags = &counted.known.totals.flags;
     let mut notes = question.scope(counted, question.filters);
     notes.extend(untimed(
@@ -362,6 +367,7 @@ fn notes(question: &Question<'_>, counted: &Counted, groups: &Groups, needs: Nee
         needs,
         counted.trips.is_none().then_some(flags),
     ));
+    notes.extend(implausible_ages(groups, dims));
     let without_origin = flags.get(Flag::NoOrigin);
     let is_unfiltered = question.filters.to_string().is_empty();
     if counted.with_origin && is_unfiltered && without_origin != 0 {
@@ -371,6 +377,23 @@ fn notes(question: &Question<'_>, counted: &Counted, groups: &Groups, needs: Nee
         )));
     }
     notes
+}
+
+/// Returns a note with how many trips state a year of birth of which no age of 1 to 100 follows.
+/// `None` if there are none, or the groups do not show it.
+fn implausible_ages(groups: &Groups, dims: &[Dim]) -> Option<Note> {
+    let at = |dim| dims.iter().position(|it| *it == dim);
+    let (born, age) = (at(Dim::BirthYear)?, at(Dim::Age)?);
+    let is_implausible =
+        |key: &[Group]| matches!((&key[born], &key[age]), (Group::Number(_), Group::Unknown));
+    let groups = groups.by_group.iter();
+    let implausible = groups.filter(|(key, _)| is_implausible(key));
+    let trips: i64 = implausible.map(|(_, counts)| counts.trips).sum();
+    let text = format!(
+        "{} of an age below 1 or above 100 by the year of birth: shown without age",
+        plural(trips, "trip")
+    );
+    (trips != 0).then_some(Note::Scope(text))
 }
 
 /// Returns a note with how many of the counted trips have no plausible duration or distance. `known` are the flags
@@ -390,13 +413,22 @@ fn untimed(groups: &Groups, needs: Needs, known: Option<&FlagCounts>) -> Vec<Not
         notes.extend(left_out(why, trips - timed, flags));
     }
     if needs.distances && trips > placed {
-        let far = flags.map_or(0, |flags| flags.get(Flag::FarAway));
-        notes.push(Note::Scope(format!(
-            "{} left out: {} without coordinates at both ends, {} far_away",
-            plural(trips - placed, "trip"),
-            grouped(trips - placed - far),
-            grouped(far),
-        )));
+        let Unplaced {
+            without,
+            coarse,
+            far,
+        } = groups.unplaced;
+        let reasons = [
+            (without, "without coordinates at both ends"),
+            (coarse, "with coordinates of two decimals"),
+            (far, "far outside of the system's area"),
+        ];
+        let reasons = reasons.iter().filter(|(trips, _)| *trips != 0);
+        let reasons = reasons.map(|(trips, why)| ((*why).to_owned(), Some(*trips)));
+        notes.push(Note::LeftOut {
+            trips: trips - placed,
+            reasons: reasons.collect(),
+        });
     }
     notes
 }

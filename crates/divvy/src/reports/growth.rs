@@ -1,12 +1,15 @@
 //! The report of growth over a year.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 
 use super::dims::{Dim, Group, month_text};
+use super::incomplete_months::incomplete_months;
 use super::measures::{Measure, Needs, rounded};
 use super::question::CountedGroups;
-use super::{Column, Filter, Filters, Note, Picture, Question, Report, Table, ValueKind};
-use crate::model::civil_date::{date_of, month_of};
+use super::{Column, Filter, Filters, Note, Picture, Question, Report, Table, Value, ValueKind};
+use crate::model::civil_date::{date_of, first_day_of, month_of};
 use crate::store::StoreError;
 
 /// Trips by month, and those of the same month a year before.
@@ -41,8 +44,14 @@ impl Report for Growth {
                 .defined("stored trips that start in the month"),
             Column::new("year_before", ValueKind::Count)
                 .defined("trips of the same month a year before; empty where none are stored"),
-            Column::new("growth", ValueKind::Share)
-                .defined("trips / year_before - 1: 0.25 for a quarter more"),
+            Column::new("growth", ValueKind::Share).defined(
+                "trips / year_before - 1: 0.25 for a quarter more; empty where either month is not \
+                 complete",
+            ),
+            Column::new("complete", ValueKind::Truth).defined(
+                "whether trips of the whole month are stored: no day of it is before the first or \
+                 after the last day with a trip, or in a gap of more than three days without any",
+            ),
         ]
     }
 
@@ -78,6 +87,8 @@ impl Report for Growth {
         let (first, last) = question.filters.days();
         let months = month_of(first)..=month_of(last);
         let groups = &groups.by_group;
+        let incomplete = incomplete_months(&counted.known.totals.days);
+        let mut named: BTreeSet<i32> = BTreeSet::new();
         let mut trips = 0;
         let mut rows = Vec::new();
         for (key, counts) in groups {
@@ -94,7 +105,11 @@ impl Report for Growth {
                 .get(&before)
                 .map(|counts| counts.trips)
                 .filter(|n| *n != 0);
-            let growth = before.map(|before| counts.trips as f64 / before as f64 - 1.0);
+            let is_complete = !incomplete.contains_key(&month);
+            let is_comparable = is_complete && !incomplete.contains_key(&(month - 12));
+            let growth = before
+                .filter(|_| is_comparable)
+                .map(|before| counts.trips as f64 / before as f64 - 1.0);
             rows.push(vec![
                 month_text(month).into(),
                 match key.get(1) {
@@ -104,7 +119,10 @@ impl Report for Growth {
                 counts.trips.into(),
                 before.into(),
                 growth.map(|growth| rounded(growth, 1e6)).into(),
+                Value::Truth(is_complete),
             ]);
+            let compared = [month, month - 12].into_iter();
+            named.extend(compared.filter(|month| incomplete.contains_key(month)));
         }
         if !question.filters.to_string().is_empty() {
             counted.trips = Some(trips);
@@ -116,27 +134,27 @@ impl Report for Growth {
             ..question.filters.clone()
         };
         let mut notes = question.scope(&counted, &whole);
-        if let Some((first, last)) = counted.known.totals.days.range() {
-            let cut = |day: i32, ends: bool| {
-                let date = date_of(day);
-                let whole = if ends {
-                    date == date.last_of_month()
-                } else {
-                    date.day() == 1
-                };
-                let shown = months.contains(&month_of(day));
-                (!whole && shown).then(|| month_text(month_of(day)))
-            };
-            let cut = [cut(first, false), cut(last, true)];
-            let mut cut: Vec<String> = cut.into_iter().flatten().collect();
-            cut.dedup();
-            if !cut.is_empty() {
-                notes.push(Note::Warning(format!(
-                    "not all days of {} are stored: compare such a month with care",
-                    cut.join(" and "),
-                )));
-            }
+        if !named.is_empty() {
+            notes.push(Note::Warning(format!(
+                "not all days are stored of {}: no growth is shown for such a month",
+                list_incomplete(&named, &incomplete),
+            )));
         }
-        Ok(Table::of(self.columns(), rows, notes).counted_by(counted.how))
+        Ok(Table::of(self.columns(), rows, notes).counted_as(&counted, question.filters))
     }
+}
+
+/// Writes months, each with its days that have trips: `2021-02 (3 of 28 days)`. Of many the first ones.
+fn list_incomplete(months: &BTreeSet<i32>, stored: &BTreeMap<i32, usize>) -> String {
+    const SHOWN: usize = 6;
+    let text = |month: &i32| {
+        let stored = stored.get(month).copied().unwrap_or(0);
+        let all = date_of(first_day_of(*month)).days_in_month();
+        format!("{} ({stored} of {all} days)", month_text(*month))
+    };
+    let mut texts: Vec<String> = months.iter().take(SHOWN).map(text).collect();
+    if months.len() > SHOWN {
+        texts.push(format!("{} more", months.len() - SHOWN));
+    }
+    texts.join(", ")
 }

@@ -17,7 +17,7 @@ pub enum Measure {
     PerDay,
     /// Trips by the hour of their start.
     Starts,
-    /// Trips by the hour of their end; all else is that of the start.
+    /// Trips by the time of their end; all else is that of the start.
     Stops,
     /// Trips without a station at the start.
     NoOrigin,

@@ -18,6 +18,7 @@ mod from_counts;
 mod grouping;
 mod groupings;
 mod growth;
+mod incomplete_months;
 mod largest;
 mod measures;
 mod own;
@@ -49,7 +50,7 @@ pub use quality::{Quality, QualityRow};
 pub use question::Question;
 pub use routes::{RouteRow, Routes};
 pub use stations::{Range, StationRow, Stations};
-pub use table::{Note, Row, Sort, Table, grouped, plural};
+pub use table::{Note, Row, Scope, Sort, Table, grouped, plural};
 pub use value::Value;
 
 use crate::model::System;

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 
-use super::dims::Dim;
+use super::dims::{Dim, month_text};
 use super::grouping::{self, CubeSource, Groups, Origins, Query, TripCounter};
+use super::incomplete_months::incomplete_months;
 use super::measures::Needs;
 use super::picture::{Map, MapStation};
 use super::places::{self, Place};
-use super::table::{Note, grouped, plural};
+use super::table::{Note, Scope, Table, plural};
 use super::{Filter, Filters, ReportError};
 use crate::model::civil_date::{date_of, month_of};
 use crate::model::{Flags, SampleFraction, StationId, System, TripBatch, Zone};
@@ -52,6 +53,30 @@ pub(super) struct Counted {
     pub no_such_station: bool,
     /// Trips without an origin are left out.
     pub with_origin: bool,
+}
+
+impl Table {
+    /// Sets how the trips were counted, and which.
+    pub(super) fn counted_as(self, counted: &Counted, filters: &Filters) -> Self {
+        let totals = &counted.known.totals;
+        let range = totals.days.range();
+        let (first, last) = filters.days();
+        let asked = month_of(first)..=month_of(last);
+        let incomplete = incomplete_months(&totals.days).into_keys();
+        let incomplete = incomplete.filter(|month| asked.contains(month));
+        let scope = Scope {
+            archives: counted.known.archives.clone(),
+            stored: totals.trips,
+            counted: counted.trips,
+            days: range.map(|(first, last)| (date_of(first), date_of(last))),
+            incomplete_months: incomplete.map(month_text).collect(),
+        };
+        Self {
+            how: counted.how.clone(),
+            scope: Some(scope),
+            ..self
+        }
+    }
 }
 
 /// Counted trips by group.
@@ -123,6 +148,7 @@ impl Question<'_> {
             needs,
             filters: self.filters,
             origins: of_stations.then_some(&somewhere),
+            area: self.system.area,
         };
         let source = CubeSource::of(&query).filter(|_| !self.reads_trips);
         let parts = source.map_or(Parts::NONE, |source| source.parts(self.filters));
@@ -457,23 +483,13 @@ fn why_nothing(filters: &Filters, known: &Totals) -> String {
 
 /// Writes how many trips a report leaves out for their flags. `None` if it leaves out none.
 pub(super) fn left_out(why: Flags, total: i64, flags: Option<&FlagCounts>) -> Option<Note> {
-    let by_flag: Vec<String> = why
-        .iter()
-        .filter_map(|flag| match flags {
-            None => Some(flag.to_string()),
-            Some(flags) if flags.get(flag) != 0 => {
-                Some(format!("{} {flag}", grouped(flags.get(flag))))
-            }
-            Some(_) => None,
-        })
-        .collect();
-    let between = if flags.is_some() { ", " } else { " or " };
-    let text = format!(
-        "{} left out: {}",
-        plural(total, "trip"),
-        by_flag.join(between)
-    );
-    (total != 0).then_some(Note::Scope(text))
+    let count = |flag| flags.map(|flags| flags.get(flag));
+    let reasons = why.iter().map(|flag| (flag.to_string(), count(flag)));
+    let reasons = reasons.filter(|(_, trips)| *trips != Some(0));
+    (total != 0).then(|| Note::LeftOut {
+        trips: total,
+        reasons: reasons.collect(),
+    })
 }
 
 /// Writes how many trips have no station at their start or end. `None` if all have both.

@@ -198,7 +198,7 @@ impl Report for Routes {
             let text = format!("{unmatched} without a station at an end: on no route");
             notes.push(Note::Scope(text));
         }
-        let mut table = Table::new(rows, notes).counted_by(counted.how);
+        let mut table = Table::new(rows, notes).counted_as(&counted, question.filters);
         table.more = more;
         table.map = Some(question.map(&places, &counted.known.totals, &BTreeMap::new()));
         Ok(table)

@@ -233,7 +233,7 @@ impl Report for Stations {
             (Some(feed), None) => notes.extend(joined(question, feed, &places, &ends)),
             _ => {}
         }
-        Ok(Table::new(rows, notes).counted_by(counted.how.clone()))
+        Ok(Table::new(rows, notes).counted_as(&counted, question.filters))
     }
 }
 

@@ -1,8 +1,13 @@
 //! The table that every report returns and every format writes.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::str::FromStr;
 
-use super::column::Column;
+use jiff::civil::Date;
+
+use super::column::{Column, Role};
+use super::dims::{Dim, WEEKDAYS};
 use super::picture::Map;
 use super::value::Value;
 
@@ -18,19 +23,61 @@ pub trait Row {
 /// A sentence below a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// What was counted, and what was left out.
+    /// What was counted.
     Scope(String),
+    /// Trips that were left out.
+    LeftOut {
+        /// How many.
+        trips: i64,
+        /// Why, each with the number of trips; `None` where that is not known.
+        reasons: Vec<(String, Option<i64>)>,
+    },
     /// A reason why the numbers may mislead.
     Warning(String),
 }
 
 impl Note {
+    /// Returns whether the numbers may mislead.
+    pub fn is_warning(&self) -> bool {
+        matches!(self, Self::Warning(_))
+    }
+
     /// Returns the sentence.
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> Cow<'_, str> {
         match self {
-            Self::Scope(text) | Self::Warning(text) => text,
+            Self::Scope(text) | Self::Warning(text) => text.into(),
+            Self::LeftOut { trips, reasons } => {
+                let is_counted = reasons.iter().all(|(_, trips)| trips.is_some());
+                let reasons = reasons.iter().map(|(why, trips)| match trips {
+                    Some(trips) => format!("{} {why}", grouped(*trips)),
+                    None => why.clone(),
+                });
+                let reasons: Vec<String> = reasons.collect();
+                let between = if is_counted { ", " } else { " or " };
+                format!(
+                    "{} left out: {}",
+                    plural(*trips, "trip"),
+                    reasons.join(between)
+                )
+                .into()
+            }
         }
     }
+}
+
+/// Which trips a report has counted, for programs; [`Note`]s state the same for people.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scope {
+    /// The names of the archives from which the stored trips come.
+    pub archives: Vec<String>,
+    /// Stored trips.
+    pub stored: i64,
+    /// Trips that the filters let through. `None` without filters.
+    pub counted: Option<i64>,
+    /// The first and the last day on which a stored trip starts. `None` without trips.
+    pub days: Option<(Date, Date)>,
+    /// Months within the dates of the filters of which only some days are stored: `2021-01`.
+    pub incomplete_months: Vec<String>,
 }
 
 /// A report, answered: every format shows the same one.
@@ -47,6 +94,8 @@ pub struct Table {
     pub may_be_cut: bool,
     /// What was counted and what was left out.
     pub notes: Vec<Note>,
+    /// Which trips were counted. `None` for a report that counts none.
+    pub scope: Option<Scope>,
     /// How it was counted, which `-v` prints: from the cube, or from the trips.
     pub how: String,
     /// The positions of its stations, for a picture. `None` for a report without stations.
@@ -68,14 +117,10 @@ impl Table {
             more: 0,
             may_be_cut: false,
             notes,
+            scope: None,
             how: String::new(),
             map: None,
         }
-    }
-
-    /// Sets how it was counted.
-    pub(super) fn counted_by(self, how: String) -> Self {
-        Self { how, ..self }
     }
 
     /// Sorts the rows by a column. `None` if there is no such column.
@@ -84,17 +129,17 @@ impl Table {
         let place = place
             .clone()
             .position(|column| column.name == sort.column)?;
-        let numeric = self.columns[place].kind.is_numeric();
-        let descending = sort.descending.unwrap_or(numeric);
+        let column = self.columns[place];
+        let descending = sort.descending.unwrap_or(column.kind.is_numeric());
         self.rows.sort_by(|a, b| {
             let (a, b) = (&a[place], &b[place]);
             // Rows without a value come last in both directions.
             let unknown = |value: &Value| matches!(value, Value::Empty);
             unknown(a).cmp(&unknown(b)).then_with(|| {
                 if descending {
-                    b.cmp_values(a)
+                    column.compare(b, a)
                 } else {
-                    a.cmp_values(b)
+                    column.compare(a, b)
                 }
             })
         });
@@ -108,12 +153,26 @@ impl Table {
     }
 }
 
+impl Column {
+    /// Compares two of its values: weekdays in the order of the week, others by their values.
+    fn compare(&self, a: &Value, b: &Value) -> Ordering {
+        match (self.role, a, b) {
+            (Role::Group(Dim::Weekday), Value::Text(a), Value::Text(b)) => {
+                let day = |text: &String| WEEKDAYS.iter().position(|day| day == text);
+                day(a).cmp(&day(b))
+            }
+            _ => a.cmp_values(b),
+        }
+    }
+}
+
 /// An order of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sort {
     /// The column.
     pub column: String,
-    /// The direction. `None` for numbers from the largest down and texts from A on.
+    /// The direction. `None` for numbers from the largest down, texts from A on and weekdays from
+    /// Monday on.
     pub descending: Option<bool>,
 }
 

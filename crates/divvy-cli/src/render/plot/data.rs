@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use divvy::model::System;
-use divvy::reports::{Measure, Note, Picture, Report, Role, Table, Value, ValueKind, grouped};
+use divvy::reports::{Measure, Picture, Report, Role, Table, Value, ValueKind, grouped};
 
 use super::frame::number;
 use crate::render::people;
@@ -31,10 +31,8 @@ impl<'a> Plot<'a> {
         durations: Option<Vec<(i64, i64)>>,
         system: &System,
     ) -> Self {
-        let scope = table.notes.iter().find_map(|note| match note {
-            Note::Scope(text) => Some(text.clone()),
-            Note::Warning(_) => None,
-        });
+        let scope = table.notes.iter().find(|note| !note.is_warning());
+        let scope = scope.map(|note| note.text().into_owned());
         let mut title = report.about().to_owned();
         if let Some(first) = title.get(..1) {
             title = first.to_uppercase() + &title[1..];

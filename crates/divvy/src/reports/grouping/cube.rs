@@ -3,7 +3,7 @@
 use super::coded::Coded;
 use super::{Groups, Query};
 use crate::model::civil_date::month_of;
-use crate::reports::dims::{Dim, Group};
+use crate::reports::dims::{Dim, Group, age_in};
 use crate::reports::filters::Filters;
 use crate::tally::{Cube, DayHours, Durations, KeptGrid, Parts, People};
 
@@ -30,6 +30,7 @@ impl CubeSource {
             needs,
             filters,
             origins,
+            ..
         } = query;
         let within = |allowed: &dyn Fn(Dim) -> bool| dims.iter().all(|dim| allowed(*dim));
         let dated = filters.from.is_some() || filters.to.is_some();
@@ -48,7 +49,8 @@ impl CubeSource {
         let days = |dim: Dim| dim.is_of_day();
         let day_hours = within(&|d| days(d) || matches!(d, Dim::Rider | Dim::Bike | Dim::Hour))
             && origins.is_none()
-            && !(needs.stops && by_hour)
+            // By day it keeps stops on the day of the start only.
+            && !(needs.stops && (by_hour || dims.iter().any(|dim| days(*dim))))
             && !(needs.ends && (by_hour || dims.contains(&Dim::Hour)));
         let no_bike = filters.bike.is_none();
         let people = within(&|dim| {
@@ -188,7 +190,7 @@ impl Coded<'_> {
                 |dim| match dim {
                     Dim::Year => Some(person.year.into()),
                     Dim::BirthYear => born,
-                    Dim::Age => born.map(|born| i32::from(person.year) - born),
+                    Dim::Age => born.and_then(|born| age_in(person.year.into(), born)),
                     _ => None,
                 },
                 |dim| match dim {

@@ -12,7 +12,7 @@ pub(super) use self::trips::{TripCounter, projection};
 use super::dims::{Dim, Group};
 use super::filters::Filters;
 use super::measures::{GroupCounts, Needs};
-use crate::model::StationId;
+use crate::model::{BoundingBox, StationId};
 use crate::tally::FlagCounts;
 
 /// The largest number of dimensions of a report.
@@ -24,6 +24,27 @@ pub(super) struct Groups {
     pub by_group: BTreeMap<Vec<Group>, GroupCounts>,
     /// Flags of the counted trips. `None` if they were counted from the cube.
     pub flags: Option<FlagCounts>,
+    /// Counted trips whose distance is unknown, if distances were counted.
+    pub unplaced: Unplaced,
+}
+
+/// Trips whose distance is unknown, by the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unplaced {
+    /// An end has no coordinates, or impossible ones.
+    pub without: i64,
+    /// An end has coordinates of two decimals.
+    pub coarse: i64,
+    /// An end is far outside of the system's area.
+    pub far: i64,
+}
+
+impl Unplaced {
+    fn add(&mut self, other: Self) {
+        self.without += other.without;
+        self.coarse += other.coarse;
+        self.far += other.far;
+    }
 }
 
 /// The places at which trips start, for reports that group or filter by station.
@@ -51,4 +72,6 @@ pub(super) struct Query<'a> {
     pub filters: &'a Filters,
     /// `None` for a report that neither groups nor filters by station.
     pub origins: Option<&'a Origins>,
+    /// The area of the system. `None` if it has none: no position is far then.
+    pub area: Option<BoundingBox>,
 }

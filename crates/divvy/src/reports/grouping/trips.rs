@@ -5,16 +5,19 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::coded::{Coded, Key, UNKNOWN};
-use super::{Groups, MAX_DIMS, Query};
+use super::{Groups, MAX_DIMS, Query, Unplaced};
 use crate::model::civil_date::day_of_ms;
-use crate::model::{Flag, Flags, NONE_I16, NONE_I32, Position, Rider, StationId, TripBatch};
-use crate::reports::dims::{Dim, Group};
+use crate::model::{
+    BoundingBox, Flag, Flags, NONE_I16, NONE_I32, Position, Rider, StationId, TripBatch,
+};
+use crate::reports::dims::{Dim, Group, age_in};
 use crate::reports::measures::GroupCounts;
 use crate::store::Projection;
 use crate::tally::{FlagCounts, Tally};
 
-/// Flags of trips whose distance is not counted.
-const NO_DISTANCE: Flags = Flags::from_bits(Flag::NoCoordinates as u16 | Flag::FarAway as u16);
+/// The distance from the area of the system, in metres, up to which the ends of trips are believed.
+/// Its stations may have spread since the area was drawn.
+const PLAUSIBLE_OUTSIDE_M: f64 = 25_000.0;
 
 /// Returns the columns that an answer from the trips needs.
 pub(in crate::reports) fn projection(query: &Query<'_>) -> Projection {
@@ -42,6 +45,9 @@ pub(in crate::reports) struct TripCounter<'a> {
     flags: FlagCounts,
     durations: Values,
     distances: Values,
+    unplaced: Unplaced,
+    /// Where positions are plausible. `None` for everywhere.
+    plausible: Option<BoundingBox>,
 }
 
 impl<'a> TripCounter<'a> {
@@ -54,6 +60,8 @@ impl<'a> TripCounter<'a> {
             flags: FlagCounts::default(),
             durations: Values::default(),
             distances: Values::default(),
+            unplaced: Unplaced::default(),
+            plausible: query.area.map(|area| area.widened(PLAUSIBLE_OUTSIDE_M)),
         }
     }
 
@@ -81,7 +89,10 @@ impl<'a> TripCounter<'a> {
             .filter(|row| picked(*row) && starts_there(*row))
             .collect();
         let codes = self.codes(batch, &rows, places.as_deref());
-        let hour_at = query.dims.iter().position(|dim| *dim == Dim::Hour);
+        let end_codes: Vec<(usize, Vec<i32>)> = (query.dims.iter().enumerate())
+            .filter(|_| query.needs.stops)
+            .filter_map(|(at, dim)| Some((at, time_codes(*dim, &rows, &batch.ended_ms)?)))
+            .collect();
         for (place, row) in rows.iter().copied().enumerate() {
             let mut key = [UNKNOWN; MAX_DIMS];
             for (code, codes) in key.iter_mut().zip(&codes) {
@@ -102,14 +113,13 @@ impl<'a> TripCounter<'a> {
                 self.durations.add(at, batch.duration_s(row) as u32);
             }
             if query.needs.distances
-                && !batch.flags[row].intersects(NO_DISTANCE)
-                && let Some(metres) = distance_m(batch, row)
+                && let Some(metres) = self.distance_m(batch, row)
             {
                 self.distances.add(at, metres);
             }
             if query.needs.stops {
-                if let Some(place) = hour_at {
-                    key[place] = hour_of(batch.ended_ms[row]);
+                for (at, codes) in &end_codes {
+                    key[*at] = codes[place];
                 }
                 let at = self.group(key);
                 self.groups[at as usize].1.stops += 1;
@@ -128,15 +138,11 @@ impl<'a> TripCounter<'a> {
         rows: &[usize],
         places: Option<&[Option<i32>]>,
     ) -> Vec<Vec<i32>> {
-        // Days are few: each is looked up in the calendar once.
-        let mut years: FxHashMap<i32, i32> = FxHashMap::default();
         let coded = &mut self.coded;
         let code = |(place, dim): (usize, &Dim)| {
-            let mut of_day = |dim: Dim, row: usize| -> i32 {
-                let day = day_of_ms(batch.started_ms[row]);
-                let code = years.entry(day);
-                *code.or_insert_with(|| dim.of_day(day).unwrap_or(UNKNOWN))
-            };
+            if let Some(codes) = time_codes(*dim, rows, &batch.started_ms) {
+                return codes;
+            }
             let mut of_words = |column: &[u32], group: &dyn Fn(&str) -> Group| {
                 let words = batch.words.iter();
                 let words: Vec<i32> = words.map(|word| coded.word(place, group(word))).collect();
@@ -147,29 +153,25 @@ impl<'a> TripCounter<'a> {
                 NONE_I16 => None,
                 year => Some(i32::from(year)),
             };
-            let rows = || rows.iter().copied();
-            let codes = match dim {
+            let each_row = || rows.iter().copied();
+            match dim {
                 Dim::Rider => of_words(&batch.rider, &|word| Group::Rider(Rider::parse(word))),
                 Dim::Bike => of_words(&batch.bike, &Group::word),
                 Dim::Gender => of_words(&batch.gender, &Group::word),
-                Dim::BirthYear => rows().map(|row| born(row).unwrap_or(UNKNOWN)).collect(),
-                Dim::Age => rows()
-                    .map(|row| match born(row) {
-                        Some(born) => of_day(Dim::Year, row) - born,
-                        None => UNKNOWN,
-                    })
-                    .collect(),
-                Dim::Hour => rows().map(|row| hour_of(batch.started_ms[row])).collect(),
-                Dim::Station => rows()
+                Dim::BirthYear => each_row().map(|row| born(row).unwrap_or(UNKNOWN)).collect(),
+                Dim::Age => {
+                    let years = time_codes(Dim::Year, rows, &batch.started_ms);
+                    let years = years.into_iter().flatten();
+                    let ages = each_row().zip(years);
+                    let ages = ages.map(|(row, year)| age_in(year, born(row)?));
+                    ages.map(|age| age.unwrap_or(UNKNOWN)).collect()
+                }
+                Dim::Station => each_row()
                     .map(|row| places?[batch.origin[row] as usize])
                     .map(|place| place.unwrap_or(UNKNOWN))
                     .collect(),
-                Dim::Year | Dim::Month | Dim::Date | Dim::Weekday => {
-                    rows().map(|row| of_day(*dim, row)).collect()
-                }
-            };
-            years.clear();
-            codes
+                Dim::Hour | Dim::Year | Dim::Month | Dim::Date | Dim::Weekday => Vec::new(),
+            }
         };
         self.query.dims.iter().enumerate().map(code).collect()
     }
@@ -183,7 +185,54 @@ impl<'a> TripCounter<'a> {
         self.coded.groups = self.groups.into_iter().collect();
         self.coded.add_to(groups);
         groups.flags.get_or_insert_default().merge(&self.flags);
+        groups.unplaced.add(self.unplaced);
     }
+
+    /// Returns the great-circle distance between the ends of a row in whole metres. `None` if it is
+    /// unknown, which is counted.
+    fn distance_m(&mut self, batch: &TripBatch, row: usize) -> Option<u32> {
+        let from = (batch.from_latitude[row], batch.from_longitude[row]);
+        let to = (batch.to_latitude[row], batch.to_longitude[row]);
+        let ends = [from, to];
+        let is_none = |(latitude, longitude)| latitude == NONE_I32 || longitude == NONE_I32;
+        let is_impossible = batch.flags[row].contains(Flag::NoCoordinates);
+        if is_impossible || ends.into_iter().any(is_none) {
+            self.unplaced.without += 1;
+            return None;
+        }
+        if ends.into_iter().any(is_coarse) {
+            self.unplaced.coarse += 1;
+            return None;
+        }
+        let [from, to] =
+            ends.map(|(latitude, longitude)| Position::from_micro(latitude, longitude));
+        let is_far = |end| self.plausible.is_some_and(|area| !area.contains(end));
+        // Flagged while reading, so that nothing has to be compared for nearly all rows.
+        if batch.flags[row].contains(Flag::FarAway) && (is_far(from) || is_far(to)) {
+            self.unplaced.far += 1;
+            return None;
+        }
+        Some(from.distance_m(to).round() as u32)
+    }
+}
+
+/// Returns the codes of the rows in a dimension of times, of these local times. `None` for another
+/// dimension.
+fn time_codes(dim: Dim, rows: &[usize], local_ms: &[i64]) -> Option<Vec<i32>> {
+    if dim == Dim::Hour {
+        return Some(rows.iter().map(|row| hour_of(local_ms[*row])).collect());
+    }
+    if !dim.is_of_day() {
+        return None;
+    }
+    // Days are few: each is looked up in the calendar once.
+    let mut codes: FxHashMap<i32, i32> = FxHashMap::default();
+    let code = |row: &usize| {
+        let day = day_of_ms(local_ms[*row]);
+        let code = codes.entry(day);
+        *code.or_insert_with(|| dim.of_day(day).unwrap_or(UNKNOWN))
+    };
+    Some(rows.iter().map(code).collect())
 }
 
 /// Returns the hour of the day of a local time.
@@ -253,13 +302,9 @@ impl Values {
     }
 }
 
-/// Returns the great-circle distance between the ends of a row in whole metres.
-fn distance_m(batch: &TripBatch, row: usize) -> Option<u32> {
-    let point = |latitude: i32, longitude: i32| {
-        let known = latitude != NONE_I32 && longitude != NONE_I32;
-        known.then(|| Position::from_micro(latitude, longitude))
-    };
-    let from = point(batch.from_latitude[row], batch.from_longitude[row])?;
-    let to = point(batch.to_latitude[row], batch.to_longitude[row])?;
-    Some(from.distance_m(to).round() as u32)
+/// Whether a position, in millionths of a degree, has no more than two decimals. Publishers round so
+/// where a bike was parked away from stations.
+fn is_coarse((latitude, longitude): (i32, i32)) -> bool {
+    const HUNDREDTH: i32 = 10_000;
+    latitude % HUNDREDTH == 0 && longitude % HUNDREDTH == 0
 }

@@ -28,7 +28,9 @@ pub(super) fn read(
         let is_test = value::flag(&entry.get("testStation")).value() == Some(true);
         match id {
             Parsed::Valid(id) if is_test => stations.leave_out(&id, "testStation"),
-            id => stations.take(entry, ("id", id), fill),
+            id => {
+                stations.take(entry, ("id", id), fill);
+            }
         }
     }
     let StationsRead {
@@ -45,6 +47,7 @@ pub(super) fn read(
         faults,
         made_by: None,
         local_reports,
+        by_type: Default::default(),
     })
 }
 

@@ -2,6 +2,8 @@
 //!
 //! <https://github.com/MobilityData/gbfs/blob/v3.0/gbfs.md#station_informationjson>
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::entry::Entry;
@@ -26,12 +28,22 @@ pub(super) fn read(
     let flags_are_digits = version.as_ref().is_none_or(|v| v.starts_with("1."));
     let kind = kind(entries, file);
     let mut stations = Stations::default();
+    let mut by_type: BTreeMap<usize, Vec<(String, u32)>> = BTreeMap::new();
     for entry in entries {
         let id = value::id(&entry.get("station_id"));
-        stations.take(entry, ("station_id", id), |station, fields| match kind {
-            FeedKind::StationStatus => fill_status(station, fields, flags_are_digits),
+        let mut unresolved = None;
+        let index = stations.take(entry, ("station_id", id), |station, fields| match kind {
+            FeedKind::StationStatus => {
+                unresolved = fill_status(station, fields, flags_are_digits);
+            }
             _ => fill_information(station, fields),
         });
+        // An entry replaces an earlier one of the same id.
+        match (index, unresolved) {
+            (Some(index), Some(counts)) => _ = by_type.insert(index, counts),
+            (Some(index), None) => _ = by_type.remove(&index),
+            (None, _) => {}
+        }
     }
     let StationsRead {
         stations,
@@ -47,6 +59,7 @@ pub(super) fn read(
         faults,
         made_by: value::text(&Json::of(raw(envelope.made_by))).value(),
         local_reports,
+        by_type,
     })
 }
 
@@ -57,6 +70,8 @@ fn kind(entries: &[Entry<'_>], file: &str) -> FeedKind {
         "num_bikes_available",
         "num_vehicles_available",
         "num_docks_available",
+        "numBikesAvailable",
+        "numDocksAvailable",
         "vehicle_types_available",
         "last_reported",
     ];
@@ -85,12 +100,24 @@ fn fill_information(station: &mut Station, fields: &mut Fields) {
     station.capacity = fields.count("capacity", Optional);
 }
 
-fn fill_status(station: &mut Station, fields: &mut Fields, flags_are_digits: bool) {
+/// Sets the state of a station. Returns its vehicles by type if these have to be known to count the
+/// e-bikes.
+fn fill_status(
+    station: &mut Station,
+    fields: &mut Fields,
+    flags_are_digits: bool,
+) -> Option<Vec<(String, u32)>> {
     use Presence::{Optional, Required};
-    let types = VehicleTypes::of(&fields.json("vehicle_types_available"));
-    let vehicles = fields
-        .count_of(["num_vehicles_available", "num_bikes_available"], Required)
-        .or(types.total());
+    let types = CountsByType::of(&fields.json("vehicle_types_available"));
+    let vehicles = fields.count_of(
+        &[
+            "num_vehicles_available",
+            "numBikesAvailable",
+            "num_bikes_available",
+        ],
+        Required,
+    );
+    let vehicles = vehicles.or(types.total());
     let ebikes = fields
         .count("num_ebikes_available", Optional)
         .or_else(|| types.lyft_ebikes(vehicles))
@@ -99,19 +126,22 @@ fn fill_status(station: &mut Station, fields: &mut Fields, flags_are_digits: boo
         vehicles,
         ebikes,
         vehicles_disabled: fields
-            .count_of(["num_vehicles_disabled", "num_bikes_disabled"], Optional),
+            .count_of(&["num_vehicles_disabled", "num_bikes_disabled"], Optional),
         docks: docks(fields),
         docks_disabled: fields.count("num_docks_disabled", Optional),
     };
     station.status = status(fields, flags_are_digits);
     station.reported_at = fields.report_time("last_reported", Required);
+    (ebikes.is_none() && !types.0.is_empty()).then_some(types.0)
 }
 
 /// Reads the number of free docks. `None` for a station without docks, which lacks the field.
 fn docks(fields: &mut Fields) -> Option<u32> {
     /// What some publishers write for an unknown number.
     const UNKNOWN: u32 = 999;
-    let docks = fields.count("num_docks_available", Presence::Optional)?;
+    let names = ["numDocksAvailable", "num_docks_available"];
+    let docks = fields.count_of(&names, Presence::Optional);
+    let docks = docks.or_else(|| docks_by_type(&fields.json("vehicle_docks_available")))?;
     if docks == UNKNOWN {
         fields.fault("num_docks_available", "a true number");
         return None;
@@ -135,10 +165,22 @@ fn status(fields: &mut Fields, flags_are_digits: bool) -> Option<StationStatus> 
     ))
 }
 
-/// `vehicle_types_available`: how many of each type.
-struct VehicleTypes(Vec<(String, u32)>);
+/// Adds up `vehicle_docks_available`, the free docks for each list of vehicle types. `None` without
+/// that field.
+fn docks_by_type(list: &Json) -> Option<u32> {
+    let Json::Nested(list) = list else {
+        return None;
+    };
+    let count = |item: &Value| value::count(&Json::from(&item["count"])).value();
+    let mut counts = list.as_array()?.iter().filter_map(count);
+    let first = counts.next()?;
+    Some(counts.fold(first, u32::saturating_add))
+}
 
-impl VehicleTypes {
+/// `vehicle_types_available`: how many of each type.
+struct CountsByType(Vec<(String, u32)>);
+
+impl CountsByType {
     fn of(list: &Json) -> Self {
         let counted = |item: &Value| {
             let id = value::text(&Json::from(&item["vehicle_type_id"])).value()?;
@@ -177,14 +219,20 @@ impl VehicleTypes {
 }
 
 /// Counts e-bikes in `num_bikes_available_types`, an extension by PBSC: an object such as
-/// `{"mechanical": 3, "ebike": 2}`, or a list of such objects.
+/// `{"mechanical": 3, "ebike": 2}`, or a list of such objects. Other systems of PBSC name the models:
+/// the ICONIC and FIT have no motor, the EFIT and BOOST have one.
 fn pbsc_ebikes(types: &Json) -> Option<u32> {
     let Json::Nested(types) = types else {
         return None;
     };
-    let count = |object: &Value| value::count(&Json::from(object.get("ebike")?)).value();
-    match types.as_ref() {
-        Value::Array(objects) => objects.iter().find_map(count),
-        object => count(object),
-    }
+    let objects = match types.as_ref() {
+        Value::Array(objects) => objects.as_slice(),
+        object => std::slice::from_ref(object),
+    };
+    let counts = objects.iter().flat_map(|object| {
+        const WITH_MOTOR: [&str; 3] = ["ebike", "EFIT", "BOOST"];
+        let counts = WITH_MOTOR.iter().filter_map(|key| object.get(key));
+        counts.filter_map(|count| value::count(&Json::from(count)).value())
+    });
+    counts.reduce(u32::saturating_add)
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!  read       bytes → Document: a discovery file, or one Feed (entry → value → gbfs | bean_list)
 //!  snapshot   one Feed, or a pair of GBFS → Snapshot (joined by station id, times made instants)
+//!  plausibility   positions and lists that cannot be right → mended or left, and Faults
 //! ```
 //!
 //! Publishers depart from the specification in many small ways. Each departure that can be read
@@ -17,11 +18,14 @@ mod entry;
 mod error;
 mod fault;
 mod gbfs;
+mod plausibility;
 mod snapshot;
 mod stations;
 mod time;
 mod value;
+mod vehicle_types;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -32,10 +36,12 @@ pub use discovery::Discovery;
 pub use error::FeedError;
 pub(super) use fault::Faults;
 pub use fault::{Fault, in_short};
+pub use plausibility::{compare_lists, mend_positions};
 pub use snapshot::snapshot;
 pub use time::FeedTime;
+pub use vehicle_types::VehicleTypes;
 
-use crate::model::{BoundingBox, Station, System};
+use crate::model::{BoundingBox, Position, Station, System};
 use entry::Entry;
 
 /// One JSON file of a feed.
@@ -45,6 +51,8 @@ pub enum Document {
     Discovery(Discovery),
     /// A file with stations.
     Feed(Feed),
+    /// `vehicle_types`: which of the types that stations count are e-bikes.
+    VehicleTypes(VehicleTypes),
 }
 
 /// The stations of one file.
@@ -67,6 +75,9 @@ pub struct Feed {
     pub made_by: Option<String>,
     /// Times of the stations' reports that lack an offset, with the index in `stations`.
     local_reports: Vec<(usize, i64)>,
+    /// Vehicles by the id of their type, with the index in `stations`, where e-bikes are not counted
+    /// otherwise.
+    by_type: BTreeMap<usize, Vec<(String, u32)>>,
 }
 
 /// The feeds that hold stations.
@@ -109,22 +120,42 @@ impl Feed {
     /// Returns the system in whose area most of the stations lie. `None` where none lies in a known
     /// area, as in a `station_status`, which has no coordinates.
     pub fn system(&self) -> Option<System> {
-        let mut found: Vec<(System, BoundingBox, usize)> = Vec::new();
-        for position in self.stations.iter().filter_map(Station::position) {
-            if let Some((.., n)) = found
-                .iter_mut()
-                .find(|(_, area, _)| area.contains(position))
-            {
-                *n += 1;
-            } else if let Some(system) = System::at(position)
-                && let Some(area) = system.area
-            {
-                found.push((system, area, 1));
-            }
-        }
-        let most = found.into_iter().max_by_key(|(.., n)| *n)?;
-        Some(most.0)
+        let positions = self.stations.iter().filter_map(Station::position);
+        // Some publishers exchange latitude and longitude.
+        most_common(positions.clone())
+            .or_else(|| most_common(positions.map(plausibility::exchanged)))
     }
+
+    /// Returns whether a list of vehicle types would tell how many e-bikes there are.
+    pub fn needs_vehicle_types(&self) -> bool {
+        !self.by_type.is_empty()
+    }
+
+    /// Counts the e-bikes of stations that count vehicles by type.
+    pub fn set_vehicle_types(&mut self, types: &VehicleTypes) {
+        for (index, counts) in &self.by_type {
+            self.stations[*index].available.ebikes = types.ebikes(counts);
+        }
+    }
+}
+
+/// Returns the system in whose area most of the positions lie. `None` where none lies in a known area.
+fn most_common(positions: impl Iterator<Item = Position>) -> Option<System> {
+    let mut found: Vec<(System, BoundingBox, usize)> = Vec::new();
+    for position in positions {
+        if let Some((.., n)) = found
+            .iter_mut()
+            .find(|(_, area, _)| area.contains(position))
+        {
+            *n += 1;
+        } else if let Some(system) = System::at(position)
+            && let Some(area) = system.area
+        {
+            found.push((system, area, 1));
+        }
+    }
+    let most = found.into_iter().max_by_key(|(.., n)| *n)?;
+    Some(most.0)
 }
 
 /// The outer fields of the files of GBFS and `stationBeanList`.
@@ -182,10 +213,10 @@ pub fn read(bytes: &[u8], file: &str) -> Result<Document, FeedError> {
     }
     let json: Value =
         serde_json::from_str(text).map_err(|error| FeedError::damaged(file, error))?;
-    match Discovery::of(&json) {
-        Some(discovery) => Ok(Document::Discovery(discovery)),
-        None => Err(FeedError::not_stations(file, &json)),
-    }
+    let discovery = Discovery::of(&json).map(Document::Discovery);
+    discovery
+        .or_else(|| VehicleTypes::of(&json).map(Document::VehicleTypes))
+        .ok_or_else(|| FeedError::not_stations(file, &json))
 }
 
 #[cfg(test)]

@@ -31,20 +31,22 @@ pub(super) struct StationsRead {
 
 impl Stations {
     /// Reads an entry: `fill` sets the station's values from its fields. Of two entries with one id
-    /// the last is kept, at the index of the first.
+    /// the last is kept, at the index of the first. Returns the index. `None` for an entry that is left
+    /// out.
     pub(super) fn take(
         &mut self,
         entry: &Entry<'_>,
         id: (&'static str, Parsed<StationId>),
         fill: impl FnOnce(&mut Station, &mut Fields),
-    ) {
+    ) -> Option<usize> {
         let (field, parsed) = id;
         let is_tolerated = matches!(parsed, Parsed::Tolerated(_));
         let id = parsed.value();
         let Some(id) = id.filter(|id| id.as_str().len() <= MAX_STATION_ID_BYTES) else {
             self.unusable += 1;
             let found = || shown(entry.raw(field));
-            return self.faults.general(field, found, "the id of a station");
+            self.faults.general(field, found, "the id of a station");
+            return None;
         };
         if is_tolerated {
             let found = || shown(entry.raw(field));
@@ -66,11 +68,14 @@ impl Stations {
                     .of_station(&station.id, field, "it again", expected);
                 self.stations[*index] = station;
                 self.local_reports[*index] = local_report;
+                Some(*index)
             }
             None => {
-                self.indexes.insert(station.id.clone(), self.stations.len());
+                let index = self.stations.len();
+                self.indexes.insert(station.id.clone(), index);
                 self.stations.push(station);
                 self.local_reports.push(local_report);
+                Some(index)
             }
         }
     }
@@ -142,15 +147,12 @@ impl<'a> Fields<'a> {
         self.keep(field, parsed, "a whole number from 0", presence)
     }
 
-    /// Reads the first of two fields with one meaning, or the second where that is missing.
-    pub(super) fn count_of(&mut self, names: [&'static str; 2], presence: Presence) -> Option<u32> {
-        let [first, second] = names;
-        let present = if self.entry.raw(first) == "null" {
-            second
-        } else {
-            first
-        };
-        self.count(present, presence)
+    /// Reads the first that is there of fields with one meaning. A fault names the last of them: `names`
+    /// is not empty.
+    pub(super) fn count_of(&mut self, names: &[&'static str], presence: Presence) -> Option<u32> {
+        let present = names.iter().find(|name| self.entry.raw(name) != "null");
+        let last = names.last().expect("fields have names");
+        self.count(present.unwrap_or(last), presence)
     }
 
     pub(super) fn latitude(&mut self, field: &'static str) -> Option<Degrees> {

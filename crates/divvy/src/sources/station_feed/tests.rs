@@ -15,7 +15,7 @@ fn read_text(text: &str) -> Result<Document, FeedError> {
 fn feed_of(json: serde_json::Value) -> Feed {
     match read_text(&json.to_string()).unwrap() {
         Document::Feed(feed) => feed,
-        Document::Discovery(_) => panic!("a feed with stations"),
+        other => panic!("expected a feed with stations, found {other:?}"),
     }
 }
 
@@ -278,6 +278,133 @@ fn feeds_that_make_no_pair_are_refused() {
     let sentence = |feeds| snapshot(feeds, &divvy(), None).unwrap_err().to_string();
     insta::assert_snapshot!(sentence(vec![status(), status()]), @"no snapshot can be made of feed.json (station_status) and feed.json (station_status): expected one stationBeanList, or station_information and station_status, one of each at most");
     insta::assert_snapshot!(sentence(vec![]), @"no snapshot can be made of no feed at all: expected one stationBeanList, or station_information and station_status, one of each at most");
+}
+
+#[test]
+fn positions_that_cannot_be_right_are_mended_or_named() {
+    let at = |id: &str, lat: f64, lon: f64| json!({"station_id": id, "name": id, "lat": lat, "lon": lon});
+    let information = information_of(json!([
+        at("right", 41.9, -87.6),
+        at("exchanged", -87.6, 41.9),
+        at("nowhere", 0.0, 0.0),
+        at("Montreal", 45.5, -73.6)
+    ]));
+    let mut made = snapshot(vec![information], &divvy(), None).unwrap();
+    let faults = mend_positions(&mut made);
+    let positions = made.stations.iter().map(|station| {
+        let degrees =
+            |degrees: &Option<crate::model::Degrees>| degrees.as_ref().map(ToString::to_string);
+        format!(
+            "{} {:?} {:?}",
+            station.id,
+            degrees(&station.latitude),
+            degrees(&station.longitude)
+        )
+    });
+    insta::assert_snapshot!(positions.collect::<Vec<_>>().join("\n"), @r#"
+    right Some("41.9") Some("-87.6")
+    exchanged Some("41.9") Some("-87.6")
+    nowhere None None
+    Montreal Some("45.5") Some("-73.6")
+    "#);
+    insta::assert_snapshot!(in_short(&faults).join("\n"), @"
+    latitude, longitude: expected latitude before longitude; they are exchanged, found -87.6, 41.9
+    latitude, longitude: expected a position; the station is stored without one, found 0.0, 0.0
+    station Montreal: latitude, longitude: expected a position in the area of the system, found 45.5, -73.6
+    ");
+    assert!(
+        mend_positions(&mut made)
+            .iter()
+            .all(|fault| fault.station.is_some()),
+        "mended once"
+    );
+}
+
+#[test]
+fn exchanged_positions_identify_the_system() {
+    let at = |id: &str| json!({"station_id": id, "name": id, "lat": -87.6, "lon": 41.9});
+    let feed = information_of(json!([at("a"), at("b")]));
+    assert_eq!(feed.system(), Some(divvy()));
+}
+
+#[test]
+fn two_feeds_that_list_other_stations_are_compared() {
+    let fault = |named: &[&str], reporting: &[&str]| {
+        let named: Vec<_> = named
+            .iter()
+            .map(|id| information_entry(id, "Lake St"))
+            .collect();
+        let reporting: Vec<_> = reporting
+            .iter()
+            .map(|id| state(json!({"station_id": id})))
+            .collect();
+        let feeds = [
+            information_of(named.into()),
+            status_of("2.3", reporting.into()),
+        ];
+        compare_lists(&feeds).map(|fault| fault.to_string())
+    };
+    assert_eq!(fault(&["a", "b"], &["b", "a"]), None);
+    insta::assert_snapshot!(fault(&["a", "b"], &["c"]).unwrap(), @"station_id: expected the same stations in station_information and station_status, found no station in both");
+    insta::assert_snapshot!(fault(&["a", "b"], &["b", "c", "d"]).unwrap(), @"station_id: expected the same stations in station_information and station_status, found 1 in the first alone and 2 in the second alone");
+}
+
+#[test]
+fn vehicle_types_tell_which_vehicles_are_e_bikes() {
+    let types = json!({"last_updated": 1, "data": {"vehicle_types": [
+        {"vehicle_type_id": "e", "form_factor": "bicycle", "propulsion_type": "electric_assist"},
+        {"vehicle_type_id": "c", "form_factor": "cargo_bicycle", "propulsion_type": "electric"},
+        {"vehicle_type_id": "b", "form_factor": "bicycle", "propulsion_type": "human"},
+        {"vehicle_type_id": "s", "form_factor": "scooter_standing", "propulsion_type": "electric"}
+    ]}});
+    let Document::VehicleTypes(types) = read_text(&types.to_string()).unwrap() else {
+        panic!("vehicle types");
+    };
+    let ebikes = |counts: serde_json::Value| {
+        let mut feed = status_of(
+            "2.3",
+            json!([state(json!({"vehicle_types_available": counts}))]),
+        );
+        assert!(feed.needs_vehicle_types());
+        feed.set_vehicle_types(&types);
+        feed.stations[0].available.ebikes
+    };
+    let of = |id: &str, count: u32| json!({"vehicle_type_id": id, "count": count});
+    assert_eq!(
+        ebikes(json!([of("e", 3), of("b", 5), of("s", 7), of("c", 1)])),
+        Some(4)
+    );
+    assert_eq!(ebikes(json!([of("b", 5)])), Some(0));
+    // A type that is not listed may be anything.
+    assert_eq!(ebikes(json!([of("e", 3), of("unknown", 1)])), None);
+    let counted = status_of(
+        "2.3",
+        json!([state(json!({"num_ebikes_available": 2,
+        "vehicle_types_available": [of("e", 3)]}))]),
+    );
+    assert!(!counted.needs_vehicle_types());
+}
+
+#[test]
+fn other_spellings_of_free_docks_and_models_with_a_motor_are_read() {
+    let available = |changes: serde_json::Value| {
+        let state = state(changes);
+        status_of("2.3", json!([state]))
+            .stations
+            .swap_remove(0)
+            .available
+    };
+    let docks = json!({"num_docks_available": null, "vehicle_docks_available": [
+        {"vehicle_type_ids": ["a"], "count": 7}, {"vehicle_type_ids": ["b"], "count": 2}]});
+    assert_eq!(available(docks).docks, Some(9));
+    let camel_case = json!({"num_docks_available": null, "num_bikes_available": null,
+        "numBikesAvailable": 4, "numDocksAvailable": 30});
+    let camel_case = available(camel_case);
+    assert_eq!((camel_case.vehicles, camel_case.docks), (Some(4), Some(30)));
+    let models = json!({"num_bikes_available_types": {"ICONIC": 5, "EFIT": 3, "BOOST": 1}});
+    assert_eq!(available(models).ebikes, Some(4));
+    let unknown = json!({"num_bikes_available_types": {"ICONIC": 5}});
+    assert_eq!(available(unknown).ebikes, None);
 }
 
 #[test]
@@ -549,7 +676,7 @@ fn no_stations_is_a_feed_too() {
 fn discovery_lists_feeds_by_language_until_gbfs_3() {
     let of = |json: serde_json::Value| match read_text(&json.to_string()).unwrap() {
         Document::Discovery(discovery) => discovery,
-        Document::Feed(_) => panic!("discovery"),
+        other => panic!("expected a discovery file, found {other:?}"),
     };
     let list = |language: &str| {
         json!({"feeds": [
