@@ -302,14 +302,20 @@ async fn counts_follow_the_stream_through_the_real_lambda() -> Done {
 
 /// Trips and feed use different ids for one station.
 #[tokio::test(flavor = "multi_thread")]
-async fn counts_of_a_real_month_are_those_of_the_embedded_store() -> Done {
-    let Some(city) = City::real()? else {
-        return Ok(());
-    };
-    for trips_come_first in [true, false] {
-        flow(&city, trips_come_first).await?;
+async fn counts_of_a_real_month_are_those_of_the_embedded_store_trips_first() -> Done {
+    match City::real()? {
+        Some(city) => flow(&city, true).await,
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Trips and feed use different ids for one station.
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_of_a_real_month_are_those_of_the_embedded_store_stations_first() -> Done {
+    match City::real()? {
+        Some(city) => flow(&city, false).await,
+        None => Ok(()),
+    }
 }
 
 /// Puts trips and stations into both stores, in one order or the other; then passes the stream to the
