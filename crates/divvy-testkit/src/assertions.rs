@@ -125,9 +125,13 @@ pub(crate) fn assert_stream(before: &[Station], after: &[Station], changes: &[Ch
 }
 
 /// Asserts that each id used by trips is among the `origin_ids` of one row: of the row that the feed
-/// has for the station, if there is one.
-pub(crate) fn assert_origin_ids(stations: &[Station], totals: &Totals) {
-    let matches = identity::resolve(stations, totals);
+/// has for the station, if there is one. `listed` are the stations of the newest snapshot.
+pub(crate) fn assert_origin_ids(
+    stations: &[Station],
+    listed: &BTreeSet<StationId>,
+    totals: &Totals,
+) {
+    let matches = identity::resolve(stations, listed, totals);
     let mut expected: BTreeMap<&StationId, Option<&StationId>> = BTreeMap::new();
     expected.extend(matches.iter().map(|(station, id, _)| (id, Some(station))));
     expected.extend(matches.unmatched().iter().map(|id| (id, None)));

@@ -55,10 +55,15 @@ impl Place {
     }
 }
 
-/// Lists every place that trips, station lists or feeds name. `known` are the totals over all trips.
-pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
+/// Lists every place that trips, station lists or the newest snapshot name. `listed` are the stations of
+/// that snapshot, `known` the totals over all trips.
+pub(super) fn places(
+    stations: Vec<Station>,
+    listed: &BTreeSet<StationId>,
+    known: &Totals,
+) -> Vec<Place> {
     let stations = identity::in_use(stations, known);
-    let matches = identity::resolve(&stations, known);
+    let matches = identity::resolve(&stations, listed, known);
     let matched: BTreeSet<&StationId> = matches.iter().map(|(_, id, _)| id).collect();
     let mut places: BTreeMap<StationId, Place> = BTreeMap::new();
     // If the feed uses an id of the trips for another place, StationData has the trips under a row id
@@ -68,6 +73,9 @@ pub(super) fn places(stations: Vec<Station>, known: &Totals) -> Vec<Place> {
         let of_feed = station.source == StationSource::Feed;
         if !of_feed && matched.contains(&station.id) {
             continue; // a feed has named it since
+        }
+        if of_feed && !listed.contains(&station.id) && matches.of(&station.id).is_empty() {
+            continue; // neither the newest snapshot nor any trip has it
         }
         if !of_feed {
             let origins = station.origin_ids.iter();

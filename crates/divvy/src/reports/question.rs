@@ -121,7 +121,9 @@ impl Question<'_> {
     /// Lists every place that trips, station lists or feeds name.
     pub(super) async fn places(&self, known: &Totals) -> Result<Vec<Place>, StoreError> {
         let stations = self.store.stations(&self.system.id).await?;
-        Ok(places::places(stations, known))
+        let feed = self.store.feed(&self.system.id).await?;
+        let listed = feed.map(|feed| feed.listed).unwrap_or_default();
+        Ok(places::places(stations, &listed, known))
     }
 
     /// Returns the indexes of the places that the station filter selects. `None` without that filter.

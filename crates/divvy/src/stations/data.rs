@@ -142,8 +142,8 @@ impl StationData {
     /// and of two processes that apply snapshots of one time each one's is applied as a whole. It
     /// is repeated if it changes nothing.
     ///
-    /// `totals` are those of all stored trips; they are read only if a name, a position or a
-    /// station is new, because only then can an id belong to another station.
+    /// `totals` are those of all stored trips; they are read only if a name, a position or the list of
+    /// stations is new, because only then can an id belong to another station.
     ///
     /// # Errors
     ///
@@ -161,7 +161,9 @@ impl StationData {
             return Ok((Applied::Refused { last }, self.take_writes(None)));
         }
         let before = self.feed.clone();
-        let mut named = self.is_unresolved;
+        self.record_feed_times(snapshot, current);
+        // A station that is listed takes trips from rows that are not, see `identity`.
+        let mut named = self.is_unresolved || listed(&before) != listed(&self.feed);
         for reported in &snapshot.stations {
             named |= self.merge_report(reported, current);
         }
@@ -173,7 +175,6 @@ impl StationData {
         } else {
             0
         };
-        self.record_feed_times(snapshot, current);
         let writes = self.take_writes(Some(snapshot.taken_at));
         if let Some(last) = last.filter(|_| writes.is_empty() && self.feed == before) {
             let outcome = if last == snapshot.taken_at {
@@ -374,7 +375,9 @@ impl StationData {
 
     /// Assigns every id that trips use to the row of its station.
     fn resolve(&mut self, totals: &Totals) {
-        let matches = identity::resolve(self.stations(), totals);
+        let none = BTreeSet::new();
+        let listed = listed(&self.feed).unwrap_or(&none);
+        let matches = identity::resolve(self.stations(), listed, totals);
         let mut origins_of: BTreeMap<StationId, BTreeSet<StationId>> = BTreeMap::new();
         for (station, origin, _) in matches.iter() {
             let origins = origins_of.entry(station.clone()).or_default();
@@ -474,6 +477,11 @@ impl StationData {
         }
         writes
     }
+}
+
+/// Returns the stations of the newest snapshot. `None` before the first.
+fn listed(feed: &Option<FeedState>) -> Option<&BTreeSet<StationId>> {
+    feed.as_ref().map(|feed| &feed.listed)
 }
 
 fn set_if_known<T: Clone>(field: &mut Option<T>, value: &Option<T>) {

@@ -4,17 +4,24 @@
 //! UUIDs that no trip has. Ids are also reused: `517` was a rack at Pulaski & Armitage and later one
 //! at Clark & Jarvis, 12 km away. So an equal id is a match only if name and position do not
 //! contradict, and an equal `short_name` or `legacy_id` only if the name or the position agrees.
+//!
+//! Feeds renew their ids, and StationData keeps the rows of the old ones. A station of the newest
+//! snapshot takes the trips that are its own before a row that is not listed any more keeps any.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Position, Station, StationId, StationSource};
+use crate::model::{Degrees, Position, Station, StationId, StationSource};
 use crate::tally::Totals;
 
 /// The largest distance between a station of the feed and the mean of its trip ends, in metres.
 /// Beyond it they are different stations.
 const SAME_STATION_M: f64 = 500.0;
+
+/// The largest error of a position of two decimals, in metres: half of a hundredth of a degree in each
+/// direction, at the equator 0.79 km.
+const COARSE_M: f64 = 790.0;
 
 /// The largest number of stations of a feed with the same name for which the name alone is a match.
 /// A name of more stations identifies none (in a feed that gives all its stations one name), and
@@ -24,13 +31,13 @@ const MAX_SAME_NAME: usize = 64;
 /// What identified an id of the trips as a station of the feed, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MatchKey {
-    /// The feed's own id, unless the position is another and no name agrees.
+    /// The feed's own id, unless the position or the name contradicts.
     StationId,
     /// The feed's `short_name`, and the name or the position agrees.
     ShortName,
     /// The feed's `legacy_id`, and the name or the position agrees.
     LegacyId,
-    /// The name alone, if few stations of the feed have it.
+    /// The name, if few stations of the feed have it and the position does not contradict.
     Name,
 }
 
@@ -101,25 +108,38 @@ pub fn in_use(mut stations: Vec<Station>, known: &Totals) -> Vec<Station> {
 
 /// Finds the station of every id that trips use, or have used.
 ///
-/// `stations` is StationData. Ids can belong to its stations of the feed; the ids of its rows are
-/// looked up even if no stored trip uses them any more.
-pub fn resolve<'a>(stations: impl IntoIterator<Item = &'a Station>, known: &Totals) -> Matches {
+/// `stations` is StationData, and `listed` the stations of the newest snapshot ([`FeedState::listed`]).
+/// Ids can belong to the stations of the feed; the ids of all rows are looked up even if no stored
+/// trip uses them any more.
+///
+/// [`FeedState::listed`]: super::FeedState::listed
+pub fn resolve<'a>(
+    stations: impl IntoIterator<Item = &'a Station>,
+    listed: &BTreeSet<StationId>,
+    known: &Totals,
+) -> Matches {
     let mut ids: BTreeSet<&StationId> = known.stations.0.keys().collect();
-    let mut feed = Feed::default();
+    let (mut current, mut retired) = (Feed::default(), Feed::default());
     for station in stations {
         ids.extend(&station.origin_ids);
         if station.source == StationSource::Feed {
+            let feed = if listed.contains(&station.id) {
+                &mut current
+            } else {
+                &mut retired
+            };
             feed.add(station);
         }
     }
     let mut matches = Matches::default();
-    if feed.stations.is_empty() {
+    if current.stations.is_empty() && retired.stations.is_empty() {
         matches.unmatched = ids.into_iter().cloned().collect();
         return matches;
     }
     for id in ids {
         let origin = Origin::new(id, known);
-        match feed.station_of(&origin) {
+        let station = current.station_of(&origin);
+        match station.or_else(|| retired.station_of(&origin)) {
             Some((station, key)) => matches
                 .of
                 .entry(station.clone())
@@ -133,28 +153,46 @@ pub fn resolve<'a>(stations: impl IntoIterator<Item = &'a Station>, known: &Tota
     matches
 }
 
-/// Returns a name in the form in which names are compared: in lower case, without blanks around it
-/// and without the suffixes of moved and temporary docks. `None` if nothing is left.
+/// Returns a name in the form in which names are compared. `None` if nothing is left.
+///
+/// It is in lower case, without the marks of moved and temporary docks and of racks without docks, with
+/// `and` for `&`, and with one blank for blanks, `/` and `-`. Names that are spelled otherwise are
+/// different names.
 fn comparable(name: &str) -> Option<String> {
     const SUFFIXES: [&str; 3] = ["(*)", "*", "(temp)"];
-    let lower = name.to_lowercase();
+    const PREFIX: &str = "public rack";
+    let lower = name.to_lowercase().replace('&', " and ");
     let mut rest = lower.trim();
     while let Some(shorter) = SUFFIXES.iter().find_map(|suffix| rest.strip_suffix(suffix)) {
         rest = shorter.trim_end();
     }
-    (!rest.is_empty()).then(|| rest.to_owned())
+    let is_between = |c: char| c.is_whitespace() || matches!(c, '/' | '-' | '–');
+    if let Some(name) = rest.strip_prefix(PREFIX) {
+        // "Public Rack - Lake St", but not "Public Racks".
+        rest = if name.starts_with(is_between) {
+            name
+        } else {
+            rest
+        };
+    }
+    let words: Vec<&str> = rest
+        .split(is_between)
+        .filter(|word| !word.is_empty())
+        .collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// An id of the trips, with its names and position.
 struct Origin<'a> {
     id: &'a StationId,
-    /// Every name that trips have used for it.
+    /// Every name that trips have used for it, as names are compared.
     names: Vec<String>,
+    published_names: Vec<&'a str>,
     position: Option<Position>,
 }
 
 impl<'a> Origin<'a> {
-    fn new(id: &'a StationId, known: &Totals) -> Self {
+    fn new(id: &'a StationId, known: &'a Totals) -> Self {
         let names = known.names.of(id);
         let totals = known.stations.0.get(id);
         Self {
@@ -163,6 +201,7 @@ impl<'a> Origin<'a> {
                 .iter()
                 .filter_map(|seen| comparable(seen.name))
                 .collect(),
+            published_names: names.iter().map(|seen| seen.name).collect(),
             position: totals.and_then(|totals| totals.position()),
         }
     }
@@ -172,14 +211,40 @@ impl<'a> Origin<'a> {
 struct Candidate<'a> {
     id: &'a StationId,
     name: Option<String>,
+    /// As published, for the choice between stations whose names are compared as the same.
+    published_name: Option<&'a str>,
     position: Option<Position>,
+    /// The position has no more than two decimals.
+    is_coarse: bool,
+}
+
+/// What one property of a station and of an id states about their being the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Evidence {
+    Agrees,
+    Contradicts,
+    /// One of the two is unknown, or not exact enough.
+    Unknown,
 }
 
 impl Candidate<'_> {
-    fn agrees_in_name(&self, origin: &Origin<'_>) -> bool {
-        self.name
-            .as_ref()
-            .is_some_and(|name| origin.names.contains(name))
+    /// Compares the names.
+    fn name_evidence(&self, origin: &Origin<'_>) -> Evidence {
+        match &self.name {
+            Some(name) if origin.names.contains(name) => Evidence::Agrees,
+            Some(_) if !origin.names.is_empty() => Evidence::Contradicts,
+            _ => Evidence::Unknown,
+        }
+    }
+
+    /// Compares the positions. One of two decimals contradicts others, but confirms none.
+    fn position_evidence(&self, origin: &Origin<'_>) -> Evidence {
+        match self.distance_m(origin) {
+            None => Evidence::Unknown,
+            Some(m) if self.is_coarse && m <= SAME_STATION_M + COARSE_M => Evidence::Unknown,
+            Some(m) if m <= SAME_STATION_M => Evidence::Agrees,
+            Some(_) => Evidence::Contradicts,
+        }
     }
 
     /// Returns the distance to the origin in metres. `None` if either position is unknown.
@@ -187,21 +252,30 @@ impl Candidate<'_> {
         Some(self.position?.distance_m(origin.position?))
     }
 
-    /// Returns whether both can be the same station, if the key is equal.
-    fn may_be(&self, origin: &Origin<'_>, key: MatchKey) -> bool {
-        let distance_m = self.distance_m(origin);
+    /// Returns whether both are the same station, if the key is equal.
+    fn is_match(&self, origin: &Origin<'_>, key: MatchKey) -> bool {
+        use Evidence::{Agrees, Contradicts};
+        let (name, position) = (self.name_evidence(origin), self.position_evidence(origin));
         match key {
-            MatchKey::StationId => {
-                let is_far = distance_m.is_some_and(|m| m > SAME_STATION_M);
-                !is_far || self.agrees_in_name(origin)
-            }
-            MatchKey::ShortName | MatchKey::LegacyId => {
-                let is_near = distance_m.is_some_and(|m| m <= SAME_STATION_M);
-                is_near || self.agrees_in_name(origin)
-            }
-            MatchKey::Name => true,
+            MatchKey::StationId => match (name, position) {
+                (Agrees, _) | (_, Agrees) => true,
+                (Contradicts, _) | (_, Contradicts) => false,
+                // Nothing is known but the id.
+                _ => true,
+            },
+            MatchKey::ShortName | MatchKey::LegacyId => name == Agrees || position == Agrees,
+            MatchKey::Name => position != Contradicts,
         }
     }
+}
+
+/// Returns whether a coordinate is written with no more than two decimals.
+fn is_coarse(degrees: &Degrees) -> bool {
+    let decimals = degrees
+        .as_str()
+        .split_once('.')
+        .map_or("", |(_, decimals)| decimals);
+    decimals.trim_end_matches('0').len() <= 2
 }
 
 /// The stations of the feed, by each key.
@@ -217,7 +291,10 @@ struct Feed<'a> {
 impl<'a> Feed<'a> {
     fn add(&mut self, station: &'a Station) {
         let index = self.stations.len();
-        let name = station.name.as_deref().and_then(comparable);
+        let published_name = station.name.as_deref();
+        let name = published_name.and_then(comparable);
+        let coordinates = [&station.latitude, &station.longitude];
+        let is_coarse = coordinates.into_iter().flatten().all(is_coarse);
         self.by_id
             .entry(station.id.as_str())
             .or_default()
@@ -237,22 +314,28 @@ impl<'a> Feed<'a> {
         self.stations.push(Candidate {
             id: &station.id,
             name,
+            published_name,
             position: station.position(),
+            is_coarse,
         });
     }
 
-    /// Finds the station by the strongest key that matches any; of several the nearest one, and of
-    /// equally near ones that with the smallest id.
+    /// Finds the station by the strongest key that matches any; of several one whose published name
+    /// trips use, then the nearest one, and of equally near ones that with the smallest id.
     fn station_of(&self, origin: &Origin<'_>) -> Option<(&'a StationId, MatchKey)> {
         MatchKey::ALL.into_iter().find_map(|key| {
             let indices = self.with_key(origin, key).into_iter().flatten();
             let candidates = indices.map(|index| &self.stations[*index]);
             let nearest = candidates
-                .filter(|candidate| candidate.may_be(origin, key))
+                .filter(|candidate| candidate.is_match(origin, key))
                 .min_by(|a, b| {
+                    let is_named_so = |c: &Candidate<'_>| {
+                        let name = c.published_name;
+                        name.is_some_and(|name| origin.published_names.contains(&name))
+                    };
                     let distance_m = |c: &Candidate<'_>| c.distance_m(origin).unwrap_or(f64::MAX);
-                    distance_m(a)
-                        .total_cmp(&distance_m(b))
+                    (is_named_so(b).cmp(&is_named_so(a)))
+                        .then_with(|| distance_m(a).total_cmp(&distance_m(b)))
                         .then_with(|| a.id.cmp(b.id))
                 })?;
             Some((nearest.id, key))
@@ -318,7 +401,11 @@ mod tests {
     }
 
     fn found(feed: &[Station], known: &Totals) -> Vec<String> {
-        let matches = resolve(feed, known);
+        let listed = feed.iter().map(|station| station.id.clone()).collect();
+        found_of(&resolve(feed, &listed, known))
+    }
+
+    fn found_of(matches: &Matches) -> Vec<String> {
         let mut lines: Vec<String> = matches
             .iter()
             .map(|(station, origin, key)| format!("{origin} = {station} by {}", key.as_str()))
@@ -337,11 +424,11 @@ mod tests {
     const PULASKI: Option<(f64, f64)> = Some((41.917213, -87.726321)); // 11.7 km
 
     #[test]
-    fn an_equal_id_matches_unless_position_and_name_differ() {
+    fn an_equal_id_matches_unless_position_or_name_contradicts() {
         let feed = [station("517", "Clark & Jarvis", Some(CLARK))];
         for (name, at, joins) in [
             ("", None, true),
-            ("Pulaski & Armitage", None, true),
+            ("Pulaski & Armitage", None, false),
             ("Pulaski & Armitage", NEAR_CLARK, true),
             ("clark & jarvis (*) ", PULASKI, true),
             ("Pulaski & Armitage", PULASKI, false),
@@ -354,6 +441,79 @@ mod tests {
             };
             assert_eq!(found(&feed, &trips(&[("517", name, at)])), [line], "{name}");
         }
+    }
+
+    #[test]
+    fn a_position_of_two_decimals_confirms_nothing_and_contradicts_others() {
+        let mut feed = [station("u-1", "Clark & Jarvis", Some(("42.02", "-87.68")))];
+        feed[0].short_name = Some("13059".into());
+        for (name, at, joins) in [
+            ("Pulaski & Armitage", NEAR_CLARK, false),
+            ("Clark & Jarvis", NEAR_CLARK, true),
+        ] {
+            let line = if joins {
+                "13059 = u-1 by short_name"
+            } else {
+                "13059 unmatched"
+            };
+            assert_eq!(
+                found(&feed, &trips(&[("13059", name, at)])),
+                [line],
+                "{name}"
+            );
+        }
+        feed[0].short_name = None;
+        let far = trips(&[("13059", "Clark & Jarvis", PULASKI)]);
+        assert_eq!(found(&feed, &far), ["13059 unmatched"]);
+    }
+
+    #[test]
+    fn listed_stations_take_what_is_theirs_before_retired_ones() {
+        let old = station("13059", "Clark & Jarvis", Some(CLARK));
+        let new = station("u-1", "Clark & Jarvis", Some(CLARK));
+        let feed = [old, new];
+        let known = trips(&[
+            ("13059", "Clark & Jarvis", NEAR_CLARK),
+            ("7", "Elsewhere", None),
+        ]);
+        let with = |listed: &[&str]| {
+            let listed = listed.iter().map(|id| StationId::from(*id)).collect();
+            found_of(&resolve(&feed, &listed, &known))
+        };
+        assert_eq!(with(&["u-1"]), ["13059 = u-1 by name", "7 unmatched"]);
+        assert_eq!(
+            with(&["13059", "u-1"]),
+            ["13059 = 13059 by station_id", "7 unmatched"]
+        );
+        // What no listed station can be stays with a station of an earlier snapshot.
+        assert_eq!(with(&[]), ["13059 = 13059 by station_id", "7 unmatched"]);
+    }
+
+    #[test]
+    fn names_are_compared_without_spelling_that_publishers_vary() {
+        for (one, other, same) in [
+            ("Clark St & Elm St", "clark st and elm st", true),
+            ("Clark St/Elm St", "Clark St - Elm St", true),
+            ("Public Rack - Lake St", "Lake St", true),
+            ("Lake St (Temp)", "Lake St (*)", true),
+            ("Lake St", "Lake Street", false),
+            ("Public Racks", "s", false),
+            ("St-Denis / Rachel", "St Denis Rachel", true),
+        ] {
+            assert_eq!(
+                comparable(one) == comparable(other),
+                same,
+                "{one} | {other}"
+            );
+        }
+        assert_eq!(comparable(" - "), None);
+        // Of two stations with one name as names are compared, the one that is spelled so.
+        let feed = [
+            station("rack", "Public Rack - Lake St", Some(CLARK)),
+            station("dock", "Lake St", Some(("42.016", "-87.675"))),
+        ];
+        let known = trips(&[("1", "Lake St", Some((42.015, -87.675)))]);
+        assert_eq!(found(&feed, &known), ["1 = dock by name"]);
     }
 
     #[test]
@@ -384,7 +544,7 @@ mod tests {
 
     #[test]
     fn the_strongest_key_wins_then_the_nearest_then_the_smaller_id() {
-        let mut by_id = station("13059", "Elsewhere", None);
+        let mut by_id = station("13059", "Clark & Jarvis", None);
         let mut by_short_name = station("u-1", "Clark & Jarvis", Some(CLARK));
         by_short_name.short_name = Some("13059".into());
         let known = trips(&[("13059", "Clark & Jarvis", NEAR_CLARK)]);

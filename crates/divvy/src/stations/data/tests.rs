@@ -147,13 +147,16 @@ fn names_are_not_erased_by_states_nor_states_by_names() {
 }
 
 #[test]
-fn a_station_that_the_snapshot_lacks_is_kept() {
+fn a_station_that_the_snapshot_lacks_is_kept_and_gives_its_trips_to_listed_ones() {
     let none = Totals::default();
     let mut data = StationData::default();
     let both = [named("2", "Clark & Jarvis"), named("3", "Shedd Aquarium")];
     apply(&mut data, &snapshot(SnapshotKind::Full, 0, &both), &none);
-    let done = poll(&mut data, SnapshotKind::Full, 1, &both[1..]);
-    assert_eq!(done, "Accepted { inserted: 0, changed: 0, reported: 0 } ");
+    let next = snapshot(SnapshotKind::Full, 1, &both[1..]);
+    let refused = data.clone().apply(&next, || Err::<Totals, _>("totals were read"));
+    assert_eq!(refused.unwrap_err(), "totals were read");
+    let (applied, writes) = apply(&mut data, &next, &none);
+    assert!(matches!(applied, Applied::Accepted { changed: 0, .. }) && writes.is_empty());
     assert_eq!(data.stations().count(), 2);
     assert_eq!(data.feed().unwrap().listed, ids(&["3"]));
 }
