@@ -197,7 +197,7 @@ pub async fn only_stations_whose_trips_changed_are_recounted(
         store.apply(snapshot, snapshot.taken_at).await?;
     }
     refresh::drain(store, refresh::CONSUMER, minute(0)).await?;
-    for round in 0..2_u32 {
+    for round in 0..3_u32 {
         let mut stations = store.stations(&system().id).await?;
         stations.retain(|row| row.source == StationSource::Feed);
         for station in &mut stations {
@@ -212,7 +212,9 @@ pub async fn only_stations_whose_trips_changed_are_recounted(
         store.apply(&poll, poll.taken_at).await?;
         let refreshed = refresh::drain(store, refresh::CONSUMER, minute(1)).await?;
         assert_eq!(refreshed.stations, poll.stations.len() as u64);
-        assert_eq!(refreshed.recounted, 0, "{refreshed:?}");
+        // The first lists stations again that were not listed, which take trips from others.
+        let is_first = round == 0;
+        assert!(is_first || refreshed.recounted == 0, "{refreshed:?}");
     }
     let stations = store.stations(&system().id).await?;
     let all = refresh::refresh_all(store, &system().id, minute(2)).await?;

@@ -306,7 +306,7 @@ fn the_other_reports() {
     casual | 1 | 725 | 725 | 725 | 725 | 725 | 725
     all | 5 | 600 | 925.2 | 900 | 1201 | 1201 | 1201
     Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
-    Scope("2 trips left out: 1 under_60_s, 1 over_24_h")
+    LeftOut { trips: 2, reasons: [("under_60_s", Some(1)), ("over_24_h", Some(1))] }
     "#);
     insta::assert_snapshot!(answer(&store, "riders"), @r#"
     member | classic_bike | 2 | 0.285714

@@ -11,7 +11,9 @@ use super::rejects_once::RejectsOnce;
 use crate::issue::RejectSink;
 use crate::model::{SampleFraction, System, TripBatch};
 use crate::sources::archive::Archive;
-use crate::store::{ArchiveId, ArchiveRead, ContentHash, Incoming, LedgerEntry, Store, StoreError};
+use crate::store::{
+    ArchiveId, ArchiveRead, ContentHash, Incoming, LedgerEntry, LoadedArchive, Store, StoreError,
+};
 
 /// How to load.
 #[derive(Clone, Debug)]
@@ -194,8 +196,9 @@ impl Load<'_> {
             None => self.archive.name().to_owned(),
             Some(fraction) => fraction.archive_name(self.archive.name()),
         };
+        let is_loaded = |loaded: &LoadedArchive| loaded.name == name;
         if self.options.same_name == SameName::Refuse
-            && self.store.archives(&system.id).await?.contains(&name)
+            && self.store.archives(&system.id).await?.iter().any(is_loaded)
         {
             return Err(LoadError::SameName {
                 archive: name,

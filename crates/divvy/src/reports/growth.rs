@@ -72,6 +72,7 @@ impl Report for Growth {
         let wider = Question {
             filters: &filters,
             zone: question.zone.clone(),
+            archives: question.archives.clone(),
             ..*question
         };
         let dims: &[Dim] = if question.filters.by.contains(&Dim::Rider) {

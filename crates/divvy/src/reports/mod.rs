@@ -31,6 +31,8 @@ mod stations;
 mod table;
 mod value;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 pub use balance::{Balance, BalanceRow};
@@ -54,7 +56,7 @@ pub use table::{Note, Row, Scope, Sort, Table, grouped, plural};
 pub use value::Value;
 
 use crate::model::System;
-use crate::store::{Store, StoreError};
+use crate::store::{LoadedArchive, Store, StoreError};
 
 /// One report.
 #[async_trait]
@@ -263,7 +265,7 @@ pub async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, 
         return Err(ReportError::Dates { from, to });
     }
     check_groups(report, filters)?;
-    let mut table = report.answer(question).await?;
+    let mut table = answer_of_one_moment(report, question).await?;
     if let Some(sort) = &filters.sort {
         table.sort(sort).ok_or_else(|| ReportError::Sort {
             report: report.name().into(),
@@ -279,6 +281,34 @@ pub async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, 
         None => table.may_be_cut = is_long(report, &filters.by),
     }
     Ok(table)
+}
+
+/// The number of times that a report is answered again because archives were loaded or unloaded
+/// meanwhile. After that its notes may be of another moment than its rows.
+const ATTEMPTS: usize = 5;
+
+/// Answers a question. A report reads a store several times, so it is answered again if archives were
+/// loaded or unloaded meanwhile.
+async fn answer_of_one_moment(
+    report: &dyn Report,
+    question: &Question<'_>,
+) -> Result<Table, StoreError> {
+    let (store, system) = (question.store, &question.system.id);
+    let mut archives: Arc<[LoadedArchive]> = store.archives(system).await?.into();
+    for attempt in 1.. {
+        let current = Question {
+            archives: Arc::clone(&archives),
+            zone: question.zone.clone(),
+            ..*question
+        };
+        let table = report.answer(&current).await?;
+        let now: Arc<[LoadedArchive]> = store.archives(system).await?.into();
+        if now == archives || attempt == ATTEMPTS {
+            return Ok(table);
+        }
+        archives = now;
+    }
+    unreachable!("the last attempt returns")
 }
 
 /// Returns whether a report, grouped by these, usually has more rows than one can read.

@@ -1,8 +1,8 @@
 //! The question that a report answers, and the trips that it counts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ use super::table::{Note, Scope, Table, plural};
 use super::{Filter, Filters, ReportError};
 use crate::model::civil_date::{date_of, month_of};
 use crate::model::{Flags, SampleFraction, StationId, System, TripBatch, Zone};
-use crate::store::{Projection, Store, StoreError};
+use crate::store::{LoadedArchive, Projection, Store, StoreError};
 use crate::tally::{Cube, FlagCounts, Parts, Tally, Totals};
 
 /// Which system's trips a report counts, and which of them.
@@ -29,6 +29,8 @@ pub struct Question<'a> {
     pub filters: &'a Filters,
     /// The system's clocks: a table for each station would cost more than its row.
     pub(super) zone: Zone,
+    /// The archives that are loaded when the answer begins.
+    pub(super) archives: Arc<[LoadedArchive]>,
     /// Reads the trips even if the cube has the answer, to test that both give the same result.
     pub reads_trips: bool,
 }
@@ -64,8 +66,10 @@ impl Table {
         let asked = month_of(first)..=month_of(last);
         let incomplete = incomplete_months(&totals.days).into_keys();
         let incomplete = incomplete.filter(|month| asked.contains(month));
+        let mut archives = counted.known.archives.clone();
+        archives.sort();
         let scope = Scope {
-            archives: counted.known.archives.clone(),
+            archives,
             stored: totals.trips,
             counted: counted.trips,
             days: range.map(|(first, last)| (date_of(first), date_of(last))),
@@ -104,6 +108,7 @@ impl<'a> Question<'a> {
             system,
             filters,
             zone: system.zone(),
+            archives: Arc::default(),
             reads_trips: false,
         }
     }
@@ -114,7 +119,11 @@ impl Question<'_> {
     pub(super) async fn known(&self, parts: Parts) -> Result<Known, StoreError> {
         Ok(Known {
             totals: self.store.totals_with(&self.system.id, parts).await?,
-            archives: self.store.archives(&self.system.id).await?,
+            archives: self
+                .archives
+                .iter()
+                .map(|archive| archive.name.clone())
+                .collect(),
         })
     }
 

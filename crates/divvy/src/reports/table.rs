@@ -68,7 +68,7 @@ impl Note {
 /// Which trips a report has counted, for programs; [`Note`]s state the same for people.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scope {
-    /// The names of the archives from which the stored trips come.
+    /// The names of the archives from which the stored trips come, sorted.
     pub archives: Vec<String>,
     /// Stored trips.
     pub stored: i64,

@@ -190,11 +190,14 @@ pub trait Ledger: Send + Sync {
     /// Lists the archives of a system in the order of loading.
     async fn entries(&self, system: &SystemId) -> Result<Vec<LedgerEntry>, StoreError>;
 
-    /// Lists the names of the archives of a system; the name of a sample ends with its sample
-    /// label.
-    async fn archives(&self, system: &SystemId) -> Result<Vec<String>, StoreError> {
+    /// Lists the archives of a system in short, in the order of loading.
+    async fn archives(&self, system: &SystemId) -> Result<Vec<LoadedArchive>, StoreError> {
         let entries = self.entries(system).await?.into_iter();
-        Ok(entries.map(|entry| entry.id.name).collect())
+        let in_short = |entry: LedgerEntry| LoadedArchive {
+            name: entry.id.name,
+            content: entry.id.content,
+        };
+        Ok(entries.map(in_short).collect())
     }
 
     /// Finds a loaded archive by its content, whatever its name. `None` for one not loaded.
@@ -314,6 +317,15 @@ pub struct ArchiveId {
     /// Whose trips these are.
     pub system: System,
     /// The file name, without folders.
+    pub name: String,
+    /// The content.
+    pub content: ContentHash,
+}
+
+/// An archive of the ledger, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedArchive {
+    /// The file name, without folders. That of a sample ends with its sample label.
     pub name: String,
     /// The content.
     pub content: ContentHash,

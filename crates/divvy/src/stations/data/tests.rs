@@ -153,7 +153,9 @@ fn a_station_that_the_snapshot_lacks_is_kept_and_gives_its_trips_to_listed_ones(
     let both = [named("2", "Clark & Jarvis"), named("3", "Shedd Aquarium")];
     apply(&mut data, &snapshot(SnapshotKind::Full, 0, &both), &none);
     let next = snapshot(SnapshotKind::Full, 1, &both[1..]);
-    let refused = data.clone().apply(&next, || Err::<Totals, _>("totals were read"));
+    let refused = data
+        .clone()
+        .apply(&next, || Err::<Totals, _>("totals were read"));
     assert_eq!(refused.unwrap_err(), "totals were read");
     let (applied, writes) = apply(&mut data, &next, &none);
     assert!(matches!(applied, Applied::Accepted { changed: 0, .. }) && writes.is_empty());

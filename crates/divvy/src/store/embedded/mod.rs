@@ -59,8 +59,9 @@ use self::sweep::sweep_unless_locked;
 use self::trips_file::{SCAN_THREADS, for_each_row_group};
 use super::{
     Applied, ArchiveId, Change, ChangeStream, Check, Checked, ContentHash, CountsTable, Departures,
-    FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, Projection, Repair, Repaired,
-    Republish, StationTable, StoreError, StoreErrorKind, TotalsReader, Trips, Unload, Unloaded,
+    FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, LoadedArchive, Projection, Repair,
+    Repaired, Republish, StationTable, StoreError, StoreErrorKind, TotalsReader, Trips, Unload,
+    Unloaded,
 };
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 use crate::stations::data::{StationData, Write};
@@ -442,8 +443,8 @@ impl Ledger for EmbeddedStore {
         Ok(archives.into_iter().map(|archive| archive.entry).collect())
     }
 
-    async fn archives(&self, system: &SystemId) -> Result<Vec<String>, StoreError> {
-        catalog::archive_names(&*self.shared.catalog()?, system)
+    async fn archives(&self, system: &SystemId) -> Result<Vec<LoadedArchive>, StoreError> {
+        catalog::loaded_archives(&*self.shared.catalog()?, system)
     }
 
     async fn holding(

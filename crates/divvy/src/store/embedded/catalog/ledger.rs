@@ -10,7 +10,7 @@ use super::{execute, from_json, from_ms, last_sequence, query, to_json, to_ms};
 use crate::issue::{Reason, RejectedCounts};
 use crate::model::{System, SystemId};
 use crate::store::embedded::error::corrupt_catalog;
-use crate::store::{ArchiveId, ContentHash, LedgerEntry, StoreError};
+use crate::store::{ArchiveId, ContentHash, LedgerEntry, LoadedArchive, StoreError};
 use crate::tally::{Parts, Totals};
 
 /// Lists the systems, by id.
@@ -208,14 +208,21 @@ fn rejected_to_json(rejected: &RejectedCounts) -> String {
     to_json(&by_name)
 }
 
-/// Lists the names of the archives of a system.
-pub(crate) fn archive_names(
+/// Lists the archives of a system in short.
+pub(crate) fn loaded_archives(
     catalog: &Connection,
     system: &SystemId,
-) -> Result<Vec<String>, StoreError> {
+) -> Result<Vec<LoadedArchive>, StoreError> {
     let is_intact = ARCHIVE.is_intact();
-    let select = format!("SELECT name FROM archive WHERE system = ? AND {is_intact}");
-    query(catalog, &select, [system.as_str()], |row| Ok(row.get(0)?))
+    let select = format!(
+        "SELECT name, content FROM archive WHERE system = ? AND {is_intact} ORDER BY sequence"
+    );
+    query(catalog, &select, [system.as_str()], |row| {
+        Ok(LoadedArchive {
+            name: row.get(0)?,
+            content: content_hash(&row.get::<_, String>(1)?)?,
+        })
+    })
 }
 
 /// Returns the sequence of the next archive.
