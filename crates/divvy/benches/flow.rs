@@ -89,13 +89,7 @@ fn tally(bencher: Bencher<'_, '_>, era: Era) {
 }
 
 fn load(store: &EmbeddedStore, path: &std::path::Path) {
-    let options = LoadOptions {
-        system: None,
-        day_first: false,
-        same_name: SameName::KeepBoth,
-        sample: None,
-        now: Timestamp::UNIX_EPOCH,
-    };
+    let options = LoadOptions::new(Timestamp::UNIX_EPOCH);
     let archive = Archive::open(path).expect("samples are archives");
     block_on(ingest::load(&archive, store, &options, &(), &())).expect("samples load");
     drain(store);

@@ -27,10 +27,7 @@ fn store() -> (EmbeddedStore, tempfile::TempDir) {
 fn try_load(store: &dyn Store, path: &Path, system: Option<&str>) -> Result<Loaded, String> {
     let options = LoadOptions {
         system: system.map(|name| System::named(name).unwrap()),
-        day_first: false,
-        same_name: SameName::KeepBoth,
-        sample: None,
-        now: Timestamp::UNIX_EPOCH,
+        ..LoadOptions::new(Timestamp::UNIX_EPOCH)
     };
     let archive = Archive::open(path).map_err(|error| error.to_string())?;
     let loaded = block_on(ingest::load(&archive, store, &options, &(), &()));

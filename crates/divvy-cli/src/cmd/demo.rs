@@ -186,11 +186,8 @@ fn say_tables(store: &Opened, common: &Common) {
 fn load(path: &Path, store: &Opened, now: Timestamp, common: &Common) -> anyhow::Result<()> {
     let archive = Archive::open(path)?;
     let options = LoadOptions {
-        system: None,
-        day_first: false,
         same_name: SameName::Replace,
-        sample: None,
-        now,
+        ..LoadOptions::new(now)
     };
     let bar = Bar::new(common, archive.name());
     let loaded = block_on(ingest::load(&archive, store.store(), &options, &(), &bar));

@@ -27,12 +27,10 @@ impl Ls {
         let opened = common.open_existing()?;
         let store = opened.store();
         let mut rows = Vec::new();
-        for system in block_on(store.systems())? {
-            if common
-                .system
-                .as_ref()
-                .is_some_and(|named| named.id != system.id)
-            {
+        let systems = block_on(store.systems())?;
+        let named = common.named_system(&systems)?;
+        for system in systems {
+            if named.as_ref().is_some_and(|named| named.id != system.id) {
                 continue;
             }
             let entries = block_on(store.entries(&system.id))?;

@@ -2,23 +2,25 @@
 //! headers, not by their names.
 
 use super::LoadError;
-use crate::model::{Station, System};
+use super::load::LoadOptions;
+use crate::attribution::Evidence;
+use crate::model::{Station, Systems};
 use crate::sample;
-use crate::sources::archive::Archive;
+use crate::sources::archive::{Archive, Member};
 use crate::sources::station_list::{self, StationList};
 use crate::sources::trips_csv::{ColumnMapping, TripsError};
 
 /// What an archive holds.
 pub(super) struct Contents {
     pub(super) trips: Vec<TripsMember>,
-    /// Station lists, by the names of their members.
-    pub(super) lists: Vec<(String, StationList)>,
+    /// Station lists.
+    pub(super) lists: Vec<ListMember>,
     /// Warnings for the user: members left out that may hold trips.
     pub(super) warnings: Vec<String>,
     /// Notes for the user: other members left out, lists with faults.
     pub(super) notes: Vec<String>,
     /// It carries the sample label.
-    is_sample: bool,
+    pub(super) is_sample: bool,
 }
 
 /// A member with trips.
@@ -28,11 +30,21 @@ pub(super) struct TripsMember {
     pub(super) name: String,
     pub(super) size_bytes: Option<u64>,
     pub(super) mapping: ColumnMapping,
+    /// What it shows of its system.
+    pub(super) evidence: Evidence,
+}
+
+/// A member that is a station list.
+pub(super) struct ListMember {
+    pub(super) member: String,
+    pub(super) list: StationList,
+    /// What it shows of its system.
+    pub(super) evidence: Evidence,
 }
 
 impl Contents {
     /// Reads the header and the first rows of each member.
-    pub(super) fn examine(archive: &Archive, day_first: bool) -> Result<Self, LoadError> {
+    pub(super) fn examine(archive: &Archive, options: &LoadOptions) -> Result<Self, LoadError> {
         let (packed, others): (Vec<_>, Vec<_>) =
             archive.left_out().iter().partition(|left| left.is_packed);
         let mut contents = Self {
@@ -48,13 +60,10 @@ impl Contents {
         let mut first_error = None;
         for (index, member) in archive.members().iter().enumerate() {
             let mut open = || archive.read(index).map_err(std::io::Error::other);
-            match ColumnMapping::detect(&mut open, &member.name, day_first) {
-                Ok(mapping) => contents.trips.push(TripsMember {
-                    index,
-                    name: member.name.clone(),
-                    size_bytes: member.size_bytes,
-                    mapping,
-                }),
+            let systems = &options.systems;
+            let day_first = options.day_first;
+            match ColumnMapping::detect_among(systems, &mut open, &member.name, day_first) {
+                Ok(mapping) => contents.add_trips(index, member, mapping),
                 Err(TripsError::NotTrips { first_line, .. })
                     if station_list::recognise(&first_line) =>
                 {
@@ -63,7 +72,11 @@ impl Contents {
                     contents
                         .notes
                         .extend(faults.map(|fault| format!("{}: {fault}", member.name)));
-                    contents.lists.push((member.name.clone(), list));
+                    contents.lists.push(ListMember {
+                        member: member.name.clone(),
+                        evidence: evidence_of(&list.stations, systems),
+                        list,
+                    });
                 }
                 // A readme or an empty file beside trips is no reason to refuse the archive.
                 Err(error @ (TripsError::NotTrips { .. } | TripsError::Empty { .. })) => {
@@ -89,6 +102,20 @@ impl Contents {
         })
     }
 
+    fn add_trips(&mut self, index: usize, member: &Member, mapping: ColumnMapping) {
+        let sentence = |sentence: String| format!("{}: {sentence}", member.name);
+        self.warnings
+            .extend(mapping.warnings().into_iter().map(sentence));
+        self.notes.extend(mapping.notes().into_iter().map(sentence));
+        self.trips.push(TripsMember {
+            index,
+            name: member.name.clone(),
+            size_bytes: member.size_bytes,
+            evidence: mapping.evidence().clone(),
+            mapping,
+        });
+    }
+
     /// Returns the names of the members with trips, by index.
     pub(super) fn trip_members(&self) -> Vec<String> {
         let members = self.trips.iter();
@@ -99,74 +126,39 @@ impl Contents {
     pub(super) fn station_counts(&self) -> Vec<(String, usize)> {
         let lists = self.lists.iter();
         lists
-            .map(|(member, list)| (member.clone(), list.stations.len()))
+            .map(|list| (list.member.clone(), list.list.stations.len()))
             .collect()
     }
 
-    /// Decides to which system the archive belongs. A sample archive belongs to the sample system
-    /// unless the user names another; any archive belongs to the sample system if the user says so.
-    ///
-    /// # Errors
-    ///
-    /// [`LoadError`] where `given`, the system named by the user, and the systems of the members are
-    /// not one, or where there is none.
-    pub(super) fn system(
-        &self,
-        archive: &str,
-        given: Option<&System>,
-    ) -> Result<System, LoadError> {
-        if let Some(given) = given.filter(|given| given.is_sample()) {
-            return Ok(given.clone());
-        }
-        if given.is_none() && self.is_sample {
-            return Ok(System::sample());
-        }
-        let trips = self
-            .trips
-            .iter()
-            .filter_map(|member| Some((&member.name, member.mapping.system()?.clone())));
-        let lists = self
-            .lists
-            .iter()
-            .filter_map(|(name, list)| Some((name, system_of(&list.stations)?)));
-        let mut found: Option<System> = None;
-        for (member, system) in trips.chain(lists) {
-            if let Some(given) = given.filter(|given| given.id != system.id) {
-                return Err(LoadError::Contradiction {
-                    archive: archive.into(),
-                    member: member.clone(),
-                    given: given.id.to_string(),
-                    found: system.id.to_string(),
-                });
-            }
-            if let Some(first) = found.as_ref().filter(|first| first.id != system.id) {
-                return Err(LoadError::TwoSystems {
-                    archive: archive.into(),
-                    first: first.id.to_string(),
-                    second: system.id.to_string(),
-                });
-            }
-            found = Some(system);
-        }
-        found
-            .or_else(|| given.cloned())
-            .ok_or_else(|| LoadError::UnknownSystem {
-                archive: archive.into(),
-            })
+    /// Lists the evidence of the members with trips and of the station lists, with their names.
+    pub(super) fn evidence(&self) -> impl Iterator<Item = (&str, &Evidence)> {
+        let trips = self.trips.iter();
+        trips
+            .map(|member| (member.name.as_str(), &member.evidence))
+            .chain(
+                self.lists
+                    .iter()
+                    .map(|list| (list.member.as_str(), &list.evidence)),
+            )
+    }
+
+    /// Lists the same, to be changed.
+    pub(super) fn evidence_mut(&mut self) -> impl Iterator<Item = &mut Evidence> {
+        let trips = self.trips.iter_mut();
+        trips
+            .map(|member| &mut member.evidence)
+            .chain(self.lists.iter_mut().map(|list| &mut list.evidence))
     }
 }
 
-/// Returns the system in whose area most of the stations lie. `None` where none lies in one.
-fn system_of(stations: &[Station]) -> Option<System> {
-    let mut systems: Vec<(System, usize)> = Vec::new();
-    for system in stations
-        .iter()
-        .filter_map(|station| System::at(station.position()?))
-    {
-        match systems.iter_mut().find(|(known, _)| known.id == system.id) {
-            Some((_, n)) => *n += 1,
-            None => systems.push((system, 1)),
+/// Returns what the stations of a list tell of their system.
+fn evidence_of(stations: &[Station], systems: &Systems) -> Evidence {
+    let mut evidence = Evidence::default();
+    for station in stations {
+        if let Some(position) = station.position() {
+            evidence.see_position(position, systems);
         }
+        evidence.see_name(station.name.as_deref().unwrap_or_default());
     }
-    systems.into_iter().max_by_key(|(_, n)| *n).map(|(s, _)| s)
+    evidence
 }

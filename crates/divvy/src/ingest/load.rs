@@ -8,16 +8,22 @@ use super::pipeline::{
     OtherWords, Outputs, Progress, ReadOutcome, TripSink, TripSource, other_words_note,
 };
 use super::rejects_once::RejectsOnce;
+use crate::attribution::{Attribution, Ground};
 use crate::issue::RejectSink;
-use crate::model::{SampleFraction, System, TripBatch};
+use crate::model::{SampleFraction, System, Systems, TripBatch};
 use crate::sources::archive::Archive;
 use crate::store::{ArchiveId, ArchiveRead, ContentHash, Incoming, LedgerEntry, Store, StoreError};
 
 /// How to load.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// The system whose trips these are. `None` detects it from headers and coordinates.
+    /// The system whose trips these are. `None` decides by the evidence of the archive and the store
+    /// ([`attribution`](crate::attribution)).
     pub system: Option<System>,
+    /// `system` is taken even if most coordinates lie in the area of another one.
+    pub force_system: bool,
+    /// The systems that are known.
+    pub systems: Systems,
     /// Dates have the day first, even if the rows suggest otherwise.
     pub day_first: bool,
     /// What to do with loaded archives of the same name and other content.
@@ -34,6 +40,8 @@ impl LoadOptions {
     pub fn new(now: Timestamp) -> Self {
         Self {
             system: None,
+            force_system: false,
+            systems: Systems::default(),
             day_first: false,
             same_name: SameName::KeepBoth,
             sample: None,
@@ -61,8 +69,8 @@ pub struct Loaded {
     pub entry: Option<LedgerEntry>,
     /// The archive had been loaded before, and nothing was changed.
     pub already: bool,
-    /// The system of the trips.
-    pub system: System,
+    /// The system of the trips, and why it is that one.
+    pub attribution: Attribution,
     /// Station lists: the member and its number of stations.
     pub station_lists: Vec<(String, usize)>,
     /// Warnings for the user: members left out that may hold trips. One sentence each.
@@ -74,7 +82,7 @@ pub struct Loaded {
 impl Loaded {
     pub(super) fn already(entry: LedgerEntry) -> Self {
         Self {
-            system: entry.id.system.clone(),
+            attribution: Attribution::new(entry.id.system.clone(), Ground::Given),
             entry: Some(entry),
             already: true,
             station_lists: Vec::new(),
@@ -215,8 +223,8 @@ impl Load<'_> {
         contents: &Contents,
         system: &System,
     ) -> Result<(), StoreError> {
-        for (_, list) in &contents.lists {
-            self.store.describe(system, &list.stations).await?;
+        for list in &contents.lists {
+            self.store.describe(system, &list.list.stations).await?;
         }
         Ok(())
     }

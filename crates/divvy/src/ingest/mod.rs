@@ -1,7 +1,7 @@
 //! Loading of trip archives, and polling of station feeds.
 //!
 //! ```text
-//!  load   contents (what the members are) ─► pipeline (inflate ▸ parse, tally ▸ store) ─► commit
+//!  load   contents (what the members are) ─► attribute (whose they are) ─► pipeline (inflate ▸ parse, tally ▸ store) ─► commit
 //!  read   contents ─► pipeline ─► a TripSink of the caller, no store
 //!  poll   feed_sources (files or addresses) ─► snapshot ─► apply
 //! ```
@@ -9,6 +9,7 @@
 //! Both `load` and `poll` add changes to the store's change stream;
 //! [`refresh::drain`](crate::refresh::drain) updates the counts they concern.
 
+mod attribute;
 mod contents;
 mod error;
 mod feed_sources;
@@ -66,11 +67,13 @@ pub async fn load(
         }
         return Ok(Loaded::already(entry));
     }
-    let mut contents = Contents::examine(archive, options.day_first)?;
-    let system = contents.system(archive.name(), options.system.as_ref())?;
-    let staged = load.stage_trips(&contents, &system, content).await?;
+    let mut contents = Contents::examine(archive, options)?;
+    let attribution =
+        attribute::attribute_in(store, &mut contents, archive.name(), options).await?;
+    let system = &attribution.system;
+    let staged = load.stage_trips(&contents, system, content).await?;
     // Before the commit, because the lists of an archive in the ledger are not read again.
-    load.store_station_lists(&contents, &system).await?;
+    load.store_station_lists(&contents, system).await?;
     let entry = match staged {
         Some(staged) => {
             contents.notes.extend(staged.note);
@@ -81,7 +84,7 @@ pub async fn load(
     Ok(Loaded {
         entry,
         already: false,
-        system,
+        attribution,
         station_lists: contents.station_counts(),
         warnings: contents.warnings,
         notes: contents.notes,

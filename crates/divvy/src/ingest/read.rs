@@ -1,6 +1,7 @@
 //! Reading of an archive without a store.
 
 use super::LoadError;
+use super::attribute::attribute;
 use super::contents::Contents;
 use super::load::LoadOptions;
 use super::pipeline::{
@@ -44,8 +45,8 @@ pub fn read(
     rejects: &dyn RejectSink,
     progress: &dyn Progress,
 ) -> Result<ReadThrough, LoadError> {
-    let contents = Contents::examine(archive, options.day_first)?;
-    let system = contents.system(archive.name(), options.system.as_ref())?;
+    let contents = Contents::examine(archive, options)?;
+    let system = attribute(&contents, archive.name(), options, &[])?.system;
     let mut source = TripSource {
         archive,
         members: &contents.trips,

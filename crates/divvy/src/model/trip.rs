@@ -149,9 +149,9 @@ impl Rider {
     /// Reads either vocabulary, ignoring case.
     pub fn parse(text: &str) -> Self {
         let is = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(text));
-        if is(&["member", "subscriber", "registered"]) {
+        if is(&["member", "subscriber", "registered", "annual member"]) {
             Self::Member
-        } else if is(&["casual", "customer"]) {
+        } else if is(&["casual", "customer", "casual member"]) {
             Self::Casual
         } else if is(&["dependent"]) {
             Self::Dependent

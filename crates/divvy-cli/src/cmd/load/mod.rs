@@ -3,6 +3,7 @@
 mod rejects;
 mod summary;
 
+use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,9 @@ use crate::{messages, outputs};
 
 /// Loads trip archives: zip, csv, csv.gz, folders of them, or addresses.
 ///
-/// Trips and station lists are told apart by their headers, and whose trips they are by schema and
-/// coordinates. Loading an archive again changes nothing; a trip that stands in two archives is
+/// Trips and station lists are told apart by their headers. Whose trips they are is decided by
+/// coordinates, headers, station ids and names, those in the store, and names of files; where they
+/// do not decide, say --system. Loading an archive again changes nothing; a trip that stands in two archives is
 /// stored once.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -57,6 +59,9 @@ pub struct Load {
     /// Read dates like 01-02-2020 as 1 February
     #[arg(long)]
     day_first: bool,
+    /// Take --system even where most coordinates lie in another known system
+    #[arg(long, requires = "system")]
+    force_system: bool,
     /// Exit with status 1 where a row was rejected
     #[arg(long)]
     strict: bool,
@@ -71,6 +76,9 @@ pub struct Load {
     sample: Option<SampleFraction>,
     #[command(flatten)]
     dynamo: DynamoArgs,
+    /// The system that --system names.
+    #[arg(skip)]
+    system: OnceCell<Option<System>>,
     /// Dollars of the archives so far.
     #[arg(skip)]
     spent: std::cell::Cell<f64>,
@@ -149,6 +157,8 @@ impl Load {
             outputs::expect_apart(common, "--rejects", path, &inputs)?;
         }
         let store = self.open(common)?;
+        let stored = block_on(store.store().systems())?;
+        let _ = self.system.set(common.named_system(&stored)?);
         let rejects = Rejects::create(self.rejects.as_deref())?;
         let mut summaries = Vec::new();
         let (mut failed, mut rejected) = (false, false);
@@ -209,6 +219,7 @@ impl Load {
     fn expect_affordable(
         &self,
         archive: &Archive,
+        options: &LoadOptions,
         common: &Common,
         store: &Opened,
     ) -> anyhow::Result<()> {
@@ -216,7 +227,7 @@ impl Load {
             return Ok(());
         };
         let archives = std::slice::from_ref(archive);
-        let estimate = super::plan::estimate(archives, self.day_first, common)?;
+        let estimate = super::plan::estimate(archives, options, common)?;
         // An archive that is loaded already costs nothing.
         for source in &estimate.sources {
             let id = &source.read.id;
@@ -322,7 +333,9 @@ impl Load {
         rejects: &Rejects,
     ) -> anyhow::Result<Loaded> {
         let options = LoadOptions {
-            system: common.system.clone(),
+            system: self.system.get().cloned().flatten(),
+            force_system: self.force_system,
+            systems: common.known_systems()?,
             day_first: self.day_first,
             same_name: if self.replace {
                 SameName::Replace
@@ -334,8 +347,8 @@ impl Load {
             sample: self.sample,
             now: Timestamp::now(),
         };
-        expect_own_system(archive, common.system.as_ref())?;
-        self.expect_affordable(archive, common, store)?;
+        expect_own_system(archive, options.system.as_ref())?;
+        self.expect_affordable(archive, &options, common, store)?;
         let bar = Bar::new(common, archive.name());
         let loading = ingest::load(archive, store.store(), &options, rejects, &bar);
         let loaded = block_on(async {

@@ -15,9 +15,10 @@ pub fn sentence(loaded: &Loaded, seconds: f64) -> String {
         .map(|(name, n)| format!("{name}: {} stations", grouped(*n as u64)));
     let Some(entry) = &loaded.entry else {
         return format!(
-            "{}  ({})",
+            "{}  ({} by {})",
             lists.collect::<Vec<_>>().join(", "),
-            loaded.system.id
+            loaded.attribution.system.id,
+            loaded.attribution.reason()
         );
     };
     let name = &entry.id.name;
@@ -25,7 +26,7 @@ pub fn sentence(loaded: &Loaded, seconds: f64) -> String {
     if loaded.already {
         return format!(
             "{name}: loaded before, {stored} trips  ({})",
-            loaded.system.id
+            loaded.attribution.system.id
         );
     }
     let mut counts = vec![
@@ -39,9 +40,10 @@ pub fn sentence(loaded: &Loaded, seconds: f64) -> String {
     }
     counts.extend(lists);
     format!(
-        "{name}: {}  ({}, {seconds:.2} s)",
+        "{name}: {}  ({} by {}, {seconds:.2} s)",
         counts.join(", "),
-        loaded.system.id
+        loaded.attribution.system.id,
+        loaded.attribution.reason()
     )
 }
 
@@ -61,6 +63,7 @@ pub fn json(loaded: &Loaded, seconds: f64) -> Option<Value> {
     Some(json!({
         "archive": entry.id.name,
         "system": entry.id.system.id.as_str(),
+        "system_by": loaded.attribution.grounds.iter().map(|g| g.as_str()).collect::<Vec<_>>(),
         "already": loaded.already,
         "rows_read": entry.rows_read,
         "stored": entry.stored,

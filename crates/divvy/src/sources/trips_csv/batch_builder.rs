@@ -7,12 +7,14 @@ use rustc_hash::FxHashMap;
 use super::interner::Interner;
 use super::offsets::RowTimes;
 use super::test_stations::is_test_station;
-use crate::model::{Dictionary, NONE_I32, StationName, TripBatch};
+use crate::model::{Dictionary, NONE_I32, Rider, StationName, TripBatch};
 
 /// A batch that is being filled.
 #[derive(Default)]
 pub(super) struct BatchBuilder {
     pub(super) trips: TripBatch,
+    /// The cells of riders are 1 for members and 0 for others.
+    pub(super) riders_are_flags: bool,
     stations: StationIndex,
     vehicles: Interner,
     bikes: Interner,
@@ -90,9 +92,13 @@ impl BatchBuilder {
             known.find(cell, |word| words.find(&mut trips.words, &meaning(word)))
         };
         let bike = find(&mut self.bikes, &row.bike, |text| Cow::Borrowed(text));
-        let rider = find(&mut self.riders, &row.rider, |text| {
-            Cow::Owned(crate::model::Rider::parse(text).as_str().to_owned())
-        });
+        let rider = if self.riders_are_flags {
+            find(&mut self.riders, &row.rider, super::values::rider_of_flag)
+        } else {
+            find(&mut self.riders, &row.rider, |text| {
+                Cow::Owned(Rider::parse(text).as_str().to_owned())
+            })
+        };
         let gender = find(&mut self.genders, &row.gender, super::values::gender);
         trips.bike.push(bike);
         trips.rider.push(rider);

@@ -1,7 +1,8 @@
 //! Trip files: every CSV form of the publishers, recognised by its header.
 //!
 //! ```text
-//!  ColumnMapping::detect   header → columns (schema), first rows → date order, units, system
+//!  ColumnMapping::detect   header → form (forms), columns (columns, schema); first rows → date
+//!                          order, units, evidence of the system (first_rows, duration_unit)
 //!  TripReader              bytes → cells (rows, cell_scanner) → values (values, time, offsets)
 //!                          → columns of a TripBatch (batch_builder, interner)
 //! ```
@@ -13,6 +14,10 @@
 mod batch_builder;
 mod cell_scanner;
 mod column_mapping;
+mod columns;
+mod duration_unit;
+mod first_rows;
+mod forms;
 mod interner;
 mod offsets;
 mod reader;
@@ -20,11 +25,13 @@ mod rows;
 mod schema;
 mod test_stations;
 mod time;
+mod unread;
 mod values;
 
 use std::io;
 
 pub use column_mapping::ColumnMapping;
+pub use columns::COLUMN_FIELDS;
 pub use reader::{BATCH_ROWS, TripReader};
 
 /// Why a file cannot be read as trips.

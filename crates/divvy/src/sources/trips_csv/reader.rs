@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use super::batch_builder::{BatchBuilder, RowWords, StationUse};
+use super::columns::Column;
+use super::forms::{IdKind, StationIds};
 use super::offsets::{OffsetResolver, RowTimes};
 use super::rows::Rows;
-use super::schema::{Column, IdKind};
 use super::time::{self, LocalTime, TimeParser};
 use super::values::{self, DerivedId, InvalidCell};
 use super::{ColumnMapping, TripsError};
@@ -50,8 +51,8 @@ impl<R: Read> TripReader<R> {
             rows: Rows::new(input),
             file: file.into(),
             columns: Columns::of(&mapping),
-            starts: TimeParser::new(mapping.order),
-            ends: TimeParser::new(mapping.order),
+            starts: TimeParser::new(mapping.order, system.zone()),
+            ends: TimeParser::new(mapping.order, system.zone()),
             mapping,
             offsets: OffsetResolver::new(system.zone()),
             system: system.id.as_str().into(),
@@ -74,6 +75,7 @@ impl<R: Read> TripReader<R> {
         rejects: &dyn RejectSink,
     ) -> Result<Option<TripBatch>, TripsError> {
         let mut batch = BatchBuilder::with_capacity(BATCH_ROWS);
+        batch.riders_are_flags = self.mapping.header.riders_are_flags();
         while batch.trips.len() < BATCH_ROWS && self.advance()? {
             self.rows_read += 1;
             if self.rows.contains_rows(self.columns.needed.max(2)) {
@@ -121,12 +123,16 @@ impl<R: Read> TripReader<R> {
         let id = match id_kind {
             IdKind::Hex16 => values::hex_id(rows.cell(columns.id)),
             IdKind::Digits => values::digits_id(rows.cell(columns.id)),
+            IdKind::Text => values::text_id(rows.cell(columns.id)),
             IdKind::Derived => Ok(Cow::Borrowed(&b""[..])),
         }
         .map_err(|invalid| InvalidRow::cell(Column::Id, invalid))?;
-        let started = parse_start(starts, rows.cell(columns.started_at))?;
+        let started = parse_start(
+            starts,
+            columns.time(rows, columns.started_at, columns.start_clock),
+        )?;
         let ended = ends
-            .parse(&rows.cell(columns.ended_at))
+            .parse(&columns.time(rows, columns.ended_at, columns.end_clock))
             .ok_or_else(|| InvalidRow::time(Column::EndedAt, Reason::Unparsable))?;
         columns.check_station_ids(rows)?;
 
@@ -143,17 +149,20 @@ impl<R: Read> TripReader<R> {
         let strips_point_zero = mapping.ids_were_numbers || id_kind == IdKind::Digits;
         let day = day_of_ms(started.ms);
         let mut station = |id: usize, name: usize| {
+            let name = values::null_as_empty(rows.cell(name));
             let id = values::null_as_empty(rows.cell(id));
-            let id = if strips_point_zero {
-                values::without_point_zero(&id)
-            } else {
-                &id
-            };
+            let (mut id, mut name) = (&id[..], &name[..]);
+            if columns.station_ids != StationIds::Columns {
+                (id, name) = columns.uncommon_station(mapping, id, name);
+            }
+            if strips_point_zero {
+                id = values::without_point_zero(id);
+            }
             if id.is_empty() {
                 let (index, is_test) = (0, false);
                 return StationUse { index, is_test };
             }
-            batch.find_station(id, &rows.cell(name), day)
+            batch.find_station(id, name, day)
         };
         let origin = station(columns.origin_id, columns.origin_name);
         let destination = station(columns.destination_id, columns.destination_name);
@@ -304,6 +313,8 @@ struct Columns {
     id: usize,
     started_at: usize,
     ended_at: usize,
+    start_clock: usize,
+    end_clock: usize,
     duration: usize,
     origin_id: usize,
     origin_name: usize,
@@ -319,6 +330,7 @@ struct Columns {
     to_latitude: usize,
     to_longitude: usize,
     has_coordinates: bool,
+    station_ids: StationIds,
     /// How many cells a row must have.
     needed: usize,
     /// How many cells the header has.
@@ -329,14 +341,24 @@ impl Columns {
     fn of(mapping: &ColumnMapping) -> Self {
         let header = &mapping.header;
         let index = |column| header.index(column).unwrap_or(usize::MAX);
+        let station_ids = header.form.station_ids;
+        let id_or_name = |id, name| {
+            index(if station_ids == StationIds::Names {
+                name
+            } else {
+                id
+            })
+        };
         Self {
             id: index(Column::Id),
             started_at: index(Column::StartedAt),
             ended_at: index(Column::EndedAt),
+            start_clock: index(Column::StartClock),
+            end_clock: index(Column::EndClock),
             duration: index(Column::Duration),
-            origin_id: index(Column::OriginId),
+            origin_id: id_or_name(Column::OriginId, Column::OriginName),
             origin_name: index(Column::OriginName),
-            destination_id: index(Column::DestinationId),
+            destination_id: id_or_name(Column::DestinationId, Column::DestinationName),
             destination_name: index(Column::DestinationName),
             vehicle: index(Column::Vehicle),
             bike: index(Column::Bike),
@@ -348,6 +370,7 @@ impl Columns {
             to_latitude: index(Column::ToLatitude),
             to_longitude: index(Column::ToLongitude),
             has_coordinates: header.index(Column::FromLatitude).is_some(),
+            station_ids,
             needed: header.cells_needed(),
             named: header.names.len(),
         }
@@ -365,6 +388,33 @@ impl Columns {
             return Err(InvalidRow::row(format!("{} cells", self.named)));
         }
         Ok(())
+    }
+
+    /// Returns the text of a time, which some forms have in two columns.
+    #[inline(always)]
+    fn time<'a, R: Read>(&self, rows: &'a Rows<R>, date: usize, clock: usize) -> Cow<'a, [u8]> {
+        let date = rows.cell(date);
+        if clock == usize::MAX || date.is_empty() {
+            return date;
+        }
+        Cow::Owned([&date, &b" "[..], &rows.cell(clock)].concat())
+    }
+
+    /// Returns id and name of a station in a form whose ids are not simply those of a column.
+    fn uncommon_station<'a>(
+        &self,
+        mapping: &ColumnMapping,
+        id: &'a [u8],
+        name: &'a [u8],
+    ) -> (&'a [u8], &'a [u8]) {
+        match self.station_ids {
+            StationIds::Columns => (id, name),
+            StationIds::Padded => (values::without_padding(id), name),
+            StationIds::Names if mapping.names_have_numbers => {
+                values::name_and_number(name).map_or((&b""[..], name), |(name, id)| (id, name))
+            }
+            StationIds::Names => (name, name),
+        }
     }
 
     /// Refuses a row with a station id of more than [`MAX_STATION_ID_BYTES`].

@@ -1,5 +1,8 @@
 //! Parsing of the local times in trip files.
 
+use jiff::Timestamp;
+
+use crate::model::Zone;
 use crate::model::civil_date::{DAY_MS, DAY_S, days_from_civil, days_in_month};
 
 /// Which of the first two numbers of a date like `1/2/2019` is the day.
@@ -30,6 +33,8 @@ const MINUTE_MS: i64 = 60_000;
 /// cached with its text.
 pub(super) struct TimeParser {
     order: DateOrder,
+    /// The zone of the wall clock, for times that are instants.
+    zone: Zone,
     /// The text of the last date, in the first `len` bytes.
     text: [u8; 10],
     len: usize,
@@ -37,16 +42,18 @@ pub(super) struct TimeParser {
 }
 
 impl TimeParser {
-    pub(super) fn new(order: DateOrder) -> Self {
+    pub(super) fn new(order: DateOrder, zone: Zone) -> Self {
         Self {
             order,
+            zone,
             text: [0; 10],
             len: 0,
             day_ms: 0,
         }
     }
 
-    /// Reads one time. The result is that of [`parse`].
+    /// Reads one time. The result is that of [`parse`], or for an [instant](epoch_ms) the time on the
+    /// wall clock.
     #[inline]
     pub(super) fn parse(&mut self, text: &[u8]) -> Option<LocalTime> {
         if let Some((day, clock)) = text.split_at_checked(self.len)
@@ -63,6 +70,13 @@ impl TimeParser {
 
     #[inline(never)]
     fn parse_new_day(&mut self, text: &[u8]) -> Option<LocalTime> {
+        if let Some(ms) = epoch_ms(text) {
+            let instant = Timestamp::from_millisecond(ms).ok()?;
+            return Some(LocalTime {
+                ms: ms + 1000 * i64::from(self.zone.offset_at(instant)),
+                precision_ms: 1,
+            });
+        }
         let time = parse(text, self.order)?;
         if let Some(len) = text.iter().position(|b| matches!(b, b' ' | b'T'))
             && len <= self.text.len()
@@ -154,6 +168,16 @@ pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
         ms: day * DAY_MS + of_day_ms,
         precision_ms,
     })
+}
+
+/// Reads an instant: 13 digits, the milliseconds since 1970-01-01T00:00Z. `None` for any other text.
+pub(super) fn epoch_ms(text: &[u8]) -> Option<i64> {
+    let digits: &[u8; 13] = text.try_into().ok()?;
+    let digit = |ms: i64, byte: &u8| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| ms * 10 + i64::from(digit))
+    };
+    digits.iter().try_fold(0, digit)
 }
 
 /// Detects the order of day and month from a date like `13/2/2019`. `None` where both orders give a
@@ -460,7 +484,7 @@ mod tests {
                 ("[12]/[12]/(20)?1[67]|201[67]-0[12]-[12]{1,2}", "[ T]?[0-2]?[0-9]:[0-6][0-9](:[0-6][0-9])?(\\.[0-9]{1,4})?( [AP]M)?"), 1..9),
         ) {
             for order in [DateOrder::MonthFirst, DateOrder::DayFirst] {
-                let mut column = TimeParser::new(order);
+                let mut column = TimeParser::new(order, Zone::named("UTC").unwrap());
                 for (day, clock) in &times {
                     let text = format!("{day}{clock}");
                     prop_assert_eq!(column.parse(text.as_bytes()), parse(text.as_bytes(), order), "{}", text);
