@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::columns::Column;
+use super::column_names::Column;
 use super::duration_unit::{DurationUnit, FoundUnit};
 use super::first_rows::FirstRows;
 use super::forms::{Form, Publisher, StationIds};

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use super::columns::Column;
+use super::column_names::Column;
 use super::duration_unit::{FoundUnit, UnitVotes};
 use super::forms::StationIds;
 use super::rows::Rows;

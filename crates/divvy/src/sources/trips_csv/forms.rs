@@ -2,7 +2,7 @@
 //!
 //! To add a form, add a row to [`FORMS`].
 
-use super::columns::Column;
+use super::column_names::Column;
 
 /// The trip ids of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Trip files: every CSV form of the publishers, recognised by its header.
 //!
 //! ```text
-//!  ColumnMapping::detect   header → form (forms), columns (columns, schema); first rows → date
+//!  ColumnMapping::detect   header → form (forms), columns (column_names, schema); first rows → date
 //!                          order, units, evidence of the system (first_rows, duration_unit)
 //!  TripReader              bytes → cells (rows, cell_scanner) → values (values, time, offsets)
 //!                          → columns of a TripBatch (batch_builder, interner)
@@ -14,7 +14,7 @@
 mod batch_builder;
 mod cell_scanner;
 mod column_mapping;
-mod columns;
+mod column_names;
 mod duration_unit;
 mod first_rows;
 mod forms;
@@ -31,7 +31,7 @@ mod values;
 use std::io;
 
 pub use column_mapping::ColumnMapping;
-pub use columns::COLUMN_FIELDS;
+pub use column_names::COLUMN_FIELDS;
 pub use reader::{BATCH_ROWS, TripReader};
 
 /// Why a file cannot be read as trips.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use super::batch_builder::{BatchBuilder, RowWords, StationUse};
-use super::columns::Column;
+use super::column_names::Column;
 use super::forms::{IdKind, StationIds};
 use super::offsets::{OffsetResolver, RowTimes};
 use super::rows::Rows;

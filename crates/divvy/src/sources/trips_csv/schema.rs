@@ -1,6 +1,6 @@
 //! The header of a trip file: its form, and where its columns are.
 
-use super::columns::{Column, IS_MEMBER, NAMES, normalise};
+use super::column_names::{Column, IS_MEMBER, NAMES, normalise};
 use super::forms::{Form, NAMED_BY_USER, NAMED_BY_USER_WITHOUT_IDS};
 use crate::model::{KnownSystem, SystemId, Systems};
 

@@ -1,6 +1,6 @@
 //! Columns that look like one of those that are read, and are not.
 
-use super::columns::{Column, NAMES};
+use super::column_names::{Column, NAMES};
 use super::schema::Header;
 
 /// Words of which each must be in the normalised name of a column, some alternatives of each.
@@ -72,7 +72,8 @@ pub(super) struct Unread {
 pub(super) fn unread(header: &Header) -> Vec<Unread> {
     let mut found = Vec::new();
     for (index, name) in header.normal.iter().enumerate() {
-        let is_known = |names: &super::columns::Names| names.spellings.contains(&name.as_str());
+        let is_known =
+            |names: &super::column_names::Names| names.spellings.contains(&name.as_str());
         if header.is_read(index) || NAMES.iter().any(is_known) {
             continue;
         }
