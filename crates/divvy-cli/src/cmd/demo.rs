@@ -188,6 +188,7 @@ fn load(path: &Path, store: &Opened, now: Timestamp, common: &Common) -> anyhow:
     let options = LoadOptions {
         system: None,
         day_first: false,
+        utc_times: None,
         same_name: SameName::Replace,
         sample: None,
         now,

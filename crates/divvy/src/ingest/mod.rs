@@ -22,7 +22,7 @@ pub use error::{LoadError, PollError};
 pub use load::{LoadOptions, Loaded, SameName};
 pub use pipeline::{Progress, TripSink};
 pub use poll::{Polled, apply, poll, poll_by};
-pub use read::{ReadThrough, read};
+pub use read::{ReadThrough, read, read_rejected};
 
 use self::contents::Contents;
 use self::load::Load;
@@ -66,7 +66,7 @@ pub async fn load(
         }
         return Ok(Loaded::already(entry));
     }
-    let mut contents = Contents::examine(archive, options.day_first)?;
+    let mut contents = Contents::examine(archive, options.hints())?;
     let system = contents.system(archive.name(), options.system.as_ref())?;
     let staged = load.stage_trips(&contents, &system, content).await?;
     // Before the commit, because the lists of an archive in the ledger are not read again.
@@ -74,6 +74,8 @@ pub async fn load(
     let entry = match staged {
         Some(staged) => {
             contents.notes.extend(staged.note);
+            contents.warnings.extend(staged.warnings);
+            contents.skipped = staged.read.skipped.clone();
             Some(staged.incoming.commit(staged.read, rejects).await?)
         }
         None => None,
@@ -83,6 +85,7 @@ pub async fn load(
         already: false,
         system,
         station_lists: contents.station_counts(),
+        skipped: contents.skipped,
         warnings: contents.warnings,
         notes: contents.notes,
     })

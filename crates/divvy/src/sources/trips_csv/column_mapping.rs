@@ -1,21 +1,37 @@
 //! How the columns of one trip file are read: detected from its header and first rows.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::Read;
 
+use super::found_header::{FoundHeader, Open};
 use super::schema::{Column, Header};
 use super::time::{self, DateOrder};
+use super::zoned::{self, Suffix, UtcTimes};
 use super::{TripsError, rows::Rows, values};
-use crate::issue::READABLE_CHARS;
 use crate::model::{Position, System};
+use crate::sources::text::decode;
 
 /// How many rows are examined to detect units and the system.
 const SAMPLE_ROWS: usize = 1000;
+
+/// What the user says about the times of a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TimeHints {
+    /// Dates have the day first.
+    pub day_first: bool,
+    /// How to read times that end in `Z`. `None` refuses a file with such times.
+    pub utc_times: Option<UtcTimes>,
+}
 
 /// How the columns of one trip file are read.
 #[derive(Clone, Debug)]
 pub struct ColumnMapping {
     pub(super) header: Header,
+    /// How many lines stand before the header.
+    pub(super) lines_before: usize,
+    /// What separates the cells.
+    pub(super) separator: u8,
+    pub(super) utc_times: Option<UtcTimes>,
     pub(super) order: DateOrder,
     /// Units of the duration column in a second: 1, or 1000 where it counts milliseconds.
     pub(super) durations_per_second: f64,
@@ -28,30 +44,29 @@ impl ColumnMapping {
     /// Reads the header and the first rows of a file, and decides how to read its columns.
     ///
     /// While the order of day and month is ambiguous, further rows are read until one is not: the
-    /// order is one for the whole file. `day_first` states it beforehand.
+    /// order is one for the whole file. `hints` may state it beforehand.
     ///
     /// # Errors
     ///
-    /// [`TripsError`] for a file that is no trip file, and for dates that stay ambiguous.
-    pub fn detect(
-        open: &mut dyn FnMut() -> io::Result<Box<dyn Read + Send>>,
-        file: &str,
-        day_first: bool,
-    ) -> Result<Self, TripsError> {
+    /// [`TripsError`] for a file that is no trip file or has no rows, and for times of which the first
+    /// rows do not tell what they mean.
+    pub fn detect(open: Open<'_>, file: &str, hints: TimeHints) -> Result<Self, TripsError> {
         let read_error = |source| TripsError::Read {
             file: file.into(),
             source,
         };
-        let mut rows = Rows::new(open().map_err(read_error)?);
-        if !rows.advance().map_err(read_error)? {
-            return Err(TripsError::Empty { file: file.into() });
-        }
-        let header = read_header(&rows, file)?;
+        let FoundHeader {
+            header,
+            mut rows,
+            lines_before,
+            separator,
+        } = FoundHeader::find(open, file)?;
         let mut sample = Sample::default();
         while sample.rows < SAMPLE_ROWS && rows.advance().map_err(read_error)? {
             sample.examine(&rows, &header);
         }
-        let order = if day_first || header.form.day_first {
+        sample.refuse_times(file, &header, hints)?;
+        let order = if hints.day_first || header.form.day_first {
             DateOrder::DayFirst
         } else {
             while sample.order.is_none()
@@ -86,7 +101,39 @@ impl ColumnMapping {
             ids_were_numbers: sample.ids > 0 && sample.ids == sample.ids_with_point,
             system,
             header,
+            lines_before,
+            separator,
+            utc_times: hints.utc_times,
         })
+    }
+
+    /// Returns what the user should know of how the file is read, one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let lacks = |column| self.header.index(column).is_none();
+        let missing: Vec<&str> = [(Column::OriginId, "start"), (Column::DestinationId, "end")]
+            .into_iter()
+            .filter_map(|(column, end)| lacks(column).then_some(end))
+            .collect();
+        if !missing.is_empty() {
+            warnings.push(format!(
+                "it has no column with the station id of the {}, so that no trip has a station there",
+                missing.join(" and the ")
+            ));
+        }
+        if self.lines_before > 0 {
+            warnings.push(format!(
+                "its header is preceded by {} other line{}",
+                self.lines_before,
+                if self.lines_before == 1 { "" } else { "s" }
+            ));
+        }
+        warnings
+    }
+
+    /// Returns what separates the cells.
+    pub fn separator(&self) -> u8 {
+        self.separator
     }
 
     /// Returns the system whose trips these are, by the header or by coordinates. `None` where
@@ -99,46 +146,6 @@ impl ColumnMapping {
     pub fn form(&self) -> &'static str {
         self.header.form.name
     }
-}
-
-fn read_header<R: Read>(rows: &Rows<R>, file: &str) -> Result<Header, TripsError> {
-    let names: Vec<String> = (0..rows.len())
-        .map(|index| {
-            let cell = rows.cell(index);
-            let text = String::from_utf8_lossy(&cell);
-            // Names are shown in error messages, which have one line.
-            text.trim_start_matches('\u{feff}')
-                .trim_matches('"')
-                .trim()
-                .replace(char::is_control, " ")
-        })
-        .collect();
-    if let [only] = names.as_slice() {
-        let inside: Vec<String> = only.split(',').map(|name| name.trim().to_owned()).collect();
-        if Header::recognise(inside).is_some() {
-            return Err(TripsError::QuotedLines { file: file.into() });
-        }
-        for (separator, name) in [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")] {
-            let inside: Vec<String> = only
-                .split(separator)
-                .map(|n| n.trim_matches('"').to_owned())
-                .collect();
-            if Header::recognise(inside).is_some() {
-                return Err(TripsError::Separator {
-                    file: file.into(),
-                    name,
-                });
-            }
-        }
-    }
-    Header::recognise(names).ok_or_else(|| {
-        let line = rows.text();
-        let line = line.trim_start_matches('\u{feff}').chars();
-        TripsError::NotTrips {
-            file: file.into(),
-            first_line: line.take(READABLE_CHARS).collect(),
-        }
-    })
 }
 
 /// What is found in the first rows.
@@ -156,6 +163,12 @@ struct Sample {
     durations: Vec<(f64, Vec<u8>, Vec<u8>)>,
     ids: usize,
     ids_with_point: usize,
+    /// Starts that can be read.
+    times: usize,
+    /// The first time that ends in `Z`, with its column.
+    utc_time: Option<(Column, String)>,
+    /// The first start that cannot be read.
+    unreadable_time: String,
     /// Number of starts by the id of the system in whose area they lie.
     areas: BTreeMap<String, usize>,
 }
@@ -175,8 +188,7 @@ impl Sample {
             self.ids += usize::from(!id.is_empty());
             self.ids_with_point += usize::from(id.ends_with(b".0"));
         }
-        let stated = String::from_utf8_lossy(&cell(Column::Duration)).replace(',', "");
-        if let Ok(stated) = stated.parse() {
+        if let Some(stated) = values::number(&decode(&cell(Column::Duration))) {
             let start = cell(Column::StartedAt).into_owned();
             let end = cell(Column::EndedAt).into_owned();
             self.durations.push((stated, start, end));
@@ -195,17 +207,59 @@ impl Sample {
             let Some(index) = header.index(column) else {
                 continue;
             };
-            let text = rows.cell(index);
-            if self.order.is_none() {
-                self.order = time::detect_order(&text);
+            let cell = rows.cell(index);
+            let (text, suffix) = match zoned::split(&cell) {
+                Some((text, suffix)) => (text, Some(suffix)),
+                None => (&*cell, None),
+            };
+            if suffix == Some(Suffix::Utc) && self.utc_time.is_none() {
+                self.utc_time = Some((column, decode(&cell).into_owned()));
             }
-            let read_as = |order| time::parse(&text, order).map(|time| time.ms);
+            if self.order.is_none() {
+                self.order = time::detect_order(text);
+            }
+            let read_as = |order| time::parse(text, order).map(|time| time.ms);
             if !self.order_matters && read_as(DateOrder::DayFirst) != read_as(DateOrder::MonthFirst)
             {
                 self.order_matters = true;
-                self.has_dashes = time::is_ambiguous_dash_date(&text);
-                self.ambiguous_date = String::from_utf8_lossy(&text).into_owned();
+                self.has_dashes = time::is_ambiguous_dash_date(text);
+                self.ambiguous_date = decode(text).into_owned();
             }
+            if column == Column::StartedAt {
+                let orders = [DateOrder::MonthFirst, DateOrder::DayFirst];
+                let is_time = orders.into_iter().any(|order| read_as(order).is_some());
+                self.times += usize::from(is_time);
+                if !is_time && self.unreadable_time.is_empty() {
+                    self.unreadable_time = decode(text).into_owned();
+                }
+            }
+        }
+    }
+
+    /// Refuses a file without rows, and times that cannot be read or have two meanings.
+    fn refuse_times(
+        &self,
+        file: &str,
+        header: &Header,
+        hints: TimeHints,
+    ) -> Result<(), TripsError> {
+        if self.rows == 0 {
+            return Err(TripsError::NoRows { file: file.into() });
+        }
+        if self.times == 0 && time::is_clock_without_hour(self.unreadable_time.as_bytes()) {
+            return Err(TripsError::LostTimes {
+                file: file.into(),
+                column: header.name(Column::StartedAt).into(),
+                found: self.unreadable_time.clone(),
+            });
+        }
+        match &self.utc_time {
+            Some((column, found)) if hints.utc_times.is_none() => Err(TripsError::UtcTimes {
+                file: file.into(),
+                column: header.name(*column).into(),
+                found: found.clone(),
+            }),
+            _ => Ok(()),
         }
     }
 

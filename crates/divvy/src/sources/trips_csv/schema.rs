@@ -28,6 +28,31 @@ pub(super) enum Column {
 impl Column {
     pub(super) const COUNT: usize = 17;
 
+    pub(super) const ALL: [Self; Self::COUNT] = [
+        Self::Id,
+        Self::StartedAt,
+        Self::EndedAt,
+        Self::Duration,
+        Self::OriginId,
+        Self::OriginName,
+        Self::DestinationId,
+        Self::DestinationName,
+        Self::Vehicle,
+        Self::Bike,
+        Self::Rider,
+        Self::Gender,
+        Self::BirthYear,
+        Self::FromLatitude,
+        Self::FromLongitude,
+        Self::ToLatitude,
+        Self::ToLongitude,
+    ];
+
+    /// Returns whether it holds the name of a station.
+    pub(super) fn is_name(self) -> bool {
+        matches!(self, Self::OriginName | Self::DestinationName)
+    }
+
     /// Returns whether a row may end before this column: spreadsheets drop empty cells at the end of
     /// a row.
     pub(super) fn is_optional_at_end(self) -> bool {
@@ -262,6 +287,35 @@ impl Header {
             names,
             indexes,
         })
+    }
+
+    /// Returns what a header lacks that otherwise is like one of a trip file. `None` for other headers.
+    pub(super) fn missing_in(names: &[String]) -> Option<&'static str> {
+        const FEW: usize = 4;
+        let normal: Vec<String> = names.iter().map(|name| normalise(name)).collect();
+        let has = |column: Column| {
+            let aliases = ALIASES.iter().filter(|(known, _)| *known == column);
+            aliases
+                .flat_map(|(_, aliases)| *aliases)
+                .any(|alias| normal.iter().any(|name| name == alias))
+        };
+        let known = Column::ALL.into_iter().filter(|column| has(*column));
+        let needed = [
+            (Column::StartedAt, "the time of the start"),
+            (Column::EndedAt, "the time of the end"),
+            (Column::Id, "the id of the trip"),
+        ];
+        let has_time = has(Column::StartedAt) || has(Column::EndedAt);
+        let missing = needed.into_iter().find(|(column, _)| !has(*column));
+        let (_, missing) = missing.filter(|_| has_time && known.count() >= FEW)?;
+        Some(missing)
+    }
+
+    /// Returns whether another header has the same columns in the same places.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self.form, other.form)
+            && self.indexes == other.indexes
+            && self.names.len() == other.names.len()
     }
 
     /// Returns the index of a column. `None` for one that the file lacks.

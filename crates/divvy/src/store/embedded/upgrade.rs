@@ -205,6 +205,7 @@ mod tests {
         let options = LoadOptions {
             system: Some(divvy()),
             day_first: false,
+            utc_times: None,
             same_name: SameName::Replace,
             sample: None,
             now: at(0),
