@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use divvy::model::System;
 use divvy::sources::archive::Archive;
-use divvy::sources::trips_csv::{ColumnMapping, TripReader};
+use divvy::sources::trips_csv::{ColumnMapping, TimeHints, TripReader};
 use divvy_aws::blocks::{self, Gatherer, Rows, SPOOL_LEVEL};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -17,7 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (mut spool_bytes, mut writing_s, mut reading_s, mut gathering_s) = (0, 0.0, 0.0, 0.0);
         for (place, member) in archive.members().iter().enumerate() {
             let mut open = || archive.read(place).map_err(std::io::Error::other);
-            let Ok(mapping) = ColumnMapping::detect(&mut open, &member.name, false) else {
+            let Ok(mapping) = ColumnMapping::detect(&mut open, &member.name, TimeHints::default())
+            else {
                 continue;
             };
             let system = mapping.system().cloned().or_else(|| System::named("divvy"));

@@ -146,6 +146,7 @@ async fn load(
         members: vec!["trips.csv".into()],
         rows_read,
         rejected: RejectedCounts::new(),
+        skipped: Vec::new(),
         totals,
         loaded_at: Timestamp::UNIX_EPOCH,
         replace: false,

@@ -105,6 +105,9 @@ fn for_load(error: &LoadError) -> Cow<'static, str> {
         LoadError::Trips(TripsError::AmbiguousDates { .. }) => {
             ": say --day-first if the day comes first, or save the dates as YYYY-MM-DD"
         }
+        LoadError::Trips(TripsError::UtcTimes { .. }) => {
+            ": say --utc-times convert if they are in UTC, --utc-times local if they are local"
+        }
         _ => "",
     };
     Cow::Borrowed(advice)

@@ -132,6 +132,7 @@ impl SystemHeld {
             stored: stored.len() as u64,
             rejected,
             flagged,
+            skipped: archive.skipped.clone(),
         }
     }
 

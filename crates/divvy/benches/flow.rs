@@ -15,7 +15,7 @@ use divvy::reports::{self, Filters};
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::sources::station_feed::{self, Document, Feed};
-use divvy::sources::trips_csv::{ColumnMapping, TripReader};
+use divvy::sources::trips_csv::{ColumnMapping, TimeHints, TripReader};
 use divvy::store::embedded::EmbeddedStore;
 use divvy::tally::{Tally, Totals};
 use futures_executor::block_on;
@@ -57,7 +57,8 @@ fn text(era: Era) -> Vec<u8> {
 
 fn parse(text: &[u8]) -> Vec<TripBatch> {
     let mut open = || Ok(Box::new(Cursor::new(text.to_vec())) as Box<dyn Read + Send>);
-    let mapping = ColumnMapping::detect(&mut open, "sample.csv", false).expect("samples are trips");
+    let mapping = ColumnMapping::detect(&mut open, "sample.csv", TimeHints::default())
+        .expect("samples are trips");
     let mut reader =
         TripReader::new(text, mapping, &divvy(), "sample.csv").expect("samples are trips");
     std::iter::from_fn(|| reader.next_batch(&()).expect("memory does not fail")).collect()

@@ -186,7 +186,8 @@ fn every_published_archive_goes_into_one_store() {
     let (store, _folder) = store();
     let mut outcomes = Vec::new();
     for folder in ["divvy", "citibike", "other"] {
-        for path in archive::expand(&trips.join(folder)).unwrap() {
+        for found in archive::expand(&trips.join(folder)).unwrap() {
+            let path = found.path;
             let name = path.file_name().unwrap().to_str().unwrap();
             // Hubway's files have coordinates; the order of dates in the day-first quarter is
             // ambiguous.

@@ -106,6 +106,7 @@ fn load_batch(store: &dyn Store, batch: TripBatch) {
         members: vec!["winter.csv".into()],
         rows_read: batch.len() as u64 + 2,
         rejected: [(Reason::NoStart, 2)].into(),
+        skipped: Vec::new(),
         totals,
         loaded_at: at("2021-03-01T12:00:00Z"),
         replace: false,

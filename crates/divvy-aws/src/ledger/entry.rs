@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use divvy::issue::{Reason, RejectedCounts};
+use divvy::issue::{Reason, RejectedCounts, Skipped};
 use divvy::model::System;
 use divvy::store::{ArchiveId, ContentHash, LedgerEntry, StoreError};
 use divvy::tally::FlagCounts;
@@ -52,6 +52,9 @@ struct EntryJson {
     stored: u64,
     rejected: BTreeMap<String, u64>,
     flagged: FlagCounts,
+    /// Absent in entries of older programs, and where nothing was skipped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<Skipped>,
     members: Vec<String>,
     #[serde(rename = "parts")]
     sections: ArchiveSections,
@@ -91,6 +94,7 @@ pub(super) fn entry_item(archive: &Archive) -> Item {
             .map(|(reason, n)| (reason.as_str().into(), *n))
             .collect(),
         flagged: entry.flagged.clone(),
+        skipped: entry.skipped.clone(),
         members: archive.members.clone(),
         sections: archive.sections,
         ids: archive.ids.clone(),
@@ -123,6 +127,7 @@ fn archive_of(item: &Item) -> Result<Archive, StoreError> {
             stored: json.stored,
             rejected,
             flagged: json.flagged,
+            skipped: json.skipped,
         },
         members: json.members,
         sections: json.sections,

@@ -7,7 +7,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use divvy::ingest::LoadOptions;
 use divvy::reports::Note;
-use divvy::sources::archive::{self, Archive};
+use divvy::sources::archive::{self, Archive, FoundKind};
+use divvy::sources::trips_csv::UtcTimes;
 use divvy_aws::duplicate_estimate::{DuplicateEstimate, estimate_duplicates};
 use divvy_aws::plan::{self, Capacities, Live, Prices, Terms, Units};
 use divvy_aws::tables::{Granted, Tables};
@@ -140,8 +141,10 @@ pub fn prices(path: Option<&Path>) -> anyhow::Result<Prices> {
 pub fn archives(sources: &[PathBuf]) -> anyhow::Result<Vec<Archive>> {
     let mut archives = Vec::new();
     for source in sources {
-        for path in archive::expand(source)? {
-            archives.push(Archive::open(&path)?.released());
+        for found in archive::expand(source)? {
+            if found.kind == FoundKind::Archive {
+                archives.push(Archive::open(&found.path)?.released());
+            }
         }
     }
     Ok(archives)
@@ -153,6 +156,8 @@ pub fn options(day_first: bool, common: &Common) -> anyhow::Result<LoadOptions> 
         system: common.named_system(&[])?,
         systems: common.known_systems()?,
         day_first,
+        // Prices depend on the number of trips, not on their hours.
+        utc_times: Some(UtcTimes::Local),
         ..LoadOptions::new(Timestamp::now())
     })
 }

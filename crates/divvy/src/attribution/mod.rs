@@ -89,11 +89,14 @@ impl Attribution {
         }
     }
 
-    /// Returns the grounds in words: `header and station ids`.
+    /// Returns the grounds in words: `by header and station ids`, `as given`.
     pub fn reason(&self) -> String {
         let words: Vec<&str> = self.grounds.iter().map(|ground| ground.as_str()).collect();
         match words.as_slice() {
-            [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+            [first @ .., last] if !first.is_empty() => {
+                format!("by {} and {last}", first.join(", "))
+            }
+            [only] if self.grounds != [Ground::Given] => format!("by {only}"),
             _ => words.concat(),
         }
     }
@@ -335,7 +338,7 @@ mod tests {
 
     fn decide(evidence: &Evidence, file: &str) -> String {
         match attribute(evidence, &[file], &Systems::default()) {
-            Ok(attribution) => format!("{}: {}", attribution.system.id, attribution.reason()),
+            Ok(attribution) => format!("{} {}", attribution.system.id, attribution.reason()),
             Err(undecided) => {
                 let ids: Vec<&str> = undecided.candidates.iter().map(SystemId::as_str).collect();
                 format!("? {}", ids.join(" "))
@@ -349,7 +352,7 @@ mod tests {
     fn a_shared_header_needs_the_ids_of_its_publisher() {
         let divvy = || vec![publisher("divvy", SHAPES, None)];
         let legacy = evidence(divvy(), &["82", "542"]);
-        assert_eq!(decide(&legacy, "a.csv"), "divvy: header and station ids");
+        assert_eq!(decide(&legacy, "a.csv"), "divvy by header and station ids");
         let others = evidence(divvy(), &["1000", "1001"]);
         assert_eq!(decide(&others, "Divvy_Trips.csv"), "? ");
         let foreign = vec![publisher("divvy", SHAPES, Some("plan"))];
@@ -367,7 +370,7 @@ mod tests {
         );
         assert_eq!(
             decide(&evidence(two, &["3001"]), "indego-trips-2017.csv"),
-            "indego: header and file name"
+            "indego by header and file name"
         );
     }
 
@@ -382,7 +385,7 @@ mod tests {
             },
             &systems,
         );
-        assert_eq!(decide(&seattle, "Divvy_Trips.csv"), "pronto: coordinates");
+        assert_eq!(decide(&seattle, "Divvy_Trips.csv"), "pronto by coordinates");
         let divvy = System::named("divvy").unwrap();
         let found = contradiction(&seattle, &divvy, &systems);
         assert_eq!(found, Some("pronto".into()));
@@ -392,7 +395,7 @@ mod tests {
         known.see_name("Quill & R St");
         let stored = ["Quill & R St.", "Wren Ave & O St"].map(plain_name);
         known.compare_names(&"divvy".into(), &BTreeSet::from(stored));
-        assert_eq!(decide(&known, "a.csv"), "divvy: station names and header");
+        assert_eq!(decide(&known, "a.csv"), "divvy by station names and header");
     }
 
     #[test]

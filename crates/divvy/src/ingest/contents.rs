@@ -1,21 +1,30 @@
 //! What the members of an archive are: trips, station lists, or other files. Decided by their
 //! headers, not by their names.
 
+use std::io::{self, Read};
+
 use super::LoadError;
 use super::load::LoadOptions;
 use crate::attribution::Evidence;
+use crate::issue::Skipped;
 use crate::model::{Station, Systems};
 use crate::sample;
-use crate::sources::archive::{Archive, Member};
+use crate::sources::archive::{Archive, LeftOut, Member};
+use crate::sources::sniff;
 use crate::sources::station_list::{self, StationList};
 use crate::sources::trips_csv::{ColumnMapping, TripsError};
+
+/// Bytes at the beginning of a member in which the header of a station list is looked for.
+const LIST_HEAD_BYTES: u64 = 16 * 1024;
 
 /// What an archive holds.
 pub(super) struct Contents {
     pub(super) trips: Vec<TripsMember>,
     /// Station lists.
     pub(super) lists: Vec<ListMember>,
-    /// Warnings for the user: members left out that may hold trips.
+    /// Members that may be tables and are not loaded.
+    pub(super) skipped: Vec<Skipped>,
+    /// Warnings for the user: what was read otherwise than it stands.
     pub(super) warnings: Vec<String>,
     /// Notes for the user: other members left out, lists with faults.
     pub(super) notes: Vec<String>,
@@ -45,75 +54,122 @@ pub(super) struct ListMember {
 impl Contents {
     /// Reads the header and the first rows of each member.
     pub(super) fn examine(archive: &Archive, options: &LoadOptions) -> Result<Self, LoadError> {
-        let (packed, others): (Vec<_>, Vec<_>) =
-            archive.left_out().iter().partition(|left| left.is_packed);
+        let left_out = archive.left_out().iter();
+        let others = left_out.clone().filter(|left| left.table.is_none());
         let mut contents = Self {
             trips: Vec::new(),
             lists: Vec::new(),
-            warnings: packed
-                .into_iter()
-                .map(|left| format!("left out: {left}"))
-                .collect(),
-            notes: others.into_iter().map(ToString::to_string).collect(),
+            skipped: left_out.filter_map(LeftOut::skipped).collect(),
+            warnings: Vec::new(),
+            notes: others.map(ToString::to_string).collect(),
             is_sample: archive.comment() == sample::LABEL,
         };
         let mut first_error = None;
         for (index, member) in archive.members().iter().enumerate() {
-            let mut open = || archive.read(index).map_err(std::io::Error::other);
-            let systems = &options.systems;
-            let day_first = options.day_first;
-            match ColumnMapping::detect_among(systems, &mut open, &member.name, day_first) {
-                Ok(mapping) => contents.add_trips(index, member, mapping),
-                Err(TripsError::NotTrips { first_line, .. })
-                    if station_list::recognise(&first_line) =>
-                {
-                    let list = station_list::read(archive.read(index)?, &member.name)?;
-                    let faults = list.faults.iter();
-                    contents
-                        .notes
-                        .extend(faults.map(|fault| format!("{}: {fault}", member.name)));
-                    contents.lists.push(ListMember {
-                        member: member.name.clone(),
-                        evidence: evidence_of(&list.stations, systems),
-                        list,
-                    });
-                }
-                // A readme or an empty file beside trips is no reason to refuse the archive.
-                Err(error @ (TripsError::NotTrips { .. } | TripsError::Empty { .. })) => {
-                    contents.notes.push(error.to_string());
-                    first_error.get_or_insert(error);
-                }
-                Err(error) => return Err(error.into()),
+            if let Some(error) = contents.add(archive, index, member, options)? {
+                first_error.get_or_insert(error);
             }
         }
         if !contents.trips.is_empty() || !contents.lists.is_empty() {
             return Ok(contents);
         }
         Err(match first_error {
-            Some(error) if archive.members().len() == 1 => error.into(),
+            Some(error) if archive.members().len() == 1 && archive.left_out().is_empty() => {
+                error.into()
+            }
             _ => LoadError::NothingToLoad {
                 archive: archive.name().into(),
-                left_out: if archive.left_out().is_empty() && contents.notes.is_empty() {
-                    "it is empty".into()
-                } else {
-                    [contents.warnings, contents.notes].concat().join("; ")
-                },
+                left_out: contents.left_out(),
             },
         })
     }
 
-    fn add_trips(&mut self, index: usize, member: &Member, mapping: ColumnMapping) {
-        let sentence = |sentence: String| format!("{}: {sentence}", member.name);
-        self.warnings
-            .extend(mapping.warnings().into_iter().map(sentence));
-        self.notes.extend(mapping.notes().into_iter().map(sentence));
-        self.trips.push(TripsMember {
-            index,
-            name: member.name.clone(),
-            size_bytes: member.size_bytes,
-            evidence: mapping.evidence().clone(),
-            mapping,
-        });
+    /// Adds a member to the trips, the lists, or what is left out. Returns the error of one that is left
+    /// out.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] for a member for which the whole archive is refused.
+    fn add(
+        &mut self,
+        archive: &Archive,
+        index: usize,
+        member: &Member,
+        options: &LoadOptions,
+    ) -> Result<Option<TripsError>, LoadError> {
+        let name = &member.name;
+        let mut open = || archive.read(index).map_err(io::Error::other);
+        let (systems, hints) = (&options.systems, options.hints());
+        let error = match ColumnMapping::detect_among(systems, &mut open, name, hints) {
+            Ok(mapping) => {
+                let warnings = mapping.warnings().into_iter();
+                self.warnings
+                    .extend(warnings.map(|warning| format!("{name}: {warning}")));
+                let notes = mapping.notes().into_iter();
+                self.notes
+                    .extend(notes.map(|note| format!("{name}: {note}")));
+                self.notes.extend(form_note(member, mapping.separator()));
+                self.trips.push(TripsMember {
+                    index,
+                    name: name.clone(),
+                    size_bytes: member.size_bytes,
+                    evidence: mapping.evidence().clone(),
+                    mapping,
+                });
+                return Ok(None);
+            }
+            Err(error) => error,
+        };
+        let mut head = Vec::new();
+        if matches!(
+            error,
+            TripsError::NotTrips { .. } | TripsError::NoHeader { .. }
+        ) {
+            let read_error = |source| TripsError::Read {
+                file: name.clone(),
+                source,
+            };
+            let input = archive.read(index)?.take(LIST_HEAD_BYTES);
+            head = head_of(input).map_err(read_error)?;
+        }
+        if let Some(form) = station_list::recognise(&head) {
+            let list = station_list::read(archive.read(index)?, form, name)?;
+            let faults = list.faults.iter();
+            self.notes
+                .extend(faults.map(|fault| format!("{name}: {fault}")));
+            self.notes.extend(form_note(member, form.separator));
+            if list.has_other_encoding {
+                self.warnings.push(other_encoding_warning(name));
+            }
+            self.lists.push(ListMember {
+                member: name.clone(),
+                evidence: evidence_of(&list.stations, systems),
+                list,
+            });
+            return Ok(None);
+        }
+        let Some(skipped) = error.skipped(name) else {
+            return Err(error.into());
+        };
+        let is_prose = matches!(error, TripsError::NotTrips { .. })
+            && !sniff::is_named_as_table(name)
+            && !sniff::is_regular(&head);
+        if is_prose {
+            self.notes.push(error.to_string());
+        } else {
+            self.skipped.push(skipped);
+        }
+        Ok(Some(error))
+    }
+
+    /// Says what an archive holds of which nothing is loaded.
+    fn left_out(self) -> String {
+        let skipped = self.skipped.iter().map(ToString::to_string);
+        let all: Vec<String> = skipped.chain(self.notes).collect();
+        if all.is_empty() {
+            return "it is empty".into();
+        }
+        all.join("; ")
     }
 
     /// Returns the names of the members with trips, by index.
@@ -149,6 +205,33 @@ impl Contents {
             .map(|member| &mut member.evidence)
             .chain(self.lists.iter_mut().map(|list| &mut list.evidence))
     }
+}
+
+fn head_of(mut input: impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    input.read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Says that a member is not plain CSV. `None` for one that is.
+fn form_note(member: &Member, separator: u8) -> Option<String> {
+    let separator = match separator {
+        b';' => Some("semicolons"),
+        b'\t' => Some("tabs"),
+        b'|' => Some("bars"),
+        _ => None,
+    };
+    let parts = [
+        member.encoding.name().map(|name| format!("read as {name}")),
+        separator.map(|name| format!("cells separated by {name}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("{}: {}", member.name, parts.join(", ")))
+}
+
+/// Says that bytes of a member are no UTF-8.
+pub(super) fn other_encoding_warning(member: &str) -> String {
+    format!("{member}: some of its texts are not UTF-8, and were read as Windows-1252")
 }
 
 /// Returns what the stations of a list tell of their system.

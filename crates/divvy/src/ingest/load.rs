@@ -9,9 +9,10 @@ use super::pipeline::{
 };
 use super::rejects_once::RejectsOnce;
 use crate::attribution::{Attribution, Ground};
-use crate::issue::RejectSink;
+use crate::issue::{RejectSink, Skipped};
 use crate::model::{SampleFraction, System, Systems, TripBatch};
 use crate::sources::archive::Archive;
+use crate::sources::trips_csv::{TimeHints, UtcTimes};
 use crate::store::{ArchiveId, ArchiveRead, ContentHash, Incoming, LedgerEntry, Store, StoreError};
 
 /// How to load.
@@ -26,6 +27,8 @@ pub struct LoadOptions {
     pub systems: Systems,
     /// Dates have the day first, even if the rows suggest otherwise.
     pub day_first: bool,
+    /// How to read times that end in `Z`. `None` refuses an archive with such times.
+    pub utc_times: Option<UtcTimes>,
     /// What to do with loaded archives of the same name and other content.
     pub same_name: SameName,
     /// Loads a fraction of the trips, as an archive of another name and content. `None` loads all.
@@ -43,9 +46,17 @@ impl LoadOptions {
             force_system: false,
             systems: Systems::default(),
             day_first: false,
+            utc_times: None,
             same_name: SameName::KeepBoth,
             sample: None,
             now,
+        }
+    }
+
+    pub(super) fn hints(&self) -> TimeHints {
+        TimeHints {
+            day_first: self.day_first,
+            utc_times: self.utc_times,
         }
     }
 }
@@ -73,7 +84,9 @@ pub struct Loaded {
     pub attribution: Attribution,
     /// Station lists: the member and its number of stations.
     pub station_lists: Vec<(String, usize)>,
-    /// Warnings for the user: members left out that may hold trips. One sentence each.
+    /// Members that may be tables and were not loaded.
+    pub skipped: Vec<Skipped>,
+    /// Warnings for the user: what was read otherwise than it stands. One sentence each.
     pub warnings: Vec<String>,
     /// Notes for the user: other members left out, lists with faults. One sentence each.
     pub notes: Vec<String>,
@@ -83,6 +96,7 @@ impl Loaded {
     pub(super) fn already(entry: LedgerEntry) -> Self {
         Self {
             attribution: Attribution::new(entry.id.system.clone(), Ground::Given),
+            skipped: entry.skipped.clone(),
             entry: Some(entry),
             already: true,
             station_lists: Vec::new(),
@@ -107,6 +121,8 @@ pub(super) struct StagedTrips {
     pub(super) read: ArchiveRead,
     /// A note for the user.
     pub(super) note: Option<String>,
+    /// Warnings for the user.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Load<'_> {
@@ -156,6 +172,7 @@ impl Load<'_> {
             system,
             sample: self.options.sample,
             other_words: OtherWords::Separately,
+            hints: self.options.hints(),
         };
         let (incoming, read) = loop {
             let incoming = self.store.begin(&id).await?;
@@ -175,10 +192,12 @@ impl Load<'_> {
         };
         Ok(Some(StagedTrips {
             incoming,
+            warnings: read.warnings.clone(),
             read: ArchiveRead {
                 id,
                 members: contents.trip_members(),
                 rows_read: read.rows_read,
+                skipped: [contents.skipped.clone(), read.skipped()].concat(),
                 rejected: read.rejected,
                 totals: read.totals,
                 loaded_at: self.options.now,

@@ -23,7 +23,7 @@ pub use error::{LoadError, PollError};
 pub use load::{LoadOptions, Loaded, SameName};
 pub use pipeline::{Progress, TripSink};
 pub use poll::{Polled, apply, poll, poll_by};
-pub use read::{ReadThrough, read};
+pub use read::{ReadThrough, read, read_rejected};
 
 use self::contents::Contents;
 use self::load::Load;
@@ -77,6 +77,8 @@ pub async fn load(
     let entry = match staged {
         Some(staged) => {
             contents.notes.extend(staged.note);
+            contents.warnings.extend(staged.warnings);
+            contents.skipped = staged.read.skipped.clone();
             Some(staged.incoming.commit(staged.read, rejects).await?)
         }
         None => None,
@@ -86,6 +88,7 @@ pub async fn load(
         already: false,
         attribution,
         station_lists: contents.station_counts(),
+        skipped: contents.skipped,
         warnings: contents.warnings,
         notes: contents.notes,
     })

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::issue::Rejected;
 use crate::model::{Flag, Rider, System, TripBatch};
-use crate::sources::trips_csv::{ColumnMapping, TripReader};
+use crate::sources::trips_csv::{ColumnMapping, TimeHints, TripReader};
 
 fn archive(era: Era, trips: u64, seed: u64) -> Vec<u8> {
     let mut zip = Cursor::new(Vec::new());
@@ -46,7 +46,7 @@ fn read(name: &str, content: &[u8]) -> Taken {
     let mapping = ColumnMapping::detect(
         &mut || Ok(Box::new(Cursor::new(owned.clone()))),
         name,
-        false,
+        TimeHints::default(),
     )
     .unwrap();
     let system = mapping

@@ -142,6 +142,7 @@ impl ResolvedLoad<'_> {
                 stored: 0,
                 rejected: archive.rejected.clone(),
                 flagged: Default::default(),
+                skipped: archive.skipped.clone(),
             },
             members: archive.members.clone(),
             sections: ArchiveSections::default(),

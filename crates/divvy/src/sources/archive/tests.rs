@@ -428,6 +428,9 @@ fn a_folder_stands_for_its_archives() {
         ("LICENSE", b"Do not sell."),
         ("readme.txt", b"a,b"),
         ("stations.xlsx", WORKBOOK),
+        ("trips.tsv", b"a\tb"),
+        ("trips.txt", b"a,b,c\n1,2,3\n"),
+        ("prose.txt", b"Here, as said,\nare trips.\n"),
         (".hidden.csv", TRIPS),
         ("__MACOSX/a.csv", TRIPS),
         (".git/a.csv", TRIPS),
@@ -439,19 +442,31 @@ fn a_folder_stands_for_its_archives() {
     let found: Vec<String> = expand(root)
         .unwrap()
         .iter()
-        .map(|path| {
-            path.strip_prefix(root)
-                .unwrap()
-                .to_string_lossy()
-                .into_owned()
+        .map(|found| {
+            let path = found.path.strip_prefix(root).unwrap().to_string_lossy();
+            let kind = match &found.kind {
+                FoundKind::Archive => "archive",
+                FoundKind::Perhaps => "perhaps",
+                FoundKind::Skipped(skipped) => &skipped.why,
+            };
+            format!("{path}: {kind}")
         })
         .collect();
     assert_eq!(
         found,
-        ["Divvy_Trips_2019_Q1", "a.CSV", "b.zip", "c/2020/d.csv.gz"]
+        [
+            "Divvy_Trips_2019_Q1: perhaps",
+            "a.CSV: archive",
+            "b.zip: archive",
+            "c/2020/d.csv.gz: archive",
+            "stations.xlsx: a spreadsheet workbook",
+            "trips.tsv: perhaps",
+            "trips.txt: perhaps",
+        ]
     );
-    let file = root.join("stations.xlsx");
-    assert_eq!(expand(&file).unwrap(), [file]);
+    let path = root.join("stations.xlsx");
+    let kind = FoundKind::Archive;
+    assert_eq!(expand(&path).unwrap(), [Found { path, kind }]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::interner::Interner;
 use super::offsets::RowTimes;
 use super::test_stations::is_test_station;
 use crate::model::{Dictionary, NONE_I32, Rider, StationName, TripBatch};
+use crate::sources::text::decode;
 
 /// A batch that is being filled.
 #[derive(Default)]
@@ -105,13 +106,29 @@ impl BatchBuilder {
         trips.gender.push(gender);
     }
 
+    /// Returns whether a text is not UTF-8: it was taken for Windows-1252.
+    pub(super) fn has_other_encoding(&self) -> bool {
+        let interners = [
+            &self.stations.ids,
+            &self.vehicles,
+            &self.bikes,
+            &self.riders,
+            &self.genders,
+        ];
+        interners.iter().any(|texts| texts.has_other_encoding)
+            || self
+                .stations
+                .names()
+                .any(|(_, raw, _)| std::str::from_utf8(raw).is_err())
+    }
+
     /// Returns the batch, with the names of its stations.
     pub(super) fn finish(mut self) -> TripBatch {
         for (station, raw, days) in self.stations.names() {
             if !raw.is_empty() {
                 self.trips.names.push(StationName {
                     station,
-                    name: String::from_utf8_lossy(raw).into(),
+                    name: decode(raw).into(),
                     days,
                 });
             }
@@ -194,7 +211,7 @@ impl StationIndex {
             others.insert(raw, used);
         }
         let (raw, used) = others.remove_entry(name).unwrap_or_else(|| {
-            let is_test = is_test_station(stations.text(index), &String::from_utf8_lossy(name));
+            let is_test = is_test_station(stations.text(index), &decode(name));
             let days = NameUse::NO_DAYS;
             (name.into(), NameUse { days, is_test })
         });

@@ -1,26 +1,41 @@
 //! How the columns of one trip file are read: detected from its header and first rows.
 
-use std::io::{self, Read};
-
+use super::TripsError;
 use super::column_names::Column;
 use super::duration_unit::{DurationUnit, FoundUnit};
 use super::first_rows::FirstRows;
 use super::forms::{Form, Publisher, StationIds};
+use super::found_header::{FoundHeader, Open};
 use super::schema::Header;
 use super::time::DateOrder;
 use super::unread::unread;
-use super::{TripsError, rows::Rows};
+use super::zoned::UtcTimes;
 use crate::attribution::{self, Evidence, HeaderEvidence, PublisherEvidence};
-use crate::issue::READABLE_CHARS;
 use crate::model::{IdShape, System, Systems};
 
 /// How many rows are examined to detect units and the system.
 const SAMPLE_ROWS: usize = 1000;
 
+/// What the user says about the times of a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TimeHints {
+    /// Dates have the day first.
+    pub day_first: bool,
+    /// How to read times that end in `Z`. `None` refuses a file with such times.
+    pub utc_times: Option<UtcTimes>,
+}
+
 /// How the columns of one trip file are read.
 #[derive(Clone, Debug)]
 pub struct ColumnMapping {
     pub(super) header: Header,
+    /// How many lines stand before the header.
+    pub(super) lines_before: usize,
+    /// What separates the cells.
+    pub(super) separator: u8,
+    pub(super) utc_times: Option<UtcTimes>,
+    /// The systems by which further headers in the file are recognised.
+    pub(super) systems: Systems,
     pub(super) order: DateOrder,
     /// Units of the duration column in a second.
     pub(super) durations_per_second: f64,
@@ -36,17 +51,14 @@ impl ColumnMapping {
     /// Reads the header and the first rows of a file, and decides how to read its columns.
     ///
     /// While the order of day and month is ambiguous, further rows are read until one is not: the
-    /// order is one for the whole file. `day_first` states it beforehand.
+    /// order is one for the whole file. `hints` may state it beforehand.
     ///
     /// # Errors
     ///
-    /// [`TripsError`] for a file that is no trip file, and for dates that stay ambiguous.
-    pub fn detect(
-        open: &mut dyn FnMut() -> io::Result<Box<dyn Read + Send>>,
-        file: &str,
-        day_first: bool,
-    ) -> Result<Self, TripsError> {
-        Self::detect_among(&Systems::default(), open, file, day_first)
+    /// [`TripsError`] for a file that is no trip file or has no rows, and for times of which the first
+    /// rows do not tell what they mean.
+    pub fn detect(open: Open<'_>, file: &str, hints: TimeHints) -> Result<Self, TripsError> {
+        Self::detect_among(&Systems::default(), open, file, hints)
     }
 
     /// Does what [`detect`](Self::detect) does, with other systems than the built-in ones.
@@ -56,24 +68,29 @@ impl ColumnMapping {
     /// Those of [`detect`](Self::detect).
     pub fn detect_among(
         systems: &Systems,
-        open: &mut dyn FnMut() -> io::Result<Box<dyn Read + Send>>,
+        open: Open<'_>,
         file: &str,
-        day_first: bool,
+        hints: TimeHints,
     ) -> Result<Self, TripsError> {
         let read_error = |source| TripsError::Read {
             file: file.into(),
             source,
         };
-        let mut rows = Rows::new(open().map_err(read_error)?);
-        if !rows.advance().map_err(read_error)? {
-            return Err(TripsError::Empty { file: file.into() });
-        }
-        let header = read_header(&rows, file, systems)?;
+        let FoundHeader {
+            header,
+            mut rows,
+            lines_before,
+            separator,
+        } = FoundHeader::find(open, file, systems)?;
         let mut first = FirstRows::new(header_evidence(&header));
         while first.rows < SAMPLE_ROWS && rows.advance().map_err(read_error)? {
             first.examine(&rows, &header, systems);
         }
-        let order = if day_first || header.form.day_first {
+        if first.rows == 0 {
+            return Err(TripsError::NoRows { file: file.into() });
+        }
+        first.dates.refuse(file, &header, hints)?;
+        let order = if hints.day_first || header.form.day_first {
             DateOrder::DayFirst
         } else {
             while first.dates.is_open() && rows.advance().map_err(read_error)? {
@@ -99,7 +116,21 @@ impl ColumnMapping {
             evidence: first.evidence(&header),
             found_unit,
             header,
+            lines_before,
+            separator,
+            utc_times: hints.utc_times,
+            systems: systems.clone(),
         })
+    }
+
+    /// Returns the systems among which the file's is.
+    pub fn systems(&self) -> &Systems {
+        &self.systems
+    }
+
+    /// Returns what separates the cells.
+    pub fn separator(&self) -> u8 {
+        self.separator
     }
 
     /// Returns what the file shows of the system whose trips these are.
@@ -107,10 +138,10 @@ impl ColumnMapping {
         &self.evidence
     }
 
-    /// Returns the built-in system whose trips these are, as far as the file alone tells. `None`
-    /// where it does not.
+    /// Returns the system whose trips these are, as far as the file alone tells. `None` where it does
+    /// not.
     pub fn system(&self) -> Option<System> {
-        let attribution = attribution::attribute(&self.evidence, &[], &Systems::default());
+        let attribution = attribution::attribute(&self.evidence, &[], &self.systems);
         attribution.ok().map(|attribution| attribution.system)
     }
 
@@ -125,8 +156,13 @@ impl ColumnMapping {
         if let Some(found) = self.found_unit.filter(|found| found.is_unusual()) {
             warnings.push(self.unit_sentence(found));
         }
-        if self.header.form.station_ids == StationIds::Names && !self.names_have_numbers {
-            warnings.push("its stations have no ids: their names stand for them".into());
+        warnings.extend(self.missing_ids());
+        if self.lines_before > 0 {
+            warnings.push(format!(
+                "its header is preceded by {} other line{}",
+                self.lines_before,
+                if self.lines_before == 1 { "" } else { "s" }
+            ));
         }
         let missing = unread(&self.header).into_iter();
         let missing = missing.filter(|unread| self.header.index(unread.like).is_none());
@@ -157,6 +193,25 @@ impl ColumnMapping {
             )
         }));
         notes
+    }
+
+    /// Says that the file has no station ids. `None` where it has.
+    fn missing_ids(&self) -> Option<String> {
+        if self.header.form.station_ids == StationIds::Names {
+            return (!self.names_have_numbers)
+                .then(|| "its stations have no ids: their names stand for them".into());
+        }
+        let lacks = |column| self.header.index(column).is_none();
+        let missing: Vec<&str> = [(Column::OriginId, "start"), (Column::DestinationId, "end")]
+            .into_iter()
+            .filter_map(|(column, end)| lacks(column).then_some(end))
+            .collect();
+        (!missing.is_empty()).then(|| {
+            format!(
+                "it has no column with the station id of the {}, so that no trip has a station there",
+                missing.join(" and the ")
+            )
+        })
     }
 
     fn unit_sentence(&self, found: FoundUnit) -> String {
@@ -218,48 +273,4 @@ fn foreign_column(header: &Header, publisher: &Publisher) -> Option<String> {
     };
     let index = header.normal.iter().position(|name| is_foreign(&name))?;
     Some(header.names[index].clone())
-}
-
-fn read_header<R: Read>(
-    rows: &Rows<R>,
-    file: &str,
-    systems: &Systems,
-) -> Result<Header, TripsError> {
-    let names: Vec<String> = (0..rows.len())
-        .map(|index| {
-            let cell = rows.cell(index);
-            let text = String::from_utf8_lossy(&cell);
-            // Names are shown in error messages, which have one line.
-            text.trim_start_matches('\u{feff}')
-                .trim_matches('"')
-                .trim()
-                .replace(char::is_control, " ")
-        })
-        .collect();
-    if let [only] = names.as_slice() {
-        let inside: Vec<String> = only.split(',').map(|name| name.trim().to_owned()).collect();
-        if Header::recognise(inside, systems).is_some() {
-            return Err(TripsError::QuotedLines { file: file.into() });
-        }
-        for (separator, name) in [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")] {
-            let inside: Vec<String> = only
-                .split(separator)
-                .map(|n| n.trim_matches('"').to_owned())
-                .collect();
-            if Header::recognise(inside, systems).is_some() {
-                return Err(TripsError::Separator {
-                    file: file.into(),
-                    name,
-                });
-            }
-        }
-    }
-    Header::recognise(names, systems).ok_or_else(|| {
-        let line = rows.text();
-        let line = line.trim_start_matches('\u{feff}').chars();
-        TripsError::NotTrips {
-            file: file.into(),
-            first_line: line.take(READABLE_CHARS).collect(),
-        }
-    })
 }

@@ -252,6 +252,11 @@ pub const COLUMN_FIELDS: [&str; Column::COUNT] = {
 impl Column {
     pub(super) const COUNT: usize = 19;
 
+    /// Returns whether it holds the name of a station.
+    pub(super) fn is_name(self) -> bool {
+        matches!(self, Self::OriginName | Self::DestinationName)
+    }
+
     /// Returns whether a row may end before this column: spreadsheets drop empty cells at the end of
     /// a row.
     pub(super) fn is_optional_at_end(self) -> bool {

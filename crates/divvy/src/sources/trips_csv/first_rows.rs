@@ -11,8 +11,11 @@ use super::rows::Rows;
 use super::schema::Header;
 use super::time::{self, DateOrder};
 use super::values;
+use super::zoned::{self, Suffix};
+use super::{TimeHints, TripsError};
 use crate::attribution::{Evidence, HeaderEvidence};
 use crate::model::{Position, Systems};
+use crate::sources::text::decode;
 
 /// What is found in the first rows.
 pub(super) struct FirstRows {
@@ -60,8 +63,7 @@ impl FirstRows {
         ] {
             self.examine_station(header, &cell(id), values::null_as_empty(cell(name)));
         }
-        let stated = String::from_utf8_lossy(&cell(Column::Duration)).replace(',', "");
-        if let Ok(stated) = stated.parse() {
+        if let Some(stated) = values::number(&decode(&cell(Column::Duration))) {
             let start = cell(Column::StartedAt).into_owned();
             let end = cell(Column::EndedAt).into_owned();
             self.durations.push((stated, start, end));
@@ -90,10 +92,10 @@ impl FirstRows {
         let number = values::null_as_empty(Cow::Borrowed(number));
         let number = values::without_point_zero(&number);
         if !number.is_empty() {
-            let number = String::from_utf8_lossy(number).into_owned();
+            let number = decode(number).into_owned();
             self.evidence.ids.insert(number);
         }
-        self.evidence.see_name(&String::from_utf8_lossy(name));
+        self.evidence.see_name(&decode(name));
     }
 
     /// Returns whether every station id ends in `.0`.
@@ -132,6 +134,7 @@ impl FirstRows {
 
 /// Reads a time as milliseconds, for differences alone.
 fn ms_of(text: &[u8], order: DateOrder) -> Option<i64> {
+    let text = zoned::split(text).map_or(text, |(text, _)| text);
     time::epoch_ms(text).or_else(|| time::parse(text, order).map(|time| time.ms))
 }
 
@@ -145,6 +148,12 @@ pub(super) struct Dates {
     has_dashes: bool,
     /// The first such date.
     ambiguous: String,
+    /// Starts that can be read.
+    times: usize,
+    /// The first time that ends in `Z`, with its column.
+    utc_time: Option<(Column, String)>,
+    /// The first start that cannot be read.
+    unreadable: String,
 }
 
 impl Dates {
@@ -166,22 +175,61 @@ impl Dates {
         }
     }
 
+    /// Refuses times that cannot be read or have two meanings.
+    pub(super) fn refuse(
+        &self,
+        file: &str,
+        header: &Header,
+        hints: TimeHints,
+    ) -> Result<(), TripsError> {
+        if self.times == 0 && time::is_clock_without_hour(self.unreadable.as_bytes()) {
+            return Err(TripsError::LostTimes {
+                file: file.into(),
+                column: header.name(Column::StartedAt).into(),
+                found: self.unreadable.clone(),
+            });
+        }
+        match &self.utc_time {
+            Some((column, found)) if hints.utc_times.is_none() => Err(TripsError::UtcTimes {
+                file: file.into(),
+                column: header.name(*column).into(),
+                found: found.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Examines the dates of the current row.
     pub(super) fn examine<R: Read>(&mut self, rows: &Rows<R>, header: &Header) {
         for column in [Column::StartedAt, Column::EndedAt] {
             let Some(index) = header.index(column) else {
                 continue;
             };
-            let text = rows.cell(index);
-            if self.order.is_none() {
-                self.order = time::detect_order(&text);
+            let cell = rows.cell(index);
+            let (text, suffix) = match zoned::split(&cell) {
+                Some((text, suffix)) => (text, Some(suffix)),
+                None => (&*cell, None),
+            };
+            if suffix == Some(Suffix::Utc) && self.utc_time.is_none() {
+                self.utc_time = Some((column, decode(&cell).into_owned()));
             }
-            let read_as = |order| time::parse(&text, order).map(|time| time.ms);
+            if self.order.is_none() {
+                self.order = time::detect_order(text);
+            }
+            let read_as = |order| ms_of(text, order);
             if !self.order_matters && read_as(DateOrder::DayFirst) != read_as(DateOrder::MonthFirst)
             {
                 self.order_matters = true;
-                self.has_dashes = time::is_ambiguous_dash_date(&text);
-                self.ambiguous = String::from_utf8_lossy(&text).into_owned();
+                self.has_dashes = time::is_ambiguous_dash_date(text);
+                self.ambiguous = decode(text).into_owned();
+            }
+            if column == Column::StartedAt {
+                let orders = [DateOrder::MonthFirst, DateOrder::DayFirst];
+                let is_time = orders.into_iter().any(|order| read_as(order).is_some());
+                self.times += usize::from(is_time);
+                if !is_time && self.unreadable.is_empty() {
+                    self.unreadable = decode(text).into_owned();
+                }
             }
         }
     }

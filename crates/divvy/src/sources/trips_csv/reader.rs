@@ -5,23 +5,27 @@ use std::io::Read;
 
 use super::batch_builder::{BatchBuilder, RowWords, StationUse};
 use super::column_names::Column;
+use super::columns::{Columns, InvalidRow, Point};
 use super::forms::{IdKind, StationIds};
 use super::offsets::{OffsetResolver, RowTimes};
 use super::rows::Rows;
-use super::time::{self, LocalTime, TimeParser};
-use super::values::{self, DerivedId, InvalidCell};
-use super::{ColumnMapping, TripsError};
+use super::schema::Header;
+use super::time::{LocalTime, TimeParser};
+use super::values::{self, DerivedId};
+use super::{ColumnMapping, TripsError, zoned};
 use crate::issue::{READABLE_CHARS, Reason, RejectSink, Rejected, RejectedCounts};
 use crate::model::civil_date::day_of_ms;
-use crate::model::{
-    BoundingBox, Flag, MAX_STATION_ID_BYTES, NONE_I32, Position, System, TripBatch,
-};
+use crate::model::{BoundingBox, Flag, System, TripBatch, Zone};
+use crate::sources::text::decode;
 
 /// How many trips a batch holds at most.
 pub const BATCH_ROWS: usize = 128 * 1024;
 
+/// Decides anew how to read the columns, where another header stands at an offset of the file.
+pub type DetectAt<'a> = Box<dyn FnMut(u64) -> Result<ColumnMapping, TripsError> + 'a>;
+
 /// Reads one trip file, batch by batch.
-pub struct TripReader<R> {
+pub struct TripReader<'a, R> {
     rows: Rows<R>,
     file: String,
     mapping: ColumnMapping,
@@ -29,14 +33,21 @@ pub struct TripReader<R> {
     starts: TimeParser,
     ends: TimeParser,
     offsets: OffsetResolver,
+    zone: Zone,
     system: String,
     area: Option<BoundingBox>,
+    detect_at: Option<DetectAt<'a>>,
+    /// How many lines before the header are still to be read.
+    before_header: usize,
     rows_read: u64,
     rejected: RejectedCounts,
+    first_rejected: Option<Rejected>,
+    other_encoding: bool,
 }
 
-impl<R: Read> TripReader<R> {
-    /// Begins to read a file as trips of `system`. `input` starts with the header.
+impl<'a, R: Read> TripReader<'a, R> {
+    /// Begins to read a file as trips of `system`. `input` starts where the detection of `mapping`
+    /// started.
     ///
     /// # Errors
     ///
@@ -48,20 +59,32 @@ impl<R: Read> TripReader<R> {
         file: &str,
     ) -> Result<Self, TripsError> {
         let mut reader = Self {
-            rows: Rows::new(input),
+            rows: Rows::new(input, mapping.separator),
             file: file.into(),
-            columns: Columns::of(&mapping),
-            starts: TimeParser::new(mapping.order, system.zone()),
-            ends: TimeParser::new(mapping.order, system.zone()),
+            columns: Columns::of(&mapping.header),
+            starts: TimeParser::new(mapping.order),
+            ends: TimeParser::new(mapping.order),
+            before_header: mapping.lines_before,
             mapping,
             offsets: OffsetResolver::new(system.zone()),
+            zone: system.zone(),
             system: system.id.as_str().into(),
             area: system.area,
+            detect_at: None,
             rows_read: 0,
             rejected: RejectedCounts::new(),
+            first_rejected: None,
+            other_encoding: false,
         };
         reader.advance()?;
         Ok(reader)
+    }
+
+    /// Uses `detect` where a header with other columns stands among the rows. Without it, only the
+    /// columns of that header are taken.
+    pub fn detecting_with(mut self, detect: DetectAt<'a>) -> Self {
+        self.detect_at = Some(detect);
+        self
     }
 
     /// Reads the next trips, at most [`BATCH_ROWS`]. `None` at the end of the file.
@@ -76,18 +99,91 @@ impl<R: Read> TripReader<R> {
     ) -> Result<Option<TripBatch>, TripsError> {
         let mut batch = BatchBuilder::with_capacity(BATCH_ROWS);
         batch.riders_are_flags = self.mapping.header.riders_are_flags();
+        self.pass_lines_before_header(rejects)?;
         while batch.trips.len() < BATCH_ROWS && self.advance()? {
             self.rows_read += 1;
             if self.rows.contains_rows(self.columns.needed.max(2)) {
                 self.rows.take_first_line();
             }
             if let Err(invalid) = self.take_row(&mut batch) {
-                *self.rejected.entry(invalid.reason).or_default() += 1;
-                rejects.reject(self.rejected_row(invalid));
+                let header = self.header_again();
+                let invalid = if header.is_some() {
+                    InvalidRow::row("a trip, not a header again")
+                } else {
+                    invalid
+                };
+                self.reject(invalid, rejects);
+                if let Some(header) = header {
+                    self.follow(header)?;
+                }
             }
         }
+        self.other_encoding |= batch.has_other_encoding();
         let batch = batch.finish();
         Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    /// Moves to the header. Lines before it that are as full as rows are rejected; others are titles.
+    fn pass_lines_before_header(&mut self, rejects: &dyn RejectSink) -> Result<(), TripsError> {
+        while self.before_header > 0 {
+            self.before_header -= 1;
+            let cells = 0..self.rows.len();
+            let filled = cells.filter(|index| !self.rows.cell(*index).is_empty());
+            if 2 * filled.count() > self.columns.named {
+                self.rows_read += 1;
+                self.reject(InvalidRow::row("a header before it"), rejects);
+            }
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, invalid: InvalidRow, rejects: &dyn RejectSink) {
+        *self.rejected.entry(invalid.reason).or_default() += 1;
+        let rejected = self.rejected_row(invalid);
+        self.first_rejected.get_or_insert_with(|| rejected.clone());
+        rejects.reject(rejected);
+    }
+
+    /// Returns the header that the current row is. `None` for a row of another kind.
+    fn header_again(&self) -> Option<Header> {
+        // Nearly all rejected rows have a clock here, or nothing.
+        let time = self.rows.cell(self.columns.started_at);
+        if time.contains(&b':') || !time.iter().any(u8::is_ascii_alphabetic) {
+            return None;
+        }
+        let cells = (0..self.rows.len()).map(|index| self.rows.cell(index));
+        let names = cells.map(|cell| decode(&cell).into_owned()).collect();
+        Header::recognise(names, &self.mapping.systems)
+    }
+
+    /// Reads the rows after a header by it.
+    fn follow(&mut self, header: Header) -> Result<(), TripsError> {
+        if header.is_same(&self.mapping.header) {
+            return Ok(());
+        }
+        match &mut self.detect_at {
+            None => self.mapping.header = header,
+            Some(detect) => {
+                let mapping = detect(self.rows.offset())?;
+                let (before, now) = (self.mapping.system(), mapping.system());
+                if let (Some(before), Some(now)) = (before, now)
+                    && before.id != now.id
+                {
+                    return Err(TripsError::TwoSystems {
+                        file: self.file.clone(),
+                        line: self.rows.line(),
+                        first: before.id.to_string(),
+                        second: now.id.to_string(),
+                    });
+                }
+                self.mapping = mapping;
+            }
+        }
+        self.columns = Columns::of(&self.mapping.header);
+        self.starts = TimeParser::new(self.mapping.order);
+        self.ends = TimeParser::new(self.mapping.order);
+        Ok(())
     }
 
     fn advance(&mut self) -> Result<bool, TripsError> {
@@ -107,6 +203,16 @@ impl<R: Read> TripReader<R> {
         &self.rejected
     }
 
+    /// Returns the first row that was rejected.
+    pub fn first_rejected(&self) -> Option<&Rejected> {
+        self.first_rejected.as_ref()
+    }
+
+    /// Returns whether bytes read so far are not UTF-8, and were taken for Windows-1252.
+    pub fn has_other_encoding(&self) -> bool {
+        self.other_encoding
+    }
+
     /// Appends the current row to the batch, or leaves the batch unchanged where it is invalid.
     fn take_row(&mut self, batch: &mut BatchBuilder) -> Result<(), InvalidRow> {
         let Self {
@@ -115,10 +221,12 @@ impl<R: Read> TripReader<R> {
             columns,
             starts,
             ends,
+            zone,
             ..
         } = self;
         // Parse the values that a trip must have.
         columns.check_cell_count(rows)?;
+        columns.check_line_ends(rows, &mapping.header)?;
         let id_kind = mapping.header.form.id;
         let id = match id_kind {
             IdKind::Hex16 => values::hex_id(rows.cell(columns.id)),
@@ -127,23 +235,29 @@ impl<R: Read> TripReader<R> {
             IdKind::Derived => Ok(Cow::Borrowed(&b""[..])),
         }
         .map_err(|invalid| InvalidRow::cell(Column::Id, invalid))?;
-        let started = parse_start(
-            starts,
-            columns.time(rows, columns.started_at, columns.start_clock),
-        )?;
-        let ended = ends
-            .parse(&columns.time(rows, columns.ended_at, columns.end_clock))
+        let zoned = |text: &[u8]| zoned::parse(text, mapping.order, mapping.utc_times, zone);
+        let text = columns.time(rows, columns.started_at, columns.start_clock);
+        let (started, started_s) = parse_start(starts, text, zoned)?;
+        let text = columns.time(rows, columns.ended_at, columns.end_clock);
+        let (ended, ended_s) = ends
+            .parse(&text)
+            .map(|time| (time, None))
+            .or_else(|| zoned(&text))
             .ok_or_else(|| InvalidRow::time(Column::EndedAt, Reason::Unparsable))?;
         columns.check_station_ids(rows)?;
 
         // Derive the others. From here on nothing fails, so the columns stay equally long.
         let reported_s =
             values::seconds(&rows.cell(columns.duration), mapping.durations_per_second);
+        let mut offsets = self.offsets.resolve(started, ended, reported_s);
+        if let (Some(started_s), Some(ended_s)) = (started_s, ended_s) {
+            (offsets.started_s, offsets.ended_s) = (started_s, ended_s);
+        }
         let times = RowTimes {
             started,
             ended,
             reported_s,
-            offsets: self.offsets.resolve(started, ended, reported_s),
+            offsets,
         };
         let mut flags = times.flags();
         let strips_point_zero = mapping.ids_were_numbers || id_kind == IdKind::Digits;
@@ -153,7 +267,7 @@ impl<R: Read> TripReader<R> {
             let id = values::null_as_empty(rows.cell(id));
             let (mut id, mut name) = (&id[..], &name[..]);
             if columns.station_ids != StationIds::Columns {
-                (id, name) = columns.uncommon_station(mapping, id, name);
+                (id, name) = columns.uncommon_station(mapping.names_have_numbers, id, name);
             }
             if strips_point_zero {
                 id = values::without_point_zero(id);
@@ -224,7 +338,7 @@ impl<R: Read> TripReader<R> {
                     .index(column)
                     .map(|index| self.rows.cell(index))
                     .unwrap_or_default();
-                let text = String::from_utf8_lossy(&cell).into_owned();
+                let text = decode(&cell).into_owned();
                 (header.name(column).to_owned(), Cow::Owned(text))
             }
         };
@@ -240,226 +354,20 @@ impl<R: Read> TripReader<R> {
 }
 
 #[inline(always)]
-fn parse_start(starts: &mut TimeParser, cell: Cow<'_, [u8]>) -> Result<LocalTime, InvalidRow> {
+fn parse_start(
+    starts: &mut TimeParser,
+    cell: Cow<'_, [u8]>,
+    zoned: impl FnOnce(&[u8]) -> Option<(LocalTime, Option<i32>)>,
+) -> Result<(LocalTime, Option<i32>), InvalidRow> {
     let text = values::null_as_empty(cell);
     if text.is_empty() {
         return Err(InvalidRow::time(Column::StartedAt, Reason::NoStart));
     }
     starts
         .parse(&text)
+        .map(|time| (time, None))
+        .or_else(|| zoned(&text))
         .ok_or_else(|| InvalidRow::time(Column::StartedAt, Reason::Unparsable))
-}
-
-/// Why a row is no trip.
-struct InvalidRow {
-    reason: Reason,
-    /// `None` where the row as a whole is invalid.
-    column: Option<Column>,
-    expected: Cow<'static, str>,
-}
-
-impl InvalidRow {
-    fn cell(column: Column, invalid: InvalidCell) -> Self {
-        Self {
-            reason: invalid.reason,
-            column: Some(column),
-            expected: invalid.expected.into(),
-        }
-    }
-
-    fn time(column: Column, reason: Reason) -> Self {
-        let expected = time::EXPECTED;
-        Self::cell(column, InvalidCell { reason, expected })
-    }
-
-    fn row(expected: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            reason: Reason::Unparsable,
-            column: None,
-            expected: expected.into(),
-        }
-    }
-}
-
-/// The coordinates of the start or end of a row, in millionths of a degree. Both are [`NONE_I32`]
-/// where there are none.
-#[derive(Clone, Copy)]
-struct Point {
-    latitude: i32,
-    longitude: i32,
-}
-
-impl Point {
-    const NONE: Self = Self {
-        latitude: NONE_I32,
-        longitude: NONE_I32,
-    };
-
-    #[inline(always)]
-    fn is_none(self) -> bool {
-        self.latitude == NONE_I32
-    }
-
-    #[inline(always)]
-    fn is_outside(self, area: Option<BoundingBox>) -> bool {
-        let position = || Position::from_micro(self.latitude, self.longitude);
-        !self.is_none() && area.is_some_and(|area| !area.contains(position()))
-    }
-}
-
-/// The index of each column; [`usize::MAX`] for one that the file lacks, so that its cells are
-/// empty.
-struct Columns {
-    id: usize,
-    started_at: usize,
-    ended_at: usize,
-    start_clock: usize,
-    end_clock: usize,
-    duration: usize,
-    origin_id: usize,
-    origin_name: usize,
-    destination_id: usize,
-    destination_name: usize,
-    vehicle: usize,
-    bike: usize,
-    rider: usize,
-    gender: usize,
-    birth_year: usize,
-    from_latitude: usize,
-    from_longitude: usize,
-    to_latitude: usize,
-    to_longitude: usize,
-    has_coordinates: bool,
-    station_ids: StationIds,
-    /// How many cells a row must have.
-    needed: usize,
-    /// How many cells the header has.
-    named: usize,
-}
-
-impl Columns {
-    fn of(mapping: &ColumnMapping) -> Self {
-        let header = &mapping.header;
-        let index = |column| header.index(column).unwrap_or(usize::MAX);
-        let station_ids = header.form.station_ids;
-        let id_or_name = |id, name| {
-            index(if station_ids == StationIds::Names {
-                name
-            } else {
-                id
-            })
-        };
-        Self {
-            id: index(Column::Id),
-            started_at: index(Column::StartedAt),
-            ended_at: index(Column::EndedAt),
-            start_clock: index(Column::StartClock),
-            end_clock: index(Column::EndClock),
-            duration: index(Column::Duration),
-            origin_id: id_or_name(Column::OriginId, Column::OriginName),
-            origin_name: index(Column::OriginName),
-            destination_id: id_or_name(Column::DestinationId, Column::DestinationName),
-            destination_name: index(Column::DestinationName),
-            vehicle: index(Column::Vehicle),
-            bike: index(Column::Bike),
-            rider: index(Column::Rider),
-            gender: index(Column::Gender),
-            birth_year: index(Column::BirthYear),
-            from_latitude: index(Column::FromLatitude),
-            from_longitude: index(Column::FromLongitude),
-            to_latitude: index(Column::ToLatitude),
-            to_longitude: index(Column::ToLongitude),
-            has_coordinates: header.index(Column::FromLatitude).is_some(),
-            station_ids,
-            needed: header.cells_needed(),
-            named: header.names.len(),
-        }
-    }
-
-    /// Refuses a row without a closing quote, with too few cells, or with values beyond the header.
-    #[inline(always)]
-    fn check_cell_count<R: Read>(&self, rows: &Rows<R>) -> Result<(), InvalidRow> {
-        if rows.has_unclosed_quote() {
-            return Err(InvalidRow::row("a closing quote"));
-        }
-        let cells = rows.len();
-        let is_empty = |index| rows.cell(index).is_empty();
-        if cells < self.needed || (cells > self.named && !(self.named..cells).all(is_empty)) {
-            return Err(InvalidRow::row(format!("{} cells", self.named)));
-        }
-        Ok(())
-    }
-
-    /// Returns the text of a time, which some forms have in two columns.
-    #[inline(always)]
-    fn time<'a, R: Read>(&self, rows: &'a Rows<R>, date: usize, clock: usize) -> Cow<'a, [u8]> {
-        let date = rows.cell(date);
-        if clock == usize::MAX || date.is_empty() {
-            return date;
-        }
-        Cow::Owned([&date, &b" "[..], &rows.cell(clock)].concat())
-    }
-
-    /// Returns id and name of a station in a form whose ids are not simply those of a column.
-    fn uncommon_station<'a>(
-        &self,
-        mapping: &ColumnMapping,
-        id: &'a [u8],
-        name: &'a [u8],
-    ) -> (&'a [u8], &'a [u8]) {
-        match self.station_ids {
-            StationIds::Columns => (id, name),
-            StationIds::Padded => (values::without_padding(id), name),
-            StationIds::Names if mapping.names_have_numbers => {
-                values::name_and_number(name).map_or((&b""[..], name), |(name, id)| (id, name))
-            }
-            StationIds::Names => (name, name),
-        }
-    }
-
-    /// Refuses a row with a station id of more than [`MAX_STATION_ID_BYTES`].
-    #[inline(always)]
-    fn check_station_ids<R: Read>(&self, rows: &Rows<R>) -> Result<(), InvalidRow> {
-        // Nearly all rows are shorter as a whole.
-        if rows.length() <= MAX_STATION_ID_BYTES {
-            return Ok(());
-        }
-        for (column, index) in [
-            (Column::OriginId, self.origin_id),
-            (Column::DestinationId, self.destination_id),
-        ] {
-            if rows.cell(index).len() > MAX_STATION_ID_BYTES {
-                return Err(InvalidRow {
-                    reason: Reason::Unparsable,
-                    column: Some(column),
-                    expected: format!("an id of at most {MAX_STATION_ID_BYTES} bytes").into(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the coordinates of start and end.
-    #[inline(always)]
-    fn coordinates<R: Read>(&self, rows: &Rows<R>) -> (Point, Point) {
-        if !self.has_coordinates {
-            return (Point::NONE, Point::NONE);
-        }
-        let point = |latitude: usize, longitude: usize| {
-            let latitude = values::micro_degrees(&rows.cell(latitude));
-            let longitude = values::micro_degrees(&rows.cell(longitude));
-            match (latitude, longitude) {
-                // 0, 0 stands for unknown coordinates.
-                (Some(0), Some(0)) | (None, _) | (_, None) => Point::NONE,
-                (Some(latitude), Some(longitude)) => Point {
-                    latitude,
-                    longitude,
-                },
-            }
-        };
-        let from = point(self.from_latitude, self.from_longitude);
-        (from, point(self.to_latitude, self.to_longitude))
-    }
 }
 
 #[cfg(test)]
@@ -477,7 +385,7 @@ mod tests {
         let mut open = || -> std::io::Result<Box<dyn Read + Send>> {
             Ok(Box::new(std::io::Cursor::new(bytes.clone())))
         };
-        let mapping = ColumnMapping::detect(&mut open, "trips.csv", false).unwrap();
+        let mapping = ColumnMapping::detect(&mut open, "trips.csv", TimeHints::default()).unwrap();
         let divvy = System::named("divvy").unwrap();
         let mut reader = TripReader::new(text.as_bytes(), mapping, &divvy, "trips.csv").unwrap();
         let rejected = std::sync::Mutex::default();

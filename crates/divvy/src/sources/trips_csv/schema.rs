@@ -60,6 +60,33 @@ impl Header {
         })
     }
 
+    /// Returns what a header lacks that otherwise is like one of a trip file. `None` for other headers.
+    pub(super) fn missing_in(names: &[String]) -> Option<&'static str> {
+        const FEW: usize = 4;
+        let normal: Vec<String> = names.iter().map(|name| normalise(name)).collect();
+        let has = |column: Column| {
+            let mut spellings = NAMES[column as usize].spellings.iter();
+            spellings.any(|spelling| normal.iter().any(|name| name == spelling))
+        };
+        let known = NAMES.iter().filter(|names| has(names.column));
+        let needed = [
+            (Column::StartedAt, "the time of the start"),
+            (Column::EndedAt, "the time of the end"),
+            (Column::Id, "the id of the trip"),
+        ];
+        let has_time = has(Column::StartedAt) || has(Column::EndedAt);
+        let missing = needed.into_iter().find(|(column, _)| !has(*column));
+        let (_, missing) = missing.filter(|_| has_time && known.count() >= FEW)?;
+        Some(missing)
+    }
+
+    /// Returns whether another header has the same columns in the same places.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self.form, other.form)
+            && self.indexes == other.indexes
+            && self.names.len() == other.names.len()
+    }
+
     /// Returns the index of a column. `None` for one that the file lacks.
     pub(super) fn index(&self, column: Column) -> Option<usize> {
         self.indexes[column as usize]

@@ -1,8 +1,5 @@
 //! Parsing of the local times in trip files.
 
-use jiff::Timestamp;
-
-use crate::model::Zone;
 use crate::model::civil_date::{DAY_MS, DAY_S, days_from_civil, days_in_month};
 
 /// Which of the first two numbers of a date like `1/2/2019` is the day.
@@ -33,8 +30,6 @@ const MINUTE_MS: i64 = 60_000;
 /// cached with its text.
 pub(super) struct TimeParser {
     order: DateOrder,
-    /// The zone of the wall clock, for times that are instants.
-    zone: Zone,
     /// The text of the last date, in the first `len` bytes.
     text: [u8; 10],
     len: usize,
@@ -42,18 +37,16 @@ pub(super) struct TimeParser {
 }
 
 impl TimeParser {
-    pub(super) fn new(order: DateOrder, zone: Zone) -> Self {
+    pub(super) fn new(order: DateOrder) -> Self {
         Self {
             order,
-            zone,
             text: [0; 10],
             len: 0,
             day_ms: 0,
         }
     }
 
-    /// Reads one time. The result is that of [`parse`], or for an [instant](epoch_ms) the time on the
-    /// wall clock.
+    /// Reads one time. The result is that of [`parse`].
     #[inline]
     pub(super) fn parse(&mut self, text: &[u8]) -> Option<LocalTime> {
         if let Some((day, clock)) = text.split_at_checked(self.len)
@@ -70,13 +63,6 @@ impl TimeParser {
 
     #[inline(never)]
     fn parse_new_day(&mut self, text: &[u8]) -> Option<LocalTime> {
-        if let Some(ms) = epoch_ms(text) {
-            let instant = Timestamp::from_millisecond(ms).ok()?;
-            return Some(LocalTime {
-                ms: ms + 1000 * i64::from(self.zone.offset_at(instant)),
-                precision_ms: 1,
-            });
-        }
         let time = parse(text, self.order)?;
         if let Some(len) = text.iter().position(|b| matches!(b, b' ' | b'T'))
             && len <= self.text.len()
@@ -139,6 +125,13 @@ pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
     };
     let day = match separator {
         b'.' if digits == 5 => return spreadsheet_day(first, Some(cursor.rest)),
+        // Countries that write dots write the day first.
+        b'.' if digits <= 2 => {
+            let month = cursor.number()?.0;
+            cursor.skip(separator)?;
+            let (year, digits) = cursor.number()?;
+            valid_day(year_of(year, digits)?, month, first)?
+        }
         b'-' | b'/' if digits == 4 => {
             let month = cursor.number()?.0;
             cursor.skip(separator)?;
@@ -149,12 +142,7 @@ pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
             let second = cursor.number()?.0;
             cursor.skip(separator)?;
             let (year, digits) = cursor.number()?;
-            let year = match digits {
-                4 => year,
-                2 if year < 69 => 2000 + year, // POSIX strptime: 69 to 99 are 1969 to 1999
-                2 => 1900 + year,
-                _ => return None,
-            };
+            let year = year_of(year, digits)?;
             let (month, day) = match order {
                 DateOrder::MonthFirst => (first, second),
                 DateOrder::DayFirst => (second, first),
@@ -178,6 +166,32 @@ pub(super) fn epoch_ms(text: &[u8]) -> Option<i64> {
         (digit < 10).then(|| ms * 10 + i64::from(digit))
     };
     digits.iter().try_fold(0, digit)
+}
+
+/// Returns the year that a number of so many digits means.
+fn year_of(year: i64, digits: usize) -> Option<i64> {
+    match digits {
+        4 => Some(year),
+        2 if year < 69 => Some(2000 + year), // POSIX strptime: 69 to 99 are 1969 to 1999
+        2 => Some(1900 + year),
+        _ => None,
+    }
+}
+
+/// Returns whether a text is `MM:SS.f`, which is all that spreadsheets show and save of some times.
+pub(super) fn is_clock_without_hour(text: &[u8]) -> bool {
+    let mut cursor = Cursor { rest: text };
+    let minutes = cursor
+        .number()
+        .filter(|(n, digits)| *n < 60 && *digits <= 2);
+    let colon = cursor.next();
+    let seconds = cursor
+        .number()
+        .filter(|(n, digits)| *n < 60 && *digits == 2);
+    minutes.is_some()
+        && colon == Some(b':')
+        && seconds.is_some()
+        && matches!(cursor.rest, [] | [b'.', ..])
 }
 
 /// Detects the order of day and month from a date like `13/2/2019`. `None` where both orders give a
@@ -427,6 +441,12 @@ mod tests {
             ("44562.51985", MonthFirst, "2022-01-01T12:28:35", 1000),
             ("44642.5", MonthFirst, "2022-03-22T12:00:00", 1000),
             ("44642", MonthFirst, "2022-03-22T00:00:00", 1000),
+            (
+                "01.04.2024 10:07",
+                MonthFirst,
+                "2024-04-01T10:07:00",
+                60_000,
+            ),
             ("2/29/2020", MonthFirst, "2020-02-29T00:00:00", 60_000),
         ];
         for (text, order, expected, precision_ms) in cases {
@@ -484,7 +504,7 @@ mod tests {
                 ("[12]/[12]/(20)?1[67]|201[67]-0[12]-[12]{1,2}", "[ T]?[0-2]?[0-9]:[0-6][0-9](:[0-6][0-9])?(\\.[0-9]{1,4})?( [AP]M)?"), 1..9),
         ) {
             for order in [DateOrder::MonthFirst, DateOrder::DayFirst] {
-                let mut column = TimeParser::new(order, Zone::named("UTC").unwrap());
+                let mut column = TimeParser::new(order);
                 for (day, clock) in &times {
                     let text = format!("{day}{clock}");
                     prop_assert_eq!(column.parse(text.as_bytes()), parse(text.as_bytes(), order), "{}", text);

@@ -150,7 +150,7 @@ impl DerivedId<'_> {
     }
 }
 
-/// Reads a duration in seconds: `316`, `390.0`, `1,048.0`, and those with their units
+/// Reads a duration in seconds: `316`, `390.0`, `1,048.0`, `390,5`, and those with their units
 /// ([`spelled_seconds`]). `None` for any other text.
 #[inline]
 pub(super) fn seconds(cell: &[u8], per_second: f64) -> Option<i32> {
@@ -164,12 +164,28 @@ pub(super) fn seconds(cell: &[u8], per_second: f64) -> Option<i32> {
                 .fold(0, |n, digit| n * 10 + i32::from(digit - b'0')),
         );
     }
-    let digits: String = std::str::from_utf8(cell).ok()?.replace(',', "");
-    let value = match digits.parse::<f64>() {
-        Ok(stated) => stated / per_second,
-        Err(_) => spelled_seconds(&digits)?,
+    let text = std::str::from_utf8(cell).ok()?;
+    let value = match number(text) {
+        Some(stated) => stated / per_second,
+        None => spelled_seconds(text)?,
     };
     (value.abs() < f64::from(i32::MAX)).then_some(value.round() as i32)
+}
+
+/// Reads a decimal number. A comma before exactly three digits separates thousands; any other is a
+/// decimal mark.
+pub(super) fn number(text: &str) -> Option<f64> {
+    let Some((_, after)) = text.rsplit_once(',') else {
+        return text.parse().ok();
+    };
+    let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+    let is_thousands = digits == 3 && matches!(after.as_bytes().get(3), None | Some(b'.'));
+    let plain = if is_thousands {
+        text.replace(',', "")
+    } else {
+        text.replace('.', "").replace(',', ".")
+    };
+    plain.parse().ok()
 }
 
 /// Reads a duration that names its units: `14h 26min. 2sec.`, `6m 47s`, `0:08:34`. `None` for any
@@ -269,7 +285,8 @@ pub(super) fn micro_degrees(cell: &[u8]) -> Option<i32> {
                 }
                 decimals = Some(read + 1);
             }
-            _ if *byte == b'.' && decimals.is_none() => decimals = Some(0_u32),
+            // Spreadsheets of many countries write a comma.
+            _ if matches!(byte, b'.' | b',') && decimals.is_none() => decimals = Some(0_u32),
             _ => return None,
         }
     }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 
 use super::tables::{ARCHIVE, FILE, SYSTEM};
 use super::tallies::{cube, pack, unpack};
 use super::{execute, from_json, from_ms, last_sequence, query, to_json, to_ms};
-use crate::issue::{Reason, RejectedCounts};
+use crate::issue::{Reason, RejectedCounts, Skipped};
 use crate::model::{System, SystemId};
 use crate::store::embedded::error::corrupt_catalog;
 use crate::store::{ArchiveId, ContentHash, LedgerEntry, StoreError};
@@ -152,6 +153,8 @@ pub(crate) fn archives(
     let params = params![system.id.as_str(), content, sequence];
     query(catalog, &select, params, |row| {
         let totals = unpack(&row.get::<_, Vec<u8>>(7)?)?;
+        let members: Members = from_json(&row.get::<_, String>(6)?)?;
+        let (members, skipped) = members.into_parts();
         let entry = LedgerEntry {
             id: ArchiveId {
                 system: system.clone(),
@@ -164,10 +167,11 @@ pub(crate) fn archives(
             stored: u64::try_from(totals.trips).map_err(corrupt_catalog)?,
             rejected: rejected_from_json(&row.get::<_, String>(5)?, row.get(8)?)?,
             flagged: totals.flags.clone(),
+            skipped,
         };
         Ok(ArchiveRow {
             entry,
-            members: from_json(&row.get::<_, String>(6)?)?,
+            members,
             totals,
         })
     })
@@ -184,6 +188,38 @@ pub(crate) fn archives_with_cubes(
         archive.totals.cube = cube(catalog, system, archive.entry.sequence, Parts::ALL)?;
     }
     Ok(archives)
+}
+
+/// What the column `members` holds as JSON. Archives without skipped members have the list alone, as
+/// those that older programs loaded.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Members {
+    Names(Vec<String>),
+    WithSkipped {
+        names: Vec<String>,
+        skipped: Vec<Skipped>,
+    },
+}
+
+impl Members {
+    fn of(names: &[String], skipped: &[Skipped]) -> Self {
+        let names = names.to_vec();
+        if skipped.is_empty() {
+            return Self::Names(names);
+        }
+        Self::WithSkipped {
+            names,
+            skipped: skipped.to_vec(),
+        }
+    }
+
+    fn into_parts(self) -> (Vec<String>, Vec<Skipped>) {
+        match self {
+            Self::Names(names) => (names, Vec::new()),
+            Self::WithSkipped { names, skipped } => (names, skipped),
+        }
+    }
 }
 
 /// Reads the counts of rejected rows. Duplicates are not among them: their files are counted.
@@ -241,7 +277,7 @@ pub(crate) fn put_archive(
             to_ms(entry.loaded_at),
             entry.rows_read,
             rejected_to_json(&entry.rejected),
-            to_json(&archive.members),
+            to_json(&Members::of(&archive.members, &entry.skipped)),
             totals
         ],
     )

@@ -58,6 +58,7 @@ impl TallyChanges {
                 stored: 0,
                 rejected: archive.rejected,
                 flagged: Default::default(),
+                skipped: archive.skipped,
             },
             members: archive.members,
             totals: archive.totals,
