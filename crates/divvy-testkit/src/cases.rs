@@ -84,6 +84,7 @@ impl Archive {
             rows_read: self.rows().count() as u64 + self.unreadable,
             rejected: unreadable.into_iter().collect(),
             skipped: unreadable.iter().map(|_| workbook()).collect(),
+            forced_from: self.replace.then(|| "citibike".into()),
             totals,
             loaded_at,
             replace: self.replace,

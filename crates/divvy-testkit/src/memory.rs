@@ -133,6 +133,7 @@ impl SystemHeld {
             rejected,
             flagged,
             skipped: archive.skipped.clone(),
+            forced_from: archive.forced_from.clone(),
         }
     }
 

@@ -95,6 +95,7 @@ impl Model {
                 rejected,
                 flagged,
                 skipped: read.skipped,
+                forced_from: read.forced_from,
             })
         };
         self.archives.iter().enumerate().map(entry).collect()
@@ -109,11 +110,12 @@ pub(crate) fn entry_line(entry: &LedgerEntry) -> String {
         stored,
         rejected,
         skipped,
+        forced_from,
         ..
     } = entry;
     let flagged: Vec<(Flag, i64)> = entry.flagged.iter().collect();
     format!(
-        "{} {}: {rows_read} = {stored} + {rejected:?}, {flagged:?}, {skipped:?}",
+        "{} {}: {rows_read} = {stored} + {rejected:?}, {flagged:?}, {skipped:?}, {forced_from:?}",
         id.name, id.content
     )
 }

@@ -107,6 +107,7 @@ fn load_batch(store: &dyn Store, batch: TripBatch) {
         rows_read: batch.len() as u64 + 2,
         rejected: [(Reason::NoStart, 2)].into(),
         skipped: Vec::new(),
+        forced_from: None,
         totals,
         loaded_at: at("2021-03-01T12:00:00Z"),
         replace: false,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use divvy::issue::{Reason, RejectedCounts, Skipped};
-use divvy::model::System;
+use divvy::model::{System, SystemId};
 use divvy::store::{ArchiveId, ContentHash, LedgerEntry, StoreError};
 use divvy::tally::FlagCounts;
 use jiff::Timestamp;
@@ -55,6 +55,8 @@ struct EntryJson {
     /// Absent in entries of older programs, and where nothing was skipped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     skipped: Vec<Skipped>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forced_from: Option<SystemId>,
     members: Vec<String>,
     #[serde(rename = "parts")]
     sections: ArchiveSections,
@@ -95,6 +97,7 @@ pub(super) fn entry_item(archive: &Archive) -> Item {
             .collect(),
         flagged: entry.flagged.clone(),
         skipped: entry.skipped.clone(),
+        forced_from: entry.forced_from.clone(),
         members: archive.members.clone(),
         sections: archive.sections,
         ids: archive.ids.clone(),
@@ -128,6 +131,7 @@ fn archive_of(item: &Item) -> Result<Archive, StoreError> {
             rejected,
             flagged: json.flagged,
             skipped: json.skipped,
+            forced_from: json.forced_from,
         },
         members: json.members,
         sections: json.sections,

@@ -72,7 +72,7 @@ impl Ground {
 pub struct Attribution {
     /// The system.
     pub system: System,
-    /// What decided, the strongest first.
+    /// What decided, the strongest first. Empty for an archive that was loaded before.
     pub grounds: Vec<Ground>,
     /// The system in whose area most coordinates lie, though the user gave another. `None` where
     /// they do not contradict.

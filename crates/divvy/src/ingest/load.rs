@@ -8,7 +8,7 @@ use super::pipeline::{
     OtherWords, Outputs, Progress, ReadOutcome, TripSink, TripSource, other_words_note,
 };
 use super::rejects_once::RejectsOnce;
-use crate::attribution::{Attribution, Ground};
+use crate::attribution::Attribution;
 use crate::issue::{RejectSink, Skipped};
 use crate::model::{SampleFraction, System, Systems, TripBatch};
 use crate::sources::archive::Archive;
@@ -95,7 +95,11 @@ pub struct Loaded {
 impl Loaded {
     pub(super) fn already(entry: LedgerEntry) -> Self {
         Self {
-            attribution: Attribution::new(entry.id.system.clone(), Ground::Given),
+            attribution: Attribution {
+                system: entry.id.system.clone(),
+                grounds: Vec::new(),
+                against: entry.forced_from.clone(),
+            },
             skipped: entry.skipped.clone(),
             entry: Some(entry),
             already: true,
@@ -158,9 +162,10 @@ impl Load<'_> {
     pub(super) async fn stage_trips(
         &self,
         contents: &Contents,
-        system: &System,
+        attribution: &Attribution,
         content: ContentHash,
     ) -> Result<Option<StagedTrips>, LoadError> {
+        let system = &attribution.system;
         if contents.trips.is_empty() {
             return Ok(None);
         }
@@ -198,6 +203,7 @@ impl Load<'_> {
                 members: contents.trip_members(),
                 rows_read: read.rows_read,
                 skipped: [contents.skipped.clone(), read.skipped()].concat(),
+                forced_from: attribution.against.clone(),
                 rejected: read.rejected,
                 totals: read.totals,
                 loaded_at: self.options.now,

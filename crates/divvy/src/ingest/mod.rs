@@ -71,7 +71,7 @@ pub async fn load(
     let attribution =
         attribute::attribute_in(store, &mut contents, archive.name(), options).await?;
     let system = &attribution.system;
-    let staged = load.stage_trips(&contents, system, content).await?;
+    let staged = load.stage_trips(&contents, &attribution, content).await?;
     // Before the commit, because the lists of an archive in the ledger are not read again.
     load.store_station_lists(&contents, system).await?;
     let entry = match staged {

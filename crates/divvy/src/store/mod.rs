@@ -332,6 +332,9 @@ pub struct ArchiveRead {
     pub rejected: RejectedCounts,
     /// Members that may be tables and were not loaded.
     pub skipped: Vec<Skipped>,
+    /// The system in whose area most coordinates lie, where the user forced another one. `None`
+    /// otherwise.
+    pub forced_from: Option<SystemId>,
     /// The totals over all batches written. The store takes back what it does not keep.
     pub totals: Totals,
     /// When the load began.
@@ -359,6 +362,9 @@ pub struct LedgerEntry {
     pub flagged: FlagCounts,
     /// Members that may be tables and were not loaded. Empty for archives that older programs loaded.
     pub skipped: Vec<Skipped>,
+    /// The system in whose area most coordinates lie, where the user forced another one. `None`
+    /// otherwise.
+    pub forced_from: Option<SystemId>,
 }
 
 impl LedgerEntry {

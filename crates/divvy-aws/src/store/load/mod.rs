@@ -114,6 +114,7 @@ pub(super) async fn unload(
         rows_read: 0,
         rejected: RejectedCounts::new(),
         skipped: Vec::new(),
+        forced_from: None,
         totals: Totals::default(),
         loaded_at: Timestamp::UNIX_EPOCH,
         replace: true,

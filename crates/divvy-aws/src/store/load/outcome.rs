@@ -143,6 +143,7 @@ impl ResolvedLoad<'_> {
                 rejected: archive.rejected.clone(),
                 flagged: Default::default(),
                 skipped: archive.skipped.clone(),
+                forced_from: archive.forced_from.clone(),
             },
             members: archive.members.clone(),
             sections: ArchiveSections::default(),

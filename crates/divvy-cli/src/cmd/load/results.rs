@@ -43,6 +43,12 @@ impl<'a> Results<'a> {
         self.skipped |= !loaded.skipped.is_empty();
         let common = self.common;
         common.say(summary::sentence(loaded, seconds, self.rejects));
+        if let Some(found) = &loaded.attribution.against {
+            common.say(format_args!(
+                "  most coordinates lie in the area of {found}: taken as {} by --force-system",
+                loaded.attribution.system.id
+            ));
+        }
         for skipped in &loaded.skipped {
             common.say(format_args!("  {skipped}"));
         }

@@ -101,6 +101,7 @@ pub fn json(loaded: &Loaded, seconds: f64) -> Option<Value> {
         "archive": entry.id.name,
         "system": entry.id.system.id.as_str(),
         "system_by": loaded.attribution.grounds.iter().map(|g| g.as_str()).collect::<Vec<_>>(),
+        "forced_from": entry.forced_from.as_ref().map(|id| id.as_str()),
         "already": loaded.already,
         "rows_read": entry.rows_read,
         "stored": entry.stored,

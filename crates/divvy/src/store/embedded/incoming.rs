@@ -166,6 +166,7 @@ mod tests {
                 rows_read: 2 * MEMBERS as u64,
                 rejected: Default::default(),
                 skipped: Vec::new(),
+                forced_from: None,
                 totals,
                 loaded_at: Timestamp::UNIX_EPOCH,
                 replace: false,

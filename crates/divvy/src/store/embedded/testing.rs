@@ -56,6 +56,7 @@ pub(super) fn load(
         rows_read: members.iter().map(|trips| trips.len() as u64).sum(),
         rejected: Default::default(),
         skipped: Vec::new(),
+        forced_from: None,
         totals,
         loaded_at: Timestamp::UNIX_EPOCH,
         replace,

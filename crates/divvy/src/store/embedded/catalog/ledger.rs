@@ -154,7 +154,7 @@ pub(crate) fn archives(
     query(catalog, &select, params, |row| {
         let totals = unpack(&row.get::<_, Vec<u8>>(7)?)?;
         let members: Members = from_json(&row.get::<_, String>(6)?)?;
-        let (members, skipped) = members.into_parts();
+        let (members, skipped, forced_from) = members.into_parts();
         let entry = LedgerEntry {
             id: ArchiveId {
                 system: system.clone(),
@@ -168,6 +168,7 @@ pub(crate) fn archives(
             rejected: rejected_from_json(&row.get::<_, String>(5)?, row.get(8)?)?,
             flagged: totals.flags.clone(),
             skipped,
+            forced_from,
         };
         Ok(ArchiveRow {
             entry,
@@ -190,34 +191,42 @@ pub(crate) fn archives_with_cubes(
     Ok(archives)
 }
 
-/// What the column `members` holds as JSON. Archives without skipped members have the list alone, as
-/// those that older programs loaded.
+/// What the column `members` holds as JSON. Most archives have the list alone, as those that older
+/// programs loaded.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Members {
     Names(Vec<String>),
-    WithSkipped {
+    WithNotes {
         names: Vec<String>,
+        #[serde(default)]
         skipped: Vec<Skipped>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forced_from: Option<SystemId>,
     },
 }
 
 impl Members {
-    fn of(names: &[String], skipped: &[Skipped]) -> Self {
+    fn of(names: &[String], entry: &LedgerEntry) -> Self {
         let names = names.to_vec();
-        if skipped.is_empty() {
+        if entry.skipped.is_empty() && entry.forced_from.is_none() {
             return Self::Names(names);
         }
-        Self::WithSkipped {
+        Self::WithNotes {
             names,
-            skipped: skipped.to_vec(),
+            skipped: entry.skipped.clone(),
+            forced_from: entry.forced_from.clone(),
         }
     }
 
-    fn into_parts(self) -> (Vec<String>, Vec<Skipped>) {
+    fn into_parts(self) -> (Vec<String>, Vec<Skipped>, Option<SystemId>) {
         match self {
-            Self::Names(names) => (names, Vec::new()),
-            Self::WithSkipped { names, skipped } => (names, skipped),
+            Self::Names(names) => (names, Vec::new(), None),
+            Self::WithNotes {
+                names,
+                skipped,
+                forced_from,
+            } => (names, skipped, forced_from),
         }
     }
 }
@@ -277,7 +286,7 @@ pub(crate) fn put_archive(
             to_ms(entry.loaded_at),
             entry.rows_read,
             rejected_to_json(&entry.rejected),
-            to_json(&Members::of(&archive.members, &entry.skipped)),
+            to_json(&Members::of(&archive.members, entry)),
             totals
         ],
     )

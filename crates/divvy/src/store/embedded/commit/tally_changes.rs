@@ -59,6 +59,7 @@ impl TallyChanges {
                 rejected: archive.rejected,
                 flagged: Default::default(),
                 skipped: archive.skipped,
+                forced_from: archive.forced_from,
             },
             members: archive.members,
             totals: archive.totals,
