@@ -364,6 +364,12 @@ impl Load {
             Some(loaded) => {
                 let loaded = loaded?;
                 if loaded.already && self.rejects.is_some() {
+                    // Which hour such a time means is decided, and makes no row rejected.
+                    let utc_times = options.utc_times.or(Some(UtcTimes::Local));
+                    let options = LoadOptions {
+                        utc_times,
+                        ..options
+                    };
                     ingest::read_rejected(archive, &loaded.system, &options, rejects, &())?;
                 }
                 Ok(loaded)

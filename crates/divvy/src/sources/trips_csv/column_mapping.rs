@@ -111,14 +111,17 @@ impl ColumnMapping {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let lacks = |column| self.header.index(column).is_none();
-        let missing: Vec<&str> = [(Column::OriginId, "start"), (Column::DestinationId, "end")]
-            .into_iter()
-            .filter_map(|(column, end)| lacks(column).then_some(end))
-            .collect();
+        let missing: Vec<&str> = [
+            (Column::OriginId, "start (such as start_station_id)"),
+            (Column::DestinationId, "end (such as end_station_id)"),
+        ]
+        .into_iter()
+        .filter_map(|(column, end)| lacks(column).then_some(end))
+        .collect();
         if !missing.is_empty() {
             warnings.push(format!(
-                "it has no column with the station id of the {}, so that no trip has a station there",
-                missing.join(" and the ")
+                "it has no column for the station id of the {}: no trip has a station there",
+                missing.join(", none for that of the ")
             ));
         }
         if self.lines_before > 0 {
