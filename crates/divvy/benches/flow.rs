@@ -93,6 +93,7 @@ fn load(store: &EmbeddedStore, path: &std::path::Path) {
     let options = LoadOptions {
         system: None,
         day_first: false,
+        utc_times: None,
         same_name: SameName::KeepBoth,
         sample: None,
         now: Timestamp::UNIX_EPOCH,

@@ -41,6 +41,7 @@ fn load(store: &EmbeddedStore, path: &Path, same_name: SameName) -> Result<Loade
     let options = LoadOptions {
         system: Some(divvy()),
         day_first: false,
+        utc_times: None,
         same_name,
         sample: None,
         now: Timestamp::UNIX_EPOCH,

@@ -76,6 +76,7 @@ fn options() -> LoadOptions {
     LoadOptions {
         system: None,
         day_first: false,
+        utc_times: None,
         same_name: SameName::KeepBoth,
         sample: None,
         now: Timestamp::UNIX_EPOCH,

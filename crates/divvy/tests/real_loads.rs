@@ -28,6 +28,7 @@ fn try_load(store: &dyn Store, path: &Path, system: Option<&str>) -> Result<Load
     let options = LoadOptions {
         system: system.map(|name| System::named(name).unwrap()),
         day_first: false,
+        utc_times: None,
         same_name: SameName::KeepBoth,
         sample: None,
         now: Timestamp::UNIX_EPOCH,

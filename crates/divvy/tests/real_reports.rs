@@ -150,6 +150,7 @@ fn load(paths: &[PathBuf]) -> (EmbeddedStore, tempfile::TempDir) {
         let options = LoadOptions {
             system: None,
             day_first: false,
+            utc_times: None,
             same_name: SameName::KeepBoth,
             sample: None,
             now: Timestamp::UNIX_EPOCH,
