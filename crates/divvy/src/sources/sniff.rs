@@ -67,7 +67,6 @@ macro_rules! unsupported {
 }
 
 unsupported! { true:
-    EMPTY: "empty", "empty", "download or save the file again";
     ZEROS: "zero bytes", "nothing but zero bytes", DOWNLOAD_AGAIN;
     WORKBOOK: "workbook", "a spreadsheet workbook", SAVE_SHEET;
     HTML: "web page", "a web page (HTML), not the file that was asked for", DOWNLOAD_AGAIN;
@@ -94,6 +93,14 @@ unsupported! { false:
         "load the file of the same name without the leading \"._\"";
     BINARY: "binary file", "a binary file of an unknown kind", NOT_DATA;
 }
+
+/// A file without bytes, or a zip without members.
+pub static EMPTY: Unsupported = Unsupported {
+    word: "empty",
+    what: "empty",
+    advice: "download or save the file again",
+    may_be_table: true,
+};
 
 /// A zip or gzip that lies in more archives than are opened.
 pub static NESTED: Unsupported = Unsupported {

@@ -377,13 +377,14 @@ impl Load {
             Some(loaded) => {
                 let loaded = loaded?;
                 if loaded.already && self.rejects.is_some() {
-                    ingest::read_rejected(
-                        archive,
-                        &loaded.attribution.system,
-                        &options,
-                        rejects,
-                        &(),
-                    )?;
+                    // Which hour such a time means is decided, and makes no row rejected.
+                    let utc_times = options.utc_times.or(Some(UtcTimes::Local));
+                    let options = LoadOptions {
+                        utc_times,
+                        ..options
+                    };
+                    let system = &loaded.attribution.system;
+                    ingest::read_rejected(archive, system, &options, rejects, &())?;
                 }
                 Ok(loaded)
             }

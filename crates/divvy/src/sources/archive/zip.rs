@@ -132,9 +132,13 @@ impl<'a> Walk<'a> {
                     .read(source, HEAD_BYTES)
                     .map_err(|error| damaged(self.file, &name, error))?;
                 let nested = Arc::new(self.unpack(unpacked, &name)?);
+                let before = self.contents.len();
                 self.depth += 1;
                 self.examine(&nested, Some(&nested), &format!("{name}/"))?;
                 self.depth -= 1;
+                if self.contents.len() == before {
+                    self.contents.skip(name, &sniff::EMPTY);
+                }
             }
             FileKind::Zip | FileKind::Gzip => self.contents.skip(name, &sniff::NESTED),
             FileKind::Text if sniff::is_named_as_table(&name) => {
@@ -173,6 +177,11 @@ impl<'a> Walk<'a> {
 }
 
 impl Contents {
+    /// Counts the members, read or left out.
+    fn len(&self) -> usize {
+        self.members.len() + self.left_out.len()
+    }
+
     /// Leaves out a member without data.
     fn leave_out(&mut self, name: String, word: &'static str) {
         self.left_out.push(LeftOut {

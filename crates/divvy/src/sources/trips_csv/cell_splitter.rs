@@ -17,6 +17,8 @@ pub(super) struct Split {
     pub(super) next: usize,
     /// Line ends in this row, its own included.
     pub(super) lines: u64,
+    /// A cell lacks its closing quote, and was closed by the opening quote of another cell.
+    pub(super) is_torn: bool,
 }
 
 /// Splits the row that begins at `start` into cells. `None` where the buffer ends before it does.
@@ -30,9 +32,10 @@ pub(super) fn split(
     cells.clear();
     let mut at = start;
     let mut lines = 1;
+    let mut is_torn = false;
     loop {
         let (cell, end) = if *buffer.get(at)? == b'"' {
-            quoted_cell(buffer, at, separator, &mut lines)?
+            quoted_cell(buffer, at, separator, &mut lines, &mut is_torn)?
         } else {
             let end = find_end(buffer, at, separator)?;
             let cell = Cell {
@@ -46,12 +49,20 @@ pub(super) fn split(
         match buffer[end] {
             b'\n' => {
                 let next = end + 1;
-                return Some(Split { next, lines });
+                return Some(Split {
+                    next,
+                    lines,
+                    is_torn,
+                });
             }
             b'\r' => {
                 let is_pair = *buffer.get(end + 1)? == b'\n';
                 let next = end + 1 + usize::from(is_pair);
-                return Some(Split { next, lines });
+                return Some(Split {
+                    next,
+                    lines,
+                    is_torn,
+                });
             }
             _ => at = end + 1,
         }
@@ -60,7 +71,13 @@ pub(super) fn split(
 
 /// Finds the end of the cell that opens with a quote at `at`, and the separator or line end after it.
 #[inline]
-fn quoted_cell(buffer: &[u8], at: usize, separator: u8, lines: &mut u64) -> Option<(Cell, usize)> {
+fn quoted_cell(
+    buffer: &[u8],
+    at: usize,
+    separator: u8,
+    lines: &mut u64,
+    is_torn: &mut bool,
+) -> Option<(Cell, usize)> {
     let mut has_quotes = false;
     let mut from = at + 1;
     loop {
@@ -84,8 +101,10 @@ fn quoted_cell(buffer: &[u8], at: usize, separator: u8, lines: &mut u64) -> Opti
                 has_quotes = true;
                 from = found + 2;
             }
-            // Text after the closing quote belongs to the cell, up to the next separator.
+            // Text after the closing quote belongs to the cell, up to the next separator. The quote is that
+            // of the next cell where a separator stands before it, as in `"13001,"B"`.
             _ => {
+                *is_torn |= buffer[found - 1] == separator && found > at + 1;
                 let end = find_end(buffer, found + 1, separator)?;
                 return Some((
                     Cell {

@@ -202,14 +202,17 @@ impl ColumnMapping {
                 .then(|| "its stations have no ids: their names stand for them".into());
         }
         let lacks = |column| self.header.index(column).is_none();
-        let missing: Vec<&str> = [(Column::OriginId, "start"), (Column::DestinationId, "end")]
-            .into_iter()
-            .filter_map(|(column, end)| lacks(column).then_some(end))
-            .collect();
+        let missing: Vec<&str> = [
+            (Column::OriginId, "start (such as start_station_id)"),
+            (Column::DestinationId, "end (such as end_station_id)"),
+        ]
+        .into_iter()
+        .filter_map(|(column, end)| lacks(column).then_some(end))
+        .collect();
         (!missing.is_empty()).then(|| {
             format!(
-                "it has no column with the station id of the {}, so that no trip has a station there",
-                missing.join(" and the ")
+                "it has no column for the station id of the {}: no trip has a station there",
+                missing.join(", none for that of the ")
             )
         })
     }

@@ -372,7 +372,9 @@ fn parse_start(
 
 #[cfg(test)]
 mod tests {
+    use super::super::TimeHints;
     use super::*;
+    use crate::model::MAX_STATION_ID_BYTES;
 
     /// Reads rows of Divvy's newest form. Returns the trips, the number of rows, and lines and
     /// reasons of the rejected ones.
@@ -425,6 +427,66 @@ mod tests {
         let (trips, rows_read, rejected) =
             read(&[row(0, "\"A\nwest, side\",13001"), row(1, "A,2")]);
         assert_eq!((trips.len(), rows_read, rejected.len()), (2, 2, 0));
+    }
+
+    #[test]
+    fn a_quote_that_the_next_cell_closes_costs_its_row() {
+        let quoted = |n: usize| format!("\"{}\"", row(n, "A,13001").replace(',', "\",\""));
+        let torn = quoted(1).replace("\"13001\"", "\"13001");
+        let cut = quoted(2).trim_end_matches('"').to_owned();
+        let (trips, rows_read, rejected) = read(&[quoted(0), torn, cut, quoted(3)]);
+        assert_eq!((trips.len(), rows_read), (2, 4));
+        let expected = [3, 4].map(|line| (line, ": a closing quote".to_owned()));
+        assert_eq!(rejected, expected);
+    }
+
+    #[test]
+    fn rows_end_in_lf_crlf_or_cr() {
+        for ends in [
+            ["\r"; 3],
+            ["\r\n"; 3],
+            ["\n", "\r", "\r\n"],
+            ["\r\r\n", "\r", "\n"],
+        ] {
+            let rows: String = (0..9)
+                .map(|n| row(n, "\"A\rB\",13001") + ends[n % 3])
+                .collect();
+            let (trips, rows_read, rejected) = read(&[rows]);
+            assert_eq!(
+                (trips.len(), rows_read, rejected.len()),
+                (9, 9, 0),
+                "{ends:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_names_go_over_several_lines() {
+        let (trips, rows_read, rejected) = read(&[
+            row(0, "\"A\nB\",13001"),
+            row(1, "A,\"13\n001\""),
+            row(2, "A,\"13\r001\""),
+            row(3, "A,\"13001\n\""),
+        ]);
+        assert_eq!((trips.len(), rows_read), (2, 4));
+        let expected = "start_station_id: a value on one line".to_owned();
+        assert_eq!(rejected, [(4, expected.clone()), (6, expected)]);
+    }
+
+    #[test]
+    fn rows_follow_the_nearest_header() {
+        let other = "ride_id,rideable_type,ended_at,started_at,end_station_name,end_station_id,\
+            start_station_name,start_station_id,start_lat,start_lng,end_lat,end_lng,member_casual";
+        let swapped = "00000000000000AA,classic_bike,2024-04-01 10:10:00,2024-04-01 10:00:00,B,13002,A,\
+            13001,41.88,-87.63,41.89,-87.64,member";
+        let rows = [row(0, "A,13001"), other.to_owned(), swapped.to_owned()];
+        let (trips, rows_read, rejected) = read(&[&rows[..], &rows[1..]].concat());
+        assert_eq!((trips.len(), rows_read), (3, 5));
+        let expected = ": a trip, not a header again".to_owned();
+        assert_eq!(rejected, [(3, expected.clone()), (5, expected)]);
+        for (trip, origin) in trips.origin.iter().enumerate() {
+            assert_eq!(trips.stations.text(*origin), "13001", "{trip}");
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(super) struct Rows<R> {
     line: u64,
     /// How many lines the current row has.
     lines: u64,
-    /// The current row opens a quote that is never closed.
+    /// The current row opens a quote that is not closed.
     unclosed: bool,
 }
 
@@ -111,8 +111,12 @@ impl<R: Read> Rows<R> {
         loop {
             let buffer = &self.buffer[..self.filled];
             match split(buffer, self.next, self.separator, &mut self.cells) {
-                Some(Split { next, lines }) => {
-                    self.step(next, lines, false);
+                Some(Split {
+                    next,
+                    lines,
+                    is_torn,
+                }) => {
+                    self.step(next, lines, is_torn);
                     if self.cells.len() > 1 || !self.cell(0).is_empty() {
                         return Ok(true);
                     }
@@ -208,7 +212,7 @@ impl<R: Read> Rows<R> {
         self.lines > 1
     }
 
-    /// Returns whether the current row opens a quote that is never closed. It has no cells then.
+    /// Returns whether the current row opens a quote that is not closed. Its cells are of no use then.
     pub(super) fn has_unclosed_quote(&self) -> bool {
         self.unclosed
     }
