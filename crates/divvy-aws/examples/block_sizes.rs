@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             else {
                 continue;
             };
-            let system = mapping.system().cloned().or_else(|| System::named("divvy"));
+            let system = mapping.system().or_else(|| System::named("divvy"));
             let system = system.ok_or("whose trips are these?")?;
             let mut reader = TripReader::new(archive.read(place)?, mapping, &system, &member.name)?;
             while let Some(batch) = reader.next_batch(&())? {

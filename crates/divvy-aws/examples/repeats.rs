@@ -147,6 +147,7 @@ async fn load(
         rows_read,
         rejected: RejectedCounts::new(),
         skipped: Vec::new(),
+        forced_from: None,
         totals,
         loaded_at: Timestamp::UNIX_EPOCH,
         replace: false,

@@ -176,7 +176,7 @@ fn read_trips(open: Open<'_>) -> Result<(), TripsError> {
 fn read_rows(open: Open<'_>) -> Result<(), TripsError> {
     let mapping = ColumnMapping::detect(open, "trips.csv", TimeHints::default())?;
     let divvy = || System::named("divvy").unwrap();
-    let system = mapping.system().cloned().unwrap_or_else(divvy);
+    let system = mapping.system().unwrap_or_else(divvy);
     let rejects: Mutex<Vec<Rejected>> = Mutex::default();
     let mut reader = TripReader::new(open().unwrap(), mapping, &system, "trips.csv")?;
     let mut trips = 0;

@@ -99,7 +99,6 @@ fn read(
     };
     let system = mapping
         .system()
-        .cloned()
         .or_else(named)
         .expect("its system is identified or listed");
     let form = mapping.form();
