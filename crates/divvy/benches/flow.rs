@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use divvy::ingest::{self, LoadOptions, SameName};
+use divvy::ingest::{self, LoadOptions};
 use divvy::model::{System, TripBatch};
 use divvy::refresh;
 use divvy::reports::{self, Filters};

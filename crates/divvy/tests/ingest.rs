@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 use divvy::ingest::{
-    LoadError, LoadOptions, Loaded, PollError, Polled, Progress, SameName, apply, load, poll,
+    LoadError, LoadOptions, Loaded, PollError, Polled, Progress, apply, load, poll,
 };
 use divvy::model::{System, TripBatch};
 use divvy::sources::archive::Archive;

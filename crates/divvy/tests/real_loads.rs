@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Mutex;
 
-use divvy::ingest::{self, LoadOptions, Loaded, SameName};
+use divvy::ingest::{self, LoadOptions, Loaded};
 use divvy::issue::Reason;
 use divvy::model::{System, SystemId};
 use divvy::refresh;

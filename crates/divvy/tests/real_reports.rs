@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use divvy::ingest::{self, LoadOptions, SameName};
+use divvy::ingest::{self, LoadOptions};
 use divvy::model::{Position, System};
 use divvy::refresh;
 use divvy::reports::{self, Filters, Table, Value};

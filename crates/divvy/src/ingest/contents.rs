@@ -4,7 +4,6 @@
 use std::io::{self, Read};
 
 use super::LoadError;
-use super::load::LoadOptions;
 use crate::attribution::Evidence;
 use crate::issue::Skipped;
 use crate::model::{Station, Systems};
@@ -12,7 +11,7 @@ use crate::sample;
 use crate::sources::archive::{Archive, LeftOut, Member};
 use crate::sources::sniff;
 use crate::sources::station_list::{self, StationList};
-use crate::sources::trips_csv::{ColumnMapping, TripsError};
+use crate::sources::trips_csv::{ColumnMapping, TimeHints, TripsError};
 
 /// Bytes at the beginning of a member in which the header of a station list is looked for.
 const LIST_HEAD_BYTES: u64 = 16 * 1024;
@@ -53,7 +52,11 @@ pub(super) struct ListMember {
 
 impl Contents {
     /// Reads the header and the first rows of each member.
-    pub(super) fn examine(archive: &Archive, options: &LoadOptions) -> Result<Self, LoadError> {
+    pub(super) fn examine(
+        archive: &Archive,
+        systems: &Systems,
+        hints: TimeHints,
+    ) -> Result<Self, LoadError> {
         let left_out = archive.left_out().iter();
         let others = left_out.clone().filter(|left| left.table.is_none());
         let mut contents = Self {
@@ -65,8 +68,8 @@ impl Contents {
             is_sample: archive.comment() == sample::LABEL,
         };
         let mut first_error = None;
-        for (index, member) in archive.members().iter().enumerate() {
-            if let Some(error) = contents.add(archive, index, member, options)? {
+        for index in 0..archive.members().len() {
+            if let Some(error) = contents.add(archive, index, systems, hints)? {
                 first_error.get_or_insert(error);
             }
         }
@@ -94,12 +97,12 @@ impl Contents {
         &mut self,
         archive: &Archive,
         index: usize,
-        member: &Member,
-        options: &LoadOptions,
+        systems: &Systems,
+        hints: TimeHints,
     ) -> Result<Option<TripsError>, LoadError> {
+        let member = &archive.members()[index];
         let name = &member.name;
         let mut open = || archive.read(index).map_err(io::Error::other);
-        let (systems, hints) = (&options.systems, options.hints());
         let error = match ColumnMapping::detect_among(systems, &mut open, name, hints) {
             Ok(mapping) => {
                 let warnings = mapping.warnings().into_iter();

@@ -67,7 +67,7 @@ pub async fn load(
         }
         return Ok(Loaded::already(entry));
     }
-    let mut contents = Contents::examine(archive, options)?;
+    let mut contents = Contents::examine(archive, &options.systems, options.hints())?;
     let attribution =
         attribute::attribute_in(store, &mut contents, archive.name(), options).await?;
     let system = &attribution.system;

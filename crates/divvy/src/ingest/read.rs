@@ -46,7 +46,7 @@ pub fn read_rejected(
     rejects: &dyn RejectSink,
     progress: &dyn Progress,
 ) -> Result<(), LoadError> {
-    let contents = Contents::examine(archive, options)?;
+    let contents = Contents::examine(archive, &options.systems, options.hints())?;
     let source = TripSource {
         archive,
         members: &contents.trips,
@@ -78,7 +78,7 @@ pub fn read(
     rejects: &dyn RejectSink,
     progress: &dyn Progress,
 ) -> Result<ReadThrough, LoadError> {
-    let contents = Contents::examine(archive, options)?;
+    let contents = Contents::examine(archive, &options.systems, options.hints())?;
     let system = attribute(&contents, archive.name(), options, &[])?.system;
     let mut source = TripSource {
         archive,

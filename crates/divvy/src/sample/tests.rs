@@ -49,11 +49,7 @@ fn read(name: &str, content: &[u8]) -> Taken {
         TimeHints::default(),
     )
     .unwrap();
-    let system = mapping
-        .system()
-        .cloned()
-        .or(System::named("divvy"))
-        .unwrap();
+    let system = mapping.system().or(System::named("divvy")).unwrap();
     let form = mapping.form();
     let rejects = std::sync::Mutex::new(Vec::<Rejected>::new());
     let mut reader = TripReader::new(content, mapping, &system, name).unwrap();
