@@ -9,21 +9,12 @@ use super::found_header::{FoundHeader, Open};
 use super::schema::Header;
 use super::time::DateOrder;
 use super::unread::unread;
-use super::zoned::UtcTimes;
+use super::zoned::{TimeHints, UtcTimes};
 use crate::attribution::{self, Evidence, HeaderEvidence, PublisherEvidence};
 use crate::model::{IdShape, System, Systems};
 
 /// How many rows are examined to detect units and the system.
 const SAMPLE_ROWS: usize = 1000;
-
-/// What the user says about the times of a file.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TimeHints {
-    /// Dates have the day first.
-    pub day_first: bool,
-    /// How to read times that end in `Z`. `None` refuses a file with such times.
-    pub utc_times: Option<UtcTimes>,
-}
 
 /// How the columns of one trip file are read.
 #[derive(Clone, Debug)]

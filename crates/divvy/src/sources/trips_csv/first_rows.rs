@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use super::TripsError;
 use super::column_names::Column;
 use super::duration_unit::{FoundUnit, UnitVotes};
 use super::forms::StationIds;
@@ -11,8 +12,7 @@ use super::rows::Rows;
 use super::schema::Header;
 use super::time::{self, DateOrder};
 use super::values;
-use super::zoned::{self, Suffix};
-use super::{TimeHints, TripsError};
+use super::zoned::{self, Suffix, TimeHints};
 use crate::attribution::{Evidence, HeaderEvidence};
 use crate::model::{Position, Systems};
 use crate::sources::text::decode;

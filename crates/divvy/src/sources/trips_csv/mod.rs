@@ -34,11 +34,11 @@ mod zoned;
 
 use std::io;
 
-pub use column_mapping::{ColumnMapping, TimeHints};
+pub use column_mapping::ColumnMapping;
 pub use column_names::COLUMN_FIELDS;
 pub use found_header::Open;
 pub use reader::{BATCH_ROWS, DetectAt, TripReader};
-pub use zoned::UtcTimes;
+pub use zoned::{TimeHints, UtcTimes};
 
 use crate::issue::{Rejected, Skipped};
 

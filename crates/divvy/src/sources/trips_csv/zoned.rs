@@ -15,6 +15,15 @@ pub enum UtcTimes {
     Local,
 }
 
+/// What the user says about the times of a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TimeHints {
+    /// Dates have the day first.
+    pub day_first: bool,
+    /// How to read times that end in `Z`. `None` refuses a file with such times.
+    pub utc_times: Option<UtcTimes>,
+}
+
 /// The zone at the end of a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Suffix {
