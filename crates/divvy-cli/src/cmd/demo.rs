@@ -28,7 +28,7 @@ use crate::store_name::{FOLDER, StoreName};
 /// Makes an archive and a feed in a folder of its own, loads them, and prints reports. With
 /// --store dynamodb-local:FILE the flow is that on AWS: tables, stream, handler, counts.
 #[derive(Debug, Args)]
-#[command(args = without(&["system"]))]
+#[command(args = without(&["system", "systems"]))]
 #[command(after_help = "Examples:
   divvy demo
   divvy demo --store dynamodb-local:demo.db")]

@@ -57,6 +57,10 @@ impl FirstRows {
                 .map(|index| rows.cell(index))
                 .unwrap_or_default()
         };
+        if !is_time(&cell(Column::StartedAt)) {
+            // No trip: a header again, or cells in the wrong columns.
+            return;
+        }
         for (id, name) in [
             (Column::OriginId, Column::OriginName),
             (Column::DestinationId, Column::DestinationName),
@@ -136,6 +140,12 @@ impl FirstRows {
 fn ms_of(text: &[u8], order: DateOrder) -> Option<i64> {
     let text = zoned::split(text).map_or(text, |(text, _)| text);
     time::epoch_ms(text).or_else(|| time::parse(text, order).map(|time| time.ms))
+}
+
+/// Returns whether a text is a time in any order of day and month.
+fn is_time(text: &[u8]) -> bool {
+    let orders = [DateOrder::MonthFirst, DateOrder::DayFirst];
+    orders.into_iter().any(|order| ms_of(text, order).is_some())
 }
 
 /// What dates tell of the order of day and month.
@@ -224,8 +234,7 @@ impl Dates {
                 self.ambiguous = decode(text).into_owned();
             }
             if column == Column::StartedAt {
-                let orders = [DateOrder::MonthFirst, DateOrder::DayFirst];
-                let is_time = orders.into_iter().any(|order| read_as(order).is_some());
+                let is_time = is_time(text);
                 self.times += usize::from(is_time);
                 if !is_time && self.unreadable.is_empty() {
                     self.unreadable = decode(text).into_owned();
