@@ -139,7 +139,7 @@ impl FirstRows {
 /// Reads a time as milliseconds, for differences alone.
 fn ms_of(text: &[u8], order: DateOrder) -> Option<i64> {
     let text = zoned::split(text).map_or(text, |(text, _)| text);
-    time::epoch_ms(text).or_else(|| time::parse(text, order).map(|time| time.ms))
+    zoned::epoch_ms(text).or_else(|| time::parse(text, order).map(|time| time.ms))
 }
 
 /// Returns whether a text is a time in any order of day and month.

@@ -164,7 +164,7 @@ const TORONTO: Form = Form {
     name: "Toronto",
     id: IdKind::Digits,
     publishers: &[Publisher {
-        ids: &["7000..7999"],
+        ids: &["7000..8999"],
         ..publisher("toronto")
     }],
     ..PLAIN

@@ -158,16 +158,6 @@ pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
     })
 }
 
-/// Reads an instant: 13 digits, the milliseconds since 1970-01-01T00:00Z. `None` for any other text.
-pub(super) fn epoch_ms(text: &[u8]) -> Option<i64> {
-    let digits: &[u8; 13] = text.try_into().ok()?;
-    let digit = |ms: i64, byte: &u8| {
-        let digit = byte.wrapping_sub(b'0');
-        (digit < 10).then(|| ms * 10 + i64::from(digit))
-    };
-    digits.iter().try_fold(0, digit)
-}
-
 /// Returns the year that a number of so many digits means.
 fn year_of(year: i64, digits: usize) -> Option<i64> {
     match digits {

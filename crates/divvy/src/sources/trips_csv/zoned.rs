@@ -67,7 +67,17 @@ fn offset_s(text: &[u8]) -> Option<i32> {
     (hours <= 18 && minutes < 60).then_some(3600 * hours + 60 * minutes)
 }
 
-/// Reads a time with a zone, or an [instant](time::epoch_ms), as a local time of `zone`, and the offset from UTC that it has there:
+/// Reads an instant: 13 digits, the milliseconds since 1970-01-01T00:00Z. `None` for any other text.
+pub(super) fn epoch_ms(text: &[u8]) -> Option<i64> {
+    let digits: &[u8; 13] = text.try_into().ok()?;
+    let digit = |ms: i64, byte: &u8| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| ms * 10 + i64::from(digit))
+    };
+    digits.iter().try_fold(0, digit)
+}
+
+/// Reads a time with a zone, or an [instant](epoch_ms), as a local time of `zone`, and the offset from UTC that it has there:
 /// `None` for one that is local already. `None` for any other text.
 pub(super) fn parse(
     text: &[u8],
@@ -75,7 +85,7 @@ pub(super) fn parse(
     utc_times: Option<UtcTimes>,
     zone: &Zone,
 ) -> Option<(LocalTime, Option<i32>)> {
-    if let Some(ms) = time::epoch_ms(text) {
+    if let Some(ms) = epoch_ms(text) {
         let time = LocalTime {
             ms,
             precision_ms: 1,
