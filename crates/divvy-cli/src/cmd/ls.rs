@@ -50,6 +50,8 @@ fn columns() -> Vec<Column> {
         Column::new("rows_read", ValueKind::Count).spare(2),
         Column::new("trips", ValueKind::Count),
         Column::new("rejected", ValueKind::Count),
+        // Members that may be tables and were not loaded.
+        Column::new("skipped", ValueKind::Count).spare(3),
     ]
 }
 
@@ -63,5 +65,6 @@ fn row(system: &System, entry: &LedgerEntry) -> Vec<Value> {
         count(entry.rows_read),
         count(entry.stored),
         count(entry.rejected_total()),
+        count(entry.skipped.len() as u64),
     ]
 }

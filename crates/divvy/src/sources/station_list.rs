@@ -82,8 +82,11 @@ const CAPACITY: &[&str] = &[
     "currentdockcount",
     "installdockcount",
 ];
-/// Columns of other tables: of trips, or of recorded states.
+/// Columns of other tables: of trips, of recorded states, or of counts that analysts made.
 const EXCLUDED: &[&str] = &[
+    "startn",
+    "total",
+    "trips",
     "tripid",
     "rideid",
     "bikeid",
@@ -318,6 +321,7 @@ mod tests {
             "trip_id,id,name,latitude,longitude",
             "id,stationName,latitude,longitude,totalDocks,availableBikes,executionTime",
             "id,name",
+            "station_id,station_name,lat,long,start_n,end_n,total",
         ] {
             assert!(recognise(header.as_bytes()).is_none(), "{header}");
         }
