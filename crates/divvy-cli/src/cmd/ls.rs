@@ -52,6 +52,8 @@ fn columns() -> Vec<Column> {
         Column::new("rejected", ValueKind::Count),
         // Members that may be tables and were not loaded.
         Column::new("skipped", ValueKind::Count).spare(3),
+        // The system in whose area most coordinates lie, where --force-system took another one.
+        Column::new("forced_from", ValueKind::Text).spare(3),
     ]
 }
 
@@ -66,5 +68,9 @@ fn row(system: &System, entry: &LedgerEntry) -> Vec<Value> {
         count(entry.stored),
         count(entry.rejected_total()),
         count(entry.skipped.len() as u64),
+        match &entry.forced_from {
+            Some(id) => id.as_str().into(),
+            None => Value::Empty,
+        },
     ]
 }

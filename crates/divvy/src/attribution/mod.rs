@@ -274,7 +274,7 @@ fn strangers(ids: &BTreeSet<String>, shapes: &[IdShape]) -> Option<String> {
 /// Returns whether the name of a file has one of the names of a system.
 fn is_named_in(known: &KnownSystem, file_name: &str) -> bool {
     /// Shorter names are in too many others.
-    const READABLE: usize = 5;
+    const READABLE: usize = 6;
     const A_WORD: usize = 4;
     let plain = plain_name(file_name);
     let mut words = file_name.split(|c: char| !c.is_alphanumeric());
@@ -362,11 +362,11 @@ mod tests {
         // Nor does a header that two systems use.
         let two = vec![
             publisher("indego", &[], None),
-            publisher("lametro", &[], None),
+            publisher("metro", &[], None),
         ];
         assert_eq!(
             decide(&evidence(two.clone(), &["3001"]), "a.csv"),
-            "? indego lametro"
+            "? indego metro"
         );
         assert_eq!(
             decide(&evidence(two, &["3001"]), "indego-trips-2017.csv"),
@@ -410,9 +410,12 @@ mod tests {
             ("Divvy_Trips_2019_Q4.csv.gz", "divvy"),
             ("386JourneyDataExtract01Jan2024-14Jan2024.csv", "santander"),
             ("201802_citibikejc_tripdata.csv", "citibike"),
-            ("metro-bike-share-trips-2019-q1.csv", "lametro"),
+            ("metro-bike-share-trips-2019-q1.csv", "metro"),
             ("bike share ridership 2022-01.csv", "toronto"),
             ("bixi.csv", "bixi"),
+            ("metro-trips-2024-q1.zip", "metro"),
+            ("DivvyTrips2015.csv", "divvy"),
+            ("metropolitan.csv", ""),
             ("machine.csv", ""),
             ("trips.csv", ""),
         ] {

@@ -74,7 +74,7 @@ const BUILT_IN: &[Row] = &[
         name: "Divvy (Chicago)",
         time_zone: "America/Chicago",
         area: [41.55, -88.05, 42.20, -87.40],
-        aliases: &["lyft_chi", "chi"],
+        aliases: &["lyft_chi", "chi", "divvy_trips"],
     },
     Row {
         id: "citibike",
@@ -140,11 +140,11 @@ const BUILT_IN: &[Row] = &[
         aliases: &["bcycle_indego"],
     },
     Row {
-        id: "lametro",
+        id: "metro",
         name: "Metro Bike Share (Los Angeles)",
         time_zone: "America/Los_Angeles",
         area: [33.65, -118.70, 34.35, -117.95],
-        aliases: &["bcycle_lametro", "metro_bike_share", "metro_trips"],
+        aliases: &["lametro", "bcycle_lametro", "metro_bike_share"],
     },
     Row {
         id: "toronto",

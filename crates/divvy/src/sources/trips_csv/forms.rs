@@ -256,7 +256,7 @@ static FORMS: &[Form] = &[
         name: "Bicycle Transit",
         identifying: &["tripid", "starttime", "endtime", "passholdertype"],
         id: IdKind::Digits,
-        publishers: &[publisher("indego"), publisher("lametro")],
+        publishers: &[publisher("indego"), publisher("metro")],
         columns: &[
             (Column::OriginId, &["startstationid", "startstation"]),
             (Column::OriginName, &["startstationname"]),
