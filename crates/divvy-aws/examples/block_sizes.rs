@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use divvy::model::System;
 use divvy::sources::archive::Archive;
-use divvy::sources::trips_csv::{ColumnMapping, TripReader};
+use divvy::sources::trips_csv::{ColumnMapping, TimeHints, TripReader};
 use divvy_aws::blocks::{self, Gatherer, Rows, SPOOL_LEVEL};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -17,10 +17,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (mut spool_bytes, mut writing_s, mut reading_s, mut gathering_s) = (0, 0.0, 0.0, 0.0);
         for (place, member) in archive.members().iter().enumerate() {
             let mut open = || archive.read(place).map_err(std::io::Error::other);
-            let Ok(mapping) = ColumnMapping::detect(&mut open, &member.name, false) else {
+            let Ok(mapping) = ColumnMapping::detect(&mut open, &member.name, TimeHints::default())
+            else {
                 continue;
             };
-            let system = mapping.system().cloned().or_else(|| System::named("divvy"));
+            let system = mapping.system().or_else(|| System::named("divvy"));
             let system = system.ok_or("whose trips are these?")?;
             let mut reader = TripReader::new(archive.read(place)?, mapping, &system, &member.name)?;
             while let Some(batch) = reader.next_batch(&())? {

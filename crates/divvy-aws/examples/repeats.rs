@@ -146,6 +146,8 @@ async fn load(
         members: vec!["trips.csv".into()],
         rows_read,
         rejected: RejectedCounts::new(),
+        skipped: Vec::new(),
+        forced_from: None,
         totals,
         loaded_at: Timestamp::UNIX_EPOCH,
         replace: false,

@@ -479,7 +479,7 @@ async fn a_lambda_that_cannot_begin_says_why_in_one_line() -> Done {
     describe StationData: nobody listens there: check the endpoint
     there are no tables without a prefix: deploy the stack first
     DIVVY_FEED_URL is not set: it says which feed to poll
-    DIVVY_SYSTEM: no system is called "nowhere": expected one of divvy, citibike, capitalbikeshare, bluebikes, baywheels, biketown, ecobici, santander, or ID@Area/City for any other, such as velov@Europe/Paris
+    DIVVY_SYSTEM: no system is called "nowhere": expected one of divvy, citibike, capitalbikeshare, bluebikes, baywheels, biketown, ecobici, santander, pronto, indego, metro, toronto, bixi, mibici, or ID@Area/City for any other, such as velov@Europe/Paris
     "#);
     Ok(())
 }

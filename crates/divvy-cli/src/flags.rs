@@ -1,5 +1,6 @@
 //! The flags that errors of the libraries concern: the libraries do not name any.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use divvy::ingest::{LoadError, PollError};
@@ -27,9 +28,9 @@ pub fn message(error: &(dyn Error + 'static)) -> String {
     } else if let Some(DuplicateEstimateError::Load(error)) = error.downcast_ref() {
         for_load(error)
     } else if let Some(error) = error.downcast_ref::<PollError>() {
-        for_poll(error)
+        for_poll(error).into()
     } else {
-        ""
+        "".into()
     };
     format!("{error}{advice}")
 }
@@ -88,10 +89,15 @@ fn for_refusal(refusal: &LoadRefusal) -> String {
     }
 }
 
-fn for_load(error: &LoadError) -> &'static str {
-    match error {
-        LoadError::UnknownSystem { .. } => ": say --system NAME, such as --system divvy",
-        LoadError::Contradiction { .. } => ": load it without --system, or name the right one",
+fn for_load(error: &LoadError) -> Cow<'static, str> {
+    let advice = match error {
+        LoadError::UnknownSystem { candidates, .. } => return for_unknown(candidates),
+        LoadError::Contradiction { .. } => {
+            ": load it without --system, name the right one, or say --force-system as well"
+        }
+        LoadError::OtherTimeZone { .. } => {
+            ": say --system without a time zone, or give the new system another name"
+        }
         LoadError::LoadedElsewhere { .. } => {
             ": load it without --system, or unload it first (divvy unload)"
         }
@@ -99,8 +105,26 @@ fn for_load(error: &LoadError) -> &'static str {
         LoadError::Trips(TripsError::AmbiguousDates { .. }) => {
             ": say --day-first if the day comes first, or save the dates as YYYY-MM-DD"
         }
+        LoadError::Trips(TripsError::UtcTimes { .. }) => {
+            ": say --utc-times convert if they are in UTC, --utc-times local if they are local"
+        }
         _ => "",
-    }
+    };
+    Cow::Borrowed(advice)
+}
+
+/// Returns the ways to say whose a file is. `candidates` are the systems that it may be of.
+fn for_unknown(candidates: &[String]) -> Cow<'static, str> {
+    const NEW: &str = "--system NAME@Area/City for a system that divvy does not know, such as \
+                       velov@Europe/Paris";
+    let ways: Vec<String> = candidates
+        .iter()
+        .map(|id| format!("--system {id}"))
+        .collect();
+    Cow::Owned(match ways.as_slice() {
+        [] => format!(": say --system NAME, such as --system divvy, or {NEW}"),
+        ways => format!(": say {}, or {NEW}", ways.join(", ")),
+    })
 }
 
 fn for_poll(error: &PollError) -> &'static str {

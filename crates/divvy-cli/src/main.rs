@@ -18,6 +18,7 @@ mod progress;
 mod render;
 mod runtime;
 mod store_name;
+mod systems_file;
 
 use std::process::ExitCode;
 

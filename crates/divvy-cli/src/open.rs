@@ -1,11 +1,12 @@
 //! The flags of all verbs, and the store and the system that they name.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Arg, Args};
-use divvy::model::System;
+use divvy::model::{System, Systems};
 use divvy::refresh::{RefreshCounts, Refreshed};
 use divvy::store::embedded::{EmbeddedStore, OnWait};
 use divvy::store::{Check, Repair, Store};
@@ -18,6 +19,7 @@ use throttling_dynamodb::{Emulator, Options};
 use crate::messages;
 use crate::runtime::{self, Kind, block_on};
 use crate::store_name::{FOLDER, StoreName};
+use crate::systems_file;
 
 /// Flags of all verbs, before or after the verb. A verb may exclude some: see [`without`].
 #[derive(Debug, Args)]
@@ -34,8 +36,11 @@ pub struct Common {
     )]
     pub store: StoreName,
     /// The system, such as divvy or citibike; ID@Area/City for one that divvy does not know
-    #[arg(long, global = true, value_name = "NAME", value_parser = system)]
-    pub system: Option<System>,
+    #[arg(long, global = true, value_name = "NAME", value_parser = system_name)]
+    system: Option<String>,
+    /// More systems that files may be of: a TOML file [default: systems.toml in the store's folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    systems: Option<PathBuf>,
     /// Say nothing but errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -55,8 +60,12 @@ pub fn without(flags: &'static [&'static str]) -> impl Iterator<Item = Arg> {
     flags.iter().map(refused)
 }
 
-fn system(text: &str) -> Result<System, String> {
-    System::parse(text).map_err(|error| error.to_string())
+/// Checks what the text alone tells: a name may be that of a system in the store.
+fn system_name(text: &str) -> Result<String, String> {
+    if text.contains('@') {
+        System::parse(text).map_err(|error| error.to_string())?;
+    }
+    Ok(text.to_owned())
 }
 
 /// The capabilities that commands need of a store.
@@ -125,8 +134,12 @@ impl Common {
     ///
     /// # Errors
     ///
-    /// The system provides too few threads or file handles.
+    /// The system provides too few threads or file handles; --system names none that is known, and
+    /// there is no store that may know it.
     pub fn start(&self) -> anyhow::Result<()> {
+        if matches!(&self.store, StoreName::Folder(folder) if !folder.exists()) {
+            self.named_system(&[])?;
+        }
         let kind = match self.store {
             StoreName::Folder(_) => Kind::CallingThread,
             StoreName::DynamoLocal {
@@ -232,6 +245,40 @@ impl Common {
         }
     }
 
+    /// Returns the systems that are known: the built-in ones and those of the user's file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn known_systems(&self) -> anyhow::Result<Systems> {
+        let path = match (&self.systems, &self.store) {
+            (Some(path), _) => path.clone(),
+            (None, StoreName::Folder(folder)) => {
+                let path = folder.join(systems_file::NAME);
+                if !path.exists() {
+                    return Ok(Systems::default());
+                }
+                path
+            }
+            (None, _) => return Ok(Systems::default()),
+        };
+        Ok(Systems::default().with(systems_file::read(&path)?))
+    }
+
+    /// Returns the system that `--system` names. `None` without it. `stored` are the systems of the
+    /// store.
+    ///
+    /// # Errors
+    ///
+    /// There is no system of that name.
+    pub fn named_system(&self, stored: &[System]) -> anyhow::Result<Option<System>> {
+        let Some(name) = &self.system else {
+            return Ok(None);
+        };
+        let systems = self.known_systems()?.with_stored(stored);
+        Ok(Some(systems.parse(name)?))
+    }
+
     /// Returns the system that `--system` names, else the only system of the store.
     ///
     /// # Errors
@@ -239,7 +286,7 @@ impl Common {
     /// The store does not have the named system; without a name, it has none or several.
     pub fn system_of(&self, store: &dyn Store) -> anyhow::Result<System> {
         let known = block_on(store.systems())?;
-        match (&self.system, known.as_slice()) {
+        match (self.named_system(&known)?, known.as_slice()) {
             (Some(named), _) => match known.iter().find(|system| system.id == named.id) {
                 Some(system) => Ok(system.clone()),
                 None => bail!(

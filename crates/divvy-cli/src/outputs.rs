@@ -122,7 +122,8 @@ pub fn expect_apart(
     let output = Output::of(path);
     for input in inputs {
         let files = || archive::expand(input).unwrap_or_default();
-        if output.is(input) || (output.file.is_some() && files().iter().any(|f| output.is(f))) {
+        let is_read = || files().iter().any(|found| output.is(&found.path));
+        if output.is(input) || (output.file.is_some() && is_read()) {
             bail!("{flag} {shown} is a file that is read: name another one");
         }
         if input.is_dir() && output.lies_in(input) {

@@ -20,10 +20,7 @@ pub(crate) async fn assert_same(store: &dyn Store, model: &Model) -> Done {
     assert_eq!(stored(store).await?, model.trips());
     assert_eq!(store.totals(&id).await?, model.totals());
     let entries = store.entries(&id).await?;
-    let lines: Vec<String> = entries
-        .iter()
-        .map(|e| entry_line(&e.id, e.rows_read, e.stored, &e.rejected, &e.flagged))
-        .collect();
+    let lines: Vec<String> = entries.iter().map(entry_line).collect();
     assert_eq!(lines, model.entries());
     for entry in &entries {
         assert_eq!(entry.rows_read, entry.stored + entry.rejected_total());

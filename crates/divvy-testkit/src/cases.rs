@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use divvy::issue::Reason;
+use divvy::issue::{Reason, Skipped};
 use divvy::model::{
     Availability, Flag, Flags, Rider, Snapshot, SnapshotKind, Station, StationId, StationName,
     StationStatus, System, Trip, TripBatch, VehicleId,
@@ -83,10 +83,21 @@ impl Archive {
                 .collect(),
             rows_read: self.rows().count() as u64 + self.unreadable,
             rejected: unreadable.into_iter().collect(),
+            skipped: unreadable.iter().map(|_| workbook()).collect(),
+            forced_from: self.replace.then(|| "citibike".into()),
             totals,
             loaded_at,
             replace: self.replace,
         }
+    }
+}
+
+/// A member that is not loaded.
+fn workbook() -> Skipped {
+    Skipped {
+        member: "stations.xlsx".into(),
+        why: "a spreadsheet workbook".into(),
+        what_to_do: "save its sheet as CSV".into(),
     }
 }
 

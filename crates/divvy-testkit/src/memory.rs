@@ -132,6 +132,8 @@ impl SystemHeld {
             stored: stored.len() as u64,
             rejected,
             flagged,
+            skipped: archive.skipped.clone(),
+            forced_from: archive.forced_from.clone(),
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use divvy::issue::{Reason, RejectedCounts};
+use divvy::issue::Reason;
 use divvy::model::{Flag, Snapshot, SnapshotKind, Station, StationId, StationSource, Trip, TripId};
-use divvy::store::{Applied, ArchiveId};
+use divvy::store::{Applied, LedgerEntry};
 use divvy::tally::{FlagCounts, Tally, Totals};
 use jiff::Timestamp;
 
@@ -86,29 +86,36 @@ impl Model {
             if duplicates > 0 {
                 rejected.insert(Reason::Duplicate, duplicates as u64);
             }
-            entry_line(
-                &read.id,
-                read.rows_read,
-                rows.len() as u64,
-                &rejected,
-                &flagged,
-            )
+            entry_line(&LedgerEntry {
+                id: read.id,
+                sequence: index as u64 + 1,
+                loaded_at: read.loaded_at,
+                rows_read: read.rows_read,
+                stored: rows.len() as u64,
+                rejected,
+                flagged,
+                skipped: read.skipped,
+                forced_from: read.forced_from,
+            })
         };
         self.archives.iter().enumerate().map(entry).collect()
     }
 }
 
 /// Writes what is compared of a ledger entry as one line.
-pub(crate) fn entry_line(
-    id: &ArchiveId,
-    rows_read: u64,
-    stored: u64,
-    rejected: &RejectedCounts,
-    flagged: &FlagCounts,
-) -> String {
-    let flagged: Vec<(Flag, i64)> = flagged.iter().collect();
+pub(crate) fn entry_line(entry: &LedgerEntry) -> String {
+    let LedgerEntry {
+        id,
+        rows_read,
+        stored,
+        rejected,
+        skipped,
+        forced_from,
+        ..
+    } = entry;
+    let flagged: Vec<(Flag, i64)> = entry.flagged.iter().collect();
     format!(
-        "{} {}: {rows_read} = {stored} + {rejected:?}, {flagged:?}",
+        "{} {}: {rows_read} = {stored} + {rejected:?}, {flagged:?}, {skipped:?}, {forced_from:?}",
         id.name, id.content
     )
 }

@@ -195,13 +195,7 @@ async fn holdings(store: &dyn Store) -> Result<Holdings, StoreError> {
     let mut held: Vec<String> = Vec::new();
     held.extend(stored(store).await?.iter().map(|trip| format!("{trip:?}")));
     for entry in store.entries(&id).await? {
-        held.push(entry_line(
-            &entry.id,
-            entry.rows_read,
-            entry.stored,
-            &entry.rejected,
-            &entry.flagged,
-        ));
+        held.push(entry_line(&entry));
     }
     for mut station in stations_in_use(store).await? {
         station.trips_version = None;

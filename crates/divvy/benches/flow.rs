@@ -8,14 +8,14 @@ use std::path::PathBuf;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use divvy::ingest::{self, LoadOptions, SameName};
+use divvy::ingest::{self, LoadOptions};
 use divvy::model::{System, TripBatch};
 use divvy::refresh;
 use divvy::reports::{self, Filters};
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::sources::station_feed::{self, Document, Feed};
-use divvy::sources::trips_csv::{ColumnMapping, TripReader};
+use divvy::sources::trips_csv::{ColumnMapping, TimeHints, TripReader};
 use divvy::store::embedded::EmbeddedStore;
 use divvy::tally::{Tally, Totals};
 use futures_executor::block_on;
@@ -57,7 +57,8 @@ fn text(era: Era) -> Vec<u8> {
 
 fn parse(text: &[u8]) -> Vec<TripBatch> {
     let mut open = || Ok(Box::new(Cursor::new(text.to_vec())) as Box<dyn Read + Send>);
-    let mapping = ColumnMapping::detect(&mut open, "sample.csv", false).expect("samples are trips");
+    let mapping = ColumnMapping::detect(&mut open, "sample.csv", TimeHints::default())
+        .expect("samples are trips");
     let mut reader =
         TripReader::new(text, mapping, &divvy(), "sample.csv").expect("samples are trips");
     std::iter::from_fn(|| reader.next_batch(&()).expect("memory does not fail")).collect()
@@ -89,13 +90,7 @@ fn tally(bencher: Bencher<'_, '_>, era: Era) {
 }
 
 fn load(store: &EmbeddedStore, path: &std::path::Path) {
-    let options = LoadOptions {
-        system: None,
-        day_first: false,
-        same_name: SameName::KeepBoth,
-        sample: None,
-        now: Timestamp::UNIX_EPOCH,
-    };
+    let options = LoadOptions::new(Timestamp::UNIX_EPOCH);
     let archive = Archive::open(path).expect("samples are archives");
     block_on(ingest::load(&archive, store, &options, &(), &())).expect("samples load");
     drain(store);

@@ -1,9 +1,9 @@
-//! Rejected rows, and the reasons for rejecting them.
+//! Rejected rows with their reasons, and tables that were not loaded.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why a row does not become a trip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -94,6 +94,28 @@ impl fmt::Display for Rejected {
             write!(f, "{}: ", self.column)?;
         }
         write!(f, "expected {}, found {:?}", self.expected, self.found)
+    }
+}
+
+/// A member of an archive, or a file of a folder, that may be a table and was not loaded.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The member with the folders that it has in the archive, or the file.
+    pub member: String,
+    /// What it is, or what is wrong with it: `a spreadsheet workbook`.
+    pub why: String,
+    /// How the user can load its data.
+    pub what_to_do: String,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            member,
+            why,
+            what_to_do,
+        } = self;
+        write!(f, "{member} was not loaded: it is {why}; {what_to_do}")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bike-share trips and stations: read, tally, store, report.
 
+pub mod attribution;
 pub mod ingest;
 pub mod issue;
 pub mod model;

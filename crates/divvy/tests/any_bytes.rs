@@ -15,7 +15,7 @@ use divvy::issue::Rejected;
 use divvy::model::System;
 use divvy::sources::archive::Archive;
 use divvy::sources::station_feed::{self, Document};
-use divvy::sources::trips_csv::{ColumnMapping, TripReader, TripsError};
+use divvy::sources::trips_csv::{ColumnMapping, TimeHints, TripReader, TripsError};
 use divvy::tally::{Tally, Totals};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -174,9 +174,9 @@ fn read_trips(open: Open<'_>) -> Result<(), TripsError> {
 
 /// Reads trips, and checks that every row is a trip or rejected.
 fn read_rows(open: Open<'_>) -> Result<(), TripsError> {
-    let mapping = ColumnMapping::detect(open, "trips.csv", false)?;
+    let mapping = ColumnMapping::detect(open, "trips.csv", TimeHints::default())?;
     let divvy = || System::named("divvy").unwrap();
-    let system = mapping.system().cloned().unwrap_or_else(divvy);
+    let system = mapping.system().unwrap_or_else(divvy);
     let rejects: Mutex<Vec<Rejected>> = Mutex::default();
     let mut reader = TripReader::new(open().unwrap(), mapping, &system, "trips.csv")?;
     let mut trips = 0;

@@ -40,10 +40,8 @@ fn sample(folder: &Path, name: &str, seed: u64) -> PathBuf {
 fn load(store: &EmbeddedStore, path: &Path, same_name: SameName) -> Result<Loaded, LoadError> {
     let options = LoadOptions {
         system: Some(divvy()),
-        day_first: false,
         same_name,
-        sample: None,
-        now: Timestamp::UNIX_EPOCH,
+        ..LoadOptions::new(Timestamp::UNIX_EPOCH)
     };
     let archive = Archive::open(path)?;
     block_on(ingest::load(&archive, store, &options, &(), &()))

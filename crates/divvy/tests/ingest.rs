@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 use divvy::ingest::{
-    LoadError, LoadOptions, Loaded, PollError, Polled, Progress, SameName, apply, load, poll,
+    LoadError, LoadOptions, Loaded, PollError, Polled, Progress, apply, load, poll,
 };
 use divvy::model::{System, TripBatch};
 use divvy::sources::archive::Archive;
@@ -107,13 +107,7 @@ fn zip(csv: &str) -> Vec<u8> {
 }
 
 fn options() -> LoadOptions {
-    LoadOptions {
-        system: None,
-        day_first: false,
-        same_name: SameName::KeepBoth,
-        sample: None,
-        now: Timestamp::UNIX_EPOCH,
-    }
+    LoadOptions::new(Timestamp::UNIX_EPOCH)
 }
 
 fn loaded(archive: &Archive, store: &MemoryStore) -> Result<Loaded, LoadError> {
@@ -276,7 +270,7 @@ fn invented_trips_never_mix_with_real_ones() {
         };
         let store = MemoryStore::default();
         let loaded = block_on(load(archive, &store, &options, &(), &())).unwrap();
-        loaded.system.id.to_string()
+        loaded.attribution.system.id.to_string()
     };
     assert_eq!(loaded_as(&sample, "divvy"), "divvy");
     assert_eq!(loaded_as(&real, "sample"), "sample");

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use divvy::issue::RejectedCounts;
 use divvy::model::System;
 use divvy::sources::archive::Archive;
-use divvy::sources::trips_csv::{ColumnMapping, TripReader, TripsError};
+use divvy::sources::trips_csv::{ColumnMapping, TimeHints, TripReader, TripsError};
 use divvy_testkit::inputs::published;
 
 /// Rows of each trip file without the header, as counted when the files were collected.
@@ -86,7 +86,11 @@ fn read(
 ) -> Result<Outcome, TripsError> {
     let name = &archive.members()[member].name;
     let mut open = || archive.read(member).map_err(io::Error::other);
-    let mapping = ColumnMapping::detect(&mut open, name, day_first)?;
+    let hints = TimeHints {
+        day_first,
+        utc_times: None,
+    };
+    let mapping = ColumnMapping::detect(&mut open, name, hints)?;
     let named = || {
         let (_, system) = SYSTEMS
             .iter()
@@ -95,7 +99,6 @@ fn read(
     };
     let system = mapping
         .system()
-        .cloned()
         .or_else(named)
         .expect("its system is identified or listed");
     let form = mapping.form();

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Mutex;
 
-use divvy::ingest::{self, LoadOptions, Loaded, SameName};
+use divvy::ingest::{self, LoadOptions, Loaded};
 use divvy::issue::Reason;
 use divvy::model::{System, SystemId};
 use divvy::refresh;
@@ -27,10 +27,7 @@ fn store() -> (EmbeddedStore, tempfile::TempDir) {
 fn try_load(store: &dyn Store, path: &Path, system: Option<&str>) -> Result<Loaded, String> {
     let options = LoadOptions {
         system: system.map(|name| System::named(name).unwrap()),
-        day_first: false,
-        same_name: SameName::KeepBoth,
-        sample: None,
-        now: Timestamp::UNIX_EPOCH,
+        ..LoadOptions::new(Timestamp::UNIX_EPOCH)
     };
     let archive = Archive::open(path).map_err(|error| error.to_string())?;
     let loaded = block_on(ingest::load(&archive, store, &options, &(), &()));
@@ -189,7 +186,8 @@ fn every_published_archive_goes_into_one_store() {
     let (store, _folder) = store();
     let mut outcomes = Vec::new();
     for folder in ["divvy", "citibike", "other"] {
-        for path in archive::expand(&trips.join(folder)).unwrap() {
+        for found in archive::expand(&trips.join(folder)).unwrap() {
+            let path = found.path;
             let name = path.file_name().unwrap().to_str().unwrap();
             // Hubway's files have coordinates; the order of dates in the day-first quarter is
             // ambiguous.

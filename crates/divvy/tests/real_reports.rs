@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use divvy::ingest::{self, LoadOptions, SameName};
+use divvy::ingest::{self, LoadOptions};
 use divvy::model::{Position, System};
 use divvy::refresh;
 use divvy::reports::{self, Filters, Table, Value};
@@ -147,13 +147,7 @@ fn load(paths: &[PathBuf]) -> (EmbeddedStore, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(folder.path()).unwrap();
     for path in paths {
-        let options = LoadOptions {
-            system: None,
-            day_first: false,
-            same_name: SameName::KeepBoth,
-            sample: None,
-            now: Timestamp::UNIX_EPOCH,
-        };
+        let options = LoadOptions::new(Timestamp::UNIX_EPOCH);
         let archive = Archive::open(path).unwrap();
         block_on(ingest::load(&archive, &store, &options, &(), &())).unwrap();
     }

@@ -106,6 +106,8 @@ fn load_batch(store: &dyn Store, batch: TripBatch) {
         members: vec!["winter.csv".into()],
         rows_read: batch.len() as u64 + 2,
         rejected: [(Reason::NoStart, 2)].into(),
+        skipped: Vec::new(),
+        forced_from: None,
         totals,
         loaded_at: at("2021-03-01T12:00:00Z"),
         replace: false,
@@ -317,7 +319,7 @@ fn the_other_reports() {
     Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
     "#);
     insta::assert_snapshot!(answer(&store, "quality"), @r#"
-    winter.zip | 9 | 7 | 0 | 0 | 0 | 2 | 0 | 0 | 0 | 1 | 1 | 1 | 0 | 0 | 0 | 0 | 0
+    winter.zip | 9 | 7 | 0 | 0 | 0 | 2 | 0 | 0 | 0 | 1 | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0
     Scope("Divvy (Chicago): 1 archive, 9 rows read = 7 stored + 2 rejected; flagged trips are stored and counted")
     "#);
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use divvy::issue::{Reason, RejectedCounts};
-use divvy::model::System;
+use divvy::issue::{Reason, RejectedCounts, Skipped};
+use divvy::model::{System, SystemId};
 use divvy::store::{ArchiveId, ContentHash, LedgerEntry, StoreError};
 use divvy::tally::FlagCounts;
 use jiff::Timestamp;
@@ -52,6 +52,11 @@ struct EntryJson {
     stored: u64,
     rejected: BTreeMap<String, u64>,
     flagged: FlagCounts,
+    /// Absent in entries of older programs, and where nothing was skipped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<Skipped>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forced_from: Option<SystemId>,
     members: Vec<String>,
     #[serde(rename = "parts")]
     sections: ArchiveSections,
@@ -91,6 +96,8 @@ pub(super) fn entry_item(archive: &Archive) -> Item {
             .map(|(reason, n)| (reason.as_str().into(), *n))
             .collect(),
         flagged: entry.flagged.clone(),
+        skipped: entry.skipped.clone(),
+        forced_from: entry.forced_from.clone(),
         members: archive.members.clone(),
         sections: archive.sections,
         ids: archive.ids.clone(),
@@ -123,6 +130,8 @@ fn archive_of(item: &Item) -> Result<Archive, StoreError> {
             stored: json.stored,
             rejected,
             flagged: json.flagged,
+            skipped: json.skipped,
+            forced_from: json.forced_from,
         },
         members: json.members,
         sections: json.sections,

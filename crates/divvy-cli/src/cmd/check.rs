@@ -23,7 +23,7 @@ use crate::runtime::block_on;
 /// pace of their capacity, and --repair deletes what the ledger does not name: trips, too, that were
 /// imported from S3 and are not loaded yet.
 #[derive(Debug, Args)]
-#[command(args = without(&["system"]))]
+#[command(args = without(&["system", "systems"]))]
 pub struct Check {
     /// Rebuild what can be rebuilt from the trips, and list what has to be loaded again
     #[arg(long)]

@@ -9,7 +9,7 @@ use crate::open::without;
 
 /// Prints completions for a shell.
 #[derive(Debug, Args)]
-#[command(args = without(&["store", "system"]))]
+#[command(args = without(&["store", "system", "systems"]))]
 #[command(after_help = "Example:
   divvy completions bash > ~/.local/share/bash-completion/completions/divvy")]
 pub struct Completions {

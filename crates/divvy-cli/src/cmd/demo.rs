@@ -28,7 +28,7 @@ use crate::store_name::{FOLDER, StoreName};
 /// Makes an archive and a feed in a folder of its own, loads them, and prints reports. With
 /// --store dynamodb-local:FILE the flow is that on AWS: tables, stream, handler, counts.
 #[derive(Debug, Args)]
-#[command(args = without(&["system"]))]
+#[command(args = without(&["system", "systems"]))]
 #[command(after_help = "Examples:
   divvy demo
   divvy demo --store dynamodb-local:demo.db")]
@@ -186,11 +186,8 @@ fn say_tables(store: &Opened, common: &Common) {
 fn load(path: &Path, store: &Opened, now: Timestamp, common: &Common) -> anyhow::Result<()> {
     let archive = Archive::open(path)?;
     let options = LoadOptions {
-        system: None,
-        day_first: false,
         same_name: SameName::Replace,
-        sample: None,
-        now,
+        ..LoadOptions::new(now)
     };
     let bar = Bar::new(common, archive.name());
     let loaded = block_on(ingest::load(&archive, store.store(), &options, &(), &bar));

@@ -75,7 +75,7 @@ impl Export {
             ..ExportOptions::default()
         };
         let archives = plan::archives(&self.sources)?;
-        let estimate = plan::estimate(&archives, self.day_first, common)?;
+        let estimate = plan::estimate(&archives, &plan::options(self.day_first, common)?, common)?;
         let exported = export::export(&estimate, &self.dynamodb_import, &options, &prices)?;
         common.say(format_args!(
             "{}: {} in {}, {} unpacked; the import costs about ${:.2} (see README.txt)",

@@ -27,12 +27,10 @@ impl Ls {
         let opened = common.open_existing()?;
         let store = opened.store();
         let mut rows = Vec::new();
-        for system in block_on(store.systems())? {
-            if common
-                .system
-                .as_ref()
-                .is_some_and(|named| named.id != system.id)
-            {
+        let systems = block_on(store.systems())?;
+        let named = common.named_system(&systems)?;
+        for system in systems {
+            if named.as_ref().is_some_and(|named| named.id != system.id) {
                 continue;
             }
             let entries = block_on(store.entries(&system.id))?;
@@ -52,6 +50,10 @@ fn columns() -> Vec<Column> {
         Column::new("rows_read", ValueKind::Count).spare(2),
         Column::new("trips", ValueKind::Count),
         Column::new("rejected", ValueKind::Count),
+        // Members that may be tables and were not loaded.
+        Column::new("skipped", ValueKind::Count).spare(3),
+        // The system in whose area most coordinates lie, where --force-system took another one.
+        Column::new("forced_from", ValueKind::Text).spare(3),
     ]
 }
 
@@ -65,5 +67,10 @@ fn row(system: &System, entry: &LedgerEntry) -> Vec<Value> {
         count(entry.rows_read),
         count(entry.stored),
         count(entry.rejected_total()),
+        count(entry.skipped.len() as u64),
+        match &entry.forced_from {
+            Some(id) => id.as_str().into(),
+            None => Value::Empty,
+        },
     ]
 }

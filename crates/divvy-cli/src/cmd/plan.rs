@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use divvy::ingest::{LoadOptions, SameName};
+use divvy::ingest::LoadOptions;
 use divvy::reports::Note;
-use divvy::sources::archive::{self, Archive};
+use divvy::sources::archive::{self, Archive, FoundKind};
+use divvy::sources::trips_csv::UtcTimes;
 use divvy_aws::duplicate_estimate::{DuplicateEstimate, estimate_duplicates};
 use divvy_aws::plan::{self, Capacities, Live, Prices, Terms, Units};
 use divvy_aws::tables::{Granted, Tables};
@@ -80,7 +81,7 @@ impl Plan {
             ..Terms::default()
         };
         let archives = archives(&self.sources)?;
-        let estimate = estimate(&archives, self.day_first, common)?;
+        let estimate = estimate(&archives, &options(self.day_first, common)?, common)?;
         let packed = self.layout != Some(LayoutChoice::Rows);
         let workload = plan::measure(&estimate, packed)
             .context("cannot read the rows back from the folder for temporary files")?;
@@ -140,28 +141,35 @@ pub fn prices(path: Option<&Path>) -> anyhow::Result<Prices> {
 pub fn archives(sources: &[PathBuf]) -> anyhow::Result<Vec<Archive>> {
     let mut archives = Vec::new();
     for source in sources {
-        for path in archive::expand(source)? {
-            archives.push(Archive::open(&path)?.released());
+        for found in archive::expand(source)? {
+            if found.kind == FoundKind::Archive {
+                archives.push(Archive::open(&found.path)?.released());
+            }
         }
     }
     Ok(archives)
 }
 
+/// Returns how archives are read that are not loaded.
+pub fn options(day_first: bool, common: &Common) -> anyhow::Result<LoadOptions> {
+    Ok(LoadOptions {
+        system: common.named_system(&[])?,
+        systems: common.known_systems()?,
+        day_first,
+        // Prices depend on the number of trips, not on their hours.
+        utc_times: Some(UtcTimes::Local),
+        ..LoadOptions::new(Timestamp::now())
+    })
+}
+
 /// Reads archives to their ends.
 pub fn estimate(
     archives: &[Archive],
-    day_first: bool,
+    options: &LoadOptions,
     common: &Common,
 ) -> anyhow::Result<DuplicateEstimate> {
-    let options = LoadOptions {
-        system: common.system.clone(),
-        day_first,
-        same_name: SameName::KeepBoth,
-        sample: None,
-        now: Timestamp::now(),
-    };
     let bar = Bar::new(common, "reading");
-    let estimate = estimate_duplicates(archives, &options, &(), &bar);
+    let estimate = estimate_duplicates(archives, options, &(), &bar);
     bar.finish();
     let estimate = estimate?;
     for source in &estimate.sources {

@@ -33,7 +33,8 @@ impl Poll {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let store = common.open()?;
         let now = Timestamp::now();
-        let polled = ingest::poll(&self.sources, store.store(), common.system.as_ref(), now);
+        let system = common.named_system(&block_on(store.store().systems())?)?;
+        let polled = ingest::poll(&self.sources, store.store(), system.as_ref(), now);
         let polled = block_on(polled)?;
         // Printed before a failure of the counts is returned: the snapshot is stored in any case.
         let followed = store.follow_stream(now);

@@ -14,7 +14,7 @@ use crate::runtime::block_on;
 /// Reads on in the change stream where the last refresh stopped, unless a Lambda reads it. Then it
 /// looks at every station, and counts those that have no count or whose trips are newer than it.
 #[derive(Debug, Args)]
-#[command(args = without(&["system"]))]
+#[command(args = without(&["system", "systems"]))]
 pub struct Refresh {
     /// Count every station again, whatever changed
     #[arg(long)]

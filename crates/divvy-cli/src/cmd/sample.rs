@@ -18,7 +18,7 @@ use crate::outputs;
 /// The same arguments give the same bytes. The archive says that it is a sample: loads keep its trips
 /// apart from real ones, in the system sample.
 #[derive(Debug, Args)]
-#[command(args = without(&["store", "system"]))]
+#[command(args = without(&["store", "system", "systems"]))]
 #[command(after_help = "Example:
   divvy sample --trips 2100000 --era 2016 Divvy_Trips_2016_Q3Q4.zip")]
 pub struct SampleArgs {

@@ -60,12 +60,10 @@ impl Status {
         let opened = common.open_existing()?;
         let store = opened.store();
         let mut systems = Vec::new();
-        for system in block_on(store.systems())? {
-            if common
-                .system
-                .as_ref()
-                .is_none_or(|named| named.id == system.id)
-            {
+        let stored = block_on(store.systems())?;
+        let named = common.named_system(&stored)?;
+        for system in stored {
+            if named.as_ref().is_none_or(|named| named.id == system.id) {
                 systems.push(block_on(status_of(store, system))?);
             }
         }

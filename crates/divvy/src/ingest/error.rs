@@ -24,14 +24,35 @@ pub enum LoadError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Neither headers nor coordinates identify the system.
-    #[error("{archive} does not tell whose it is")]
+    /// The evidence is for several systems, or for none.
+    #[error(
+        "{archive} does not tell whose it is{}{findings}",
+        if findings.is_empty() { "" } else { ": " }
+    )]
     UnknownSystem {
         /// The archive.
         archive: String,
+        /// What was found, in sentences. May be empty.
+        findings: String,
+        /// The systems for which something speaks and against which nothing does, the likeliest
+        /// first.
+        candidates: Vec<String>,
     },
-    /// The system named by the user is not that of a member.
-    #[error("{archive} was called {given}, but its {member} is of {found}")]
+    /// The store has trips of the system, read with another wall clock.
+    #[error("the trips of {system} in the store have the time zone {stored}, not {given}")]
+    OtherTimeZone {
+        /// The system.
+        system: String,
+        /// The time zone that the user named.
+        given: String,
+        /// The time zone in the store.
+        stored: String,
+    },
+    /// Most coordinates of a member lie in the area of another system than the one named by the
+    /// user.
+    #[error(
+        "{archive} was called {given}, but most coordinates of {member} lie in the area of {found}"
+    )]
     Contradiction {
         /// The archive.
         archive: String,
@@ -39,7 +60,7 @@ pub enum LoadError {
         member: String,
         /// The system that the user named.
         given: String,
-        /// The system of the member.
+        /// The system in whose area they lie.
         found: String,
     },
     /// The archive is loaded under another system than the one named by the user.

@@ -8,9 +8,11 @@ use super::pipeline::{
     OtherWords, Outputs, Progress, ReadOutcome, TripSink, TripSource, other_words_note,
 };
 use super::rejects_once::RejectsOnce;
-use crate::issue::RejectSink;
-use crate::model::{SampleFraction, System, TripBatch};
+use crate::attribution::Attribution;
+use crate::issue::{RejectSink, Skipped};
+use crate::model::{SampleFraction, System, Systems, TripBatch};
 use crate::sources::archive::Archive;
+use crate::sources::trips_csv::{TimeHints, UtcTimes};
 use crate::store::{
     ArchiveId, ArchiveRead, ContentHash, Incoming, LedgerEntry, LoadedArchive, Store, StoreError,
 };
@@ -18,10 +20,17 @@ use crate::store::{
 /// How to load.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// The system whose trips these are. `None` detects it from headers and coordinates.
+    /// The system whose trips these are. `None` decides by the evidence of the archive and the store
+    /// ([`attribution`](crate::attribution)).
     pub system: Option<System>,
+    /// `system` is taken even if most coordinates lie in the area of another one.
+    pub force_system: bool,
+    /// The systems that are known.
+    pub systems: Systems,
     /// Dates have the day first, even if the rows suggest otherwise.
     pub day_first: bool,
+    /// How to read times that end in `Z`. `None` refuses an archive with such times.
+    pub utc_times: Option<UtcTimes>,
     /// What to do with loaded archives of the same name and other content.
     pub same_name: SameName,
     /// Loads a fraction of the trips, as an archive of another name and content. `None` loads all.
@@ -36,10 +45,20 @@ impl LoadOptions {
     pub fn new(now: Timestamp) -> Self {
         Self {
             system: None,
+            force_system: false,
+            systems: Systems::default(),
             day_first: false,
+            utc_times: None,
             same_name: SameName::KeepBoth,
             sample: None,
             now,
+        }
+    }
+
+    pub(super) fn hints(&self) -> TimeHints {
+        TimeHints {
+            day_first: self.day_first,
+            utc_times: self.utc_times,
         }
     }
 }
@@ -63,11 +82,13 @@ pub struct Loaded {
     pub entry: Option<LedgerEntry>,
     /// The archive had been loaded before, and nothing was changed.
     pub already: bool,
-    /// The system of the trips.
-    pub system: System,
+    /// The system of the trips, and why it is that one.
+    pub attribution: Attribution,
     /// Station lists: the member and its number of stations.
     pub station_lists: Vec<(String, usize)>,
-    /// Warnings for the user: members left out that may hold trips. One sentence each.
+    /// Members that may be tables and were not loaded.
+    pub skipped: Vec<Skipped>,
+    /// Warnings for the user: what was read otherwise than it stands. One sentence each.
     pub warnings: Vec<String>,
     /// Notes for the user: other members left out, lists with faults. One sentence each.
     pub notes: Vec<String>,
@@ -76,7 +97,12 @@ pub struct Loaded {
 impl Loaded {
     pub(super) fn already(entry: LedgerEntry) -> Self {
         Self {
-            system: entry.id.system.clone(),
+            attribution: Attribution {
+                system: entry.id.system.clone(),
+                grounds: Vec::new(),
+                against: entry.forced_from.clone(),
+            },
+            skipped: entry.skipped.clone(),
             entry: Some(entry),
             already: true,
             station_lists: Vec::new(),
@@ -101,6 +127,8 @@ pub(super) struct StagedTrips {
     pub(super) read: ArchiveRead,
     /// A note for the user.
     pub(super) note: Option<String>,
+    /// Warnings for the user.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Load<'_> {
@@ -136,9 +164,10 @@ impl Load<'_> {
     pub(super) async fn stage_trips(
         &self,
         contents: &Contents,
-        system: &System,
+        attribution: &Attribution,
         content: ContentHash,
     ) -> Result<Option<StagedTrips>, LoadError> {
+        let system = &attribution.system;
         if contents.trips.is_empty() {
             return Ok(None);
         }
@@ -150,6 +179,7 @@ impl Load<'_> {
             system,
             sample: self.options.sample,
             other_words: OtherWords::Separately,
+            hints: self.options.hints(),
         };
         let (incoming, read) = loop {
             let incoming = self.store.begin(&id).await?;
@@ -169,10 +199,13 @@ impl Load<'_> {
         };
         Ok(Some(StagedTrips {
             incoming,
+            warnings: read.warnings.clone(),
             read: ArchiveRead {
                 id,
                 members: contents.trip_members(),
                 rows_read: read.rows_read,
+                skipped: [contents.skipped.clone(), read.skipped()].concat(),
+                forced_from: attribution.against.clone(),
                 rejected: read.rejected,
                 totals: read.totals,
                 loaded_at: self.options.now,
@@ -218,8 +251,8 @@ impl Load<'_> {
         contents: &Contents,
         system: &System,
     ) -> Result<(), StoreError> {
-        for (_, list) in &contents.lists {
-            self.store.describe(system, &list.stations).await?;
+        for list in &contents.lists {
+            self.store.describe(system, &list.list.stations).await?;
         }
         Ok(())
     }

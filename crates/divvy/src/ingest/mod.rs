@@ -1,7 +1,7 @@
 //! Loading of trip archives, and polling of station feeds.
 //!
 //! ```text
-//!  load   contents (what the members are) ─► pipeline (inflate ▸ parse, tally ▸ store) ─► commit
+//!  load   contents (what the members are) ─► attribute (whose they are) ─► pipeline (inflate ▸ parse, tally ▸ store) ─► commit
 //!  read   contents ─► pipeline ─► a TripSink of the caller, no store
 //!  poll   feed_sources (files or addresses) ─► snapshot ─► apply
 //! ```
@@ -9,6 +9,7 @@
 //! Both `load` and `poll` add changes to the store's change stream;
 //! [`refresh::drain`](crate::refresh::drain) updates the counts they concern.
 
+mod attribute;
 mod contents;
 mod error;
 mod feed_sources;
@@ -22,7 +23,7 @@ pub use error::{LoadError, PollError};
 pub use load::{LoadOptions, Loaded, SameName};
 pub use pipeline::{Progress, TripSink};
 pub use poll::{Polled, apply, poll, poll_by};
-pub use read::{ReadThrough, read};
+pub use read::{ReadThrough, read, read_rejected};
 
 use self::contents::Contents;
 use self::load::Load;
@@ -66,14 +67,18 @@ pub async fn load(
         }
         return Ok(Loaded::already(entry));
     }
-    let mut contents = Contents::examine(archive, options.day_first)?;
-    let system = contents.system(archive.name(), options.system.as_ref())?;
-    let staged = load.stage_trips(&contents, &system, content).await?;
+    let mut contents = Contents::examine(archive, &options.systems, options.hints())?;
+    let attribution =
+        attribute::attribute_in(store, &mut contents, archive.name(), options).await?;
+    let system = &attribution.system;
+    let staged = load.stage_trips(&contents, &attribution, content).await?;
     // Before the commit, because the lists of an archive in the ledger are not read again.
-    load.store_station_lists(&contents, &system).await?;
+    load.store_station_lists(&contents, system).await?;
     let entry = match staged {
         Some(staged) => {
             contents.notes.extend(staged.note);
+            contents.warnings.extend(staged.warnings);
+            contents.skipped = staged.read.skipped.clone();
             Some(staged.incoming.commit(staged.read, rejects).await?)
         }
         None => None,
@@ -81,8 +86,9 @@ pub async fn load(
     Ok(Loaded {
         entry,
         already: false,
-        system,
+        attribution,
         station_lists: contents.station_counts(),
+        skipped: contents.skipped,
         warnings: contents.warnings,
         notes: contents.notes,
     })

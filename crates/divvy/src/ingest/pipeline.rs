@@ -11,11 +11,11 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use super::LoadError;
-use super::contents::TripsMember;
-use crate::issue::{RejectSink, RejectedCounts};
+use super::contents::{TripsMember, other_encoding_warning};
+use crate::issue::{RejectSink, RejectedCounts, Skipped};
 use crate::model::{OTHER, SampleFraction, System, TripBatch};
 use crate::sources::archive::Archive;
-use crate::sources::trips_csv::{TripReader, TripsError};
+use crate::sources::trips_csv::{ColumnMapping, TimeHints, TripReader, TripsError};
 use crate::store::StoreError;
 use crate::tally::{Tally, Totals};
 
@@ -61,12 +61,20 @@ pub(super) struct ReadTotals {
     pub(super) rows_read: u64,
     pub(super) rejected: RejectedCounts,
     pub(super) totals: Totals,
+    /// Members without a row that can be read: their indexes, and why.
+    unreadable: Vec<(usize, TripsError)>,
+    /// Warnings for the user, one sentence each.
+    pub(super) warnings: Vec<String>,
 }
 
 impl ReadTotals {
     fn add(&mut self, other: Self) {
+        self.unreadable.extend(other.unreadable);
+        self.warnings.extend(other.warnings);
         if self.rows_read == 0 {
-            *self = other;
+            self.rows_read = other.rows_read;
+            self.rejected = other.rejected;
+            self.totals = other.totals;
             return;
         }
         self.rows_read += other.rows_read;
@@ -74,6 +82,14 @@ impl ReadTotals {
             *self.rejected.entry(*reason).or_default() += n;
         }
         self.totals.merge(&other.totals);
+    }
+
+    /// Returns the members of which no row can be read.
+    pub(super) fn skipped(&self) -> Vec<Skipped> {
+        let errors = self.unreadable.iter();
+        errors
+            .filter_map(|(_, error)| error.skipped(error.member()))
+            .collect()
     }
 }
 
@@ -108,6 +124,7 @@ pub(super) struct TripSource<'a> {
     /// Reads a fraction of the trips. `None` for all.
     pub(super) sample: Option<SampleFraction>,
     pub(super) other_words: OtherWords,
+    pub(super) hints: TimeHints,
 }
 
 /// What receives the output of reading.
@@ -130,6 +147,10 @@ impl Outputs<'_> {
 
 impl TripSource<'_> {
     /// Reads every member.
+    ///
+    /// # Errors
+    ///
+    /// [`TripsError::NothingReadable`] where no member has a row that can be read.
     pub(super) fn read(&self, outputs: &Outputs<'_>) -> Result<ReadOutcome, LoadError> {
         let sizes = self.members.iter().filter_map(|member| member.size_bytes);
         let run = Run {
@@ -149,6 +170,12 @@ impl TripSource<'_> {
             let mut sum = ReadTotals::default();
             for worker in workers {
                 sum.add(worker.join().expect("reading does not panic")?);
+            }
+            sum.unreadable.sort_by_key(|(member, _)| *member);
+            sum.warnings.sort();
+            if sum.unreadable.len() == self.members.len() && !self.members.is_empty() {
+                let (_, first) = sum.unreadable.swap_remove(0);
+                return Err(first.into());
             }
             Ok(if run.has_too_many_words() {
                 ReadOutcome::TooManyOtherWords
@@ -234,7 +261,7 @@ impl Run<'_> {
             let (batches, parsed) = sync_channel(1);
             scope.spawn(move || self.inflate(input, &text, &empty));
             let writing = scope.spawn(move || self.write(index, &parsed));
-            let read = self.parse(member, BlockReader::new(blocks, used), &batches);
+            let read = self.parse(member, index, BlockReader::new(blocks, used), &batches);
             drop(batches);
             // Where writing failed, parsing stopped early, so that error comes first.
             writing.join().expect("writing does not panic")?;
@@ -287,15 +314,19 @@ impl Run<'_> {
     fn parse(
         &self,
         member: &TripsMember,
+        index: usize,
         input: BlockReader,
         batches: &SyncSender<TripBatch>,
     ) -> Result<ReadTotals, TripsError> {
         let mapping = member.mapping.clone();
-        let mut reader = TripReader::new(input, mapping, self.source.system, &member.name)?;
+        let reader = TripReader::new(input, mapping, self.source.system, &member.name)?;
+        let mut reader = reader.detecting_with(Box::new(|offset| self.detect_at(member, offset)));
         let mut totals = Totals::default();
         // Trips outside the sample are not counted as rows read.
         let mut left_out = 0;
+        let mut has_trips = false;
         while let Some(mut batch) = reader.next_batch(self.outputs.rejects)? {
+            has_trips = true;
             if self.record_words(&batch) {
                 self.stop();
                 break;
@@ -313,11 +344,35 @@ impl Run<'_> {
                 break;
             }
         }
+        let first_rejected = reader.first_rejected().filter(|_| !has_trips);
+        let unreadable = first_rejected.map(|first| TripsError::NothingReadable {
+            file: member.name.clone(),
+            rows: reader.rows_read(),
+            first: Box::new(first.clone()),
+        });
+        let other_encoding = reader.has_other_encoding();
         Ok(ReadTotals {
             rows_read: reader.rows_read() - left_out,
             rejected: reader.rejected().clone(),
             totals,
+            unreadable: unreadable.map(|error| (index, error)).into_iter().collect(),
+            warnings: other_encoding
+                .then(|| other_encoding_warning(&member.name))
+                .into_iter()
+                .collect(),
         })
+    }
+
+    /// Decides how to read the rows after a header at an offset of a member.
+    fn detect_at(&self, member: &TripsMember, offset: u64) -> Result<ColumnMapping, TripsError> {
+        let mut open = || -> io::Result<Box<dyn Read + Send>> {
+            let archive = self.source.archive;
+            let mut input = archive.read(member.index).map_err(io::Error::other)?;
+            io::copy(&mut input.by_ref().take(offset), &mut io::sink())?;
+            Ok(input)
+        };
+        let systems = member.mapping.systems();
+        ColumnMapping::detect_among(systems, &mut open, &member.name, self.source.hints)
     }
 
     /// Third stage: writes the trips.

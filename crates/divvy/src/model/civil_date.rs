@@ -61,7 +61,7 @@ pub fn first_day_of(month: i32) -> i32 {
 ///
 /// [1]: https://howardhinnant.github.io/date_algorithms.html
 #[inline]
-pub fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+pub const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;

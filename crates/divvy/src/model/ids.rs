@@ -44,7 +44,7 @@ macro_rules! id {
 }
 
 id! {
-    /// One operator's network, such as `divvy`: the key of [`SYSTEMS`](super::SYSTEMS).
+    /// One operator's network, such as `divvy`: the key of [`Systems`](super::Systems).
     SystemId
 }
 id! {

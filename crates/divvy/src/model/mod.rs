@@ -4,19 +4,23 @@
 
 mod batch;
 pub mod civil_date;
+mod id_shape;
 mod ids;
 mod position;
 mod sample_fraction;
 mod station;
 mod system;
+mod systems;
 mod trip;
 mod zone;
 
 pub use batch::{Dictionary, NONE_I16, NONE_I32, StationName, TripBatch};
+pub use id_shape::IdShape;
 pub use ids::{MAX_STATION_ID_BYTES, StationId, SystemId, TripId, VehicleId};
 pub use position::{Degrees, Position};
 pub use sample_fraction::{InvalidSampleFraction, SampleFraction};
 pub use station::{Availability, Snapshot, SnapshotKind, Station, StationSource, StationStatus};
-pub use system::{BoundingBox, SYSTEMS, System, UnknownSystem};
+pub use system::{BoundingBox, System, UnknownSystem};
+pub use systems::{ColumnNames, KnownSystem, Systems};
 pub use trip::{Flag, Flags, OTHER, Rider, Trip};
 pub use zone::{Fold, Resolved, SteadyPeriod, Zone};

@@ -149,9 +149,9 @@ impl Rider {
     /// Reads either vocabulary, ignoring case.
     pub fn parse(text: &str) -> Self {
         let is = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(text));
-        if is(&["member", "subscriber", "registered"]) {
+        if is(&["member", "subscriber", "registered", "annual member"]) {
             Self::Member
-        } else if is(&["casual", "customer"]) {
+        } else if is(&["casual", "customer", "casual member"]) {
             Self::Casual
         } else if is(&["dependent"]) {
             Self::Dependent
@@ -220,11 +220,13 @@ pub enum Flag {
     /// A time falls in the hour that is repeated or skipped when the clocks change, or the clocks
     /// change between start and end.
     ClockChange = 1 << 9,
+    /// It starts or ends before 2005, when no system of today had opened, or after 2034.
+    OddYear = 1 << 10,
 }
 
 impl Flag {
     /// Every flag, in the order of reports.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::EndsBeforeStart,
         Self::ZeroLength,
         Self::Under60S,
@@ -235,6 +237,7 @@ impl Flag {
         Self::NoCoordinates,
         Self::FarAway,
         Self::ClockChange,
+        Self::OddYear,
     ];
 
     /// Returns the name used in reports and JSON.
@@ -250,6 +253,7 @@ impl Flag {
             Self::NoCoordinates => "no_coordinates",
             Self::FarAway => "far_away",
             Self::ClockChange => "clock_change",
+            Self::OddYear => "odd_year",
         }
     }
 }

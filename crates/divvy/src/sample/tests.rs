@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::issue::Rejected;
 use crate::model::{Flag, Rider, System, TripBatch};
-use crate::sources::trips_csv::{ColumnMapping, TripReader};
+use crate::sources::trips_csv::{ColumnMapping, TimeHints, TripReader};
 
 fn archive(era: Era, trips: u64, seed: u64) -> Vec<u8> {
     let mut zip = Cursor::new(Vec::new());
@@ -46,14 +46,10 @@ fn read(name: &str, content: &[u8]) -> Taken {
     let mapping = ColumnMapping::detect(
         &mut || Ok(Box::new(Cursor::new(owned.clone()))),
         name,
-        false,
+        TimeHints::default(),
     )
     .unwrap();
-    let system = mapping
-        .system()
-        .cloned()
-        .or(System::named("divvy"))
-        .unwrap();
+    let system = mapping.system().or(System::named("divvy")).unwrap();
     let form = mapping.form();
     let rejects = std::sync::Mutex::new(Vec::<Rejected>::new());
     let mut reader = TripReader::new(content, mapping, &system, name).unwrap();
@@ -111,7 +107,8 @@ fn a_sample_of_nothing_has_its_files() {
     for era in Era::ALL {
         let members = members(archive(era, 0, 1));
         for (name, content) in members.iter().filter(|(name, _)| is_trip_file(name)) {
-            assert_eq!(read(name, content).batches.len(), 0, "{name}");
+            // The header alone, which a load refuses.
+            assert_eq!(content.split(|byte| *byte == b'\n').count(), 2, "{name}");
         }
     }
 }

@@ -5,4 +5,5 @@ pub mod http;
 pub mod sniff;
 pub mod station_feed;
 pub mod station_list;
+pub mod text;
 pub mod trips_csv;

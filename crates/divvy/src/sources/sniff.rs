@@ -1,8 +1,12 @@
 //! Recognises a file by its first bytes. Its name is not used: publishers name workbooks `.csv`, and
 //! servers send web pages under the name of a zip.
 
+use super::text::Encoding;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+/// What separates the cells of tables, the most frequent first.
+pub const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// How many bytes from the beginning of a file [`sniff`] uses.
 pub const HEAD_BYTES: usize = 4096;
@@ -14,7 +18,7 @@ pub enum FileKind {
     Zip,
     /// Gzip. Its content is to be recognised by itself.
     Gzip,
-    /// Text whose first line has several cells.
+    /// Text with lines of several cells, in any [`Encoding`].
     Table,
     /// Other text, such as a readme.
     Text,
@@ -31,12 +35,15 @@ pub struct Unsupported {
     pub what: &'static str,
     /// What the user can do.
     pub advice: &'static str,
+    /// It may hold trips or stations. Pictures and documents do not.
+    pub may_be_table: bool,
 }
 
 impl Unsupported {
-    /// Returns whether it is a packed file or an archive, which may hold tables.
-    pub fn is_packed(&self) -> bool {
-        [UNPACK, UNPACK_OUTER].contains(&self.advice)
+    /// Returns whether a file of this kind was a table once, as its name says. What a Mac leaves beside
+    /// a table has the table's name, too.
+    pub fn is_table_by_name(&self, name: &str) -> bool {
+        *self != LEFTOVER && is_named_as_table(name)
     }
 }
 
@@ -49,18 +56,19 @@ const SAVE_SHEET: &str =
 const SAVE_UTF8: &str = "save it as CSV in UTF-8";
 
 macro_rules! unsupported {
-    ($($name:ident: $word:literal, $what:literal, $advice:expr;)*) => {
-        $(static $name: Unsupported = Unsupported { word: $word, what: $what, advice: $advice };)*
+    ($may_be_table:literal: $($name:ident: $word:literal, $what:literal, $advice:expr;)*) => {
+        $(static $name: Unsupported = Unsupported {
+            word: $word,
+            what: $what,
+            advice: $advice,
+            may_be_table: $may_be_table,
+        };)*
     };
 }
 
-unsupported! {
-    EMPTY: "empty", "empty", "download or save the file again";
+unsupported! { true:
     ZEROS: "zero bytes", "nothing but zero bytes", DOWNLOAD_AGAIN;
     WORKBOOK: "workbook", "a spreadsheet workbook", SAVE_SHEET;
-    DOCUMENT: "document", "a word processor document", NOT_DATA;
-    PICTURE: "picture", "a picture", NOT_DATA;
-    PDF: "PDF", "a PDF document", NOT_DATA;
     HTML: "web page", "a web page (HTML), not the file that was asked for", DOWNLOAD_AGAIN;
     XML: "XML", "an XML text, such as servers send for an error", DOWNLOAD_AGAIN;
     JSON: "JSON", "JSON, not a table of trips",
@@ -74,25 +82,40 @@ unsupported! {
     TAR: "tar archive", "a tar archive", UNPACK;
     PARQUET: "Parquet", "a Parquet file", NOT_DATA;
     SQLITE: "database", "an SQLite database", NOT_DATA;
+    UTF32: "UTF-32 text", "a text in UTF-32", SAVE_UTF8;
+}
+
+unsupported! { false:
+    DOCUMENT: "document", "a word processor document", NOT_DATA;
+    PICTURE: "picture", "a picture", NOT_DATA;
+    PDF: "PDF", "a PDF document", NOT_DATA;
     LEFTOVER: "macOS leftover", "a macOS leftover (AppleDouble), not the file itself",
         "load the file of the same name without the leading \"._\"";
-    UTF16: "UTF-16 text", "a text in UTF-16", SAVE_UTF8;
-    UTF32: "UTF-32 text", "a text in UTF-32", SAVE_UTF8;
     BINARY: "binary file", "a binary file of an unknown kind", NOT_DATA;
 }
 
-/// A zip inside another archive.
-pub static NESTED_ZIP: Unsupported = Unsupported {
-    word: "zip",
-    what: "a zip inside an archive",
-    advice: UNPACK_OUTER,
+/// A file without bytes, or a zip without members.
+pub static EMPTY: Unsupported = Unsupported {
+    word: "empty",
+    what: "empty",
+    advice: "download or save the file again",
+    may_be_table: true,
 };
 
-/// A gzip inside another archive.
-pub static NESTED_GZIP: Unsupported = Unsupported {
-    word: "gzip",
-    what: "a gzip inside an archive",
+/// A zip or gzip that lies in more archives than are opened.
+pub static NESTED: Unsupported = Unsupported {
+    word: "packed file",
+    what: "a packed file deep inside other archives",
     advice: UNPACK_OUTER,
+    may_be_table: true,
+};
+
+/// A text that is named as a table.
+pub static NO_COLUMNS: Unsupported = Unsupported {
+    word: "text",
+    what: "a text without columns",
+    advice: "check what it holds, and save it as CSV with a header",
+    may_be_table: true,
 };
 
 /// Offset and bytes that only one kind of file has there. The first row that matches counts.
@@ -125,11 +148,8 @@ static SIGNATURES: &[(usize, &[u8], FileKind)] = &[
     (0, b"II*\x00", FileKind::Unsupported(&PICTURE)),
     (0, b"MM\x00*", FileKind::Unsupported(&PICTURE)),
     (8, b"WEBP", FileKind::Unsupported(&PICTURE)),
-    // UTF-32 comes first, because its little-endian signature begins with that of UTF-16.
     (0, b"\xff\xfe\x00\x00", FileKind::Unsupported(&UTF32)),
     (0, b"\x00\x00\xfe\xff", FileKind::Unsupported(&UTF32)),
-    (0, b"\xff\xfe", FileKind::Unsupported(&UTF16)),
-    (0, b"\xfe\xff", FileKind::Unsupported(&UTF16)),
 ];
 
 /// Beginnings of the first member of a zip that is a document: its name, and a stored content.
@@ -163,7 +183,7 @@ pub fn sniff(head: &[u8]) -> FileKind {
             document_in_zip(head).map_or(FileKind::Zip, FileKind::Unsupported)
         }
         Some((_, _, kind)) => *kind,
-        None => sniff_text(head),
+        None => sniff_text(&Encoding::of(head).decode_head(head)),
     }
 }
 
@@ -179,7 +199,8 @@ fn document_in_zip(head: &[u8]) -> Option<&'static Unsupported> {
 
 fn sniff_text(head: &[u8]) -> FileKind {
     if head.contains(&0) {
-        return FileKind::Unsupported(with_zero_bytes(head));
+        let only_zeros = head.iter().all(|byte| *byte == 0);
+        return FileKind::Unsupported(if only_zeros { &ZEROS } else { &BINARY });
     }
     let text = head
         .strip_prefix(b"\xef\xbb\xbf")
@@ -205,12 +226,34 @@ fn sniff_text(head: &[u8]) -> FileKind {
         return FileKind::Unsupported(&BINARY);
     }
     let first_line = text.split(|b| matches!(b, b'\n' | b'\r')).next();
-    let separated = first_line.is_some_and(|line| line.iter().any(|b| b",;\t|".contains(b)));
-    if separated {
+    let separated = first_line.is_some_and(|line| line.iter().any(|b| SEPARATORS.contains(b)));
+    if separated || is_regular(text) {
         FileKind::Table
     } else {
         FileKind::Text
     }
+}
+
+/// Returns whether two lines at the beginning of a text, one after the other, have the same number of
+/// cells, at least three: those of a table below a title. Prose has such lines rarely.
+pub fn is_regular(text: &[u8]) -> bool {
+    const LINES: usize = 10;
+    let lines = text.split(|byte| matches!(byte, b'\n' | b'\r'));
+    let lines = lines.filter(|line| !line.trim_ascii().is_empty());
+    let lines: Vec<&[u8]> = lines.take(LINES).collect();
+    SEPARATORS.iter().any(|separator| {
+        let count = |line: &[u8]| line.iter().filter(|byte| *byte == separator).count();
+        let is_same = |pair: &[&[u8]]| count(pair[0]) >= 2 && count(pair[0]) == count(pair[1]);
+        lines.windows(2).any(is_same)
+    })
+}
+
+/// Returns whether a file is a table by its name, whatever its content.
+pub fn is_named_as_table(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    ["csv", "tsv", "tab"]
+        .iter()
+        .any(|known| ending.eq_ignore_ascii_case(known))
 }
 
 /// Distinguishes JSON from other text in brackets, such as `[package]`: its first value is valid, as
@@ -218,21 +261,6 @@ fn sniff_text(head: &[u8]) -> FileKind {
 pub(super) fn begins_as_json(text: &[u8]) -> bool {
     let mut json = serde_json::Deserializer::from_slice(text);
     IgnoredAny::deserialize(&mut json).map_or_else(|error| error.is_eof(), |_| true)
-}
-
-/// Recognises a file with zero bytes. Only text of two-byte letters has them, in every second byte.
-fn with_zero_bytes(head: &[u8]) -> &'static Unsupported {
-    if head.iter().all(|b| *b == 0) {
-        return &ZEROS;
-    }
-    let zeros = |skip: usize| head[skip..].iter().step_by(2).filter(|b| **b == 0).count();
-    let (even, odd) = (zeros(0), zeros(1));
-    let most = head.len() / 2 * 9 / 10;
-    if even.min(odd) == 0 && even.max(odd) > most {
-        &UTF16
-    } else {
-        &BINARY
-    }
 }
 
 /// Returns the words at the beginning of a web page, at most 60 letters, without its tags: the
@@ -332,9 +360,11 @@ mod tests {
             (&tar, "tar archive"),
             (b"PAR1\x15", "Parquet"),
             (b"SQLite format 3\0", "database"),
-            (b"\xff\xfet\0r\0", "UTF-16 text"),
-            (&utf16, "UTF-16 text"),
-            (&utf16_big, "UTF-16 text"),
+            (b"\xff\xfet\0,\0", "table"),
+            (&utf16, "table"),
+            (&utf16_big, "table"),
+            (b"\xff\xfe", "empty"),
+            (b"Trips of April\na,b,c\n1,2,3\n", "table"),
             (b"\xff\xfe\0\0t\0\0\0", "UTF-32 text"),
             (b"\x7fELF\x02\x01\x01\0\0", "binary file"),
             (b"\x01\x02\x03\x04,\x05\n", "binary file"),

@@ -9,7 +9,9 @@ use std::io::Read;
 use csv::ByteRecord;
 use rustc_hash::FxHashMap;
 
+use super::sniff::SEPARATORS;
 use super::station_feed::{Fault, Faults};
+use super::text::decode;
 use crate::issue::READABLE_CHARS;
 use crate::model::{Degrees, MAX_STATION_ID_BYTES, Station, StationId};
 
@@ -20,7 +22,21 @@ pub struct StationList {
     pub stations: Vec<Station>,
     /// Values that could not be used, and rows left out.
     pub faults: Vec<Fault>,
+    /// Some bytes are not UTF-8, and were taken for Windows-1252.
+    pub has_other_encoding: bool,
 }
+
+/// How a station list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListForm {
+    /// What separates its cells.
+    pub separator: u8,
+    /// How many lines stand before its header, without blank ones.
+    lines_before: usize,
+}
+
+/// How many lines may stand before a header, such as the day of the last update.
+const MAX_LINES_BEFORE: usize = 5;
 
 /// Why a file cannot be read as a station list.
 #[derive(Debug, thiserror::Error)]
@@ -52,15 +68,25 @@ pub enum StationListError {
     },
 }
 
-// Every spelling of every column, as `normalise` returns it.
-const ID: &[&str] = &["id", "stationid"];
-const NAME: &[&str] = &["name", "stationname"];
+// Every spelling of every column, as `normalise` returns it. The first that a header has is read.
+const ID: &[&str] = &["id", "stationid", "kioskid", "number"];
+const NAME: &[&str] = &["name", "stationname", "kioskname", "station"];
 const SHORT_NAME: &[&str] = &["shortname"];
 const LATITUDE: &[&str] = &["latitude", "lat"];
-const LONGITUDE: &[&str] = &["longitude", "lon", "lng"];
-const CAPACITY: &[&str] = &["dpcapacity", "capacity", "totaldocks"];
-/// Columns of other tables: of trips, or of recorded states.
+const LONGITUDE: &[&str] = &["longitude", "lon", "lng", "long"];
+const CAPACITY: &[&str] = &[
+    "dpcapacity",
+    "capacity",
+    "totaldocks",
+    "ofdocks",
+    "currentdockcount",
+    "installdockcount",
+];
+/// Columns of other tables: of trips, of recorded states, or of counts that analysts made.
 const EXCLUDED: &[&str] = &[
+    "startn",
+    "total",
+    "trips",
     "tripid",
     "rideid",
     "bikeid",
@@ -70,18 +96,25 @@ const EXCLUDED: &[&str] = &[
     "numbikesavailable",
 ];
 
-/// Returns whether a file with this first line is a station list.
+/// Recognises a station list by its beginning. `None` for other files.
 ///
 /// ```
 /// use divvy::sources::station_list::recognise;
-/// assert!(recognise("id,name,latitude,longitude,dpcapacity,online date"));
-/// assert!(!recognise("trip_id,starttime,stoptime,bikeid"));
+/// assert!(recognise(b"id,name,latitude,longitude,dpcapacity,online date").is_some());
+/// assert!(recognise(b"trip_id,starttime,stoptime,bikeid").is_none());
 /// ```
-pub fn recognise(header: &str) -> bool {
-    let mut reader = csv_reader(header.as_bytes());
-    let mut record = ByteRecord::new();
-    let found = reader.read_byte_record(&mut record);
-    found.is_ok_and(|found| found && Columns::of(&record).is_some())
+pub fn recognise(head: &[u8]) -> Option<ListForm> {
+    SEPARATORS.into_iter().find_map(|separator| {
+        let mut reader = csv_reader(head, separator);
+        let mut record = ByteRecord::new();
+        (0..=MAX_LINES_BEFORE).find_map(|lines_before| {
+            let found = reader.read_byte_record(&mut record).ok()?;
+            (found && Columns::of(&record).is_some()).then_some(ListForm {
+                separator,
+                lines_before,
+            })
+        })
+    })
 }
 
 /// Reads a station list. `file` is its name, for messages.
@@ -92,15 +125,17 @@ pub fn recognise(header: &str) -> bool {
 /// # Errors
 ///
 /// [`StationListError`] where the file is no station list, or its bytes end in an error.
-pub fn read(input: impl Read, file: &str) -> Result<StationList, StationListError> {
+pub fn read(input: impl Read, form: ListForm, file: &str) -> Result<StationList, StationListError> {
     let read_error = |source| StationListError::Read {
         file: file.into(),
         source,
     };
-    let mut reader = csv_reader(input);
+    let mut reader = csv_reader(input, form.separator);
     let mut row = ByteRecord::new();
-    if !reader.read_byte_record(&mut row).map_err(read_error)? {
-        return Err(StationListError::Empty { file: file.into() });
+    for _ in 0..=form.lines_before {
+        if !reader.read_byte_record(&mut row).map_err(read_error)? {
+            return Err(StationListError::Empty { file: file.into() });
+        }
     }
     let Some(columns) = Columns::of(&row) else {
         return Err(StationListError::NotStations {
@@ -111,7 +146,9 @@ pub fn read(input: impl Read, file: &str) -> Result<StationList, StationListErro
     let mut stations: Vec<Station> = Vec::new();
     let mut indexes: FxHashMap<StationId, usize> = FxHashMap::default();
     let mut faults = Faults::default();
+    let mut has_other_encoding = false;
     while reader.read_byte_record(&mut row).map_err(read_error)? {
+        has_other_encoding |= std::str::from_utf8(row.as_slice()).is_err();
         let Some(station) = columns.station(&row, &mut faults) else {
             let line = row.position().map_or(0, csv::Position::line);
             let found = || format!("line {line}: {}", shown(&row));
@@ -133,11 +170,13 @@ pub fn read(input: impl Read, file: &str) -> Result<StationList, StationListErro
     Ok(StationList {
         stations,
         faults: faults.into_vec(),
+        has_other_encoding,
     })
 }
 
-fn csv_reader<R: Read>(input: R) -> csv::Reader<R> {
+fn csv_reader<R: Read>(input: R, separator: u8) -> csv::Reader<R> {
     csv::ReaderBuilder::new()
+        .delimiter(separator)
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
@@ -159,8 +198,8 @@ impl Columns {
     fn of(header: &ByteRecord) -> Option<Self> {
         let names: Vec<String> = header.iter().map(normalise).collect();
         let index = |aliases: &[&str]| {
-            let is_alias = |name: &String| aliases.contains(&name.as_str());
-            names.iter().position(is_alias)
+            let place = |alias: &&str| names.iter().position(|name| name == alias);
+            aliases.iter().find_map(place)
         };
         if index(EXCLUDED).is_some() {
             return None;
@@ -178,7 +217,7 @@ impl Columns {
     /// Reads a row. `None` for one without an id.
     fn station(&self, row: &ByteRecord, faults: &mut Faults) -> Option<Station> {
         let cell = |index: usize| {
-            let text = String::from_utf8_lossy(row.get(index).unwrap_or_default());
+            let text = decode(row.get(index).unwrap_or_default());
             (!text.is_empty()).then(|| text.into_owned())
         };
         let id = cell(self.id).filter(|id| id.len() <= MAX_STATION_ID_BYTES)?;
@@ -225,7 +264,8 @@ impl Parse<'_> {
 }
 
 fn degrees(text: &str, limit: f64) -> Option<Degrees> {
-    let degrees: Degrees = text.parse().ok()?;
+    // Spreadsheets of many countries write a comma.
+    let degrees: Degrees = text.replacen(',', ".", 1).parse().ok()?;
     (degrees.to_f64().abs() <= limit).then_some(degrees)
 }
 
@@ -244,7 +284,7 @@ fn normalise(name: &[u8]) -> String {
 
 /// Returns a row as text, cut to a readable length.
 fn shown(row: &ByteRecord) -> String {
-    let cells: Vec<_> = row.iter().map(String::from_utf8_lossy).collect();
+    let cells: Vec<_> = row.iter().map(decode).collect();
     cells.join(",").chars().take(READABLE_CHARS).collect()
 }
 
@@ -253,7 +293,8 @@ mod tests {
     use super::*;
 
     fn list(text: &str) -> StationList {
-        read(text.as_bytes(), "list.csv").unwrap()
+        let form = recognise(text.as_bytes()).unwrap();
+        read(text.as_bytes(), form, "list.csv").unwrap()
     }
 
     #[test]
@@ -266,8 +307,13 @@ mod tests {
             "id,name,city,latitude,longitude,dpcapacity,online_date,",
             "\u{feff}id,name,latitude,longitude,dpcapacity,online_date",
             "ID,Station Name,Short Name,Total Docks,Docks in Service,Status,Latitude,Longitude,Location",
+            "Station,Station ID,Latitude,Longitude,Municipality,# of Docks",
+            "Last Updated,1/28/2019,,,,,\nNumber,Name,Latitude,Longitude,District,Public,Total docks",
+            "Kiosk ID,Kiosk Name,Go Live Date,Region ,Status,Latitude,Longitude",
+            "\"station_id\",\"name\",\"lat\",\"long\",\"install_date\",\"install_dockcount\"",
+            "id;name;latitude;longitude;dpcapacity;landmark",
         ] {
-            assert!(recognise(header), "{header}");
+            assert!(recognise(header.as_bytes()).is_some(), "{header}");
         }
         for header in [
             "",
@@ -275,8 +321,9 @@ mod tests {
             "trip_id,id,name,latitude,longitude",
             "id,stationName,latitude,longitude,totalDocks,availableBikes,executionTime",
             "id,name",
+            "station_id,station_name,lat,long,start_n,end_n,total",
         ] {
-            assert!(!recognise(header), "{header}");
+            assert!(recognise(header.as_bytes()).is_none(), "{header}");
         }
     }
 
@@ -299,6 +346,20 @@ mod tests {
         assert_eq!(station.longitude.as_ref().unwrap().as_str(), "-87.62770");
         assert_eq!(station.capacity, Some(27));
         assert_eq!(station.status, None);
+    }
+
+    #[test]
+    fn lists_of_spreadsheets_are_read() {
+        let bytes = b"Last Updated;1/2/2019;;;\nid;name;latitude;longitude;current_dockcount;install_dockcount\n\
+            7;Pe\xf1a;41,87;-87,63;15;18\n";
+        let form = recognise(bytes).unwrap();
+        let list = read(&bytes[..], form, "list.csv").unwrap();
+        assert!(list.has_other_encoding);
+        assert_eq!(list.faults, []);
+        let station = &list.stations[0];
+        assert_eq!(station.name.as_deref(), Some("Peña"));
+        assert_eq!(station.latitude.as_ref().unwrap().as_str(), "41.87");
+        assert_eq!(station.capacity, Some(15));
     }
 
     #[test]
@@ -325,7 +386,11 @@ mod tests {
 
     #[test]
     fn other_files_are_refused_in_a_sentence() {
-        let refuse = |text: &str| read(text.as_bytes(), "x.csv").unwrap_err().to_string();
+        let form = recognise(b"id,name,latitude,longitude").unwrap();
+        let refuse = |text: &str| {
+            let error = read(text.as_bytes(), form, "x.csv").unwrap_err();
+            error.to_string()
+        };
         assert_eq!(refuse(""), "x.csv is empty");
         assert_eq!(
             refuse("a,b\n1,2\n"),
@@ -337,10 +402,12 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_bytes_cause_a_panic(bytes: Vec<u8>) {
-            let _ = read(&bytes[..], "x.csv");
+            let form = recognise(b"id,name,latitude,longitude").unwrap();
+            let _ = recognise(&bytes);
+            let _ = read(&bytes[..], form, "x.csv");
             let mut list = b"id,name,latitude,longitude\n".to_vec();
             list.extend(bytes);
-            let _ = read(&list[..], "x.csv");
+            let _ = read(&list[..], form, "x.csv");
         }
     }
 }

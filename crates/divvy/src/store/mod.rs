@@ -28,7 +28,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::projection::Projection;
-use crate::issue::{RejectSink, RejectedCounts};
+use crate::issue::{RejectSink, RejectedCounts, Skipped};
 use crate::model::{Flag, Snapshot, Station, StationId, System, SystemId, TripBatch};
 pub use crate::stations::{Applied, Change, FeedState, FromStationCount};
 use crate::tally::{FlagCounts, Parts, Totals};
@@ -342,6 +342,11 @@ pub struct ArchiveRead {
     pub rows_read: u64,
     /// Rows that did not become trips, without the duplicates, which the store decides.
     pub rejected: RejectedCounts,
+    /// Members that may be tables and were not loaded.
+    pub skipped: Vec<Skipped>,
+    /// The system in whose area most coordinates lie, where the user forced another one. `None`
+    /// otherwise.
+    pub forced_from: Option<SystemId>,
     /// The totals over all batches written. The store takes back what it does not keep.
     pub totals: Totals,
     /// When the load began.
@@ -367,6 +372,11 @@ pub struct LedgerEntry {
     pub rejected: RejectedCounts,
     /// Stored trips by flag.
     pub flagged: FlagCounts,
+    /// Members that may be tables and were not loaded. Empty for archives that older programs loaded.
+    pub skipped: Vec<Skipped>,
+    /// The system in whose area most coordinates lie, where the user forced another one. `None`
+    /// otherwise.
+    pub forced_from: Option<SystemId>,
 }
 
 impl LedgerEntry {

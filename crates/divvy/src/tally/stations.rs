@@ -151,6 +151,15 @@ impl Names {
         self.of(id).first().map(|seen| seen.name)
     }
 
+    /// Lists every name of every station.
+    pub fn iter(&self) -> impl Iterator<Item = (&StationId, &str)> {
+        let names = |(id, names)| {
+            let names: &BTreeMap<Box<str>, (i32, i32)> = names;
+            names.keys().map(move |name| (id, &**name))
+        };
+        self.0.iter().flat_map(names)
+    }
+
     fn see(&mut self, id: StationId, name: &str, days: (i32, i32)) {
         let seen = self
             .0

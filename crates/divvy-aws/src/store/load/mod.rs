@@ -113,6 +113,8 @@ pub(super) async fn unload(
         members: Vec::new(),
         rows_read: 0,
         rejected: RejectedCounts::new(),
+        skipped: Vec::new(),
+        forced_from: None,
         totals: Totals::default(),
         loaded_at: Timestamp::UNIX_EPOCH,
         replace: true,

@@ -142,6 +142,8 @@ impl ResolvedLoad<'_> {
                 stored: 0,
                 rejected: archive.rejected.clone(),
                 flagged: Default::default(),
+                skipped: archive.skipped.clone(),
+                forced_from: archive.forced_from.clone(),
             },
             members: archive.members.clone(),
             sections: ArchiveSections::default(),

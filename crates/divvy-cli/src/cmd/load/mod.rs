@@ -1,8 +1,10 @@
 //! `divvy load`
 
 mod rejects;
+mod results;
 mod summary;
 
+use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,32 +14,40 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use divvy::ingest::{self, LoadOptions, Loaded, SameName};
+use divvy::ingest::{self, LoadError, LoadOptions, Loaded, SameName};
+use divvy::issue::Skipped;
 use divvy::model::{SampleFraction, System};
 use divvy::sample;
-use divvy::sources::archive::{self, Archive, ArchiveError};
+use divvy::sources::archive::{self, Archive, ArchiveError, Found, FoundKind};
 use divvy::sources::http;
+use divvy::sources::trips_csv::UtcTimes;
 use divvy::store::Ledger;
+use divvy::store::embedded::EmbeddedStore;
 use divvy_aws::plan::{self, Terms};
 use divvy_aws::store::LoadSettings;
 use divvy_aws::tables::Layout;
 use jiff::Timestamp;
 
 use rejects::Rejects;
+use results::Results;
 
 use super::grouped;
 use super::plan::LayoutChoice;
 use crate::open::{Common, DynamoOptions, Opened};
+use crate::outputs;
 use crate::progress::{Bar, Writes, people_time};
 use crate::runtime::block_on;
 use crate::store_name::StoreName;
-use crate::{messages, outputs};
 
 /// Loads trip archives: zip, csv, csv.gz, folders of them, or addresses.
 ///
-/// Trips and station lists are told apart by their headers, and whose trips they are by schema and
-/// coordinates. Loading an archive again changes nothing; a trip that stands in two archives is
+/// Trips and station lists are told apart by their headers. Whose trips they are is decided by
+/// coordinates, headers, station ids and names, those in the store, and names of files; where they
+/// do not decide, say --system. Loading an archive again changes nothing; a trip that stands in two archives is
 /// stored once.
+///
+/// Exit status 1 says that something that may be a table was not loaded: it is named on stderr, in the
+/// field "skipped" of --format json, and whenever the archive is loaded again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   divvy load 202004-divvy-tripdata.zip 202101-divvy-tripdata.zip
@@ -57,6 +67,12 @@ pub struct Load {
     /// Read dates like 01-02-2020 as 1 February
     #[arg(long)]
     day_first: bool,
+    /// Take --system even where most coordinates lie in another known system
+    #[arg(long, requires = "system")]
+    force_system: bool,
+    /// How to read times that end in Z or UTC: as UTC, or as local times that are marked wrongly
+    #[arg(long, value_enum, value_name = "HOW")]
+    utc_times: Option<UtcTimesChoice>,
     /// Exit with status 1 where a row was rejected
     #[arg(long)]
     strict: bool,
@@ -71,6 +87,9 @@ pub struct Load {
     sample: Option<SampleFraction>,
     #[command(flatten)]
     dynamo: DynamoArgs,
+    /// The system that --system names.
+    #[arg(skip)]
+    system: OnceCell<Option<System>>,
     /// Dollars of the archives so far.
     #[arg(skip)]
     spent: std::cell::Cell<f64>,
@@ -135,6 +154,23 @@ impl DynamoArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum UtcTimesChoice {
+    /// They are in UTC: convert them to the clock of the system
+    Convert,
+    /// They are local times
+    Local,
+}
+
+impl From<UtcTimesChoice> for UtcTimes {
+    fn from(choice: UtcTimesChoice) -> Self {
+        match choice {
+            UtcTimesChoice::Convert => Self::Convert,
+            UtcTimesChoice::Local => Self::Local,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum LoadFormat {
     /// One array with an object for each archive
     Json,
@@ -149,43 +185,24 @@ impl Load {
             outputs::expect_apart(common, "--rejects", path, &inputs)?;
         }
         let store = self.open(common)?;
+        let stored = block_on(store.store().systems())?;
+        let _ = self.system.set(common.named_system(&stored)?);
         let rejects = Rejects::create(self.rejects.as_deref())?;
-        let mut summaries = Vec::new();
-        let (mut failed, mut rejected) = (false, false);
+        let mut results = Results::new(common, self.rejects.as_deref());
         for source in &self.sources {
-            let result = self.load_source(source, common, &store, &rejects, |loaded, seconds| {
-                rejected |= loaded
-                    .entry
-                    .as_ref()
-                    .is_some_and(|e| e.rejected_total() > 0);
-                common.say(summary::sentence(loaded, seconds));
-                for warning in &loaded.warnings {
-                    common.say(format_args!("  {warning}"));
-                }
-                for note in loaded.notes.iter().filter(|_| common.verbose) {
-                    common.say(format_args!("  {note}"));
-                }
-                summaries.extend(summary::json(loaded, seconds));
-            });
-            failed |= !result?;
+            self.load_source(source, &store, &rejects, &mut results)?;
         }
         // The summaries are printed even if the counts or the rejected rows fail.
         let followed = store.follow_stream(Timestamp::now());
         let finished = rejects.finish();
         let printed = match self.format {
-            Some(LoadFormat::Json) => outputs::print_json(&summaries),
+            Some(LoadFormat::Json) => outputs::print_json(&results.summaries),
             None => Ok(()),
         };
         followed?;
         finished?;
         outputs::unless_closed(printed)?;
-        Ok(if failed {
-            ExitCode::from(2)
-        } else if self.strict && rejected {
-            ExitCode::from(1)
-        } else {
-            ExitCode::SUCCESS
-        })
+        Ok(results.exit_code(self.strict))
     }
 
     fn open(&self, common: &Common) -> anyhow::Result<Opened> {
@@ -209,6 +226,7 @@ impl Load {
     fn expect_affordable(
         &self,
         archive: &Archive,
+        options: &LoadOptions,
         common: &Common,
         store: &Opened,
     ) -> anyhow::Result<()> {
@@ -216,7 +234,7 @@ impl Load {
             return Ok(());
         };
         let archives = std::slice::from_ref(archive);
-        let estimate = super::plan::estimate(archives, self.day_first, common)?;
+        let estimate = super::plan::estimate(archives, options, common)?;
         // An archive that is loaded already costs nothing.
         for source in &estimate.sources {
             let id = &source.read.id;
@@ -269,49 +287,52 @@ impl Load {
         Ok(())
     }
 
-    /// Loads the archives of one argument, and passes each result with its seconds to `done`.
-    /// Archives that fail are reported and do not stop the others. Returns whether all were loaded.
+    /// Loads the archives of one argument. Those that fail are reported and do not stop the others.
     fn load_source(
         &self,
         source: &OsStr,
-        common: &Common,
         store: &Opened,
         rejects: &Rejects,
-        mut done: impl FnMut(&Loaded, f64),
-    ) -> anyhow::Result<bool> {
+        results: &mut Results<'_>,
+    ) -> anyhow::Result<()> {
         let url = source.to_str().filter(|source| http::is_url(source));
         let files = match url {
             Some(url) => {
-                common.say(format_args!("fetching {url}"));
-                fetch(url).map(|fetched| vec![fetched])
+                results.common.say(format_args!("fetching {url}"));
+                fetch(url).map(|fetched| vec![(fetched, FoundKind::Archive)])
             }
-            None => archive::expand(Path::new(source))
-                .map(|paths| paths.into_iter().map(Source::Path).collect())
-                .map_err(Into::into),
+            None => expand(Path::new(source)).map_err(Into::into),
         };
-        let mut all = true;
         let files = match files {
             Ok(files) => files,
             Err(error) => {
-                messages::print_error(messages::sentence(&error));
-                return Ok(false);
+                results.fail(&error);
+                return Ok(());
             }
         };
-        for file in files {
+        let mut skipped = Vec::new();
+        for (file, kind) in files {
+            if let FoundKind::Skipped(file) = kind {
+                skipped.push(file);
+                continue;
+            }
             let start = Instant::now();
+            let name = file.name();
             let loaded = file
                 .open()
-                .map_err(Into::into)
-                .and_then(|archive| self.load_file(&archive, common, store, rejects));
+                .map_err(|error| LoadError::from(error).into())
+                .and_then(|archive| self.load_file(&archive, results.common, store, rejects));
             match loaded {
-                Ok(loaded) => done(&loaded, start.elapsed().as_secs_f64()),
-                Err(error) => {
-                    all = false;
-                    messages::print_error(messages::sentence(&error));
-                }
+                Ok(loaded) => results.add(&loaded, start.elapsed().as_secs_f64()),
+                Err(error) if kind == FoundKind::Perhaps => match no_archive(&error, &name) {
+                    Some(file) => skipped.push(file),
+                    None => results.fail(&error),
+                },
+                Err(error) => results.fail(&error),
             }
         }
-        Ok(all)
+        results.skip(source, &skipped);
+        Ok(())
     }
 
     fn load_file(
@@ -322,8 +343,11 @@ impl Load {
         rejects: &Rejects,
     ) -> anyhow::Result<Loaded> {
         let options = LoadOptions {
-            system: common.system.clone(),
+            system: self.system.get().cloned().flatten(),
+            force_system: self.force_system,
+            systems: common.known_systems()?,
             day_first: self.day_first,
+            utc_times: self.utc_times.map(Into::into),
             same_name: if self.replace {
                 SameName::Replace
             } else if self.keep_both {
@@ -334,8 +358,8 @@ impl Load {
             sample: self.sample,
             now: Timestamp::now(),
         };
-        expect_own_system(archive, common.system.as_ref())?;
-        self.expect_affordable(archive, common, store)?;
+        expect_own_system(archive, options.system.as_ref())?;
+        self.expect_affordable(archive, &options, common, store)?;
         let bar = Bar::new(common, archive.name());
         let loading = ingest::load(archive, store.store(), &options, rejects, &bar);
         let loaded = block_on(async {
@@ -350,7 +374,20 @@ impl Load {
         });
         bar.finish();
         match loaded {
-            Some(loaded) => Ok(loaded?),
+            Some(loaded) => {
+                let loaded = loaded?;
+                if loaded.already && self.rejects.is_some() {
+                    // Which hour such a time means is decided, and makes no row rejected.
+                    let utc_times = options.utc_times.or(Some(UtcTimes::Local));
+                    let options = LoadOptions {
+                        utc_times,
+                        ..options
+                    };
+                    let system = &loaded.attribution.system;
+                    ingest::read_rejected(archive, system, &options, rejects, &())?;
+                }
+                Ok(loaded)
+            }
             None => {
                 if let Some(dynamo) = store.dynamo() {
                     block_on(dynamo.restore_capacity())?;
@@ -390,11 +427,56 @@ enum Source {
 }
 
 impl Source {
+    fn name(&self) -> String {
+        match self {
+            Self::Path(path) => path.display().to_string(),
+            Self::Download { name, .. } => name.clone(),
+        }
+    }
+
     fn open(self) -> Result<Archive, ArchiveError> {
         match self {
             Self::Path(path) => Archive::open(&path),
             Self::Download { file, name } => Archive::of(file, Path::new(&name)),
         }
+    }
+}
+
+/// Lists the files of a path. Files of stores are none to load.
+fn expand(path: &Path) -> Result<Vec<(Source, FoundKind)>, ArchiveError> {
+    let is_of_store = |found: &Found| {
+        let mut folders = found.path.ancestors().skip(1);
+        found.kind != FoundKind::Archive && folders.any(EmbeddedStore::is_store)
+    };
+    let found = archive::expand(path)?.into_iter();
+    Ok(found
+        .filter(|found| !is_of_store(found))
+        .map(|found| (Source::Path(found.path), found.kind))
+        .collect())
+}
+
+/// Returns what is to be said of a file of a folder that turned out to be no archive. `None` for other
+/// errors of loading it.
+fn no_archive(error: &anyhow::Error, file: &str) -> Option<Skipped> {
+    let skipped = |why: String, what_to_do: &str| Skipped {
+        member: file.into(),
+        why,
+        what_to_do: what_to_do.into(),
+    };
+    match error.downcast_ref()? {
+        LoadError::Trips(error) => error.skipped(file),
+        LoadError::NothingToLoad { left_out, .. } => {
+            let why = format!("an archive of which nothing is read ({left_out})");
+            Some(skipped(why, "load the CSV files that it holds"))
+        }
+        LoadError::Archive(ArchiveError::Unsupported { kind, .. }) => {
+            Some(skipped(kind.what.into(), kind.advice))
+        }
+        LoadError::Archive(ArchiveError::Nothing { held, advice, .. }) => Some(skipped(
+            format!("an archive without a CSV file{held}"),
+            advice,
+        )),
+        _ => None,
     }
 }
 

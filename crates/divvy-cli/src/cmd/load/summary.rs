@@ -1,31 +1,36 @@
 //! What is printed of a loaded archive.
 
+use std::path::Path;
+
 use divvy::ingest::Loaded;
-use divvy::issue::Reason;
+use divvy::issue::{Reason, Skipped};
 use divvy::model::Flag;
+use divvy::store::LedgerEntry;
 use serde_json::{Map, Value, json};
 
 use crate::cmd::grouped;
 
-/// Returns the line for stderr.
-pub fn sentence(loaded: &Loaded, seconds: f64) -> String {
+/// Returns the line for stderr. `rejects` is the file to which rejected rows were written.
+pub fn sentence(loaded: &Loaded, seconds: f64, rejects: Option<&Path>) -> String {
     let lists = loaded
         .station_lists
         .iter()
         .map(|(name, n)| format!("{name}: {} stations", grouped(*n as u64)));
     let Some(entry) = &loaded.entry else {
         return format!(
-            "{}  ({})",
+            "{}  ({} {})",
             lists.collect::<Vec<_>>().join(", "),
-            loaded.system.id
+            loaded.attribution.system.id,
+            loaded.attribution.reason()
         );
     };
     let name = &entry.id.name;
     let stored = grouped(entry.stored);
     if loaded.already {
+        let rejected = rejected_before(entry, rejects);
         return format!(
-            "{name}: loaded before, {stored} trips  ({})",
-            loaded.system.id
+            "{name}: loaded before, {stored} trips{rejected}  ({})",
+            loaded.attribution.system.id
         );
     }
     let mut counts = vec![
@@ -38,16 +43,50 @@ pub fn sentence(loaded: &Loaded, seconds: f64) -> String {
         }
     }
     counts.extend(lists);
+    let hint = if entry.rejected_total() > 0 && rejects.is_none() {
+        "; --rejects FILE lists those rejected"
+    } else {
+        ""
+    };
     format!(
-        "{name}: {}  ({}, {seconds:.2} s)",
+        "{name}: {}{hint}  ({} {}, {seconds:.2} s)",
         counts.join(", "),
-        loaded.system.id
+        loaded.attribution.system.id,
+        loaded.attribution.reason()
     )
 }
 
-/// Returns the object of `--format json`. `None` for an archive of station lists alone.
+/// Says where the rejected rows of an archive are that was loaded before.
+fn rejected_before(entry: &LedgerEntry, rejects: Option<&Path>) -> String {
+    let all = entry.rejected_total();
+    let duplicates = entry.rejected.get(&Reason::Duplicate).copied();
+    let duplicates = duplicates.unwrap_or(0);
+    let Some(rejects) = rejects.filter(|_| all > 0) else {
+        return match all {
+            0 => String::new(),
+            _ => format!(", {} rejected; --rejects FILE lists them", grouped(all)),
+        };
+    };
+    let listed = grouped(all - duplicates);
+    let others = match duplicates {
+        0 => String::new(),
+        _ => format!(
+            " without {} duplicates, which only the first load lists",
+            grouped(duplicates)
+        ),
+    };
+    format!(", {listed} rejected are in {}{others}", rejects.display())
+}
+
+/// Returns the object of `--format json`. `None` for an archive of station lists alone of which nothing
+/// was skipped.
 pub fn json(loaded: &Loaded, seconds: f64) -> Option<Value> {
-    let entry = loaded.entry.as_ref()?;
+    let Some(entry) = &loaded.entry else {
+        let lists = loaded.station_lists.iter().map(|(name, _)| name.as_str());
+        let name = lists.collect::<Vec<_>>().join(", ");
+        let is_whole = loaded.skipped.is_empty();
+        return (!is_whole).then(|| json_of_skipped(&name, &loaded.skipped));
+    };
     let rejected: Map<String, Value> = entry
         .rejected
         .iter()
@@ -61,11 +100,31 @@ pub fn json(loaded: &Loaded, seconds: f64) -> Option<Value> {
     Some(json!({
         "archive": entry.id.name,
         "system": entry.id.system.id.as_str(),
+        "system_by": loaded.attribution.grounds.iter().map(|g| g.as_str()).collect::<Vec<_>>(),
+        "forced_from": entry.forced_from.as_ref().map(|id| id.as_str()),
         "already": loaded.already,
         "rows_read": entry.rows_read,
         "stored": entry.stored,
         "rejected": rejected,
         "flagged": flagged,
+        "skipped": loaded.skipped,
+        "warnings": loaded.warnings,
         "seconds": (seconds * 1000.0).round() / 1000.0,
     }))
+}
+
+/// Returns the object of what was skipped where no trips were loaded.
+pub fn json_of_skipped(archive: &str, skipped: &[Skipped]) -> Value {
+    json!({
+        "archive": archive,
+        "system": null,
+        "already": false,
+        "rows_read": 0,
+        "stored": 0,
+        "rejected": {},
+        "flagged": {},
+        "skipped": skipped,
+        "warnings": [],
+        "seconds": 0.0,
+    })
 }

@@ -2,17 +2,19 @@
 //!
 //! ```text
 //!  Archive::open     hash (source) → first bytes (sniff) → zip (zip): members, each sniffed
-//!  Archive::read     the same bytes (source) → inflate → length and checksum (checked)
+//!                    └ a zip in it: unpacked to a temporary file, its members are the archive's
+//!  Archive::read     the same bytes (source) → inflate → length and checksum (checked) → UTF-8
 //! ```
 //!
-//! Archives are recognised by their bytes, not by their names. Nothing is unpacked to disk, and only
-//! some buffers are held in memory, even for zip bombs. Whether a member holds trips or a station
+//! Archives are recognised by their bytes, not by their names. Only zips that lie in other archives
+//! are unpacked to disk, and only some buffers are held in memory, even for zip bombs. Whether a member holds trips or a station
 //! list is decided by their readers.
 
 mod checked;
 mod expand;
 mod source;
 mod zip;
+mod zip_directory;
 
 use std::fmt;
 use std::fs::File;
@@ -22,11 +24,14 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 use super::sniff::{self, FileKind, HEAD_BYTES, Unsupported};
+use super::text::Encoding;
+use crate::issue::Skipped;
 use checked::Checked;
 pub use checked::Damage;
-pub use expand::expand;
+pub use expand::{Found, FoundKind, expand};
 pub use source::Changed;
 use source::{Source, Verified};
+use zip_directory::PackedMember;
 
 /// Bytes read from a file at a time.
 const READ_BYTES: usize = 512 * 1024;
@@ -50,7 +55,7 @@ enum Form {
     /// The only member is the unpacked file.
     Gzip,
     /// By member.
-    Zip(Vec<zip::PackedMember>),
+    Zip(Vec<PackedMember>),
 }
 
 /// A table inside an archive.
@@ -58,8 +63,11 @@ enum Form {
 pub struct Member {
     /// Its name, with the folders it has in the archive.
     pub name: String,
-    /// Its unpacked size. `None` for gzip, which does not state it.
+    /// How many bytes [`Archive::read`] returns. `None` where that is not known: for gzip, which does
+    /// not state it, and for texts that are decoded.
     pub size_bytes: Option<u64>,
+    /// The encoding of its text. [`Archive::read`] decodes UTF-16.
+    pub encoding: Encoding,
 }
 
 /// A member that is not read.
@@ -69,16 +77,26 @@ pub struct LeftOut {
     pub name: String,
     /// Its kind in a word or two: `readme`, `workbook`, `picture`, `macOS leftover`.
     pub word: &'static str,
-    /// How to load its data. `None` for files without data: readmes, leftovers.
-    pub advice: Option<&'static str>,
-    /// It is packed, so that it may hold trips.
-    pub is_packed: bool,
+    /// What it is, where it may be a table. `None` for files without data: readmes, leftovers.
+    pub table: Option<&'static Unsupported>,
+}
+
+impl LeftOut {
+    /// Returns what is to be said of a member that may be a table. `None` for others.
+    pub fn skipped(&self) -> Option<Skipped> {
+        self.table.map(|kind| Skipped {
+            member: self.name.clone(),
+            why: kind.what.into(),
+            what_to_do: kind.advice.into(),
+        })
+    }
 }
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.word)?;
-        self.advice.map_or(Ok(()), |advice| write!(f, ": {advice}"))
+        self.table
+            .map_or(Ok(()), |kind| write!(f, ": {}", kind.advice))
     }
 }
 
@@ -100,10 +118,14 @@ pub enum ArchiveError {
         file: String,
     },
     /// A folder without archives.
-    #[error("{folder} holds no archives: no *.zip, *.csv or *.csv.gz in it or the folders below")]
+    #[error(
+        "{folder} holds no archives: no *.zip, *.csv or *.csv.gz in it or the folders below{skipped}"
+    )]
     NoArchives {
         /// The folder.
         folder: String,
+        /// Other files that may be tables, each with `; ` before it.
+        skipped: String,
     },
     /// A file of another kind.
     #[error("{file} is {}{}: {}", .kind.what, quoted(.words), .kind.advice)]
@@ -256,9 +278,8 @@ impl Archive {
             FileKind::Unsupported(kind) => return refuse(kind, &head),
             // Its reader examines the header.
             FileKind::Table | FileKind::Text => {
-                let size_bytes = Some(source.size_bytes());
-                let name = name.clone();
-                (Form::Plain, vec![Member { name, size_bytes }])
+                let member = Member::of(name.clone(), Some(source.size_bytes()), &head);
+                (Form::Plain, vec![member])
             }
             FileKind::Gzip => {
                 let member = member_of_gzip(&name);
@@ -267,18 +288,18 @@ impl Archive {
                     .map_err(|error| damaged(&name, &member, error))?;
                 match sniff::sniff(&head) {
                     FileKind::Unsupported(kind) => return refuse(kind, &head),
-                    FileKind::Zip => return refuse(&sniff::NESTED_ZIP, &head),
-                    FileKind::Gzip => return refuse(&sniff::NESTED_GZIP, &head),
-                    FileKind::Table | FileKind::Text => {}
+                    FileKind::Gzip => return refuse(&sniff::NESTED, &head),
+                    FileKind::Zip => {
+                        let unpacked = gunzip(&source).map_err(open_error)?;
+                        let contents =
+                            zip::contents_of_packed(unpacked, source.size_bytes(), &name)?;
+                        (left_out, comment) = (contents.left_out, contents.comment);
+                        (Form::Zip(contents.packed), contents.members)
+                    }
+                    FileKind::Table | FileKind::Text => {
+                        (Form::Gzip, vec![Member::of(member, None, &head)])
+                    }
                 }
-                let size_bytes = None;
-                (
-                    Form::Gzip,
-                    vec![Member {
-                        name: member,
-                        size_bytes,
-                    }],
-                )
             }
             FileKind::Zip => {
                 let contents = zip::contents(&source, &name)?;
@@ -333,7 +354,7 @@ impl Archive {
         &self.left_out
     }
 
-    /// Begins to read a member, unpacked; `member` is its index in [`members`](Self::members).
+    /// Begins to read a member, unpacked and without UTF-16; `member` is its index in [`members`](Self::members).
     ///
     /// Each reader has its own offset in the open file, so that several threads may read at once.
     /// Bytes are read into the caller's buffer, which should be large. Errors while reading wrap a
@@ -349,23 +370,38 @@ impl Archive {
             file: self.name.clone(),
             source,
         };
-        Ok(match &self.form {
+        let bytes: Box<dyn Read + Send> = match &self.form {
             Form::Plain => Box::new(self.source.read().map_err(open_error)?),
             Form::Gzip => Box::new(gunzip(&self.source).map_err(open_error)?),
-            Form::Zip(packed) => {
-                let source = self.source.read().map_err(open_error)?;
-                packed[member]
-                    .read(source, READ_BYTES)
-                    .map_err(open_error)?
-            }
-        })
+            Form::Zip(packed) => packed[member]
+                .read(&self.source, READ_BYTES)
+                .map_err(open_error)?,
+        };
+        Ok(self.members[member].encoding.reader(bytes))
+    }
+}
+
+impl Member {
+    /// Describes a member of `size_bytes` by its first bytes.
+    fn of(name: String, size_bytes: Option<u64>, head: &[u8]) -> Self {
+        let encoding = Encoding::of(head);
+        let size_bytes = size_bytes.filter(|_| encoding == Encoding::Bytes);
+        Self {
+            name,
+            size_bytes,
+            encoding,
+        }
     }
 }
 
 fn gunzip(source: &Source) -> io::Result<impl Read + Send + use<>> {
-    let packed = BufReader::with_capacity(READ_BYTES, source.read()?);
-    let unpacked = MultiGzDecoder::new(packed);
-    Ok(Checked::unstated(unpacked, source.size_bytes()))
+    Ok(gunzipped(source.read()?, source.size_bytes()))
+}
+
+/// Unpacks a gzip of `packed_bytes`.
+fn gunzipped(packed: impl Read + Send, packed_bytes: u64) -> impl Read + Send {
+    let packed = BufReader::with_capacity(READ_BYTES, packed);
+    Checked::unstated(MultiGzDecoder::new(packed), packed_bytes)
 }
 
 /// Returns the name of the file in a gzip: `trips.csv` for `trips.csv.gz`.

@@ -110,6 +110,7 @@ fn a_zip_as_people_make_them() {
         ("trips/._odd.csv", leftover),
         ("trips/AppleDouble.csv", leftover),
         ("trips/.DS_Store", b"\0\0\0\x01Bud1"),
+        ("trips/Thumbs.db", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
         (
             "trips/README.txt",
             b"This file tells, in many words, what the others hold.\n",
@@ -127,9 +128,11 @@ fn a_zip_as_people_make_them() {
         names(&archive),
         [
             "trips/Divvy_Trips_2019_Q1",
-            "trips/deeper/Divvy_Stations.csv"
+            "trips/deeper/Divvy_Stations.csv",
+            "trips/2018.zip/a.csv"
         ]
     );
+    assert_eq!(read(&archive, 2), TRIPS);
     assert_eq!(archive.members()[0].size_bytes, Some(TRIPS.len() as u64));
     assert_eq!(read(&archive, 0), TRIPS);
     assert_eq!(read(&archive, 1), STATIONS);
@@ -138,14 +141,88 @@ fn a_zip_as_people_make_them() {
     __MACOSX/trips/._Divvy_Trips_2019_Q1.csv (macOS leftover)
     trips/._odd.csv (macOS leftover)
     trips/.DS_Store (hidden file)
-    trips/AppleDouble.csv (macOS leftover): load the file of the same name without the leading "._"
+    trips/Thumbs.db (hidden file)
+    trips/AppleDouble.csv (macOS leftover)
     trips/README.txt (readme)
     trips/LICENSE (readme)
     trips/Divvy_Stations.xlsx (workbook): open it in a spreadsheet program and save the sheet as CSV (UTF-8, comma separated)
-    trips/map.png (picture): load the CSV file, or the zip in which it is published
-    trips/2018.zip (zip): unpack the outer archive and load the folder
+    trips/map.png (picture)
     trips/empty.csv (empty): download or save the file again
     "#);
+}
+
+#[test]
+fn archives_in_archives_are_read() {
+    let zip = zip_of(&[("a.csv", TRIPS), ("readme", b"Hello.")]);
+    let packed = gzip_of(TRIPS);
+    for (name, bytes, member) in [
+        ("one.zip", zip_of(&[("1.zip", &zip)]), "1.zip/a.csv"),
+        (
+            "two.zip",
+            zip_of(&[("2.zip", &zip_of(&[("1.zip", &zip)]))]),
+            "2.zip/1.zip/a.csv",
+        ),
+        ("gzip.zip", zip_of(&[("a.csv.gz", &packed)]), "a.csv"),
+        ("zip.zip.gz", gzip_of(&zip), "a.csv"),
+        (
+            "all.zip",
+            zip_of(&[("1.zip.gz", &gzip_of(&zip_of(&[("a.csv.gz", &packed)])))]),
+            "1.zip/a.csv",
+        ),
+    ] {
+        let (archive, _folder) = open(name, &bytes).unwrap();
+        assert_eq!(names(&archive), [member], "{name}");
+        assert_eq!(read(&archive, 0), TRIPS, "{name}");
+        let archive = archive.released();
+        assert_eq!(read(&archive, 0), TRIPS, "{name}");
+    }
+    let inner = zip_of(&[("2.zip", &zip_of(&[("1.zip", &zip)]))]);
+    let (archive, _folder) =
+        open("deep.zip", &zip_of(&[("3.zip", &inner), ("a.csv", TRIPS)])).unwrap();
+    assert_eq!(names(&archive), ["a.csv"]);
+    let skipped: Vec<_> = archive
+        .left_out()
+        .iter()
+        .filter_map(LeftOut::skipped)
+        .collect();
+    assert_eq!(skipped.len(), 1);
+    assert_eq!(skipped[0].member, "3.zip/2.zip/1.zip");
+}
+
+#[test]
+fn a_bomb_of_zips_is_refused() {
+    let zeros = vec![0; 60_000_000];
+    let layer = zip_of(&[("a", &zeros)]);
+    let layers: Vec<(String, &[u8])> = (0..3).map(|n| (format!("{n}.zip"), &*zeros)).collect();
+    let mut stored = Vec::new();
+    let mut zip = ZipWriter::new(Cursor::new(&mut stored));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (name, bytes) in &layers {
+        zip.start_file(name, options).unwrap();
+        zip.write_all(&layer).unwrap();
+        zip.write_all(&bytes[..40_000_000]).unwrap();
+    }
+    zip.finish().unwrap();
+    // Packed, the three unpack to 120 MB, which is more than is written to disk for a small file.
+    let bomb = zip_of(&[("all.zip", &stored)]);
+    let sentence = refusal("bomb.zip", &bomb);
+    assert!(sentence.contains("zip bomb"), "{sentence}");
+}
+
+#[test]
+fn texts_in_utf_16_are_decoded() {
+    let text = String::from_utf8(TRIPS.to_vec()).unwrap();
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (name, bytes) in [
+        ("wide.csv", wide.clone()),
+        ("wide.csv.gz", gzip_of(&wide)),
+        ("wide.zip", zip_of(&[("a.csv", &wide)])),
+    ] {
+        let (archive, _folder) = open(name, &bytes).unwrap();
+        assert_eq!(read(&archive, 0), TRIPS, "{name}");
+        assert_eq!(archive.members()[0].encoding, Encoding::Utf16Le);
+        assert_eq!(archive.members()[0].size_bytes, None);
+    }
 }
 
 #[test]
@@ -240,7 +317,6 @@ fn refusals_of_other_files() {
     tar[257..262].copy_from_slice(b"ustar");
     let page = b"<html><head><title>404 Not Found</title></head></html>";
     let denied = b"<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
-    let utf16: Vec<u8> = TRIPS.iter().flat_map(|b| [*b, 0]).collect();
     let sentences = [
         refusal("empty.csv", b""),
         refusal("blank.csv", b"\n\n"),
@@ -258,13 +334,12 @@ fn refusals_of_other_files() {
         refusal("a.csv.bz2", b"BZh91AY"),
         refusal("a.tar", &tar),
         refusal("a.tar.gz", &gzip_of(&tar)),
-        refusal("a.zip.gz", &gzip_of(&zip_of(&[("a.csv", TRIPS)]))),
+        refusal("a.zip.gz", &gzip_of(&zip_of(&[("a.txt", b"Hello.")]))),
         refusal("a.csv.gz.gz", &gzip_of(&gzip_of(TRIPS))),
         refusal("a.xlsx.gz", &gzip_of(WORKBOOK)),
         refusal("a.csv.gz", &gzip_of(b"")),
         refusal("a.parquet", b"PAR1"),
         refusal("._a.csv", b"\x00\x05\x16\x07\x00\x02"),
-        refusal("wide.csv", &utf16),
         refusal("program", b"\x7fELF\x02\x01\x01\0\0"),
     ];
     insta::assert_snapshot!(sentences.join("\n"), @r#"
@@ -284,13 +359,12 @@ fn refusals_of_other_files() {
     a.csv.bz2 is packed with bzip2: unpack it and load the CSV files that it holds
     a.tar is a tar archive: unpack it and load the CSV files that it holds
     a.tar.gz is a tar archive: unpack it and load the CSV files that it holds
-    a.zip.gz is a zip inside an archive: unpack the outer archive and load the folder
-    a.csv.gz.gz is a gzip inside an archive: unpack the outer archive and load the folder
+    a.zip.gz holds no CSV file, only a.txt (readme): download the archive with the trips
+    a.csv.gz.gz is a packed file deep inside other archives: unpack the outer archive and load the folder
     a.xlsx.gz is a spreadsheet workbook: open it in a spreadsheet program and save the sheet as CSV (UTF-8, comma separated)
     a.csv.gz is empty: download or save the file again
     a.parquet is a Parquet file: load the CSV file, or the zip in which it is published
     ._a.csv is a macOS leftover (AppleDouble), not the file itself: load the file of the same name without the leading "._"
-    wide.csv is a text in UTF-16: save it as CSV in UTF-8
     program is a binary file of an unknown kind: load the CSV file, or the zip in which it is published
     "#);
 }
@@ -315,7 +389,6 @@ fn refusals_of_zips() {
                 ("3.zip", &zip_of(&[])),
             ]),
         ),
-        refusal("packed.zip", &zip_of(&[("a.csv.gz", &gzip_of(TRIPS))])),
         refusal("book.zip", &zip_of(&[("a.xlsx", WORKBOOK)])),
         refusal("twice.zip", &{
             let mut bytes = zip_of(&[("a.csv", TRIPS), ("b.csv", TRIPS)]);
@@ -343,8 +416,7 @@ fn refusals_of_zips() {
     nothing.zip holds no CSV file, it is empty: download the archive with the trips
     folders.zip holds no CSV file, it is empty: download the archive with the trips
     readmes.zip holds no CSV file, only .x (hidden file), README (readme): download the archive with the trips
-    nested.zip holds no CSV file, only 1.zip (zip), 2.zip (zip), 3.zip (zip) and 1 more: unpack the outer archive and load the folder
-    packed.zip holds no CSV file, only a.csv.gz (gzip): unpack the outer archive and load the folder
+    nested.zip holds no CSV file, only 1.zip (empty), 2.zip (empty), 3.zip (empty) and 1 more: download or save the file again
     book.zip holds no CSV file, only a.xlsx (workbook): open it in a spreadsheet program and save the sheet as CSV (UTF-8, comma separated)
     twice.zip is a zip of a rare kind (two members of the same name): unpack it and load the CSV files
     cut.zip is a damaged or incomplete zip (its end is missing): download it again
@@ -428,6 +500,9 @@ fn a_folder_stands_for_its_archives() {
         ("LICENSE", b"Do not sell."),
         ("readme.txt", b"a,b"),
         ("stations.xlsx", WORKBOOK),
+        ("trips.tsv", b"a\tb"),
+        ("trips.txt", b"a,b,c\n1,2,3\n"),
+        ("prose.txt", b"Here, as said,\nare trips.\n"),
         (".hidden.csv", TRIPS),
         ("__MACOSX/a.csv", TRIPS),
         (".git/a.csv", TRIPS),
@@ -439,19 +514,31 @@ fn a_folder_stands_for_its_archives() {
     let found: Vec<String> = expand(root)
         .unwrap()
         .iter()
-        .map(|path| {
-            path.strip_prefix(root)
-                .unwrap()
-                .to_string_lossy()
-                .into_owned()
+        .map(|found| {
+            let path = found.path.strip_prefix(root).unwrap().to_string_lossy();
+            let kind = match &found.kind {
+                FoundKind::Archive => "archive",
+                FoundKind::Perhaps => "perhaps",
+                FoundKind::Skipped(skipped) => &skipped.why,
+            };
+            format!("{path}: {kind}")
         })
         .collect();
     assert_eq!(
         found,
-        ["Divvy_Trips_2019_Q1", "a.CSV", "b.zip", "c/2020/d.csv.gz"]
+        [
+            "Divvy_Trips_2019_Q1: perhaps",
+            "a.CSV: archive",
+            "b.zip: archive",
+            "c/2020/d.csv.gz: archive",
+            "stations.xlsx: a spreadsheet workbook",
+            "trips.tsv: perhaps",
+            "trips.txt: perhaps",
+        ]
     );
-    let file = root.join("stations.xlsx");
-    assert_eq!(expand(&file).unwrap(), [file]);
+    let path = root.join("stations.xlsx");
+    let kind = FoundKind::Archive;
+    assert_eq!(expand(&path).unwrap(), [Found { path, kind }]);
 }
 
 #[test]

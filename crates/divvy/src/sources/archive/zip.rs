@@ -1,59 +1,17 @@
-//! The members of a zip, and the offsets of their bytes.
-//!
-//! Format: APPNOTE.TXT of PKWARE, <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>
+//! The members of a zip, and of the zips that lie in it.
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
 
-use ::zip::read::ZipFileEntry;
-use ::zip::result::ZipError;
-use ::zip::{CompressionMethod, HasZipMetadata, ZipArchive};
-use flate2::bufread::DeflateDecoder;
+use super::checked::Damage;
+use super::zip_directory::{Directory, MAX_MEMBERS, PackedMember, is_readme};
+use super::{ArchiveError, LeftOut, Member, Source, damaged, head_of, member_of_gzip};
+use crate::sources::sniff::{self, FileKind, HEAD_BYTES, Unsupported};
 
-use super::checked::{Checked, Damage, max_unpacked};
-use super::{ArchiveError, LeftOut, Member, Source, Verified, damaged, head_of};
-use crate::sources::sniff::{self, FileKind, HEAD_BYTES};
-
-/// The longest directory that is read (some 40,000 members), since it is held in memory.
-const MAX_DIRECTORY_BYTES: u64 = 4 * 1024 * 1024;
-
-/// How many members are read at most: one file a day for five years. Their properties are held in
-/// memory, and each member with trips becomes a file of the store.
-const MAX_MEMBERS: usize = 2000;
-
-/// The packed bytes of a member.
-#[derive(Debug)]
-pub(super) struct PackedMember {
-    /// Their offset in the file.
-    start: u64,
-    packed_bytes: u64,
-    size_bytes: u64,
-    crc32: u32,
-    method: CompressionMethod,
-}
-
-impl PackedMember {
-    /// Returns the offset after its packed bytes.
-    fn end(&self) -> u64 {
-        self.start.saturating_add(self.packed_bytes)
-    }
-
-    /// Begins to read it, through a buffer of `buffer_bytes`.
-    pub(super) fn read(
-        &self,
-        mut file: Verified,
-        buffer_bytes: usize,
-    ) -> io::Result<Box<dyn Read + Send>> {
-        file.seek(SeekFrom::Start(self.start))?;
-        let packed = file.take(self.packed_bytes);
-        Ok(if self.method == CompressionMethod::Stored {
-            Box::new(Checked::stated(packed, self.size_bytes, self.crc32))
-        } else {
-            let packed = BufReader::with_capacity(buffer_bytes, packed);
-            let unpacked = DeflateDecoder::new(packed);
-            Box::new(Checked::stated(unpacked, self.size_bytes, self.crc32))
-        })
-    }
-}
+/// How deep a zip may lie in other archives. Publishers put the zips of months into that of a year.
+const MAX_DEPTH: usize = 2;
 
 /// The members of a zip.
 #[derive(Default)]
@@ -65,187 +23,181 @@ pub(super) struct Contents {
     pub(super) comment: String,
 }
 
-/// Reads the directory of a zip, and the beginning of each member.
+/// Reads the directory of a zip, and the beginning of each member. The members of zips in it are
+/// listed as its own.
+///
+/// # Errors
+///
+/// [`ArchiveError`] where one of the zips cannot be read, and where none holds a table.
 pub(super) fn contents(source: &Source, name: &str) -> Result<Contents, ArchiveError> {
-    let broken = |error: ZipError| zip_error(name, error);
-    let open_error = |source| ArchiveError::Open {
-        file: name.into(),
-        source,
-    };
-    let directory = BufReader::new(source.read().map_err(open_error)?);
-    let directory = ZipArchive::new(Limited::new(directory)).map_err(broken)?;
-    if directory.has_duplicate_names() {
-        return Err(ArchiveError::StrangeZip {
-            file: name.into(),
-            detail: "two members of the same name".into(),
-        });
+    let mut walk = Walk::new(name, source.size_bytes());
+    walk.contents.comment = walk.examine(source, None, "")?;
+    walk.finish()
+}
+
+/// As [`contents`], for a zip that is packed into an archive of `archive_bytes`.
+pub(super) fn contents_of_packed(
+    unpacked: impl Read,
+    archive_bytes: u64,
+    name: &str,
+) -> Result<Contents, ArchiveError> {
+    let mut walk = Walk::new(name, archive_bytes);
+    let nested = Arc::new(walk.unpack(unpacked, name)?);
+    walk.depth = 1;
+    walk.contents.comment = walk.examine(&nested, Some(&nested), "")?;
+    walk.finish()
+}
+
+/// A walk through the members of an archive and of the zips in it.
+struct Walk<'a> {
+    /// The name of the archive.
+    file: &'a str,
+    contents: Contents,
+    /// How many zips are open: 0 in the archive itself.
+    depth: usize,
+    /// How many bytes of zips may still be unpacked to disk.
+    left_bytes: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn new(file: &'a str, archive_bytes: u64) -> Self {
+        // Zips hardly become smaller by being packed again; bombs of zips do.
+        const RATIO: u64 = 4;
+        const HARMLESS_BYTES: u64 = 64 * 1024 * 1024;
+        Self {
+            file,
+            contents: Contents::default(),
+            depth: 0,
+            left_bytes: HARMLESS_BYTES.max(archive_bytes.saturating_mul(RATIO)),
+        }
     }
 
-    let mut contents = Contents {
-        comment: String::from_utf8_lossy(directory.comment()).into_owned(),
-        ..Contents::default()
-    };
-    let mut candidates = Vec::new();
-    let mut headers = source.read().map_err(open_error)?;
-    for index in 0..directory.len() {
-        let entry = directory.by_index_data(index).map_err(broken)?;
-        if entry.is_dir() {
-            continue;
+    fn finish(self) -> Result<Contents, ArchiveError> {
+        if self.contents.members.is_empty() {
+            return Err(self.contents.nothing(self.file));
         }
-        let member = printable(&entry.name().map_err(broken)?);
-        match leftover_by_name(&member) {
-            Some(word) => contents.leave_out(member, word),
-            None => {
-                let packed = locate(&entry, &mut headers, source.size_bytes(), name, &member)?;
-                candidates.push((entry.header_start(), packed, member));
-                if candidates.len() > MAX_MEMBERS {
-                    return Err(ArchiveError::TooManyMembers {
-                        file: name.into(),
-                        members: directory.len(),
-                        max: MAX_MEMBERS,
-                    });
+        Ok(self.contents)
+    }
+
+    /// Adds the members of a zip, with `folder` before their names. `nested` is the zip where it lies
+    /// in the archive. Returns its comment.
+    fn examine(
+        &mut self,
+        source: &Source,
+        nested: Option<&Arc<Source>>,
+        folder: &str,
+    ) -> Result<String, ArchiveError> {
+        let directory = Directory::read(source, folder, self.file)?;
+        for (member, word) in directory.leftovers {
+            self.contents.leave_out(member, word);
+        }
+        if directory.members.len() + self.contents.members.len() > MAX_MEMBERS {
+            return Err(ArchiveError::TooManyMembers {
+                file: self.file.into(),
+                members: directory.members.len() + self.contents.members.len(),
+                max: MAX_MEMBERS,
+            });
+        }
+        for (member, mut packed) in directory.members {
+            packed.nested = nested.cloned();
+            let head = packed
+                .read(source, HEAD_BYTES)
+                .and_then(head_of)
+                .map_err(|error| damaged(self.file, &member, error))?;
+            self.add(source, member, packed, &head)?;
+        }
+        Ok(directory.comment)
+    }
+
+    /// Adds a member to those that are read or left out, by its first bytes. Of a zip, its members are
+    /// added.
+    fn add(
+        &mut self,
+        source: &Source,
+        name: String,
+        mut packed: PackedMember,
+        head: &[u8],
+    ) -> Result<(), ArchiveError> {
+        match sniff::sniff(head) {
+            FileKind::Gzip if !packed.is_gzip => {
+                packed.is_gzip = true;
+                let head = packed
+                    .read(source, HEAD_BYTES)
+                    .and_then(head_of)
+                    .map_err(|error| damaged(self.file, &name, error))?;
+                self.add(source, member_of_gzip(&name), packed, &head)?;
+            }
+            FileKind::Zip if self.depth < MAX_DEPTH => {
+                let unpacked = packed
+                    .read(source, HEAD_BYTES)
+                    .map_err(|error| damaged(self.file, &name, error))?;
+                let nested = Arc::new(self.unpack(unpacked, &name)?);
+                let before = self.contents.len();
+                self.depth += 1;
+                self.examine(&nested, Some(&nested), &format!("{name}/"))?;
+                self.depth -= 1;
+                if self.contents.len() == before {
+                    self.contents.skip(name, &sniff::EMPTY);
                 }
             }
+            FileKind::Zip | FileKind::Gzip => self.contents.skip(name, &sniff::NESTED),
+            FileKind::Text if sniff::is_named_as_table(&name) => {
+                self.contents.skip(name, &sniff::NO_COLUMNS);
+            }
+            FileKind::Text => self.contents.leave_out(name, "readme"),
+            FileKind::Table if is_readme(&name) => self.contents.leave_out(name, "readme"),
+            FileKind::Table => {
+                let size_bytes = Some(packed.size_bytes).filter(|_| !packed.is_gzip);
+                let member = Member::of(name, size_bytes, head);
+                self.contents.members.push(member);
+                self.contents.packed.push(packed);
+            }
+            FileKind::Unsupported(kind) => self.contents.skip(name, kind),
         }
+        Ok(())
     }
-    check_overlap(&candidates, name)?;
-    for (_, packed, member) in candidates {
-        let head = source
-            .read()
-            .and_then(|source| packed.read(source, HEAD_BYTES))
-            .and_then(head_of)
-            .map_err(|error| damaged(name, &member, error))?;
-        contents.add(member, packed, &head);
-    }
-    if contents.members.is_empty() {
-        return Err(contents.nothing(name));
-    }
-    Ok(contents)
-}
 
-/// Replaces control characters in a name, which could control the user's terminal, and backslashes,
-/// by which Windows programs separate folders.
-fn printable(name: &str) -> String {
-    name.chars()
-        .map(|c| match c {
-            '\\' => '/',
-            c if c.is_control() => char::REPLACEMENT_CHARACTER,
-            c => c,
-        })
-        .collect()
-}
-
-/// Recognises files that operating systems add to zips.
-fn leftover_by_name(member: &str) -> Option<&'static str> {
-    let mut folders = member.split('/');
-    let file = folders.next_back().unwrap_or_default();
-    if folders.any(|folder| folder == "__MACOSX") || file.starts_with("._") {
-        return Some("macOS leftover");
+    /// Unpacks a zip into a file that the system deletes when it is closed.
+    fn unpack(&mut self, unpacked: impl Read, member: &str) -> Result<Source, ArchiveError> {
+        let unpack = || -> io::Result<(File, u64)> {
+            let mut file = tempfile::tempfile()?;
+            let mut unpacked = unpacked.take(self.left_bytes.saturating_add(1));
+            let length = io::copy(&mut unpacked, &mut file)?;
+            Ok((file, length))
+        };
+        let wrong = |error| damaged(self.file, member, error);
+        let (file, length) = unpack().map_err(wrong)?;
+        let Some(left_bytes) = self.left_bytes.checked_sub(length) else {
+            return Err(wrong(Damage::Bomb.into()));
+        };
+        let source = Source::new(file, Path::new(member)).map_err(wrong)?;
+        self.left_bytes = left_bytes;
+        Ok(source)
     }
-    file.starts_with('.').then_some("hidden file")
-}
-
-/// Finds the packed bytes of a member, and refuses those that cannot be unpacked.
-fn locate(
-    entry: &ZipFileEntry<'_>,
-    headers: &mut Verified,
-    file_bytes: u64,
-    name: &str,
-    member: &str,
-) -> Result<PackedMember, ArchiveError> {
-    if entry.encrypted() {
-        return Err(ArchiveError::Password {
-            file: name.into(),
-            member: member.into(),
-        });
-    }
-    let method = entry.compression();
-    if !matches!(
-        method,
-        CompressionMethod::Stored | CompressionMethod::Deflated
-    ) {
-        return Err(ArchiveError::Method {
-            file: name.into(),
-            member: member.into(),
-            method: method_name(method),
-        });
-    }
-    let wrong = |damage| ArchiveError::Damaged {
-        file: name.into(),
-        member: member.into(),
-        damage,
-    };
-    let start = entry
-        .get_metadata()
-        .data_start(headers)
-        .map_err(|error| zip_error(name, error))?;
-    let packed = PackedMember {
-        start,
-        packed_bytes: entry.compressed_size(),
-        size_bytes: entry.size(),
-        crc32: entry.crc32(),
-        method,
-    };
-    if packed.end() > file_bytes {
-        return Err(wrong(Damage::CutOff));
-    }
-    if packed.size_bytes > max_unpacked(packed.packed_bytes) {
-        return Err(wrong(Damage::Bomb));
-    }
-    Ok(packed)
-}
-
-/// Refuses members that share bytes, by which a small zip unpacks to a large one. The first number of
-/// a candidate is the offset of its header.
-fn check_overlap(
-    candidates: &[(u64, PackedMember, String)],
-    name: &str,
-) -> Result<(), ArchiveError> {
-    let mut in_file: Vec<_> = candidates.iter().collect();
-    in_file.sort_by_key(|(header_start, packed, _)| (*header_start, packed.end()));
-    let overlap = in_file.windows(2).find(|pair| pair[1].0 < pair[0].1.end());
-    overlap.map_or(Ok(()), |pair| {
-        Err(ArchiveError::Overlap {
-            file: name.into(),
-            member: pair[1].2.clone(),
-        })
-    })
 }
 
 impl Contents {
+    /// Counts the members, read or left out.
+    fn len(&self) -> usize {
+        self.members.len() + self.left_out.len()
+    }
+
     /// Leaves out a member without data.
     fn leave_out(&mut self, name: String, word: &'static str) {
         self.left_out.push(LeftOut {
             name,
             word,
-            advice: None,
-            is_packed: false,
+            table: None,
         });
     }
 
-    /// Adds a member to those that are read or left out, by its first bytes.
-    fn add(&mut self, name: String, packed: PackedMember, head: &[u8]) {
-        let file = name.rsplit('/').next().unwrap_or_default();
-        let unsupported = match sniff::sniff(head) {
-            FileKind::Text => return self.leave_out(name, "readme"),
-            FileKind::Table if file.to_ascii_lowercase().starts_with("readme") => {
-                return self.leave_out(name, "readme");
-            }
-            FileKind::Table => {
-                let size_bytes = Some(packed.size_bytes);
-                self.members.push(Member { name, size_bytes });
-                self.packed.push(packed);
-                return;
-            }
-            FileKind::Zip => &sniff::NESTED_ZIP,
-            FileKind::Gzip => &sniff::NESTED_GZIP,
-            FileKind::Unsupported(unsupported) => unsupported,
-        };
+    /// Leaves out a member of a kind that is not read.
+    fn skip(&mut self, name: String, kind: &'static Unsupported) {
+        let may_be_table = kind.may_be_table || kind.is_table_by_name(&name);
         self.left_out.push(LeftOut {
             name,
-            word: unsupported.word,
-            advice: Some(unsupported.advice),
-            is_packed: unsupported.is_packed(),
+            word: kind.word,
+            table: may_be_table.then_some(kind),
         });
     }
 
@@ -254,9 +206,9 @@ impl Contents {
         const SHOWN: usize = 3;
         // Those with advice come first.
         let (mut held, harmless): (Vec<_>, Vec<_>) =
-            self.left_out.iter().partition(|left| left.advice.is_some());
+            self.left_out.iter().partition(|left| left.table.is_some());
         held.extend(harmless);
-        let advice = held.first().and_then(|left| left.advice);
+        let advice = held.first().and_then(|left| left.table);
         let names: Vec<String> = held
             .iter()
             .take(SHOWN)
@@ -272,82 +224,7 @@ impl Contents {
         ArchiveError::Nothing {
             file: file.into(),
             held,
-            advice: advice.unwrap_or("download the archive with the trips"),
+            advice: advice.map_or("download the archive with the trips", |kind| kind.advice),
         }
     }
-}
-
-/// A reader that fails after [`MAX_DIRECTORY_BYTES`].
-struct Limited<R> {
-    input: R,
-    left_bytes: u64,
-}
-
-impl<R> Limited<R> {
-    fn new(input: R) -> Self {
-        let left_bytes = MAX_DIRECTORY_BYTES;
-        Self { input, left_bytes }
-    }
-}
-
-impl<R: Read> Read for Limited<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let n = self.input.read(into)?;
-        let left = self.left_bytes.checked_sub(n as u64);
-        self.left_bytes =
-            left.ok_or_else(|| io::Error::other("its list of members is too long"))?;
-        Ok(n)
-    }
-}
-
-impl<R: Seek> Seek for Limited<R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.input.seek(to)
-    }
-}
-
-fn zip_error(file: &str, error: ZipError) -> ArchiveError {
-    let file = file.into();
-    match error {
-        ZipError::Io(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
-            ArchiveError::Open { file, source }
-        }
-        ZipError::Io(_) => ArchiveError::BrokenZip {
-            file,
-            detail: "it ends too early".into(),
-        },
-        // The record at the end of every zip, which has the offset of the directory.
-        ZipError::InvalidArchive(detail) if detail.contains("EOCD") => ArchiveError::BrokenZip {
-            file,
-            detail: "its end is missing".into(),
-        },
-        ZipError::InvalidArchive(detail) => ArchiveError::BrokenZip {
-            file,
-            detail: detail.into_owned(),
-        },
-        other => ArchiveError::StrangeZip {
-            file,
-            detail: other.to_string(),
-        },
-    }
-}
-
-/// Names the methods of APPNOTE 4.4.5 that programs still write.
-fn method_name(method: CompressionMethod) -> String {
-    #[expect(deprecated, reason = "the only way to the number of a method")]
-    let number = method.to_u16();
-    let known = match number {
-        1 => "shrink",
-        2..=5 => "reduce",
-        6 => "implode",
-        9 => "deflate64",
-        12 => "bzip2",
-        14 => "lzma",
-        20 | 93 => "zstd",
-        95 => "xz",
-        98 => "ppmd",
-        99 => "AES encryption",
-        _ => return format!("method {number}"),
-    };
-    known.into()
 }

@@ -7,12 +7,15 @@ use rustc_hash::FxHashMap;
 use super::interner::Interner;
 use super::offsets::RowTimes;
 use super::test_stations::is_test_station;
-use crate::model::{Dictionary, NONE_I32, StationName, TripBatch};
+use crate::model::{Dictionary, NONE_I32, Rider, StationName, TripBatch};
+use crate::sources::text::decode;
 
 /// A batch that is being filled.
 #[derive(Default)]
 pub(super) struct BatchBuilder {
     pub(super) trips: TripBatch,
+    /// The cells of riders are 1 for members and 0 for others.
+    pub(super) riders_are_flags: bool,
     stations: StationIndex,
     vehicles: Interner,
     bikes: Interner,
@@ -90,13 +93,33 @@ impl BatchBuilder {
             known.find(cell, |word| words.find(&mut trips.words, &meaning(word)))
         };
         let bike = find(&mut self.bikes, &row.bike, |text| Cow::Borrowed(text));
-        let rider = find(&mut self.riders, &row.rider, |text| {
-            Cow::Owned(crate::model::Rider::parse(text).as_str().to_owned())
-        });
+        let rider = if self.riders_are_flags {
+            find(&mut self.riders, &row.rider, super::values::rider_of_flag)
+        } else {
+            find(&mut self.riders, &row.rider, |text| {
+                Cow::Owned(Rider::parse(text).as_str().to_owned())
+            })
+        };
         let gender = find(&mut self.genders, &row.gender, super::values::gender);
         trips.bike.push(bike);
         trips.rider.push(rider);
         trips.gender.push(gender);
+    }
+
+    /// Returns whether a text is not UTF-8: it was taken for Windows-1252.
+    pub(super) fn has_other_encoding(&self) -> bool {
+        let interners = [
+            &self.stations.ids,
+            &self.vehicles,
+            &self.bikes,
+            &self.riders,
+            &self.genders,
+        ];
+        interners.iter().any(|texts| texts.has_other_encoding)
+            || self
+                .stations
+                .names()
+                .any(|(_, raw, _)| std::str::from_utf8(raw).is_err())
     }
 
     /// Returns the batch, with the names of its stations.
@@ -105,7 +128,7 @@ impl BatchBuilder {
             if !raw.is_empty() {
                 self.trips.names.push(StationName {
                     station,
-                    name: String::from_utf8_lossy(raw).into(),
+                    name: decode(raw).into(),
                     days,
                 });
             }
@@ -188,7 +211,7 @@ impl StationIndex {
             others.insert(raw, used);
         }
         let (raw, used) = others.remove_entry(name).unwrap_or_else(|| {
-            let is_test = is_test_station(stations.text(index), &String::from_utf8_lossy(name));
+            let is_test = is_test_station(stations.text(index), &decode(name));
             let days = NameUse::NO_DAYS;
             (name.into(), NameUse { days, is_test })
         });

@@ -1,13 +1,17 @@
 //! How the columns of one trip file are read: detected from its header and first rows.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read};
-
-use super::schema::{Column, Header};
-use super::time::{self, DateOrder};
-use super::{TripsError, rows::Rows, values};
-use crate::issue::READABLE_CHARS;
-use crate::model::{Position, System};
+use super::TripsError;
+use super::column_names::Column;
+use super::duration_unit::{DurationUnit, FoundUnit};
+use super::first_rows::FirstRows;
+use super::forms::{Form, Publisher, StationIds};
+use super::found_header::{FoundHeader, Open};
+use super::schema::Header;
+use super::time::DateOrder;
+use super::unread::unread;
+use super::zoned::{TimeHints, UtcTimes};
+use crate::attribution::{self, Evidence, HeaderEvidence, PublisherEvidence};
+use crate::model::{IdShape, System, Systems};
 
 /// How many rows are examined to detect units and the system.
 const SAMPLE_ROWS: usize = 1000;
@@ -16,214 +20,251 @@ const SAMPLE_ROWS: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct ColumnMapping {
     pub(super) header: Header,
+    /// How many lines stand before the header.
+    pub(super) lines_before: usize,
+    /// What separates the cells.
+    pub(super) separator: u8,
+    pub(super) utc_times: Option<UtcTimes>,
+    /// The systems by which further headers in the file are recognised.
+    pub(super) systems: Systems,
     pub(super) order: DateOrder,
-    /// Units of the duration column in a second: 1, or 1000 where it counts milliseconds.
+    /// Units of the duration column in a second.
     pub(super) durations_per_second: f64,
     /// Every station id of the sample ends in `.0`: a program has read the column as floats.
     pub(super) ids_were_numbers: bool,
-    system: Option<System>,
+    /// Where the form has the ids of stations in the names: most names have a number in brackets.
+    pub(super) names_have_numbers: bool,
+    evidence: Evidence,
+    found_unit: Option<FoundUnit>,
 }
 
 impl ColumnMapping {
     /// Reads the header and the first rows of a file, and decides how to read its columns.
     ///
     /// While the order of day and month is ambiguous, further rows are read until one is not: the
-    /// order is one for the whole file. `day_first` states it beforehand.
+    /// order is one for the whole file. `hints` may state it beforehand.
     ///
     /// # Errors
     ///
-    /// [`TripsError`] for a file that is no trip file, and for dates that stay ambiguous.
-    pub fn detect(
-        open: &mut dyn FnMut() -> io::Result<Box<dyn Read + Send>>,
+    /// [`TripsError`] for a file that is no trip file or has no rows, and for times of which the first
+    /// rows do not tell what they mean.
+    pub fn detect(open: Open<'_>, file: &str, hints: TimeHints) -> Result<Self, TripsError> {
+        Self::detect_among(&Systems::default(), open, file, hints)
+    }
+
+    /// Does what [`detect`](Self::detect) does, with other systems than the built-in ones.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`detect`](Self::detect).
+    pub fn detect_among(
+        systems: &Systems,
+        open: Open<'_>,
         file: &str,
-        day_first: bool,
+        hints: TimeHints,
     ) -> Result<Self, TripsError> {
         let read_error = |source| TripsError::Read {
             file: file.into(),
             source,
         };
-        let mut rows = Rows::new(open().map_err(read_error)?);
-        if !rows.advance().map_err(read_error)? {
-            return Err(TripsError::Empty { file: file.into() });
+        let FoundHeader {
+            header,
+            mut rows,
+            lines_before,
+            separator,
+        } = FoundHeader::find(open, file, systems)?;
+        let mut first = FirstRows::new(header_evidence(&header));
+        while first.rows < SAMPLE_ROWS && rows.advance().map_err(read_error)? {
+            first.examine(&rows, &header, systems);
         }
-        let header = read_header(&rows, file)?;
-        let mut sample = Sample::default();
-        while sample.rows < SAMPLE_ROWS && rows.advance().map_err(read_error)? {
-            sample.examine(&rows, &header);
+        if first.rows == 0 {
+            return Err(TripsError::NoRows { file: file.into() });
         }
-        let order = if day_first || header.form.day_first {
+        first.dates.refuse(file, &header, hints)?;
+        let order = if hints.day_first || header.form.day_first {
             DateOrder::DayFirst
         } else {
-            while sample.order.is_none()
-                && sample.order_matters
-                && rows.advance().map_err(read_error)?
-            {
-                sample.examine_dates(&rows, &header);
+            while first.dates.is_open() && rows.advance().map_err(read_error)? {
+                first.dates.examine(&rows, &header);
             }
-            match sample.order {
-                Some(order) => order,
-                None if sample.has_dashes => {
-                    return Err(TripsError::AmbiguousDates {
-                        file: file.into(),
-                        column: header.name(Column::StartedAt).into(),
-                        found: sample.ambiguous_date,
-                    });
-                }
-                None => DateOrder::MonthFirst,
-            }
+            first
+                .dates
+                .order()
+                .map_err(|found| TripsError::AmbiguousDates {
+                    file: file.into(),
+                    column: header.name(Column::StartedAt).into(),
+                    found,
+                })?
         };
-        let system = match header.form.system {
-            Some(id) => System::named(id),
-            None => sample.system(),
-        };
+        let found_unit = first.duration_unit(order, &header);
+        let names_have_numbers = first.names_have_numbers();
+        let ids_were_numbers = first.ids_were_numbers();
         Ok(Self {
             order,
-            durations_per_second: if sample.is_in_milliseconds(order) {
-                1000.0
-            } else {
-                1.0
-            },
-            ids_were_numbers: sample.ids > 0 && sample.ids == sample.ids_with_point,
-            system,
+            durations_per_second: found_unit.map_or(1.0, |found| found.unit.per_second()),
+            ids_were_numbers,
+            names_have_numbers,
+            evidence: first.evidence(&header),
+            found_unit,
             header,
+            lines_before,
+            separator,
+            utc_times: hints.utc_times,
+            systems: systems.clone(),
         })
     }
 
-    /// Returns the system whose trips these are, by the header or by coordinates. `None` where
-    /// neither identifies it.
-    pub fn system(&self) -> Option<&System> {
-        self.system.as_ref()
+    /// Returns the systems among which the file's is.
+    pub fn systems(&self) -> &Systems {
+        &self.systems
+    }
+
+    /// Returns what separates the cells.
+    pub fn separator(&self) -> u8 {
+        self.separator
+    }
+
+    /// Returns what the file shows of the system whose trips these are.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// Returns the system whose trips these are, as far as the file alone tells. `None` where it does
+    /// not.
+    pub fn system(&self) -> Option<System> {
+        let attribution = attribution::attribute(&self.evidence, &[], &self.systems);
+        attribution.ok().map(|attribution| attribution.system)
     }
 
     /// Returns the name of the file's form in `docs/FORMATS.md`, such as `M`.
     pub fn form(&self) -> &'static str {
         self.header.form.name
     }
-}
 
-fn read_header<R: Read>(rows: &Rows<R>, file: &str) -> Result<Header, TripsError> {
-    let names: Vec<String> = (0..rows.len())
-        .map(|index| {
-            let cell = rows.cell(index);
-            let text = String::from_utf8_lossy(&cell);
-            // Names are shown in error messages, which have one line.
-            text.trim_start_matches('\u{feff}')
-                .trim_matches('"')
-                .trim()
-                .replace(char::is_control, " ")
-        })
+    /// Describes what is unusual in how the columns are read, one sentence each, for the user.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(found) = self.found_unit.filter(|found| found.is_unusual()) {
+            warnings.push(self.unit_sentence(found));
+        }
+        warnings.extend(self.missing_ids());
+        if self.lines_before > 0 {
+            warnings.push(format!(
+                "its header is preceded by {} other line{}",
+                self.lines_before,
+                if self.lines_before == 1 { "" } else { "s" }
+            ));
+        }
+        let missing = unread(&self.header).into_iter();
+        let missing = missing.filter(|unread| self.header.index(unread.like).is_none());
+        warnings.extend(missing.map(|unread| {
+            format!(
+                "column {:?} looks like {} and is not read; no other column is",
+                unread.name,
+                unread.like.field()
+            )
+        }));
+        warnings
+    }
+
+    /// Describes how the columns are read where that is as usual, one sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some(found) = self.found_unit.filter(|found| !found.is_unusual()) {
+            notes.push(self.unit_sentence(found));
+        }
+        let others = unread(&self.header).into_iter();
+        let others = others.filter(|unread| self.header.index(unread.like).is_some());
+        notes.extend(others.map(|unread| {
+            format!(
+                "column {:?} is not read: {} is taken from {:?}",
+                unread.name,
+                unread.like.field(),
+                self.header.name(unread.like)
+            )
+        }));
+        notes
+    }
+
+    /// Says that the file has no station ids. `None` where it has.
+    fn missing_ids(&self) -> Option<String> {
+        if self.header.form.station_ids == StationIds::Names {
+            return (!self.names_have_numbers)
+                .then(|| "its stations have no ids: their names stand for them".into());
+        }
+        let lacks = |column| self.header.index(column).is_none();
+        let missing: Vec<&str> = [
+            (Column::OriginId, "start (such as start_station_id)"),
+            (Column::DestinationId, "end (such as end_station_id)"),
+        ]
+        .into_iter()
+        .filter_map(|(column, end)| lacks(column).then_some(end))
         .collect();
-    if let [only] = names.as_slice() {
-        let inside: Vec<String> = only.split(',').map(|name| name.trim().to_owned()).collect();
-        if Header::recognise(inside).is_some() {
-            return Err(TripsError::QuotedLines { file: file.into() });
-        }
-        for (separator, name) in [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")] {
-            let inside: Vec<String> = only
-                .split(separator)
-                .map(|n| n.trim_matches('"').to_owned())
-                .collect();
-            if Header::recognise(inside).is_some() {
-                return Err(TripsError::Separator {
-                    file: file.into(),
-                    name,
-                });
-            }
+        (!missing.is_empty()).then(|| {
+            format!(
+                "it has no column for the station id of the {}: no trip has a station there",
+                missing.join(", none for that of the ")
+            )
+        })
+    }
+
+    fn unit_sentence(&self, found: FoundUnit) -> String {
+        let column = self.header.name(Column::Duration);
+        let FoundUnit {
+            unit,
+            agreeing,
+            compared,
+        } = found;
+        if agreeing == 0 {
+            format!("durations ({column}) are taken for {unit}: no row tells")
+        } else {
+            format!(
+                "durations ({column}) are in {unit}: so {agreeing} of {compared} rows agree with \
+                 their start and end"
+            )
         }
     }
-    Header::recognise(names).ok_or_else(|| {
-        let line = rows.text();
-        let line = line.trim_start_matches('\u{feff}').chars();
-        TripsError::NotTrips {
-            file: file.into(),
-            first_line: line.take(READABLE_CHARS).collect(),
-        }
-    })
 }
 
-/// What is found in the first rows.
-#[derive(Default)]
-struct Sample {
-    rows: usize,
-    order: Option<DateOrder>,
-    /// Some date means another day in each order.
-    order_matters: bool,
-    /// The first such date has dashes.
-    has_dashes: bool,
-    /// The first such date.
-    ambiguous_date: String,
-    /// Durations as stated, each with the texts of its start and end.
-    durations: Vec<(f64, Vec<u8>, Vec<u8>)>,
-    ids: usize,
-    ids_with_point: usize,
-    /// Number of starts by the id of the system in whose area they lie.
-    areas: BTreeMap<String, usize>,
+impl FoundUnit {
+    /// Returns whether this is no column of seconds that agree with the clocks.
+    fn is_unusual(self) -> bool {
+        self.unit != DurationUnit::Seconds || (self.agreeing == 0 && self.compared > 0)
+    }
 }
 
-impl Sample {
-    fn examine<R: Read>(&mut self, rows: &Rows<R>, header: &Header) {
-        self.rows += 1;
-        self.examine_dates(rows, header);
-        let cell = |column| {
-            header
-                .index(column)
-                .map(|index| rows.cell(index))
-                .unwrap_or_default()
-        };
-        for column in [Column::OriginId, Column::DestinationId] {
-            let id = cell(column);
-            self.ids += usize::from(!id.is_empty());
-            self.ids_with_point += usize::from(id.ends_with(b".0"));
-        }
-        let stated = String::from_utf8_lossy(&cell(Column::Duration)).replace(',', "");
-        if let Ok(stated) = stated.parse() {
-            let start = cell(Column::StartedAt).into_owned();
-            let end = cell(Column::EndedAt).into_owned();
-            self.durations.push((stated, start, end));
-        }
-        let latitude = values::micro_degrees(&cell(Column::FromLatitude));
-        let longitude = values::micro_degrees(&cell(Column::FromLongitude));
-        if let (Some(latitude), Some(longitude)) = (latitude, longitude)
-            && let Some(system) = System::at(Position::from_micro(latitude, longitude))
-        {
-            *self.areas.entry(system.id.as_str().to_owned()).or_default() += 1;
-        }
+/// Returns what a header says of its publisher.
+fn header_evidence(header: &Header) -> HeaderEvidence {
+    let of_form = |form: &'static Form| {
+        let publishers = form.publishers.iter();
+        publishers.map(|publisher| PublisherEvidence {
+            system: publisher.system.into(),
+            id_shapes: publisher.ids.iter().map(|s| IdShape::new(s)).collect(),
+            foreign_column: foreign_column(header, publisher),
+        })
+    };
+    let of_user = header.named_by_user.iter().map(|id| PublisherEvidence {
+        system: id.clone(),
+        id_shapes: Vec::new(),
+        foreign_column: None,
+    });
+    HeaderEvidence {
+        form: header.form.name,
+        publishers: of_form(header.form).chain(of_user).collect(),
+        is_own: header.form.is_own || header.named_by_user.is_some(),
     }
+}
 
-    fn examine_dates<R: Read>(&mut self, rows: &Rows<R>, header: &Header) {
-        for column in [Column::StartedAt, Column::EndedAt] {
-            let Some(index) = header.index(column) else {
-                continue;
-            };
-            let text = rows.cell(index);
-            if self.order.is_none() {
-                self.order = time::detect_order(&text);
-            }
-            let read_as = |order| time::parse(&text, order).map(|time| time.ms);
-            if !self.order_matters && read_as(DateOrder::DayFirst) != read_as(DateOrder::MonthFirst)
-            {
-                self.order_matters = true;
-                self.has_dashes = time::is_ambiguous_dash_date(&text);
-                self.ambiguous_date = String::from_utf8_lossy(&text).into_owned();
-            }
-        }
+/// Finds a column that a publisher never had. Nameless columns are those of programs.
+fn foreign_column(header: &Header, publisher: &Publisher) -> Option<String> {
+    if publisher.columns.is_empty() {
+        return None;
     }
-
-    /// Returns whether durations are stated in milliseconds: more than half of them exceed the time
-    /// between start and end a hundred times.
-    fn is_in_milliseconds(&self, order: DateOrder) -> bool {
-        let is_too_long = |(stated, start, end): &&(f64, Vec<u8>, Vec<u8>)| {
-            let local_ms = |text: &[u8]| time::parse(text, order).map_or(0, |time| time.ms);
-            // One minute is added because times without seconds may be that far off.
-            let seconds = (local_ms(end) - local_ms(start)) as f64 / 1000.0 + 60.0;
-            *stated > 100.0 * seconds.max(1.0)
-        };
-        let too_long = self.durations.iter().filter(is_too_long).count();
-        2 * too_long > self.durations.len()
-    }
-
-    fn system(&self) -> Option<System> {
-        let most = self.areas.iter().max_by_key(|(_, n)| **n)?;
-        System::named(most.0)
-    }
+    let is_foreign = |name: &&String| {
+        !name.is_empty()
+            && !name.starts_with("unnamed")
+            && !publisher.columns.contains(&name.as_str())
+    };
+    let index = header.normal.iter().position(|name| is_foreign(&name))?;
+    Some(header.names[index].clone())
 }

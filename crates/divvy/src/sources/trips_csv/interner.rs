@@ -4,6 +4,8 @@ use std::hash::{Hash, Hasher};
 
 use rustc_hash::FxHashMap;
 
+use crate::sources::text::decode;
+
 /// A text of at most 16 bytes as numbers: two texts are equal if and only if these are. A lookup of
 /// one follows no pointer, which would be most of the cost for millions of short ids.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +58,8 @@ pub(super) struct Interner {
     long: FxHashMap<Box<[u8]>, u32>,
     /// The last short text.
     last: Option<(ShortText, u32)>,
+    /// A text is not UTF-8: it was taken for Windows-1252.
+    pub(super) has_other_encoding: bool,
 }
 
 /// Reads a whole number below 100,000 without leading zeros, so that each number has one text.
@@ -75,7 +79,11 @@ impl Interner {
     /// Finds the index of a text. `add` makes that of a new one.
     #[inline]
     pub(super) fn find(&mut self, raw: &[u8], add: impl FnOnce(&str) -> u32) -> u32 {
-        let new = || add(&String::from_utf8_lossy(raw));
+        let other = &mut self.has_other_encoding;
+        let new = || {
+            *other |= std::str::from_utf8(raw).is_err();
+            add(&decode(raw))
+        };
         if let Some(number) = small_number(raw) {
             if self.numbers.len() <= number {
                 self.numbers.resize(number + 1, 0);

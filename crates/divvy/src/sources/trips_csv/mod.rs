@@ -1,7 +1,8 @@
 //! Trip files: every CSV form of the publishers, recognised by its header.
 //!
 //! ```text
-//!  ColumnMapping::detect   header → columns (schema), first rows → date order, units, system
+//!  ColumnMapping::detect   header → form (forms), columns (column_names, schema); first rows → date
+//!                          order, units, evidence of the system (first_rows, duration_unit)
 //!  TripReader              bytes → cells (rows, cell_scanner) → values (values, time, offsets)
 //!                          → columns of a TripBatch (batch_builder, interner)
 //! ```
@@ -12,7 +13,14 @@
 
 mod batch_builder;
 mod cell_scanner;
+mod cell_splitter;
 mod column_mapping;
+mod column_names;
+mod columns;
+mod duration_unit;
+mod first_rows;
+mod forms;
+mod found_header;
 mod interner;
 mod offsets;
 mod reader;
@@ -20,12 +28,19 @@ mod rows;
 mod schema;
 mod test_stations;
 mod time;
+mod unread;
 mod values;
+mod zoned;
 
 use std::io;
 
 pub use column_mapping::ColumnMapping;
-pub use reader::{BATCH_ROWS, TripReader};
+pub use column_names::COLUMN_FIELDS;
+pub use found_header::Open;
+pub use reader::{BATCH_ROWS, DetectAt, TripReader};
+pub use zoned::{TimeHints, UtcTimes};
+
+use crate::issue::{Rejected, Skipped};
 
 /// Why a file cannot be read as trips.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +70,80 @@ pub enum TripsError {
         /// The file, or member of an archive.
         file: String,
     },
-    /// The columns are not separated by commas.
-    #[error("{file} separates its columns by {name}: save it as CSV with commas")]
-    Separator {
+    /// The first line is a row.
+    #[error(
+        "{file} has no header: its first line, {first_line:?}, is a row; put the header before it"
+    )]
+    NoHeader {
         /// The file, or member of an archive.
         file: String,
-        /// The separator, in the plural.
-        name: &'static str,
+        /// Its first line, cut to a readable length.
+        first_line: String,
+    },
+    /// A header like that of a trip file, without a column that every trip needs.
+    #[error("{file} has the header of a trip file, but no column with {missing}")]
+    MissingColumn {
+        /// The file, or member of an archive.
+        file: String,
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// A header and nothing after it.
+    #[error("{file} has a header and no rows: download or save it again")]
+    NoRows {
+        /// The file, or member of an archive.
+        file: String,
+    },
+    /// The times have neither date nor hour.
+    #[error(
+        "{file}: {column}: times like {found:?} have lost their date and hour, as a spreadsheet saves \
+         them: load the original file"
+    )]
+    LostTimes {
+        /// The file, or member of an archive.
+        file: String,
+        /// The column, as its header names it.
+        column: String,
+        /// One of its times.
+        found: String,
+    },
+    /// The times end in `Z`, and are in UTC or local.
+    #[error(
+        "{file}: {column}: times like {found:?} may be in UTC, or local times that a program has marked \
+         so"
+    )]
+    UtcTimes {
+        /// The file, or member of an archive.
+        file: String,
+        /// The column, as its header names it.
+        column: String,
+        /// One of its times.
+        found: String,
+    },
+    /// No row is a trip.
+    #[error("{file}: none of its {rows} rows can be read: {}", cause(.first))]
+    NothingReadable {
+        /// The file, or member of an archive.
+        file: String,
+        /// How many rows it has.
+        rows: u64,
+        /// The first of them.
+        first: Box<Rejected>,
+    },
+    /// Rows after a second header are those of another system.
+    #[error(
+        "{file} holds trips of {first}, and from line {line} on trips of {second}: split it there, and \
+         load the two files"
+    )]
+    TwoSystems {
+        /// The file, or member of an archive.
+        file: String,
+        /// The line of the second header.
+        line: u64,
+        /// The system of the rows before it.
+        first: String,
+        /// The system of the rows after it.
+        second: String,
     },
     /// The order of day and month is ambiguous.
     #[error(
@@ -83,4 +165,85 @@ pub enum TripsError {
         /// The cause.
         source: io::Error,
     },
+}
+
+fn cause(rejected: &Rejected) -> String {
+    let Rejected {
+        column,
+        expected,
+        found,
+        ..
+    } = rejected;
+    let place = if column.is_empty() {
+        String::new()
+    } else {
+        format!("{column}: ")
+    };
+    format!("{place}expected {expected}, found {found:?}")
+}
+
+impl TripsError {
+    /// Returns the file, or member of an archive, that it concerns.
+    pub fn member(&self) -> &str {
+        match self {
+            Self::Empty { file }
+            | Self::NotTrips { file, .. }
+            | Self::QuotedLines { file }
+            | Self::NoHeader { file, .. }
+            | Self::MissingColumn { file, .. }
+            | Self::NoRows { file }
+            | Self::LostTimes { file, .. }
+            | Self::UtcTimes { file, .. }
+            | Self::NothingReadable { file, .. }
+            | Self::TwoSystems { file, .. }
+            | Self::AmbiguousDates { file, .. }
+            | Self::Read { file, .. } => file,
+        }
+    }
+
+    /// Returns what is to be said of a member with this error that lies beside others, which are
+    /// loaded. `None` for errors for which the archive as a whole is refused.
+    pub fn skipped(&self, member: &str) -> Option<Skipped> {
+        const SAVE_AGAIN: &str = "download or save the file again";
+        let (why, what_to_do) = match self {
+            Self::Empty { .. } => ("empty".into(), SAVE_AGAIN),
+            Self::NoRows { .. } => ("a header without rows".into(), SAVE_AGAIN),
+            Self::NotTrips { first_line, .. } => (
+                format!("a table with the unknown header {first_line:?}"),
+                "if it holds trips, name its columns as a known form does",
+            ),
+            Self::NoHeader { first_line, .. } => (
+                format!("a table without a header, its first line is {first_line:?}"),
+                "put the header before its first row",
+            ),
+            Self::MissingColumn { missing, .. } => (
+                format!("a trip file without a column with {missing}"),
+                "load a file that has it",
+            ),
+            Self::QuotedLines { .. } => (
+                "a table with every line in quotes".into(),
+                "save the original again, or take the outer quotes off each line",
+            ),
+            Self::LostTimes { column, found, .. } => (
+                format!("a trip file whose times lost date and hour ({column}: {found:?})"),
+                "load the original file",
+            ),
+            Self::NothingReadable { rows, first, .. } => (
+                format!(
+                    "a trip file with {rows} rows of which none can be read ({})",
+                    cause(first)
+                ),
+                "load the original file",
+            ),
+            Self::AmbiguousDates { .. }
+            | Self::UtcTimes { .. }
+            | Self::TwoSystems { .. }
+            | Self::Read { .. } => return None,
+        };
+        Some(Skipped {
+            member: member.into(),
+            why,
+            what_to_do: what_to_do.into(),
+        })
+    }
 }

@@ -1,8 +1,16 @@
 //! The UTC offsets of the local times of a trip.
 
 use super::time::LocalTime;
-use crate::model::civil_date::DAY_S;
+use crate::model::civil_date::{DAY_MS, DAY_S, days_from_civil};
 use crate::model::{Flag, Flags, Fold, Resolved, SteadyPeriod, Zone};
+
+/// The times of plausible trips, in milliseconds since 1970: see [`Flag::OddYear`].
+mod plausible {
+    use super::{DAY_MS, days_from_civil};
+
+    pub(super) const FROM_MS: i64 = days_from_civil(2005, 1, 1) * DAY_MS;
+    pub(super) const UNTIL_MS: i64 = days_from_civil(2035, 1, 1) * DAY_MS;
+}
 
 /// Finds offsets in one time zone. Caches the period between two changes of the clocks in which the
 /// last times were.
@@ -41,6 +49,9 @@ impl RowTimes {
     pub(super) fn flags(&self) -> Flags {
         let mut flags = Flags::NONE;
         flags.insert_if(Flag::ClockChange, self.offsets.clock_change);
+        let is_odd =
+            |time: LocalTime| !(plausible::FROM_MS..plausible::UNTIL_MS).contains(&time.ms);
+        flags.insert_if(Flag::OddYear, is_odd(self.started) || is_odd(self.ended));
         let elapsed_ms = self.offsets.elapsed_ms(self.started, self.ended);
         let duration_s = self
             .reported_s

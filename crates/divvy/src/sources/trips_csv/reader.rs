@@ -4,23 +4,28 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use super::batch_builder::{BatchBuilder, RowWords, StationUse};
+use super::column_names::Column;
+use super::columns::{Columns, InvalidRow, Point};
+use super::forms::{IdKind, StationIds};
 use super::offsets::{OffsetResolver, RowTimes};
 use super::rows::Rows;
-use super::schema::{Column, IdKind};
-use super::time::{self, LocalTime, TimeParser};
-use super::values::{self, DerivedId, InvalidCell};
-use super::{ColumnMapping, TripsError};
+use super::schema::Header;
+use super::time::{LocalTime, TimeParser};
+use super::values::{self, DerivedId};
+use super::{ColumnMapping, TripsError, zoned};
 use crate::issue::{READABLE_CHARS, Reason, RejectSink, Rejected, RejectedCounts};
 use crate::model::civil_date::day_of_ms;
-use crate::model::{
-    BoundingBox, Flag, MAX_STATION_ID_BYTES, NONE_I32, Position, System, TripBatch,
-};
+use crate::model::{BoundingBox, Flag, System, TripBatch, Zone};
+use crate::sources::text::decode;
 
 /// How many trips a batch holds at most.
 pub const BATCH_ROWS: usize = 128 * 1024;
 
+/// Decides anew how to read the columns, where another header stands at an offset of the file.
+pub type DetectAt<'a> = Box<dyn FnMut(u64) -> Result<ColumnMapping, TripsError> + 'a>;
+
 /// Reads one trip file, batch by batch.
-pub struct TripReader<R> {
+pub struct TripReader<'a, R> {
     rows: Rows<R>,
     file: String,
     mapping: ColumnMapping,
@@ -28,14 +33,21 @@ pub struct TripReader<R> {
     starts: TimeParser,
     ends: TimeParser,
     offsets: OffsetResolver,
+    zone: Zone,
     system: String,
     area: Option<BoundingBox>,
+    detect_at: Option<DetectAt<'a>>,
+    /// How many lines before the header are still to be read.
+    before_header: usize,
     rows_read: u64,
     rejected: RejectedCounts,
+    first_rejected: Option<Rejected>,
+    other_encoding: bool,
 }
 
-impl<R: Read> TripReader<R> {
-    /// Begins to read a file as trips of `system`. `input` starts with the header.
+impl<'a, R: Read> TripReader<'a, R> {
+    /// Begins to read a file as trips of `system`. `input` starts where the detection of `mapping`
+    /// started.
     ///
     /// # Errors
     ///
@@ -47,20 +59,32 @@ impl<R: Read> TripReader<R> {
         file: &str,
     ) -> Result<Self, TripsError> {
         let mut reader = Self {
-            rows: Rows::new(input),
+            rows: Rows::new(input, mapping.separator),
             file: file.into(),
-            columns: Columns::of(&mapping),
+            columns: Columns::of(&mapping.header),
             starts: TimeParser::new(mapping.order),
             ends: TimeParser::new(mapping.order),
+            before_header: mapping.lines_before,
             mapping,
             offsets: OffsetResolver::new(system.zone()),
+            zone: system.zone(),
             system: system.id.as_str().into(),
             area: system.area,
+            detect_at: None,
             rows_read: 0,
             rejected: RejectedCounts::new(),
+            first_rejected: None,
+            other_encoding: false,
         };
         reader.advance()?;
         Ok(reader)
+    }
+
+    /// Uses `detect` where a header with other columns stands among the rows. Without it, only the
+    /// columns of that header are taken.
+    pub fn detecting_with(mut self, detect: DetectAt<'a>) -> Self {
+        self.detect_at = Some(detect);
+        self
     }
 
     /// Reads the next trips, at most [`BATCH_ROWS`]. `None` at the end of the file.
@@ -74,18 +98,92 @@ impl<R: Read> TripReader<R> {
         rejects: &dyn RejectSink,
     ) -> Result<Option<TripBatch>, TripsError> {
         let mut batch = BatchBuilder::with_capacity(BATCH_ROWS);
+        batch.riders_are_flags = self.mapping.header.riders_are_flags();
+        self.pass_lines_before_header(rejects)?;
         while batch.trips.len() < BATCH_ROWS && self.advance()? {
             self.rows_read += 1;
             if self.rows.contains_rows(self.columns.needed.max(2)) {
                 self.rows.take_first_line();
             }
             if let Err(invalid) = self.take_row(&mut batch) {
-                *self.rejected.entry(invalid.reason).or_default() += 1;
-                rejects.reject(self.rejected_row(invalid));
+                let header = self.header_again();
+                let invalid = if header.is_some() {
+                    InvalidRow::row("a trip, not a header again")
+                } else {
+                    invalid
+                };
+                self.reject(invalid, rejects);
+                if let Some(header) = header {
+                    self.follow(header)?;
+                }
             }
         }
+        self.other_encoding |= batch.has_other_encoding();
         let batch = batch.finish();
         Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    /// Moves to the header. Lines before it that are as full as rows are rejected; others are titles.
+    fn pass_lines_before_header(&mut self, rejects: &dyn RejectSink) -> Result<(), TripsError> {
+        while self.before_header > 0 {
+            self.before_header -= 1;
+            let cells = 0..self.rows.len();
+            let filled = cells.filter(|index| !self.rows.cell(*index).is_empty());
+            if 2 * filled.count() > self.columns.named {
+                self.rows_read += 1;
+                self.reject(InvalidRow::row("a header before it"), rejects);
+            }
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, invalid: InvalidRow, rejects: &dyn RejectSink) {
+        *self.rejected.entry(invalid.reason).or_default() += 1;
+        let rejected = self.rejected_row(invalid);
+        self.first_rejected.get_or_insert_with(|| rejected.clone());
+        rejects.reject(rejected);
+    }
+
+    /// Returns the header that the current row is. `None` for a row of another kind.
+    fn header_again(&self) -> Option<Header> {
+        // Nearly all rejected rows have a clock here, or nothing.
+        let time = self.rows.cell(self.columns.started_at);
+        if time.contains(&b':') || !time.iter().any(u8::is_ascii_alphabetic) {
+            return None;
+        }
+        let cells = (0..self.rows.len()).map(|index| self.rows.cell(index));
+        let names = cells.map(|cell| decode(&cell).into_owned()).collect();
+        Header::recognise(names, &self.mapping.systems)
+    }
+
+    /// Reads the rows after a header by it.
+    fn follow(&mut self, header: Header) -> Result<(), TripsError> {
+        if header.is_same(&self.mapping.header) {
+            return Ok(());
+        }
+        match &mut self.detect_at {
+            None => self.mapping.header = header,
+            Some(detect) => {
+                let mapping = detect(self.rows.offset())?;
+                let (before, now) = (self.mapping.system(), mapping.system());
+                if let (Some(before), Some(now)) = (before, now)
+                    && before.id != now.id
+                {
+                    return Err(TripsError::TwoSystems {
+                        file: self.file.clone(),
+                        line: self.rows.line(),
+                        first: before.id.to_string(),
+                        second: now.id.to_string(),
+                    });
+                }
+                self.mapping = mapping;
+            }
+        }
+        self.columns = Columns::of(&self.mapping.header);
+        self.starts = TimeParser::new(self.mapping.order);
+        self.ends = TimeParser::new(self.mapping.order);
+        Ok(())
     }
 
     fn advance(&mut self) -> Result<bool, TripsError> {
@@ -105,6 +203,16 @@ impl<R: Read> TripReader<R> {
         &self.rejected
     }
 
+    /// Returns the first row that was rejected.
+    pub fn first_rejected(&self) -> Option<&Rejected> {
+        self.first_rejected.as_ref()
+    }
+
+    /// Returns whether bytes read so far are not UTF-8, and were taken for Windows-1252.
+    pub fn has_other_encoding(&self) -> bool {
+        self.other_encoding
+    }
+
     /// Appends the current row to the batch, or leaves the batch unchanged where it is invalid.
     fn take_row(&mut self, batch: &mut BatchBuilder) -> Result<(), InvalidRow> {
         let Self {
@@ -113,47 +221,62 @@ impl<R: Read> TripReader<R> {
             columns,
             starts,
             ends,
+            zone,
             ..
         } = self;
         // Parse the values that a trip must have.
         columns.check_cell_count(rows)?;
+        columns.check_line_ends(rows, &mapping.header)?;
         let id_kind = mapping.header.form.id;
         let id = match id_kind {
             IdKind::Hex16 => values::hex_id(rows.cell(columns.id)),
             IdKind::Digits => values::digits_id(rows.cell(columns.id)),
+            IdKind::Text => values::text_id(rows.cell(columns.id)),
             IdKind::Derived => Ok(Cow::Borrowed(&b""[..])),
         }
         .map_err(|invalid| InvalidRow::cell(Column::Id, invalid))?;
-        let started = parse_start(starts, rows.cell(columns.started_at))?;
-        let ended = ends
-            .parse(&rows.cell(columns.ended_at))
+        let zoned = |text: &[u8]| zoned::parse(text, mapping.order, mapping.utc_times, zone);
+        let text = columns.time(rows, columns.started_at, columns.start_clock);
+        let (started, started_s) = parse_start(starts, text, zoned)?;
+        let text = columns.time(rows, columns.ended_at, columns.end_clock);
+        let (ended, ended_s) = ends
+            .parse(&text)
+            .map(|time| (time, None))
+            .or_else(|| zoned(&text))
             .ok_or_else(|| InvalidRow::time(Column::EndedAt, Reason::Unparsable))?;
         columns.check_station_ids(rows)?;
 
         // Derive the others. From here on nothing fails, so the columns stay equally long.
         let reported_s =
             values::seconds(&rows.cell(columns.duration), mapping.durations_per_second);
+        let mut offsets = self.offsets.resolve(started, ended, reported_s);
+        if let (Some(started_s), Some(ended_s)) = (started_s, ended_s) {
+            (offsets.started_s, offsets.ended_s) = (started_s, ended_s);
+        }
         let times = RowTimes {
             started,
             ended,
             reported_s,
-            offsets: self.offsets.resolve(started, ended, reported_s),
+            offsets,
         };
         let mut flags = times.flags();
         let strips_point_zero = mapping.ids_were_numbers || id_kind == IdKind::Digits;
         let day = day_of_ms(started.ms);
         let mut station = |id: usize, name: usize| {
+            let name = values::null_as_empty(rows.cell(name));
             let id = values::null_as_empty(rows.cell(id));
-            let id = if strips_point_zero {
-                values::without_point_zero(&id)
-            } else {
-                &id
-            };
+            let (mut id, mut name) = (&id[..], &name[..]);
+            if columns.station_ids != StationIds::Columns {
+                (id, name) = columns.uncommon_station(mapping.names_have_numbers, id, name);
+            }
+            if strips_point_zero {
+                id = values::without_point_zero(id);
+            }
             if id.is_empty() {
                 let (index, is_test) = (0, false);
                 return StationUse { index, is_test };
             }
-            batch.find_station(id, &rows.cell(name), day)
+            batch.find_station(id, name, day)
         };
         let origin = station(columns.origin_id, columns.origin_name);
         let destination = station(columns.destination_id, columns.destination_name);
@@ -215,7 +338,7 @@ impl<R: Read> TripReader<R> {
                     .index(column)
                     .map(|index| self.rows.cell(index))
                     .unwrap_or_default();
-                let text = String::from_utf8_lossy(&cell).into_owned();
+                let text = decode(&cell).into_owned();
                 (header.name(column).to_owned(), Cow::Owned(text))
             }
         };
@@ -231,190 +354,27 @@ impl<R: Read> TripReader<R> {
 }
 
 #[inline(always)]
-fn parse_start(starts: &mut TimeParser, cell: Cow<'_, [u8]>) -> Result<LocalTime, InvalidRow> {
+fn parse_start(
+    starts: &mut TimeParser,
+    cell: Cow<'_, [u8]>,
+    zoned: impl FnOnce(&[u8]) -> Option<(LocalTime, Option<i32>)>,
+) -> Result<(LocalTime, Option<i32>), InvalidRow> {
     let text = values::null_as_empty(cell);
     if text.is_empty() {
         return Err(InvalidRow::time(Column::StartedAt, Reason::NoStart));
     }
     starts
         .parse(&text)
+        .map(|time| (time, None))
+        .or_else(|| zoned(&text))
         .ok_or_else(|| InvalidRow::time(Column::StartedAt, Reason::Unparsable))
-}
-
-/// Why a row is no trip.
-struct InvalidRow {
-    reason: Reason,
-    /// `None` where the row as a whole is invalid.
-    column: Option<Column>,
-    expected: Cow<'static, str>,
-}
-
-impl InvalidRow {
-    fn cell(column: Column, invalid: InvalidCell) -> Self {
-        Self {
-            reason: invalid.reason,
-            column: Some(column),
-            expected: invalid.expected.into(),
-        }
-    }
-
-    fn time(column: Column, reason: Reason) -> Self {
-        let expected = time::EXPECTED;
-        Self::cell(column, InvalidCell { reason, expected })
-    }
-
-    fn row(expected: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            reason: Reason::Unparsable,
-            column: None,
-            expected: expected.into(),
-        }
-    }
-}
-
-/// The coordinates of the start or end of a row, in millionths of a degree. Both are [`NONE_I32`]
-/// where there are none.
-#[derive(Clone, Copy)]
-struct Point {
-    latitude: i32,
-    longitude: i32,
-}
-
-impl Point {
-    const NONE: Self = Self {
-        latitude: NONE_I32,
-        longitude: NONE_I32,
-    };
-
-    #[inline(always)]
-    fn is_none(self) -> bool {
-        self.latitude == NONE_I32
-    }
-
-    #[inline(always)]
-    fn is_outside(self, area: Option<BoundingBox>) -> bool {
-        let position = || Position::from_micro(self.latitude, self.longitude);
-        !self.is_none() && area.is_some_and(|area| !area.contains(position()))
-    }
-}
-
-/// The index of each column; [`usize::MAX`] for one that the file lacks, so that its cells are
-/// empty.
-struct Columns {
-    id: usize,
-    started_at: usize,
-    ended_at: usize,
-    duration: usize,
-    origin_id: usize,
-    origin_name: usize,
-    destination_id: usize,
-    destination_name: usize,
-    vehicle: usize,
-    bike: usize,
-    rider: usize,
-    gender: usize,
-    birth_year: usize,
-    from_latitude: usize,
-    from_longitude: usize,
-    to_latitude: usize,
-    to_longitude: usize,
-    has_coordinates: bool,
-    /// How many cells a row must have.
-    needed: usize,
-    /// How many cells the header has.
-    named: usize,
-}
-
-impl Columns {
-    fn of(mapping: &ColumnMapping) -> Self {
-        let header = &mapping.header;
-        let index = |column| header.index(column).unwrap_or(usize::MAX);
-        Self {
-            id: index(Column::Id),
-            started_at: index(Column::StartedAt),
-            ended_at: index(Column::EndedAt),
-            duration: index(Column::Duration),
-            origin_id: index(Column::OriginId),
-            origin_name: index(Column::OriginName),
-            destination_id: index(Column::DestinationId),
-            destination_name: index(Column::DestinationName),
-            vehicle: index(Column::Vehicle),
-            bike: index(Column::Bike),
-            rider: index(Column::Rider),
-            gender: index(Column::Gender),
-            birth_year: index(Column::BirthYear),
-            from_latitude: index(Column::FromLatitude),
-            from_longitude: index(Column::FromLongitude),
-            to_latitude: index(Column::ToLatitude),
-            to_longitude: index(Column::ToLongitude),
-            has_coordinates: header.index(Column::FromLatitude).is_some(),
-            needed: header.cells_needed(),
-            named: header.names.len(),
-        }
-    }
-
-    /// Refuses a row without a closing quote, with too few cells, or with values beyond the header.
-    #[inline(always)]
-    fn check_cell_count<R: Read>(&self, rows: &Rows<R>) -> Result<(), InvalidRow> {
-        if rows.has_unclosed_quote() {
-            return Err(InvalidRow::row("a closing quote"));
-        }
-        let cells = rows.len();
-        let is_empty = |index| rows.cell(index).is_empty();
-        if cells < self.needed || (cells > self.named && !(self.named..cells).all(is_empty)) {
-            return Err(InvalidRow::row(format!("{} cells", self.named)));
-        }
-        Ok(())
-    }
-
-    /// Refuses a row with a station id of more than [`MAX_STATION_ID_BYTES`].
-    #[inline(always)]
-    fn check_station_ids<R: Read>(&self, rows: &Rows<R>) -> Result<(), InvalidRow> {
-        // Nearly all rows are shorter as a whole.
-        if rows.length() <= MAX_STATION_ID_BYTES {
-            return Ok(());
-        }
-        for (column, index) in [
-            (Column::OriginId, self.origin_id),
-            (Column::DestinationId, self.destination_id),
-        ] {
-            if rows.cell(index).len() > MAX_STATION_ID_BYTES {
-                return Err(InvalidRow {
-                    reason: Reason::Unparsable,
-                    column: Some(column),
-                    expected: format!("an id of at most {MAX_STATION_ID_BYTES} bytes").into(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the coordinates of start and end.
-    #[inline(always)]
-    fn coordinates<R: Read>(&self, rows: &Rows<R>) -> (Point, Point) {
-        if !self.has_coordinates {
-            return (Point::NONE, Point::NONE);
-        }
-        let point = |latitude: usize, longitude: usize| {
-            let latitude = values::micro_degrees(&rows.cell(latitude));
-            let longitude = values::micro_degrees(&rows.cell(longitude));
-            match (latitude, longitude) {
-                // 0, 0 stands for unknown coordinates.
-                (Some(0), Some(0)) | (None, _) | (_, None) => Point::NONE,
-                (Some(latitude), Some(longitude)) => Point {
-                    latitude,
-                    longitude,
-                },
-            }
-        };
-        let from = point(self.from_latitude, self.from_longitude);
-        (from, point(self.to_latitude, self.to_longitude))
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::TimeHints;
     use super::*;
+    use crate::model::MAX_STATION_ID_BYTES;
 
     /// Reads rows of Divvy's newest form. Returns the trips, the number of rows, and lines and
     /// reasons of the rejected ones.
@@ -427,7 +387,7 @@ mod tests {
         let mut open = || -> std::io::Result<Box<dyn Read + Send>> {
             Ok(Box::new(std::io::Cursor::new(bytes.clone())))
         };
-        let mapping = ColumnMapping::detect(&mut open, "trips.csv", false).unwrap();
+        let mapping = ColumnMapping::detect(&mut open, "trips.csv", TimeHints::default()).unwrap();
         let divvy = System::named("divvy").unwrap();
         let mut reader = TripReader::new(text.as_bytes(), mapping, &divvy, "trips.csv").unwrap();
         let rejected = std::sync::Mutex::default();
@@ -467,6 +427,66 @@ mod tests {
         let (trips, rows_read, rejected) =
             read(&[row(0, "\"A\nwest, side\",13001"), row(1, "A,2")]);
         assert_eq!((trips.len(), rows_read, rejected.len()), (2, 2, 0));
+    }
+
+    #[test]
+    fn a_quote_that_the_next_cell_closes_costs_its_row() {
+        let quoted = |n: usize| format!("\"{}\"", row(n, "A,13001").replace(',', "\",\""));
+        let torn = quoted(1).replace("\"13001\"", "\"13001");
+        let cut = quoted(2).trim_end_matches('"').to_owned();
+        let (trips, rows_read, rejected) = read(&[quoted(0), torn, cut, quoted(3)]);
+        assert_eq!((trips.len(), rows_read), (2, 4));
+        let expected = [3, 4].map(|line| (line, ": a closing quote".to_owned()));
+        assert_eq!(rejected, expected);
+    }
+
+    #[test]
+    fn rows_end_in_lf_crlf_or_cr() {
+        for ends in [
+            ["\r"; 3],
+            ["\r\n"; 3],
+            ["\n", "\r", "\r\n"],
+            ["\r\r\n", "\r", "\n"],
+        ] {
+            let rows: String = (0..9)
+                .map(|n| row(n, "\"A\rB\",13001") + ends[n % 3])
+                .collect();
+            let (trips, rows_read, rejected) = read(&[rows]);
+            assert_eq!(
+                (trips.len(), rows_read, rejected.len()),
+                (9, 9, 0),
+                "{ends:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_names_go_over_several_lines() {
+        let (trips, rows_read, rejected) = read(&[
+            row(0, "\"A\nB\",13001"),
+            row(1, "A,\"13\n001\""),
+            row(2, "A,\"13\r001\""),
+            row(3, "A,\"13001\n\""),
+        ]);
+        assert_eq!((trips.len(), rows_read), (2, 4));
+        let expected = "start_station_id: a value on one line".to_owned();
+        assert_eq!(rejected, [(4, expected.clone()), (6, expected)]);
+    }
+
+    #[test]
+    fn rows_follow_the_nearest_header() {
+        let other = "ride_id,rideable_type,ended_at,started_at,end_station_name,end_station_id,\
+            start_station_name,start_station_id,start_lat,start_lng,end_lat,end_lng,member_casual";
+        let swapped = "00000000000000AA,classic_bike,2024-04-01 10:10:00,2024-04-01 10:00:00,B,13002,A,\
+            13001,41.88,-87.63,41.89,-87.64,member";
+        let rows = [row(0, "A,13001"), other.to_owned(), swapped.to_owned()];
+        let (trips, rows_read, rejected) = read(&[&rows[..], &rows[1..]].concat());
+        assert_eq!((trips.len(), rows_read), (3, 5));
+        let expected = ": a trip, not a header again".to_owned();
+        assert_eq!(rejected, [(3, expected.clone()), (5, expected)]);
+        for (trip, origin) in trips.origin.iter().enumerate() {
+            assert_eq!(trips.stations.text(*origin), "13001", "{trip}");
+        }
     }
 
     #[test]

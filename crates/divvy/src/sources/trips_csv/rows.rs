@@ -1,4 +1,4 @@
-//! Rows and cells of CSV (RFC 4180, and files that break its rules).
+//! Rows and cells of CSV (RFC 4180, and files that break its rules). Rows end in LF, CRLF or CR.
 //!
 //! This is one of two CSV readers in the program; all other CSV is read and written by the `csv`
 //! crate. Trip files have their own because loading is bound by it: the cells of a row are offsets
@@ -13,6 +13,8 @@ use std::io::{self, Read};
 use memchr::memchr2;
 
 use super::cell_scanner::CellOffsets;
+use super::cell_splitter::{Cell, Split, split, unquote};
+use crate::sources::text::decode;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 256 * 1024;
@@ -21,23 +23,18 @@ const READ_BYTES: usize = 256 * 1024;
 /// file.
 const MAX_ROW_BYTES: usize = 1024 * 1024;
 
-/// A cell, as offsets into the buffer, without its quotes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cell {
-    start: u32,
-    end: u32,
-    /// It has quotes inside, doubled or stray: see [`unquote`].
-    has_quotes: bool,
-}
-
 /// The rows of one file.
 pub(super) struct Rows<R> {
     input: R,
+    /// What separates cells.
+    separator: u8,
     buffer: Vec<u8>,
     /// The end of what has been read into `buffer`.
     filled: usize,
     /// The offset of the next row.
     next: usize,
+    /// The offset of the buffer in the file.
+    buffer_offset: u64,
     /// The line on which the next row begins; the first is 1.
     next_line: u64,
     ended: bool,
@@ -56,21 +53,24 @@ pub(super) struct Rows<R> {
     line: u64,
     /// How many lines the current row has.
     lines: u64,
-    /// The current row opens a quote that is never closed.
+    /// The current row opens a quote that is not closed.
     unclosed: bool,
 }
 
 impl<R: Read> Rows<R> {
-    pub(super) fn new(input: R) -> Self {
-        Self::with_read_bytes(input, READ_BYTES)
+    /// Begins to read cells that `separator` separates.
+    pub(super) fn new(input: R, separator: u8) -> Self {
+        Self::with_read_bytes(input, separator, READ_BYTES)
     }
 
-    fn with_read_bytes(input: R, read_bytes: usize) -> Self {
+    fn with_read_bytes(input: R, separator: u8, read_bytes: usize) -> Self {
         Self {
             input,
+            separator,
             buffer: Vec::new(),
             filled: 0,
             next: 0,
+            buffer_offset: 0,
             next_line: 1,
             ended: false,
             read_bytes,
@@ -109,9 +109,14 @@ impl<R: Read> Rows<R> {
     fn advance_by_split(&mut self) -> io::Result<bool> {
         self.scanned_row = None;
         loop {
-            match split(&self.buffer[..self.filled], self.next, &mut self.cells) {
-                Some(Split { next, lines }) => {
-                    self.step(next, lines, false);
+            let buffer = &self.buffer[..self.filled];
+            match split(buffer, self.next, self.separator, &mut self.cells) {
+                Some(Split {
+                    next,
+                    lines,
+                    is_torn,
+                }) => {
+                    self.step(next, lines, is_torn);
                     if self.cells.len() > 1 || !self.cell(0).is_empty() {
                         return Ok(true);
                     }
@@ -125,7 +130,9 @@ impl<R: Read> Rows<R> {
                 }
                 None => {
                     self.fill()?;
-                    if self.scanned.scan(&self.buffer[..self.filled])
+                    if self
+                        .scanned
+                        .scan(&self.buffer[..self.filled], self.separator)
                         && !self.scanned.row_ends.is_empty()
                     {
                         return self.advance();
@@ -138,7 +145,13 @@ impl<R: Read> Rows<R> {
     /// Makes the next line a row without cells, because it opens a quote that is never closed.
     fn take_unclosed_line(&mut self) {
         let rest = &self.buffer[self.next..self.filled];
-        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let length = memchr2(b'\n', b'\r', rest).map_or(rest.len(), |end| {
+            end + if rest[end..].starts_with(b"\r\n") {
+                2
+            } else {
+                1
+            }
+        });
         self.cells.clear();
         self.step(self.next + length, 1, true);
     }
@@ -155,6 +168,7 @@ impl<R: Read> Rows<R> {
     /// Moves the begun row to the start of the buffer and reads on after it.
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.copy_within(self.next..self.filled, 0);
+        self.buffer_offset += self.next as u64;
         self.filled -= self.next;
         self.next = 0;
         self.scanned.clear();
@@ -187,7 +201,18 @@ impl<R: Read> Rows<R> {
         self.line
     }
 
-    /// Returns whether the current row opens a quote that is never closed. It has no cells then.
+    /// Returns the offset in the file at which the current row begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.buffer_offset + self.row.0 as u64
+    }
+
+    /// Returns whether a cell of the current row contains a line end.
+    #[inline]
+    pub(super) fn spans_lines(&self) -> bool {
+        self.lines > 1
+    }
+
+    /// Returns whether the current row opens a quote that is not closed. Its cells are of no use then.
     pub(super) fn has_unclosed_quote(&self) -> bool {
         self.unclosed
     }
@@ -195,14 +220,20 @@ impl<R: Read> Rows<R> {
     /// Returns whether the current row contains other rows: it has several lines, and one after the
     /// first has as many cells as a row. Its first line opens a quote that is not closed, and was
     /// ended by the next quote, some rows later. A line end within a name, which some publishers do
-    /// write, is followed by fewer commas.
+    /// write, is followed by fewer separators.
     pub(super) fn contains_rows(&self, cells_of_a_row: usize) -> bool {
         if self.lines < 2 {
             return false;
         }
-        let lines = self.buffer[self.row.0..self.row.1].split(|byte| *byte == b'\n');
-        let commas = |line: &[u8]| line.iter().filter(|byte| **byte == b',').count();
-        lines.skip(1).any(|line| commas(line) + 1 >= cells_of_a_row)
+        let row = &self.buffer[self.row.0..self.row.1];
+        let lines = row.split(|byte| matches!(byte, b'\n' | b'\r'));
+        let separators = |line: &[u8]| {
+            let bytes = line.iter();
+            bytes.filter(|byte| **byte == self.separator).count()
+        };
+        lines
+            .skip(1)
+            .any(|line| separators(line) + 1 >= cells_of_a_row)
     }
 
     /// Makes the first line of the current row a row without cells; the next row begins with the line
@@ -223,7 +254,7 @@ impl<R: Read> Rows<R> {
     pub(super) fn text(&self) -> Cow<'_, str> {
         let row = &self.buffer[self.row.0..self.row.1];
         let row = row.strip_suffix(b"\n").unwrap_or(row);
-        String::from_utf8_lossy(row.strip_suffix(b"\r").unwrap_or(row))
+        decode(row.strip_suffix(b"\r").unwrap_or(row))
     }
 
     /// Counts the cells of the current row.
@@ -276,132 +307,13 @@ fn trim(raw: &[u8]) -> &[u8] {
     }
 }
 
-struct Split {
-    /// The offset of the next row.
-    next: usize,
-    /// Line ends in this row, its own included.
-    lines: u64,
-}
-
-/// Splits the row that begins at `start` into cells. `None` where the buffer ends before it does.
-#[inline]
-fn split(buffer: &[u8], start: usize, cells: &mut Vec<Cell>) -> Option<Split> {
-    cells.clear();
-    let mut at = start;
-    let mut lines = 1;
-    loop {
-        let (cell, end) = if *buffer.get(at)? == b'"' {
-            quoted_cell(buffer, at, &mut lines)?
-        } else {
-            let end = find_end(buffer, at)?;
-            let line_end = buffer[end] == b'\n' && end > at && buffer[end - 1] == b'\r';
-            (
-                Cell {
-                    start: at as u32,
-                    end: (end - usize::from(line_end)) as u32,
-                    has_quotes: false,
-                },
-                end,
-            )
-        };
-        cells.push(cell);
-        if buffer[end] == b'\n' {
-            return Some(Split {
-                next: end + 1,
-                lines,
-            });
-        }
-        at = end + 1;
-    }
-}
-
-/// Finds the end of the cell that opens with a quote at `at`, and the comma or line end after it.
-#[inline]
-fn quoted_cell(buffer: &[u8], at: usize, lines: &mut u64) -> Option<(Cell, usize)> {
-    let mut has_quotes = false;
-    let mut from = at + 1;
-    loop {
-        let found = from + memchr2(b'"', b'\n', buffer.get(from..)?)?;
-        if buffer[found] == b'\n' {
-            *lines += 1;
-            from = found + 1;
-            continue;
-        }
-        let cell = Cell {
-            start: at as u32 + 1,
-            end: found as u32,
-            has_quotes,
-        };
-        match *buffer.get(found + 1)? {
-            b',' | b'\n' => return Some((cell, found + 1)),
-            b'\r' if *buffer.get(found + 2)? == b'\n' => return Some((cell, found + 2)),
-            b'"' => {
-                has_quotes = true;
-                from = found + 2;
-            }
-            // Text after the closing quote belongs to the cell, up to the next comma.
-            _ => {
-                let end = find_end(buffer, found + 1)?;
-                return Some((
-                    Cell {
-                        start: at as u32,
-                        end: end as u32,
-                        has_quotes: true,
-                    },
-                    end,
-                ));
-            }
-        }
-    }
-}
-
-/// Finds the next comma or line end, eight bytes at a time. Cells are so short that the start of a
-/// vectorised search would take longer.
-#[inline]
-fn find_end(buffer: &[u8], start: usize) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut at = start;
-    while let Some(word) = buffer.get(at..at + 8) {
-        let word = u64::from_le_bytes(word.try_into().ok()?);
-        let commas = zero_bytes(word ^ (ONES * b',' as u64));
-        let line_ends = zero_bytes(word ^ (ONES * b'\n' as u64));
-        let found = commas | line_ends;
-        if found != 0 {
-            return Some(at + (found.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
-    }
-    let found = buffer[at..]
-        .iter()
-        .position(|b| matches!(b, b',' | b'\n'))?;
-    Some(at + found)
-}
-
-/// Removes quotes from a cell: doubled quotes become one, others are dropped.
-fn unquote(raw: &[u8]) -> Vec<u8> {
-    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-    let mut text = Vec::with_capacity(raw.len());
-    let mut bytes = raw.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        if byte != b'"' {
-            text.push(byte);
-        } else if bytes.peek() == Some(&b'"') {
-            text.push(b'"');
-            bytes.next();
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn all(text: &[u8]) -> Vec<(u64, Vec<String>)> {
-        let mut rows = Rows::new(text);
+        let mut rows = Rows::new(text, b',');
         let mut found = Vec::new();
         while rows.advance().unwrap() {
             let cells = (0..rows.len())
@@ -429,7 +341,7 @@ mod tests {
     #[test]
     fn an_unclosed_quote_costs_its_own_line() {
         let text = b"1,a\n\"2,b\n3,c\n4,d\n";
-        let mut rows = Rows::new(&text[..]);
+        let mut rows = Rows::new(&text[..], b',');
         let mut seen = Vec::new();
         while rows.advance().unwrap() {
             seen.push((
@@ -464,14 +376,14 @@ mod tests {
             read_bytes in 2_usize..300,
         ) {
             let text = text.concat().into_bytes();
-            let mut split = Rows::new(&text[..]);
+            let mut split = Rows::new(&text[..], b',');
             let mut by_split = Vec::new();
             split.fill().unwrap();
             while split.advance_by_split().unwrap() {
                 let cells: Vec<_> = (0..split.len()).map(|index| split.cell(index).into_owned()).collect();
                 by_split.push((split.line(), split.has_unclosed_quote(), cells));
             }
-            let mut scanned = Rows::with_read_bytes(&text[..], read_bytes);
+            let mut scanned = Rows::with_read_bytes(&text[..], b',', read_bytes);
             let mut by_scan = Vec::new();
             while scanned.advance().unwrap() {
                 let cells: Vec<_> = (0..scanned.len()).map(|index| scanned.cell(index).into_owned()).collect();

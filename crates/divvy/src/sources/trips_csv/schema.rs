@@ -1,267 +1,90 @@
-//! The headers of trip files since 2013, as tables.
-//!
-//! To add a spelling of a column, add an alias to [`ALIASES`]; to add a form, add a row to
-//! [`FORMS`].
+//! The header of a trip file: its form, and where its columns are.
 
-/// What a column means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Column {
-    Id,
-    StartedAt,
-    EndedAt,
-    Duration,
-    OriginId,
-    OriginName,
-    DestinationId,
-    DestinationName,
-    Vehicle,
-    Bike,
-    Rider,
-    Gender,
-    BirthYear,
-    FromLatitude,
-    FromLongitude,
-    ToLatitude,
-    ToLongitude,
-}
-
-impl Column {
-    pub(super) const COUNT: usize = 17;
-
-    /// Returns whether a row may end before this column: spreadsheets drop empty cells at the end of
-    /// a row.
-    pub(super) fn is_optional_at_end(self) -> bool {
-        matches!(self, Self::Gender | Self::BirthYear | Self::Rider)
-    }
-}
-
-/// Every spelling of every column, as [`normalise`] returns it.
-const ALIASES: &[(Column, &[&str])] = &[
-    (
-        Column::Id,
-        &["tripid", "rideid", "01rentaldetailsrentalid", "rentalid"],
-    ),
-    (
-        Column::StartedAt,
-        &[
-            "starttime",
-            "startedat",
-            "01rentaldetailslocalstarttime",
-            "startdate",
-        ],
-    ),
-    (
-        Column::EndedAt,
-        &[
-            "stoptime",
-            "endtime",
-            "endedat",
-            "01rentaldetailslocalendtime",
-            "enddate",
-        ],
-    ),
-    (
-        Column::Duration,
-        &[
-            "tripduration",
-            "01rentaldetailsdurationinsecondsuncapped",
-            "duration",
-            "durationsec",
-            "durationms",
-        ],
-    ),
-    (
-        Column::OriginId,
-        &[
-            "fromstationid",
-            "startstationid",
-            "03rentalstartstationid",
-            "startstationnumber",
-        ],
-    ),
-    (
-        Column::OriginName,
-        &[
-            "fromstationname",
-            "startstationname",
-            "03rentalstartstationname",
-            "startstation",
-        ],
-    ),
-    (
-        Column::DestinationId,
-        &[
-            "tostationid",
-            "endstationid",
-            "02rentalendstationid",
-            "endstationnumber",
-        ],
-    ),
-    (
-        Column::DestinationName,
-        &[
-            "tostationname",
-            "endstationname",
-            "02rentalendstationname",
-            "endstation",
-        ],
-    ),
-    (
-        Column::Vehicle,
-        &["bikeid", "01rentaldetailsbikeid", "bikenumber"],
-    ),
-    (Column::Bike, &["rideabletype"]),
-    (Column::Rider, &["usertype", "membercasual", "membertype"]),
-    (Column::Gender, &["gender", "membergender"]),
-    (
-        Column::BirthYear,
-        &[
-            "birthyear",
-            "birthday",
-            "memberbirthyear",
-            "05memberdetailsmemberbirthdayyear",
-        ],
-    ),
-    (
-        Column::FromLatitude,
-        &["startlat", "startstationlatitude", "fromlatitude"],
-    ),
-    (
-        Column::FromLongitude,
-        &["startlng", "startstationlongitude", "fromlongitude"],
-    ),
-    (
-        Column::ToLatitude,
-        &["endlat", "endstationlatitude", "tolatitude"],
-    ),
-    (
-        Column::ToLongitude,
-        &["endlng", "endstationlongitude", "tolongitude"],
-    ),
-];
-
-/// The trip ids of a form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IdKind {
-    /// A whole number, perhaps with thousands commas.
-    Digits,
-    /// 16 hexadecimal digits.
-    Hex16,
-    /// None: an id is derived from the row.
-    Derived,
-}
-
-/// A family of headers.
-#[derive(Debug)]
-pub(super) struct Form {
-    /// Its name in `docs/FORMATS.md`.
-    pub name: &'static str,
-    /// Normalised names of columns that are all in its header, and not all in a form further down in
-    /// [`FORMS`].
-    identifying: &'static [&'static str],
-    pub id: IdKind,
-    /// The only system that publishes it. `None` where several do.
-    pub system: Option<&'static str>,
-    /// Its dates have the day first.
-    pub day_first: bool,
-}
-
-/// The forms. The first whose identifying columns are all in a header is the file's.
-static FORMS: &[Form] = &[
-    Form {
-        name: "M",
-        identifying: &["rideid", "startedat", "endedat"],
-        id: IdKind::Hex16,
-        system: None,
-        day_first: false,
-    },
-    Form {
-        name: "L3",
-        identifying: &["01rentaldetailsrentalid", "01rentaldetailslocalstarttime"],
-        id: IdKind::Digits,
-        system: Some("divvy"),
-        day_first: false,
-    },
-    Form {
-        name: "city portal",
-        identifying: &[
-            "tripid",
-            "starttime",
-            "stoptime",
-            "fromstationid",
-            "fromlatitude",
-        ],
-        id: IdKind::Digits,
-        system: Some("divvy"),
-        day_first: false,
-    },
-    Form {
-        name: "L1",
-        identifying: &["tripid", "starttime", "stoptime", "fromstationid"],
-        id: IdKind::Digits,
-        system: Some("divvy"),
-        day_first: false,
-    },
-    Form {
-        name: "L2",
-        identifying: &["tripid", "starttime", "endtime", "fromstationid"],
-        id: IdKind::Digits,
-        system: Some("divvy"),
-        day_first: false,
-    },
-    Form {
-        name: "London",
-        identifying: &["rentalid", "startdate", "startstationid", "endstationid"],
-        id: IdKind::Digits,
-        system: Some("santander"),
-        day_first: true,
-    },
-    Form {
-        name: "Capital Bikeshare",
-        identifying: &["startdate", "startstationnumber", "endstationnumber"],
-        id: IdKind::Derived,
-        system: Some("capitalbikeshare"),
-        day_first: false,
-    },
-    Form {
-        name: "Citi Bike",
-        identifying: &["starttime", "startstationid", "endstationid", "bikeid"],
-        id: IdKind::Derived,
-        system: None,
-        day_first: false,
-    },
-];
+use super::column_names::{Column, IS_MEMBER, NAMES, normalise};
+use super::forms::{Form, NAMED_BY_USER, NAMED_BY_USER_WITHOUT_IDS};
+use crate::model::{KnownSystem, SystemId, Systems};
 
 /// The columns of one file.
 #[derive(Clone, Debug)]
 pub(super) struct Header {
     pub form: &'static Form,
+    /// The system whose columns the user has named, where no published form has them.
+    pub named_by_user: Option<SystemId>,
     /// The names as the file spells them.
     pub names: Vec<String>,
+    /// The names as [`normalise`] returns them.
+    pub normal: Vec<String>,
     /// The index of each [`Column`].
     indexes: [Option<usize>; Column::COUNT],
 }
 
 impl Header {
     /// Recognises a header by its cells. `None` for one of no trip file.
-    pub(super) fn recognise(names: Vec<String>) -> Option<Self> {
+    pub(super) fn recognise(names: Vec<String>, systems: &Systems) -> Option<Self> {
         let normal: Vec<String> = names.iter().map(|name| normalise(name)).collect();
-        let has = |column: &&str| normal.iter().any(|name| name == column);
-        let form = FORMS.iter().find(|form| form.identifying.iter().all(has))?;
+        let (form, user) = match Form::of(&normal) {
+            Some(form) => (form, None),
+            None => {
+                let user = systems.iter().find(|system| names_times(system, &normal))?;
+                let has_ids = find(user, Column::Id, &normal).is_some();
+                let form = if has_ids {
+                    &NAMED_BY_USER
+                } else {
+                    &NAMED_BY_USER_WITHOUT_IDS
+                };
+                (form, Some(user))
+            }
+        };
         let mut indexes = [None; Column::COUNT];
-        for (column, aliases) in ALIASES {
+        for names in &NAMES {
+            let own = form.columns.iter().find(|(own, _)| *own == names.column);
+            let spellings = own.map_or(names.spellings, |(_, spellings)| spellings);
             // The first one counts: copies of a column that a spreadsheet adds come after it.
-            indexes[*column as usize] = normal
-                .iter()
-                .position(|name| aliases.contains(&name.as_str()));
+            let at = |spelling: &&str| normal.iter().position(|name| name == spelling);
+            indexes[names.column as usize] = spellings.iter().find_map(at).or_else(|| {
+                let mut systems = systems.iter();
+                match user {
+                    Some(user) => find(user, names.column, &normal),
+                    None => systems.find_map(|system| find(system, names.column, &normal)),
+                }
+            });
         }
         let is_complete = indexes[Column::StartedAt as usize].is_some()
             && indexes[Column::EndedAt as usize].is_some();
-        is_complete.then_some(Self {
+        is_complete.then(|| Self {
             form,
+            named_by_user: user.map(|user| user.system.id.clone()),
             names,
+            normal,
             indexes,
         })
+    }
+
+    /// Returns what a header lacks that otherwise is like one of a trip file. `None` for other headers.
+    pub(super) fn missing_in(names: &[String]) -> Option<&'static str> {
+        const FEW: usize = 4;
+        let normal: Vec<String> = names.iter().map(|name| normalise(name)).collect();
+        let has = |column: Column| {
+            let mut spellings = NAMES[column as usize].spellings.iter();
+            spellings.any(|spelling| normal.iter().any(|name| name == spelling))
+        };
+        let known = NAMES.iter().filter(|names| has(names.column));
+        let needed = [
+            (Column::StartedAt, "the time of the start"),
+            (Column::EndedAt, "the time of the end"),
+            (Column::Id, "the id of the trip"),
+        ];
+        let has_time = has(Column::StartedAt) || has(Column::EndedAt);
+        let missing = needed.into_iter().find(|(column, _)| !has(*column));
+        let (_, missing) = missing.filter(|_| has_time && known.count() >= FEW)?;
+        Some(missing)
+    }
+
+    /// Returns whether another header has the same columns in the same places.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self.form, other.form)
+            && self.indexes == other.indexes
+            && self.names.len() == other.names.len()
     }
 
     /// Returns the index of a column. `None` for one that the file lacks.
@@ -274,25 +97,40 @@ impl Header {
         self.index(column).map_or("", |index| &self.names[index])
     }
 
+    /// Returns whether the column at an index is read.
+    pub(super) fn is_read(&self, index: usize) -> bool {
+        self.indexes.contains(&Some(index))
+    }
+
+    /// Returns whether the column of riders says of each, as 1 or 0, whether it is a member.
+    pub(super) fn riders_are_flags(&self) -> bool {
+        let index = self.index(Column::Rider);
+        index.is_some_and(|index| self.normal[index] == IS_MEMBER)
+    }
+
     /// Returns how many cells a row must have: up to the last column that is not optional.
     pub(super) fn cells_needed(&self) -> usize {
-        let is_needed = |(column, _): &&(Column, &[&str])| !column.is_optional_at_end();
-        let last = ALIASES
+        let last = NAMES
             .iter()
-            .filter(is_needed)
-            .filter_map(|(column, _)| self.index(*column))
+            .filter(|names| !names.column.is_optional_at_end())
+            .filter_map(|names| self.index(names.column))
             .max();
         last.map_or(0, |index| index + 1)
     }
 }
 
-/// Reduces a header cell to its letters and digits in lower case, since `start_time`, `Start Time`
-/// and `starttime` are one column.
-pub(super) fn normalise(name: &str) -> String {
-    name.chars()
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
+/// Returns whether a header has the columns that the user calls start and end of a system's trips.
+fn names_times(system: &KnownSystem, normal: &[String]) -> bool {
+    let has = |column| find(system, column, normal).is_some();
+    has(Column::StartedAt) && has(Column::EndedAt)
+}
+
+/// Finds a column by the names that the user gives it for a system.
+fn find(system: &KnownSystem, column: Column, normal: &[String]) -> Option<usize> {
+    let of_column = |names: &&crate::model::ColumnNames| names.field == column.field();
+    let names = system.columns.iter().find(of_column)?.names.iter();
+    let at = |name: &String| normal.iter().position(|found| *found == normalise(name));
+    names.into_iter().find_map(at)
 }
 
 #[cfg(test)]
@@ -304,7 +142,7 @@ mod tests {
             .split(',')
             .map(|name| name.trim_matches('"').to_owned())
             .collect();
-        let header = Header::recognise(names)?;
+        let header = Header::recognise(names, &Systems::default())?;
         let mapped = header.indexes.iter().flatten().count();
         Some((header.form.name, mapped))
     }

@@ -125,6 +125,13 @@ pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
     };
     let day = match separator {
         b'.' if digits == 5 => return spreadsheet_day(first, Some(cursor.rest)),
+        // Countries that write dots write the day first.
+        b'.' if digits <= 2 => {
+            let month = cursor.number()?.0;
+            cursor.skip(separator)?;
+            let (year, digits) = cursor.number()?;
+            valid_day(year_of(year, digits)?, month, first)?
+        }
         b'-' | b'/' if digits == 4 => {
             let month = cursor.number()?.0;
             cursor.skip(separator)?;
@@ -135,12 +142,7 @@ pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
             let second = cursor.number()?.0;
             cursor.skip(separator)?;
             let (year, digits) = cursor.number()?;
-            let year = match digits {
-                4 => year,
-                2 if year < 69 => 2000 + year, // POSIX strptime: 69 to 99 are 1969 to 1999
-                2 => 1900 + year,
-                _ => return None,
-            };
+            let year = year_of(year, digits)?;
             let (month, day) = match order {
                 DateOrder::MonthFirst => (first, second),
                 DateOrder::DayFirst => (second, first),
@@ -154,6 +156,32 @@ pub(super) fn parse(text: &[u8], order: DateOrder) -> Option<LocalTime> {
         ms: day * DAY_MS + of_day_ms,
         precision_ms,
     })
+}
+
+/// Returns the year that a number of so many digits means.
+fn year_of(year: i64, digits: usize) -> Option<i64> {
+    match digits {
+        4 => Some(year),
+        2 if year < 69 => Some(2000 + year), // POSIX strptime: 69 to 99 are 1969 to 1999
+        2 => Some(1900 + year),
+        _ => None,
+    }
+}
+
+/// Returns whether a text is `MM:SS.f`, which is all that spreadsheets show and save of some times.
+pub(super) fn is_clock_without_hour(text: &[u8]) -> bool {
+    let mut cursor = Cursor { rest: text };
+    let minutes = cursor
+        .number()
+        .filter(|(n, digits)| *n < 60 && *digits <= 2);
+    let colon = cursor.next();
+    let seconds = cursor
+        .number()
+        .filter(|(n, digits)| *n < 60 && *digits == 2);
+    minutes.is_some()
+        && colon == Some(b':')
+        && seconds.is_some()
+        && matches!(cursor.rest, [] | [b'.', ..])
 }
 
 /// Detects the order of day and month from a date like `13/2/2019`. `None` where both orders give a
@@ -403,6 +431,12 @@ mod tests {
             ("44562.51985", MonthFirst, "2022-01-01T12:28:35", 1000),
             ("44642.5", MonthFirst, "2022-03-22T12:00:00", 1000),
             ("44642", MonthFirst, "2022-03-22T00:00:00", 1000),
+            (
+                "01.04.2024 10:07",
+                MonthFirst,
+                "2024-04-01T10:07:00",
+                60_000,
+            ),
             ("2/29/2020", MonthFirst, "2020-02-29T00:00:00", 60_000),
         ];
         for (text, order, expected, precision_ms) in cases {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::issue::Reason;
-use crate::model::NONE_I16;
+use crate::model::{MAX_STATION_ID_BYTES, NONE_I16};
 
 /// A cell that makes its row invalid.
 #[derive(Debug)]
@@ -77,6 +77,44 @@ pub(super) fn digits_id(cell: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, InvalidCel
     Err(invalid(Reason::DamagedId))
 }
 
+/// Reads a trip id that may be any text in one line.
+pub(super) fn text_id(cell: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, InvalidCell> {
+    let cell = null_as_empty(cell);
+    if cell.is_empty() {
+        return Err(InvalidCell {
+            reason: Reason::NoId,
+            expected: "an id",
+        });
+    }
+    if cell.len() > MAX_STATION_ID_BYTES || cell.iter().any(u8::is_ascii_control) {
+        return Err(InvalidCell {
+            reason: Reason::DamagedId,
+            expected: "an id in one line",
+        });
+    }
+    Ok(cell)
+}
+
+/// Returns `1108` for `001108`: a number that is filled up with zeros.
+pub(super) fn without_padding(id: &[u8]) -> &[u8] {
+    let zeros = id.iter().take_while(|byte| **byte == b'0').count();
+    let digits = &id[zeros.min(id.len().saturating_sub(1))..];
+    if digits.iter().all(u8::is_ascii_digit) {
+        digits
+    } else {
+        id
+    }
+}
+
+/// Splits `Marble & U St NW (31111)` into name and number. `None` for a name without a number.
+pub(super) fn name_and_number(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let inside = name.trim_ascii().strip_suffix(b")")?;
+    let open = inside.iter().rposition(|byte| *byte == b'(')?;
+    let number = inside[open + 1..].trim_ascii();
+    let is_number = !number.is_empty() && number.iter().all(u8::is_ascii_digit);
+    is_number.then(|| (inside[..open].trim_ascii(), number))
+}
+
 /// The values that identify a trip of a file without trip ids.
 pub(super) struct DerivedId<'a> {
     pub(super) system: &'a str,
@@ -112,7 +150,8 @@ impl DerivedId<'_> {
     }
 }
 
-/// Reads a duration in seconds: `316`, `390.0`, `1,048.0`. `None` for any other text.
+/// Reads a duration in seconds: `316`, `390.0`, `1,048.0`, `390,5`, and those with their units
+/// ([`spelled_seconds`]). `None` for any other text.
 #[inline]
 pub(super) fn seconds(cell: &[u8], per_second: f64) -> Option<i32> {
     if per_second == 1.0
@@ -125,9 +164,62 @@ pub(super) fn seconds(cell: &[u8], per_second: f64) -> Option<i32> {
                 .fold(0, |n, digit| n * 10 + i32::from(digit - b'0')),
         );
     }
-    let digits: String = std::str::from_utf8(cell).ok()?.replace(',', "");
-    let value = digits.parse::<f64>().ok()? / per_second;
+    let text = std::str::from_utf8(cell).ok()?;
+    let value = match number(text) {
+        Some(stated) => stated / per_second,
+        None => spelled_seconds(text)?,
+    };
     (value.abs() < f64::from(i32::MAX)).then_some(value.round() as i32)
+}
+
+/// Reads a decimal number. A comma before exactly three digits separates thousands; any other is a
+/// decimal mark.
+pub(super) fn number(text: &str) -> Option<f64> {
+    let Some((_, after)) = text.rsplit_once(',') else {
+        return text.parse().ok();
+    };
+    let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+    let is_thousands = digits == 3 && matches!(after.as_bytes().get(3), None | Some(b'.'));
+    let plain = if is_thousands {
+        text.replace(',', "")
+    } else {
+        text.replace('.', "").replace(',', ".")
+    };
+    plain.parse().ok()
+}
+
+/// Reads a duration that names its units: `14h 26min. 2sec.`, `6m 47s`, `0:08:34`. `None` for any
+/// other text.
+fn spelled_seconds(text: &str) -> Option<f64> {
+    /// Each larger than the next.
+    const UNITS: &[(&[&str], f64)] = &[
+        (&["d", "day", "days"], 86_400.0),
+        (&["h", "hr", "hrs", "hour", "hours"], 3600.0),
+        (&["m", "min", "mins", "minute", "minutes"], 60.0),
+        (&["s", "sec", "secs", "second", "seconds"], 1.0),
+    ];
+    if let [hours, minutes, seconds] = *text.split(':').collect::<Vec<_>>() {
+        let number = |text: &str| text.trim().parse::<u32>().ok().map(f64::from);
+        return Some(number(hours)? * 3600.0 + number(minutes)? * 60.0 + number(seconds)?);
+    }
+    let mut rest = text.trim();
+    let mut units = UNITS.iter();
+    let mut sum = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, after) = rest.split_at(digits);
+        let after = after.trim_start();
+        let letters = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let unit = unit.to_ascii_lowercase();
+        // Each unit once, the largest first.
+        let (_, seconds) = units.find(|(words, _)| words.contains(&unit.as_str()))?;
+        sum += f64::from(number.parse::<u32>().ok()?) * seconds;
+        rest = after.trim_start_matches(['.', ' ']);
+    }
+    (!text.trim().is_empty()).then_some(sum)
 }
 
 /// Reads a year of four digits, perhaps with `.0` at its end. [`NONE_I16`] for any other text.
@@ -144,12 +236,22 @@ pub(super) fn year(cell: &[u8]) -> i16 {
         .fold(0, |n, digit| n * 10 + i16::from(digit - b'0'))
 }
 
-/// Returns the word for a gender, which Citi Bike and Hubway write as 0, 1 and 2.
+/// Returns the word for a gender, which Citi Bike and Hubway write as 0, 1 and 2, and the systems of
+/// Mexico as M and F.
 pub(super) fn gender(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(match text {
         "0" => "",
-        "1" => "Male",
-        "2" => "Female",
+        "1" | "M" => "Male",
+        "2" | "F" => "Female",
+        other => other,
+    })
+}
+
+/// Returns the word for a rider of whom a file says as 1 or 0 whether he is a member.
+pub(super) fn rider_of_flag(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(match text {
+        "1" => "member",
+        "0" => "casual",
         other => other,
     })
 }
@@ -183,7 +285,8 @@ pub(super) fn micro_degrees(cell: &[u8]) -> Option<i32> {
                 }
                 decimals = Some(read + 1);
             }
-            _ if *byte == b'.' && decimals.is_none() => decimals = Some(0_u32),
+            // Spreadsheets of many countries write a comma.
+            _ if matches!(byte, b'.' | b',') && decimals.is_none() => decimals = Some(0_u32),
             _ => return None,
         }
     }
@@ -193,4 +296,54 @@ pub(super) fn micro_degrees(cell: &[u8]) -> Option<i32> {
         .ok()
         .filter(|micro| *micro <= 180_000_000)?;
     has_digits.then_some(if is_negative { -micro } else { micro })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_in_every_form() {
+        for (text, per_second, expected) in [
+            ("316", 1.0, Some(316)),
+            ("1,048.0", 1.0, Some(1048)),
+            ("407799", 1000.0, Some(408)),
+            ("6", 1.0 / 60.0, Some(360)),
+            ("14h 26min. 2sec.", 1.0, Some(51_962)),
+            ("0h 8min. 34sec.", 1.0, Some(514)),
+            ("0h 10m 35s", 1000.0, Some(635)),
+            ("6m 47s", 1.0, Some(407)),
+            ("8s", 1.0, Some(8)),
+            ("1d 2h", 1.0, Some(93_600)),
+            ("0:08:34", 1.0, Some(514)),
+            ("34s 8m", 1.0, None),
+            ("8 parsecs", 1.0, None),
+            ("8:34", 1.0, None),
+            ("", 1.0, None),
+            ("nan", 1.0, None),
+        ] {
+            assert_eq!(seconds(text.as_bytes(), per_second), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_found_in_names_and_behind_zeros() {
+        let split = |name: &'static str| {
+            let (name, number) = name_and_number(name.as_bytes())?;
+            Some((
+                str::from_utf8(name).unwrap(),
+                str::from_utf8(number).unwrap(),
+            ))
+        };
+        assert_eq!(
+            split("Marble & U St NW (31111)"),
+            Some(("Marble & U St NW", "31111"))
+        );
+        assert_eq!(split("Wren Ave (Temp)"), None);
+        assert_eq!(split("Wren Ave"), None);
+        assert_eq!(without_padding(b"001108"), b"1108");
+        assert_eq!(without_padding(b"000"), b"0");
+        assert_eq!(without_padding(b""), b"");
+        assert_eq!(without_padding(b"0A1"), b"0A1");
+    }
 }

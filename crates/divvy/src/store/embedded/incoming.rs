@@ -165,6 +165,8 @@ mod tests {
                 members: (0..MEMBERS).map(|member| format!("{member}.csv")).collect(),
                 rows_read: 2 * MEMBERS as u64,
                 rejected: Default::default(),
+                skipped: Vec::new(),
+                forced_from: None,
                 totals,
                 loaded_at: Timestamp::UNIX_EPOCH,
                 replace: false,

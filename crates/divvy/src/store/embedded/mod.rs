@@ -220,6 +220,11 @@ impl EmbeddedStore {
         Ok(bytes)
     }
 
+    /// Returns whether a folder is a store.
+    pub fn is_store(root: &Path) -> bool {
+        root.join(folder::MARKER).is_file()
+    }
+
     /// Returns the folder.
     pub fn root(&self) -> &Path {
         &self.shared.root

@@ -55,6 +55,8 @@ pub(super) fn load(
         members: (0..members.len()).map(|n| format!("{n}.csv")).collect(),
         rows_read: members.iter().map(|trips| trips.len() as u64).sum(),
         rejected: Default::default(),
+        skipped: Vec::new(),
+        forced_from: None,
         totals,
         loaded_at: Timestamp::UNIX_EPOCH,
         replace,

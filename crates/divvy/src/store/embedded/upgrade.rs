@@ -204,10 +204,8 @@ mod tests {
     fn load(store: &EmbeddedStore, path: &Path) {
         let options = LoadOptions {
             system: Some(divvy()),
-            day_first: false,
             same_name: SameName::Replace,
-            sample: None,
-            now: at(0),
+            ..LoadOptions::new(at(0))
         };
         let archive = Archive::open(path).unwrap();
         block_on(ingest::load(&archive, store, &options, &(), &())).unwrap();

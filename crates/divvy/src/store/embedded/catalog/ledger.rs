@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 
 use super::tables::{ARCHIVE, FILE, SYSTEM};
 use super::tallies::{cube, pack, unpack};
 use super::{execute, from_json, from_ms, last_sequence, query, to_json, to_ms};
-use crate::issue::{Reason, RejectedCounts};
+use crate::issue::{Reason, RejectedCounts, Skipped};
 use crate::model::{System, SystemId};
 use crate::store::embedded::error::corrupt_catalog;
 use crate::store::{ArchiveId, ContentHash, LedgerEntry, LoadedArchive, StoreError};
@@ -152,6 +153,8 @@ pub(crate) fn archives(
     let params = params![system.id.as_str(), content, sequence];
     query(catalog, &select, params, |row| {
         let totals = unpack(&row.get::<_, Vec<u8>>(7)?)?;
+        let members: Members = from_json(&row.get::<_, String>(6)?)?;
+        let (members, skipped, forced_from) = members.into_parts();
         let entry = LedgerEntry {
             id: ArchiveId {
                 system: system.clone(),
@@ -164,10 +167,12 @@ pub(crate) fn archives(
             stored: u64::try_from(totals.trips).map_err(corrupt_catalog)?,
             rejected: rejected_from_json(&row.get::<_, String>(5)?, row.get(8)?)?,
             flagged: totals.flags.clone(),
+            skipped,
+            forced_from,
         };
         Ok(ArchiveRow {
             entry,
-            members: from_json(&row.get::<_, String>(6)?)?,
+            members,
             totals,
         })
     })
@@ -184,6 +189,46 @@ pub(crate) fn archives_with_cubes(
         archive.totals.cube = cube(catalog, system, archive.entry.sequence, Parts::ALL)?;
     }
     Ok(archives)
+}
+
+/// What the column `members` holds as JSON. Most archives have the list alone, as those that older
+/// programs loaded.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Members {
+    Names(Vec<String>),
+    WithNotes {
+        names: Vec<String>,
+        #[serde(default)]
+        skipped: Vec<Skipped>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forced_from: Option<SystemId>,
+    },
+}
+
+impl Members {
+    fn of(names: &[String], entry: &LedgerEntry) -> Self {
+        let names = names.to_vec();
+        if entry.skipped.is_empty() && entry.forced_from.is_none() {
+            return Self::Names(names);
+        }
+        Self::WithNotes {
+            names,
+            skipped: entry.skipped.clone(),
+            forced_from: entry.forced_from.clone(),
+        }
+    }
+
+    fn into_parts(self) -> (Vec<String>, Vec<Skipped>, Option<SystemId>) {
+        match self {
+            Self::Names(names) => (names, Vec::new(), None),
+            Self::WithNotes {
+                names,
+                skipped,
+                forced_from,
+            } => (names, skipped, forced_from),
+        }
+    }
 }
 
 /// Reads the counts of rejected rows. Duplicates are not among them: their files are counted.
@@ -248,7 +293,7 @@ pub(crate) fn put_archive(
             to_ms(entry.loaded_at),
             entry.rows_read,
             rejected_to_json(&entry.rejected),
-            to_json(&archive.members),
+            to_json(&Members::of(&archive.members, entry)),
             totals
         ],
     )

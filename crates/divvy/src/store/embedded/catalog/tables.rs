@@ -14,7 +14,7 @@ CREATE TABLE archive (
     loaded_at INTEGER NOT NULL,     -- ms since 1970
     rows_read INTEGER NOT NULL,
     rejected TEXT NOT NULL,         -- {reason: n} as JSON, without the duplicates
-    members TEXT NOT NULL,          -- names as JSON, by index
+    members TEXT NOT NULL,          -- names as JSON, by index; or {names, skipped, forced_from}
     totals BLOB NOT NULL,           -- of the trips that are stored under it, without the cube
     checksum INTEGER,
     UNIQUE (system, content)

@@ -58,6 +58,8 @@ impl TallyChanges {
                 stored: 0,
                 rejected: archive.rejected,
                 flagged: Default::default(),
+                skipped: archive.skipped,
+                forced_from: archive.forced_from,
             },
             members: archive.members,
             totals: archive.totals,
