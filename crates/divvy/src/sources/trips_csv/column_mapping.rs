@@ -249,7 +249,7 @@ impl Sample {
         if self.rows == 0 {
             return Err(TripsError::NoRows { file: file.into() });
         }
-        if self.times == 0 && time::is_clock_without_hour(self.unreadable_time.as_bytes()) {
+        if self.times == 0 && zoned::is_clock_without_hour(self.unreadable_time.as_bytes()) {
             return Err(TripsError::LostTimes {
                 file: file.into(),
                 column: header.name(Column::StartedAt).into(),
