@@ -192,7 +192,7 @@ impl Dates {
         header: &Header,
         hints: TimeHints,
     ) -> Result<(), TripsError> {
-        if self.times == 0 && time::is_clock_without_hour(self.unreadable.as_bytes()) {
+        if self.times == 0 && zoned::is_clock_without_hour(self.unreadable.as_bytes()) {
             return Err(TripsError::LostTimes {
                 file: file.into(),
                 column: header.name(Column::StartedAt).into(),

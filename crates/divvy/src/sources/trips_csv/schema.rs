@@ -205,6 +205,51 @@ mod tests {
                 "London",
                 9,
             ),
+            (
+                "Rental Id,Duration,Bike Id,End Date,EndStation Logical Terminal,EndStation Name,endStationPriority_id,Start Date,StartStation Logical Terminal,StartStation Name",
+                "London",
+                9,
+            ),
+            (
+                "Rental Id,Duration_Seconds,Bike Id,End Date,End Station Id,End Station Name,Start Date,Start Station Id,Start Station Name",
+                "London",
+                9,
+            ),
+            (
+                "Rental Id,Duration,Bike Id,End Date,EndStation Name,Start Date,StartStation Id,StartStation Name",
+                "London",
+                8,
+            ),
+            (
+                "Number,Start date,Start station number,End date,End station,End station number,Start station,Bike number,Bike model,Total duration,Total duration (ms)",
+                "London since 2022",
+                10,
+            ),
+            (
+                "Duration,Duration(Sec),Start date,Start Station,Start terminal,End date,End Station,End terminal,Bike#,Subscription Type",
+                "Capital Bikeshare",
+                9,
+            ),
+            (
+                "Duration,Start date,End date,Start station,End station,Bike#,Member Type",
+                "Capital Bikeshare until 2014",
+                7,
+            ),
+            (
+                "trip_id,duration,start_time,end_time,start_station,start_lat,start_lon,end_station,end_lat,end_lon,bike_id,plan_duration,trip_route_category,passholder_type,bike_type",
+                "Bicycle Transit",
+                13,
+            ),
+            (
+                "Trip Id,Trip  Duration,Start Station Id,Start Time,Start Station Name,End Station Id,End Time,End Station Name,Bike Id,User Type",
+                "Toronto",
+                10,
+            ),
+            (
+                "start_date,start_station_code,end_date,end_station_code,duration_sec,is_member",
+                "BIXI",
+                6,
+            ),
         ];
         for (header, form, columns) in cases {
             assert_eq!(form_of(header), Some((form, columns)), "{header}");

@@ -168,22 +168,6 @@ fn year_of(year: i64, digits: usize) -> Option<i64> {
     }
 }
 
-/// Returns whether a text is `MM:SS.f`, which is all that spreadsheets show and save of some times.
-pub(super) fn is_clock_without_hour(text: &[u8]) -> bool {
-    let mut cursor = Cursor { rest: text };
-    let minutes = cursor
-        .number()
-        .filter(|(n, digits)| *n < 60 && *digits <= 2);
-    let colon = cursor.next();
-    let seconds = cursor
-        .number()
-        .filter(|(n, digits)| *n < 60 && *digits == 2);
-    minutes.is_some()
-        && colon == Some(b':')
-        && seconds.is_some()
-        && matches!(cursor.rest, [] | [b'.', ..])
-}
-
 /// Detects the order of day and month from a date like `13/2/2019`. `None` where both orders give a
 /// date, and where the date begins with the year.
 pub(super) fn detect_order(text: &[u8]) -> Option<DateOrder> {

@@ -77,8 +77,20 @@ pub(super) fn epoch_ms(text: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, digit)
 }
 
-/// Reads a time with a zone, or an [instant](epoch_ms), as a local time of `zone`, and the offset from UTC that it has there:
-/// `None` for one that is local already. `None` for any other text.
+/// Returns whether a text is `MM:SS.f`, which is all that spreadsheets show and save of some times.
+pub(super) fn is_clock_without_hour(text: &[u8]) -> bool {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    let Some((minutes, seconds)) = text.split_once(':') else {
+        return false;
+    };
+    let (seconds, fraction) = seconds.split_once('.').unwrap_or((seconds, "0"));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_below_60 = |text: &str| are_digits(text) && text.parse().is_ok_and(|n: u8| n < 60);
+    is_below_60(minutes) && seconds.len() == 2 && is_below_60(seconds) && are_digits(fraction)
+}
+
+/// Reads a time with a zone, or an [instant](epoch_ms), as a local time of `zone`, and the offset from
+/// UTC that it has there: `None` for one that is local already. `None` for any other text.
 pub(super) fn parse(
     text: &[u8],
     order: DateOrder,
@@ -159,6 +171,25 @@ mod tests {
             "9:05-99:00",
         ] {
             assert_eq!(split(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn clocks_without_an_hour_are_recognised() {
+        for text in ["10:50.9", "0:07", "59:59.0"] {
+            assert!(is_clock_without_hour(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "",
+            "10",
+            "10:5",
+            "10:61.5",
+            "60:10",
+            "10:50:09",
+            "1/2/24 10:50",
+            "100:50",
+        ] {
+            assert!(!is_clock_without_hour(text.as_bytes()), "{text}");
         }
     }
 
