@@ -1,0 +1,240 @@
+use super::*;
+use crate::model::{StationName, Trip, TripBatch};
+use crate::tally::Tally;
+
+/// An id at which a trip starts, its name and position.
+type NamedId<'a> = (&'a str, &'a str, Option<(f64, f64)>);
+
+fn trips(origins: &[NamedId<'_>]) -> Totals {
+    let mut totals = Totals::default();
+    for (id, name, at) in origins {
+        let micro = |degrees: f64| (degrees * 1e6).round() as i32;
+        let trip = Trip {
+            origin: Some(StationId::from(*id)),
+            from: at.map(|(latitude, longitude)| (micro(latitude), micro(longitude))),
+            ..Trip::new("trip", 0, 60_000, 0)
+        };
+        let mut batch: TripBatch = [trip].into_iter().collect();
+        if !name.is_empty() {
+            batch.names.push(StationName {
+                station: 1,
+                name: (*name).into(),
+                days: (0, 0),
+            });
+        }
+        totals.count(&batch, 1);
+    }
+    totals
+}
+
+fn station(id: &str, name: &str, at: Option<(&str, &str)>) -> Station {
+    let degrees = |text: &str| text.parse().unwrap();
+    Station {
+        source: StationSource::Feed,
+        name: (!name.is_empty()).then(|| name.into()),
+        latitude: at.map(|at| degrees(at.0)),
+        longitude: at.map(|at| degrees(at.1)),
+        ..Station::unknown(id.into())
+    }
+}
+
+fn found(feed: &[Station], known: &Totals) -> Vec<String> {
+    let listed = feed.iter().map(|station| station.id.clone()).collect();
+    found_of(&resolve(feed, &listed, known))
+}
+
+fn found_of(matches: &Matches) -> Vec<String> {
+    let mut lines: Vec<String> = matches
+        .iter()
+        .map(|(station, origin, key)| format!("{origin} = {station} by {}", key.as_str()))
+        .collect();
+    lines.extend(
+        matches
+            .unmatched()
+            .iter()
+            .map(|origin| format!("{origin} unmatched")),
+    );
+    lines
+}
+
+const CLARK: (&str, &str) = ("42.015", "-87.675");
+const NEAR_CLARK: Option<(f64, f64)> = Some((42.017123, -87.675001)); // 236 m
+const PULASKI: Option<(f64, f64)> = Some((41.917213, -87.726321)); // 11.7 km
+
+#[test]
+fn an_equal_id_matches_unless_position_or_name_contradicts() {
+    let feed = [station("517", "Clark & Jarvis", Some(CLARK))];
+    for (name, at, joins) in [
+        ("", None, true),
+        ("Pulaski & Armitage", None, false),
+        ("Pulaski & Armitage", NEAR_CLARK, true),
+        ("clark & jarvis (*) ", PULASKI, true),
+        ("Pulaski & Armitage", PULASKI, false),
+        ("", PULASKI, false),
+    ] {
+        let line = if joins {
+            "517 = 517 by station_id"
+        } else {
+            "517 unmatched"
+        };
+        assert_eq!(found(&feed, &trips(&[("517", name, at)])), [line], "{name}");
+    }
+}
+
+#[test]
+fn a_position_of_two_decimals_confirms_nothing_and_contradicts_others() {
+    let mut feed = [station("u-1", "Clark & Jarvis", Some(("42.02", "-87.68")))];
+    feed[0].short_name = Some("13059".into());
+    for (name, at, joins) in [
+        ("Pulaski & Armitage", NEAR_CLARK, false),
+        ("Clark & Jarvis", NEAR_CLARK, true),
+    ] {
+        let line = if joins {
+            "13059 = u-1 by short_name"
+        } else {
+            "13059 unmatched"
+        };
+        assert_eq!(
+            found(&feed, &trips(&[("13059", name, at)])),
+            [line],
+            "{name}"
+        );
+    }
+    feed[0].short_name = None;
+    let far = trips(&[("13059", "Clark & Jarvis", PULASKI)]);
+    assert_eq!(found(&feed, &far), ["13059 unmatched"]);
+}
+
+#[test]
+fn listed_stations_take_what_is_theirs_before_retired_ones() {
+    let old = station("13059", "Clark & Jarvis", Some(CLARK));
+    let new = station("u-1", "Clark & Jarvis", Some(CLARK));
+    let feed = [old, new];
+    let known = trips(&[
+        ("13059", "Clark & Jarvis", NEAR_CLARK),
+        ("7", "Elsewhere", None),
+    ]);
+    let with = |listed: &[&str]| {
+        let listed = listed.iter().map(|id| StationId::from(*id)).collect();
+        found_of(&resolve(&feed, &listed, &known))
+    };
+    assert_eq!(with(&["u-1"]), ["13059 = u-1 by name", "7 unmatched"]);
+    assert_eq!(
+        with(&["13059", "u-1"]),
+        ["13059 = 13059 by station_id", "7 unmatched"]
+    );
+    // What no listed station can be stays with a station of an earlier snapshot.
+    assert_eq!(with(&[]), ["13059 = 13059 by station_id", "7 unmatched"]);
+}
+
+#[test]
+fn names_are_compared_without_spelling_that_publishers_vary() {
+    for (one, other, same) in [
+        ("Clark St & Elm St", "clark st and elm st", true),
+        ("Clark St/Elm St", "Clark St - Elm St", true),
+        ("Public Rack - Lake St", "Lake St", true),
+        ("Lake St (Temp)", "Lake St (*)", true),
+        ("Lake St", "Lake Street", false),
+        ("Public Racks", "s", false),
+        ("St-Denis / Rachel", "St Denis Rachel", true),
+    ] {
+        assert_eq!(
+            comparable(one) == comparable(other),
+            same,
+            "{one} | {other}"
+        );
+    }
+    assert_eq!(comparable(" - "), None);
+    // Of two stations with one name as names are compared, the one that is spelled so.
+    let feed = [
+        station("rack", "Public Rack - Lake St", Some(CLARK)),
+        station("dock", "Lake St", Some(("42.016", "-87.675"))),
+    ];
+    let known = trips(&[("1", "Lake St", Some((42.015, -87.675)))]);
+    assert_eq!(found(&feed, &known), ["1 = dock by name"]);
+}
+
+#[test]
+fn a_short_name_or_legacy_id_alone_matches_nothing() {
+    for key in ["short_name", "legacy_id"] {
+        let mut feed = [station("a3a36d9e", "Clark & Jarvis", Some(CLARK))];
+        match key {
+            "short_name" => feed[0].short_name = Some("13059".into()),
+            _ => feed[0].legacy_id = Some("13059".into()),
+        }
+        for (name, at, joins) in [
+            ("", None, false),
+            ("", PULASKI, false),
+            ("Pulaski & Armitage", PULASKI, false),
+            ("Pulaski & Armitage", None, false),
+            ("Pulaski & Armitage", NEAR_CLARK, true),
+            ("Clark & Jarvis(Temp)", PULASKI, true),
+        ] {
+            let line = if joins {
+                format!("13059 = a3a36d9e by {key}")
+            } else {
+                "13059 unmatched".into()
+            };
+            assert_eq!(found(&feed, &trips(&[("13059", name, at)])), [line]);
+        }
+    }
+}
+
+#[test]
+fn the_strongest_key_wins_then_the_nearest_then_the_smaller_id() {
+    let mut by_id = station("13059", "Clark & Jarvis", None);
+    let mut by_short_name = station("u-1", "Clark & Jarvis", Some(CLARK));
+    by_short_name.short_name = Some("13059".into());
+    let known = trips(&[("13059", "Clark & Jarvis", NEAR_CLARK)]);
+    let feed = [by_id.clone(), by_short_name.clone()];
+    assert_eq!(found(&feed, &known), ["13059 = 13059 by station_id"]);
+
+    by_id.id = "other".into();
+    let feed = [by_id, by_short_name];
+    assert_eq!(found(&feed, &known), ["13059 = u-1 by short_name"]);
+
+    let far = station("a-far", "Clark & Jarvis", Some(("41.9", "-87.6")));
+    let twin = |id| station(id, "Clark & Jarvis *", Some(CLARK));
+    let feed = [far, twin("c"), twin("b")];
+    assert_eq!(found(&feed, &known), ["13059 = b by name"]);
+}
+
+#[test]
+fn any_name_ever_used_agrees_and_an_empty_one_never_does() {
+    let feed = [
+        station("u-1", "Malcolm X College", None),
+        station("u-2", " (*)", None),
+    ];
+    let known = trips(&[
+        ("631", "Malcolm X College Vaccination Site", None),
+        ("631", "Malcolm X College", None),
+        ("632", "*", None),
+    ]);
+    assert_eq!(found(&feed, &known), ["631 = u-1 by name", "632 unmatched"]);
+}
+
+#[test]
+fn ids_of_rows_are_looked_up_without_trips() {
+    let mut row = Station::unknown("35".into());
+    row.origin_ids.insert("35".into());
+    let feed = [row, station("2", "Clark & Jarvis", None)];
+    assert_eq!(found(&feed, &Totals::default()), ["35 unmatched"]);
+}
+
+#[test]
+fn a_name_of_many_stations_matches_none() {
+    let known = trips(&[("13059", "Station", NEAR_CLARK)]);
+    let feed = |stations: usize| -> Vec<Station> {
+        let ids = (0..stations).map(|n| format!("u-{n:03}"));
+        ids.map(|id| station(&id, "Station", Some(CLARK))).collect()
+    };
+    assert_eq!(
+        found(&feed(MAX_SAME_NAME), &known),
+        ["13059 = u-000 by name"]
+    );
+    assert_eq!(found(&feed(MAX_SAME_NAME + 1), &known), ["13059 unmatched"]);
+    // With an equal short name, the name still counts as agreeing.
+    let mut feed = feed(MAX_SAME_NAME + 1);
+    feed[40].short_name = Some("13059".into());
+    assert_eq!(found(&feed, &known), ["13059 = u-040 by short_name"]);
+}
