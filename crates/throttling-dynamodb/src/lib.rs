@@ -18,6 +18,7 @@
 //!
 //! ```
 //! use aws_sdk_dynamodb::Client;
+//! use aws_sdk_dynamodb::config::{Builder, retry::RetryConfig};
 //! use aws_sdk_dynamodb::types::{
 //!     AttributeDefinition, AttributeValue, KeySchemaElement, KeyType, ProvisionedThroughput,
 //!     ScalarAttributeType,
@@ -27,7 +28,10 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let emulator = Emulator::open(Options::default())?;
-//! let client = Client::new(&emulator.sdk_config());
+//! // The pauses of the SDK are random: three attempts, its default, may all be throttled.
+//! let retries = RetryConfig::standard().with_max_attempts(20);
+//! let config = Builder::from(&emulator.sdk_config()).retry_config(retries);
+//! let client = Client::from_conf(config.build());
 //! let id = AttributeDefinition::builder()
 //!     .attribute_name("id")
 //!     .attribute_type(ScalarAttributeType::S);

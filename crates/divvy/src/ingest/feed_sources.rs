@@ -83,10 +83,9 @@ impl FeedSources {
         self.system_id.clone_from(&discovery.system_id);
         let feeds_before = self.feeds.len();
         for name in STATION_FEEDS {
-            match fetch(&discovery, name)? {
-                Some(Document::Feed(feed)) => self.feeds.push(feed),
-                // A system may publish one of the two alone.
-                Some(_) | None => {}
+            // A system may publish one of the two alone.
+            if let Some(Document::Feed(feed)) = fetch(&discovery, name)? {
+                self.feeds.push(feed);
             }
         }
         if self.feeds.len() == feeds_before {
