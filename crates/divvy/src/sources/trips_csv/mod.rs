@@ -7,7 +7,7 @@
 //!                          → columns of a TripBatch (batch_builder, interner)
 //! ```
 //!
-//! Every row becomes a trip of a batch or a [`Rejected`](crate::issue::Rejected) row. Rows with
+//! Every row becomes a trip of a batch or a [`Rejected`] row. Rows with
 //! implausible values are not rejected but get [`Flags`](crate::model::Flags). `docs/FORMATS.md`
 //! describes the forms, with an example of each.
 
