@@ -1,5 +1,5 @@
-//! Nothing is silent: every row is a trip or rejected, and what may be a table and was not loaded is
-//! said, on inputs that people met (`shared/data/cases`) and on invented ones.
+//! Every row becomes a trip or a rejected row, and a file that may be a table and was not loaded is
+//! reported. Tested on reported troubles (`shared/data/cases`) and on invented files.
 
 #![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 

@@ -1,4 +1,4 @@
-//! Shapes of station ids, by which systems are told apart.
+//! Shapes of station ids, which differ between systems.
 
 use std::fmt;
 

@@ -41,10 +41,10 @@ use crate::store_name::StoreName;
 
 /// Loads trip archives: zip, csv, csv.gz, folders of them, or addresses.
 ///
-/// Trips and station lists are told apart by their headers. Whose trips they are is decided by
+/// The header of a file decides whether it holds trips or a station list. The system is decided by
 /// coordinates, headers, station ids and names, those in the store, and names of files; where they
-/// do not decide, say --system. Loading an archive again changes nothing; a trip that stands in two archives is
-/// stored once.
+/// do not decide, name it with --system. Loading an archive again changes nothing; a trip that stands
+/// in two archives is stored once.
 ///
 /// Exit status 1 says that something that may be a table was not loaded: it is named on stderr, in the
 /// field "skipped" of --format json, and whenever the archive is loaded again.
@@ -455,8 +455,8 @@ fn expand(path: &Path) -> Result<Vec<(Source, FoundKind)>, ArchiveError> {
         .collect())
 }
 
-/// Returns what is to be said of a file of a folder that turned out to be no archive. `None` for other
-/// errors of loading it.
+/// Returns the entry of `skipped` for a file of a folder that is no archive. `None` for other errors of
+/// loading it.
 fn no_archive(error: &anyhow::Error, file: &str) -> Option<Skipped> {
     let skipped = |why: String, what_to_do: &str| Skipped {
         member: file.into(),

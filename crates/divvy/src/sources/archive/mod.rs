@@ -82,7 +82,7 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    /// Returns what is to be said of a member that may be a table. `None` for others.
+    /// Returns the entry of `skipped` for a member that may be a table. `None` for other members.
     pub fn skipped(&self) -> Option<Skipped> {
         self.table.map(|kind| Skipped {
             member: self.name.clone(),

@@ -201,8 +201,8 @@ impl TripsError {
         }
     }
 
-    /// Returns what is to be said of a member with this error that lies beside others, which are
-    /// loaded. `None` for errors for which the archive as a whole is refused.
+    /// Returns the entry of `skipped` for a member with this error, if the archive is loaded without
+    /// it. `None` for errors for which the archive as a whole is refused.
     pub fn skipped(&self, member: &str) -> Option<Skipped> {
         const SAVE_AGAIN: &str = "download or save the file again";
         let (why, what_to_do) = match self {
