@@ -2,6 +2,7 @@
 //!
 //! The names are those of GBFS 3. Nothing here depends on a file format or a store.
 
+mod alias;
 mod batch;
 pub mod civil_date;
 mod id_shape;
@@ -14,6 +15,7 @@ mod systems;
 mod trip;
 mod zone;
 
+pub use alias::{StationAlias, comparable_name};
 pub use batch::{Dictionary, NONE_I16, NONE_I32, StationName, TripBatch};
 pub use id_shape::IdShape;
 pub use ids::{MAX_STATION_ID_BYTES, StationId, SystemId, TripId, VehicleId};

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Degrees, Position, Station, StationId, StationSource};
+use crate::model::{Degrees, Position, Station, StationId, StationSource, comparable_name};
 use crate::tally::Totals;
 
 /// The largest distance between a station of the feed and the mean of its trip ends, in metres.
@@ -153,35 +153,6 @@ pub fn resolve<'a>(
     matches
 }
 
-/// Returns a name in the form in which names are compared. `None` if nothing is left.
-///
-/// It is in lower case, without the marks of moved and temporary docks and of racks without docks, with
-/// `and` for `&`, and with one blank for blanks, `/` and `-`. Names that are spelled otherwise are
-/// different names.
-fn comparable(name: &str) -> Option<String> {
-    const SUFFIXES: [&str; 3] = ["(*)", "*", "(temp)"];
-    const PREFIX: &str = "public rack";
-    let lower = name.to_lowercase().replace('&', " and ");
-    let mut rest = lower.trim();
-    while let Some(shorter) = SUFFIXES.iter().find_map(|suffix| rest.strip_suffix(suffix)) {
-        rest = shorter.trim_end();
-    }
-    let is_between = |c: char| c.is_whitespace() || matches!(c, '/' | '-' | '–');
-    if let Some(name) = rest.strip_prefix(PREFIX) {
-        // "Public Rack - Lake St", but not "Public Racks".
-        rest = if name.starts_with(is_between) {
-            name
-        } else {
-            rest
-        };
-    }
-    let words: Vec<&str> = rest
-        .split(is_between)
-        .filter(|word| !word.is_empty())
-        .collect();
-    (!words.is_empty()).then(|| words.join(" "))
-}
-
 /// An id of the trips, with its names and position.
 struct Origin<'a> {
     id: &'a StationId,
@@ -199,7 +170,7 @@ impl<'a> Origin<'a> {
             id,
             names: names
                 .iter()
-                .filter_map(|seen| comparable(seen.name))
+                .filter_map(|seen| comparable_name(seen.name))
                 .collect(),
             published_names: names.iter().map(|seen| seen.name).collect(),
             position: totals.and_then(|totals| totals.position()),
@@ -292,7 +263,7 @@ impl<'a> Feed<'a> {
     fn add(&mut self, station: &'a Station) {
         let index = self.stations.len();
         let published_name = station.name.as_deref();
-        let name = published_name.and_then(comparable);
+        let name = published_name.and_then(comparable_name);
         let coordinates = [&station.latitude, &station.longitude];
         let is_coarse = coordinates.into_iter().flatten().all(is_coarse);
         self.by_id

@@ -139,12 +139,12 @@ fn names_are_compared_without_spelling_that_publishers_vary() {
         ("St-Denis / Rachel", "St Denis Rachel", true),
     ] {
         assert_eq!(
-            comparable(one) == comparable(other),
+            comparable_name(one) == comparable_name(other),
             same,
             "{one} | {other}"
         );
     }
-    assert_eq!(comparable(" - "), None);
+    assert_eq!(comparable_name(" - "), None);
     // Of two stations with one name as names are compared, the one that is spelled so.
     let feed = [
         station("rack", "Public Rack - Lake St", Some(CLARK)),
