@@ -47,21 +47,12 @@ struct StoredFeed {
 }
 
 /// Why StationData is changed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    /// A snapshot of the feed, with the totals from which ids are assigned to its stations.
-    Snapshot(Option<SectionRef>),
+    /// A snapshot of the feed. Ids are assigned to its stations from the stored totals.
+    Snapshot,
     /// A load, a list, or a republication.
     Other,
-}
-
-impl Cause {
-    fn totals(self) -> Option<SectionRef> {
-        match self {
-            Self::Snapshot(totals) => totals,
-            Self::Other => None,
-        }
-    }
 }
 
 impl Shared {
@@ -200,6 +191,13 @@ impl Shared {
         Ok(all)
     }
 
+    /// Returns where the totals over all archives are: those of a load that is being committed if
+    /// there is one, so that no id of its trips is taken for unused.
+    async fn newest_totals(&self) -> Result<Option<SectionRef>, StoreError> {
+        let state = self.ledger.state().await?;
+        Ok(state.and_then(|state| state.pending_totals.or(state.totals)))
+    }
+
     /// Changes StationData; tries again when another process has changed its rows or the state of the
     /// feed. Returns the result of the first call of `change`.
     ///
@@ -207,7 +205,8 @@ impl Shared {
     /// can apply the same snapshot again.
     ///
     /// `change` is called without totals first; where it needs them (`None`), it is called again
-    /// with those of the cause.
+    /// with those over all archives. If a load replaces the totals meanwhile, which may have read the
+    /// rows before they were written here, everything is tried again.
     async fn change_rows<T>(
         &self,
         cause: Cause,
@@ -226,10 +225,18 @@ impl Shared {
                 }
             };
             let mut data = fresh();
+            // The totals that were used, if any were.
+            let mut used = None;
             let (result, writes) = match change(&mut data, None) {
                 Some(changed) => changed,
                 None => {
-                    let totals = self.totals(cause.totals()).await?;
+                    let section = self.newest_totals().await?;
+                    let totals = match self.totals(section).await {
+                        Ok(totals) => totals,
+                        Err(_) if self.newest_totals().await? != section => continue,
+                        Err(error) => return Err(error),
+                    };
+                    used = Some(section);
                     data = fresh();
                     change(&mut data, Some(&totals)).expect("only totals were missing")
                 }
@@ -240,10 +247,13 @@ impl Shared {
             // meanwhile then fails, and that process tries again.
             let is_due = |now: &&FeedState| {
                 let is_changed = feed.state.as_ref() != Some(*now);
-                is_changed || matches!(cause, Cause::Snapshot(_)) && !writes.is_empty()
+                is_changed || cause == Cause::Snapshot && !writes.is_empty()
             };
             if let Some(now) = data.feed().filter(is_due).filter(|_| is_done) {
                 is_done = self.put_feed(&feed, now).await?;
+            }
+            if let Some(used) = used.filter(|_| is_done) {
+                is_done = used == self.newest_totals().await?;
             }
             if is_done {
                 return Ok(result);
@@ -332,11 +342,9 @@ impl StationTable for DynamoStore {
 
     async fn apply(&self, snapshot: &Snapshot, _: Timestamp) -> Result<Applied, StoreError> {
         let shared = &self.shared;
-        let state = shared.ledger.begin(&snapshot.system).await?;
-        // The pending totals if there are some, so that no id of a trip is taken for unused.
-        let totals = state.pending_totals.or(state.totals);
+        shared.ledger.begin(&snapshot.system).await?;
         shared
-            .change_rows(Cause::Snapshot(totals), |data, totals| {
+            .change_rows(Cause::Snapshot, |data, totals| {
                 data.apply(snapshot, || totals.ok_or(())).ok()
             })
             .await
