@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use divvy::issue::{Reason, Rejected};
-use divvy::model::{Station, StationId, StationSource, Trip};
+use divvy::model::{Station, StationAlias, StationId, StationSource, Trip};
+use divvy::stations::corrections::Corrections;
 use divvy::stations::identity;
 use divvy::store::{Change, Store, StoreError};
 use divvy::tally::Totals;
@@ -88,7 +89,8 @@ pub(crate) fn changed_origins(before: &[Trip], after: &[Trip]) -> BTreeSet<Stati
     let added = after.iter().filter(|trip| !before.contains(trip));
     removed
         .chain(added)
-        .filter_map(|trip| trip.origin.clone())
+        .filter_map(|trip| trip.origin.as_ref())
+        .map(StationAlias::id)
         .collect()
 }
 
@@ -121,25 +123,27 @@ pub(crate) fn assert_stream(before: &[Station], after: &[Station], changes: &[Ch
     );
 }
 
-/// Asserts that each id used by trips is among the `origin_ids` of one row: of the row that the feed
+/// Asserts that each alias used by trips is among the `aliases` of one row: of the row that the feed
 /// has for the station, if there is one. `listed` are the stations of the newest snapshot.
-pub(crate) fn assert_origin_ids(
-    stations: &[Station],
-    listed: &BTreeSet<StationId>,
-    totals: &Totals,
-) {
-    let matches = identity::resolve(stations, listed, totals);
-    let mut expected: BTreeMap<&StationId, Option<&StationId>> = BTreeMap::new();
-    expected.extend(matches.iter().map(|(station, id, _)| (id, Some(station))));
-    expected.extend(matches.unmatched().iter().map(|id| (id, None)));
-    let mut found: BTreeMap<&StationId, Option<&StationId>> = BTreeMap::new();
+pub(crate) fn assert_aliases(stations: &[Station], listed: &BTreeSet<StationId>, totals: &Totals) {
+    let matches = identity::resolve(stations, listed, totals, &Corrections::default());
+    let mut expected: BTreeMap<&StationAlias, Option<&StationId>> = BTreeMap::new();
+    let matched = matches.iter();
+    expected.extend(matched.map(|(station, alias, _)| (alias, Some(station))));
+    expected.extend(matches.unmatched().map(|alias| (alias, None)));
+    let mut found: BTreeMap<&StationAlias, Option<&StationId>> = BTreeMap::new();
     for row in stations {
         let of_the_feed = (row.source == StationSource::Feed).then_some(&row.id);
-        for id in &row.origin_ids {
-            let twice = found.insert(id, of_the_feed).is_some();
-            assert!(!twice, "{id} is in two rows");
+        for alias in &row.aliases {
+            let twice = found.insert(alias, of_the_feed).is_some();
+            assert!(!twice, "{alias} is in two rows");
         }
     }
+    // Station lists have aliases that no trip uses.
+    let is_used = |alias: &&StationAlias| {
+        found.contains_key(*alias) || totals.stations.0.contains_key(*alias)
+    };
+    expected.retain(|alias, _| is_used(alias));
     assert_eq!(found, expected);
 }
 
@@ -149,17 +153,17 @@ pub(crate) fn assert_versions(
     after: &[Station],
     changed: &BTreeSet<StationId>,
 ) {
-    let version_of = |stations: &[Station], id: &StationId| {
-        let row = stations.iter().find(|row| row.origin_ids.contains(id));
+    let version_of = |stations: &[Station], alias: &StationAlias| {
+        let row = stations.iter().find(|row| row.aliases.contains(alias));
         row.and_then(|row| row.trips_version)
     };
     for row in after {
-        for id in &row.origin_ids {
-            let was = version_of(before, id);
-            if changed.contains(id) {
-                assert!(was < row.trips_version, "{id}: no new version");
+        for alias in &row.aliases {
+            let was = version_of(before, alias);
+            if changed.contains(&alias.id()) {
+                assert!(was < row.trips_version, "{alias}: no new version");
             } else {
-                assert!(was <= row.trips_version, "{id}: an older version");
+                assert!(was <= row.trips_version, "{alias}: an older version");
             }
         }
     }
@@ -171,7 +175,7 @@ pub(crate) async fn assert_counts(store: &dyn Store, model: &Model) -> Done {
     let mut departures: BTreeMap<StationId, u64> = BTreeMap::new();
     for trip in stored(store).await? {
         if let Some(origin) = trip.origin {
-            *departures.entry(origin).or_default() += 1;
+            *departures.entry(origin.id()).or_default() += 1;
         }
     }
     let ids: Vec<StationId> = departures.keys().cloned().collect();
@@ -190,12 +194,11 @@ pub(crate) async fn assert_counts(store: &dyn Store, model: &Model) -> Done {
     }
     let trips = model.trips();
     for origin in trips.iter().filter_map(|trip| trip.origin.as_ref()) {
-        assert!(counted.contains_key(origin), "{origin} has no count");
+        assert!(counted.contains_key(&origin.id()), "{origin} has no count");
     }
     for row in store.stations(&id).await? {
-        let own = row.origin_ids.is_empty().then_some(&row.id);
-        for id in row.origin_ids.iter().chain(own) {
-            assert!(counted.contains_key(id), "{id} has no count");
+        for id in row.counted_ids() {
+            assert!(counted.contains_key(&id), "{id} has no count");
         }
     }
     Ok(())

@@ -7,8 +7,8 @@ use proptest::sample::select;
 
 use divvy::issue::{Reason, Skipped};
 use divvy::model::{
-    Availability, Flag, Flags, Rider, Snapshot, SnapshotKind, Station, StationId, StationName,
-    StationStatus, System, Trip, TripBatch, VehicleId,
+    Availability, Flag, Flags, Rider, Snapshot, SnapshotKind, Station, StationAlias, StationId,
+    StationName, StationStatus, System, Trip, TripBatch, VehicleId,
 };
 use divvy::store::{ArchiveId, ArchiveRead, ContentHash};
 use divvy::tally::{Tally, Totals};
@@ -229,8 +229,8 @@ fn row() -> impl Strategy<Value = Row> {
         let mut trip = Trip {
             precision_ms,
             reported_s,
-            origin: origin.map(StationId::from),
-            destination: destination.map(StationId::from),
+            origin: origin.map(|id| StationAlias::new(id, name.unwrap_or_default())),
+            destination: destination.map(StationAlias::from),
             vehicle: vehicle.map(VehicleId::from),
             bike: bike.map(Into::into),
             rider: Rider::parse(rider),

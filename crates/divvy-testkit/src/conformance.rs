@@ -12,7 +12,7 @@ use divvy::store::{Change, FromStationCount, Store, StoreError};
 use divvy::tally::Totals;
 
 use crate::assertions::{
-    assert_counts, assert_origin_ids, assert_rejected, assert_same, assert_stream, assert_versions,
+    assert_aliases, assert_counts, assert_rejected, assert_same, assert_stream, assert_versions,
     changed_origins,
 };
 use crate::cases::{Archive, Row, Step, minute, system};
@@ -164,7 +164,7 @@ pub async fn counts_follow_the_stream(store: &dyn Store, steps: &[Step]) -> Done
         assert_stream(&before, &after, &changes);
         let feed = store.feed(&id).await?;
         let listed = feed.map(|feed| feed.listed).unwrap_or_default();
-        assert_origin_ids(&after, &listed, &store.totals(&id).await?);
+        assert_aliases(&after, &listed, &store.totals(&id).await?);
         assert_versions(
             &before,
             &after,
@@ -221,10 +221,7 @@ pub async fn only_stations_whose_trips_changed_are_recounted(
     assert_eq!(all.stations, stations.len() as u64);
     assert_eq!(all.skipped, 0);
     for count in store.counts(&system().id).await? {
-        let carried = |row: &Station| {
-            row.origin_ids.contains(&count.from_station_id)
-                || row.origin_ids.is_empty() && row.id == count.from_station_id
-        };
+        let carried = |row: &Station| row.counted_ids().contains(&count.from_station_id);
         if stations.iter().any(carried) {
             assert_eq!(count.refreshed_at, minute(2), "{count:?}");
         }

@@ -11,12 +11,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use divvy::issue::{Reason, RejectSink, Rejected};
-use divvy::model::{Snapshot, Station, StationId, System, SystemId, Trip, TripBatch, TripId};
+use divvy::model::{
+    Snapshot, Station, StationAlias, StationId, System, SystemId, Trip, TripBatch, TripId,
+};
 use divvy::stations::data::{StationData, Write};
 use divvy::store::{
-    Applied, ArchiveId, ArchiveRead, Change, ChangeStream, ContentHash, CountsTable, Departures,
-    FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, Republish, StationTable,
-    StoreError, TotalsReader, Trips, Unload, Unloaded,
+    Applied, ArchiveId, ArchiveRead, Change, ChangeStream, ContentHash, Corrections, CountsTable,
+    Departures, FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, PlaceCorrections,
+    Republish, StationTable, StoreError, TotalsReader, Trips, Unload, Unloaded,
 };
 use divvy::tally::{FlagCounts, Tally, Totals};
 
@@ -50,6 +52,7 @@ struct SystemHeld {
     /// Every copy of every trip. The first is the one stored; no list is empty.
     trips: BTreeMap<TripId, Vec<TripCopy>>,
     stations: StationData,
+    corrections: Corrections,
     counts: BTreeMap<StationId, FromStationCount>,
     /// Ids that no trip uses any more: counts of them before this version, but 0, are of trips
     /// that are gone.
@@ -89,6 +92,7 @@ impl SystemHeld {
             last_sequence: 0,
             trips: BTreeMap::new(),
             stations: StationData::default(),
+            corrections: Corrections::default(),
             counts: BTreeMap::new(),
             forgotten: BTreeMap::new(),
         }
@@ -252,7 +256,8 @@ fn origins_changed(before: &[TripCopy], now: &SystemHeld) -> BTreeSet<StationId>
     let gone = was.iter().filter(|(id, trip)| is.get(*id) != Some(trip));
     let come = is.iter().filter(|(id, trip)| was.get(*id) != Some(trip));
     gone.chain(come)
-        .filter_map(|(_, trip)| trip.origin.clone())
+        .filter_map(|(_, trip)| trip.origin.as_ref())
+        .map(StationAlias::id)
         .collect()
 }
 
@@ -431,6 +436,24 @@ impl ChangeStream for MemoryStore {
 }
 
 #[async_trait]
+impl PlaceCorrections for MemoryStore {
+    async fn corrections(&self, system: &SystemId) -> Result<Corrections, StoreError> {
+        Ok(self.ask(system, |held| held.corrections.clone()))
+    }
+
+    async fn put_corrections(
+        &self,
+        system: &SystemId,
+        corrections: &Corrections,
+    ) -> Result<(), StoreError> {
+        if let Some(held) = self.held().systems.get_mut(system) {
+            held.corrections = corrections.clone();
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
 impl TotalsReader for MemoryStore {
     async fn totals(&self, system: &SystemId) -> Result<Totals, StoreError> {
         Ok(self.ask(system, SystemHeld::totals))
@@ -447,7 +470,7 @@ impl Departures for MemoryStore {
         let mut departures: BTreeMap<StationId, u64> = BTreeMap::new();
         self.ask(system, |held| {
             for origin in held.stored().filter_map(|copy| copy.trip.origin.as_ref()) {
-                *departures.entry(origin.clone()).or_default() += 1;
+                *departures.entry(origin.id()).or_default() += 1;
             }
         });
         let of = |origin| departures.get(origin).copied().unwrap_or(0);

@@ -204,7 +204,7 @@ impl FeedModel {
             let expected = Station {
                 source: StationSource::Feed,
                 reported_at: row.reported_at,
-                origin_ids: row.origin_ids.clone(),
+                aliases: row.aliases.clone(),
                 trips_version: row.trips_version,
                 ..reported.clone()
             };

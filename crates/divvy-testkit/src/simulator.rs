@@ -221,7 +221,7 @@ async fn counts(store: &dyn Store) -> Result<Vec<String>, StoreError> {
     let mut listed = Vec::new();
     for station in stations_in_use(store).await? {
         for id in station.counted_ids() {
-            let count = counts.iter().find(|count| count.from_station_id == *id);
+            let count = counts.iter().find(|count| count.from_station_id == id);
             let trips = count.map_or(0, |count| count.from_count);
             listed.push(format!("{id}: {trips}"));
         }

@@ -117,7 +117,7 @@ mod embedded_and_memory {
         let stations = divvy::stations::identity::in_use(block_on(store.stations(&id))?, &totals);
         for station in &stations {
             for id in station.counted_ids() {
-                let count = counts.iter().find(|count| count.from_station_id == *id);
+                let count = counts.iter().find(|count| count.from_station_id == id);
                 held.push(format!("{id}: {:?}", count.map(|count| count.from_count)));
             }
         }

@@ -39,7 +39,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn id(text: &str) -> Option<StationId> {
+fn id(text: &str) -> Option<StationAlias> {
     (!text.is_empty()).then(|| text.into())
 }
 
@@ -125,7 +125,7 @@ fn refresh(store: &dyn Store) {
         .0
         .iter()
         .map(|(id, totals)| FromStationCount {
-            from_station_id: id.clone(),
+            from_station_id: id.id(),
             from_count: totals.departures as u64,
             trips_version: Some(9),
             refreshed_at: at("2021-03-01T12:00:05Z"),

@@ -1,6 +1,6 @@
 //! Strategies for arbitrary rows, for tests.
 
-use divvy::model::{Flags, Rider, StationId, Trip, TripBatch, TripId, VehicleId};
+use divvy::model::{Flags, Rider, StationAlias, Trip, TripBatch, TripId, VehicleId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -28,13 +28,14 @@ fn id() -> impl Strategy<Value = String> {
     ]
 }
 
-fn station() -> impl Strategy<Value = Option<StationId>> {
+fn station() -> impl Strategy<Value = Option<StationAlias>> {
     let text = prop_oneof![
         6 => (1..40_u32).prop_map(|id| id.to_string()),
         2 => "TA13[0-9]{3}",
         1 => ".{1,9}",
+        2 => "[1-4]\u{1f}[a-c]{1,2}",
     ];
-    proptest::option::weighted(0.8, text.prop_map(StationId::from))
+    proptest::option::weighted(0.8, text.prop_map(StationAlias::from))
 }
 
 fn word() -> impl Strategy<Value = Option<Box<str>>> {

@@ -1,6 +1,6 @@
 //! The blocks of the packed layout: the rows of an origin and a month, cut to a size.
 
-use divvy::model::StationId;
+use divvy::model::{StationAlias, StationId};
 
 use super::{Month, Rows, encode_some};
 
@@ -38,12 +38,18 @@ pub fn pack(rows: &Rows, each: &mut dyn FnMut(Packed)) {
 /// Packs some of the rows; see [`pack`].
 pub fn pack_some(rows: &Rows, some: &[u32], each: &mut dyn FnMut(Packed)) {
     let batch = &rows.batch;
-    let mut ranks: Vec<u32> = (0..batch.stations.len() as u32).collect();
-    ranks.sort_by_key(|index| (*index != 0, batch.stations.text(*index)));
-    let mut rank_of = vec![0; ranks.len()];
-    for (rank, index) in ranks.iter().enumerate() {
-        rank_of[*index as usize] = rank;
-    }
+    // The empty id, of trips without an origin, comes first.
+    let ids: Vec<&str> = batch
+        .stations
+        .iter()
+        .map(|text| StationAlias::split(text).0)
+        .collect();
+    let mut ranks = ids.clone();
+    ranks.sort_unstable();
+    ranks.dedup();
+    let rank_of: Vec<usize> = (ids.iter())
+        .map(|id| ranks.binary_search(id).expect("it has all ids"))
+        .collect();
     let group = |row: u32| {
         let row = row as usize;
         (
@@ -58,7 +64,9 @@ pub fn pack_some(rows: &Rows, some: &[u32], each: &mut dyn FnMut(Packed)) {
     });
     for group_rows in order.chunk_by(|a, b| group(*a) == group(*b)) {
         let (rank, month) = group(group_rows[0]);
-        let origin = batch.stations.get(ranks[rank]).map(StationId::from);
+        let origin = Some(ranks[rank])
+            .filter(|id| !id.is_empty())
+            .map(StationId::from);
         for (part, (n, block)) in cut(rows, group_rows).into_iter().enumerate() {
             each(Packed {
                 origin: origin.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use divvy::model::{Availability, Degrees, Station, StationId, StationSource, StationStatus};
+use divvy::model::{Availability, Degrees, Station, StationAlias, StationSource, StationStatus};
 use divvy::stations::data::Row;
 
 use super::{Item, ItemError, Reader, put_number, put_text};
@@ -29,6 +29,9 @@ const DOCKS_DISABLED: &str = "disabled_docks";
 const REPORTED_AT: &str = "reported_at";
 /// The attribute with the ids that trips use for the station.
 pub const ORIGIN_IDS: &str = "origin_ids";
+/// The attribute with the aliases that trips use for the station: the id, the character U+001F, and the
+/// name as names are compared. Left out where trips have no names: then the ids are the aliases.
+pub const ALIASES: &str = "aliases";
 /// The attribute with the version of the trips: a load changes it, which causes a refresh.
 pub const TRIPS_VERSION: &str = "trips_version";
 /// The attribute with the time at which a feed last wrote the row.
@@ -36,10 +39,11 @@ pub const WRITTEN_AT: &str = "written_at";
 
 /// The attributes that detect a change of a row. Each writer changes at least one of them: a feed the
 /// time of writing, a load the version or the ids, a station list the others.
-pub const OPTIMISTIC_LOCK_ATTRIBUTES: [&str; 10] = [
+pub const OPTIMISTIC_LOCK_ATTRIBUTES: [&str; 11] = [
     WRITTEN_AT,
     TRIPS_VERSION,
     ORIGIN_IDS,
+    ALIASES,
     SOURCE,
     NAME,
     SHORT_NAME,
@@ -68,7 +72,7 @@ pub fn item(row: &Row) -> Item {
         status,
         available,
         reported_at,
-        origin_ids,
+        aliases,
         trips_version,
     } = station;
     let Availability {
@@ -102,9 +106,14 @@ pub fn item(row: &Row) -> Item {
         REPORTED_AT,
         reported_at.map(|at| at.to_string()).as_deref(),
     );
-    if !origin_ids.is_empty() {
-        let ids = origin_ids.iter().map(ToString::to_string).collect();
+    if !aliases.is_empty() {
+        let ids = station.origin_ids();
+        let ids = ids.iter().map(ToString::to_string).collect();
         item.insert(ORIGIN_IDS.into(), AttributeValue::Ss(ids));
+    }
+    if aliases.iter().any(|alias| alias.name().is_some()) {
+        let texts = aliases.iter().map(|alias| alias.as_str().to_owned());
+        item.insert(ALIASES.into(), AttributeValue::Ss(texts.collect()));
     }
     put_number(&mut item, TRIPS_VERSION, *trips_version);
     put_text(
@@ -128,10 +137,15 @@ pub fn row(item: &Item) -> Result<Row, ItemError> {
         Some(word) => StationSource::named(word)
             .ok_or_else(|| reader.unexpected(SOURCE, "trips, list or feed"))?,
     };
-    let origin_ids: BTreeSet<StationId> = reader
-        .texts(ORIGIN_IDS)?
+    let attribute = if item.contains_key(ALIASES) {
+        ALIASES
+    } else {
+        ORIGIN_IDS
+    };
+    let texts = reader.texts(attribute)?;
+    let aliases: BTreeSet<StationAlias> = texts
         .iter()
-        .map(|id| StationId::from(id.as_str()))
+        .map(|text| StationAlias::from(text.as_str()))
         .collect();
     Ok(Row {
         station: Station {
@@ -152,7 +166,7 @@ pub fn row(item: &Item) -> Result<Row, ItemError> {
                 docks_disabled: reader.number(DOCKS_DISABLED)?,
             },
             reported_at: reader.instant(REPORTED_AT)?,
-            origin_ids,
+            aliases,
             trips_version: reader.number(TRIPS_VERSION)?,
         },
         written_at: reader.instant(WRITTEN_AT)?,
@@ -300,7 +314,7 @@ pub(crate) mod tests {
                         docks_disabled: available.4,
                     },
                     reported_at,
-                    origin_ids: kept.0,
+                    aliases: kept.0,
                     trips_version: kept.1,
                 },
                 written_at: kept.2,

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `trip_id` | S, the key | |
 //! | `from_station_id` | S, the key of the index | no origin: the index lacks the trip |
+//! | `from_name`, `to_name` | S, the names of the stations as names are compared | the row has none |
 //! | `to_station_id`, `bike_id`, `bike_type`, `rider`, `gender` | S | unknown |
 //! | `started_at`, `ended_at` | S, local time with its offset | |
 //! | `precision_ms` | N | 1000 |
@@ -18,7 +19,7 @@ use std::fmt::Write;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::{
-    Degrees, Flags, NONE_I16, NONE_I32, Rider, StationId, Trip, TripBatch, TripId, VehicleId,
+    Degrees, Flags, NONE_I16, NONE_I32, Rider, StationAlias, Trip, TripBatch, TripId, VehicleId,
 };
 use divvy::store::ContentHash;
 
@@ -36,6 +37,8 @@ pub const INDEX_KEY: &str = "from_station_id";
 pub const ARCHIVE: &str = "archive";
 
 const TO_STATION_ID: &str = "to_station_id";
+/// The names that make the ids aliases ([`StationAlias`]).
+const NAMES: [&str; 2] = ["from_name", "to_name"];
 const STARTED_AT: &str = "started_at";
 const ENDED_AT: &str = "ended_at";
 const PRECISION_MS: &str = "precision_ms";
@@ -94,9 +97,13 @@ impl TripRow<'_> {
             Rider::Unknown => "",
             _ => batch.words.text(batch.rider[row]),
         };
+        let [(from_id, from_name), (to_id, to_name)] = [&batch.origin, &batch.destination]
+            .map(|ends| StationAlias::split(batch.stations.text(ends[row])));
         for (name, value) in [
-            (INDEX_KEY, batch.stations.text(batch.origin[row])),
-            (TO_STATION_ID, batch.stations.text(batch.destination[row])),
+            (INDEX_KEY, from_id),
+            (NAMES[0], from_name),
+            (TO_STATION_ID, to_id),
+            (NAMES[1], to_name),
             (BIKE_ID, batch.vehicles.text(batch.vehicle[row])),
             (BIKE_TYPE, batch.words.text(batch.bike[row])),
             (RIDER, rider),
@@ -201,7 +208,7 @@ impl TripRow<'_> {
     /// Returns the bytes of the item's entry in the index, which has only the keys. `None` without
     /// an origin.
     pub fn index_bytes(&self) -> Option<u64> {
-        let origin = self.batch.stations.text(self.batch.origin[self.row]);
+        let origin = self.batch.origin_id(self.row);
         let id = self.batch.id_raw(self.row);
         (!origin.is_empty()).then(|| (KEY.len() + id.len() + INDEX_KEY.len() + origin.len()) as u64)
     }
@@ -233,6 +240,10 @@ pub fn trip(item: &Item) -> Result<StoredTrip, ItemError> {
         let text = reader.required_text(name)?;
         read_time(text).ok_or_else(|| reader.unexpected(name, expected))
     };
+    let station = |id, name| {
+        let (id, name) = (reader.text(id)?, reader.text(name)?.unwrap_or_default());
+        Ok::<_, ItemError>(id.map(|id| StationAlias::join(id, name)))
+    };
     let (started_ms, started_offset_s) = time(STARTED_AT)?;
     let (ended_ms, ended_offset_s) = time(ENDED_AT)?;
     let point = |[latitude, longitude]: [&'static str; 2]| {
@@ -252,8 +263,8 @@ pub fn trip(item: &Item) -> Result<StoredTrip, ItemError> {
             ended_offset_s,
             precision_ms: reader.number(PRECISION_MS)?.unwrap_or(USUAL_PRECISION_MS),
             reported_s: reader.number(DURATION_S)?,
-            origin: reader.text(INDEX_KEY)?.map(StationId::from),
-            destination: reader.text(TO_STATION_ID)?.map(StationId::from),
+            origin: station(INDEX_KEY, NAMES[0])?,
+            destination: station(TO_STATION_ID, NAMES[1])?,
             vehicle: reader.text(BIKE_ID)?.map(VehicleId::from),
             bike: text(BIKE_TYPE)?,
             rider: Rider::parse(reader.text(RIDER)?.unwrap_or_default()),

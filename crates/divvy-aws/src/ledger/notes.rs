@@ -33,6 +33,8 @@ pub enum Note<'a> {
     Listed,
     /// The checkpoints of a consumer of the stream.
     Consumer(&'a str),
+    /// The corrections of places made by hand.
+    Places,
     /// The capacity of the tables before a load raised it.
     Boost,
     /// The [`IndexLag`] of an origin.
@@ -45,6 +47,7 @@ impl Note<'_> {
             Self::Clock => (FEED, "clock"),
             Self::Listed => (FEED, "listed"),
             Self::Consumer(name) => (STREAM, name),
+            Self::Places => (STORE, "places"),
             Self::Boost => (STORE, "boost"),
             Self::Behind(origin) => (BEHIND, origin),
         }

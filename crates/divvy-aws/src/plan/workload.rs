@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Mutex;
 
+use divvy::model::StationAlias;
 use divvy::tally::{Tally, Totals};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -206,7 +207,7 @@ pub fn measure(estimate: &DuplicateEstimate, packed: bool) -> io::Result<Workloa
 fn group_hash(rows: &Rows, row: usize) -> u64 {
     let (archive, _) = DuplicateEstimate::source_of(rows.member[row]);
     let month = Month::of(rows.batch.started_ms[row]).0;
-    let origin = xxh3_64(rows.batch.stations.text(rows.batch.origin[row]).as_bytes());
+    let origin = xxh3_64(rows.batch.origin_id(row).as_bytes());
     let of = [
         origin.to_le_bytes(),
         month.to_le_bytes(),
@@ -255,7 +256,10 @@ fn item_sizes(estimate: &DuplicateEstimate, partition: &Partition) -> Sizes {
     }
     let named = batch.stations.iter().zip(origins);
     let used = named.filter(|(_, origin)| origin.entries > 0);
-    sizes.origins = used.map(|(id, origin)| (id.into(), origin)).collect();
+    for (alias, origin) in used {
+        let (id, _) = StationAlias::split(alias);
+        merge(&mut sizes.origins, Origins::from([(id.into(), origin)]));
+    }
     sizes
 }
 

@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::{Snapshot, Station, StationId, System, SystemId};
 use divvy::stations::data::{Row, StationData, Write};
-use divvy::store::{Applied, FeedState, Republish, StationTable, StoreError, StoreErrorKind};
+use divvy::store::{
+    Applied, Corrections, FeedState, PlaceCorrections, Republish, StationTable, StoreError,
+    StoreErrorKind,
+};
 use divvy::tally::Totals;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -74,9 +77,8 @@ impl Shared {
         let rows = self.station_rows().await?;
         let mut versions = HashMap::new();
         for row in rows.values().map(|row| &row.station) {
-            let own = row.origin_ids.is_empty().then_some(&row.id);
-            for id in row.origin_ids.iter().chain(own) {
-                let newest: &mut Option<u64> = versions.entry(id.clone()).or_default();
+            for id in row.counted_ids() {
+                let newest: &mut Option<u64> = versions.entry(id).or_default();
                 *newest = row.trips_version.max(*newest);
             }
         }
@@ -366,6 +368,29 @@ impl StationTable for DynamoStore {
                 Some((writes.len() as u64, writes))
             })
             .await
+    }
+}
+
+#[async_trait]
+impl PlaceCorrections for DynamoStore {
+    async fn corrections(&self, system: &SystemId) -> Result<Corrections, StoreError> {
+        if !self.is_of(system).await? {
+            return Ok(Corrections::default());
+        }
+        let note = self.shared.ledger.note(Note::Places).await?;
+        Ok(note.unwrap_or_default())
+    }
+
+    async fn put_corrections(
+        &self,
+        system: &SystemId,
+        corrections: &Corrections,
+    ) -> Result<(), StoreError> {
+        if !self.is_of(system).await? {
+            return Ok(());
+        }
+        let ledger = &self.shared.ledger;
+        ledger.put_note(Note::Places, corrections).await
     }
 }
 

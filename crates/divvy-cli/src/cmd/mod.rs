@@ -6,6 +6,7 @@ mod demo;
 mod export;
 mod load;
 mod ls;
+mod places;
 mod plan;
 mod poll;
 mod refresh;
@@ -33,6 +34,7 @@ pub enum Verb {
     Ls(ls::Ls),
     Unload(unload::Unload),
     Check(check::Check),
+    Places(places::Places),
     Plan(plan::Plan),
     Export(export::Export),
     Sample(sample::SampleArgs),
@@ -56,6 +58,7 @@ impl Verb {
             Self::Ls(verb) => verb.run(common),
             Self::Unload(verb) => verb.run(common),
             Self::Check(verb) => verb.run(common),
+            Self::Places(verb) => verb.run(common),
             Self::Plan(verb) => verb.run(common),
             Self::Export(verb) => verb.run(common),
             Self::Sample(verb) => verb.run(common),

@@ -1,6 +1,7 @@
 //! The names under which trips know a station.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +26,20 @@ pub struct StationAlias(Box<str>);
 
 impl StationAlias {
     /// Makes the alias of an id and a published name. Spellings that
-    /// [`comparable_name`] does not distinguish give the same alias.
+    /// [`comparable_name`] does not distinguish give the same alias. Where the id is itself the name,
+    /// the alias has none.
     pub fn new(id: &str, name: &str) -> Self {
-        let name = comparable_name(name).unwrap_or_default();
-        if name.is_empty() && !id.contains(SEPARATOR) {
-            return Self(id.into());
-        }
-        Self(format!("{id}{SEPARATOR}{name}").into())
+        let is_id = id == name;
+        let name = Some(name).filter(|_| !is_id).and_then(comparable_name);
+        Self::join(id, &name.unwrap_or_default())
+    }
+
+    /// Returns a range that contains every alias of an id, and hardly any other: of ids with control
+    /// characters.
+    pub fn range_of(id: &StationId) -> Range<Self> {
+        // The character after the separator.
+        let end = format!("{id} ");
+        Self(id.as_str().into())..Self(end.into())
     }
 
     /// Returns the published id.
@@ -54,8 +62,22 @@ impl StationAlias {
         &self.0
     }
 
+    /// Splits the text of an alias into the id and the name as names are compared, which is empty for an
+    /// id without a name.
+    pub fn split(text: &str) -> (&str, &str) {
+        text.rsplit_once(SEPARATOR).unwrap_or((text, ""))
+    }
+
+    /// Puts together what [`split`](Self::split) split.
+    pub fn join(id: &str, name: &str) -> Self {
+        if name.is_empty() && !id.contains(SEPARATOR) {
+            return Self(id.into());
+        }
+        Self(format!("{id}{SEPARATOR}{name}").into())
+    }
+
     fn parts(&self) -> (&str, &str) {
-        self.0.rsplit_once(SEPARATOR).unwrap_or((&self.0, ""))
+        Self::split(&self.0)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{Flags, OTHER, Rider, StationId, Trip, TripId, VehicleId};
+use super::{Flags, OTHER, Rider, StationAlias, Trip, TripId, VehicleId};
 
 /// The distinct texts of some columns of a batch, by index. Index 0 is always the empty text, which
 /// means "none".
@@ -115,7 +115,7 @@ pub struct TripBatch {
     pub flags: Vec<Flags>,
     /// The line of the file on which the row begins, 1 for the header. 0 where not known.
     pub line: Vec<u64>,
-    /// Ids of stations.
+    /// Stations: the texts of their aliases ([`StationAlias::as_str`]).
     pub stations: Dictionary,
     /// Ids of vehicles.
     pub vehicles: Dictionary,
@@ -184,6 +184,11 @@ impl TripBatch {
         &self.id_bytes[start..self.id_ends[row] as usize]
     }
 
+    /// Returns the published id of the station at the start of a row. Empty for none.
+    pub fn origin_id(&self, row: usize) -> &str {
+        StationAlias::split(self.stations.text(self.origin[row])).0
+    }
+
     /// Returns the time between the instants of a row in milliseconds.
     pub fn elapsed_ms(&self, row: usize) -> i64 {
         (self.ended_ms[row] - self.started_ms[row])
@@ -212,11 +217,11 @@ impl TripBatch {
             ended_offset_s: self.ended_offset_s[row],
             precision_ms: self.precision_ms[row],
             reported_s: some(self.reported_s[row]),
-            origin: self.stations.get(self.origin[row]).map(StationId::from),
+            origin: self.stations.get(self.origin[row]).map(StationAlias::from),
             destination: self
                 .stations
                 .get(self.destination[row])
-                .map(StationId::from),
+                .map(StationAlias::from),
             vehicle: self.vehicles.get(self.vehicle[row]).map(VehicleId::from),
             bike: word(self.bike[row]),
             rider: Rider::parse(self.words.text(self.rider[row])),
@@ -391,7 +396,7 @@ impl FromIterator<Trip> for TripBatch {
                 (&mut batch.origin, &trip.origin),
                 (&mut batch.destination, &trip.destination),
             ] {
-                let text = id.as_ref().map_or("", StationId::as_str);
+                let text = id.as_ref().map_or("", StationAlias::as_str);
                 column.push(index_of(&mut stations, &mut batch.stations, text));
             }
             let vehicle = trip.vehicle.as_ref().map_or("", VehicleId::as_str);

@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Degrees, Position, StationId, System};
+use super::{Degrees, Position, StationAlias, StationId, System};
 
 /// A station with the newest values of its feed: one row of StationData.
 ///
@@ -35,8 +35,10 @@ pub struct Station {
     pub available: Availability,
     /// When the station itself last reported. `None` where it never did.
     pub reported_at: Option<Timestamp>,
-    /// Every id that trips use for this station. Set by the store, not by feeds.
-    pub origin_ids: BTreeSet<StationId>,
+    /// Every alias that trips use for this station. Set by the store, not by feeds. Rows of older
+    /// programs have the ids alone, under the name `origin_ids`.
+    #[serde(alias = "origin_ids")]
+    pub aliases: BTreeSet<StationAlias>,
     /// The version of its trips: set by each load that changes them, not by feeds.
     pub trips_version: Option<u64>,
 }
@@ -165,11 +167,19 @@ impl fmt::Display for StationStatus {
 }
 
 impl Station {
+    /// Returns the ids that trips use for this station. Another station may have the same id under
+    /// another name.
+    pub fn origin_ids(&self) -> BTreeSet<StationId> {
+        self.aliases.iter().map(StationAlias::id).collect()
+    }
+
     /// Lists the ids whose departures are counted for this station: those that trips use for it, or
     /// its own id where there are none, so that it has a count of 0.
-    pub fn counted_ids(&self) -> impl Iterator<Item = &StationId> {
-        let own = self.origin_ids.is_empty().then_some(&self.id);
-        self.origin_ids.iter().chain(own)
+    pub fn counted_ids(&self) -> BTreeSet<StationId> {
+        if self.aliases.is_empty() {
+            return [self.id.clone()].into();
+        }
+        self.origin_ids()
     }
 
     /// Makes a station of which only the id is known.
@@ -186,7 +196,7 @@ impl Station {
             status: None,
             available: Availability::default(),
             reported_at: None,
-            origin_ids: BTreeSet::new(),
+            aliases: BTreeSet::new(),
             trips_version: None,
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{StationId, TripId, VehicleId};
+use super::{StationAlias, TripId, VehicleId};
 
 /// One rental, from unlock to return.
 ///
@@ -27,10 +27,11 @@ pub struct Trip {
     pub precision_ms: i32,
     /// The duration that the file states, in seconds. `None` where it states none.
     pub reported_s: Option<i32>,
-    /// The station at the start, as published. `None` for a vehicle unlocked away from a station.
-    pub origin: Option<StationId>,
-    /// The station at the end, as published. `None` for a vehicle left away from a station.
-    pub destination: Option<StationId>,
+    /// The station at the start: the id and the name of the row. `None` for a vehicle unlocked away from
+    /// a station.
+    pub origin: Option<StationAlias>,
+    /// The station at the end. `None` for a vehicle left away from a station.
+    pub destination: Option<StationAlias>,
     /// The vehicle. `None` in files since 2020.
     pub vehicle: Option<VehicleId>,
     /// `classic_bike`, `electric_bike`, ... as published. `None` before 2020.
@@ -114,8 +115,8 @@ impl Trip {
             self.ended_ms,
             self.ended_offset_s,
             self.reported_s.map_or(String::new(), |s| s.to_string()),
-            id(self.origin.as_ref().map(StationId::as_str)),
-            id(self.destination.as_ref().map(StationId::as_str)),
+            id(self.origin.as_ref().map(StationAlias::as_str)),
+            id(self.destination.as_ref().map(StationAlias::as_str)),
             id(self.vehicle.as_ref().map(VehicleId::as_str)),
             text(&self.bike),
             self.rider,

@@ -13,7 +13,7 @@ use super::question::{Counted, Known, NO_STATION, unmatched};
 use super::{
     Column, Filter, Filters, Note, Picture, Question, Report, Row, Table, Value, ValueKind, plural,
 };
-use crate::model::StationId;
+use crate::model::{StationAlias, StationId};
 use crate::store::StoreError;
 use crate::tally::{Cube, KeptGrid, Parts, Totals};
 
@@ -106,9 +106,9 @@ impl Report for Balance {
         let selected = question.resolve_places(&places, &known.totals);
         let no_such_station = selected.as_ref().is_some_and(Vec::is_empty);
         let selected = selected.unwrap_or_else(|| (0..places.len()).collect());
-        let place_of: HashMap<&StationId, usize> = selected
+        let place_of: HashMap<&StationAlias, usize> = selected
             .into_iter()
-            .flat_map(|index| places[index].ids.iter().map(move |(id, _)| (id, index)))
+            .flat_map(|index| places[index].aliases().map(move |alias| (alias, index)))
             .collect();
 
         let mut buckets = Buckets::new(filters, places.len());
@@ -200,7 +200,7 @@ impl Buckets {
     fn count(
         &mut self,
         grid: &KeptGrid<'_>,
-        place_of: &HashMap<&StationId, usize>,
+        place_of: &HashMap<&StationAlias, usize>,
         filters: &Filters,
     ) {
         grid.each(|station, rider, hours| {
@@ -244,7 +244,7 @@ impl Buckets {
             let place = self.by_station.then(|| &places[index / WEEK]);
             let hour_of_week = (index % WEEK) as i32;
             BalanceRow {
-                station_id: place.map(|place| place.id.clone()),
+                station_id: place.map(|place| place.station_id.clone()),
                 name: place.and_then(|place| place.name(known).map(str::to_owned)),
                 weekday: self.by_weekday.then_some(hour_of_week / 24),
                 hour: self.by_hour.then_some(hour_of_week % 24),

@@ -1,7 +1,7 @@
 //! The report of FromStationCounts.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::question::Counted;
 use super::stations::behind;
 use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, plural};
-use crate::model::StationId;
+use crate::model::{StationAlias, StationId};
 use crate::store::StoreError;
 use crate::tally::Parts;
 
@@ -86,14 +86,16 @@ impl Report for FromCounts {
         let selected = selected.unwrap_or_else(|| (0..places.len()).collect());
         let selected = selected.into_iter().map(|index| &places[index]);
         // An id of the trips, or of a station without trips.
-        let mut counts: BTreeMap<&StationId, (i64, Option<Timestamp>)> = BTreeMap::new();
+        let mut counts: BTreeMap<StationId, (i64, Option<Timestamp>)> = BTreeMap::new();
         for place in selected {
-            for (id, _) in &place.ids {
-                counts.insert(id, (0, None));
+            let used = place
+                .aliases()
+                .filter(|alias| known.stations.0.contains_key(*alias));
+            let ids: BTreeSet<StationId> = used.map(StationAlias::id).collect();
+            if ids.is_empty() {
+                counts.insert(place.station_id.clone(), (0, None));
             }
-            if place.ids.is_empty() {
-                counts.insert(&place.id, (0, None));
-            }
+            counts.extend(ids.into_iter().map(|id| (id, (0, None))));
         }
         for count in &kept {
             let row = (count.from_count as i64, Some(count.refreshed_at));
@@ -101,7 +103,7 @@ impl Report for FromCounts {
                 Some(slot) => *slot = row,
                 // A count may exist without trips; it is listed unless the filters name a station.
                 None if question.filters.station.is_none() => {
-                    counts.insert(&count.from_station_id, row);
+                    counts.insert(count.from_station_id.clone(), row);
                 }
                 None => {}
             }
@@ -109,7 +111,7 @@ impl Report for FromCounts {
         let mut rows: Vec<FromCountRow> = counts
             .into_iter()
             .map(|(id, (from_count, at))| FromCountRow {
-                from_station_id: id.clone(),
+                from_station_id: id,
                 from_count,
                 refreshed_at: at.map(|at| question.instant(at)),
             })

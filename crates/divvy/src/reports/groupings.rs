@@ -344,7 +344,7 @@ impl RowWriter<'_> {
             (Dim::Station, Group::Number(index)) => {
                 let place = &self.places[*index as usize];
                 let name = place.name(self.known).map(str::to_owned);
-                vec![place.id.as_str().into(), name.into()]
+                vec![place.station_id.as_str().into(), name.into()]
             }
             (Dim::Station, _) => vec![Value::Empty, Value::Empty],
             (dim, group) => vec![group.value(dim)],

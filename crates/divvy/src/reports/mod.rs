@@ -10,6 +10,7 @@
 //!
 //! A new report is a new [`Grouping`] or a new file, and a new line in [`REPORTS`].
 
+mod aliases;
 mod balance;
 mod column;
 mod dims;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use aliases::{PlaceAliasRow, Places};
 pub use balance::{Balance, BalanceRow};
 pub use column::{Column, Role, ValueKind};
 pub use dims::{Dim, NoDim, WEEKDAYS as WEEKDAY_NAMES};
@@ -96,6 +98,7 @@ pub trait Report: Send + Sync {
 pub static REPORTS: &[&dyn Report] = &[
     &Stations,
     &FromCounts,
+    &Places,
     &HOURS,
     &WEEKDAYS,
     &MONTHS,

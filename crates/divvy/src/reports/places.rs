@@ -1,50 +1,57 @@
-//! Places: physical stations, each with all the ids that trips use for it.
+//! Places: physical stations, each with all the names under which trips know it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Degrees, Station, StationId, StationSource};
+use crate::model::civil_date::date_of;
+use crate::model::{Degrees, Station, StationAlias, StationId, StationSource, comparable_name};
+use crate::stations::corrections::Corrections;
 use crate::stations::identity::{self, MatchKey};
 use crate::tally::Totals;
 
-/// A physical station with all its ids.
+/// A physical station with all its aliases.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Place {
-    /// The feed's id; the trips' id for a station in no feed.
+    /// No other place has it: the station id; if another place has that, with an addition in brackets.
     pub id: StationId,
+    /// The feed's id; for a station in no feed the newest id that trips or station lists use.
+    pub station_id: StationId,
     /// Its row of StationData. `None` if only trips name it.
     pub station: Option<Station>,
-    /// The ids that trips use for it, and what identified each. No key for a place in no feed.
-    pub ids: Vec<(StationId, Option<MatchKey>)>,
+    /// The aliases that trips and station lists use for it, the newest first, and what identified each. No
+    /// key for a place in no feed.
+    pub aliases: Vec<(StationAlias, Option<MatchKey>)>,
 }
 
 impl Place {
     /// Returns its name: the feed's, otherwise the latest in the trips.
     pub fn name<'a>(&'a self, known: &'a Totals) -> Option<&'a str> {
         let named = self.station.as_ref().and_then(|row| row.name.as_deref());
-        named.or_else(|| self.ids.iter().find_map(|(id, _)| known.names.latest(id)))
+        let mut aliases = self.aliases();
+        named.or_else(|| aliases.find_map(|alias| known.names.latest(alias)))
     }
 
     /// Returns its position: that of the feed or a station list, otherwise the mean of its trip ends.
     pub fn position(&self, known: &Totals) -> Option<(Degrees, Degrees)> {
-        let said = |row: &Station| {
+        let stated = |row: &Station| {
             row.position()?;
             row.latitude.clone().zip(row.longitude.clone())
         };
         let by_trips = || {
-            let micro = |id| known.stations.0.get(id)?.position_micro();
-            let (latitude, longitude) = self.ids.iter().find_map(|(id, _)| micro(id))?;
+            let micro = |alias| known.stations.0.get(alias)?.position_micro();
+            let (latitude, longitude) = self.aliases().find_map(micro)?;
             Some((
                 Degrees::from_micro(latitude),
                 Degrees::from_micro(longitude),
             ))
         };
-        self.station.as_ref().and_then(said).or_else(by_trips)
+        self.station.as_ref().and_then(stated).or_else(by_trips)
     }
 
     /// Returns the first and the last day on which a trip names it, days since 1970-01-01.
     pub fn days(&self, known: &Totals) -> Option<(i32, i32)> {
-        let seen = self.ids.iter().flat_map(|(id, _)| known.names.of(id));
-        seen.map(|seen| (seen.first_day, seen.last_day))
+        self.aliases()
+            .filter_map(|alias| alias_days(alias, known))
             .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
@@ -53,6 +60,24 @@ impl Place {
         let source = self.station.as_ref().map(|row| row.source);
         source == Some(StationSource::Feed)
     }
+
+    /// Lists its aliases, the newest first.
+    pub fn aliases(&self) -> impl Iterator<Item = &StationAlias> {
+        self.aliases.iter().map(|(alias, _)| alias)
+    }
+}
+
+/// Returns the first and the last day of the named trips of an alias.
+pub(super) fn alias_days(alias: &StationAlias, known: &Totals) -> Option<(i32, i32)> {
+    let seen = known.names.of(alias).into_iter();
+    seen.map(|seen| (seen.first_day, seen.last_day))
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+}
+
+/// Orders aliases, the newest first. `None` for the days of an alias that no trip has a name for.
+fn newest_first(alias: &StationAlias, known: &Totals) -> impl Ord + use<> {
+    let days = alias_days(alias, known).map(|(first, last)| (last, first));
+    (Reverse(days), alias.clone())
 }
 
 /// Lists every place that trips, station lists or the newest snapshot name. `listed` are the stations of
@@ -61,70 +86,133 @@ pub(super) fn places(
     stations: Vec<Station>,
     listed: &BTreeSet<StationId>,
     known: &Totals,
+    corrections: &Corrections,
 ) -> Vec<Place> {
     let stations = identity::in_use(stations, known);
-    let matches = identity::resolve(&stations, listed, known);
-    let matched: BTreeSet<&StationId> = matches.iter().map(|(_, id, _)| id).collect();
-    let mut places: BTreeMap<StationId, Place> = BTreeMap::new();
-    // If the feed uses an id of the trips for another place, StationData has the trips under a row id
-    // of their own.
-    let mut own_ids: BTreeMap<StationId, StationId> = BTreeMap::new();
+    let matches = identity::resolve(&stations, listed, known, corrections);
+    // The rows of StationData for what no feed has named, by alias: those of lists, then those of trips.
+    let mut own_rows: BTreeMap<StationAlias, Station> = BTreeMap::new();
+    let mut places = Vec::new();
     for station in stations {
-        let of_feed = station.source == StationSource::Feed;
-        if !of_feed && matched.contains(&station.id) {
-            continue; // a feed has named it since
+        if station.source == StationSource::Feed {
+            let aliases = matches.of(&station.id);
+            // Neither the newest snapshot nor any trip has others.
+            if listed.contains(&station.id) || !aliases.is_empty() {
+                let aliases = aliases.iter();
+                let aliases = aliases.map(|(alias, key)| (alias.clone(), Some(*key)));
+                places.push(Place {
+                    id: station.id.clone(),
+                    station_id: station.id.clone(),
+                    aliases: aliases.collect(),
+                    station: Some(station),
+                });
+            }
+            continue;
         }
-        if of_feed && !listed.contains(&station.id) && matches.of(&station.id).is_empty() {
-            continue; // neither the newest snapshot nor any trip has it
+        let is_list = station.source == StationSource::List;
+        let name = station.name.as_deref().filter(|_| is_list);
+        let listed_as = name.map(|name| StationAlias::new(station.id.as_str(), name));
+        for alias in station.aliases.iter().cloned() {
+            own_rows.entry(alias).or_insert_with(|| station.clone());
         }
-        if !of_feed {
-            let origins = station.origin_ids.iter();
-            own_ids.extend(origins.map(|origin| (origin.clone(), station.id.clone())));
-        }
-        let ids = if of_feed {
-            matches.of(&station.id).iter()
-        } else {
-            [].iter()
-        };
-        let place = Place {
-            id: station.id.clone(),
-            ids: ids.map(|(id, key)| (id.clone(), Some(*key))).collect(),
-            station: Some(station),
-        };
-        places.insert(place.id.clone(), place);
-    }
-    let mut apart = Vec::new();
-    for id in matches.unmatched() {
-        let own = places.get_mut(own_ids.get(id).unwrap_or(id));
-        match own.filter(|place| !place.is_of_feed()) {
-            Some(place) => place.ids.push((id.clone(), None)),
-            // The feed may use the same id for another place, so this one is listed separately.
-            None => apart.push(Place {
-                id: id.clone(),
-                station: None,
-                ids: vec![(id.clone(), None)],
-            }),
+        if let Some(alias) = listed_as {
+            own_rows.insert(alias, station);
         }
     }
-    places.into_values().chain(apart).collect()
+    let of_feed: BTreeSet<StationId> = places.iter().map(|place| place.id.clone()).collect();
+    let others = matches.other_places().iter();
+    places.extend(others.map(|aliases| unlisted_place(aliases, &own_rows, known)));
+    for place in &mut places {
+        place
+            .aliases
+            .sort_by_cached_key(|(alias, _)| newest_first(alias, known));
+    }
+    give_own_ids(&mut places, &of_feed, known);
+    places.sort_by(|a, b| a.id.cmp(&b.id));
+    places
+}
+
+/// Makes the place of aliases that belong to no station of the feed.
+fn unlisted_place(
+    aliases: &[StationAlias],
+    own_rows: &BTreeMap<StationAlias, Station>,
+    known: &Totals,
+) -> Place {
+    let mut newest: Vec<&StationAlias> = aliases.iter().collect();
+    newest.sort_by_cached_key(|alias| newest_first(alias, known));
+    let rows = || newest.iter().filter_map(|alias| own_rows.get(*alias));
+    // A row whose name is that of an alias is of this place; another may be of another place with its id.
+    let is_named = |row: &&Station| {
+        let name = row.name.as_deref().and_then(comparable_name);
+        name.is_some_and(|name| newest.iter().any(|alias| alias.name() == Some(&*name)))
+    };
+    let has_no_name =
+        |row: &&Station| row.name.is_none() || newest.iter().all(|alias| alias.name().is_none());
+    let station = rows().find(is_named).or_else(|| rows().find(has_no_name));
+    let newest = *newest.first().expect("places have aliases");
+    Place {
+        id: own_rows
+            .get(newest)
+            .map_or_else(|| newest.id(), |row| row.id.clone()),
+        station_id: newest.id(),
+        station: station.cloned(),
+        aliases: aliases.iter().map(|alias| (alias.clone(), None)).collect(),
+    }
+}
+
+/// Makes the ids of places distinct: of several with the same id the newest keeps it, and the others get
+/// the day of their last trip. `of_feed` are the ids of the feed, which stay.
+fn give_own_ids(places: &mut [Place], of_feed: &BTreeSet<StationId>, known: &Totals) {
+    let mut taken: BTreeSet<StationId> = of_feed.clone();
+    let mut order: Vec<usize> = (0..places.len())
+        .filter(|at| !places[*at].is_of_feed())
+        .collect();
+    order.sort_by_cached_key(|at| {
+        let place = &places[*at];
+        let newest = place.aliases().next().cloned();
+        (
+            Reverse(place.days(known).map(|(first, last)| (last, first))),
+            newest,
+        )
+    });
+    for at in order {
+        let place = &mut places[at];
+        let base = place.id.clone();
+        let mut id = base.clone();
+        if taken.contains(&id) {
+            let until = place.days(known).map(|(_, last)| date_of(last));
+            let addition = until.map_or_else(|| "earlier".into(), |date| format!("until {date}"));
+            id = StationId::from(format!("{base} ({addition})"));
+        }
+        let mut number = 2;
+        while !taken.insert(id.clone()) {
+            id = StationId::from(format!("{base} ({number})"));
+            number += 1;
+        }
+        place.id = id;
+    }
 }
 
 /// Returns the indexes of the places with that id or name. The first of these that matches any place
-/// decides: the feed's id, an id of trips, the feed's `short_name` or `legacy_id`, the name. Several
-/// places may have the same id.
+/// decides: the place's id, an id of trips, the feed's `short_name` or `legacy_id`, the name, a name of
+/// former days. Several places may have the same name.
 pub(super) fn resolve_places(places: &[Place], text: &str, known: &Totals) -> Vec<usize> {
-    let feed_says = |place: &Place, get: fn(&Station) -> &Option<String>| {
-        let said = place.station.as_ref().and_then(|row| get(row).as_deref());
-        said == Some(text)
+    let feed_states = |place: &Place, get: fn(&Station) -> &Option<String>| {
+        let stated = place.station.as_ref().and_then(|row| get(row).as_deref());
+        stated == Some(text)
     };
-    let rules: [&dyn Fn(&Place) -> bool; 4] = [
+    let name = comparable_name(text);
+    let rules: [&dyn Fn(&Place) -> bool; 5] = [
         &|place| place.id.as_str() == text,
-        &|place| place.ids.iter().any(|(id, _)| id.as_str() == text),
-        &|place| feed_says(place, |row| &row.short_name) || feed_says(place, |row| &row.legacy_id),
+        &|place| place.aliases().any(|alias| alias.id_str() == text),
+        &|place| {
+            feed_states(place, |row| &row.short_name) || feed_states(place, |row| &row.legacy_id)
+        },
         &|place| {
             let name = place.name(known).map(str::to_lowercase);
             name == Some(text.to_lowercase())
         },
+        &|place| name.is_some() && place.aliases().any(|alias| alias.name() == name.as_deref()),
     ];
     rules
         .iter()

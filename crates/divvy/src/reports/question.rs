@@ -15,7 +15,7 @@ use super::places::{self, Place};
 use super::table::{Note, Scope, Table, plural};
 use super::{Filter, Filters, ReportError};
 use crate::model::civil_date::{date_of, month_of};
-use crate::model::{Flags, SampleFraction, StationId, System, TripBatch, Zone};
+use crate::model::{Flags, SampleFraction, StationAlias, System, TripBatch, Zone};
 use crate::store::{LoadedArchive, Projection, Store, StoreError};
 use crate::tally::{Cube, FlagCounts, Parts, Tally, Totals};
 
@@ -94,8 +94,8 @@ pub(super) struct CountedGroups {
 /// Counted trips by station.
 pub(super) struct CountedStations {
     pub counted: Counted,
-    /// Departures and arrivals by the ids of the trips.
-    pub ends: HashMap<StationId, [i64; 2]>,
+    /// Departures and arrivals by alias.
+    pub ends: HashMap<StationAlias, [i64; 2]>,
     /// Trips without a station at the start, and without one at the end.
     pub unmatched: [i64; 2],
 }
@@ -132,7 +132,8 @@ impl Question<'_> {
         let stations = self.store.stations(&self.system.id).await?;
         let feed = self.store.feed(&self.system.id).await?;
         let listed = feed.map(|feed| feed.listed).unwrap_or_default();
-        Ok(places::places(stations, &listed, known))
+        let corrections = self.store.corrections(&self.system.id).await?;
+        Ok(places::places(stations, &listed, known, &corrections))
     }
 
     /// Returns the indexes of the places that the station filter selects. `None` without that filter.
@@ -207,11 +208,11 @@ impl Question<'_> {
     fn origins(&self, places: &[Place], known: &Totals) -> Origins {
         let place_of = places.iter().zip(0..);
         let place_of =
-            place_of.flat_map(|(place, at)| place.ids.iter().map(move |(id, _)| (id, at)));
+            place_of.flat_map(|(place, at)| place.aliases().map(move |alias| (alias, at)));
         let only = self.resolve_places(places, known);
         let only = only.map(|only| only.into_iter().map(|at| at as i32).collect());
         Origins {
-            place_of: place_of.map(|(id, at)| (id.clone(), at)).collect(),
+            place_of: place_of.map(|(alias, at)| (alias.clone(), at)).collect(),
             only,
         }
     }
@@ -248,7 +249,7 @@ impl Question<'_> {
         };
         let in_cube = filters.bike.is_none() && filters.hours.is_none() && !self.reads_trips;
         let (known, cube, _, how) = self.cube(in_cube, parts, filters, None).await?;
-        let mut ends: HashMap<StationId, [i64; 2]> = HashMap::new();
+        let mut ends: HashMap<StationAlias, [i64; 2]> = HashMap::new();
         for month in cube.station_days.values() {
             month.kept().each(|station, rider, days| {
                 if filters.has_rider(rider) {
@@ -289,7 +290,7 @@ impl Question<'_> {
         kept: bool,
         parts: Parts,
         filters: &Filters,
-        origins: Option<&BTreeSet<StationId>>,
+        origins: Option<&BTreeSet<StationAlias>>,
     ) -> Result<(Known, Cube, i64, String), StoreError> {
         if kept {
             let mut known = self.known(parts).await?;
@@ -316,8 +317,9 @@ impl Question<'_> {
         let count = |cube: &mut Cube, batch: &TripBatch| {
             let picked = filters.pick(batch);
             let starts_there: Option<Vec<bool>> = origins.map(|origins| {
-                let ids = batch.stations.iter();
-                ids.map(|id| origins.contains(&StationId::from(id)))
+                let aliases = batch.stations.iter();
+                aliases
+                    .map(|alias| origins.contains(&StationAlias::from(alias)))
                     .collect()
             });
             let counts = |row: usize| {

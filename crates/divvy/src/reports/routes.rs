@@ -12,7 +12,7 @@ use super::question::Counted;
 use super::{
     Column, Filter, Note, Picture, Question, Report, Role, Row, Table, Value, ValueKind, plural,
 };
-use crate::model::StationId;
+use crate::model::{StationAlias, StationId};
 use crate::store::StoreError;
 use crate::tally::{KeptRoutes, Parts, Route, median_s};
 
@@ -36,13 +36,16 @@ pub struct RouteRow {
     pub median_s: Option<i64>,
     /// It ends where it starts.
     pub round_trip: bool,
+    /// The place of the start.
+    pub from_place_id: StationId,
+    /// The place of the end.
+    pub to_place_id: StationId,
 }
 
 impl Row for RouteRow {
     fn columns() -> Vec<Column> {
         vec![
             Column::new("from_station_id", ValueKind::Text)
-                .role(Role::OriginId)
                 .defined(
                     "the station of the start: the feed's id, the trips' where no feed knows it",
                 )
@@ -50,7 +53,6 @@ impl Row for RouteRow {
             Column::new("from_name", ValueKind::Name)
                 .defined("the feed's name, else the latest that trips use"),
             Column::new("to_station_id", ValueKind::Text)
-                .role(Role::DestinationId)
                 .defined("the station of the end")
                 .spare(3),
             Column::new("to_name", ValueKind::Name).defined("its name"),
@@ -64,6 +66,14 @@ impl Row for RouteRow {
             Column::new("round_trip", ValueKind::Truth)
                 .defined("whether both stations are the same")
                 .spare(1),
+            Column::new("from_place_id", ValueKind::Text)
+                .role(Role::OriginId)
+                .defined("the place of the start: unlike an id, no two stations share it")
+                .spare(7),
+            Column::new("to_place_id", ValueKind::Text)
+                .role(Role::DestinationId)
+                .defined("the place of the end")
+                .spare(7),
         ]
     }
 
@@ -76,6 +86,8 @@ impl Row for RouteRow {
             self.trips.into(),
             self.median_s.into(),
             Value::Truth(self.round_trip),
+            self.from_place_id.as_str().into(),
+            self.to_place_id.as_str().into(),
         ]
     }
 }
@@ -130,8 +142,8 @@ impl Report for Routes {
                     let known = question.known(Parts::NONE).await?.totals;
                     let places = question.places(&known).await?;
                     let selected = question.resolve_places(&places, &known).unwrap_or_default();
-                    let ids = selected.iter().flat_map(|at| &places[*at].ids);
-                    Some(ids.map(|(id, _)| id.clone()).collect::<BTreeSet<_>>())
+                    let aliases = selected.iter().flat_map(|at| places[*at].aliases());
+                    Some(aliases.cloned().collect::<BTreeSet<_>>())
                 }
             };
             question
@@ -139,13 +151,14 @@ impl Report for Routes {
                 .await?
         };
         let places = question.places(&known.totals).await?;
-        let place_of: HashMap<&StationId, u32> = (places.iter().zip(0..))
-            .flat_map(|(place, at)| place.ids.iter().map(move |(id, _)| (id, at)))
+        let place_of: HashMap<&StationAlias, u32> = (places.iter().zip(0..))
+            .flat_map(|(place, at)| place.aliases().map(move |alias| (alias, at)))
             .collect();
         let only = question.resolve_places(&places, &known.totals);
         let routes = cube.routes.kept();
-        let ids = routes.stations().iter();
-        let place_of: Vec<Option<u32>> = ids.map(|id| place_of.get(id).copied()).collect();
+        let aliases = routes.stations().iter();
+        let place_of: Vec<Option<u32>> =
+            aliases.map(|alias| place_of.get(alias).copied()).collect();
         let wanted = |from: u32| {
             only.as_ref()
                 .is_none_or(|only| only.contains(&(from as usize)))
@@ -158,13 +171,15 @@ impl Report for Routes {
                 let (from, to) = route.ends;
                 let [start, end] = [from, to].map(|at| &places[at as usize]);
                 RouteRow {
-                    from_station_id: start.id.clone(),
+                    from_station_id: start.station_id.clone(),
                     from_name: name(start),
-                    to_station_id: end.id.clone(),
+                    to_station_id: end.station_id.clone(),
                     to_name: name(end),
                     trips: route.trips,
                     median_s,
                     round_trip: from == to,
+                    from_place_id: start.id.clone(),
+                    to_place_id: end.id.clone(),
                 }
             })
             .collect();
@@ -173,9 +188,9 @@ impl Report for Routes {
         let counted_trips = match (in_cube, &only) {
             (true, None) => known.totals.trips,
             (true, Some(only)) => {
-                let ids = only.iter().flat_map(|at| &places[*at].ids);
-                let departures = ids.map(|(id, _)| known.totals.stations.departures(id));
-                departures.sum()
+                let aliases = only.iter().flat_map(|at| places[*at].aliases());
+                let totals = aliases.filter_map(|alias| known.totals.stations.0.get(alias));
+                totals.map(|totals| totals.departures).sum()
             }
             (false, _) => read,
         };
@@ -209,7 +224,7 @@ impl Report for Routes {
 struct Found {
     /// The largest first.
     routes: Vec<Between>,
-    /// For places with several ids, the routes between ids that form one route between places.
+    /// For places with several aliases, the routes between aliases that form one route between places.
     several: Vec<Vec<u32>>,
     /// All routes, shown or not.
     all: usize,

@@ -14,7 +14,7 @@ use super::{
     Column, Filter, Filters, Note, Picture, Question, Report, Role, Row, Table, Value, ValueKind,
     grouped, plural,
 };
-use crate::model::{Degrees, StationId};
+use crate::model::{Degrees, StationAlias, StationId, StationSource};
 use crate::stations::identity::MatchKey;
 use crate::store::{FeedState, FromStationCount, StoreError};
 use crate::tally::Totals;
@@ -53,8 +53,11 @@ pub struct StationRow {
     /// Trips that start here for each day in service: those with any trip, from the first to the
     /// last with a trip that names the station. `None` without such a day.
     pub from_per_day: Option<f64>,
-    /// Trips that start here for each dock installed. `None` if no feed has the number of docks.
+    /// Trips that start here for each dock installed. `None` if neither a feed nor a station list has the
+    /// number of docks.
     pub from_per_dock: Option<f64>,
+    /// The place: unlike the id, no two stations share it.
+    pub place_id: StationId,
 }
 
 /// The status of a station that the newest snapshot lacks.
@@ -73,7 +76,7 @@ impl Row for StationRow {
             count("available_bikes").defined("vehicles that can be rented, e-bikes included"),
             count("available_ebikes").defined("e-bikes among them").spare(2),
             count("available_docks").defined("docks that accept a vehicle"),
-            count("total_docks").defined("docks installed").spare(2),
+            count("total_docks").defined("docks installed, by the feed, else by a station list").spare(2),
             Column::new("reported_at", ValueKind::Instant).defined("when the station last reported, by the system's clocks").spare(4),
             count("from_count").role(Role::Measure(Measure::Trips)).defined("stored trips that start here, at any of the station's ids"),
             Column::new("from_range", ValueKind::Text).defined("XS below 10, S below 100, M below 1,500, L below 5,000, XL from there"),
@@ -82,6 +85,8 @@ impl Row for StationRow {
             Column::new("from_per_day", ValueKind::Rate).defined("from_count / days in service: those with any stored trip, from the first to the \
                  last with a trip that names the station, within the dates asked for").spare(6),
             Column::new("from_per_dock", ValueKind::Rate).defined("from_count / total_docks").spare(6),
+            Column::new("place_id", ValueKind::Text).defined("the place: unlike the id, no two stations share it; an addition in brackets \
+                 where trips use the id for another station, too").spare(7),
         ]
     }
 
@@ -101,6 +106,7 @@ impl Row for StationRow {
             to_count,
             from_per_day,
             from_per_dock,
+            place_id,
         } = self;
         vec![
             station_id.as_str().into(),
@@ -119,6 +125,7 @@ impl Row for StationRow {
             Range::of(to_count).as_str().into(),
             from_per_day.into(),
             from_per_dock.into(),
+            place_id.as_str().into(),
         ]
     }
 }
@@ -213,7 +220,7 @@ impl Report for Stations {
         let mut rows: Vec<StationRow> = shown.map(|place| facts.row(place)).collect();
         rows.sort_by(|a, b| {
             let key = |row: &StationRow| Reverse(row.from_count);
-            (key(a), &a.station_id).cmp(&(key(b), &b.station_id))
+            (key(a), &a.place_id).cmp(&(key(b), &b.place_id))
         });
 
         // The station picks rows here, not trips.
@@ -241,10 +248,12 @@ impl Report for Stations {
 struct Facts<'a> {
     question: &'a Question<'a>,
     known: &'a Totals,
-    /// Departures and arrivals by the ids of the trips.
-    ends: &'a HashMap<StationId, [i64; 2]>,
+    /// Departures and arrivals by alias.
+    ends: &'a HashMap<StationAlias, [i64; 2]>,
     /// The counts kept from the change stream, by id. `None` if the filters select some trips only.
     kept: Option<HashMap<&'a StationId, i64>>,
+    /// How many aliases trips use for each id.
+    aliases_of: HashMap<StationId, usize>,
     feed: Option<&'a FeedState>,
 }
 
@@ -252,7 +261,7 @@ impl<'a> Facts<'a> {
     fn new(
         question: &'a Question<'a>,
         known: &'a Totals,
-        ends: &'a HashMap<StationId, [i64; 2]>,
+        ends: &'a HashMap<StationAlias, [i64; 2]>,
         kept: &'a [FromStationCount],
         feed: Option<&'a FeedState>,
     ) -> Self {
@@ -260,10 +269,15 @@ impl<'a> Facts<'a> {
             kept.iter()
                 .map(|count| (&count.from_station_id, count.from_count as i64))
         };
+        let mut aliases_of: HashMap<StationId, usize> = HashMap::new();
+        for alias in known.stations.0.keys() {
+            *aliases_of.entry(alias.id()).or_default() += 1;
+        }
         Self {
             question,
             known,
             ends,
+            aliases_of,
             kept: (!question.filters.narrow_trips()).then(|| by_id().collect()),
             feed,
         }
@@ -282,10 +296,12 @@ impl<'a> Facts<'a> {
         };
         let (latitude, longitude) = place.position(self.known).unzip();
         let available = live.map(|station| station.available).unwrap_or_default();
-        let from_count = place.ids.iter().map(|(id, _)| self.departures(id)).sum();
-        let total_docks = live.and_then(|station| station.capacity);
+        let from_count = self.departures(place);
+        // A station that a feed has named and that is not listed any more has none.
+        let in_list = station.filter(|station| station.source == StationSource::List);
+        let total_docks = live.or(in_list).and_then(|station| station.capacity);
         StationRow {
-            station_id: place.id.clone(),
+            station_id: place.station_id.clone(),
             name: place.name(self.known).map(Into::into),
             latitude,
             longitude,
@@ -298,21 +314,39 @@ impl<'a> Facts<'a> {
                 .and_then(|station| station.reported_at)
                 .map(|at| self.question.instant(at)),
             from_count,
-            to_count: place.ids.iter().map(|(id, _)| self.arrivals(id)).sum(),
+            to_count: place.aliases().map(|alias| self.ends(alias)[1]).sum(),
             from_per_day: rate(from_count, self.days_in_service(place)),
             from_per_dock: total_docks.and_then(|docks| rate(from_count, docks.into())),
+            place_id: place.id.clone(),
         }
     }
 
-    fn departures(&self, id: &StationId) -> i64 {
-        match &self.kept {
-            Some(kept) => kept.get(id).copied().unwrap_or(0),
-            None => self.ends.get(id).map_or(0, |ends| ends[0]),
+    /// Counts the departures of a place: from the counts that the change stream keeps, which are those of
+    /// ids; where another place has an alias of the same id, from the trips' totals.
+    fn departures(&self, place: &Place) -> i64 {
+        let by_alias = |alias| self.ends(alias)[0];
+        let Some(kept) = &self.kept else {
+            return place.aliases().map(by_alias).sum();
+        };
+        let mut aliases_of: BTreeMap<StationId, Vec<&StationAlias>> = BTreeMap::new();
+        for alias in place
+            .aliases()
+            .filter(|alias| self.known.stations.0.contains_key(*alias))
+        {
+            aliases_of.entry(alias.id()).or_default().push(alias);
         }
+        let by_id = aliases_of.into_iter().map(|(id, aliases)| {
+            if self.aliases_of.get(&id) == Some(&aliases.len()) {
+                kept.get(&id).copied().unwrap_or(0)
+            } else {
+                aliases.into_iter().map(by_alias).sum()
+            }
+        });
+        by_id.sum()
     }
 
-    fn arrivals(&self, id: &StationId) -> i64 {
-        self.ends.get(id).map_or(0, |ends| ends[1])
+    fn ends(&self, alias: &StationAlias) -> [i64; 2] {
+        self.ends.get(alias).copied().unwrap_or_default()
     }
 
     /// Counts the days of a place that the filters let through.
@@ -333,14 +367,10 @@ fn rate(number: i64, each: i64) -> Option<f64> {
 
 /// Warns if the counts kept from the change stream differ from the stored trips.
 pub(super) fn behind(known: &Totals, kept: &[FromStationCount]) -> Option<Note> {
-    let mut departures: BTreeMap<&StationId, i64> = known
-        .stations
-        .0
-        .iter()
-        .map(|(id, totals)| (id, totals.departures))
-        .collect();
+    let mut departures = known.stations.departures_by_id();
     for count in kept {
-        *departures.entry(&count.from_station_id).or_default() -= count.from_count as i64;
+        let rest = departures.entry(count.from_station_id.clone()).or_default();
+        *rest -= count.from_count as i64;
     }
     let behind = departures.values().filter(|rest| **rest != 0).count() as i64;
     let text = format!(
@@ -355,13 +385,15 @@ fn joined(
     question: &Question<'_>,
     feed: &FeedState,
     places: &[Place],
-    ends: &HashMap<StationId, [i64; 2]>,
+    ends: &HashMap<StationAlias, [i64; 2]>,
 ) -> Vec<Note> {
     let mut found: BTreeMap<Option<MatchKey>, (i64, i64)> = BTreeMap::new();
-    for (id, key) in places.iter().flat_map(|place| &place.ids) {
+    // Station lists have aliases that no trip uses.
+    let used = places.iter().flat_map(|place| &place.aliases);
+    for (alias, key) in used.filter(|(alias, _)| ends.contains_key(alias)) {
         let (ids, trips) = found.entry(*key).or_default();
         *ids += 1;
-        *trips += ends.get(id).map_or(0, |ends| ends[0]);
+        *trips += ends[alias][0];
     }
     let (lost_ids, lost_trips) = found.remove(&None).unwrap_or_default();
     let (ids, trips) = found

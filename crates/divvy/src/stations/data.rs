@@ -8,9 +8,9 @@
 //!   erases the other. Stations that a snapshot lacks are kept.
 //! - A station has changed if anything but its report time is different. A newer report time alone
 //!   is written with the next change, or when the row is 15 minutes old.
-//! - Every id that trips use, or have used, belongs to exactly one row: that of its station of the
-//!   feed ([`identity`]), otherwise a row of its own, which exists until a feed names the station.
-//! - An id that moves to another row takes its `trips_version` along, so that a stored count is
+//! - Every alias that trips use, or have used, belongs to exactly one row: that of its station of the
+//!   feed ([`identity`]), otherwise a row of its id, which exists until a feed names the station.
+//! - An alias that moves to another row takes its `trips_version` along, so that a stored count is
 //!   never newer than the row.
 
 use std::borrow::Borrow;
@@ -18,8 +18,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::corrections::Corrections;
 use super::{Applied, FeedState, identity};
-use crate::model::{Availability, Snapshot, SnapshotKind, Station, StationId, StationSource};
+use crate::model::{
+    Availability, Snapshot, SnapshotKind, Station, StationAlias, StationId, StationSource,
+};
 use crate::tally::Totals;
 
 /// The age of a row at which a newer report time alone is written.
@@ -102,8 +105,8 @@ impl StationData {
             .collect();
         // Of a process that ended between its writes.
         let mut known = HashSet::new();
-        let mut ids = rows.values().flat_map(|row| &row.station.origin_ids);
-        let is_unresolved = !ids.all(|id| known.insert(id));
+        let mut aliases = rows.values().flat_map(|row| &row.station.aliases);
+        let is_unresolved = !aliases.all(|alias| known.insert(alias));
         Self {
             rows,
             feed,
@@ -207,7 +210,10 @@ impl StationData {
         totals: &Totals,
     ) -> Vec<Write> {
         self.resolve(totals);
-        let has_changed = |row: &&Station| row.origin_ids.iter().any(|id| origins.contains(id));
+        let has_changed = |row: &&Station| {
+            let mut aliases = row.aliases.iter();
+            aliases.any(|alias| origins.contains(&alias.id()))
+        };
         let ids: Vec<StationId> = self
             .stations()
             .filter(has_changed)
@@ -222,25 +228,25 @@ impl StationData {
     ///
     /// `totals` are those of all stored trips; `version` is newer than that of every row.
     pub fn forget_unused(&mut self, totals: &Totals, version: u64) -> BTreeSet<StationId> {
-        let is_unused = |id: &StationId| !totals.stations.0.contains_key(id);
+        let is_unused = |alias: &StationAlias| !totals.stations.0.contains_key(alias);
         let concerned: Vec<StationId> = self
             .stations()
-            .filter(|row| row.origin_ids.iter().any(is_unused))
+            .filter(|row| row.aliases.iter().any(is_unused))
             .map(|row| row.id.clone())
             .collect();
         let mut unused = BTreeSet::new();
         for id in concerned {
             let row = self.edit(&id);
-            let (gone, used) = std::mem::take(&mut row.origin_ids)
-                .into_iter()
-                .partition(is_unused);
-            row.origin_ids = used;
+            let aliases = std::mem::take(&mut row.aliases);
+            let (gone, used): (BTreeSet<_>, _) = aliases.into_iter().partition(is_unused);
+            row.aliases = used;
             row.trips_version = row.trips_version.max(Some(version));
-            unused.extend::<BTreeSet<StationId>>(gone);
+            unused.extend(gone.iter().map(StationAlias::id));
         }
+        unused.retain(|id| totals.stations.of_id(id).next().is_none());
         // The id may also be the feed's own id of a station, which then has to be counted again.
         for id in &unused {
-            if (self.rows.get(id)).is_some_and(|row| row.station.origin_ids.is_empty()) {
+            if (self.rows.get(id)).is_some_and(|row| row.station.aliases.is_empty()) {
                 let row = self.edit(id);
                 row.trips_version = row.trips_version.max(Some(version));
             }
@@ -373,42 +379,49 @@ impl StationData {
         }
     }
 
-    /// Assigns every id that trips use to the row of its station.
+    /// Assigns every alias that trips use to the row of its station.
     fn resolve(&mut self, totals: &Totals) {
         let none = BTreeSet::new();
         let listed = listed(&self.feed).unwrap_or(&none);
-        let matches = identity::resolve(self.stations(), listed, totals);
-        let mut origins_of: BTreeMap<StationId, BTreeSet<StationId>> = BTreeMap::new();
-        for (station, origin, _) in matches.iter() {
-            let origins = origins_of.entry(station.clone()).or_default();
-            origins.insert(origin.clone());
+        let matches = identity::resolve(self.stations(), listed, totals, &Corrections::default());
+        let used: BTreeSet<&StationAlias> = (self.stations())
+            .flat_map(|row| &row.aliases)
+            .chain(totals.stations.0.keys())
+            .collect();
+        let mut aliases_of: BTreeMap<StationId, BTreeSet<StationAlias>> = BTreeMap::new();
+        let of_feed = matches.iter().map(|(row, alias, _)| (row.clone(), alias));
+        let others = matches
+            .unmatched()
+            .map(|alias| (self.own_row(&alias.id()), alias));
+        // Station lists have aliases that no trip uses.
+        for (row, alias) in of_feed
+            .chain(others)
+            .filter(|(_, alias)| used.contains(alias))
+        {
+            aliases_of.entry(row).or_default().insert(alias.clone());
         }
-        for origin in matches.unmatched() {
-            let origins = origins_of.entry(self.own_row(origin)).or_default();
-            origins.insert(origin.clone());
-        }
-        let mut versions: HashMap<StationId, Option<u64>> = HashMap::new();
+        let mut versions: HashMap<StationAlias, Option<u64>> = HashMap::new();
         for row in self.stations() {
-            let ids = row.origin_ids.iter().cloned();
-            versions.extend(ids.map(|id| (id, row.trips_version)));
+            let aliases = row.aliases.iter().cloned();
+            versions.extend(aliases.map(|alias| (alias, row.trips_version)));
         }
 
-        let ids: BTreeSet<StationId> = self.rows.keys().chain(origins_of.keys()).cloned().collect();
+        let ids: BTreeSet<StationId> = self.rows.keys().chain(aliases_of.keys()).cloned().collect();
         for id in ids {
-            let origins = origins_of.remove(&id).unwrap_or_default();
+            let aliases = aliases_of.remove(&id).unwrap_or_default();
             let row = self.rows.get(&id).map(|row| &row.station);
             // The row of a list stays, also where a station of the feed has its id now: trips that
             // show this may be unloaded, or never be committed. `identity::in_use` leaves it out.
             let is_obsolete =
-                row.is_some_and(|row| row.source == StationSource::Trips && origins.is_empty());
+                row.is_some_and(|row| row.source == StationSource::Trips && aliases.is_empty());
             if is_obsolete {
                 self.remove(&id);
-            } else if row.is_none_or(|row| row.origin_ids != origins) {
+            } else if row.is_none_or(|row| row.aliases != aliases) {
                 let row = self.edit(&id);
-                let new = origins.difference(&row.origin_ids);
-                let version = new.filter_map(|id| *versions.get(id)?).max();
+                let new = aliases.difference(&row.aliases);
+                let version = new.filter_map(|alias| *versions.get(alias)?).max();
                 row.trips_version = row.trips_version.max(version);
-                row.origin_ids = origins;
+                row.aliases = aliases;
             }
         }
     }

@@ -1,36 +1,37 @@
-//! Finds the station of a feed to which an id of the trips belongs.
+//! Finds the station of a feed to which an alias of the trips belongs.
 //!
 //! Trips of 2013-2020 have small integers as station ids, later ones short names, and feeds have
 //! UUIDs that no trip has. Ids are also reused: `517` was a rack at Pulaski & Armitage and later one
-//! at Clark & Jarvis, 12 km away. So an equal id is a match only if name and position do not
-//! contradict, and an equal `short_name` or `legacy_id` only if the name or the position agrees.
+//! at Clark & Jarvis, 12 km away. So each pair of an id and a name ([`StationAlias`]) is looked up by
+//! itself. An equal id is a match only if name and position do not contradict, and an equal
+//! `short_name` or `legacy_id` only if the name or the position agrees.
 //!
 //! Feeds renew their ids, and StationData keeps the rows of the old ones. A station of the newest
 //! snapshot takes the trips that are its own before a row that is not listed any more keeps any.
 
+mod clusters;
+mod feed;
+mod origins;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use rustc_hash::FxHashMap;
-
-use crate::model::{Degrees, Position, Station, StationId, StationSource, comparable_name};
+use self::clusters::clusters;
+use self::feed::{Evidence, Feed, position_evidence};
+use self::origins::Origins;
+use super::corrections::{Correction, Corrections};
+use crate::model::{Station, StationAlias, StationId, StationSource};
 use crate::tally::Totals;
 
-/// The largest distance between a station of the feed and the mean of its trip ends, in metres.
-/// Beyond it they are different stations.
-const SAME_STATION_M: f64 = 500.0;
-
-/// The largest error of a position of two decimals, in metres: half of a hundredth of a degree in each
-/// direction, at the equator 0.79 km.
-const COARSE_M: f64 = 790.0;
-
-/// The largest number of stations of a feed with the same name for which the name alone is a match.
-/// A name of more stations identifies none (in a feed that gives all its stations one name), and
-/// comparing each of them with each id of that name would take days.
+/// The largest number of stations or aliases with the same name for which the name alone is a match.
+/// A name of more identifies none (in a feed that gives all its stations one name), and comparing each
+/// of them with each alias of that name would take days.
 const MAX_SAME_NAME: usize = 64;
 
-/// What identified an id of the trips as a station of the feed, the strongest first.
+/// What identified an alias of the trips as a station of the feed, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MatchKey {
+    /// A correction by hand.
+    Correction,
     /// The feed's own id, unless the position or the name contradicts.
     StationId,
     /// The feed's `short_name`, and the name or the position agrees.
@@ -39,293 +40,256 @@ pub enum MatchKey {
     LegacyId,
     /// The name, if few stations of the feed have it and the position does not contradict.
     Name,
+    /// Another alias of the station has the same id or the same name, and the position does not
+    /// contradict.
+    Alias,
 }
 
 impl MatchKey {
     /// Every key, the strongest first.
-    pub const ALL: [Self; 4] = [Self::StationId, Self::ShortName, Self::LegacyId, Self::Name];
+    pub const ALL: [Self; 6] = [
+        Self::Correction,
+        Self::StationId,
+        Self::ShortName,
+        Self::LegacyId,
+        Self::Name,
+        Self::Alias,
+    ];
 
     /// Returns the word used in reports.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Correction => "correction",
             Self::StationId => "station_id",
             Self::ShortName => "short_name",
             Self::LegacyId => "legacy_id",
             Self::Name => "name",
+            Self::Alias => "alias",
         }
     }
 }
 
-/// The ids of each station. No id belongs to two stations.
+/// The aliases of each station. No alias belongs to two stations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matches {
-    of: BTreeMap<StationId, Vec<(StationId, MatchKey)>>,
-    unmatched: BTreeSet<StationId>,
+    of: BTreeMap<StationId, Vec<(StationAlias, MatchKey)>>,
+    unmatched: Vec<Vec<StationAlias>>,
 }
 
 impl Matches {
-    /// Lists the ids that trips use for a station of the feed, in their order.
-    pub fn of(&self, station: &StationId) -> &[(StationId, MatchKey)] {
+    /// Lists the aliases that trips use for a station of the feed, in their order.
+    pub fn of(&self, station: &StationId) -> &[(StationAlias, MatchKey)] {
         self.of.get(station).map_or(&[], Vec::as_slice)
     }
 
-    /// Lists every match: station of the feed, id that trips use, and what identified it.
-    pub fn iter(&self) -> impl Iterator<Item = (&StationId, &StationId, MatchKey)> {
-        self.of
-            .iter()
-            .flat_map(|(station, ids)| ids.iter().map(move |(origin, key)| (station, origin, *key)))
+    /// Lists every match: station of the feed, alias, and what identified it.
+    pub fn iter(&self) -> impl Iterator<Item = (&StationId, &StationAlias, MatchKey)> {
+        self.of.iter().flat_map(|(station, aliases)| {
+            let aliases = aliases.iter();
+            aliases.map(move |(alias, key)| (station, alias, *key))
+        })
     }
 
-    /// Returns the ids that trips use for a station that no feed has named.
-    pub fn unmatched(&self) -> &BTreeSet<StationId> {
+    /// Lists the aliases that belong to no station of the feed.
+    pub fn unmatched(&self) -> impl Iterator<Item = &StationAlias> {
+        self.unmatched.iter().flatten()
+    }
+
+    /// Lists the places that no feed has named: the aliases of each, in their order.
+    pub fn other_places(&self) -> &[Vec<StationAlias>] {
         &self.unmatched
     }
 }
 
-/// Returns the rows of StationData that stand for stations, with the ids that stored trips use.
+/// Returns the rows of StationData that stand for stations, with the aliases that stored trips use.
 ///
-/// Left out are rows and ids of which no trip is stored (any more), and rows of station lists whose
+/// Left out are rows and aliases of which no trip is stored (any more), and rows of station lists whose
 /// id belongs to a station of the feed. Stores may keep all of these.
 pub fn in_use(mut stations: Vec<Station>, known: &Totals) -> Vec<Station> {
-    let is_used = |id: &StationId| known.stations.0.contains_key(id);
+    let is_used = |alias: &StationAlias| known.stations.0.contains_key(alias);
     stations.retain(|station| {
-        station.source != StationSource::Trips || station.origin_ids.iter().any(is_used)
+        station.source != StationSource::Trips || station.aliases.iter().any(is_used)
     });
     for station in &mut stations {
-        station.origin_ids.retain(is_used);
+        station.aliases.retain(is_used);
     }
     let is_of_feed = |station: &&Station| station.source == StationSource::Feed;
     let ids_of_feed: BTreeSet<StationId> = stations
         .iter()
         .filter(is_of_feed)
-        .flat_map(|station| station.origin_ids.iter().cloned())
+        .flat_map(Station::origin_ids)
         .collect();
     stations.retain(|station| {
-        station.source != StationSource::List || !ids_of_feed.contains(&station.id)
+        station.source != StationSource::List
+            || !station.aliases.is_empty()
+            || !ids_of_feed.contains(&station.id)
     });
     stations
 }
 
-/// Finds the station of every id that trips use, or have used.
+/// Finds the station of every alias that trips use or have used, and of those of station lists.
 ///
 /// `stations` is StationData, and `listed` the stations of the newest snapshot ([`FeedState::listed`]).
-/// Ids can belong to the stations of the feed; the ids of all rows are looked up even if no stored
-/// trip uses them any more.
+/// Aliases can belong to the stations of the feed; the aliases of all rows are looked up even if no
+/// stored trip uses them any more.
 ///
 /// [`FeedState::listed`]: super::FeedState::listed
 pub fn resolve<'a>(
     stations: impl IntoIterator<Item = &'a Station>,
     listed: &BTreeSet<StationId>,
     known: &Totals,
+    corrections: &Corrections,
 ) -> Matches {
-    let mut ids: BTreeSet<&StationId> = known.stations.0.keys().collect();
+    let stations: Vec<&Station> = stations.into_iter().collect();
     let (mut current, mut retired) = (Feed::default(), Feed::default());
-    for station in stations {
-        ids.extend(&station.origin_ids);
-        if station.source == StationSource::Feed {
-            let feed = if listed.contains(&station.id) {
-                &mut current
-            } else {
-                &mut retired
+    for station in stations
+        .iter()
+        .filter(|row| row.source == StationSource::Feed)
+    {
+        let feed = if listed.contains(&station.id) {
+            &mut current
+        } else {
+            &mut retired
+        };
+        feed.add(station);
+    }
+    let origins = Origins::new(&stations, known);
+    let mut join = Join {
+        matched: vec![None; origins.all.len()],
+        origins: &origins,
+        feeds: [&current, &retired],
+        corrections,
+    };
+    join.link_to_stations();
+    join.match_directly(&current);
+    join.follow(|evidence| evidence == Evidence::Agrees);
+    join.match_directly(&retired);
+    join.follow(|evidence| evidence != Evidence::Contradicts);
+    join.link_to_aliases();
+    join.finish()
+}
+
+/// The search for the stations of aliases.
+struct Join<'j, 'a> {
+    origins: &'j Origins<'a>,
+    /// The stations that are listed, and those that are not any more.
+    feeds: [&'j Feed<'a>; 2],
+    corrections: &'j Corrections,
+    /// By index of the alias, its station.
+    matched: Vec<Option<(&'a StationId, MatchKey)>>,
+}
+
+impl<'a> Join<'_, 'a> {
+    fn correction(&self, index: usize) -> Option<Correction<'_>> {
+        self.corrections.of(&self.origins.all[index].alias)
+    }
+
+    /// Lists the aliases that have no station yet and that no correction concerns.
+    fn open(&self) -> Vec<usize> {
+        let is_open =
+            |index: &usize| self.matched[*index].is_none() && self.correction(*index).is_none();
+        (0..self.matched.len()).filter(is_open).collect()
+    }
+
+    /// Matches aliases that are linked by hand to a station of the feed.
+    fn link_to_stations(&mut self) {
+        for index in 0..self.matched.len() {
+            let Some(Correction::Link(place)) = self.correction(index) else {
+                continue;
             };
-            feed.add(station);
+            let station = self.feeds.iter().find_map(|feed| feed.with_id(place));
+            self.matched[index] = station.map(|station| (station.id, MatchKey::Correction));
         }
     }
-    let mut matches = Matches::default();
-    if current.stations.is_empty() && retired.stations.is_empty() {
-        matches.unmatched = ids.into_iter().cloned().collect();
-        return matches;
-    }
-    for id in ids {
-        let origin = Origin::new(id, known);
-        let station = current.station_of(&origin);
-        match station.or_else(|| retired.station_of(&origin)) {
-            Some((station, key)) => matches
-                .of
-                .entry(station.clone())
-                .or_default()
-                .push((id.clone(), key)),
-            None => {
-                matches.unmatched.insert(id.clone());
+
+    /// Matches aliases that are linked by hand to the id of other trips, if these have a station.
+    fn link_to_aliases(&mut self) {
+        for index in 0..self.matched.len() {
+            let Some(Correction::Link(place)) = self.correction(index) else {
+                continue;
+            };
+            let mut others = (0..self.matched.len())
+                .filter(|other| self.origins.all[*other].alias.id_str() == place.as_str());
+            let station = others.find_map(|other| self.matched[other]);
+            if self.matched[index].is_none() {
+                self.matched[index] = station.map(|(id, _)| (id, MatchKey::Correction));
             }
         }
     }
-    matches
-}
 
-/// An id of the trips, with its names and position.
-struct Origin<'a> {
-    id: &'a StationId,
-    /// Every name that trips have used for it, as names are compared.
-    names: Vec<String>,
-    published_names: Vec<&'a str>,
-    position: Option<Position>,
-}
-
-impl<'a> Origin<'a> {
-    fn new(id: &'a StationId, known: &'a Totals) -> Self {
-        let names = known.names.of(id);
-        let totals = known.stations.0.get(id);
-        Self {
-            id,
-            names: names
-                .iter()
-                .filter_map(|seen| comparable_name(seen.name))
-                .collect(),
-            published_names: names.iter().map(|seen| seen.name).collect(),
-            position: totals.and_then(|totals| totals.position()),
+    /// Matches aliases by what stations of a feed state.
+    fn match_directly(&mut self, feed: &Feed<'a>) {
+        if feed.is_empty() {
+            return;
         }
-    }
-}
-
-/// A station of the feed.
-struct Candidate<'a> {
-    id: &'a StationId,
-    name: Option<String>,
-    /// As published, for the choice between stations whose names are compared as the same.
-    published_name: Option<&'a str>,
-    position: Option<Position>,
-    /// The position has no more than two decimals.
-    is_coarse: bool,
-}
-
-/// What one property of a station and of an id states about their being the same.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Evidence {
-    Agrees,
-    Contradicts,
-    /// One of the two is unknown, or not exact enough.
-    Unknown,
-}
-
-impl Candidate<'_> {
-    /// Compares the names.
-    fn name_evidence(&self, origin: &Origin<'_>) -> Evidence {
-        match &self.name {
-            Some(name) if origin.names.contains(name) => Evidence::Agrees,
-            Some(_) if !origin.names.is_empty() => Evidence::Contradicts,
-            _ => Evidence::Unknown,
+        for index in self.open() {
+            self.matched[index] = feed.station_of(&self.origins.all[index]);
         }
     }
 
-    /// Compares the positions. One of two decimals contradicts others, but confirms none.
-    fn position_evidence(&self, origin: &Origin<'_>) -> Evidence {
-        match self.distance_m(origin) {
-            None => Evidence::Unknown,
-            Some(m) if self.is_coarse && m <= SAME_STATION_M + COARSE_M => Evidence::Unknown,
-            Some(m) if m <= SAME_STATION_M => Evidence::Agrees,
-            Some(_) => Evidence::Contradicts,
+    /// Matches aliases by others of the same id or name that have a station, until no more are found.
+    fn follow(&mut self, is_enough: impl Fn(Evidence) -> bool) {
+        loop {
+            let found: Vec<(usize, &StationId)> = (self.open().into_iter())
+                .filter_map(|index| Some((index, self.station_of_others(index, &is_enough)?)))
+                .collect();
+            if found.is_empty() {
+                return;
+            }
+            for (index, station) in found {
+                self.matched[index] = Some((station, MatchKey::Alias));
+            }
         }
     }
 
-    /// Returns the distance to the origin in metres. `None` if either position is unknown.
-    fn distance_m(&self, origin: &Origin<'_>) -> Option<f64> {
-        Some(self.position?.distance_m(origin.position?))
-    }
-
-    /// Returns whether both are the same station, if the key is equal.
-    fn is_match(&self, origin: &Origin<'_>, key: MatchKey) -> bool {
-        use Evidence::{Agrees, Contradicts};
-        let (name, position) = (self.name_evidence(origin), self.position_evidence(origin));
-        match key {
-            MatchKey::StationId => match (name, position) {
-                (Agrees, _) | (_, Agrees) => true,
-                (Contradicts, _) | (_, Contradicts) => false,
-                // Nothing is known but the id.
-                _ => true,
-            },
-            MatchKey::ShortName | MatchKey::LegacyId => name == Agrees || position == Agrees,
-            MatchKey::Name => position != Contradicts,
-        }
-    }
-}
-
-/// Returns whether a coordinate is written with no more than two decimals.
-fn is_coarse(degrees: &Degrees) -> bool {
-    let decimals = degrees
-        .as_str()
-        .split_once('.')
-        .map_or("", |(_, decimals)| decimals);
-    decimals.trim_end_matches('0').len() <= 2
-}
-
-/// The stations of the feed, by each key.
-#[derive(Default)]
-struct Feed<'a> {
-    stations: Vec<Candidate<'a>>,
-    by_id: FxHashMap<&'a str, Vec<usize>>,
-    by_short_name: FxHashMap<&'a str, Vec<usize>>,
-    by_legacy_id: FxHashMap<&'a str, Vec<usize>>,
-    by_name: FxHashMap<String, Vec<usize>>,
-}
-
-impl<'a> Feed<'a> {
-    fn add(&mut self, station: &'a Station) {
-        let index = self.stations.len();
-        let published_name = station.name.as_deref();
-        let name = published_name.and_then(comparable_name);
-        let coordinates = [&station.latitude, &station.longitude];
-        let is_coarse = coordinates.into_iter().flatten().all(is_coarse);
-        self.by_id
-            .entry(station.id.as_str())
-            .or_default()
-            .push(index);
-        if let Some(short_name) = &station.short_name {
-            self.by_short_name
-                .entry(short_name)
-                .or_default()
-                .push(index);
-        }
-        if let Some(legacy_id) = &station.legacy_id {
-            self.by_legacy_id.entry(legacy_id).or_default().push(index);
-        }
-        if let Some(name) = &name {
-            self.by_name.entry(name.clone()).or_default().push(index);
-        }
-        self.stations.push(Candidate {
-            id: &station.id,
-            name,
-            published_name,
-            position: station.position(),
-            is_coarse,
+    /// Returns the station of another alias of the same name or id: a listed one first, then by an agreeing
+    /// position, by the name, and by the days of the trips.
+    fn station_of_others(
+        &self,
+        index: usize,
+        is_enough: &impl Fn(Evidence) -> bool,
+    ) -> Option<&'a StationId> {
+        let origin = &self.origins.all[index];
+        let by_name = self.origins.same_name(index).map(|other| (other, true));
+        let by_id = self
+            .origins
+            .same_id(index)
+            .iter()
+            .map(|other| (*other, false));
+        let found = by_name.chain(by_id).filter_map(|(other, is_name)| {
+            let (station, _) = self.matched[other]?;
+            let other = &self.origins.all[other];
+            let mut feeds = (0..).zip(self.feeds);
+            let (retired, candidate) =
+                feeds.find_map(|(at, feed)| Some((at, feed.with_id(station)?)))?;
+            let evidence = match position_evidence(candidate.placed, origin.placed) {
+                Evidence::Unknown => origin.position_evidence(other),
+                known => known,
+            };
+            let is_far = evidence != Evidence::Agrees;
+            let order = (retired, is_far, !is_name, origin.days_from(other), station);
+            is_enough(evidence).then_some(order)
         });
+        found.min().map(|(.., station)| station)
     }
 
-    /// Finds the station by the strongest key that matches any; of several one whose published name
-    /// trips use, then the nearest one, and of equally near ones that with the smallest id.
-    fn station_of(&self, origin: &Origin<'_>) -> Option<(&'a StationId, MatchKey)> {
-        MatchKey::ALL.into_iter().find_map(|key| {
-            let indices = self.with_key(origin, key).into_iter().flatten();
-            let candidates = indices.map(|index| &self.stations[*index]);
-            let nearest = candidates
-                .filter(|candidate| candidate.is_match(origin, key))
-                .min_by(|a, b| {
-                    let is_named_so = |c: &Candidate<'_>| {
-                        let name = c.published_name;
-                        name.is_some_and(|name| origin.published_names.contains(&name))
-                    };
-                    let distance_m = |c: &Candidate<'_>| c.distance_m(origin).unwrap_or(f64::MAX);
-                    (is_named_so(b).cmp(&is_named_so(a)))
-                        .then_with(|| distance_m(a).total_cmp(&distance_m(b)))
-                        .then_with(|| a.id.cmp(b.id))
-                })?;
-            Some((nearest.id, key))
-        })
-    }
-
-    fn with_key(&self, origin: &Origin<'_>, key: MatchKey) -> Vec<&Vec<usize>> {
-        let id = origin.id.as_str();
-        match key {
-            MatchKey::StationId => self.by_id.get(id).into_iter().collect(),
-            MatchKey::ShortName => self.by_short_name.get(id).into_iter().collect(),
-            MatchKey::LegacyId => self.by_legacy_id.get(id).into_iter().collect(),
-            MatchKey::Name => origin
-                .names
-                .iter()
-                .filter_map(|name| self.by_name.get(name))
-                .filter(|same_name| same_name.len() <= MAX_SAME_NAME)
-                .collect(),
+    fn finish(self) -> Matches {
+        let mut matches = Matches::default();
+        let mut unmatched = Vec::new();
+        for (index, station) in self.matched.iter().enumerate() {
+            let Some((station, key)) = station else {
+                unmatched.push(index);
+                continue;
+            };
+            let aliases = matches.of.entry((*station).clone()).or_default();
+            aliases.push((self.origins.all[index].alias.clone(), *key));
         }
+        let alias = |index: usize| self.origins.all[index].alias.clone();
+        let places = clusters(self.origins, &unmatched, self.corrections).into_iter();
+        matches.unmatched = places
+            .map(|place| place.into_iter().map(alias).collect())
+            .collect();
+        matches
     }
 }
 

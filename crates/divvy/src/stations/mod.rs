@@ -5,6 +5,7 @@
 //! synchronous and reads no store: stores call `data`, and [`refresh`](crate::refresh) calls
 //! `recount`.
 
+pub mod corrections;
 pub mod data;
 pub mod identity;
 pub mod recount;

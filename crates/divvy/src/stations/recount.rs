@@ -46,7 +46,7 @@ impl Refreshed {
         !change.report_time_only
             && self.uncounted.iter().any(|uncounted| {
                 uncounted.system == change.system
-                    && change.station.counted_ids().any(|id| *id == uncounted.id)
+                    && change.station.counted_ids().contains(&uncounted.id)
             })
     }
 }
@@ -76,7 +76,7 @@ pub struct OutdatedCount {
 pub struct Requests<'a> {
     changes: usize,
     stations: usize,
-    by_system: BTreeMap<&'a SystemId, BTreeMap<&'a StationId, Request>>,
+    by_system: BTreeMap<&'a SystemId, BTreeMap<StationId, Request>>,
 }
 
 /// One id that changes concern.
@@ -121,7 +121,7 @@ impl<'a> Requests<'a> {
     /// Lists the systems, each with its ids.
     pub fn ids(&self) -> impl Iterator<Item = (&'a SystemId, Vec<StationId>)> {
         let systems = self.by_system.iter();
-        systems.map(|(system, ids)| (*system, ids.keys().map(|id| (*id).clone()).collect()))
+        systems.map(|(system, ids)| (*system, ids.keys().cloned().collect()))
     }
 
     /// Compares the requested versions with those of the stored counts.
@@ -139,7 +139,7 @@ impl<'a> Requests<'a> {
         };
         for (system, requests) in self.by_system {
             for (id, request) in requests {
-                let is_outdated = stored(system, id)
+                let is_outdated = stored(system, &id)
                     .is_none_or(|count| count.trips_version < request.newest.version);
                 if is_outdated {
                     plan.outdated[request.first_change].push(request.newest);

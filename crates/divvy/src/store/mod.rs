@@ -30,6 +30,7 @@ use jiff::Timestamp;
 pub use self::projection::Projection;
 use crate::issue::{RejectSink, RejectedCounts, Skipped};
 use crate::model::{Flag, Snapshot, Station, StationId, System, SystemId, TripBatch};
+pub use crate::stations::corrections::Corrections;
 pub use crate::stations::{Applied, Change, FeedState, FromStationCount};
 use crate::tally::{FlagCounts, Parts, Totals};
 
@@ -109,6 +110,20 @@ pub trait StationTable: Send + Sync {
     /// named; values from a feed are never overwritten. Returns how many rows were inserted or
     /// changed.
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError>;
+}
+
+/// Corrections of the join between trips and stations, made by hand.
+#[async_trait]
+pub trait PlaceCorrections: Send + Sync {
+    /// Returns the corrections of a system.
+    async fn corrections(&self, system: &SystemId) -> Result<Corrections, StoreError>;
+
+    /// Replaces the corrections of a system.
+    async fn put_corrections(
+        &self,
+        system: &SystemId,
+        corrections: &Corrections,
+    ) -> Result<(), StoreError>;
 }
 
 /// The stream of changes of stations, of all systems.
@@ -272,6 +287,7 @@ pub const COUNTS_CONSUMER: &str = "refresh";
 pub trait Store:
     Trips
     + StationTable
+    + PlaceCorrections
     + ChangeStream
     + Republish
     + TotalsReader
@@ -285,6 +301,7 @@ pub trait Store:
 impl<T> Store for T where
     T: Trips
         + StationTable
+        + PlaceCorrections
         + ChangeStream
         + Republish
         + TotalsReader

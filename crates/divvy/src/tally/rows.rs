@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Rider, StationId, TripBatch};
+use crate::model::{Rider, StationAlias, TripBatch};
 
 /// Milliseconds in an hour.
 const HOUR_MS: i64 = 3_600_000;
@@ -116,7 +116,7 @@ impl<'a> Rows<'a> {
 
     /// Assigns an index to each pair of a station and a rider. Returns the indexes of the origins by row,
     /// those of the destinations, and the pairs.
-    pub(super) fn series(&self) -> (Vec<u32>, Vec<u32>, Vec<(StationId, Rider)>) {
+    pub(super) fn series(&self) -> (Vec<u32>, Vec<u32>, Vec<(StationAlias, Rider)>) {
         let batch = self.batch;
         let ends = [&batch.origin, &batch.destination].map(|ends| {
             pairs(
@@ -143,7 +143,7 @@ impl<'a> Rows<'a> {
             .into_iter()
             .map(|place| place_of[place as usize]);
         let series = all.into_iter().map(|(rider, station)| {
-            let id = StationId::from(batch.stations.text(station));
+            let id = StationAlias::from(batch.stations.text(station));
             (id, self.riders[rider as usize].clone())
         });
         (origin, destination.collect(), series.collect())

@@ -9,14 +9,14 @@ use rustc_hash::FxHashMap;
 use super::packed::{Pack, Packer, SOUND, Sealed, Unpacker};
 use super::rows::Rows;
 use super::sparse::{Cell, Sparse};
-use crate::model::{Rider, StationId};
+use crate::model::{Rider, StationAlias};
 
 /// Departures and arrivals by station, rider and period: a day since 1970-01-01, or an hour of the
 /// week from Monday 0 h.
 #[derive(Clone, Debug, Default)]
 pub struct StationGrid {
-    series: Vec<(StationId, Rider)>,
-    places: FxHashMap<(StationId, Rider), u32>,
+    series: Vec<(StationAlias, Rider)>,
+    places: FxHashMap<(StationAlias, Rider), u32>,
     cells: Cells,
 }
 
@@ -45,7 +45,7 @@ const MANY_SERIES: usize = 1 << 14;
 pub(super) struct Series {
     origin: Vec<u32>,
     destination: Vec<u32>,
-    all: Vec<(StationId, Rider)>,
+    all: Vec<(StationAlias, Rider)>,
     /// Whether it is of a station at all.
     is_somewhere: Vec<bool>,
 }
@@ -64,7 +64,7 @@ impl Series {
 }
 
 impl StationGrid {
-    fn place(&mut self, series: &(StationId, Rider)) -> usize {
+    fn place(&mut self, series: &(StationAlias, Rider)) -> usize {
         if let Some(place) = self.places.get(series) {
             return *place as usize;
         }
@@ -73,7 +73,7 @@ impl StationGrid {
         self.series.len() - 1
     }
 
-    fn places_of(&mut self, series: &[(StationId, Rider)]) -> Vec<usize> {
+    fn places_of(&mut self, series: &[(StationAlias, Rider)]) -> Vec<usize> {
         let places = series.iter().map(|series| self.place(series)).collect();
         if self.series.len() >= MANY_SERIES
             && let Cells::Dense(periods) = &self.cells
@@ -244,7 +244,7 @@ impl Pack for StationGrid {
         let mut riders: Vec<&Rider> = series().map(|(_, rider)| rider).collect();
         riders.sort();
         riders.dedup();
-        let mut stations: Vec<&StationId> = series().map(|(station, _)| station).collect();
+        let mut stations: Vec<&StationAlias> = series().map(|(station, _)| station).collect();
         stations.dedup();
         out.texts(riders.iter().map(|rider| rider.as_str()));
         out.texts(stations.iter().map(|station| station.as_str()));
@@ -353,7 +353,7 @@ impl Pack for StationGrid {
 /// A packed grid, read series by series.
 pub struct KeptGrid<'a> {
     bytes: Cow<'a, [u8]>,
-    series: Vec<(StationId, Rider)>,
+    series: Vec<(StationAlias, Rider)>,
     periods: Vec<i32>,
     /// Where departures and arrivals are, by series and period; where each series has its own
     /// periods, the first range holds both.
@@ -386,7 +386,7 @@ impl<'a> KeptGrid<'a> {
             rest.number()?;
         }
         let riders: Vec<Rider> = rest.texts()?.into_iter().map(Rider::parse).collect();
-        let stations: Vec<StationId> = rest.texts()?.into_iter().map(Into::into).collect();
+        let stations: Vec<StationAlias> = rest.texts()?.into_iter().map(Into::into).collect();
         let mut station = 0;
         for _ in 0..rest.size()? {
             station += usize::try_from(rest.number()?).ok()?;
@@ -415,13 +415,13 @@ impl<'a> KeptGrid<'a> {
 
     /// Hands each series to `visit`: a station, a rider, and departures and arrivals by period, in
     /// the order of periods; some periods may have none.
-    pub fn each(&self, visit: impl FnMut(&StationId, &Rider, &[(i32, [i64; 2])])) {
+    pub fn each(&self, visit: impl FnMut(&StationAlias, &Rider, &[(i32, [i64; 2])])) {
         self.try_each(visit).expect(SOUND);
     }
 
     fn try_each(
         &self,
-        mut visit: impl FnMut(&StationId, &Rider, &[(i32, [i64; 2])]),
+        mut visit: impl FnMut(&StationAlias, &Rider, &[(i32, [i64; 2])]),
     ) -> Option<()> {
         if self.is_sparse {
             return self.try_each_sparse(visit);
@@ -445,7 +445,7 @@ impl<'a> KeptGrid<'a> {
 
     fn try_each_sparse(
         &self,
-        mut visit: impl FnMut(&StationId, &Rider, &[(i32, [i64; 2])]),
+        mut visit: impl FnMut(&StationAlias, &Rider, &[(i32, [i64; 2])]),
     ) -> Option<()> {
         let mut numbers = Unpacker::new(&self.bytes[self.ends[0].clone()]);
         let mut cells: Vec<(i32, [i64; 2])> = Vec::new();
@@ -471,7 +471,7 @@ mod tests {
     fn grid(stations: impl Iterator<Item = usize>) -> StationGrid {
         let mut grid = StationGrid::default();
         for n in stations {
-            let series = (StationId::from(format!("S{n}")), Rider::Member);
+            let series = (StationAlias::from(format!("S{n}")), Rider::Member);
             let place = grid.places_of(&[series])[0];
             for period in [n as i32 % 168, n as i32 % 7] {
                 grid.add_one(period, place, n % 2, 1);
@@ -487,7 +487,7 @@ mod tests {
         sealed
     }
 
-    fn listed(sealed: &Sealed<StationGrid>) -> Vec<(StationId, i32, [i64; 2])> {
+    fn listed(sealed: &Sealed<StationGrid>) -> Vec<(StationAlias, i32, [i64; 2])> {
         let mut listed = Vec::new();
         sealed.kept().each(|station, _, cells| {
             let some = cells.iter().filter(|(_, cell)| *cell != [0, 0]);
@@ -500,10 +500,10 @@ mod tests {
     fn many_stations_are_counted_as_few_are() {
         for stations in [MANY_SERIES - 1, MANY_SERIES, MANY_SERIES + 1] {
             let all = packed(grid(0..stations));
-            let mut expected: BTreeMap<(StationId, i32), [i64; 2]> = BTreeMap::new();
+            let mut expected: BTreeMap<(StationAlias, i32), [i64; 2]> = BTreeMap::new();
             for n in 0..stations {
                 for period in [n as i32 % 168, n as i32 % 7] {
-                    let id = StationId::from(format!("S{n}"));
+                    let id = StationAlias::from(format!("S{n}"));
                     expected.entry((id, period)).or_default()[n % 2] += 1;
                 }
             }
@@ -521,7 +521,7 @@ mod tests {
             let few = packed(grid(0..9));
             let mut rest = all.clone();
             for n in 9..stations {
-                let series = (StationId::from(format!("S{n}")), Rider::Member);
+                let series = (StationAlias::from(format!("S{n}")), Rider::Member);
                 let place = rest.open().places_of(&[series])[0];
                 for period in [n as i32 % 168, n as i32 % 7] {
                     rest.open().add_one(period, place, n % 2, -1);

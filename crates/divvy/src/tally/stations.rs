@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Tally;
-use crate::model::{NONE_I32, Position, StationId, TripBatch};
+use crate::model::{NONE_I32, Position, StationAlias, StationId, TripBatch};
 
-/// Counts by station id, as published.
+/// Counts by alias of the station.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Stations(pub BTreeMap<StationId, StationTotals>);
+pub struct Stations(pub BTreeMap<StationAlias, StationTotals>);
 
-/// The totals of one station.
+/// The totals of one alias.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StationTotals {
     /// Trips that start here.
@@ -66,24 +66,56 @@ impl StationTotals {
 }
 
 impl Stations {
-    /// Returns the departures from a station; 0 for one that no trip names.
+    /// Returns the departures from a published id, over its aliases; 0 for one that no trip names.
     pub fn departures(&self, id: &StationId) -> i64 {
-        self.0.get(id).map_or(0, |totals| totals.departures)
+        self.of_id(id).map(|(_, totals)| totals.departures).sum()
     }
 
-    /// Lists the stations at which a trip starts.
+    /// Lists the aliases of a published id.
+    pub fn of_id(&self, id: &StationId) -> impl Iterator<Item = (&StationAlias, &StationTotals)> {
+        let totals = self.0.range(StationAlias::range_of(id));
+        let id = id.clone();
+        totals.filter(move |(alias, _)| alias.id_str() == id.as_str())
+    }
+
+    /// Lists the published ids that trips name.
+    pub fn ids(&self) -> impl Iterator<Item = StationId> {
+        distinct_ids(self.0.keys())
+    }
+
+    /// Lists the published ids at which a trip starts.
     pub fn origins(&self) -> impl Iterator<Item = StationId> {
         let starting = self.0.iter().filter(|(_, totals)| totals.departures != 0);
-        starting.map(|(id, _)| id.clone())
+        distinct_ids(starting.map(|(alias, _)| alias))
     }
 
-    fn add(&mut self, id: StationId, totals: &StationTotals) {
+    /// Counts departures by published id.
+    pub fn departures_by_id(&self) -> BTreeMap<StationId, i64> {
+        let mut by_id = BTreeMap::new();
+        for (alias, totals) in &self.0 {
+            *by_id.entry(alias.id()).or_default() += totals.departures;
+        }
+        by_id
+    }
+
+    fn add(&mut self, id: StationAlias, totals: &StationTotals) {
         let mine = self.0.entry(id.clone()).or_default();
         mine.add(totals);
         if *mine == StationTotals::default() {
             self.0.remove(&id);
         }
     }
+}
+
+/// Lists the ids of aliases that are in order, each once.
+fn distinct_ids<'a>(
+    aliases: impl Iterator<Item = &'a StationAlias>,
+) -> impl Iterator<Item = StationId> {
+    let mut last = None;
+    aliases.filter_map(move |alias| {
+        let id = alias.id_str();
+        (last.replace(id) != Some(id)).then(|| id.into())
+    })
 }
 
 impl Tally for Stations {
@@ -100,7 +132,7 @@ impl Tally for Stations {
         // Index 0 is "no station": such trips are counted by their flags.
         for (id, totals) in batch.stations.iter().zip(&dense).skip(1) {
             if *totals != StationTotals::default() {
-                self.add(StationId::from(id), totals);
+                self.add(StationAlias::from(id), totals);
             }
         }
     }
@@ -112,9 +144,9 @@ impl Tally for Stations {
     }
 }
 
-/// What files call their stations, and between which days.
+/// What files call their stations, and between which days: the spellings of each alias.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Names(BTreeMap<StationId, BTreeMap<Box<str>, (i32, i32)>>);
+pub struct Names(BTreeMap<StationAlias, BTreeMap<Box<str>, (i32, i32)>>);
 
 /// One name of a station.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,12 +160,12 @@ pub struct NameSeen<'a> {
 }
 
 impl Names {
-    /// Lists the names of a station, the latest first (of two, the one that came later, then the
+    /// Lists the names of an alias, the latest first (of two, the one that came later, then the
     /// smaller).
-    pub fn of(&self, id: &StationId) -> Vec<NameSeen<'_>> {
+    pub fn of(&self, alias: &StationAlias) -> Vec<NameSeen<'_>> {
         let mut names: Vec<NameSeen<'_>> = self
             .0
-            .get(id)
+            .get(alias)
             .into_iter()
             .flatten()
             .map(|(name, (first_day, last_day))| NameSeen {
@@ -146,13 +178,13 @@ impl Names {
         names
     }
 
-    /// Returns the latest name of a station.
-    pub fn latest(&self, id: &StationId) -> Option<&str> {
-        self.of(id).first().map(|seen| seen.name)
+    /// Returns the latest name of an alias.
+    pub fn latest(&self, alias: &StationAlias) -> Option<&str> {
+        self.of(alias).first().map(|seen| seen.name)
     }
 
     /// Lists every name of every station.
-    pub fn iter(&self) -> impl Iterator<Item = (&StationId, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&StationAlias, &str)> {
         let names = |(id, names)| {
             let names: &BTreeMap<Box<str>, (i32, i32)> = names;
             names.keys().map(move |name| (id, &**name))
@@ -160,7 +192,7 @@ impl Names {
         self.0.iter().flat_map(names)
     }
 
-    fn see(&mut self, id: StationId, name: &str, days: (i32, i32)) {
+    fn see(&mut self, id: StationAlias, name: &str, days: (i32, i32)) {
         let seen = self
             .0
             .entry(id)
@@ -176,7 +208,7 @@ impl Tally for Names {
     fn count(&mut self, batch: &TripBatch, _: i64) {
         for name in &batch.names {
             self.see(
-                StationId::from(batch.stations.text(name.station)),
+                StationAlias::from(batch.stations.text(name.station)),
                 &name.name,
                 name.days,
             );

@@ -22,7 +22,7 @@ mod section;
 use std::collections::{BTreeMap, BTreeSet};
 
 use divvy::issue::{Reason, Rejected};
-use divvy::model::{StationId, TripId};
+use divvy::model::{StationAlias, StationId, TripId};
 use divvy::store::StoreError;
 
 use self::candidates::{
@@ -191,7 +191,8 @@ impl DuplicateResolution {
     fn add(&mut self, changes: Changes, deletes: BTreeSet<Box<[u8]>>) -> Result<(), StoreError> {
         let copies = changes.demoted.values().chain(changes.promoted.values());
         for copy in copies.flatten().chain(&changes.puts) {
-            self.origins.extend(copy.trip.origin.clone());
+            self.origins
+                .extend(copy.trip.origin.as_ref().map(StationAlias::id));
         }
         self.puts.push(&changes.puts)?;
         for (lists, copies) in [

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use divvy::model::StationId;
+use divvy::model::{StationAlias, StationId};
 use divvy::store::StoreError;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -20,7 +20,8 @@ use crate::store::temp_file::Scratch;
 type Group = (Option<StationId>, Month);
 
 fn group_of(copy: &Copy) -> Group {
-    (copy.trip.origin.clone(), Month::of(copy.trip.started_ms))
+    let origin = copy.trip.origin.as_ref().map(StationAlias::id);
+    (origin, Month::of(copy.trip.started_ms))
 }
 
 /// Returns whether a text is the end of a key after the archive tag: a generation, which is missing

@@ -157,7 +157,7 @@ fn partitioned(rows: &mut SpooledRows, resolved: &Bits, puts: &Copies) -> Result
 fn partition_of(rows: &Rows, row: usize) -> usize {
     let batch = &rows.batch;
     let month = Month::of(batch.started_ms[row]);
-    let text = format!("{month} {}", batch.stations.text(batch.origin[row]));
+    let text = format!("{month} {}", batch.origin_id(row));
     xxh3_64(text.as_bytes()) as usize % PARTITIONS
 }
 

@@ -12,7 +12,7 @@ pub(super) use self::trips::{TripCounter, projection};
 use super::dims::{Dim, Group};
 use super::filters::Filters;
 use super::measures::{GroupCounts, Needs};
-use crate::model::{BoundingBox, StationId};
+use crate::model::{BoundingBox, StationAlias};
 use crate::tally::FlagCounts;
 
 /// The largest number of dimensions of a report.
@@ -50,16 +50,16 @@ impl Unplaced {
 /// The places at which trips start, for reports that group or filter by station.
 #[derive(Debug, Default)]
 pub(super) struct Origins {
-    /// The index of the place of each id.
-    pub place_of: HashMap<StationId, i32>,
+    /// The index of the place of each alias.
+    pub place_of: HashMap<StationAlias, i32>,
     /// The indexes of the places to count. `None` for all.
     pub only: Option<Vec<i32>>,
 }
 
 impl Origins {
-    /// Returns the index of the place of an id. `None` for one that is not counted.
-    fn find(&self, id: &StationId) -> Option<i32> {
-        let place = *self.place_of.get(id)?;
+    /// Returns the index of the place of an alias. `None` for one that is not counted.
+    fn find(&self, alias: &StationAlias) -> Option<i32> {
+        let place = *self.place_of.get(alias)?;
         let is_counted = self.only.as_ref().is_none_or(|only| only.contains(&place));
         is_counted.then_some(place)
     }

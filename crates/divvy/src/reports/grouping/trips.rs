@@ -8,7 +8,7 @@ use super::coded::{Coded, Key, UNKNOWN};
 use super::{Groups, MAX_DIMS, Query, Unplaced};
 use crate::model::civil_date::day_of_ms;
 use crate::model::{
-    BoundingBox, Flag, Flags, NONE_I16, NONE_I32, Position, Rider, StationId, TripBatch,
+    BoundingBox, Flag, Flags, NONE_I16, NONE_I32, Position, Rider, StationAlias, TripBatch,
 };
 use crate::reports::dims::{Dim, Group, age_in};
 use crate::reports::measures::GroupCounts;
@@ -79,7 +79,8 @@ impl<'a> TripCounter<'a> {
         let picked = query.filters.pick(batch);
         let places: Option<Vec<Option<i32>>> = query.origins.map(|origins| {
             let ids = batch.stations.iter();
-            ids.map(|id| origins.find(&StationId::from(id))).collect()
+            ids.map(|id| origins.find(&StationAlias::from(id)))
+                .collect()
         });
         let starts_there = |row: usize| {
             let places = places.as_ref();

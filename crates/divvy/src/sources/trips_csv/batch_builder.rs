@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::interner::Interner;
 use super::offsets::RowTimes;
 use super::test_stations::is_test_station;
-use crate::model::{Dictionary, NONE_I32, Rider, StationName, TripBatch};
+use crate::model::{Dictionary, NONE_I32, Rider, StationAlias, StationName, TripBatch};
 use crate::sources::text::decode;
 
 /// A batch that is being filled.
@@ -109,7 +109,7 @@ impl BatchBuilder {
     /// Returns whether a text is not UTF-8: it was taken for Windows-1252.
     pub(super) fn has_other_encoding(&self) -> bool {
         let interners = [
-            &self.stations.ids,
+            &self.stations.interner,
             &self.vehicles,
             &self.bikes,
             &self.riders,
@@ -149,11 +149,15 @@ fn add(texts: &mut Dictionary, text: &str) -> u32 {
 /// The stations of a batch, with the names that its rows give them.
 #[derive(Default)]
 struct StationIndex {
-    ids: Interner,
-    /// By index in the dictionary, the name in the last row.
+    /// The published ids.
+    ids: Dictionary,
+    interner: Interner,
+    /// By index in `ids`, the name in the last row.
     last_names: Vec<LastName>,
-    /// Other names, by index in the dictionary: few stations have any.
+    /// Other names, by index in `ids`: few stations have any.
     other_names: FxHashMap<u32, FxHashMap<Box<[u8]>, NameUse>>,
+    /// The indexes of aliases in the batch's dictionary.
+    aliases: FxHashMap<StationAlias, u32>,
 }
 
 #[derive(Default)]
@@ -164,6 +168,8 @@ struct LastName {
 
 /// How a station's name is used.
 struct NameUse {
+    /// The index of the id with this name in the batch's dictionary.
+    alias: u32,
     /// First and last day of a trip with that name.
     days: (i32, i32),
     is_test: bool,
@@ -177,6 +183,7 @@ impl NameUse {
 impl Default for NameUse {
     fn default() -> Self {
         Self {
+            alias: 0,
             days: Self::NO_DAYS,
             is_test: false,
         }
@@ -186,7 +193,8 @@ impl Default for NameUse {
 impl StationIndex {
     #[inline]
     fn find(&mut self, stations: &mut Dictionary, id: &[u8], name: &[u8], day: i32) -> StationUse {
-        let index = self.ids.find(id, |id| add(stations, id));
+        let Self { ids, interner, .. } = self;
+        let index = interner.find(id, |id| add(ids, id));
         if self.last_names.len() <= index as usize {
             self.last_names
                 .resize_with(index as usize + 1, LastName::default);
@@ -197,13 +205,15 @@ impl StationIndex {
         }
         let used = &mut self.last_names[index as usize].used;
         used.days = (used.days.0.min(day), used.days.1.max(day));
-        let is_test = used.is_test;
-        StationUse { index, is_test }
+        StationUse {
+            index: used.alias,
+            is_test: used.is_test,
+        }
     }
 
     /// Makes another name of a station the last one.
     #[cold]
-    fn change_name(&mut self, stations: &Dictionary, index: u32, name: &[u8]) {
+    fn change_name(&mut self, stations: &mut Dictionary, index: u32, name: &[u8]) {
         let last = &mut self.last_names[index as usize];
         let others = self.other_names.entry(index).or_default();
         if last.used.days != NameUse::NO_DAYS {
@@ -211,24 +221,27 @@ impl StationIndex {
             others.insert(raw, used);
         }
         let (raw, used) = others.remove_entry(name).unwrap_or_else(|| {
-            let is_test = is_test_station(stations.text(index), &decode(name));
-            let days = NameUse::NO_DAYS;
-            (name.into(), NameUse { days, is_test })
+            let id = self.ids.text(index);
+            let text = decode(name);
+            let alias = StationAlias::new(id, &text);
+            let used = NameUse {
+                is_test: is_test_station(id, &text),
+                days: NameUse::NO_DAYS,
+                alias: *(self.aliases.entry(alias))
+                    .or_insert_with_key(|alias| add(stations, alias.as_str())),
+            };
+            (name.into(), used)
         });
         *last = LastName { raw, used };
     }
 
-    /// Lists every name with the index of its station and its days.
+    /// Lists every name with the index of its alias and its days.
     fn names(&self) -> impl Iterator<Item = (u32, &[u8], (i32, i32))> {
         let last = self.last_names.iter().map(|name| (&*name.raw, &name.used));
-        let others = self.other_names.iter().flat_map(|(index, names)| {
-            let names = names.iter();
-            names.map(move |(raw, used)| (*index, &**raw, used.days))
-        });
-        (0..)
-            .zip(last)
-            .map(|(index, (raw, used))| (index, raw, used.days))
-            .chain(others)
+        let others = self.other_names.values().flat_map(|names| names.iter());
+        let others = others.map(|(raw, used)| (&**raw, used));
+        last.chain(others)
+            .map(|(raw, used)| (used.alias, raw, used.days))
     }
 }
 

@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
 use super::*;
-use crate::model::{StationName, StationStatus, System, Trip, TripBatch};
+use crate::model::{StationAlias, StationName, StationStatus, System, Trip, TripBatch};
 use crate::tally::Tally;
 
 fn at(minute: i64) -> Timestamp {
@@ -36,9 +36,9 @@ fn with_bikes(station: Station, bikes: u32, reported: i64) -> Station {
     }
 }
 
-fn trip_from(origin: &str) -> Trip {
+fn trip_from(origin: &str, name: &str) -> Trip {
     Trip {
-        origin: Some(StationId::from(origin)),
+        origin: Some(StationAlias::new(origin, name)),
         ..Trip::new("trip", 0, 60_000, 0)
     }
 }
@@ -47,7 +47,7 @@ fn trip_from(origin: &str) -> Trip {
 fn trips(origins: &[(&str, &str)]) -> Totals {
     let mut totals = Totals::default();
     for (id, name) in origins {
-        let mut batch: TripBatch = [trip_from(id)].into_iter().collect();
+        let mut batch: TripBatch = [trip_from(id, name)].into_iter().collect();
         batch.names.push(StationName {
             station: 1,
             name: (*name).into(),
@@ -79,7 +79,7 @@ fn poll(data: &mut StationData, kind: SnapshotKind, minute: i64, stations: &[Sta
 /// Formats each write on a line: what, the row, its ids of trips, their version.
 fn lines(writes: &[Write]) -> Vec<String> {
     let line = |what: &str, Row { station, .. }: &Row| {
-        let origins: Vec<&str> = station.origin_ids.iter().map(StationId::as_str).collect();
+        let origins: Vec<&str> = station.aliases.iter().map(StationAlias::id_str).collect();
         let version = station
             .trips_version
             .map_or(String::new(), |v| format!(" v{v}"));
@@ -220,7 +220,7 @@ fn an_id_used_for_two_stations_has_two_rows() {
     let mut elsewhere = totals.clone();
     let far = Trip {
         from: Some((41_917_213, -87_726_321)),
-        ..trip_from("517")
+        ..trip_from("517", "")
     };
     elsewhere.count(&[far].into_iter().collect(), 1);
     let mut reused = named("517", "Clark & Jarvis");

@@ -1,5 +1,6 @@
 use super::*;
-use crate::model::{StationName, Trip, TripBatch};
+use crate::model::{StationName, Trip, TripBatch, comparable_name};
+use crate::stations::corrections::Named;
 use crate::tally::Tally;
 
 /// An id at which a trip starts, its name and position.
@@ -10,7 +11,7 @@ fn trips(origins: &[NamedId<'_>]) -> Totals {
     for (id, name, at) in origins {
         let micro = |degrees: f64| (degrees * 1e6).round() as i32;
         let trip = Trip {
-            origin: Some(StationId::from(*id)),
+            origin: Some(StationAlias::new(id, name)),
             from: at.map(|(latitude, longitude)| (micro(latitude), micro(longitude))),
             ..Trip::new("trip", 0, 60_000, 0)
         };
@@ -40,19 +41,21 @@ fn station(id: &str, name: &str, at: Option<(&str, &str)>) -> Station {
 
 fn found(feed: &[Station], known: &Totals) -> Vec<String> {
     let listed = feed.iter().map(|station| station.id.clone()).collect();
-    found_of(&resolve(feed, &listed, known))
+    found_of(&resolve(feed, &listed, known, &Corrections::default()))
 }
 
 fn found_of(matches: &Matches) -> Vec<String> {
     let mut lines: Vec<String> = matches
         .iter()
-        .map(|(station, origin, key)| format!("{origin} = {station} by {}", key.as_str()))
+        .map(|(station, alias, key)| {
+            let (id, key) = (alias.id_str(), key.as_str());
+            format!("{id} = {station} by {key}")
+        })
         .collect();
     lines.extend(
         matches
             .unmatched()
-            .iter()
-            .map(|origin| format!("{origin} unmatched")),
+            .map(|alias| format!("{} unmatched", alias.id_str())),
     );
     lines
 }
@@ -116,7 +119,7 @@ fn listed_stations_take_what_is_theirs_before_retired_ones() {
     ]);
     let with = |listed: &[&str]| {
         let listed = listed.iter().map(|id| StationId::from(*id)).collect();
-        found_of(&resolve(&feed, &listed, &known))
+        found_of(&resolve(&feed, &listed, &known, &Corrections::default()))
     };
     assert_eq!(with(&["u-1"]), ["13059 = u-1 by name", "7 unmatched"]);
     assert_eq!(
@@ -210,13 +213,16 @@ fn any_name_ever_used_agrees_and_an_empty_one_never_does() {
         ("631", "Malcolm X College", None),
         ("632", "*", None),
     ]);
-    assert_eq!(found(&feed, &known), ["631 = u-1 by name", "632 unmatched"]);
+    assert_eq!(
+        found(&feed, &known),
+        ["631 = u-1 by name", "631 = u-1 by alias", "632 unmatched"]
+    );
 }
 
 #[test]
 fn ids_of_rows_are_looked_up_without_trips() {
     let mut row = Station::unknown("35".into());
-    row.origin_ids.insert("35".into());
+    row.aliases.insert("35".into());
     let feed = [row, station("2", "Clark & Jarvis", None)];
     assert_eq!(found(&feed, &Totals::default()), ["35 unmatched"]);
 }
@@ -237,4 +243,126 @@ fn a_name_of_many_stations_matches_none() {
     let mut feed = feed(MAX_SAME_NAME + 1);
     feed[40].short_name = Some("13059".into());
     assert_eq!(found(&feed, &known), ["13059 = u-040 by short_name"]);
+}
+
+/// Lists the places of aliases that no station of a feed has, by their names.
+fn other_places(feed: &[Station], known: &Totals, corrections: &Corrections) -> Vec<String> {
+    let matches = resolve(feed, &BTreeSet::new(), known, corrections);
+    let places = matches.other_places().iter();
+    let places = places.map(|place| {
+        let aliases: Vec<String> = place.iter().map(ToString::to_string).collect();
+        aliases.join(" + ")
+    });
+    places.collect()
+}
+
+const NEAR_PULASKI: Option<(f64, f64)> = Some((41.918213, -87.726321)); // 111 m
+
+#[test]
+fn two_racks_under_one_id_are_two_places() {
+    let known = trips(&[
+        ("517", "Clark & Jarvis", NEAR_CLARK),
+        ("517", "Pulaski & Armitage", PULASKI),
+        ("517", "Pulaski & Armitage West", NEAR_PULASKI),
+    ]);
+    let none = Corrections::default();
+    assert_eq!(
+        other_places(&[], &known, &none),
+        [
+            "517 (clark and jarvis)",
+            "517 (pulaski and armitage) + 517 (pulaski and armitage west)",
+        ]
+    );
+    // Each goes its own way, also where the feed has the id.
+    let feed = [
+        station("517", "Clark & Jarvis", Some(CLARK)),
+        station(
+            "u-1",
+            "Pulaski & Armitage",
+            Some(("41.917213", "-87.726321")),
+        ),
+    ];
+    assert_eq!(
+        found(&feed, &known),
+        [
+            "517 = 517 by station_id",
+            "517 = u-1 by name",
+            "517 = u-1 by alias"
+        ]
+    );
+}
+
+#[test]
+fn ids_with_the_same_name_are_one_place_unless_positions_contradict() {
+    for (at, places) in [(NEAR_CLARK, 1), (None, 1), (PULASKI, 2)] {
+        let known = trips(&[
+            ("5379.10", "Clark & Jarvis", NEAR_CLARK),
+            ("5379.1", "Clark & Jarvis", at),
+        ]);
+        let found = other_places(&[], &known, &Corrections::default());
+        assert_eq!(found.len(), places, "{at:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_name_without_a_position_stays_with_its_id() {
+    let known = trips(&[
+        ("35", "Streeter Dr", NEAR_CLARK),
+        ("35", "Streeter Dr (old)", None),
+    ]);
+    let found = other_places(&[], &known, &Corrections::default());
+    assert_eq!(found, ["35 (streeter dr) + 35 (streeter dr (old))"]);
+}
+
+#[test]
+fn a_list_gives_positions_to_the_names_of_its_ids() {
+    let mut listed = station(
+        "517",
+        "Pulaski & Armitage",
+        Some(("41.917213", "-87.726321")),
+    );
+    listed.source = StationSource::List;
+    let known = trips(&[
+        ("517", "Pulaski & Armitage", None),
+        ("517", "Clark & Jarvis", NEAR_CLARK),
+    ]);
+    let found = other_places(&[listed], &known, &Corrections::default());
+    assert_eq!(
+        found,
+        ["517 (clark and jarvis)", "517 (pulaski and armitage)"]
+    );
+}
+
+#[test]
+fn corrections_decide_before_the_rules() {
+    let named = |id: &str, name: Option<&str>| Named {
+        id: id.into(),
+        name: name.map(Into::into),
+    };
+    let feed = [station("u-1", "Clark & Jarvis", Some(CLARK))];
+    let known = trips(&[
+        ("35", "Clark & Jarvis", NEAR_CLARK),
+        ("76", "Elsewhere", PULASKI),
+        ("77", "Elsewhere", PULASKI),
+    ]);
+    let mut corrections = Corrections::default();
+    corrections.split(named("35", Some("CLARK and Jarvis")));
+    corrections.link(named("76", None), "u-1".into());
+    let matches = resolve(&feed, &BTreeSet::new(), &known, &corrections);
+    assert_eq!(
+        found_of(&matches),
+        ["76 = u-1 by correction", "35 unmatched", "77 unmatched"]
+    );
+    // A link to the id of other trips.
+    corrections.link(named("76", None), "35".into());
+    assert_eq!(
+        other_places(&feed, &known, &corrections),
+        ["35 (clark and jarvis) + 76 (elsewhere)", "77 (elsewhere)"]
+    );
+    assert!(corrections.forget(&named("35", Some("Clark & Jarvis"))));
+    let matches = resolve(&feed, &BTreeSet::new(), &known, &corrections);
+    assert_eq!(
+        found_of(&matches),
+        ["35 = u-1 by name", "76 = u-1 by correction", "77 unmatched"]
+    );
 }

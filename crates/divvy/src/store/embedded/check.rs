@@ -319,7 +319,7 @@ impl Check<'_> {
         let stations = catalog::station_data(self.catalog, &system.id)?;
         for station in stations.stations() {
             for id in station.counted_ids() {
-                self.expect(system, counted.contains_key(id), || {
+                self.expect(system, counted.contains_key(&id), || {
                     format!("station {id} has no count: `divvy refresh` makes it")
                 });
             }

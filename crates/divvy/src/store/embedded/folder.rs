@@ -17,6 +17,7 @@ pub(super) const STAGING: &str = "staging";
 pub(super) const TRIPS: &str = "trips";
 pub(super) const DUPLICATES: &str = "duplicates";
 pub(super) const INDEX: &str = "index";
+pub(super) const PLACES: &str = "places.toml";
 pub(super) const WRITER_LOCK: &str = "writer.lock";
 pub(super) const READERS_LOCK: &str = "readers.lock";
 
@@ -30,7 +31,7 @@ trips/**/*.parquet may be read by anything. Keep no other files here.
 ";
 
 /// All names at the top level of a store.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     CATALOG,
     "catalog.db-wal",
     "catalog.db-shm",
@@ -41,6 +42,7 @@ const NAMES: [&str; 11] = [
     STAGING,
     WRITER_LOCK,
     READERS_LOCK,
+    PLACES,
     MARKER,
 ];
 

@@ -27,6 +27,7 @@ mod incoming;
 mod index;
 mod index_rebuild;
 mod lock;
+mod places_file;
 mod repair;
 mod row_set;
 mod shared;
@@ -58,10 +59,10 @@ use self::shared::{Access, Catalog, Shared};
 use self::sweep::sweep_unless_locked;
 use self::trips_file::{SCAN_THREADS, for_each_row_group};
 use super::{
-    Applied, ArchiveId, Change, ChangeStream, Check, Checked, ContentHash, CountsTable, Departures,
-    FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, LoadedArchive, Projection, Repair,
-    Repaired, Republish, StationTable, StoreError, StoreErrorKind, TotalsReader, Trips, Unload,
-    Unloaded,
+    Applied, ArchiveId, Change, ChangeStream, Check, Checked, ContentHash, Corrections,
+    CountsTable, Departures, FeedState, FromStationCount, Incoming, Ledger, LedgerEntry,
+    LoadedArchive, PlaceCorrections, Projection, Repair, Repaired, Republish, StationTable,
+    StoreError, StoreErrorKind, TotalsReader, Trips, Unload, Unloaded,
 };
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 use crate::stations::data::{StationData, Write};
@@ -389,6 +390,30 @@ impl TotalsReader for EmbeddedStore {
             }
         }
         Ok(totals)
+    }
+}
+
+#[async_trait]
+impl PlaceCorrections for EmbeddedStore {
+    async fn corrections(&self, system: &SystemId) -> Result<Corrections, StoreError> {
+        let mut by_system = places_file::read(&self.shared.root)?;
+        Ok(by_system.remove(system).unwrap_or_default())
+    }
+
+    async fn put_corrections(
+        &self,
+        system: &SystemId,
+        corrections: &Corrections,
+    ) -> Result<(), StoreError> {
+        self.shared.write(|_| {
+            let mut by_system = places_file::read(&self.shared.root)?;
+            if corrections.is_empty() {
+                by_system.remove(system);
+            } else {
+                by_system.insert(system.clone(), corrections.clone());
+            }
+            places_file::write(&self.shared.root, &by_system)
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use super::super::packed::{Packer, SOUND, Unpacker};
 use super::{Cell, Routes, Row, bucket, destination, key};
-use crate::model::StationId;
+use crate::model::StationAlias;
 
 /// Cells from which on a block is full.
 const FULL: usize = 1 << 14;
@@ -158,7 +158,7 @@ impl Writer {
 /// Packed routes, of which only the requested parts are unpacked.
 pub struct KeptRoutes<'a> {
     bytes: Cow<'a, [u8]>,
-    stations: Vec<StationId>,
+    stations: Vec<StationAlias>,
     heads: Opened,
     /// How many routes each block has, and where it is.
     blocks: Vec<(usize, Range<usize>)>,
@@ -208,7 +208,7 @@ impl<'a> KeptRoutes<'a> {
         let (mut stations, mut heads, mut blocks) = Default::default();
         if !bytes.is_empty() {
             let mut rest = Unpacker::new(&bytes);
-            stations = rest.texts()?.into_iter().map(StationId::from).collect();
+            stations = rest.texts()?.into_iter().map(StationAlias::from).collect();
             heads = Opened::of(rest.bytes()?)?;
             blocks = Self::blocks(rest.bytes()?, rest.rest().len(), bytes.len())?;
         }
@@ -238,7 +238,7 @@ impl<'a> KeptRoutes<'a> {
     }
 
     /// Lists the stations, by the indexes in routes.
-    pub fn stations(&self) -> &[StationId] {
+    pub fn stations(&self) -> &[StationAlias] {
         &self.stations
     }
 
@@ -363,7 +363,7 @@ impl Origins<'_> {
 /// Adds two packs up, origin by origin: neither is ever open as a whole. `None` where counts cancel
 /// out: stations may have to go then.
 pub(super) fn sum(a: &KeptRoutes<'_>, b: &KeptRoutes<'_>, out: &mut Packer) -> Option<()> {
-    let mut stations: Vec<&StationId> = a.stations.iter().chain(&b.stations).collect();
+    let mut stations: Vec<&StationAlias> = a.stations.iter().chain(&b.stations).collect();
     stations.sort_unstable();
     stations.dedup();
     let mut sides = [a, b].map(|kept| Side::new(kept, &stations));
@@ -405,7 +405,7 @@ struct Side<'k> {
 }
 
 impl<'k> Side<'k> {
-    fn new(kept: &'k KeptRoutes<'k>, stations: &[&StationId]) -> Self {
+    fn new(kept: &'k KeptRoutes<'k>, stations: &[&StationAlias]) -> Self {
         // Both lists are in order, and so are the indexes.
         let mut all = (0..).zip(stations);
         let ids = kept.stations.iter();

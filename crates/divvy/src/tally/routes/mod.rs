@@ -9,14 +9,14 @@ use rustc_hash::FxHashMap;
 
 pub use self::kept::{KeptRoutes, Route};
 use super::packed::{Pack, Packer, SOUND, Sealed, Unpacker};
-use crate::model::{Flags, StationId, TripBatch};
+use crate::model::{Flags, StationAlias, TripBatch};
 
 /// Trips by origin, destination and bucket of the duration. Trips without a station at an end are on
 /// no route.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
-    stations: Vec<StationId>,
-    places: FxHashMap<StationId, u32>,
+    stations: Vec<StationAlias>,
+    places: FxHashMap<StationAlias, u32>,
     /// By the index of the origin.
     rows: Vec<Row>,
     /// Keys that wait in all rows.
@@ -136,7 +136,7 @@ impl Routes {
     }
 
     fn place(&mut self, id: &str) -> u32 {
-        let id = StationId::from(id);
+        let id = StationAlias::from(id);
         if let Some(place) = self.places.get(&id) {
             return *place;
         }
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn what_is_kept_tells_each_route() {
         let batch = batch(0..90_000, 230);
-        let mut expected: BTreeMap<(StationId, StationId), Vec<u8>> = BTreeMap::new();
+        let mut expected: BTreeMap<(StationAlias, StationAlias), Vec<u8>> = BTreeMap::new();
         for trip in batch.trips() {
             if let Some(ends) = trip.origin.clone().zip(trip.destination.clone()) {
                 let seconds = (trip.ended_ms / 1000) as usize;

@@ -80,13 +80,16 @@ pub(crate) fn put_totals(
     )?;
     let put = DEPARTURES.insert()
         + " ON CONFLICT DO UPDATE SET trips = excluded.trips, checksum = excluded.checksum";
-    let origins: BTreeSet<&StationId> = (totals.stations.0.keys())
-        .chain(before.stations.0.keys())
-        .collect();
+    let (now, before) = (
+        totals.stations.departures_by_id(),
+        before.stations.departures_by_id(),
+    );
+    let origins: BTreeSet<&StationId> = now.keys().chain(before.keys()).collect();
     for origin in origins {
-        let trips = totals.stations.departures(origin);
+        let departures = |by_id: &BTreeMap<StationId, i64>| by_id.get(origin).copied().unwrap_or(0);
+        let trips = departures(&now);
         let [system, id] = [system.as_str(), origin.as_str()];
-        if trips == before.stations.departures(origin) {
+        if trips == departures(&before) {
             continue;
         }
         if trips == 0 {

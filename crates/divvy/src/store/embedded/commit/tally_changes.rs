@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::issue::Reason;
-use crate::model::{StationId, TripBatch};
+use crate::model::{StationAlias, StationId, TripBatch};
 use crate::store::embedded::catalog::{self, ArchiveRow, FileKind, FileRow, PackedParts};
 use crate::store::embedded::duplicates::CommitFile;
 use crate::store::{ArchiveRead, LedgerEntry};
@@ -83,7 +83,8 @@ impl TallyChanges {
         self.after.count(batch, times);
         let origins: BTreeSet<u32> = batch.origin.iter().copied().collect();
         let origins = origins.into_iter().filter_map(|n| batch.stations.get(n));
-        self.origins.extend(origins.map(StationId::from));
+        let ids = origins.map(|alias| StationAlias::from(alias).id());
+        self.origins.extend(ids);
     }
 
     /// Packs the cubes, once for comparing and for writing.

@@ -1,0 +1,163 @@
+//! `divvy places`
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use clap::{Args, Subcommand};
+use divvy::model::{StationAlias, System};
+use divvy::stations::corrections::Named;
+use divvy::store::{Corrections, Store};
+
+use crate::open::Common;
+use crate::outputs;
+use crate::runtime::block_on;
+
+/// Corrects by hand which ids and names of the trips belong to which station.
+///
+/// The corrections are kept in the store (in a folder: places.toml, which may be edited); no trip is
+/// changed. divvy report places shows what belongs together, and why.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  divvy places link 517 a3a3b4c5 --name \"Clark & Jarvis\"
+  divvy places split 517 --name \"Pulaski & Armitage\"
+  divvy places list")]
+pub struct Places {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// An id of the trips belongs to a station of the feed, or to the trips of another id
+    Link {
+        #[command(flatten)]
+        alias: AliasArgs,
+        /// The id of the station in the feed, or an id that other trips use
+        place: String,
+    },
+    /// An id of the trips is a station of its own
+    Split {
+        #[command(flatten)]
+        alias: AliasArgs,
+    },
+    /// The rules decide again
+    Forget {
+        #[command(flatten)]
+        alias: AliasArgs,
+    },
+    /// Prints the corrections
+    List,
+}
+
+#[derive(Debug, Args)]
+struct AliasArgs {
+    /// The id that trips use
+    id: String,
+    /// Only trips that give the station this name [default: all trips with the id]
+    #[arg(long)]
+    name: Option<String>,
+}
+
+impl Places {
+    pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let opened = common.open_existing()?;
+        let system = common.system_of(opened.store())?;
+        let store = opened.store();
+        let mut corrections = block_on(store.corrections(&system.id))?;
+        let done = match self.what {
+            What::List => {
+                let text = listed(&corrections);
+                outputs::unless_closed(std::io::stdout().write_all(text.as_bytes()))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            What::Link { alias, place } => {
+                let alias = known(store, &system, alias)?;
+                expect_station(store, &system, &place)?;
+                let done = format!("{} belongs to {place}", described(&alias));
+                corrections.link(alias, place.as_str().into());
+                done
+            }
+            What::Split { alias } => {
+                let alias = known(store, &system, alias)?;
+                let done = format!("{} is a station of its own", described(&alias));
+                corrections.split(alias);
+                done
+            }
+            What::Forget { alias } => {
+                let alias = named(alias);
+                let described = described(&alias);
+                ensure!(
+                    corrections.forget(&alias),
+                    "there is no correction of {described}: divvy places list prints all"
+                );
+                format!("the rules decide on {described}")
+            }
+        };
+        block_on(store.put_corrections(&system.id, &corrections))?;
+        common.say(format_args!("{}: {done}", system.id));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn named(AliasArgs { id, name }: AliasArgs) -> Named {
+    let id = id.as_str().into();
+    Named { id, name }
+}
+
+/// Returns the alias if trips use it.
+fn known(store: &dyn Store, system: &System, alias: AliasArgs) -> anyhow::Result<Named> {
+    let alias = named(alias);
+    let totals = block_on(store.totals(&system.id))?;
+    let of_id: Vec<&StationAlias> = totals.stations.of_id(&alias.id).map(|(a, _)| a).collect();
+    ensure!(
+        !of_id.is_empty(),
+        "no stored trip has the station id {}",
+        alias.id
+    );
+    let names: Vec<&str> = of_id
+        .iter()
+        .filter_map(|a| totals.names.latest(a))
+        .collect();
+    ensure!(
+        of_id.iter().any(|a| alias.is(a)),
+        "no stored trip has the station id {} with that name; its names are {}",
+        alias.id,
+        names.join(", ")
+    );
+    Ok(alias)
+}
+
+/// Fails if no station of a feed and no trip has an id.
+fn expect_station(store: &dyn Store, system: &System, id: &str) -> anyhow::Result<()> {
+    let stations = block_on(store.stations(&system.id))?;
+    let is_known = stations
+        .iter()
+        .any(|row| row.id.as_str() == id || row.aliases.iter().any(|alias| alias.id_str() == id));
+    ensure!(
+        is_known,
+        "no feed, list or stored trip has a station with the id {id}"
+    );
+    Ok(())
+}
+
+fn described(alias: &Named) -> String {
+    match &alias.name {
+        Some(name) => format!("{} ({name})", alias.id),
+        None => alias.id.to_string(),
+    }
+}
+
+fn listed(corrections: &Corrections) -> String {
+    let mut text = String::new();
+    for (alias, place) in corrections.iter() {
+        text += &match place {
+            Some(place) => format!("{} belongs to {place}\n", described(&alias)),
+            None => format!("{} is a station of its own\n", described(&alias)),
+        };
+    }
+    if text.is_empty() {
+        text += "no corrections\n";
+    }
+    text
+}

@@ -1,0 +1,137 @@
+//! The aliases of trips and station lists, with what is known of each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
+
+use super::MAX_SAME_NAME;
+use super::feed::{Evidence, Placed, position_evidence};
+use crate::model::{Station, StationAlias, StationId, StationSource, comparable_name};
+use crate::tally::Totals;
+
+/// An alias, with its names, position and days.
+pub(super) struct Origin<'a> {
+    pub(super) alias: StationAlias,
+    /// Every name that trips have used for it, as names are compared.
+    pub(super) names: Vec<String>,
+    pub(super) published_names: Vec<&'a str>,
+    /// The mean of the ends of its trips; where these have no coordinates, the position that a feed or a
+    /// list states for the same id and name.
+    pub(super) placed: Option<Placed>,
+    /// First and last day of its trips, days since 1970-01-01. `None` where no trip has a name.
+    pub(super) days: Option<(i32, i32)>,
+}
+
+impl Origin<'_> {
+    /// Returns the number of days between the trips of two aliases. 0 where they overlap or a day is
+    /// unknown.
+    pub(super) fn days_from(&self, other: &Self) -> i32 {
+        let Some((mine, theirs)) = self.days.zip(other.days) else {
+            return 0;
+        };
+        (mine.0 - theirs.1).max(theirs.0 - mine.1).max(0)
+    }
+
+    /// Compares the positions of two aliases.
+    pub(super) fn position_evidence(&self, other: &Self) -> Evidence {
+        position_evidence(self.placed, other.placed)
+    }
+}
+
+/// The aliases in their order, and by what they share.
+pub(super) struct Origins<'a> {
+    pub(super) all: Vec<Origin<'a>>,
+    by_id: BTreeMap<StationId, Vec<usize>>,
+    by_name: FxHashMap<String, Vec<usize>>,
+}
+
+impl<'a> Origins<'a> {
+    /// Collects the aliases of trips, of the rows, and of station lists. `stations` is StationData.
+    pub(super) fn new(stations: &[&'a Station], known: &'a Totals) -> Self {
+        let mut aliases: BTreeSet<StationAlias> = known.stations.0.keys().cloned().collect();
+        let mut stated: FxHashMap<StationAlias, Placed> = FxHashMap::default();
+        for station in stations {
+            aliases.extend(station.aliases.iter().cloned());
+            let Some(name) = &station.name else { continue };
+            let alias = StationAlias::new(station.id.as_str(), name);
+            if station.source == StationSource::List {
+                aliases.insert(alias.clone());
+            }
+            if let Some(placed) = Placed::of(station) {
+                stated.insert(alias, placed);
+            }
+        }
+        let (mut by_id, mut by_name): (BTreeMap<StationId, Vec<usize>>, FxHashMap<_, Vec<usize>>) =
+            Default::default();
+        let all: Vec<Origin<'a>> = (aliases.into_iter())
+            .map(|alias| Origin::new(alias, known, &stated))
+            .collect();
+        for (index, origin) in all.iter().enumerate() {
+            by_id.entry(origin.alias.id()).or_default().push(index);
+            for name in &origin.names {
+                by_name.entry(name.clone()).or_default().push(index);
+            }
+        }
+        Self {
+            all,
+            by_id,
+            by_name,
+        }
+    }
+
+    /// Lists the aliases with the same id, itself among them.
+    pub(super) fn same_id(&self, index: usize) -> &[usize] {
+        self.by_id
+            .get(&self.all[index].alias.id())
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// Lists the aliases with the same name, itself among them; none for a name of too many.
+    pub(super) fn same_name(&self, index: usize) -> impl Iterator<Item = usize> {
+        let names = self.all[index].names.iter();
+        names
+            .filter_map(|name| self.by_name.get(name))
+            .filter(|same| same.len() <= MAX_SAME_NAME)
+            .flatten()
+            .copied()
+    }
+}
+
+impl<'a> Origin<'a> {
+    fn new(
+        alias: StationAlias,
+        known: &'a Totals,
+        stated: &FxHashMap<StationAlias, Placed>,
+    ) -> Self {
+        let seen = known.names.of(&alias);
+        let days = seen.iter().map(|seen| (seen.first_day, seen.last_day));
+        let days = days.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        // Without a name in the alias: files of older programs' stores, of which the names are known.
+        let mut names: Vec<String> = match alias.name() {
+            Some(name) => vec![name.to_owned()],
+            None => (seen.iter())
+                .filter_map(|seen| comparable_name(seen.name))
+                .collect(),
+        };
+        names.sort();
+        names.dedup();
+        let published_names = seen.iter().map(|seen| seen.name).collect();
+        let by_trips = || {
+            Some(Placed {
+                position: known.stations.0.get(&alias)?.position()?,
+                is_coarse: false,
+            })
+        };
+        let by_name = || {
+            let mut named = names.iter();
+            named.find_map(|name| stated.get(&StationAlias::new(alias.id_str(), name)))
+        };
+        Self {
+            placed: by_trips().or_else(|| by_name().copied()),
+            names,
+            published_names,
+            days,
+            alias,
+        }
+    }
+}
