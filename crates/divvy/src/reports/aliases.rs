@@ -5,7 +5,9 @@ use async_trait::async_trait;
 
 use super::places::{Place, alias_days};
 use super::question::Counted;
-use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, plural};
+use super::{
+    Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, grouped, plural,
+};
 use crate::model::civil_date::date_of;
 use crate::model::{Position, StationAlias, StationId, StationSource, comparable_name};
 use crate::stations::identity::MatchKey;
@@ -131,9 +133,9 @@ impl Report for Places {
         let rows: Vec<PlaceAliasRow> = shown.flat_map(|place| rows_of(place, known)).collect();
         let mut notes = question.scope(&counted, question.filters);
         notes.push(Note::Scope(format!(
-            "{} with {}",
+            "{}, known by {} pairs of an id and a name",
             plural(selected.len() as i64, "place"),
-            plural(rows.len() as i64, "alias"),
+            grouped(rows.len() as i64),
         )));
         Ok(Table::new(rows, notes).counted_as(&counted, question.filters))
     }

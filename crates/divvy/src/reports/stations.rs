@@ -410,22 +410,22 @@ fn joined(
         text += "no trip names a station yet";
         return vec![Note::Scope(text)];
     }
-    let by_key: Vec<String> = MatchKey::ALL
-        .into_iter()
-        .map(|key| {
-            let (ids, trips) = found.get(&Some(key)).copied().unwrap_or_default();
-            format!(
-                "{} by {} ({})",
-                grouped(ids),
-                key.as_str(),
-                plural(trips, "trip")
-            )
+    let by_key: Vec<String> = (found.iter())
+        .filter_map(|(key, (ids, trips))| Some(((*key)?, *ids, *trips)))
+        .map(|(key, ids, trips)| {
+            let (ids, key) = (grouped(ids), key.as_str());
+            format!("{ids} by {key} ({})", plural(trips, "trip"))
         })
         .collect();
+    let by_key = if by_key.is_empty() {
+        "none".to_owned()
+    } else {
+        by_key.join(", ")
+    };
     text += &format!(
-        "of {} in the trips it has {}; not matched: {} ({})",
-        plural(all_ids, "station id"),
-        by_key.join(", "),
+        "of {} with an id and a name in the trips it has {}; not matched: {} ({})",
+        plural(all_ids, "station"),
+        by_key,
         grouped(lost_ids),
         plural(lost_trips, "trip"),
     );
