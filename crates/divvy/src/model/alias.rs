@@ -27,7 +27,11 @@ impl StationAlias {
     /// Makes the alias of an id and a published name. Spellings that
     /// [`comparable_name`] does not distinguish give the same alias.
     pub fn new(id: &str, name: &str) -> Self {
-        let name = comparable_name(name).unwrap_or_default();
+        Self::of_comparable(id, &comparable_name(name).unwrap_or_default())
+    }
+
+    /// Makes the alias of an id and a name that [`name`](Self::name) returned; `""` for none.
+    pub fn of_comparable(id: &str, name: &str) -> Self {
         if name.is_empty() && !id.contains(SEPARATOR) {
             return Self(id.into());
         }

@@ -325,7 +325,7 @@ impl Commit<'_> {
         for (n, file) in resolution.files.iter().enumerate() {
             if !file.moving.is_empty() {
                 let name = self.staging.path.join(format!("split-{n}"));
-                files.extend(split(file, &name, &mut tallies, rejects)?);
+                files.extend(split(file, &self.system.id, &name, &mut tallies, rejects)?);
             } else if file.is_staged && file.row.rows > 0 {
                 files.push(StagedFile {
                     row: file.row.clone(),
