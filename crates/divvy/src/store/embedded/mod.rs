@@ -28,6 +28,7 @@ mod index;
 mod index_rebuild;
 mod lock;
 mod repair;
+mod rewrite;
 mod row_set;
 mod shared;
 mod shared_file;

@@ -20,7 +20,8 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use self::naming::{NamedFiles, move_into_place};
+use self::naming::NamedFiles;
+pub(super) use self::naming::{free_path, move_into_place};
 use self::split::{StagedFile, file_row, split};
 use self::tally_changes::TallyChanges;
 use super::catalog::{self, ArchiveFilter, ArchiveRow, FileKind, FileRow};
