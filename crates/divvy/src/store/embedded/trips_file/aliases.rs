@@ -159,7 +159,10 @@ impl AliasNames {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{TripsFile, TripsWriter};
     use super::*;
+    use crate::model::Trip;
+    use crate::store::embedded::testing::{divvy, trip};
 
     #[test]
     fn numbers_follow_the_order_of_appearance() {
@@ -187,6 +190,41 @@ mod tests {
         }
         for (id, number) in [("517", 3), ("517", -1), ("86", 1)] {
             assert!(names.alias(id, number).is_err(), "{id}: {number}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever separators and marks ids and names have.
+        #[test]
+        fn any_aliases_survive(
+            groups in proptest::collection::vec(
+                proptest::collection::vec(("[ab\u{1f}]{1,3}", "[ab \u{1f}()*/-]{0,5}"), 1..20),
+                1..4,
+            ),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("trips.parquet");
+            let mut writer = TripsWriter::create(path.clone(), &divvy().id).unwrap();
+            let mut written = Vec::new();
+            for rows in &groups {
+                let ids = rows.iter().map(|(id, name)| StationAlias::new(id, name));
+                let texts: Vec<Box<str>> = ids.map(|alias| alias.as_str().into()).collect();
+                let trips = texts.iter().zip(0..).map(|(text, n)| Trip {
+                    destination: Some(text.as_ref().into()),
+                    ..trip(&n.to_string(), n)
+                });
+                writer.write(&trips.collect()).unwrap();
+                written.push(texts);
+            }
+            writer.finish().unwrap();
+            let file = TripsFile::open(&path).unwrap();
+            for (group, texts) in written.iter().enumerate() {
+                let batch = file.read(group).unwrap();
+                let read: Vec<Box<str>> = (batch.destination.iter())
+                    .map(|index| batch.stations.text(*index).into())
+                    .collect();
+                proptest::prop_assert_eq!(&read, texts);
+            }
         }
     }
 
