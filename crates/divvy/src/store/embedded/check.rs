@@ -14,6 +14,7 @@ use super::error::sqlite_error;
 use super::folder::{self, index_path};
 use super::index_rebuild::compare;
 use super::lock::{ReadersLock, WriterLock};
+use super::rewrite::OldFiles;
 use super::shared::Shared;
 use super::sweep::sweep;
 use super::trips_file::TripsFile;
@@ -108,6 +109,14 @@ impl Check<'_> {
         let files = catalog::files(self.catalog, None)?;
         self.rows_in_all = files.iter().map(|file| file.rows).sum();
         self.files_are_named(found, &files)?;
+        let old = OldFiles::find(&self.shared.root, self.catalog)?;
+        for (_, file) in old.files {
+            let note = format!(
+                "{} has an older layout, without some columns: a repair writes it again",
+                file.path
+            );
+            self.checked.notes.push(note);
+        }
         for system in &systems {
             if let Err(error) = self.system(system) {
                 self.checked.faults.push(format!("{}: {error}", system.id));

@@ -11,11 +11,12 @@ use super::shared::Shared;
 use super::staging::Staging;
 use super::trips_file::TripsWriter;
 use crate::issue::RejectSink;
-use crate::model::TripBatch;
+use crate::model::{SystemId, TripBatch};
 use crate::store::{ArchiveRead, Incoming, LedgerEntry, StoreError};
 
 pub(super) struct EmbeddedIncoming {
     store: Arc<Shared>,
+    system: SystemId,
     staging: Staging,
     /// Members of which more rows may come.
     members: Mutex<BTreeMap<usize, Arc<Mutex<TripsWriter>>>>,
@@ -24,8 +25,9 @@ pub(super) struct EmbeddedIncoming {
 }
 
 impl EmbeddedIncoming {
-    pub(super) fn new(store: Arc<Shared>) -> Result<Self, StoreError> {
+    pub(super) fn new(store: Arc<Shared>, system: SystemId) -> Result<Self, StoreError> {
         Ok(Self {
+            system,
             staging: Staging::create(&store.root)?,
             store,
             members: Mutex::default(),
@@ -45,7 +47,7 @@ impl EmbeddedIncoming {
         let ended = self.staged.lock().expect("no holder of this lock panics");
         let has_ended = ended.iter().any(|staged| staged.member == member);
         assert!(!has_ended, "rows of a member came after its end");
-        let writer = TripsWriter::create(self.path(member))?;
+        let writer = TripsWriter::create(self.path(member), &self.system)?;
         let writer = Arc::new(Mutex::new(writer));
         members.insert(member, writer.clone());
         Ok(writer)

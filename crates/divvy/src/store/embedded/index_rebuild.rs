@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::model::TripBatch;
     use crate::store::StoreErrorKind;
-    use crate::store::embedded::testing::trip;
+    use crate::store::embedded::testing::{divvy, trip};
     use crate::store::embedded::trips_file::TripsWriter;
 
     fn trips(n: u64) -> TripBatch {
@@ -170,7 +170,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trips.parquet");
         let index_path = path.with_extension("index");
-        let mut writer = TripsWriter::create(path.clone()).unwrap();
+        let mut writer = TripsWriter::create(path.clone(), &divvy().id).unwrap();
         writer.write(&trips(300)).unwrap();
         writer.write(&trips(200)).unwrap();
         let finished = writer.finish().unwrap();

@@ -29,6 +29,7 @@ mod index_rebuild;
 mod lock;
 mod places_file;
 mod repair;
+mod rewrite;
 mod row_set;
 mod shared;
 mod shared_file;
@@ -288,9 +289,12 @@ impl EmbeddedStore {
 
 #[async_trait]
 impl Trips for EmbeddedStore {
-    async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
+    async fn begin(&self, archive: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
         self.shared.prepare_folder()?;
-        Ok(Box::new(EmbeddedIncoming::new(self.shared.clone())?))
+        Ok(Box::new(EmbeddedIncoming::new(
+            self.shared.clone(),
+            archive.system.id.clone(),
+        )?))
     }
 
     async fn scan(

@@ -15,9 +15,9 @@ use super::commit::{Deduplication, DeduplicationInput};
 use super::error::{io_error, sqlite_error};
 use super::folder::{self, index_path};
 use super::index_rebuild::{Rebuilt, rebuild};
+use super::rewrite::{OldFiles, rewrite_old_files};
 use super::shared::Shared;
 use super::staging::Staging;
-use super::sweep::sweep;
 use super::trips_file::TripsFile;
 use super::verify;
 use crate::model::{System, SystemId};
@@ -87,6 +87,12 @@ pub(super) fn repair(shared: &Shared, dry_run: bool) -> Result<Repaired, StoreEr
         let is_needed = !demoted.is_empty() || !promoted.is_empty();
         Ok::<_, StoreError>(is_needed.then_some(deduplication))
     };
+    for (_, file) in OldFiles::find(&shared.root, &transaction)?.files {
+        if !for_deduplication.unreadable.contains(&file.archive) {
+            let done = format!("{} written again: it had an older layout", file.path);
+            repaired.done.push(done);
+        }
+    }
     if dry_run {
         for system in &systems {
             deduplicate(&transaction, system, &mut repaired)?;
@@ -96,7 +102,8 @@ pub(super) fn repair(shared: &Shared, dry_run: bool) -> Result<Repaired, StoreEr
     transaction
         .commit()
         .map_err(sqlite_error("write the catalog"))?;
-    sweep(&shared.root, &mut connection)?;
+    // Sweeps, too. Files that cannot be read are among the archives to load again.
+    rewrite_old_files(&shared.root, &mut connection)?;
     for system in &systems {
         if let Some(deduplication) = deduplicate(&connection, system, &mut repaired)? {
             deduplication.publish(&mut connection)?;

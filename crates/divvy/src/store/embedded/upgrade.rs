@@ -5,14 +5,17 @@
 //! | 1 | |
 //! | 2 | the cube |
 //! | 3 | checksums of rows, hashes of files, leftovers; id indexes of version 2 |
+//! | 4 | trips files of layout 3 |
 //!
 //! ```text
 //!  old catalog ─► names of stations ─┐
-//!  trips files ─► tallies ───────────┴─► one transaction: tables, tallies, checksums, version
+//!  trips files ─► tallies ───────────┴─► one transaction: tables, tallies, checksums, version 3
 //!              └► id indexes, each in its place
+//!
+//!  trips files ─► new ones, each named by a transaction ─► version 4
 //! ```
 //!
-//! For either version tallies are counted again from the trips: version 2 was written with different
+//! For versions 1 and 2 tallies are counted again from the trips: version 2 was written with different
 //! packings of the cube. Station names cannot be counted, and are taken from the old catalog.
 
 use std::collections::BTreeMap;
@@ -26,6 +29,7 @@ use super::folder;
 use super::index::Written;
 use super::lock::OnWait;
 use super::repair::{count_again, count_file, put_system_totals, rebuild_index};
+use super::rewrite::rewrite_old_files;
 use crate::model::SystemId;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::tally::{Cube, Tally, Totals};
@@ -33,13 +37,14 @@ use crate::tally::{Cube, Tally, Totals};
 /// Upgrades a catalog to [`catalog::VERSION`]; calls `on_wait` before. The caller holds the writer
 /// lock.
 ///
-/// If it is killed or fails, the catalog keeps its version and the next call repeats the upgrade;
-/// some id indexes may be new.
+/// If it is killed or fails, the next call repeats or continues the upgrade; some id indexes and trips
+/// files may be new. Of a catalog of version 3, trips files that cannot be read keep their layout, and
+/// `on_wait` is called with the reason.
 ///
 /// # Errors
 ///
-/// `Damaged` if a trips file cannot be read: the totals would lack its trips. Only id indexes have
-/// been changed then.
+/// `Damaged` if a trips file of a catalog of version 1 or 2 cannot be read: the totals would lack its
+/// trips. Only id indexes have been changed then.
 pub(super) fn upgrade(
     root: &Path,
     connection: &mut Connection,
@@ -50,13 +55,27 @@ pub(super) fn upgrade(
     if version >= catalog::VERSION {
         return Ok(());
     }
+    let trips_are = if version < CHECKSUMS {
+        "trips are counted and written again"
+    } else {
+        "trips files are written again"
+    };
     on_wait(&format!(
-        "{} was made by an older divvy: its trips are counted again, to bring it up to date",
+        "{} was made by an older divvy: its {trips_are}, to bring it up to date",
         root.display()
     ));
-    let rebuilt = Rebuilt::of(root, connection, version)?;
-    catalog::in_transaction(connection, |catalog| rebuilt.write(root, catalog, version))
+    if version < CHECKSUMS {
+        let rebuilt = Rebuilt::of(root, connection, version)?;
+        catalog::in_transaction(connection, |catalog| rebuilt.write(root, catalog, version))?;
+    }
+    for why in rewrite_old_files(root, connection)?.left {
+        on_wait(&format!("a trips file could not be written again: {why}"));
+    }
+    catalog::set_version(connection)
 }
+
+/// The version of the catalog that first had checksums.
+const CHECKSUMS: i64 = 3;
 
 /// What is rebuilt before the transaction.
 struct Rebuilt {
@@ -130,7 +149,7 @@ impl Rebuilt {
                  UPDATE {table} SET checksum = row_checksum({columns});"
             );
         }
-        tables += &format!("PRAGMA user_version = {};", catalog::VERSION);
+        tables += &format!("PRAGMA user_version = {CHECKSUMS};");
         catalog.execute_batch(&tables).map_err(&failed)?;
         for (file, index) in self.indexes {
             catalog::put_index(catalog, file, &index)?;
@@ -162,221 +181,4 @@ fn unreadable(root: &Path, archive: &OldArchive, cause: StoreError) -> StoreErro
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::fs;
-    use std::io::Cursor;
-    use std::path::PathBuf;
-
-    use futures_executor::block_on;
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::ingest::{self, LoadOptions, SameName};
-    use crate::model::{Snapshot, SnapshotKind, Station, StationId, StationStatus};
-    use crate::sample::{Era, Sample};
-    use crate::sources::archive::Archive;
-    use crate::store::embedded::EmbeddedStore;
-    use crate::store::embedded::repair::tests::contents;
-    use crate::store::embedded::testing::{divvy, drain, faults};
-    use crate::store::{Ledger, StationTable, Unload};
-
-    /// A store of each past version; see the README beside them.
-    const PAST: [(i64, &[u8]); 2] = [
-        (1, include_bytes!("past_stores/catalog_1.zip")),
-        (2, include_bytes!("past_stores/catalog_2.zip")),
-    ];
-
-    /// The archives that they were loaded from.
-    const ARCHIVES: &[u8] = include_bytes!("past_stores/archives.zip");
-
-    fn unpacked(bytes: &[u8], folder: &Path, name: &str) -> PathBuf {
-        let to = folder.join(name);
-        let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
-        zip.extract(&to).unwrap();
-        to
-    }
-
-    fn at(minute: i64) -> Timestamp {
-        Timestamp::from_millisecond(1_725_000_000_000 + 60_000 * minute).unwrap()
-    }
-
-    fn load(store: &EmbeddedStore, path: &Path) {
-        let options = LoadOptions {
-            system: Some(divvy()),
-            same_name: SameName::Replace,
-            ..LoadOptions::new(at(0))
-        };
-        let archive = Archive::open(path).unwrap();
-        block_on(ingest::load(&archive, store, &options, &(), &())).unwrap();
-    }
-
-    fn poll(store: &EmbeddedStore, archives: &Path, minute: i64) {
-        let text = fs::read_to_string(archives.join("stations.txt")).unwrap();
-        let stations = text.lines().zip(0..).map(|(line, n)| {
-            let cells: Vec<&str> = line.split('|').collect();
-            let mut station = Station::unknown(StationId::from(cells[0]));
-            station.name = Some(cells[1].into());
-            station.latitude = Some(cells[2].parse().unwrap());
-            station.longitude = Some(cells[3].parse().unwrap());
-            station.status = Some(StationStatus::InService);
-            station.available.vehicles = Some((minute as u32 + n) % 15);
-            station.available.docks = Some(7);
-            station.reported_at = Some(at(minute));
-            station
-        });
-        let snapshot = Snapshot {
-            system: divvy(),
-            taken_at: at(minute),
-            kind: SnapshotKind::Full,
-            stations: stations.collect(),
-        };
-        block_on(store.apply(&snapshot, at(minute))).unwrap();
-    }
-
-    /// Fills a new store as the past ones were.
-    fn fill(store: &EmbeddedStore, archives: &Path) {
-        load(
-            store,
-            &archives.join("superseded/202406-divvy-tripdata.zip"),
-        );
-        poll(store, archives, 0);
-        drain(store);
-        for name in [
-            "202406-divvy-tripdata.zip",
-            "202407-divvy-tripdata.zip",
-            "Divvy_Trips_2016_Q3Q4.zip",
-        ] {
-            load(store, &archives.join(name));
-        }
-        poll(store, archives, 5);
-        drain(store);
-    }
-
-    fn version_of(root: &Path) -> i64 {
-        catalog::version(&Connection::open(root.join(folder::CATALOG)).unwrap()).unwrap()
-    }
-
-    /// Compares line by line, so that a failure shows one line and not all.
-    fn expect_same(store: &EmbeddedStore, expected: &EmbeddedStore) {
-        let (found, expected) = (contents(store), contents(expected));
-        for (found, expected) in found.iter().zip(&expected) {
-            assert_eq!(found, expected);
-        }
-        assert_eq!(found.len(), expected.len());
-    }
-
-    #[test]
-    fn an_upgraded_store_equals_a_new_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        let archives = unpacked(ARCHIVES, folder, "archives");
-        let another = folder.join("another.zip");
-        let sample = Sample {
-            era: Era::Y2024,
-            trips: 50,
-            seed: 9,
-        };
-        let file = fs::File::create(&another).unwrap();
-        sample.write_zip(file, &mut |_| {}).unwrap();
-        for (version, bytes) in PAST {
-            let new = EmbeddedStore::open(&folder.join(format!("new-{version}"))).unwrap();
-            fill(&new, &archives);
-            let root = unpacked(bytes, folder, &format!("past-{version}"));
-            assert_eq!(version_of(&root), version);
-            let past = EmbeddedStore::open(&root).unwrap();
-            assert_eq!(version_of(&root), catalog::VERSION);
-            assert_eq!(faults(&past), [""; 0]);
-            drain(&past);
-            assert_eq!(faults(&past), [""; 0]);
-            expect_same(&past, &new);
-
-            for store in [&past, &new] {
-                load(store, &another);
-                poll(store, &archives, 9);
-                drain(store);
-            }
-            assert_eq!(faults(&past), [""; 0]);
-            expect_same(&past, &new);
-
-            for store in [&past, &new] {
-                let entries = block_on(store.entries(&divvy().id)).unwrap();
-                let named = |name: &str| entries.iter().find(|entry| entry.id.name == name);
-                let removed = named("202406-divvy-tripdata.zip").unwrap().id.content;
-                let unloaded = block_on(store.unload(&divvy().id, &[removed], false)).unwrap();
-                assert!(unloaded.promoted > Some(0));
-                drain(store);
-            }
-            assert_eq!(faults(&past), [""; 0]);
-            expect_same(&past, &new);
-        }
-    }
-
-    #[test]
-    fn a_killed_upgrade_is_repeated() {
-        let folder = tempfile::tempdir().unwrap();
-        for (version, bytes) in PAST {
-            let right = unpacked(bytes, folder.path(), &format!("right-{version}"));
-            let right = EmbeddedStore::open(&right).unwrap();
-            let root = unpacked(bytes, folder.path(), &format!("killed-{version}"));
-            for _ in 0..2 {
-                folder::create(&root).unwrap();
-                let mut connection = catalog::open(&root.join(folder::CATALOG)).unwrap();
-                let rebuilt = Rebuilt::of(&root, &connection, version).unwrap();
-                let transaction = catalog::begin(&mut connection).unwrap();
-                rebuilt.write(&root, &transaction, version).unwrap();
-                drop(transaction);
-                drop(connection);
-                assert_eq!(version_of(&root), version);
-            }
-            let killed = EmbeddedStore::open(&root).unwrap();
-            assert_eq!(faults(&killed), [""; 0]);
-            expect_same(&killed, &right);
-        }
-    }
-
-    #[test]
-    fn a_read_only_past_store_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        for (version, bytes) in PAST {
-            let root = unpacked(bytes, folder.path(), &format!("past-{version}"));
-            let before = fs::read(root.join(folder::CATALOG)).unwrap();
-            let error = EmbeddedStore::open_read_only(&root).err().unwrap();
-            assert_eq!(error.kind, StoreErrorKind::Damaged);
-            let expected = "was made by an older divvy: it is brought up to date where it can be \
-                            written to";
-            assert!(error.to_string().ends_with(expected), "{error}");
-            assert_eq!(fs::read(root.join(folder::CATALOG)).unwrap(), before);
-        }
-    }
-
-    #[test]
-    fn a_past_store_with_unreadable_trips_is_refused_unchanged() {
-        let folder = tempfile::tempdir().unwrap();
-        for (version, bytes) in PAST {
-            let root = unpacked(bytes, folder.path(), &format!("past-{version}"));
-            let connection = Connection::open(root.join(folder::CATALOG)).unwrap();
-            let files = catalog::files_before_checksums(&connection).unwrap();
-            drop(connection);
-            let names: BTreeMap<&str, &str> = [
-                ("202407", "202407-divvy-tripdata.zip"),
-                ("2016", "Divvy_Trips_2016_Q3Q4.zip"),
-            ]
-            .into();
-            for (word, archive) in names {
-                let file = files.iter().find(|file| file.path.contains(word)).unwrap();
-                let path = root.join(&file.path);
-                let sound = fs::read(&path).unwrap();
-                fs::write(&path, &sound[..sound.len() / 2]).unwrap();
-                let error = EmbeddedStore::open(&root).err().unwrap();
-                assert_eq!(error.kind, StoreErrorKind::Damaged);
-                let expected = format!("because trips of {archive} cannot be read");
-                assert!(error.to_string().contains(&expected), "{error}");
-                assert_eq!(version_of(&root), version);
-                fs::write(&path, sound).unwrap();
-            }
-            let store = EmbeddedStore::open(&root).unwrap();
-            assert_eq!(faults(&store), [""; 0]);
-        }
-    }
-}
+mod tests;

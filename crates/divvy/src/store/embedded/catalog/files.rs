@@ -118,6 +118,26 @@ pub(crate) fn put_file(catalog: &Connection, file: &FileRow) -> Result<(), Store
     delete_leftover(catalog, &file.path)
 }
 
+/// Updates a file that has been written again with the same rows, under another name. It stops being
+/// a leftover.
+pub(crate) fn replace_file(catalog: &Connection, file: &FileRow) -> Result<(), StoreError> {
+    execute(
+        catalog,
+        "UPDATE file SET path = ?1, key_min = ?2, key_max = ?3, hash = ?4, index_hash = ?5,
+             checksum = row_checksum(archive, member, kind, ?1, rows, ?2, ?3, ?4, ?5)
+         WHERE id = ?6",
+        params![
+            file.path,
+            file.keys.0.to_be_bytes(),
+            file.keys.1.to_be_bytes(),
+            file.hash.map(u128::to_be_bytes),
+            file.index_hash.map(u128::to_be_bytes),
+            file.id
+        ],
+    )?;
+    delete_leftover(catalog, &file.path)
+}
+
 /// Updates a file whose id index has been rebuilt.
 pub(crate) fn put_index(
     catalog: &Connection,

@@ -37,7 +37,7 @@ pub(super) use self::tallies::*;
 
 /// The version of the tables, kept in `user_version`. Older catalogs are upgraded, newer ones
 /// refused.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// How long SQLite waits for a lock of its own. Another process holds one for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -105,6 +105,13 @@ pub(super) fn version(connection: &Connection) -> Result<i64, StoreError> {
         .map_err(sqlite_error("open the catalog"))
 }
 
+/// Sets the version of the tables to [`VERSION`].
+pub(super) fn set_version(connection: &Connection) -> Result<(), StoreError> {
+    connection
+        .pragma_update(None, "user_version", VERSION)
+        .map_err(sqlite_error("write the catalog"))
+}
+
 /// Checks that a version is not newer than this program's.
 ///
 /// # Errors
@@ -162,7 +169,10 @@ pub(super) fn in_transaction<T>(
 /// them for committed, although the caller has been given an error. A small transaction is written
 /// in their place. Where that fails, too, they stay: the disk is failing.
 fn overwrite_failed_commit(catalog: &Connection) {
-    let _ = catalog.pragma_update(None, "user_version", VERSION);
+    // The same version as before: an upgrade may have failed.
+    if let Ok(version) = version(catalog) {
+        let _ = catalog.pragma_update(None, "user_version", version);
+    }
 }
 
 /// Moves what the write-ahead log holds into the database and empties it, so that damage of the

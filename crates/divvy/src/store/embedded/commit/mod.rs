@@ -20,7 +20,8 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use self::naming::{NamedFiles, move_into_place};
+use self::naming::NamedFiles;
+pub(super) use self::naming::{free_path, move_into_place};
 use self::split::{StagedFile, file_row, split};
 use self::tally_changes::TallyChanges;
 use super::catalog::{self, ArchiveFilter, ArchiveRow, FileKind, FileRow};
@@ -325,7 +326,7 @@ impl Commit<'_> {
         for (n, file) in resolution.files.iter().enumerate() {
             if !file.moving.is_empty() {
                 let name = self.staging.path.join(format!("split-{n}"));
-                files.extend(split(file, &name, &mut tallies, rejects)?);
+                files.extend(split(file, &self.system.id, &name, &mut tallies, rejects)?);
             } else if file.is_staged && file.row.rows > 0 {
                 files.push(StagedFile {
                     row: file.row.clone(),

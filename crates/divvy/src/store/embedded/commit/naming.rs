@@ -55,7 +55,10 @@ impl NamedFiles {
 }
 
 /// Moves files, and makes their names durable.
-pub(super) fn move_into_place(root: &Path, moves: &[(PathBuf, PathBuf)]) -> Result<(), StoreError> {
+pub(in crate::store::embedded) fn move_into_place(
+    root: &Path,
+    moves: &[(PathBuf, PathBuf)],
+) -> Result<(), StoreError> {
     for (from, to) in moves {
         let folder = to.parent().expect("it has been joined to a folder");
         folder::create_folder(folder)?;
@@ -64,8 +67,12 @@ pub(super) fn move_into_place(root: &Path, moves: &[(PathBuf, PathBuf)]) -> Resu
     folder::sync_names(root, moves.iter().map(|(_, to)| to.as_path()))
 }
 
-/// Returns a path that is free: with the member's own name, or that name and a number.
-fn free_path(folder: &str, member: &str, is_free: impl Fn(&str) -> bool) -> String {
+/// Returns a path in a folder that is free: with the member's own name, or that name and a number.
+pub(in crate::store::embedded) fn free_path(
+    folder: &str,
+    member: &str,
+    is_free: impl Fn(&str) -> bool,
+) -> String {
     let mut path = format!("{folder}/{member}.parquet");
     let mut revision = 1;
     while !is_free(&path) {

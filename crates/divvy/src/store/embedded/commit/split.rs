@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::tally_changes::TallyChanges;
 use crate::issue::{Reason, RejectSink, Rejected};
-use crate::model::TripBatch;
+use crate::model::{SystemId, TripBatch};
 use crate::store::StoreError;
 use crate::store::embedded::catalog::{FileKind, FileRow};
 use crate::store::embedded::duplicates::CommitFile;
@@ -19,12 +19,13 @@ pub(super) struct StagedFile {
     pub(super) index_path: PathBuf,
 }
 
-/// Splits a file, and counts the rows that move. Duplicates are passed to `rejects`.
+/// Splits a file of a system, and counts the rows that move. Duplicates are passed to `rejects`.
 ///
 /// `name` is the path of the new files, without kind and extension. A staged file of which all rows
 /// move is not written again.
 pub(super) fn split(
     file: &CommitFile,
+    system: &SystemId,
     name: &Path,
     tallies: &mut TallyChanges,
     rejects: &dyn RejectSink,
@@ -37,7 +38,7 @@ pub(super) fn split(
     let mut halves = if moves_whole {
         None
     } else {
-        Some(Halves::create(file, name)?)
+        Some(Halves::create(file, system, name)?)
     };
     for (group, rows) in trips.groups().into_iter().enumerate() {
         let mut batch = trips.read(group)?;
@@ -106,20 +107,20 @@ struct Half {
 }
 
 impl Half {
-    fn create(kind: FileKind, name: &Path) -> Result<Self, StoreError> {
+    fn create(kind: FileKind, system: &SystemId, name: &Path) -> Result<Self, StoreError> {
         let mut path = name.as_os_str().to_owned();
         path.push(format!("-{}.parquet", kind.as_str()));
         let path = PathBuf::from(path);
-        let writer = TripsWriter::create(path.clone())?;
+        let writer = TripsWriter::create(path.clone(), system)?;
         Ok(Self { kind, path, writer })
     }
 }
 
 impl Halves {
-    fn create(file: &CommitFile, name: &Path) -> Result<Self, StoreError> {
+    fn create(file: &CommitFile, system: &SystemId, name: &Path) -> Result<Self, StoreError> {
         Ok(Self {
-            staying: Half::create(file.row.kind, name)?,
-            moving: Half::create(file.row.kind.other(), name)?,
+            staying: Half::create(file.row.kind, system, name)?,
+            moving: Half::create(file.row.kind.other(), system, name)?,
         })
     }
 

@@ -13,73 +13,66 @@
 //! footer       (Thrift, its length, `PAR1`)
 //! ```
 
-use std::io::{self, Write};
+use std::io;
 
 use parquet::errors::ParquetError;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::store::StoreError;
 use crate::store::embedded::hashed_file::HashedFile;
 use crate::store::embedded::shared_file::SharedFile;
 
 const MAGIC: &[u8; 4] = b"DVCK";
+/// How a Parquet file begins and ends.
+const PARQUET: &[u8; 4] = b"PAR1";
 /// Bytes of the number, the checksum and `DVCK`.
 const FIXED: usize = 16;
 /// Bytes of the length of the footer and `PAR1`.
 const END: usize = 8;
 
-/// A trips file being written. The library writes row groups, then the footer up to the end.
+/// A trips file being written: column chunks, then the footer.
 pub(super) struct CheckedFile {
     file: HashedFile,
+    /// Bytes written so far.
+    size: u64,
     chunks: Vec<u64>,
-    /// The footer, kept back until it is complete. `None` while row groups are written.
-    footer: Option<Vec<u8>>,
 }
 
 impl CheckedFile {
-    pub(super) fn new(file: HashedFile) -> Self {
-        Self {
+    /// Begins a file.
+    pub(super) fn new(mut file: HashedFile) -> Result<Self, StoreError> {
+        file.append(PARQUET)?;
+        Ok(Self {
             file,
+            size: PARQUET.len() as u64,
             chunks: Vec::new(),
-            footer: None,
-        }
+        })
     }
 
-    /// Adds the XXH3-64 of each column chunk of the next row group.
-    pub(super) fn add_checksums(&mut self, checksums: &[u64]) {
-        self.chunks.extend(checksums);
+    /// Appends the chunk of the next column, and returns where it begins.
+    pub(super) fn append_chunk(&mut self, bytes: &[u8]) -> Result<u64, StoreError> {
+        let offset = self.size;
+        self.file.append(bytes)?;
+        self.size += bytes.len() as u64;
+        self.chunks.push(xxh3_64(bytes));
+        Ok(offset)
     }
 
-    /// Begins the footer: all that is written afterwards belongs to it.
-    pub(super) fn begin_footer(&mut self) {
-        self.footer = Some(Vec::new());
+    /// Makes the chunk of the last column that of the next column, too.
+    pub(super) fn share_chunk(&mut self) {
+        self.chunks.extend(self.chunks.last().copied());
     }
 
     /// Writes checksums and footer, makes the file durable, and returns its XXH3-128.
-    pub(super) fn finish(mut self) -> Result<u128, StoreError> {
-        let footer = self.footer.take().unwrap_or_default();
+    pub(super) fn finish(mut self, footer: &[u8]) -> Result<u128, StoreError> {
         let mut block: Vec<u8> = self.chunks.iter().flat_map(|c| c.to_le_bytes()).collect();
         block.extend((self.chunks.len() as u32).to_le_bytes());
-        let hash = hash(&block, &footer);
+        let hash = hash(&block, footer);
         block.extend(hash.to_le_bytes());
         block.extend(MAGIC);
         self.file.append(&block)?;
-        self.file.append(&footer)?;
+        self.file.append(footer)?;
         self.file.finish()
-    }
-}
-
-impl Write for CheckedFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.footer {
-            Some(footer) => footer.write(bytes),
-            None => self.file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        // The file is made durable once, at the end.
-        Ok(())
     }
 }
 
@@ -109,7 +102,7 @@ impl Footer {
         let size = file.size();
         let mut tail = file.exactly(size.saturating_sub(TAIL), size.min(TAIL) as usize)?;
         let end = tail.len().checked_sub(END).ok_or_else(cut_off)?;
-        if tail[end + 4..] != *b"PAR1" {
+        if tail[end + 4..] != *PARQUET {
             return Err(wrong("it does not end as a Parquet file"));
         }
         let len = u32::from_le_bytes(tail[end..end + 4].try_into().expect("these are 4 bytes"));

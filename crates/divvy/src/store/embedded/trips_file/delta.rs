@@ -6,7 +6,7 @@
 use parquet::basic::Encoding;
 use parquet::file::statistics::Statistics;
 
-use super::pages::{Pages, int_levels, int_statistics, pack, present};
+use super::pages::{Pages, pack};
 use crate::varint::{self, zigzag};
 
 /// Differences of a block, which share the smallest of them.
@@ -17,7 +17,7 @@ const MINIBLOCK: usize = 32;
 /// Encodes the values of a required column of 64-bit numbers.
 pub(super) fn longs(values: &[i64]) -> Pages {
     let mut data = Vec::with_capacity(values.len() * 4);
-    pack_differences(&mut data, values, i64::wrapping_sub);
+    pack_differences(&mut data, values);
     let bounds = (values.iter().min().copied(), values.iter().max().copied());
     Pages {
         dictionary: None,
@@ -25,24 +25,6 @@ pub(super) fn longs(values: &[i64]) -> Pages {
         encoding: Encoding::DELTA_BINARY_PACKED,
         is_compact: true,
         statistics: Statistics::int64(bounds.0, bounds.1, None, Some(0), false),
-    }
-}
-
-/// Encodes an optional column of 32-bit numbers; [`NONE_I32`](crate::model::NONE_I32) stands for a
-/// missing value.
-pub(super) fn optional_ints(values: &[i32]) -> Pages {
-    let present: Vec<i64> = present(values).map(i64::from).collect();
-    let mut data = int_levels(values);
-    // The format requires differences that wrap around at the width of the column.
-    pack_differences(&mut data, &present, |a, b| {
-        i64::from((a as i32).wrapping_sub(b as i32))
-    });
-    Pages {
-        dictionary: None,
-        data,
-        encoding: Encoding::DELTA_BINARY_PACKED,
-        is_compact: true,
-        statistics: int_statistics(values),
     }
 }
 
@@ -54,7 +36,7 @@ pub(super) fn texts(bytes: &[u8], ends: &[u32]) -> Pages {
         .map(|end| i64::from(*end - std::mem::replace(&mut start, *end)))
         .collect();
     let mut data = Vec::with_capacity(bytes.len() + ends.len() / 16 + 16);
-    pack_differences(&mut data, &lengths, i64::wrapping_sub);
+    pack_differences(&mut data, &lengths);
     data.extend_from_slice(bytes);
     Pages {
         dictionary: None,
@@ -66,7 +48,7 @@ pub(super) fn texts(bytes: &[u8], ends: &[u32]) -> Pages {
     }
 }
 
-fn pack_differences(out: &mut Vec<u8>, values: &[i64], difference: impl Fn(i64, i64) -> i64) {
+fn pack_differences(out: &mut Vec<u8>, values: &[i64]) {
     varint::write(out, BLOCK as u64);
     varint::write(out, (BLOCK / MINIBLOCK) as u64);
     varint::write(out, values.len() as u64);
@@ -77,7 +59,7 @@ fn pack_differences(out: &mut Vec<u8>, values: &[i64], difference: impl Fn(i64, 
         let pairs = values[start - 1..end - 1].iter().zip(&values[start..end]);
         let block = &mut block[..end - start];
         for (slot, (before, value)) in block.iter_mut().zip(pairs) {
-            *slot = difference(*value, *before);
+            *slot = value.wrapping_sub(*before);
         }
         let least = block.iter().copied().fold(i64::MAX, i64::min);
         varint::write(out, zigzag(least));

@@ -12,79 +12,170 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::statistics::Statistics;
 use rustc_hash::FxHashMap;
 
-use super::pages::{Pages, int_levels, int_statistics, levels, pack, present};
+use super::pages::{Number, Pages, levels, number_levels, number_statistics, pack, plain, present};
 use crate::model::Dictionary;
 use crate::varint;
 
 /// Encodes an optional column of texts, given by their indexes in `texts`; index 0 stands for a
 /// missing value.
 pub(super) fn texts(indexes: &[u32], texts: &Dictionary) -> Pages {
+    let mut used = Vec::new();
+    let codes = codes(indexes, texts, |text| {
+        used.push(text);
+        used.len() as u32 - 1
+    });
+    text_pages(indexes, &codes, &used)
+}
+
+/// Returns the code of each text that is not missing; `code` is called for each distinct one, in the
+/// order of appearance.
+pub(super) fn codes<'a>(
+    indexes: &[u32],
+    texts: &'a Dictionary,
+    mut code: impl FnMut(&'a str) -> u32,
+) -> Vec<u32> {
     let mut codes_of = vec![u32::MAX; texts.len()];
-    let mut used: Vec<u32> = Vec::new();
-    let mut codes: Vec<u32> = Vec::with_capacity(indexes.len());
+    let mut codes = Vec::with_capacity(indexes.len());
     for index in indexes.iter().filter(|index| **index != 0) {
-        let code = &mut codes_of[*index as usize];
-        if *code == u32::MAX {
-            *code = used.len() as u32;
-            used.push(*index);
+        let known = &mut codes_of[*index as usize];
+        if *known == u32::MAX {
+            *known = code(texts.text(*index));
         }
-        codes.push(*code);
+        codes.push(*known);
     }
+    codes
+}
+
+/// Makes the pages of an optional column of texts from the distinct texts and the codes of those that
+/// are not missing. Index 0 stands for a missing value.
+pub(super) fn text_pages(indexes: &[u32], codes: &[u32], distinct: &[&str]) -> Pages {
     let mut plain = Vec::new();
-    for index in &used {
-        let text = texts.text(*index).as_bytes();
-        plain.extend_from_slice(&(text.len() as u32).to_le_bytes());
-        plain.extend_from_slice(text);
+    for text in distinct {
+        append_text(&mut plain, text);
     }
     let nulls = indexes.len() - codes.len();
     let mut data = Vec::with_capacity(indexes.len() * 2);
     levels(&mut data, indexes.len(), nulls, |row| indexes[row] != 0);
-    let used = || used.iter().map(|index| texts.text(*index));
-    let bound = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec().into());
-    let statistics = Statistics::byte_array(
-        bound(used().min()),
-        bound(used().max()),
-        None,
-        Some(nulls as u64),
-        false,
-    );
-    let dictionary = (plain, used().count() as u32);
-    pages(dictionary, data, &codes, statistics)
+    let bounds = (distinct.iter().min(), distinct.iter().max());
+    let statistics = text_statistics(bounds.0, bounds.1, nulls as u64);
+    pages((plain, distinct.len() as u32), data, codes, statistics)
+}
+
+fn append_text(plain: &mut Vec<u8>, text: &str) {
+    plain.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    plain.extend_from_slice(text.as_bytes());
+}
+
+fn text_statistics(min: Option<&&str>, max: Option<&&str>, nulls: u64) -> Statistics {
+    let bound = |text: Option<&&str>| text.map(|text| text.as_bytes().to_vec().into());
+    Statistics::byte_array(bound(min), bound(max), None, Some(nulls), false)
+}
+
+/// Encodes a required column that has the same text in each row.
+pub(super) fn constant_text(text: &str, rows: usize) -> Pages {
+    let mut plain = Vec::new();
+    append_text(&mut plain, text);
+    constant(plain, rows, text_statistics(Some(&text), Some(&text), 0))
+}
+
+/// Encodes a required column that has the same number in each row.
+pub(super) fn constant_int(value: i32, rows: usize) -> Pages {
+    let bounds = (Some(value), Some(value));
+    let statistics = Number::statistics(bounds, 0);
+    constant(value.to_le_bytes().to_vec(), rows, statistics)
+}
+
+fn constant(plain: Vec<u8>, rows: usize, statistics: Statistics) -> Pages {
+    let mut data = Vec::new();
+    append_run(&mut data, rows);
+    Pages {
+        dictionary: Some((plain, 1)),
+        data,
+        encoding: Encoding::RLE_DICTIONARY,
+        is_compact: true,
+        statistics,
+    }
 }
 
 /// Encodes a required column of few distinct numbers.
 pub(super) fn ints(values: &[i32]) -> Pages {
-    coded(values, Vec::new(), values.iter().copied())
+    let coded = Coded::of(values.iter().copied(), |_, _| true);
+    coded.pages(Vec::new(), number_statistics(values))
 }
 
-/// Encodes an optional column of few distinct numbers; [`NONE_I32`](crate::model::NONE_I32) stands
-/// for a missing value.
-pub(super) fn optional_ints(values: &[i32]) -> Pages {
-    coded(values, int_levels(values), present(values))
+/// Encodes an optional column of few distinct numbers; [`Number::NONE`] stands for a missing value.
+pub(super) fn optional<N: Number>(values: &[N]) -> Pages {
+    let coded = Coded::of(present(values), |_, _| true);
+    coded.pages(number_levels(values), number_statistics(values))
 }
 
-/// Encodes the `values` of a column, of which `all` has one for each row, behind the levels in `data`.
-fn coded(all: &[i32], data: Vec<u8>, values: impl Iterator<Item = i32>) -> Pages {
-    let mut codes_of: FxHashMap<i32, u32> = FxHashMap::default();
-    let mut plain = Vec::new();
-    let mut codes = Vec::with_capacity(all.len());
-    let mut last = None;
-    for value in values {
-        let code = match last {
-            Some((same, code)) if same == value => code,
-            _ => {
-                let next = codes_of.len() as u32;
-                *codes_of.entry(value).or_insert_with(|| {
-                    plain.extend_from_slice(&value.to_le_bytes());
-                    next
-                })
-            }
-        };
-        last = Some((value, code));
-        codes.push(code);
+/// Encodes an optional column of numbers of which perhaps few are distinct: as [`optional`] does, or
+/// where that takes more bytes, as [`plain`] does.
+pub(super) fn optional_or_plain<N: Number>(values: &[N]) -> Pages {
+    // A distinct number takes its own bytes and those of the codes. Rows without a pattern reach the
+    // limit soon, so that little time is lost.
+    let at_first = 2048.min(values.len() / 8);
+    let coded = Coded::of(present(values), |rows, distinct| {
+        distinct <= rows / 4 + at_first
+    });
+    if coded.is_complete {
+        coded.pages(number_levels(values), number_statistics(values))
+    } else {
+        plain(values)
     }
-    let dictionary = (plain, codes_of.len() as u32);
-    pages(dictionary, data, &codes, int_statistics(all))
+}
+
+/// Numbers as codes in a dictionary.
+struct Coded {
+    /// The distinct numbers, plain.
+    plain: Vec<u8>,
+    distinct: u32,
+    codes: Vec<u32>,
+    /// Whether all numbers have been coded.
+    is_complete: bool,
+}
+
+impl Coded {
+    /// Codes numbers until `go_on` is false of how many there have been and how many are distinct.
+    fn of<N: Number>(
+        values: impl Iterator<Item = N>,
+        go_on: impl Fn(usize, usize) -> bool,
+    ) -> Self {
+        let mut codes_of: FxHashMap<N, u32> = FxHashMap::default();
+        let mut coded = Self {
+            plain: Vec::new(),
+            distinct: 0,
+            codes: Vec::with_capacity(values.size_hint().1.unwrap_or_default()),
+            is_complete: true,
+        };
+        let mut last = None;
+        for value in values {
+            let code = match last {
+                Some((same, code)) if same == value => code,
+                _ => {
+                    let next = coded.distinct;
+                    let code = *codes_of.entry(value).or_insert(next);
+                    if code == next {
+                        value.append(&mut coded.plain);
+                        coded.distinct += 1;
+                        if !go_on(coded.codes.len() + 1, coded.distinct as usize) {
+                            coded.is_complete = false;
+                            return coded;
+                        }
+                    }
+                    code
+                }
+            };
+            last = Some((value, code));
+            coded.codes.push(code);
+        }
+        coded
+    }
+
+    /// Makes the pages of a column; `data` has its levels.
+    fn pages(self, data: Vec<u8>, statistics: Statistics) -> Pages {
+        pages((self.plain, self.distinct), data, &self.codes, statistics)
+    }
 }
 
 /// Makes the pages of a column from its dictionary, its levels and its codes.
@@ -104,12 +195,11 @@ fn pages(
             statistics,
         };
     }
-    let width = (32 - (distinct - 1).leading_zeros()).max(1);
-    data.push(width as u8);
     if distinct == 1 {
-        varint::write(&mut data, (codes.len() as u64) << 1);
-        data.push(0);
+        append_run(&mut data, codes.len());
     } else {
+        let width = 32 - (distinct - 1).leading_zeros();
+        data.push(width as u8);
         let eights = codes.len().div_ceil(8);
         varint::write(&mut data, (eights as u64) << 1 | 1);
         let padding = std::iter::repeat_n(0, 8 * eights - codes.len());
@@ -124,17 +214,29 @@ fn pages(
     }
 }
 
-/// Decodes a column of [`texts`]: adds its texts to a dictionary and returns their indexes there.
+/// Appends the codes of a column with one distinct value.
+fn append_run(data: &mut Vec<u8>, rows: usize) {
+    const WIDTH: u8 = 1;
+    data.push(WIDTH);
+    varint::write(data, (rows as u64) << 1);
+    data.push(0);
+}
+
+/// Decodes a column of [`texts`]: returns for each row what `index_of` returns for its text, and 0 for a
+/// missing one. `index_of` is called for each distinct text.
 ///
 /// # Errors
 ///
-/// If the pages are not as [`texts`] makes them.
-pub(super) fn decode(pages: &mut dyn PageReader, texts: &mut Texts) -> Result<Vec<u32>> {
+/// If the pages are not as [`texts`] makes them, or `index_of` fails.
+pub(super) fn decode(
+    pages: &mut dyn PageReader,
+    index_of: &mut dyn FnMut(&str) -> Result<u32>,
+) -> Result<Vec<u32>> {
     let mut index_of_code: Vec<u32> = Vec::new();
     let mut indexes = Vec::new();
     while let Some(page) = pages.get_next_page()? {
         match page.page_type() {
-            PageType::DICTIONARY_PAGE => index_of_code = read_texts(page.buffer(), texts)?,
+            PageType::DICTIONARY_PAGE => index_of_code = read_texts(page.buffer(), index_of)?,
             _ => read_codes(&page, &index_of_code, &mut indexes)?,
         }
     }
@@ -150,7 +252,7 @@ pub(super) struct Texts {
 
 impl Texts {
     /// Returns the index of a text, which is added unless it is there already.
-    fn index_of(&mut self, text: &str) -> u32 {
+    pub(super) fn index_of(&mut self, text: &str) -> u32 {
         if text.is_empty() {
             return 0;
         }
@@ -167,7 +269,7 @@ fn damaged(what: &str) -> ParquetError {
     ParquetError::General(format!("a page of texts is damaged: {what}"))
 }
 
-fn read_texts(mut plain: &[u8], texts: &mut Texts) -> Result<Vec<u32>> {
+fn read_texts(mut plain: &[u8], index_of: &mut dyn FnMut(&str) -> Result<u32>) -> Result<Vec<u32>> {
     let mut indexes = Vec::new();
     while let Some((length, rest)) = plain.split_first_chunk::<4>() {
         let length = u32::from_le_bytes(*length) as usize;
@@ -175,7 +277,7 @@ fn read_texts(mut plain: &[u8], texts: &mut Texts) -> Result<Vec<u32>> {
             .split_at_checked(length)
             .ok_or_else(|| damaged("a text is cut off"))?;
         let text = std::str::from_utf8(text).map_err(|_| damaged("a text is not UTF-8"))?;
-        indexes.push(texts.index_of(text));
+        indexes.push(index_of(text)?);
         plain = rest;
     }
     Ok(indexes)

@@ -6,9 +6,9 @@
 //! Format: <https://parquet.apache.org/docs/file-format/data-pages/>, data page V1; the header of
 //! a page is a `PageHeader` of `parquet.thrift` in Thrift's compact protocol.
 
-use bytes::Bytes;
+use std::hash::Hash;
+
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
@@ -29,17 +29,23 @@ pub(super) struct Pages {
     pub(super) statistics: Statistics,
 }
 
-/// The bytes of a column chunk, and its description for the row group.
-pub(super) type Chunk = (Bytes, ColumnCloseResult);
+/// The bytes of a column chunk, and what the footer says of them.
+pub(super) struct Chunk {
+    /// The pages with their headers.
+    pub(super) bytes: Vec<u8>,
+    rows: usize,
+    compression: Compression,
+    encodings: Vec<Encoding>,
+    /// Where the data page begins, behind the dictionary page if there is one.
+    data_page: usize,
+    /// Bytes of the pages if none were compressed.
+    uncompressed: usize,
+    statistics: Statistics,
+}
 
 impl Pages {
     /// Encodes the chunk of a column with this number of rows.
-    pub(super) fn chunk(
-        self,
-        column: ColumnDescPtr,
-        rows: usize,
-        zstd: &mut zstd::bulk::Compressor<'_>,
-    ) -> Result<Chunk> {
+    pub(super) fn chunk(self, rows: usize, zstd: &mut zstd::bulk::Compressor<'_>) -> Result<Chunk> {
         let (plain, distinct) = self.dictionary.unwrap_or_default();
         let sizes = (plain.len(), self.data.len());
         let mut compression = Compression::UNCOMPRESSED;
@@ -52,40 +58,51 @@ impl Pages {
                 (dictionary, data) = small;
             }
         }
-        let mut chunk = Vec::with_capacity(dictionary.len() + data.len() + 64);
-        let mut metadata = ColumnChunkMetaData::builder(column)
-            .set_compression(compression)
-            .set_num_values(rows as i64);
+        let mut bytes = Vec::with_capacity(dictionary.len() + data.len() + 64);
         let mut encodings = vec![Encoding::RLE, self.encoding];
         let mut uncompressed = 0;
         if distinct > 0 {
             let header = PageHeader::Dictionary { distinct };
-            metadata = metadata.set_dictionary_page_offset(Some(chunk.len() as i64));
-            uncompressed += append_page(&mut chunk, &header, &dictionary, sizes.0);
+            uncompressed += append_page(&mut bytes, &header, &dictionary, sizes.0);
             encodings.push(Encoding::PLAIN);
         }
         let header = PageHeader::Data {
             rows,
             encoding: self.encoding,
         };
-        let offset = chunk.len() as i64;
-        uncompressed += append_page(&mut chunk, &header, &data, sizes.1);
-        let metadata = metadata
-            .set_encodings(encodings)
-            .set_data_page_offset(offset)
-            .set_total_compressed_size(chunk.len() as i64)
-            .set_total_uncompressed_size(uncompressed as i64)
-            .set_statistics(self.statistics)
-            .build()?;
-        let result = ColumnCloseResult {
-            bytes_written: chunk.len() as u64,
-            rows_written: rows as u64,
-            metadata,
-            bloom_filter: None,
-            column_index: None,
-            offset_index: None,
-        };
-        Ok((Bytes::from(chunk), result))
+        let data_page = bytes.len();
+        uncompressed += append_page(&mut bytes, &header, &data, sizes.1);
+        Ok(Chunk {
+            bytes,
+            rows,
+            compression,
+            encodings,
+            data_page,
+            uncompressed,
+            statistics: self.statistics,
+        })
+    }
+}
+
+impl Chunk {
+    /// Describes the chunk as that of a column, at an offset in the file.
+    pub(super) fn metadata(
+        &self,
+        column: ColumnDescPtr,
+        offset: u64,
+    ) -> Result<ColumnChunkMetaData> {
+        let offset = offset as i64;
+        let has_dictionary = self.data_page > 0;
+        ColumnChunkMetaData::builder(column)
+            .set_compression(self.compression)
+            .set_num_values(self.rows as i64)
+            .set_encodings(self.encodings.clone())
+            .set_dictionary_page_offset(has_dictionary.then_some(offset))
+            .set_data_page_offset(offset + self.data_page as i64)
+            .set_total_compressed_size(self.bytes.len() as i64)
+            .set_total_uncompressed_size(self.uncompressed as i64)
+            .set_statistics(self.statistics.clone())
+            .build()
     }
 }
 
@@ -165,40 +182,74 @@ impl<'a> ThriftStruct<'a> {
     }
 }
 
-/// Encodes an optional column of 32-bit numbers without a pattern; [`NONE_I32`] stands for a missing
+/// A type of the numbers in optional columns.
+pub(super) trait Number: Copy + Ord + Hash {
+    /// Stands for a missing value.
+    const NONE: Self;
+
+    /// Appends the number as a page has it that is not encoded further.
+    fn append(self, page: &mut Vec<u8>);
+
+    /// Makes the statistics of a column from its least and greatest number, and how many are missing.
+    fn statistics(bounds: (Option<Self>, Option<Self>), nulls: u64) -> Statistics;
+}
+
+impl Number for i32 {
+    const NONE: Self = NONE_I32;
+
+    fn append(self, page: &mut Vec<u8>) {
+        page.extend_from_slice(&self.to_le_bytes());
+    }
+
+    fn statistics((min, max): (Option<Self>, Option<Self>), nulls: u64) -> Statistics {
+        Statistics::int32(min, max, None, Some(nulls), false)
+    }
+}
+
+impl Number for i64 {
+    const NONE: Self = i64::MIN;
+
+    fn append(self, page: &mut Vec<u8>) {
+        page.extend_from_slice(&self.to_le_bytes());
+    }
+
+    fn statistics((min, max): (Option<Self>, Option<Self>), nulls: u64) -> Statistics {
+        Statistics::int64(min, max, None, Some(nulls), false)
+    }
+}
+
+/// Encodes an optional column of numbers without a pattern; [`Number::NONE`] stands for a missing
 /// value.
-pub(super) fn plain(values: &[i32]) -> Pages {
-    let mut data = int_levels(values);
-    data.extend(present(values).flat_map(i32::to_le_bytes));
+pub(super) fn plain<N: Number>(values: &[N]) -> Pages {
+    let mut data = number_levels(values);
+    present(values).for_each(|value| value.append(&mut data));
     Pages {
         dictionary: None,
         data,
         encoding: Encoding::PLAIN,
         is_compact: false,
-        statistics: int_statistics(values),
+        statistics: number_statistics(values),
     }
 }
 
 /// Returns the numbers of an optional column that are not missing.
-pub(super) fn present(values: &[i32]) -> impl Iterator<Item = i32> {
-    values.iter().copied().filter(|value| *value != NONE_I32)
+pub(super) fn present<N: Number>(values: &[N]) -> impl Iterator<Item = N> {
+    values.iter().copied().filter(|value| *value != N::NONE)
 }
 
 /// Begins the data page of an optional column of numbers: its definition levels.
-pub(super) fn int_levels(values: &[i32]) -> Vec<u8> {
-    let mut data = Vec::with_capacity(values.len() * 4 + 16);
+pub(super) fn number_levels<N: Number>(values: &[N]) -> Vec<u8> {
+    let mut data = Vec::with_capacity(size_of_val(values) + 16);
     let nulls = values.len() - present(values).count();
-    levels(&mut data, values.len(), nulls, |row| {
-        values[row] != NONE_I32
-    });
+    levels(&mut data, values.len(), nulls, |row| values[row] != N::NONE);
     data
 }
 
 /// Returns the statistics of an optional column of numbers.
-pub(super) fn int_statistics(values: &[i32]) -> Statistics {
+pub(super) fn number_statistics<N: Number>(values: &[N]) -> Statistics {
     let nulls = values.len() - present(values).count();
     let bounds = (present(values).min(), present(values).max());
-    Statistics::int32(bounds.0, bounds.1, None, Some(nulls as u64), false)
+    N::statistics(bounds, nulls as u64)
 }
 
 /// Appends the definition levels of an optional column: 1 for a row with a value.

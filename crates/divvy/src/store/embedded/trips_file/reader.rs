@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes};
 use parquet::column::page::PageReader;
@@ -17,22 +17,32 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::NOT_STATED;
+use super::aliases::{self, AliasNames};
 use super::checksums::Footer;
 use super::dictionary::{self, Texts};
-use super::schema::{DESCRIPTOR, LAYOUT, LAYOUT_KEY, column};
+use super::schema::{
+    ALIASES_KEY, LAYOUT, LAYOUT_KEY, SCHEMA, SCHEMA_BEFORE_ALIASES, Schema, column,
+};
 use crate::model::{Flags, NONE_I16, NONE_I32, TripBatch};
 use crate::store::embedded::error::{damaged, io_error};
 use crate::store::embedded::shared_file::SharedFile;
 use crate::store::{Projection, StoreError};
+
+/// The reported duration in layouts 1 and 2 for a trip whose publisher states none. A missing value
+/// stood for the time elapsed between start and end.
+const NOT_STATED: i32 = -1;
 
 /// An open trips file. It can be read even after another process has removed it.
 pub(crate) struct TripsFile {
     path: PathBuf,
     file: SharedFile,
     pub(super) metadata: ParquetMetaData,
+    schema: &'static Schema,
+    layout: u32,
     /// The checksum of each column chunk. `None` in a file of layout 1.
     checksums: Option<Vec<u64>>,
+    /// Read when stations are.
+    names: OnceLock<Result<AliasNames, String>>,
 }
 
 impl TripsFile {
@@ -47,32 +57,28 @@ impl TripsFile {
         let footer = Footer::read(&file).map_err(|e| read_failed(path, e))?;
         let metadata = ParquetMetaDataReader::decode_metadata(&footer.metadata)
             .map_err(|e| damaged(path, e))?;
-        let layout = metadata
-            .file_metadata()
-            .key_value_metadata()
-            .into_iter()
-            .flatten()
-            .find(|pair| pair.key == LAYOUT_KEY)
-            .and_then(|pair| pair.value.as_deref()?.parse::<u32>().ok());
-        let chunks: usize = (metadata.row_groups().iter())
-            .map(|group| group.num_columns())
-            .sum();
         let fail = |message: String| Err(damaged(path, ParquetError::General(message)));
-        match (layout, footer.chunks.as_ref().map(Vec::len)) {
-            (Some(LAYOUT), Some(checksums)) if checksums == chunks => {}
-            (Some(LAYOUT), _) => return fail("its checksums are missing".into()),
-            (Some(1), _) => {}
-            (Some(other), _) => {
+        let layout = value_of(&metadata, LAYOUT_KEY).and_then(|text| text.parse::<u32>().ok());
+        let (layout, schema) = match layout {
+            Some(LAYOUT) => (LAYOUT, &*SCHEMA),
+            Some(old @ 1..LAYOUT) => (old, &*SCHEMA_BEFORE_ALIASES),
+            Some(other) => {
                 return fail(format!(
                     "it has layout {other}, and this program reads {LAYOUT}"
                 ));
             }
-            (None, _) => return fail("it was not written by this program".into()),
+            None => return fail("it was not written by this program".into()),
+        };
+        let chunks: usize = (metadata.row_groups().iter())
+            .map(|group| group.num_columns())
+            .sum();
+        let checksums = footer.chunks.as_ref().map(Vec::len);
+        if layout > 1 && checksums != Some(chunks) {
+            return fail("its checksums are missing".into());
         }
         let has_schema = |group: &RowGroupMetaData| {
-            DESCRIPTOR.with(|schema| {
-                group.num_columns() == schema.num_columns() && group.schema_descr() == schema
-            })
+            group.num_columns() == schema.descriptor.num_columns()
+                && *group.schema_descr() == *schema.descriptor
         };
         if !metadata.row_groups().iter().all(has_schema) {
             return fail("its columns are others".into());
@@ -81,8 +87,16 @@ impl TripsFile {
             path: path.into(),
             file,
             metadata,
+            schema,
+            layout,
             checksums: footer.chunks,
+            names: OnceLock::new(),
         })
+    }
+
+    /// Returns whether the file has the layout that is written today.
+    pub(crate) fn has_current_layout(&self) -> bool {
+        self.layout == LAYOUT
     }
 
     /// Returns the number of rows, according to the file's footer.
@@ -130,8 +144,8 @@ impl TripsFile {
         let Some((from_ms, until_ms)) = projection.started_ms else {
             return true;
         };
-        let group = self.metadata.row_group(group);
-        let Some(Statistics::Int64(starts)) = group.column(column::STARTED_AT).statistics() else {
+        let group = self.group(group);
+        let Some(Statistics::Int64(starts)) = group.statistics(column::STARTED_AT) else {
             return true;
         };
         let first = starts.min_opt().is_none_or(|first| *first < until_ms);
@@ -159,21 +173,19 @@ impl TripsFile {
             ..TripBatch::default()
         };
         let int = |column| all_required::<Int32Type>(group, column, rows);
-        let optional = |column| all_optional(group, column, rows);
-        let texts = |column, texts: &mut Texts| {
-            expect_rows(dictionary::decode(&mut *group.pages(column)?, texts)?, rows)
-        };
+        let optional = |column| all_optional::<Int32Type>(group, column, rows, NONE_I32);
+        let texts = |column, texts: &mut Texts| group.texts(column, texts);
         if projection.ends {
             batch.started_offset_s = int(column::STARTED_OFFSET_S)?;
             batch.ended_ms = all_required::<Int64Type>(group, column::ENDED_AT, rows)?;
             batch.ended_offset_s = int(column::ENDED_OFFSET_S)?;
-            batch.reported_s = optional(column::REPORTED_S)?;
-            resolve_durations(&mut batch);
+            batch.reported_s = self.reported_durations(group, &batch)?;
         }
         if projection.stations {
             let mut stations = Texts::default();
-            batch.origin = texts(column::ORIGIN, &mut stations)?;
-            batch.destination = texts(column::DESTINATION, &mut stations)?;
+            let mut of = |id, alias| self.stations(group, id, alias, &mut stations);
+            batch.origin = of(column::ORIGIN, column::ORIGIN_ALIAS)?;
+            batch.destination = of(column::DESTINATION, column::DESTINATION_ALIAS)?;
             batch.stations = stations.dictionary;
         }
         let mut words = Texts::default();
@@ -223,10 +235,64 @@ impl TripsFile {
         batch.line = vec![0; rows];
         batch.precision_ms = all_required::<Int32Type>(group, column::PRECISION_MS, rows)?;
         let mut vehicles = Texts::default();
-        let vehicle = dictionary::decode(&mut *group.pages(column::VEHICLE)?, &mut vehicles)?;
-        batch.vehicle = expect_rows(vehicle, rows)?;
+        batch.vehicle = group.texts(column::VEHICLE, &mut vehicles)?;
         batch.vehicles = vehicles.dictionary;
         Ok(batch)
+    }
+
+    /// Reads the durations that the publisher states. The batch has starts and ends.
+    fn reported_durations(
+        &self,
+        group: &Group<'_>,
+        batch: &TripBatch,
+    ) -> Result<Vec<i32>, ParquetError> {
+        let rows = group.rows();
+        if self.has_current_layout() {
+            let none = i64::from(NONE_I32);
+            return all_optional::<Int64Type>(group, column::REPORTED_S, rows, none)?
+                .into_iter()
+                .map(|stated| i32::try_from(stated).map_err(|e| ParquetError::External(e.into())))
+                .collect();
+        }
+        let mut stated = all_optional::<Int32Type>(group, column::REPORTED_S, rows, NONE_I32)?;
+        for (row, stated) in stated.iter_mut().enumerate() {
+            *stated = match *stated {
+                NOT_STATED => NONE_I32,
+                NONE_I32 => i32::try_from(batch.elapsed_ms(row) / 1000).unwrap_or(NONE_I32),
+                stated => stated,
+            };
+        }
+        Ok(stated)
+    }
+
+    /// Reads a column of station ids and that of their aliases.
+    fn stations(
+        &self,
+        group: &Group<'_>,
+        ids: usize,
+        aliases: usize,
+        texts: &mut Texts,
+    ) -> Result<Vec<u32>, ParquetError> {
+        let rows = group.rows();
+        let numbers = match group.statistics(aliases) {
+            // A column that an old layout lacks.
+            None => None,
+            Some(Statistics::Int32(of)) if (of.min_opt(), of.max_opt()) == (Some(&0), Some(&0)) => {
+                // Verifies the checksum: most files have no other numbers, and these need not be read.
+                group.pages(aliases)?;
+                None
+            }
+            Some(_) => Some(all_required::<Int32Type>(group, aliases, rows)?),
+        };
+        let names = self.names.get_or_init(|| {
+            AliasNames::from_metadata(value_of(&self.metadata, ALIASES_KEY))
+                .map_err(|e| format!("the names of its stations cannot be read: {e}"))
+        });
+        let names = names
+            .as_ref()
+            .map_err(|message| ParquetError::General(message.clone()))?;
+        let indexes = aliases::decode(&mut *group.pages(ids)?, numbers, names, texts)?;
+        expect_rows(indexes, rows)
     }
 }
 
@@ -242,8 +308,28 @@ impl Group<'_> {
         self.metadata.num_rows() as usize
     }
 
+    /// Returns the index of a column in the layout of the file.
+    fn index(&self, column: usize) -> Result<usize, ParquetError> {
+        let index = self.file.schema.index(column);
+        index.ok_or_else(|| ParquetError::General("it lacks a column".into()))
+    }
+
+    /// Reads an optional column of texts, which are added to a dictionary.
+    fn texts(&self, column: usize, texts: &mut Texts) -> Result<Vec<u32>, ParquetError> {
+        let index_of = &mut |text: &str| Ok(texts.index_of(text));
+        let indexes = dictionary::decode(&mut *self.pages(column)?, index_of)?;
+        expect_rows(indexes, self.rows())
+    }
+
+    /// Returns the statistics of a column. `None` if the file has none, or lacks the column.
+    fn statistics(&self, column: usize) -> Option<&Statistics> {
+        let column = self.file.schema.index(column)?;
+        self.metadata.column(column).statistics()
+    }
+
     /// Reads a whole column chunk and verifies its checksum.
     fn pages(&self, column: usize) -> Result<Box<dyn PageReader>, ParquetError> {
+        let column = self.index(column)?;
         let metadata = self.metadata.column(column);
         let (start, len) = metadata.byte_range();
         let bytes = self.file.file.exactly(start, len as usize)?;
@@ -265,7 +351,7 @@ impl Group<'_> {
     }
 
     fn column<T: DataType>(&self, column: usize) -> Result<ColumnReaderImpl<T>, ParquetError> {
-        let descriptor = self.metadata.column(column).column_descr_ptr();
+        let descriptor = self.metadata.column(self.index(column)?).column_descr_ptr();
         let reader = get_column_reader(descriptor, self.pages(column)?);
         Ok(get_typed_column_reader(reader))
     }
@@ -331,17 +417,6 @@ fn ids(group: &Group<'_>, batch: &mut TripBatch) -> Result<(), ParquetError> {
     Ok(())
 }
 
-/// Replaces the reported durations of a file by those that they stand for, see [`NOT_STATED`].
-fn resolve_durations(batch: &mut TripBatch) {
-    for row in 0..batch.len() {
-        batch.reported_s[row] = match batch.reported_s[row] {
-            NOT_STATED => NONE_I32,
-            NONE_I32 => i32::try_from(batch.elapsed_ms(row) / 1000).unwrap_or(NONE_I32),
-            stated => stated,
-        };
-    }
-}
-
 /// Checks that a column has a value for each row.
 fn expect_rows<T>(values: Vec<T>, rows: usize) -> Result<Vec<T>, ParquetError> {
     if values.len() == rows {
@@ -371,9 +446,17 @@ where
     expect_rows(values, rows)
 }
 
-/// Reads an optional column; [`NONE_I32`] stands for a missing value.
-fn all_optional(group: &Group<'_>, column: usize, rows: usize) -> Result<Vec<i32>, ParquetError> {
-    let mut reader = group.column::<Int32Type>(column)?;
+/// Reads an optional column of numbers; `none` stands for a missing one.
+fn all_optional<T: DataType>(
+    group: &Group<'_>,
+    column: usize,
+    rows: usize,
+    none: T::T,
+) -> Result<Vec<T::T>, ParquetError>
+where
+    T::T: Copy,
+{
+    let mut reader = group.column::<T>(column)?;
     let (mut present, mut levels) = (Vec::new(), Vec::with_capacity(rows));
     while levels.len() < rows {
         let left = rows - levels.len();
@@ -386,9 +469,17 @@ fn all_optional(group: &Group<'_>, column: usize, rows: usize) -> Result<Vec<i32
     let values = levels
         .iter()
         .map(|level| match level {
-            0 => NONE_I32,
-            _ => present.next().unwrap_or(NONE_I32),
+            0 => none,
+            _ => present.next().unwrap_or(none),
         })
         .collect();
     expect_rows(values, rows)
+}
+
+/// Returns the value of a key of the file's metadata.
+fn value_of<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
+    let mut pairs = (metadata.file_metadata().key_value_metadata())
+        .into_iter()
+        .flatten();
+    pairs.find(|pair| pair.key == key)?.value.as_deref()
 }

@@ -4,14 +4,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
-use parquet::file::writer::SerializedFileWriter;
-use xxhash_rust::xxh3::xxh3_64;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataWriter,
+    RowGroupMetaData,
+};
 
+use super::aliases::{self, AliasNumbers};
 use super::checksums::CheckedFile;
-use super::pages::{self, Pages};
-use super::schema::{DESCRIPTOR, PROPERTIES, SCHEMA};
-use super::{NOT_STATED, delta, dictionary};
-use crate::model::{NONE_I16, NONE_I32, TripBatch};
+use super::pages::{Chunk, Number, Pages};
+use super::schema::{ALIASES_KEY, LAYOUT, LAYOUT_KEY, SCHEMA};
+use super::{delta, dictionary};
+use crate::model::{NONE_I16, NONE_I32, SystemId, TripBatch};
 use crate::store::StoreError;
 use crate::store::embedded::error::io_error;
 use crate::store::embedded::hashed_file::HashedFile;
@@ -20,7 +23,10 @@ use crate::store::embedded::index::{IndexWriter, Keys, key_of};
 /// Writes a trips file, and its id index beside it.
 pub(crate) struct TripsWriter {
     path: PathBuf,
-    writer: SerializedFileWriter<CheckedFile>,
+    system: SystemId,
+    file: CheckedFile,
+    groups: Vec<RowGroupMetaData>,
+    aliases: AliasNumbers,
     zstd: zstd::bulk::Compressor<'static>,
     index: IndexWriter,
 }
@@ -37,17 +43,18 @@ pub(crate) struct Finished {
 }
 
 impl TripsWriter {
-    /// Creates a trips file, and its index at the same path with the extension `index`.
-    pub(crate) fn create(path: PathBuf) -> Result<Self, StoreError> {
-        let file = CheckedFile::new(HashedFile::create(&path)?);
-        let writer = SerializedFileWriter::new(file, SCHEMA.clone(), PROPERTIES.clone())
-            .map_err(|e| write_failed(&path, e))?;
+    /// Creates a trips file of a system, and its index at the same path with the extension `index`.
+    pub(crate) fn create(path: PathBuf, system: &SystemId) -> Result<Self, StoreError> {
+        let file = CheckedFile::new(HashedFile::create(&path)?)?;
         let zstd =
             zstd::bulk::Compressor::new(1).map_err(|e| io_error("compress for", &path, e))?;
         Ok(Self {
             index: IndexWriter::create(&path.with_extension("index"))?,
             path,
-            writer,
+            system: system.clone(),
+            file,
+            groups: Vec::new(),
+            aliases: AliasNumbers::default(),
             zstd,
         })
     }
@@ -68,69 +75,50 @@ impl TripsWriter {
         for (row, line) in batch.line.iter().enumerate() {
             self.index.push(key_of(batch.id_raw(row)), *line)?;
         }
-        self.write_row_group(batch)
-            .map_err(|e| write_failed(&self.path, e))
-    }
-
-    fn write_row_group(&mut self, batch: &TripBatch) -> Result<(), ParquetError> {
-        let years: Vec<i32> = batch
-            .birth_year
-            .iter()
-            .map(|year| match *year {
-                NONE_I16 => NONE_I32,
-                year => i32::from(year),
-            })
-            .collect();
-        let flags: Vec<i32> = batch.flags.iter().map(|f| i32::from(f.bits())).collect();
-        // In the order of the schema.
-        let columns: [&dyn Fn() -> Pages; 19] = [
-            &|| delta::texts(&batch.id_bytes, &batch.id_ends),
-            &|| delta::longs(&batch.started_ms),
-            &|| dictionary::ints(&batch.started_offset_s),
-            &|| delta::longs(&batch.ended_ms),
-            &|| dictionary::ints(&batch.ended_offset_s),
-            &|| dictionary::ints(&batch.precision_ms),
-            &|| delta::optional_ints(&reported_durations(batch)),
-            &|| dictionary::texts(&batch.origin, &batch.stations),
-            &|| dictionary::texts(&batch.destination, &batch.stations),
-            &|| dictionary::texts(&batch.vehicle, &batch.vehicles),
-            &|| dictionary::texts(&batch.bike, &batch.words),
-            &|| dictionary::texts(&batch.rider, &batch.words),
-            &|| dictionary::texts(&batch.gender, &batch.words),
-            &|| dictionary::optional_ints(&years),
-            &|| pages::plain(&batch.from_latitude),
-            &|| pages::plain(&batch.from_longitude),
-            &|| pages::plain(&batch.to_latitude),
-            &|| pages::plain(&batch.to_longitude),
-            &|| dictionary::ints(&flags),
-        ];
-        let mut checksums = Vec::with_capacity(columns.len());
-        let mut group = self.writer.next_row_group()?;
-        for (n, encode) in columns.into_iter().enumerate() {
-            let column = DESCRIPTOR.with(|schema| schema.column(n));
-            let (bytes, result) = encode().chunk(column, batch.len(), &mut self.zstd)?;
-            checksums.push(xxh3_64(&bytes));
-            group.append_column(&bytes, result)?;
+        let [origin, origin_alias] =
+            aliases::encode(&batch.origin, &batch.stations, &mut self.aliases);
+        let [destination, destination_alias] =
+            aliases::encode(&batch.destination, &batch.stations, &mut self.aliases);
+        let mut group = GroupWriter::new(self, batch.len());
+        group.column(delta::texts(&batch.id_bytes, &batch.id_ends))?;
+        group.column(dictionary::constant_text(
+            group.writer.system.as_str(),
+            batch.len(),
+        ))?;
+        group.column(delta::longs(&batch.started_ms))?;
+        group.column(dictionary::ints(&batch.started_offset_s))?;
+        group.column(delta::longs(&batch.ended_ms))?;
+        group.column(dictionary::ints(&batch.ended_offset_s))?;
+        group.column(dictionary::ints(&batch.precision_ms))?;
+        group.durations(batch)?;
+        group.column(origin)?;
+        group.column(origin_alias)?;
+        group.column(destination)?;
+        group.column(destination_alias)?;
+        group.column(dictionary::texts(&batch.vehicle, &batch.vehicles))?;
+        group.column(dictionary::texts(&batch.bike, &batch.words))?;
+        group.column(dictionary::texts(&batch.rider, &batch.words))?;
+        group.column(dictionary::texts(&batch.gender, &batch.words))?;
+        group.column(birth_years(batch))?;
+        for degrees in [
+            &batch.from_latitude,
+            &batch.from_longitude,
+            &batch.to_latitude,
+            &batch.to_longitude,
+        ] {
+            group.column(dictionary::optional_or_plain(degrees))?;
         }
-        group.close()?;
-        self.writer.inner_mut().add_checksums(&checksums);
-        Ok(())
+        let flags: Vec<i32> = batch.flags.iter().map(|f| i32::from(f.bits())).collect();
+        group.column(dictionary::ints(&flags))?;
+        group.end()
     }
 
     /// Ends the file and its index, and makes both durable.
     pub(crate) fn finish(self) -> Result<Finished, StoreError> {
-        let Self {
-            path,
-            mut writer,
-            index,
-            ..
-        } = self;
-        let rows = index.rows();
-        writer.flush().map_err(|e| io_error("write", &path, e))?;
-        writer.inner_mut().begin_footer();
-        let file = writer.into_inner().map_err(|e| write_failed(&path, e))?;
-        let hash = file.finish()?;
-        let index = index.finish()?;
+        let rows = self.index.rows();
+        let footer = self.footer().map_err(|e| write_failed(&self.path, e))?;
+        let hash = self.file.finish(&footer)?;
+        let index = self.index.finish()?;
         Ok(Finished {
             rows,
             keys: index.keys,
@@ -138,6 +126,116 @@ impl TripsWriter {
             index_hash: index.hash,
         })
     }
+
+    /// Encodes the metadata of the file, its length and the end of the file.
+    fn footer(&self) -> Result<Vec<u8>, ParquetError> {
+        const FORMAT_VERSION: i32 = 1;
+        let mut pairs = vec![KeyValue::new(LAYOUT_KEY.into(), LAYOUT.to_string())];
+        if let Some(names) = self.aliases.to_metadata() {
+            pairs.push(KeyValue::new(ALIASES_KEY.into(), names));
+        }
+        let file = FileMetaData::new(
+            FORMAT_VERSION,
+            self.index.rows() as i64,
+            Some(concat!("divvy ", env!("CARGO_PKG_VERSION")).into()),
+            Some(pairs),
+            SCHEMA.descriptor.clone(),
+            None,
+        );
+        let metadata = ParquetMetaData::new(file, self.groups.clone());
+        let mut footer = Vec::new();
+        ParquetMetaDataWriter::new(&mut footer, &metadata).finish()?;
+        Ok(footer)
+    }
+}
+
+/// Writes a row group, column by column in the order of the schema.
+struct GroupWriter<'a> {
+    writer: &'a mut TripsWriter,
+    rows: usize,
+    columns: Vec<ColumnChunkMetaData>,
+}
+
+impl<'a> GroupWriter<'a> {
+    fn new(writer: &'a mut TripsWriter, rows: usize) -> Self {
+        Self {
+            columns: Vec::with_capacity(SCHEMA.descriptor.num_columns()),
+            writer,
+            rows,
+        }
+    }
+
+    /// Writes the next column.
+    fn column(&mut self, pages: Pages) -> Result<(), StoreError> {
+        self.chunk(pages).map(drop)
+    }
+
+    /// Writes the next column. Returns its chunk, and where this begins.
+    fn chunk(&mut self, pages: Pages) -> Result<(Chunk, u64), StoreError> {
+        let writer = &mut *self.writer;
+        let chunk = pages
+            .chunk(self.rows, &mut writer.zstd)
+            .map_err(|e| write_failed(&writer.path, e))?;
+        let offset = writer.file.append_chunk(&chunk.bytes)?;
+        self.describe(&chunk, offset)?;
+        Ok((chunk, offset))
+    }
+
+    /// Describes the next column.
+    fn describe(&mut self, chunk: &Chunk, offset: u64) -> Result<(), StoreError> {
+        let column = SCHEMA.descriptor.column(self.columns.len());
+        let metadata = chunk
+            .metadata(column, offset)
+            .map_err(|e| write_failed(&self.writer.path, e))?;
+        self.columns.push(metadata);
+        Ok(())
+    }
+
+    /// Writes the two columns of durations. Where the publisher states each, they are equal and have
+    /// the same pages: the footer names these twice.
+    fn durations(&mut self, batch: &TripBatch) -> Result<(), StoreError> {
+        let durations: Vec<i64> = (0..batch.len()).map(|row| batch.duration_s(row)).collect();
+        let (chunk, offset) = self.chunk(dictionary::optional(&durations))?;
+        if !batch.reported_s.contains(&NONE_I32) {
+            self.describe(&chunk, offset)?;
+            self.writer.file.share_chunk();
+            return Ok(());
+        }
+        let reported: Vec<i64> = batch
+            .reported_s
+            .iter()
+            .map(|stated| match *stated {
+                NONE_I32 => i64::NONE,
+                stated => i64::from(stated),
+            })
+            .collect();
+        self.column(dictionary::optional(&reported))
+    }
+
+    fn end(self) -> Result<(), StoreError> {
+        let bytes = self.columns.iter().map(|column| column.uncompressed_size());
+        let group = RowGroupMetaData::builder(SCHEMA.descriptor.clone())
+            .set_num_rows(self.rows as i64)
+            .set_total_byte_size(bytes.sum())
+            .set_ordinal(self.writer.groups.len() as i32)
+            .set_column_metadata(self.columns)
+            .build()
+            .map_err(|e| write_failed(&self.writer.path, e))?;
+        self.writer.groups.push(group);
+        Ok(())
+    }
+}
+
+fn birth_years(batch: &TripBatch) -> Pages {
+    let years: Vec<i32> = batch
+        .birth_year
+        .iter()
+        .map(|year| match *year {
+            NONE_I16 => NONE_I32,
+            year => i32::from(year),
+        })
+        .collect();
+    dictionary::optional(&years)
 }
 
 /// Returns the rows in the order of their starts; rows of equal start keep their order.
@@ -174,13 +272,31 @@ fn write_failed(path: &Path, error: ParquetError) -> StoreError {
     io_error("write", path, io::Error::other(error))
 }
 
-/// Returns the reported durations as a file has them, see [`NOT_STATED`].
-fn reported_durations(batch: &TripBatch) -> Vec<i32> {
-    (0..batch.len())
-        .map(|row| match batch.reported_s[row] {
-            stated if i64::from(stated) * 1000 == batch.elapsed_ms(row) => NONE_I32,
-            NONE_I32 => NOT_STATED,
-            stated => stated,
-        })
-        .collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{StationAlias, Trip};
+    use crate::store::StoreErrorKind;
+    use crate::store::embedded::testing::{divvy, trip};
+    use crate::store::embedded::trips_file::TripsFile;
+
+    #[test]
+    fn an_alias_without_its_name_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trips.parquet");
+        let batch: TripBatch = ["a", "b"]
+            .map(|name| Trip {
+                origin: Some(StationAlias::new("517", name).as_str().into()),
+                ..trip(name, 0)
+            })
+            .into_iter()
+            .collect();
+        let mut writer = TripsWriter::create(path.clone(), &divvy().id).unwrap();
+        writer.write(&batch).unwrap();
+        writer.aliases = AliasNumbers::default();
+        writer.finish().unwrap();
+        let error = TripsFile::open(&path).unwrap().read(0).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Damaged);
+        assert!(error.to_string().contains("517"), "{error}");
+    }
 }
