@@ -51,14 +51,16 @@ struct StoredFeed {
 enum Cause {
     /// A snapshot of the feed, with the totals from which ids are assigned to its stations.
     Snapshot(Option<SectionRef>),
-    /// A load, a list, or a republication.
+    /// A station list, with the totals from which ids are assigned to the stations.
+    List(Option<SectionRef>),
+    /// A load, or a republication.
     Other,
 }
 
 impl Cause {
     fn totals(self) -> Option<SectionRef> {
         match self {
-            Self::Snapshot(totals) => totals,
+            Self::Snapshot(totals) | Self::List(totals) => totals,
             Self::Other => None,
         }
     }
@@ -129,6 +131,13 @@ impl Shared {
                 (!is_listed).then_some((Note::Listed, &listed)),
             )
             .await
+    }
+
+    /// Makes the store one of the system, if it has none yet, and returns where its totals are: the
+    /// pending ones if there are some, so that no id of a trip is taken for unused.
+    async fn newest_totals(&self, system: &System) -> Result<Option<SectionRef>, StoreError> {
+        let state = self.ledger.begin(system).await?;
+        Ok(state.pending_totals.or(state.totals))
     }
 
     fn too_many_writers(&self) -> StoreError {
@@ -322,19 +331,15 @@ impl StationTable for DynamoStore {
         if !self.is_of(system).await? {
             return Ok(Vec::new());
         }
-        let items = self.shared.stations.scan().all().await?;
-        let rows: Result<Vec<Row>, _> = items.iter().map(item::station::row).collect();
-        let rows = rows.map_err(damaged_item)?.into_iter();
-        let mut stations: Vec<Station> = rows.map(|row| row.station).collect();
-        stations.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(stations)
+        let rows = self.shared.station_rows().await?.into_values();
+        // As the rules have them: rows of older programs lack the forms of lists.
+        let data = StationData::new(rows, None);
+        Ok(data.stations().cloned().collect())
     }
 
     async fn apply(&self, snapshot: &Snapshot, _: Timestamp) -> Result<Applied, StoreError> {
         let shared = &self.shared;
-        let state = shared.ledger.begin(&snapshot.system).await?;
-        // The pending totals if there are some, so that no id of a trip is taken for unused.
-        let totals = state.pending_totals.or(state.totals);
+        let totals = shared.newest_totals(&snapshot.system).await?;
         shared
             .change_rows(Cause::Snapshot(totals), |data, totals| {
                 data.apply(snapshot, || totals.ok_or(())).ok()
@@ -351,10 +356,10 @@ impl StationTable for DynamoStore {
     }
 
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError> {
-        self.shared.ledger.begin(system).await?;
+        let totals = self.shared.newest_totals(system).await?;
         self.shared
-            .change_rows(Cause::Other, |data, _| {
-                let writes = data.describe(listed);
+            .change_rows(Cause::List(totals), |data, totals| {
+                let writes = data.describe(listed, || totals.ok_or(())).ok()?;
                 Some((writes.len() as u64, writes))
             })
             .await
