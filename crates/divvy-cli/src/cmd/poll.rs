@@ -65,7 +65,7 @@ impl Poll {
                 match added {
                     0 => "nothing changed".into(),
                     _ => format!(
-                        "its states are not taken, {} that no newer one names added; {refreshed}",
+                        "states not taken, {} taken that no newer one names; {refreshed}",
                         plural(*added as i64, "station")
                     ),
                 }

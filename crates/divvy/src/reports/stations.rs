@@ -14,7 +14,7 @@ use super::{
     Column, Filter, Filters, Note, Picture, Question, Report, Role, Row, Table, Value, ValueKind,
     grouped, plural,
 };
-use crate::model::{Degrees, StationId};
+use crate::model::{Degrees, Station, StationId, StationSource};
 use crate::stations::identity::MatchKey;
 use crate::store::{FeedState, FromStationCount, StoreError};
 use crate::tally::Totals;
@@ -73,7 +73,7 @@ impl Row for StationRow {
             count("available_bikes").defined("vehicles that can be rented, e-bikes included"),
             count("available_ebikes").defined("e-bikes among them").spare(2),
             count("available_docks").defined("docks that accept a vehicle"),
-            count("total_docks").defined("docks installed").spare(2),
+            count("total_docks").defined("docks installed; those of station lists where no feed states them").spare(2),
             Column::new("reported_at", ValueKind::Instant).defined("when the station last reported, by the system's clocks").spare(4),
             count("from_count").role(Role::Measure(Measure::Trips)).defined("stored trips that start here, at any of the station's ids"),
             Column::new("from_range", ValueKind::Text).defined("XS below 10, S below 100, M below 1,500, L below 5,000, XL from there"),
@@ -283,7 +283,10 @@ impl<'a> Facts<'a> {
         let (latitude, longitude) = place.position(self.known).unzip();
         let available = live.map(|station| station.available).unwrap_or_default();
         let from_count = place.ids.iter().map(|(id, _)| self.departures(id)).sum();
-        let total_docks = live.and_then(|station| station.capacity);
+        // No feed says what became of a station of lists alone.
+        let is_of_lists = |station: &&Station| station.source == StationSource::List;
+        let installed = live.or(station.filter(is_of_lists));
+        let total_docks = installed.and_then(|station| station.capacity);
         StationRow {
             station_id: place.id.clone(),
             name: place.name(self.known).map(Into::into),
