@@ -131,9 +131,15 @@ pub async fn stations_after(
     let id = system().id;
     for step in steps {
         match step {
-            Step::Load(archive) => drop(load(store, &archive, &Mutex::default()).await?),
-            Step::Describe(listed) => drop(store.describe(&system(), &listed).await?),
-            Step::Poll(snapshot) => drop(store.apply(&snapshot, snapshot.taken_at).await?),
+            Step::Load(archive) => {
+                load(store, &archive, &Mutex::default()).await?;
+            }
+            Step::Describe(listed) => {
+                store.describe(&system(), &listed).await?;
+            }
+            Step::Poll(snapshot) => {
+                store.apply(&snapshot, snapshot.taken_at).await?;
+            }
             other => panic!("{other:?} changes no station"),
         }
     }
