@@ -103,9 +103,10 @@ pub(crate) fn assert_stream(before: &[Station], after: &[Station], changes: &[Ch
             expected.push((row, false));
             continue;
         };
-        let mut with_report_time = (*before).clone();
-        with_report_time.reported_at = row.reported_at;
-        let report_time_only = with_report_time == *row;
+        let mut with_times = (*before).clone();
+        with_times.reported_at = row.reported_at;
+        with_times.named_at = row.named_at;
+        let report_time_only = with_times == *row;
         if *before != row {
             expected.push((row, report_time_only));
         }

@@ -272,6 +272,94 @@ const PLACES: &[(&str, &str)] = &[
     ("41.917213", "-87.726321"),
 ];
 
+/// Three snapshots, two lists and a load that name the same stations otherwise.
+pub fn steps_of_any_order() -> [Step; 6] {
+    let placed = |id: &str, name: &str, place: usize, docks: Option<u32>| Station {
+        name: Some(name.into()),
+        latitude: PLACES[place].0.parse().ok(),
+        longitude: PLACES[place].1.parse().ok(),
+        capacity: docks,
+        ..Station::unknown(id.into())
+    };
+    let poll = |kind, taken_at, stations: Vec<Station>| {
+        let has_states = kind != SnapshotKind::Information;
+        let with_states = |station| Station {
+            status: has_states.then_some(StationStatus::InService),
+            reported_at: has_states.then(|| minute(taken_at)),
+            ..station
+        };
+        Step::Poll(Snapshot {
+            system: system(),
+            taken_at: minute(taken_at),
+            kind,
+            stations: stations.into_iter().map(with_states).collect(),
+        })
+    };
+    let trip = |n: usize, (id, place): (&str, usize)| {
+        let micro = |text: &str| text.parse::<f64>().map_or(0, |at| (at * 1e6) as i32);
+        let trip = Trip {
+            origin: Some(id.into()),
+            from: Some((micro(PLACES[place].0), micro(PLACES[place].1))),
+            ..Trip::new(format!("T{n}"), NEW_YEAR_MS, NEW_YEAR_MS + 600_000, -21_600)
+        };
+        Row {
+            trip,
+            name: Some(NAMES[place]),
+        }
+    };
+    let rows = [("35", 0), ("76", 1), ("517", 2), ("TA13", 2)];
+    let unnamed = Station::unknown("u-3".into());
+    [
+        Step::Load(Archive {
+            name: "202401.zip".into(),
+            members: vec![(0..).zip(rows).map(|(n, row)| trip(n, row)).collect()],
+            unreadable: 0,
+            batch: 3,
+            replace: false,
+        }),
+        Step::Describe(vec![
+            placed("35", "Streeter & Grand", 0, Some(15)),
+            placed("517", NAMES[2], 2, None),
+            placed("u-3", NAMES[2], 2, Some(11)),
+        ]),
+        Step::Describe(vec![
+            placed("35", NAMES[0], 1, Some(19)),
+            placed("u-1", "Streeter", 1, Some(27)),
+        ]),
+        poll(
+            SnapshotKind::Full,
+            0,
+            vec![
+                placed("517", NAMES[0], 0, Some(15)),
+                placed("u-1", NAMES[2], 2, None),
+            ],
+        ),
+        poll(
+            SnapshotKind::Information,
+            60,
+            vec![
+                placed("517", "Streeter", 1, None),
+                placed("u-2", NAMES[0], 0, Some(31)),
+            ],
+        ),
+        poll(
+            SnapshotKind::Full,
+            120,
+            vec![placed("u-1", NAMES[0], 1, None), unnamed],
+        ),
+    ]
+}
+
+/// Orders of six steps.
+pub const ORDERS: [[usize; 6]; 6] = [
+    [0, 1, 2, 3, 4, 5],
+    [5, 4, 3, 2, 1, 0],
+    [3, 0, 5, 1, 4, 2],
+    [4, 2, 3, 5, 0, 1],
+    [1, 5, 0, 4, 2, 3],
+    [2, 3, 5, 4, 1, 0],
+];
+
 /// Any snapshot of a feed, at any minute.
 pub fn snapshot() -> impl Strategy<Value = Snapshot> {
     const KINDS: &[SnapshotKind] = &[

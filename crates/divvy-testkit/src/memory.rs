@@ -400,7 +400,11 @@ impl StationTable for MemoryStore {
 
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError> {
         let mut held = self.held();
-        let writes = held.system(system).stations.describe(listed);
+        let known = held.system(system);
+        // Taken out, because the totals are calculated from the other fields of the system.
+        let mut stations = std::mem::take(&mut known.stations);
+        let Ok(writes) = stations.describe(listed, || Ok::<_, Infallible>(known.totals()));
+        known.stations = stations;
         Ok(held.record(&system.id, writes))
     }
 }

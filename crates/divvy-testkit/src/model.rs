@@ -126,8 +126,9 @@ pub(crate) struct FeedModel {
     pub(crate) information_at: Option<Timestamp>,
     pub(crate) status_at: Option<Timestamp>,
     pub(crate) listed: BTreeSet<StationId>,
-    /// The last reported values of each station of the feed.
-    pub(crate) reported: BTreeMap<StationId, Station>,
+    /// The last reported values of each station of the feed, and when the snapshot was made that its
+    /// names come from.
+    pub(crate) reported: BTreeMap<StationId, (Station, Option<Timestamp>)>,
 }
 
 impl FeedModel {
@@ -153,15 +154,13 @@ impl FeedModel {
             self.listed = snapshot.stations.iter().map(|s| s.id.clone()).collect();
         }
         for station in &snapshot.stations {
-            if !current_information && !current_states {
-                break;
-            }
-            let blank = || Station::unknown(station.id.clone());
-            let reported = self
+            let blank = || (Station::unknown(station.id.clone()), None);
+            let (reported, named_at) = self
                 .reported
                 .entry(station.id.clone())
                 .or_insert_with(blank);
-            if current_information && station.capacity.is_some() {
+            if informs && station.capacity.is_some() && *named_at <= taken_at {
+                *named_at = taken_at;
                 reported.name.clone_from(&station.name);
                 reported.short_name.clone_from(&station.short_name);
                 reported.legacy_id.clone_from(&station.legacy_id);
@@ -175,11 +174,19 @@ impl FeedModel {
             }
         }
         let expects_change = *self != before;
+        let is_older = !current_information && !current_states;
         match applied {
-            Applied::Accepted { .. } => assert!(expects_change),
+            Applied::Accepted { .. } => assert!(expects_change && !is_older),
             Applied::Repeated => assert!(!expects_change && last == taken_at),
-            Applied::Refused { last: newer } => {
-                assert!(!expects_change && last == Some(*newer) && last > taken_at);
+            Applied::Refused { last: newer, added } => {
+                assert!(last == Some(*newer) && last > taken_at);
+                assert!(is_older || !expects_change);
+                let is_other = |(station, _): &&(Station, _)| {
+                    let before = before.reported.get(&station.id);
+                    before.map(|(station, _)| station) != Some(station)
+                };
+                let expected = self.reported.values().filter(is_other).count();
+                assert_eq!(*added, expected as u64);
             }
         }
     }
@@ -192,7 +199,7 @@ impl FeedModel {
             .filter(|row| row.source == StationSource::Feed);
         let mut named = 0;
         for row in rows {
-            let reported = self
+            let (reported, named_at) = self
                 .reported
                 .get(&row.id)
                 .expect("the feed has reported it");
@@ -206,6 +213,8 @@ impl FeedModel {
                 reported_at: row.reported_at,
                 aliases: row.aliases.clone(),
                 trips_version: row.trips_version,
+                named_at: named_at.filter(|at| Some(*at) != self.information_at),
+                listed_as: row.listed_as.clone(),
                 ..reported.clone()
             };
             assert_eq!(*row, expected);

@@ -132,7 +132,7 @@ fn month_of_polls(archives: &Path, month: &str, is_wanted: &dyn Fn(&str) -> bool
                 assert_eq!(last, Some(polled.taken_at), "{}", state.name);
                 outcome.repeated += 1;
             }
-            Applied::Refused { last: newer } => {
+            Applied::Refused { last: newer, .. } => {
                 assert!(
                     newer > polled.taken_at && last == Some(newer),
                     "{}",

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use divvy::model::{Availability, Degrees, Station, StationAlias, StationSource, StationStatus};
+use divvy::model::{
+    Availability, Degrees, FilledByLists, ListedStation, Station, StationAlias, StationSource,
+    StationStatus,
+};
 use divvy::stations::data::Row;
 
 use super::{Item, ItemError, Reader, put_number, put_text};
@@ -37,10 +40,19 @@ pub const TRIPS_VERSION: &str = "trips_version";
 /// The attribute with the time at which a feed last wrote the row.
 pub const WRITTEN_AT: &str = "written_at";
 
+/// The attribute with the time of the snapshot that names and position come from.
+pub const NAMED_AT: &str = "named_at";
+/// The attribute with the forms in which station lists have the station: a set of JSON texts.
+pub const LISTED_AS: &str = "listed_as";
+const FILLED_BY_LISTS: &str = "filled_by_lists";
+
 /// The attributes that detect a change of a row. Each writer changes at least one of them: a feed the
-/// time of writing, a load the version or the ids, a station list the others.
-pub const OPTIMISTIC_LOCK_ATTRIBUTES: [&str; 11] = [
+/// time of writing or that of the names, a load the version or the ids, a station list the forms; a
+/// list that an older program reads, the others.
+pub const OPTIMISTIC_LOCK_ATTRIBUTES: [&str; 13] = [
     WRITTEN_AT,
+    NAMED_AT,
+    LISTED_AS,
     TRIPS_VERSION,
     ORIGIN_IDS,
     ALIASES,
@@ -74,6 +86,9 @@ pub fn item(row: &Row) -> Item {
         reported_at,
         aliases,
         trips_version,
+        named_at,
+        listed_as,
+        filled_by_lists,
     } = station;
     let Availability {
         vehicles,
@@ -118,6 +133,21 @@ pub fn item(row: &Row) -> Item {
     put_number(&mut item, TRIPS_VERSION, *trips_version);
     put_text(
         &mut item,
+        NAMED_AT,
+        named_at.map(|at| at.to_string()).as_deref(),
+    );
+    if !listed_as.is_empty() {
+        let forms = listed_as.iter().map(form_text).collect();
+        item.insert(LISTED_AS.into(), AttributeValue::Ss(forms));
+    }
+    let filled = Some(*filled_by_lists).filter(|filled| *filled != FilledByLists::Nothing);
+    put_text(
+        &mut item,
+        FILLED_BY_LISTS,
+        filled.map(FilledByLists::as_str),
+    );
+    put_text(
+        &mut item,
         WRITTEN_AT,
         written_at.map(|at| at.to_string()).as_deref(),
     );
@@ -147,6 +177,16 @@ pub fn row(item: &Item) -> Result<Row, ItemError> {
         .iter()
         .map(|text| StationAlias::from(text.as_str()))
         .collect();
+    let filled_by_lists = match reader.text(FILLED_BY_LISTS)? {
+        None => FilledByLists::default(),
+        Some(word) => FilledByLists::named(word)
+            .ok_or_else(|| reader.unexpected(FILLED_BY_LISTS, "capacity or everything"))?,
+    };
+    let form = |text: &String| {
+        serde_json::from_str::<ListedStation>(text)
+            .map_err(|_| reader.unexpected(LISTED_AS, "stations of lists as JSON"))
+    };
+    let listed_as: Result<BTreeSet<_>, _> = reader.texts(LISTED_AS)?.iter().map(form).collect();
     Ok(Row {
         station: Station {
             id: reader.required_text(KEY)?.into(),
@@ -168,9 +208,17 @@ pub fn row(item: &Item) -> Result<Row, ItemError> {
             reported_at: reader.instant(REPORTED_AT)?,
             aliases,
             trips_version: reader.number(TRIPS_VERSION)?,
+            named_at: reader.instant(NAMED_AT)?,
+            listed_as: listed_as?,
+            filled_by_lists,
         },
         written_at: reader.instant(WRITTEN_AT)?,
     })
+}
+
+/// Writes a form of a station list as a text, of which a set is made.
+fn form_text(form: &ListedStation) -> String {
+    serde_json::to_string(form).expect("it has texts and a number")
 }
 
 /// Puts a coordinate as a number where the service returns the same digits: it drops trailing zeros
@@ -221,12 +269,12 @@ fn degrees(
     }
 }
 
-/// Returns whether two items of a station differ only in the report time and the time of writing,
-/// which do not affect counts.
+/// Returns whether two items of a station differ only in the report time, the time of the names and the
+/// time of writing, which do not affect counts.
 pub fn differ_in_report_time_only(old: &Item, new: &Item) -> bool {
     let rest = |item: &Item| {
         let mut rest = item.clone();
-        rest.retain(|name, _| name != REPORTED_AT && name != WRITTEN_AT);
+        rest.retain(|name, _| ![REPORTED_AT, NAMED_AT, WRITTEN_AT].contains(&name.as_str()));
         rest
     };
     !are_same(old, new) && are_same(&rest(old), &rest(new))
@@ -277,7 +325,8 @@ pub(crate) mod tests {
     /// Any row whose texts are not empty: what is blank is left out.
     pub(crate) fn rows() -> impl Strategy<Value = Row> {
         let text = || "[^\u{0}]{1,12}";
-        let id = || text().prop_map(StationId::from);
+        let alias = (text(), of(text()))
+            .prop_map(|(id, name)| StationAlias::new(&id, &name.unwrap_or_default()));
         let source = prop_oneof![
             Just(StationSource::Trips),
             Just(StationSource::List),
@@ -287,13 +336,23 @@ pub(crate) mod tests {
         let place = (of(degrees_text()), of(degrees_text()), of(any::<u32>()));
         let count = || of(any::<u32>());
         let available = (count(), count(), count(), count(), count());
-        let ids = prop::collection::btree_set(id(), 0..3);
+        let ids = prop::collection::btree_set(alias, 0..3);
         let state = (
             of(text().prop_map(StationStatus::from)),
             available,
             of(instant()),
         );
-        let kept = (ids, of(any::<u64>()), of(instant()));
+        let form = (of(text()), of(degrees_text()), of(any::<u32>()));
+        let form = form.prop_map(|(name, latitude, capacity)| ListedStation {
+            name,
+            longitude: latitude.clone(),
+            latitude,
+            capacity,
+            ..ListedStation::default()
+        });
+        let forms = prop::collection::btree_set(form, 0..3);
+        let lists = (forms, prop::sample::select(&FilledByLists::ALL));
+        let kept = (ids, of(any::<u64>()), of(instant()), of(instant()), lists);
         (id(), source, names, place, state, kept).prop_map(
             |(id, source, names, place, (status, available, reported_at), kept)| Row {
                 station: Station {
@@ -316,6 +375,9 @@ pub(crate) mod tests {
                     reported_at,
                     aliases: kept.0,
                     trips_version: kept.1,
+                    named_at: kept.3,
+                    listed_as: kept.4.0,
+                    filled_by_lists: kept.4.1,
                 },
                 written_at: kept.2,
             },
@@ -361,11 +423,13 @@ pub(crate) mod tests {
         fn a_report_time_alone_is_told_from_other_changes(row in rows(), other in rows(), at in instant()) {
             let mut later = row.clone();
             later.station.reported_at = Some(at);
+            later.station.named_at = Some(at);
             later.written_at = Some(at);
             let is_later = later != row;
             prop_assert_eq!(differ_in_report_time_only(&item(&row), &item(&later)), is_later);
             let rest = |mut row: Row| {
                 row.station.reported_at = None;
+                row.station.named_at = None;
                 row.written_at = None;
                 row
             };

@@ -61,7 +61,7 @@ impl PollLog {
                 reported,
             } => ("accepted", inserted, changed, reported),
             Applied::Repeated => ("repeated", 0, 0, 0),
-            Applied::Refused { .. } => ("refused", 0, 0, 0),
+            Applied::Refused { added, .. } => ("refused", added, 0, 0),
         };
         let age = self.fetched_at.duration_since(polled.taken_at);
         let metrics = [

@@ -239,7 +239,7 @@ mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
-    use divvy::model::{Station, StationId, System};
+    use divvy::model::{Station, StationAlias, StationId, System};
     use divvy::stations::data::Row;
     use divvy::store::{FromStationCount, StationTable, StoreErrorKind};
     use divvy_testkit::MemoryStore;
@@ -359,7 +359,7 @@ mod tests {
         let row = Row {
             station: Station {
                 reported_at: Some(at(reported)),
-                origin_ids: [StationId::from(id)].into(),
+                aliases: [StationAlias::from(id)].into(),
                 trips_version: Some(version),
                 ..Station::unknown(format!("feed-{id}").as_str().into())
             },

@@ -334,12 +334,10 @@ impl StationTable for DynamoStore {
         if !self.is_of(system).await? {
             return Ok(Vec::new());
         }
-        let items = self.shared.stations.scan().all().await?;
-        let rows: Result<Vec<Row>, _> = items.iter().map(item::station::row).collect();
-        let rows = rows.map_err(damaged_item)?.into_iter();
-        let mut stations: Vec<Station> = rows.map(|row| row.station).collect();
-        stations.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(stations)
+        let rows = self.shared.station_rows().await?.into_values();
+        // As the rules have them: rows of older programs lack the forms of lists.
+        let data = StationData::new(rows, None);
+        Ok(data.stations().cloned().collect())
     }
 
     async fn apply(&self, snapshot: &Snapshot, _: Timestamp) -> Result<Applied, StoreError> {
@@ -363,8 +361,8 @@ impl StationTable for DynamoStore {
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError> {
         self.shared.ledger.begin(system).await?;
         self.shared
-            .change_rows(Cause::Other, |data, _| {
-                let writes = data.describe(listed);
+            .change_rows(Cause::Other, |data, totals| {
+                let writes = data.describe(listed, || totals.ok_or(())).ok()?;
                 Some((writes.len() as u64, writes))
             })
             .await

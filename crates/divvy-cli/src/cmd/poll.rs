@@ -59,9 +59,16 @@ impl Poll {
                 grouped(*reported),
             ),
             Applied::Repeated => format!("{id}: the snapshot of {at} is known already"),
-            Applied::Refused { last } => format!(
-                "{id}: the snapshot of {at} is older than the last one ({}): nothing changed",
-                polled.system.zone().rfc3339(*last)
+            Applied::Refused { last, added } => format!(
+                "{id}: the snapshot of {at} is older than the last one ({}): {}",
+                polled.system.zone().rfc3339(*last),
+                match added {
+                    0 => "nothing changed".into(),
+                    _ => format!(
+                        "states not taken, {} taken that no newer one names; {refreshed}",
+                        plural(*added as i64, "station")
+                    ),
+                }
             ),
         });
         for note in &polled.notes {

@@ -7,6 +7,7 @@ mod batch;
 pub mod civil_date;
 mod id_shape;
 mod ids;
+mod listed_station;
 mod position;
 mod sample_fraction;
 mod station;
@@ -19,9 +20,12 @@ pub use alias::{StationAlias, comparable_name};
 pub use batch::{Dictionary, NONE_I16, NONE_I32, StationName, TripBatch};
 pub use id_shape::IdShape;
 pub use ids::{MAX_STATION_ID_BYTES, StationId, SystemId, TripId, VehicleId};
+pub use listed_station::ListedStation;
 pub use position::{Degrees, Position};
 pub use sample_fraction::{InvalidSampleFraction, SampleFraction};
-pub use station::{Availability, Snapshot, SnapshotKind, Station, StationSource, StationStatus};
+pub use station::{
+    Availability, FilledByLists, Snapshot, SnapshotKind, Station, StationSource, StationStatus,
+};
 pub use system::{BoundingBox, System, UnknownSystem};
 pub use systems::{ColumnNames, KnownSystem, Systems};
 pub use trip::{Flag, Flags, OTHER, Rider, Trip};

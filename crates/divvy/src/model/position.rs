@@ -29,6 +29,15 @@ impl Degrees {
         (self.to_f64() * 1e6).round() as i32
     }
 
+    /// Returns the number of decimals, without zeros at the end. 0 for a number with an exponent.
+    pub fn decimals(&self) -> usize {
+        let fraction = self.0.split_once('.').map_or("", |(_, fraction)| fraction);
+        if fraction.contains(['e', 'E']) {
+            return 0;
+        }
+        fraction.trim_end_matches('0').len()
+    }
+
     /// Makes the decimal text of a number of millionths, without trailing zeros: `41.8964`.
     pub fn from_micro(micro: i32) -> Self {
         let sign = if micro < 0 { "-" } else { "" };
@@ -61,6 +70,16 @@ impl fmt::Display for Degrees {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
+}
+
+/// Returns the point of two coordinates. `None` if one is missing, or both are 0.
+pub(super) fn known(latitude: Option<&Degrees>, longitude: Option<&Degrees>) -> Option<Position> {
+    let (latitude, longitude) = (latitude?.to_f64(), longitude?.to_f64());
+    let is_known = latitude != 0.0 || longitude != 0.0;
+    is_known.then_some(Position {
+        latitude,
+        longitude,
+    })
 }
 
 /// A point in WGS 84 degrees.

@@ -6,11 +6,11 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Degrees, Position, StationAlias, StationId, System};
+use super::{Degrees, ListedStation, Position, StationAlias, StationId, System, position};
 
 /// A station with the newest values of its feed: one row of StationData.
 ///
-/// A field is `None` where no feed has stated it yet.
+/// A field is `None` where neither a feed nor a station list has stated it yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Station {
     /// The id in the feed; for a station known from trips or lists alone, the id that they use.
@@ -41,6 +41,56 @@ pub struct Station {
     pub aliases: BTreeSet<StationAlias>,
     /// The version of its trips: set by each load that changes them, not by feeds.
     pub trips_version: Option<u64>,
+    /// When the snapshot was made, by the feed's clock, that names and positions of a row of the feed
+    /// come from. `None` if that is the newest one with names and positions, and in rows of programs
+    /// that did not keep it; also if no snapshot states any. Set by the store, not by feeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named_at: Option<Timestamp>,
+    /// Each form in which station lists have this id, the best first. Where a feed or the trips use the
+    /// id for another station, these are forms of that other one. Set by the store, not by feeds.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub listed_as: BTreeSet<ListedStation>,
+    /// Which fields of a row of the feed come from station lists. Set by the store, not by feeds.
+    #[serde(default, skip_serializing_if = "FilledByLists::is_nothing")]
+    pub filled_by_lists: FilledByLists,
+}
+
+/// Which fields of a row of the feed come from station lists, because no snapshot states them.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum FilledByLists {
+    /// None: what the feed does not state is unknown.
+    #[default]
+    Nothing,
+    /// The capacity.
+    Capacity,
+    /// Names, position and capacity: the feed has stated states alone.
+    Everything,
+}
+
+impl FilledByLists {
+    /// All values.
+    pub const ALL: [Self; 3] = [Self::Nothing, Self::Capacity, Self::Everything];
+
+    /// Returns the name used in stores.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Capacity => "capacity",
+            Self::Everything => "everything",
+        }
+    }
+
+    /// Finds the value of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|filled| filled.as_str() == name)
+    }
+
+    fn is_nothing(&self) -> bool {
+        *self == Self::Nothing
+    }
 }
 
 /// What has named a station, the best source last: values of a feed replace those of a list, and
@@ -198,20 +248,15 @@ impl Station {
             reported_at: None,
             aliases: BTreeSet::new(),
             trips_version: None,
+            named_at: None,
+            listed_as: BTreeSet::new(),
+            filled_by_lists: FilledByLists::default(),
         }
     }
 
     /// Returns the coordinates. `None` where no feed states them, or states 0, 0.
     pub fn position(&self) -> Option<Position> {
-        let (latitude, longitude) = (
-            self.latitude.as_ref()?.to_f64(),
-            self.longitude.as_ref()?.to_f64(),
-        );
-        let is_known = latitude != 0.0 || longitude != 0.0;
-        is_known.then_some(Position {
-            latitude,
-            longitude,
-        })
+        position::known(self.latitude.as_ref(), self.longitude.as_ref())
     }
 }
 

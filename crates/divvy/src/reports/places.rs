@@ -121,7 +121,10 @@ pub(super) fn places(
     }
     let of_feed: BTreeSet<StationId> = places.iter().map(|place| place.id.clone()).collect();
     let others = matches.other_places().iter();
-    places.extend(others.map(|aliases| unlisted_place(aliases, &own_rows, known)));
+    let others = others.map(|aliases| unlisted_place(aliases, &own_rows, known));
+    let is_used = |alias: &StationAlias| known.stations.0.contains_key(alias);
+    // Corrections and unloads leave aliases that nothing uses.
+    places.extend(others.filter(|place| place.station.is_some() || place.aliases().any(is_used)));
     for place in &mut places {
         place
             .aliases

@@ -14,7 +14,7 @@ use super::{
     Column, Filter, Filters, Note, Picture, Question, Report, Role, Row, Table, Value, ValueKind,
     grouped, plural,
 };
-use crate::model::{Degrees, StationAlias, StationId, StationSource};
+use crate::model::{Degrees, Station, StationAlias, StationId, StationSource};
 use crate::stations::identity::MatchKey;
 use crate::store::{FeedState, FromStationCount, StoreError};
 use crate::tally::Totals;
@@ -76,7 +76,7 @@ impl Row for StationRow {
             count("available_bikes").defined("vehicles that can be rented, e-bikes included"),
             count("available_ebikes").defined("e-bikes among them").spare(2),
             count("available_docks").defined("docks that accept a vehicle"),
-            count("total_docks").defined("docks installed, by the feed, else by a station list").spare(2),
+            count("total_docks").defined("docks installed; those of station lists where no feed states them").spare(2),
             Column::new("reported_at", ValueKind::Instant).defined("when the station last reported, by the system's clocks").spare(4),
             count("from_count").role(Role::Measure(Measure::Trips)).defined("stored trips that start here, at any of the station's ids"),
             Column::new("from_range", ValueKind::Text).defined("XS below 10, S below 100, M below 1,500, L below 5,000, XL from there"),
@@ -297,9 +297,10 @@ impl<'a> Facts<'a> {
         let (latitude, longitude) = place.position(self.known).unzip();
         let available = live.map(|station| station.available).unwrap_or_default();
         let from_count = self.departures(place);
-        // A station that a feed has named and that is not listed any more has none.
-        let in_list = station.filter(|station| station.source == StationSource::List);
-        let total_docks = live.or(in_list).and_then(|station| station.capacity);
+        // No feed says what became of a station of lists alone.
+        let is_of_lists = |station: &&Station| station.source == StationSource::List;
+        let installed = live.or(station.filter(is_of_lists));
+        let total_docks = installed.and_then(|station| station.capacity);
         StationRow {
             station_id: place.station_id.clone(),
             name: place.name(self.known).map(Into::into),

@@ -6,35 +6,40 @@
 //!
 //! - A feed has *information* (names and positions) and *states*. Each has its own time, and neither
 //!   erases the other. Stations that a snapshot lacks are kept.
-//! - A station has changed if anything but its report time is different. A newer report time alone
-//!   is written with the next change, or when the row is 15 minutes old.
+//! - Any order of loads, lists and snapshots ends in the same rows: an older snapshot still names the
+//!   stations that no newer one names, but its states and its list of stations are not taken, and a row
+//!   keeps each form in which lists have its id. This does not hold for report times, which are written
+//!   late; for the states of rows that are not listed; for snapshots of one time that differ, of which
+//!   the last one read counts; and for rows that older programs wrote.
+//! - A station has changed if anything but its report time, and the time of its names, is different. A
+//!   newer report time alone is written with the next change, or when the row is 15 minutes old.
 //! - Every alias that trips use, or have used, belongs to exactly one row: that of its station of the
 //!   feed ([`identity`]), otherwise a row of its id, which exists until a feed names the station.
 //! - An alias that moves to another row takes its `trips_version` along, so that a stored count is
 //!   never newer than the row.
 
-use std::borrow::Borrow;
+mod fields;
+mod lists;
+mod snapshots;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use fields::information;
+use jiff::Timestamp;
+use snapshots::listed;
 
 use super::corrections::Corrections;
-use super::{Applied, FeedState, identity};
-use crate::model::{
-    Availability, Snapshot, SnapshotKind, Station, StationAlias, StationId, StationSource,
-};
+use super::{FeedState, identity};
+use crate::model::{ListedStation, Snapshot, Station, StationAlias, StationId, StationSource};
 use crate::tally::Totals;
-
-/// The age of a row at which a newer report time alone is written.
-const REPORT_TIME_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
 /// One row of StationData, as a store keeps it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The station.
     pub station: Station,
-    /// The time of the snapshot that wrote the row last, by the feed's clock. `None` if no snapshot
-    /// has.
+    /// The time of the last snapshot that wrote the row and has the station, by the feed's clock. `None`
+    /// if there is none.
     pub written_at: Option<Timestamp>,
 }
 
@@ -45,7 +50,7 @@ pub enum Write {
     Insert(Row),
     /// Something besides the report time changed.
     Change(Row),
-    /// Nothing but the report time changed.
+    /// Nothing but the report time, or the time of the names, changed.
     Report(Row),
     /// Removes the row of an id whose station a feed has named: the id belongs to the station's row.
     Delete(StationId),
@@ -61,7 +66,7 @@ impl Write {
     }
 
     /// Returns whether this makes ids of trips belong to another station: after a write of this kind
-    /// the same snapshot finds nothing to be resolved. `before` is the row that it replaces.
+    /// the same snapshot or list finds nothing to be resolved. `before` is the row that it replaces.
     ///
     /// A store that writes row by row writes these after other rows, so that a process that ends before
     /// has its work done again by the next.
@@ -69,11 +74,14 @@ impl Write {
         let Some(row) = self.row() else {
             return false;
         };
-        let is_other = |before: &Row| {
+        let is_of_feed = row.station.source == StationSource::Feed;
+        let listed_as = before.map(|before| &before.station.listed_as);
+        let is_named_otherwise = |before: &Row| {
             before.station.source != row.station.source
                 || information(&before.station) != information(&row.station)
         };
-        row.station.source == StationSource::Feed && before.is_none_or(is_other)
+        is_of_feed && before.is_none_or(is_named_otherwise)
+            || *listed_as.unwrap_or(&BTreeSet::new()) != row.station.listed_as
     }
 }
 
@@ -89,20 +97,19 @@ pub struct StationData {
     is_unresolved: bool,
 }
 
-/// Which halves of a snapshot are at least as new as the stored ones.
-#[derive(Clone, Copy)]
-struct CurrentHalves {
-    information: bool,
-    states: bool,
-}
-
 impl StationData {
     /// Makes it of a store's rows.
+    ///
+    /// Rows of lists that older programs wrote get what they show as their form.
     pub fn new(rows: impl IntoIterator<Item = Row>, feed: Option<FeedState>) -> Self {
-        let rows: BTreeMap<StationId, Row> = rows
-            .into_iter()
-            .map(|row| (row.station.id.clone(), row))
-            .collect();
+        let with_form = |mut row: Row| {
+            let station = &mut row.station;
+            if station.source == StationSource::List && station.listed_as.is_empty() {
+                station.listed_as = [ListedStation::from(&*station)].into();
+            }
+            (station.id.clone(), row)
+        };
+        let rows: BTreeMap<StationId, Row> = rows.into_iter().map(with_form).collect();
         // Of a process that ended between its writes.
         let mut known = HashSet::new();
         let mut aliases = rows.values().flat_map(|row| &row.station.aliases);
@@ -136,66 +143,6 @@ impl StationData {
     pub fn next_version(&self) -> u64 {
         let newest = self.stations().filter_map(|row| row.trips_version).max();
         newest.map_or(1, |newest| newest + 1)
-    }
-
-    /// Updates the rows from a snapshot. If it is accepted, the store has to write
-    /// [`feed`](Self::feed) as well.
-    ///
-    /// A snapshot of the same time as the last is applied too: feeds exist whose time stands still,
-    /// and of two processes that apply snapshots of one time each one's is applied as a whole. It
-    /// is repeated if it changes nothing.
-    ///
-    /// `totals` are those of all stored trips; they are read only if a name, a position or the list of
-    /// stations is new, because only then can an id belong to another station.
-    ///
-    /// # Errors
-    ///
-    /// Those of `totals`. The rows are then incomplete and must be dropped.
-    pub fn apply<T: Borrow<Totals>, E>(
-        &mut self,
-        snapshot: &Snapshot,
-        totals: impl FnOnce() -> Result<T, E>,
-    ) -> Result<(Applied, Vec<Write>), E> {
-        let (current, last) = self.compare_times(snapshot);
-        if let Some(last) = last.filter(|_| !current.information && !current.states) {
-            if self.is_unresolved {
-                self.resolve(totals()?.borrow());
-            }
-            return Ok((Applied::Refused { last }, self.take_writes(None)));
-        }
-        let before = self.feed.clone();
-        self.record_feed_times(snapshot, current);
-        // A station that is listed takes trips from rows that are not, see `identity`.
-        let mut named = self.is_unresolved || listed(&before) != listed(&self.feed);
-        for reported in &snapshot.stations {
-            named |= self.merge_report(reported, current);
-        }
-        if named {
-            self.resolve(totals()?.borrow());
-        }
-        let reported = if current.states {
-            self.report_times(snapshot)
-        } else {
-            0
-        };
-        let writes = self.take_writes(Some(snapshot.taken_at));
-        if let Some(last) = last.filter(|_| writes.is_empty() && self.feed == before) {
-            let outcome = if last == snapshot.taken_at {
-                Applied::Repeated
-            } else {
-                Applied::Refused { last }
-            };
-            return Ok((outcome, writes));
-        }
-        let count = |is_counted: fn(&Write) -> bool| {
-            writes.iter().filter(|write| is_counted(write)).count()
-        };
-        let applied = Applied::Accepted {
-            inserted: count(|write| matches!(write, Write::Insert(_))) as u64,
-            changed: count(|write| matches!(write, Write::Change(_))) as u64,
-            reported,
-        };
-        Ok((applied, writes))
     }
 
     /// Updates the rows after a load: every row with one of `origins`, the ids whose trips changed,
@@ -267,116 +214,6 @@ impl StationData {
             row.trips_version = row.trips_version.max(Some(version));
         }
         self.take_writes(None)
-    }
-
-    /// Sets names, positions and capacities from a published station list, for stations that no feed
-    /// has named. Lists have no time, so the list that is read last takes precedence.
-    pub fn describe(&mut self, listed: &[Station]) -> Vec<Write> {
-        for listed in listed {
-            let is_of_feed = |row: &Row| row.station.source == StationSource::Feed;
-            if self.rows.get(&listed.id).is_some_and(is_of_feed) {
-                continue;
-            }
-            let row = self.edit(&listed.id);
-            row.source = StationSource::List;
-            set_if_known(&mut row.name, &listed.name);
-            set_if_known(&mut row.short_name, &listed.short_name);
-            set_if_known(&mut row.legacy_id, &listed.legacy_id);
-            set_if_known(&mut row.latitude, &listed.latitude);
-            set_if_known(&mut row.longitude, &listed.longitude);
-            set_if_known(&mut row.capacity, &listed.capacity);
-        }
-        self.take_writes(None)
-    }
-
-    /// Returns which halves of a snapshot are at least as new as the stored ones, and the time of the
-    /// newest stored half that is at least as new as the snapshot. `None` for the time if one half
-    /// of the snapshot is newer.
-    fn compare_times(&self, snapshot: &Snapshot) -> (CurrentHalves, Option<Timestamp>) {
-        let (information, states) = match snapshot.kind {
-            SnapshotKind::Full => (true, true),
-            SnapshotKind::Information => (true, false),
-            SnapshotKind::Status => (false, true),
-        };
-        let feed = self.feed.as_ref();
-        let information_at = feed.and_then(|feed| feed.information_at.filter(|_| information));
-        let status_at = feed.and_then(|feed| feed.status_at.filter(|_| states));
-        let taken_at = Some(snapshot.taken_at);
-        let current = CurrentHalves {
-            information: information && taken_at >= information_at,
-            states: states && taken_at >= status_at,
-        };
-        let is_newer = information && taken_at > information_at || states && taken_at > status_at;
-        (current, information_at.max(status_at).filter(|_| !is_newer))
-    }
-
-    /// Sets the fields of one station from the current halves of a snapshot, except its report time.
-    /// Returns whether ids of trips may now belong to another station.
-    fn merge_report(&mut self, reported: &Station, current: CurrentHalves) -> bool {
-        // A station that only the status feed lists has no information, and must not erase any.
-        let has_information = current.information && information(reported) != Default::default();
-        let stored = self.rows.get(&reported.id).map(|row| &row.station);
-        let stored = stored.filter(|row| row.source == StationSource::Feed);
-        let same_information = stored.is_some_and(|row| information(row) == information(reported));
-        let same_states = stored.is_some_and(|row| states(row) == states(reported));
-        let named = stored.is_none() || (has_information && !same_information);
-        let changed = named || (current.states && !same_states);
-        if !changed {
-            return false;
-        }
-        let row = self.edit(&reported.id);
-        row.source = StationSource::Feed;
-        if has_information {
-            row.name.clone_from(&reported.name);
-            row.short_name.clone_from(&reported.short_name);
-            row.legacy_id.clone_from(&reported.legacy_id);
-            row.latitude.clone_from(&reported.latitude);
-            row.longitude.clone_from(&reported.longitude);
-            row.capacity = reported.capacity;
-        }
-        if current.states {
-            row.status.clone_from(&reported.status);
-            row.available = reported.available;
-        }
-        named
-    }
-
-    /// Sets the report times of rows that are written anyway, and of those that are old enough.
-    /// Returns the number of stations of which only the report time is new.
-    fn report_times(&mut self, snapshot: &Snapshot) -> u64 {
-        let mut report_time_only = 0;
-        for reported in &snapshot.stations {
-            let row = &self.rows[&reported.id];
-            if row.station.reported_at == reported.reported_at {
-                continue;
-            }
-            let written_anyway = self.before.contains_key(&reported.id);
-            let is_due = row
-                .written_at
-                .is_none_or(|at| snapshot.taken_at.duration_since(at) >= REPORT_TIME_AFTER);
-            report_time_only += u64::from(!written_anyway);
-            if written_anyway || is_due {
-                self.edit(&reported.id).reported_at = reported.reported_at;
-            }
-        }
-        report_time_only
-    }
-
-    fn record_feed_times(&mut self, snapshot: &Snapshot, current: CurrentHalves) {
-        let feed = self.feed.get_or_insert_with(|| FeedState {
-            status_at: None,
-            information_at: None,
-            listed: BTreeSet::new(),
-        });
-        if current.information {
-            feed.information_at = Some(snapshot.taken_at);
-        }
-        if current.states {
-            feed.status_at = Some(snapshot.taken_at);
-        }
-        if current.states || current.information && feed.status_at.is_none() {
-            feed.listed = snapshot.stations.iter().map(|s| s.id.clone()).collect();
-        }
     }
 
     /// Assigns every alias that trips use to the row of its station.
@@ -463,11 +300,16 @@ impl StationData {
         self.rows.remove(id);
     }
 
-    /// Returns the edited rows that are different from before. `snapshot_at` is the time of the
-    /// snapshot that caused the edits. `None` if no snapshot did.
-    fn take_writes(&mut self, snapshot_at: Option<Timestamp>) -> Vec<Write> {
+    /// Returns the edited rows that are different from before. `snapshot` is the one that caused the
+    /// edits. `None` if none did, or an older one.
+    fn take_writes(&mut self, snapshot: Option<&Snapshot>) -> Vec<Write> {
+        let edited = std::mem::take(&mut self.before);
+        let reported: HashSet<&StationId> = snapshot
+            .filter(|_| !edited.is_empty())
+            .map(|snapshot| snapshot.stations.iter().map(|it| &it.id).collect())
+            .unwrap_or_default();
         let mut writes = Vec::new();
-        for (id, before) in std::mem::take(&mut self.before) {
+        for (id, before) in edited {
             let Some(row) = self.rows.get_mut(&id) else {
                 writes.extend(before.map(|_| Write::Delete(id)));
                 continue;
@@ -476,12 +318,14 @@ impl StationData {
             if before.as_ref() == Some(&row.station) {
                 continue;
             }
-            row.written_at = snapshot_at.or(row.written_at);
+            let written_by = snapshot.filter(|_| reported.contains(&id));
+            row.written_at = written_by.map(|it| it.taken_at).or(row.written_at);
             let Some(mut before) = before else {
                 writes.push(Write::Insert(row.clone()));
                 continue;
             };
             before.reported_at = row.station.reported_at;
+            before.named_at = row.station.named_at;
             writes.push(if before == row.station {
                 Write::Report(row.clone())
             } else {
@@ -490,47 +334,6 @@ impl StationData {
         }
         writes
     }
-}
-
-/// Returns the stations of the newest snapshot. `None` before the first.
-fn listed(feed: &Option<FeedState>) -> Option<&BTreeSet<StationId>> {
-    feed.as_ref().map(|feed| &feed.listed)
-}
-
-fn set_if_known<T: Clone>(field: &mut Option<T>, value: &Option<T>) {
-    if value.is_some() {
-        field.clone_from(value);
-    }
-}
-
-/// The fields of a station that come from `station_information`.
-#[derive(Default, PartialEq)]
-struct Information<'a> {
-    name: Option<&'a str>,
-    short_name: Option<&'a str>,
-    legacy_id: Option<&'a str>,
-    latitude: Option<&'a str>,
-    longitude: Option<&'a str>,
-    capacity: Option<u32>,
-}
-
-fn information(station: &Station) -> Information<'_> {
-    Information {
-        name: station.name.as_deref(),
-        short_name: station.short_name.as_deref(),
-        legacy_id: station.legacy_id.as_deref(),
-        latitude: station.latitude.as_ref().map(|degrees| degrees.as_str()),
-        longitude: station.longitude.as_ref().map(|degrees| degrees.as_str()),
-        capacity: station.capacity,
-    }
-}
-
-/// Returns the fields of a station that come from `station_status`, except its report time.
-fn states(station: &Station) -> (Option<&str>, Availability) {
-    (
-        station.status.as_ref().map(|status| status.as_str()),
-        station.available,
-    )
 }
 
 #[cfg(test)]

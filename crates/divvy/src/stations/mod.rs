@@ -31,10 +31,13 @@ pub enum Applied {
     },
     /// The last snapshot had the same time.
     Repeated,
-    /// The last snapshot is newer.
+    /// The last snapshot is newer: no states were taken.
     Refused {
         /// Its time.
         last: Timestamp,
+        /// Stations that got a row, or the name and position of this snapshot, because no newer one
+        /// names them.
+        added: u64,
     },
 }
 
@@ -59,7 +62,7 @@ pub struct Change {
     pub system: SystemId,
     /// The station as it is now, or as it was right after the change.
     pub station: Station,
-    /// Nothing but the report time changed.
+    /// Nothing but the report time, or the time of the names, changed.
     pub report_time_only: bool,
 }
 

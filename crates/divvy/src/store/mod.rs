@@ -91,12 +91,12 @@ pub trait StationTable: Send + Sync {
     /// Lists the stations of a system, by id.
     async fn stations(&self, system: &SystemId) -> Result<Vec<Station>, StoreError>;
 
-    /// Updates the stations from a snapshot of their feed. A snapshot of `station_status` or of
-    /// `station_information` that is older than the last one of the same file is refused, and one
-    /// of the same time is a repetition: neither changes anything. Of a snapshot of both files the
-    /// newer half is applied.
+    /// Updates the stations from a snapshot of their feed. One that changes nothing is a repetition if
+    /// it is of the time of the last one. One that is older than the last is refused: its states are
+    /// not taken, but stations that no newer one names get its names and positions. Of a snapshot of
+    /// both files the states are taken if they are newer than those of the last one.
     ///
-    /// Stations that the snapshot lacks are kept; [`feed`](Self::feed) lists those it had.
+    /// Stations that the snapshot lacks are kept; [`feed`](Self::feed) lists those of the newest one.
     async fn apply(
         &self,
         snapshot: &Snapshot,
@@ -106,9 +106,9 @@ pub trait StationTable: Send + Sync {
     /// Returns the state of a system's feed. `None` before the first snapshot.
     async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError>;
 
-    /// Stores the names and positions of a published station list for stations that no feed has
-    /// named; values from a feed are never overwritten. Returns how many rows were inserted or
-    /// changed.
+    /// Stores the names, positions and capacities of a published station list beside those of other
+    /// lists ([`Station::listed_as`]); values from a feed are never overwritten. Returns how many rows
+    /// were inserted or changed.
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError>;
 }
 

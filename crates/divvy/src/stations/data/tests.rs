@@ -1,7 +1,13 @@
+mod orders;
+mod precedence;
+
 use std::convert::Infallible;
 
 use super::*;
-use crate::model::{StationAlias, StationName, StationStatus, System, Trip, TripBatch};
+use crate::model::{
+    Availability, SnapshotKind, StationAlias, StationName, StationStatus, System, Trip, TripBatch,
+};
+use crate::stations::Applied;
 use crate::tally::Tally;
 
 fn at(minute: i64) -> Timestamp {
@@ -67,6 +73,11 @@ fn apply(data: &mut StationData, snapshot: &Snapshot, totals: &Totals) -> (Appli
     done
 }
 
+fn describe(data: &mut StationData, listed: &[Station], totals: &Totals) -> Vec<Write> {
+    let Ok(writes) = data.describe(listed, || Ok::<_, Infallible>(totals));
+    writes
+}
+
 /// Applies a snapshot in which no name is new, so that the totals are not read.
 fn poll(data: &mut StationData, kind: SnapshotKind, minute: i64, stations: &[Station]) -> String {
     let no_totals = || -> Result<Totals, &str> { Err("totals were read") };
@@ -104,7 +115,7 @@ fn names_and_states_have_times_of_their_own() {
         match applied {
             Applied::Accepted { .. } => "accepted".to_owned(),
             Applied::Repeated => "repeated".to_owned(),
-            Applied::Refused { last } => {
+            Applied::Refused { last, .. } => {
                 format!("refused by {}", last.duration_since(at(0)).as_mins())
             }
         }
@@ -158,7 +169,9 @@ fn a_station_that_the_snapshot_lacks_is_kept_and_gives_its_trips_to_listed_ones(
         .apply(&next, || Err::<Totals, _>("totals were read"));
     assert_eq!(refused.unwrap_err(), "totals were read");
     let (applied, writes) = apply(&mut data, &next, &none);
-    assert!(matches!(applied, Applied::Accepted { changed: 0, .. }) && writes.is_empty());
+    assert!(matches!(applied, Applied::Accepted { changed: 0, .. }));
+    // Nothing but which snapshot its name comes from.
+    assert_eq!(lines(&writes), ["report 2 []"]);
     assert_eq!(data.stations().count(), 2);
     assert_eq!(data.feed().unwrap().listed, ids(&["3"]));
 }
@@ -261,18 +274,31 @@ fn a_list_adds_names_and_never_overwrites_those_of_a_feed() {
         named("5", "State St"),
         named("u-1", "Nowhere"),
     ];
-    let described = data.describe(&list);
+    let described = describe(&mut data, &list, &totals);
     assert_eq!(
         lines(&described),
-        ["insert 35 []", "insert 5 []", "change 76 [76] v1"]
+        [
+            "insert 35 []",
+            "insert 5 []",
+            "change 76 [76] v1",
+            "change u-1 [35] v1"
+        ]
     );
-    assert_eq!(data.describe(&list), []);
+    let again = data.describe(&list, || Err::<Totals, _>("totals were read"));
+    assert_eq!(again, Ok(Vec::new()));
+    let row = data.stations().last().unwrap();
+    assert_eq!(row.name.as_deref(), Some("Streeter Dr"));
 
     let feed = [named("u-2", "Lake Shore Dr"), named("5", "State St (*)")];
     let (_, writes) = apply(&mut data, &snapshot(SnapshotKind::Full, 1, &feed), &totals);
     assert_eq!(
         lines(&writes),
-        ["change 5 []", "change 76 [] v1", "insert u-2 [76] v1"]
+        [
+            "change 5 []",
+            "change 76 [] v1",
+            "report u-1 [35] v1",
+            "insert u-2 [76] v1"
+        ]
     );
     let rows = data.stations().cloned().collect();
     let in_use = identity::in_use(rows, &totals);
@@ -283,8 +309,9 @@ fn a_list_adds_names_and_never_overwrites_those_of_a_feed() {
 #[test]
 fn everything_can_be_republished() {
     let mut data = StationData::default();
-    data.trips_changed(&ids(&["35"]), 1, &trips(&[("35", "Streeter Dr")]));
-    data.describe(&[named("5", "State St")]);
+    let totals = trips(&[("35", "Streeter Dr")]);
+    data.trips_changed(&ids(&["35"]), 1, &totals);
+    describe(&mut data, &[named("5", "State St")], &totals);
     let version = data.next_version();
     assert_eq!(
         lines(&data.republish_all(version)),

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::origins::Origin;
 use super::{MAX_SAME_NAME, MatchKey};
-use crate::model::{Degrees, Position, Station, StationId, comparable_name};
+use crate::model::{Degrees, ListedStation, Position, Station, StationId, comparable_name};
 
 /// The largest distance between a station of the feed and the mean of its trip ends, in metres.
 /// Beyond it they are different stations.
@@ -24,21 +24,21 @@ pub(super) struct Placed {
 impl Placed {
     /// Returns the position of a row of StationData. `None` where it has none.
     pub(super) fn of(station: &Station) -> Option<Self> {
-        let coordinates = [&station.latitude, &station.longitude];
+        Self::new(station.position(), [&station.latitude, &station.longitude])
+    }
+
+    /// Returns the position that a station list states. `None` where it states none.
+    pub(super) fn of_list(form: &ListedStation) -> Option<Self> {
+        Self::new(form.position(), [&form.latitude, &form.longitude])
+    }
+
+    fn new(position: Option<Position>, coordinates: [&Option<Degrees>; 2]) -> Option<Self> {
+        let mut coordinates = coordinates.into_iter().flatten();
         Some(Self {
-            position: station.position()?,
-            is_coarse: coordinates.into_iter().flatten().all(is_coarse),
+            position: position?,
+            is_coarse: coordinates.all(|degrees| degrees.decimals() <= 2),
         })
     }
-}
-
-/// Returns whether a coordinate is written with no more than two decimals.
-fn is_coarse(degrees: &Degrees) -> bool {
-    let decimals = degrees
-        .as_str()
-        .split_once('.')
-        .map_or("", |(_, decimals)| decimals);
-    decimals.trim_end_matches('0').len() <= 2
 }
 
 /// What one property of two stations states about their being the same.

@@ -52,6 +52,12 @@ impl<'a> Origins<'a> {
         let mut stated: FxHashMap<StationAlias, Placed> = FxHashMap::default();
         for station in stations {
             aliases.extend(station.aliases.iter().cloned());
+            // The best form comes first.
+            for form in station.listed_as.iter().rev() {
+                let alias =
+                    (form.name.as_deref()).map(|name| StationAlias::new(station.id.as_str(), name));
+                stated.extend(alias.zip(Placed::of_list(form)));
+            }
             let Some(name) = &station.name else { continue };
             let alias = StationAlias::new(station.id.as_str(), name);
             if station.source == StationSource::List {

@@ -338,8 +338,8 @@ impl StationTable for EmbeddedStore {
     }
 
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError> {
-        self.write_stations(system, None, |_, stations| {
-            let writes = stations.describe(listed);
+        self.write_stations(system, None, |catalog, stations| {
+            let writes = stations.describe(listed, || catalog::totals(catalog, &system.id))?;
             Ok((writes.len() as u64, writes))
         })
     }

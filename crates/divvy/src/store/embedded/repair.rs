@@ -336,7 +336,7 @@ pub(super) mod tests {
     use futures_executor::block_on;
 
     use super::*;
-    use crate::model::{StationId, Trip};
+    use crate::model::{StationAlias, Trip};
     use crate::reports::{self, Filters, REPORTS};
     use crate::store::embedded::EmbeddedStore;
     use crate::store::embedded::index::{Keys, Written};
@@ -417,7 +417,7 @@ pub(super) mod tests {
                     } else {
                         1000
                     },
-                    origin: Some(StationId::from(format!("s{}", (n + variant) % 5))),
+                    origin: Some(StationAlias::from(format!("s{}", (n + variant) % 5))),
                     ..trip(&format!("R{n}"), n as i64 * 60_000)
                 })
                 .collect()

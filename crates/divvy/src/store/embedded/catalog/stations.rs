@@ -103,7 +103,8 @@ pub(crate) fn write_stations(
             &append,
             params![sequence, system.as_str(), text, report_time_only, made_at],
         )?;
-        if let Some(taken_at) = taken_at {
+        // Other rows that it writes are of stations whose states it does not have.
+        if let Some(taken_at) = taken_at.filter(|_| row.written_at == taken_at) {
             put_history(catalog, system, station, taken_at)?;
         }
     }

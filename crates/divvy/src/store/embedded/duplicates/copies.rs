@@ -366,7 +366,7 @@ mod tests {
     use std::cmp::Ordering;
 
     use super::*;
-    use crate::model::StationId;
+    use crate::model::StationAlias;
     use crate::store::embedded::testing::trip;
 
     fn a_trip() -> impl proptest::strategy::Strategy<Value = Trip> {
@@ -381,7 +381,7 @@ mod tests {
             .prop_map(|(id, start, lasts, precision_ms, origin)| Trip {
                 ended_ms: start + lasts,
                 precision_ms,
-                origin: origin.as_deref().map(StationId::from),
+                origin: origin.as_deref().map(StationAlias::from),
                 ..trip(&id, start)
             })
     }
