@@ -297,6 +297,7 @@ pub fn are_same(one: &Item, other: &Item) -> bool {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use divvy::model::StationId;
     use jiff::Timestamp;
     use proptest::option::of;
     use proptest::prelude::*;
@@ -353,7 +354,8 @@ pub(crate) mod tests {
         let forms = prop::collection::btree_set(form, 0..3);
         let lists = (forms, prop::sample::select(&FilledByLists::ALL));
         let kept = (ids, of(any::<u64>()), of(instant()), of(instant()), lists);
-        (id(), source, names, place, state, kept).prop_map(
+        let id = text().prop_map(StationId::from);
+        (id, source, names, place, state, kept).prop_map(
             |(id, source, names, place, (status, available, reported_at), kept)| Row {
                 station: Station {
                     id,

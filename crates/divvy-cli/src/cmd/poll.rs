@@ -17,7 +17,8 @@ use crate::runtime::block_on;
 /// Takes one snapshot of the stations and refreshes the counts it concerns.
 ///
 /// A snapshot is a GBFS discovery file (gbfs.json), a pair of GBFS files, a folder of them, or the
-/// older stations.json: files or addresses.
+/// older stations.json: files or addresses. Snapshots may come in any order: one that is older than the
+/// last adds the stations that no newer one names, and none of its states.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   divvy poll https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json

@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Degrees, Position, Station, position};
+use super::{Degrees, Position, position};
 
 /// What a published list states of a station, besides its id.
 ///
@@ -61,19 +61,6 @@ impl Ord for ListedStation {
 impl PartialOrd for ListedStation {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-impl From<&Station> for ListedStation {
-    fn from(station: &Station) -> Self {
-        Self {
-            name: station.name.clone(),
-            short_name: station.short_name.clone(),
-            legacy_id: station.legacy_id.clone(),
-            latitude: station.latitude.clone(),
-            longitude: station.longitude.clone(),
-            capacity: station.capacity,
-        }
     }
 }
 

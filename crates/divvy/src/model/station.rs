@@ -260,6 +260,19 @@ impl Station {
     }
 }
 
+impl From<&Station> for ListedStation {
+    fn from(station: &Station) -> Self {
+        Self {
+            name: station.name.clone(),
+            short_name: station.short_name.clone(),
+            legacy_id: station.legacy_id.clone(),
+            latitude: station.latitude.clone(),
+            longitude: station.longitude.clone(),
+            capacity: station.capacity,
+        }
+    }
+}
+
 /// All stations of a feed at one instant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {

@@ -101,8 +101,9 @@ impl Report for FromCounts {
             let row = (count.from_count as i64, Some(count.refreshed_at));
             match counts.get_mut(&count.from_station_id) {
                 Some(slot) => *slot = row,
-                // A count may exist without trips; it is listed unless the filters name a station.
-                None if question.filters.station.is_none() => {
+                // Counts of ids that no place has any more. Those of 0 are left out: whether they exist
+                // depends on the order in which trips and feeds came.
+                None if question.filters.station.is_none() && count.from_count > 0 => {
                     counts.insert(count.from_station_id.clone(), row);
                 }
                 None => {}
