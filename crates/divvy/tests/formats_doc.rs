@@ -100,7 +100,7 @@ fn the_examples_have_the_values_of_the_page() {
         batches[0].trip(0)
     };
     assert_eq!(trip("L2", 0).duration_s(), 1932);
-    assert_eq!(trip("L3", 0).origin.unwrap().as_str(), "37");
+    assert_eq!(trip("L3", 0).origin.unwrap().id_str(), "37");
     assert_eq!(trip("Capital Bikeshare", 0).duration_s(), 611);
     // The fourth of July 2016.
     assert_eq!(day_of_ms(trip("London", 0).started_ms), 16_986);

@@ -31,6 +31,8 @@ struct Folder {
     root: PathBuf,
     disk: Disk,
     open: Option<EmbeddedStore>,
+    /// The disk failed in the last step, in which `open` may have been opened.
+    was_failing: bool,
     _all: tempfile::TempDir,
 }
 
@@ -44,6 +46,7 @@ impl Folder {
             disk: Disk::new(&root, &kept),
             root,
             open: None,
+            was_failing: false,
             _all: all,
         }
     }
@@ -104,7 +107,11 @@ impl World for Folder {
         if let Some(fault) = &fault {
             self.disk.arm(fault.disk);
         }
-        let opened = match self.open.take() {
+        // In one process SQLite's connections to a file share what they map of its log: one that was
+        // opened read-only while the disk failed keeps the others from writing. Processes do not share it.
+        let is_usable = acts.len() == 1 || !self.was_failing;
+        self.was_failing = fault.is_some();
+        let opened = match self.open.take().filter(|_| is_usable) {
             Some(store) => Ok(store),
             None => EmbeddedStore::open(&self.root),
         };

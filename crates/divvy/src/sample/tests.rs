@@ -315,8 +315,8 @@ fn most_origins_are_in_the_feed_under_their_other_ids() {
         for trip in all_trips(era, 5000, 6).iter().flat_map(TripBatch::trips) {
             if let Some(origin) = trip.origin {
                 trips += 1;
-                matched += usize::from(known.contains(origin.as_str()));
-                assert!(!information.contains_key(origin.as_str()));
+                matched += usize::from(known.contains(origin.id_str()));
+                assert!(!information.contains_key(origin.id_str()));
             }
         }
         assert!(matched < trips, "{era}: {matched} of {trips}");

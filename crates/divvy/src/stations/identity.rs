@@ -12,12 +12,14 @@
 mod clusters;
 mod feed;
 mod origins;
+mod position;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::clusters::clusters;
-use self::feed::{Evidence, Feed, position_evidence};
+use self::feed::Feed;
 use self::origins::Origins;
+use self::position::{Evidence, position_evidence};
 use super::corrections::{Correction, Corrections};
 use crate::model::{Station, StationAlias, StationId, StationSource};
 use crate::tally::Totals;

@@ -34,7 +34,7 @@ pub use station_grid::{KeptGrid, StationGrid};
 pub use stations::{NameSeen, Names, StationTotals, Stations};
 
 pub(crate) use self::unused_hours::UnusedHours;
-use crate::model::TripBatch;
+use crate::model::{TripBatch, comparable_name};
 
 /// A count over trips.
 pub trait Tally: Default {
@@ -63,6 +63,26 @@ pub struct Totals {
     pub names: Names,
     /// Counts for reports that group and filter. Parts that were not read are empty.
     pub cube: Cube,
+}
+
+impl Totals {
+    /// Returns whether names of stations are known and the aliases of trips lack them, as in archives that
+    /// older programs loaded.
+    pub fn lacks_names_of_trips(&self) -> bool {
+        let mut nameless = self
+            .stations
+            .0
+            .keys()
+            .filter(|alias| alias.name().is_none());
+        nameless.any(|alias| {
+            let published = self.names.of(alias);
+            let names = published.iter().map(|seen| seen.name);
+            // A file whose ids are the names has them in the ids.
+            names
+                .filter(|name| *name != alias.id_str())
+                .any(|name| comparable_name(name).is_some())
+        })
+    }
 }
 
 impl Tally for Totals {

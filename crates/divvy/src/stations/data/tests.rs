@@ -233,7 +233,7 @@ fn an_id_used_for_two_stations_has_two_rows() {
     let mut elsewhere = totals.clone();
     let far = Trip {
         from: Some((41_917_213, -87_726_321)),
-        ..trip_from("517", "")
+        ..trip_from("517", "Pulaski & Armitage")
     };
     elsewhere.count(&[far].into_iter().collect(), 1);
     let mut reused = named("517", "Clark & Jarvis");

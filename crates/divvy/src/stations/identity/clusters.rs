@@ -1,7 +1,7 @@
 //! Places of aliases that belong to no station of the feed.
 
-use super::feed::Evidence;
 use super::origins::Origins;
+use super::position::Evidence;
 use crate::stations::corrections::{Correction, Corrections};
 
 /// Groups aliases by place. `indexes` are those of aliases that no station of the feed has.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 
 use super::MAX_SAME_NAME;
-use super::feed::{Evidence, Placed, position_evidence};
+use super::position::{Evidence, Placed, position_evidence};
 use crate::model::{Station, StationAlias, StationId, StationSource, comparable_name};
 use crate::tally::Totals;
 
