@@ -255,13 +255,13 @@ fn every_answer_has_the_columns_it_promises() {
 fn stations_join_counts_to_what_the_feed_says() {
     let store = winter();
     insta::assert_snapshot!(answer(&store, "stations"), @r#"
-    uuid-canal | Canal St & Adams St | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 3 | XS | 3 | XS | 0.6 | 0.064
-    uuid-lake | Lake St | 41.87925500 | -87.639904 | not in feed | _ | _ | _ | _ | _ | 2 | XS | 3 | XS | 0.4 | _
-    gone | Gone St | 41.879255 | -87.639904 | not in feed | _ | _ | _ | _ | _ | 1 | XS | 1 | XS | 0.2 | _
-    uuid-quiet | Quiet Ct | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 0 | XS | 0 | XS | _ | 0
+    uuid-canal | Canal St & Adams St | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 3 | XS | 3 | XS | 0.6 | 0.064 | uuid-canal
+    uuid-lake | Lake St | 41.87925500 | -87.639904 | not in feed | _ | _ | _ | _ | _ | 2 | XS | 3 | XS | 0.4 | _ | uuid-lake
+    gone | Gone St | 41.879255 | -87.639904 | not in feed | _ | _ | _ | _ | _ | 1 | XS | 1 | XS | 0.2 | _ | gone
+    uuid-quiet | Quiet Ct | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 0 | XS | 0 | XS | _ | 0 | uuid-quiet
     Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
     Scope("1 start and 0 ends of trips are at no station")
-    Scope("feed of 2021-03-02T03:05:00-06:00: 2 stations; of 3 station ids in the trips it has 0 by station_id (0 trips), 1 by short_name (3 trips), 1 by legacy_id (2 trips), 0 by name (0 trips); not matched: 1 (1 trip)")
+    Scope("feed of 2021-03-02T03:05:00-06:00: 2 stations; of 3 pairs of id and name in the trips it has 1 by short_name (3 trips), 1 by legacy_id (2 trips); not matched: 1 (1 trip)")
     "#);
 }
 
@@ -270,9 +270,9 @@ fn stations_are_known_from_trips_alone() {
     let store = MemoryStore::default();
     load(&store, TRIPS);
     insta::assert_snapshot!(answer(&store, "stations"), @r#"
-    35 | Lake St | 41.879255 | -87.639904 | _ | _ | _ | _ | _ | _ | 0 | XS | 3 | XS | 0 | _
-    TA01 | Canal St & Adams St | 41.879255 | -87.639904 | _ | _ | _ | _ | _ | _ | 0 | XS | 3 | XS | 0 | _
-    gone | Gone St | 41.879255 | -87.639904 | _ | _ | _ | _ | _ | _ | 0 | XS | 1 | XS | 0 | _
+    35 | Lake St | 41.879255 | -87.639904 | _ | _ | _ | _ | _ | _ | 0 | XS | 3 | XS | 0 | _ | 35
+    TA01 | Canal St & Adams St | 41.879255 | -87.639904 | _ | _ | _ | _ | _ | _ | 0 | XS | 3 | XS | 0 | _ | TA01
+    gone | Gone St | 41.879255 | -87.639904 | _ | _ | _ | _ | _ | _ | 0 | XS | 1 | XS | 0 | _ | gone
     Scope("Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
     Scope("1 start and 0 ends of trips are at no station")
     Warning("the counts of 3 station ids are behind the trips stored: divvy refresh brings them up to date")
@@ -585,7 +585,7 @@ fn filtered_stations_are_counted_from_the_trips_themselves() {
         ..Filters::default()
     };
     insta::assert_snapshot!(show(&ask(&store, "stations", filters)), @r#"
-    uuid-canal | Canal St & Adams St | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 1 | XS | 2 | XS | 0.2 | 0.021
+    uuid-canal | Canal St & Adams St | 41.87925500 | -87.639904 | in service | 7 | 2 | 38 | 47 | 2021-03-02T02:00:00-06:00 | 1 | XS | 2 | XS | 0.2 | 0.021 | uuid-canal
     Scope("3 trips counted (rider casual), of Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
     "#);
 }
@@ -624,7 +624,7 @@ fn what_cannot_be_asked_is_refused_in_a_sentence() {
     insta::assert_snapshot!(refuse("quality", rider.clone()), @r#"the report "quality" cannot be narrowed by rider: it takes top"#);
     insta::assert_snapshot!(refuse("from-counts", rider), @r#"the report "from-counts" cannot be narrowed by rider: it takes station, top"#);
     insta::assert_snapshot!(refuse("hours", swapped), @"no date is both from 2021-02-01 on and up to 2021-01-01: the first date comes after the last");
-    insta::assert_snapshot!(refuse("station", Filters::default()), @r#"there is no report "station" (did you mean stations?): expected one of stations, from-counts, hours, weekdays, months, days, durations, riders, genders, ages, routes, balance, growth, distance, dockless, roundtrips, quality"#);
+    insta::assert_snapshot!(refuse("station", Filters::default()), @r#"there is no report "station" (did you mean stations?): expected one of stations, from-counts, places, hours, weekdays, months, days, durations, riders, genders, ages, routes, balance, growth, distance, dockless, roundtrips, quality"#);
 }
 
 #[test]

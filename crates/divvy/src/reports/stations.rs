@@ -424,8 +424,8 @@ fn joined(
         by_key.join(", ")
     };
     text += &format!(
-        "of {} with an id and a name in the trips it has {}; not matched: {} ({})",
-        plural(all_ids, "station"),
+        "of {} of id and name in the trips it has {}; not matched: {} ({})",
+        plural(all_ids, "pair"),
         by_key,
         grouped(lost_ids),
         plural(lost_trips, "trip"),

@@ -269,6 +269,9 @@ impl<'a> Join<'_, 'a> {
                 known => known,
             };
             let is_far = evidence != Evidence::Agrees;
+            if is_far && !is_name && !origin.may_be_renamed(other) {
+                return None;
+            }
             let order = (retired, is_far, !is_name, origin.days_from(other), station);
             is_enough(evidence).then_some(order)
         });

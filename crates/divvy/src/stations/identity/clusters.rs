@@ -8,7 +8,7 @@ use crate::stations::corrections::{Correction, Corrections};
 ///
 /// Two aliases with the same id, or with the same name, are one place within 500 m of each other. An alias
 /// whose position is not known, or not exactly, belongs to the place with the same name, else to that with
-/// the same id whose trips are nearest in time; a position that contradicts excludes it. Aliases that are
+/// the same id whose trips are nearest in time, if these are at most a year apart; a position that contradicts excludes it. Aliases that are
 /// split by hand are places of their own, and those that are linked belong to the place of the other id.
 pub(super) fn clusters(
     origins: &Origins<'_>,
@@ -60,6 +60,9 @@ pub(super) fn clusters(
                 continue;
             }
             let theirs = &origins.all[other];
+            if !is_name && !mine.may_be_renamed(theirs) {
+                continue;
+            }
             let order = (!is_name, mine.days_from(theirs), &theirs.alias);
             if best.as_ref().is_none_or(|(least, _)| order < *least) {
                 best = Some((order, other));

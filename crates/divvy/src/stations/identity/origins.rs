@@ -9,6 +9,10 @@ use super::position::{Evidence, Placed, position_evidence};
 use crate::model::{Station, StationAlias, StationId, StationSource, comparable_name};
 use crate::tally::Totals;
 
+/// The largest number of days between the trips of two names of an id for which both are taken for one
+/// station without knowing where they are.
+const MAX_DAYS_BETWEEN_NAMES: i32 = 366;
+
 /// An alias, with its names, position and days.
 pub(super) struct Origin<'a> {
     pub(super) alias: StationAlias,
@@ -30,6 +34,12 @@ impl Origin<'_> {
             return 0;
         };
         (mine.0 - theirs.1).max(theirs.0 - mine.1).max(0)
+    }
+
+    /// Returns whether two names of an id whose positions are not known may be one station: only if their
+    /// trips are near in time. Publishers rename stations, and give ids to other ones years later.
+    pub(super) fn may_be_renamed(&self, other: &Self) -> bool {
+        self.days_from(other) <= MAX_DAYS_BETWEEN_NAMES
     }
 
     /// Compares the positions of two aliases.

@@ -315,6 +315,31 @@ fn a_name_without_a_position_stays_with_its_id() {
 }
 
 #[test]
+fn a_name_that_comes_years_later_without_a_position_is_not_taken_for_the_same() {
+    let mut known = trips(&[("340", "Clark & Wrightwood", NEAR_CLARK)]);
+    let mut batch: TripBatch = [Trip {
+        origin: Some(StationAlias::new("340", "Pulaski & Ann Lurie Pl")),
+        ..Trip::new("trip", 0, 60_000, 0)
+    }]
+    .into_iter()
+    .collect();
+    batch.names.push(StationName {
+        station: 1,
+        name: "Pulaski & Ann Lurie Pl".into(),
+        days: (700, 800),
+    });
+    known.count(&batch, 1);
+    let places = [
+        "340 (clark and wrightwood)",
+        "340 (pulaski and ann lurie pl)",
+    ];
+    let none = Corrections::default();
+    assert_eq!(other_places(&[], &known, &none), places);
+    let feed = [station("u-1", "Clark & Wrightwood", Some(CLARK))];
+    assert_eq!(found(&feed, &known), ["340 = u-1 by name", "340 unmatched"]);
+}
+
+#[test]
 fn a_list_gives_positions_to_the_names_of_its_ids() {
     let mut listed = station(
         "517",
