@@ -237,7 +237,7 @@ impl Report for Stations {
             (_, Some(text)) if rows.is_empty() => notes.push(Note::Warning(format!(
                 "no station is called {text:?}, by id or by name"
             ))),
-            (Some(feed), None) => notes.extend(joined(question, feed, &places, &ends)),
+            (Some(feed), None) => notes.extend(joined(question, known, feed, &places, &ends)),
             _ => {}
         }
         Ok(Table::new(rows, notes).counted_as(&counted, question.filters))
@@ -384,6 +384,7 @@ pub(super) fn behind(known: &Totals, kept: &[FromStationCount]) -> Option<Note> 
 /// Writes how many ids of the trips, and how many trips, were matched to the feed, by key.
 fn joined(
     question: &Question<'_>,
+    known: &Totals,
     feed: &FeedState,
     places: &[Place],
     ends: &HashMap<StationAlias, [i64; 2]>,
@@ -391,10 +392,10 @@ fn joined(
     let mut found: BTreeMap<Option<MatchKey>, (i64, i64)> = BTreeMap::new();
     // Station lists have aliases that no trip uses.
     let used = places.iter().flat_map(|place| &place.aliases);
-    for (alias, key) in used.filter(|(alias, _)| ends.contains_key(alias)) {
+    for (alias, key) in used.filter(|(alias, _)| known.stations.0.contains_key(alias)) {
         let (ids, trips) = found.entry(*key).or_default();
         *ids += 1;
-        *trips += ends[alias][0];
+        *trips += ends.get(alias).map_or(0, |ends| ends[0]);
     }
     let (lost_ids, lost_trips) = found.remove(&None).unwrap_or_default();
     let (ids, trips) = found

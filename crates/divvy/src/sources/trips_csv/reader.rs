@@ -15,7 +15,7 @@ use super::values::{self, DerivedId};
 use super::{ColumnMapping, TripsError, zoned};
 use crate::issue::{READABLE_CHARS, Reason, RejectSink, Rejected, RejectedCounts};
 use crate::model::civil_date::day_of_ms;
-use crate::model::{BoundingBox, Flag, System, TripBatch, Zone};
+use crate::model::{BoundingBox, Flag, StationAlias, System, TripBatch, Zone};
 use crate::sources::text::decode;
 
 /// How many trips a batch holds at most.
@@ -297,8 +297,8 @@ impl<'a, R: Read> TripReader<'a, R> {
             let id = DerivedId {
                 system: &self.system,
                 vehicle,
-                origin: batch.trips.stations.text(origin.index),
-                destination: batch.trips.stations.text(destination.index),
+                origin: StationAlias::split(batch.trips.stations.text(origin.index)).0,
+                destination: StationAlias::split(batch.trips.stations.text(destination.index)).0,
                 started_ms: started.ms,
                 ended_ms: ended.ms,
             };
