@@ -232,7 +232,9 @@ fn values_are_those_of_the_files() {
     };
     let origins = |file: &str| -> Vec<String> {
         let trips = trips(cases.join(file)).into_iter();
-        trips.map(|trip| trip.origin.unwrap().to_string()).collect()
+        trips
+            .map(|trip| trip.origin.unwrap().id_str().to_owned())
+            .collect()
     };
     let starts = |file: &str| -> Vec<String> {
         let local = |trip: &Trip| {

@@ -133,9 +133,9 @@ impl Report for Places {
         let rows: Vec<PlaceAliasRow> = shown.flat_map(|place| rows_of(place, known)).collect();
         let mut notes = question.scope(&counted, question.filters);
         notes.push(Note::Scope(format!(
-            "{}, known by {} pairs of an id and a name",
+            "{}, known by {} of id and name",
             plural(selected.len() as i64, "place"),
-            grouped(rows.len() as i64),
+            plural(rows.len() as i64, "pair"),
         )));
         Ok(Table::new(rows, notes).counted_as(&counted, question.filters))
     }
