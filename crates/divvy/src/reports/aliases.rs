@@ -5,9 +5,7 @@ use async_trait::async_trait;
 
 use super::places::{Place, alias_days};
 use super::question::Counted;
-use super::{
-    Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, grouped, plural,
-};
+use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, plural};
 use crate::model::civil_date::date_of;
 use crate::model::{Position, StationAlias, StationId, StationSource, comparable_name};
 use crate::stations::identity::MatchKey;
