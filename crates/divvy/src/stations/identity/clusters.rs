@@ -22,7 +22,7 @@ pub(super) fn clusters(
         let mut is_candidate = vec![false; origins.all.len()];
         indexes
             .iter()
-            .filter(|index| is_free(index))
+            .filter(|index| is_free(index) && origins.all[**index].is_used)
             .for_each(|index| is_candidate[*index] = true);
         is_candidate
     };
@@ -35,7 +35,7 @@ pub(super) fn clusters(
     };
     let free = || indexes.iter().copied().filter(is_free);
 
-    for index in free() {
+    for index in free().filter(|index| is_candidate[*index]) {
         for (other, _) in related(index).filter(|(other, _)| is_candidate[*other]) {
             let evidence = origins.all[index].position_evidence(&origins.all[other]);
             if evidence == Evidence::Agrees {

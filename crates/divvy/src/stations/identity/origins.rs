@@ -24,6 +24,9 @@ pub(super) struct Origin<'a> {
     pub(super) placed: Option<Placed>,
     /// First and last day of its trips, days since 1970-01-01. `None` where no trip has a name.
     pub(super) days: Option<(i32, i32)>,
+    /// Stored trips or a station list use it. Rows may keep aliases that none uses any more: these follow
+    /// others, and no other follows them.
+    pub(super) is_used: bool,
 }
 
 impl Origin<'_> {
@@ -48,7 +51,7 @@ impl Origin<'_> {
     }
 }
 
-/// The aliases in their order, and by what they share.
+/// The aliases in their order, and those that are used by what they share.
 pub(super) struct Origins<'a> {
     pub(super) all: Vec<Origin<'a>>,
     by_id: BTreeMap<StationId, Vec<usize>>,
@@ -58,10 +61,11 @@ pub(super) struct Origins<'a> {
 impl<'a> Origins<'a> {
     /// Collects the aliases of trips, of the rows, and of station lists. `stations` is StationData.
     pub(super) fn new(stations: &[&'a Station], known: &'a Totals) -> Self {
-        let mut aliases: BTreeSet<StationAlias> = known.stations.0.keys().cloned().collect();
+        let mut used: BTreeSet<StationAlias> = known.stations.0.keys().cloned().collect();
+        let mut kept: BTreeSet<StationAlias> = BTreeSet::new();
         let mut stated: FxHashMap<StationAlias, Placed> = FxHashMap::default();
         for station in stations {
-            aliases.extend(station.aliases.iter().cloned());
+            kept.extend(station.aliases.iter().cloned());
             // The best form comes first.
             for form in station.listed_as.iter().rev() {
                 let alias =
@@ -71,7 +75,7 @@ impl<'a> Origins<'a> {
             let Some(name) = &station.name else { continue };
             let alias = StationAlias::new(station.id.as_str(), name);
             if station.source == StationSource::List {
-                aliases.insert(alias.clone());
+                used.insert(alias.clone());
             }
             if let Some(placed) = Placed::of(station) {
                 stated.insert(alias, placed);
@@ -79,10 +83,11 @@ impl<'a> Origins<'a> {
         }
         let (mut by_id, mut by_name): (BTreeMap<StationId, Vec<usize>>, FxHashMap<_, Vec<usize>>) =
             Default::default();
-        let all: Vec<Origin<'a>> = (aliases.into_iter())
-            .map(|alias| Origin::new(alias, known, &stated))
+        let all: Vec<Origin<'a>> = (used.union(&kept))
+            .map(|alias| Origin::new(alias.clone(), known, &stated, used.contains(alias)))
             .collect();
-        for (index, origin) in all.iter().enumerate() {
+        let used = all.iter().enumerate().filter(|(_, origin)| origin.is_used);
+        for (index, origin) in used {
             by_id.entry(origin.alias.id()).or_default().push(index);
             for name in &origin.names {
                 by_name.entry(name.clone()).or_default().push(index);
@@ -95,14 +100,14 @@ impl<'a> Origins<'a> {
         }
     }
 
-    /// Lists the aliases with the same id, itself among them.
+    /// Lists the used aliases with the same id, itself among them.
     pub(super) fn same_id(&self, index: usize) -> &[usize] {
         self.by_id
             .get(&self.all[index].alias.id())
             .map_or(&[], Vec::as_slice)
     }
 
-    /// Lists the aliases with the same name, itself among them; none for a name of too many.
+    /// Lists the used aliases with the same name, itself among them; none for a name of too many.
     pub(super) fn same_name(&self, index: usize) -> impl Iterator<Item = usize> {
         let names = self.all[index].names.iter();
         names
@@ -118,6 +123,7 @@ impl<'a> Origin<'a> {
         alias: StationAlias,
         known: &'a Totals,
         stated: &FxHashMap<StationAlias, Placed>,
+        is_used: bool,
     ) -> Self {
         let seen = known.names.of(&alias);
         let days = seen.iter().map(|seen| (seen.first_day, seen.last_day));
@@ -147,6 +153,7 @@ impl<'a> Origin<'a> {
             names,
             published_names,
             days,
+            is_used,
             alias,
         }
     }
