@@ -16,9 +16,10 @@ use divvy::model::{
 };
 use divvy::stations::data::{StationData, Write};
 use divvy::store::{
-    Applied, ArchiveId, ArchiveRead, Change, ChangeStream, ContentHash, Corrections, CountsTable,
-    Departures, FeedState, FromStationCount, Incoming, Ledger, LedgerEntry, PlaceCorrections,
-    Republish, StationTable, StoreError, TotalsReader, Trips, Unload, Unloaded,
+    Applied, ArchiveId, ArchiveRead, Change, ChangeStream, ContentHash, Corrections,
+    CorrectionsChange, CountsTable, Departures, FeedState, FromStationCount, Incoming, Ledger,
+    LedgerEntry, PlaceCorrections, Republish, StationTable, StoreError, TotalsReader, Trips,
+    Unload, Unloaded,
 };
 use divvy::tally::{FlagCounts, Tally, Totals};
 
@@ -445,13 +446,13 @@ impl PlaceCorrections for MemoryStore {
         Ok(self.ask(system, |held| held.corrections.clone()))
     }
 
-    async fn put_corrections(
+    async fn change_corrections(
         &self,
         system: &SystemId,
-        corrections: &Corrections,
+        change: &CorrectionsChange<'_>,
     ) -> Result<(), StoreError> {
         if let Some(held) = self.held().systems.get_mut(system) {
-            held.corrections = corrections.clone();
+            change(&mut held.corrections);
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::{Snapshot, Station, StationId, System, SystemId};
 use divvy::stations::data::{Row, StationData, Write};
 use divvy::store::{
-    Applied, Corrections, FeedState, PlaceCorrections, Republish, StationTable, StoreError,
-    StoreErrorKind,
+    Applied, Corrections, CorrectionsChange, FeedState, PlaceCorrections, Republish, StationTable,
+    StoreError, StoreErrorKind,
 };
 use divvy::tally::Totals;
 use jiff::Timestamp;
@@ -379,16 +379,28 @@ impl PlaceCorrections for DynamoStore {
         Ok(note.unwrap_or_default())
     }
 
-    async fn put_corrections(
+    async fn change_corrections(
         &self,
         system: &SystemId,
-        corrections: &Corrections,
+        change: &CorrectionsChange<'_>,
     ) -> Result<(), StoreError> {
         if !self.is_of(system).await? {
             return Ok(());
         }
         let ledger = &self.shared.ledger;
-        ledger.put_note(Note::Places, corrections).await
+        for _ in 0..ATTEMPTS {
+            let before: Option<Corrections> = ledger.note(Note::Places).await?;
+            let mut now = before.clone().unwrap_or_default();
+            change(&mut now);
+            let also: Option<(Note<'_>, &())> = None;
+            if ledger
+                .replace_note(Note::Places, (before.as_ref(), &now), also)
+                .await?
+            {
+                return Ok(());
+            }
+        }
+        Err(self.shared.too_many_writers())
     }
 }
 

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use clap::{Args, Subcommand};
-use divvy::model::{StationAlias, System};
+use divvy::model::{StationAlias, StationSource, System};
 use divvy::stations::corrections::Named;
-use divvy::store::{Corrections, Store};
+use divvy::store::{Corrections, CorrectionsChange, Store};
 
 use crate::open::Common;
 use crate::outputs;
@@ -64,37 +64,38 @@ impl Places {
         let opened = common.open_existing()?;
         let system = common.system_of(opened.store())?;
         let store = opened.store();
-        let mut corrections = block_on(store.corrections(&system.id))?;
+        let change =
+            |change: &CorrectionsChange<'_>| block_on(store.change_corrections(&system.id, change));
         let done = match self.what {
             What::List => {
-                let text = listed(&corrections);
+                let text = listed(&block_on(store.corrections(&system.id))?);
                 outputs::unless_closed(std::io::stdout().write_all(text.as_bytes()))?;
                 return Ok(ExitCode::SUCCESS);
             }
             What::Link { alias, place } => {
                 let alias = known(store, &system, alias)?;
                 expect_station(store, &system, &place)?;
-                let done = format!("{} belongs to {place}", described(&alias));
-                corrections.link(alias, place.as_str().into());
-                done
+                change(&|corrections| corrections.link(alias.clone(), place.as_str().into()))?;
+                format!("{} belongs to {place}", described(&alias))
             }
             What::Split { alias } => {
                 let alias = known(store, &system, alias)?;
-                let done = format!("{} is a station of its own", described(&alias));
-                corrections.split(alias);
-                done
+                change(&|corrections| corrections.split(alias.clone()))?;
+                format!("{} is a station of its own", described(&alias))
             }
             What::Forget { alias } => {
                 let alias = named(alias);
                 let described = described(&alias);
                 ensure!(
-                    corrections.forget(&alias),
+                    block_on(store.corrections(&system.id))?.forget(&alias),
                     "there is no correction of {described}: divvy places list prints all"
                 );
+                change(&|corrections| {
+                    corrections.forget(&alias);
+                })?;
                 format!("the rules decide on {described}")
             }
         };
-        block_on(store.put_corrections(&system.id, &corrections))?;
         common.say(format_args!("{}: {done}", system.id));
         Ok(ExitCode::SUCCESS)
     }
@@ -131,12 +132,13 @@ fn known(store: &dyn Store, system: &System, alias: AliasArgs) -> anyhow::Result
 /// Fails if no station of a feed and no trip has an id.
 fn expect_station(store: &dyn Store, system: &System, id: &str) -> anyhow::Result<()> {
     let stations = block_on(store.stations(&system.id))?;
-    let is_known = stations
-        .iter()
-        .any(|row| row.id.as_str() == id || row.aliases.iter().any(|alias| alias.id_str() == id));
+    let is_known = stations.iter().any(|row| {
+        let is_of_feed = row.source == StationSource::Feed && row.id.as_str() == id;
+        is_of_feed || row.aliases.iter().any(|alias| alias.id_str() == id)
+    });
     ensure!(
         is_known,
-        "no feed, list or stored trip has a station with the id {id}"
+        "no feed and no stored trip has a station with the id {id}"
     );
     Ok(())
 }

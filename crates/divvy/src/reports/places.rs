@@ -38,8 +38,7 @@ impl Place {
             row.latitude.clone().zip(row.longitude.clone())
         };
         let by_trips = || {
-            let micro = |alias| known.stations.0.get(alias)?.position_micro();
-            let (latitude, longitude) = self.aliases().find_map(micro)?;
+            let (latitude, longitude) = known.stations.sum(self.aliases()).position_micro()?;
             Some((
                 Degrees::from_micro(latitude),
                 Degrees::from_micro(longitude),
@@ -109,10 +108,12 @@ pub(super) fn places(
             }
             continue;
         }
+        let mut station = station;
+        let aliases = std::mem::take(&mut station.aliases);
         let is_list = station.source == StationSource::List;
         let name = station.name.as_deref().filter(|_| is_list);
         let listed_as = name.map(|name| StationAlias::new(station.id.as_str(), name));
-        for alias in station.aliases.iter().cloned() {
+        for alias in aliases {
             own_rows.entry(alias).or_insert_with(|| station.clone());
         }
         if let Some(alias) = listed_as {

@@ -29,6 +29,9 @@ pub struct Corrections {
     splits: Vec<Named>,
 }
 
+/// A change of corrections. It may be made more than once.
+pub type CorrectionsChange<'c> = dyn Fn(&mut Corrections) + Send + Sync + 'c;
+
 /// An alias as people name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,8 +57,11 @@ struct Link {
 pub enum Correction<'a> {
     /// It belongs to the station of the feed with this id, or to the trips of this id.
     Link(&'a StationId),
-    /// It is a place of its own.
-    Split,
+    /// It belongs to no station of a feed, and to no place of other ids.
+    Split {
+        /// Nor to other names of its id: its name was given.
+        is_named: bool,
+    },
 }
 
 impl Named {
@@ -83,8 +89,15 @@ impl Corrections {
             let Link { id, name, place } = link;
             (id, name.as_deref(), Correction::Link(place))
         });
-        let splits =
-            (self.splits.iter()).map(|Named { id, name }| (id, name.as_deref(), Correction::Split));
+        let splits = (self.splits.iter()).map(|Named { id, name }| {
+            (
+                id,
+                name.as_deref(),
+                Correction::Split {
+                    is_named: name.is_some(),
+                },
+            )
+        });
         let decisions = links.chain(splits);
         let decisions = decisions.filter(|(id, name, _)| is_named(id, *name, alias));
         let decision = decisions.max_by_key(|(_, name, _)| name.is_some());
@@ -98,7 +111,8 @@ impl Corrections {
         self.links.push(Link { id, name, place });
     }
 
-    /// Decides that an alias is a place of its own, in place of an earlier decision on the same alias.
+    /// Decides that an alias, or all names of an id by themselves, is a place of its own, in place of an earlier
+    /// decision on the same alias.
     pub fn split(&mut self, alias: Named) {
         self.forget(&alias);
         self.splits.push(alias);

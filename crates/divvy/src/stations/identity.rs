@@ -106,7 +106,7 @@ impl Matches {
 /// Returns the rows of StationData that stand for stations, with the aliases that stored trips use.
 ///
 /// Left out are rows and aliases of which no trip is stored (any more), and rows of station lists whose
-/// id belongs to a station of the feed. Stores may keep all of these.
+/// id and name belong to a station of the feed. Stores may keep all of these.
 pub fn in_use(mut stations: Vec<Station>, known: &Totals) -> Vec<Station> {
     let is_used = |alias: &StationAlias| known.stations.0.contains_key(alias);
     stations.retain(|station| {
@@ -115,16 +115,17 @@ pub fn in_use(mut stations: Vec<Station>, known: &Totals) -> Vec<Station> {
     for station in &mut stations {
         station.aliases.retain(is_used);
     }
-    let is_of_feed = |station: &&Station| station.source == StationSource::Feed;
-    let ids_of_feed: BTreeSet<StationId> = stations
-        .iter()
-        .filter(is_of_feed)
-        .flat_map(Station::origin_ids)
+    let of_feed = |station: &&Station| station.source == StationSource::Feed;
+    let of_feed: BTreeSet<StationAlias> = (stations.iter().filter(of_feed))
+        .flat_map(|station| station.aliases.iter().cloned())
         .collect();
+    let ids_of_feed: BTreeSet<StationId> = of_feed.iter().map(StationAlias::id).collect();
     stations.retain(|station| {
-        station.source != StationSource::List
-            || !station.aliases.is_empty()
-            || !ids_of_feed.contains(&station.id)
+        let is_of_feed = || match &station.name {
+            Some(name) => of_feed.contains(&StationAlias::new(station.id.as_str(), name)),
+            None => ids_of_feed.contains(&station.id),
+        };
+        station.source != StationSource::List || !station.aliases.is_empty() || !is_of_feed()
     });
     stations
 }
@@ -158,9 +159,9 @@ pub fn resolve<'a>(
     let origins = Origins::new(&stations, known);
     let mut join = Join {
         matched: vec![None; origins.all.len()],
+        decided: decisions(&origins, [&current, &retired], corrections),
         origins: &origins,
         feeds: [&current, &retired],
-        corrections,
     };
     join.link_to_stations();
     join.match_directly(&current);
@@ -176,27 +177,42 @@ struct Join<'j, 'a> {
     origins: &'j Origins<'a>,
     /// The stations that are listed, and those that are not any more.
     feeds: [&'j Feed<'a>; 2],
-    corrections: &'j Corrections,
+    /// By index of the alias, the correction by hand.
+    decided: Vec<Option<Correction<'j>>>,
     /// By index of the alias, its station.
     matched: Vec<Option<(&'a StationId, MatchKey)>>,
 }
 
-impl<'a> Join<'_, 'a> {
-    fn correction(&self, index: usize) -> Option<Correction<'_>> {
-        self.corrections.of(&self.origins.all[index].alias)
-    }
+/// Returns the correction of each alias. A link to a place that nothing names decides nothing.
+fn decisions<'c>(
+    origins: &Origins<'_>,
+    feeds: [&Feed<'_>; 2],
+    corrections: &'c Corrections,
+) -> Vec<Option<Correction<'c>>> {
+    let exists = |correction: &Correction<'_>| match correction {
+        Correction::Link(place) => {
+            origins.has_id(place) || feeds.iter().any(|feed| feed.with_id(place).is_some())
+        }
+        Correction::Split { .. } => true,
+    };
+    let aliases = origins.all.iter().map(|origin| &origin.alias);
+    aliases
+        .map(|alias| corrections.of(alias).filter(exists))
+        .collect()
+}
 
+impl<'a> Join<'_, 'a> {
     /// Lists the aliases that have no station yet and that no correction concerns.
     fn open(&self) -> Vec<usize> {
         let is_open =
-            |index: &usize| self.matched[*index].is_none() && self.correction(*index).is_none();
+            |index: &usize| self.matched[*index].is_none() && self.decided[*index].is_none();
         (0..self.matched.len()).filter(is_open).collect()
     }
 
     /// Matches aliases that are linked by hand to a station of the feed.
     fn link_to_stations(&mut self) {
         for index in 0..self.matched.len() {
-            let Some(Correction::Link(place)) = self.correction(index) else {
+            let Some(Correction::Link(place)) = self.decided[index] else {
                 continue;
             };
             let station = self.feeds.iter().find_map(|feed| feed.with_id(place));
@@ -204,17 +220,28 @@ impl<'a> Join<'_, 'a> {
         }
     }
 
-    /// Matches aliases that are linked by hand to the id of other trips, if these have a station.
+    /// Matches aliases that are linked by hand to the id of other trips, if these have a station, until no
+    /// more are found: those may be linked themselves.
     fn link_to_aliases(&mut self) {
-        for index in 0..self.matched.len() {
-            let Some(Correction::Link(place)) = self.correction(index) else {
-                continue;
-            };
-            let mut others = (0..self.matched.len())
-                .filter(|other| self.origins.all[*other].alias.id_str() == place.as_str());
-            let station = others.find_map(|other| self.matched[other]);
-            if self.matched[index].is_none() {
-                self.matched[index] = station.map(|(id, _)| (id, MatchKey::Correction));
+        loop {
+            let mut found = Vec::new();
+            for index in 0..self.matched.len() {
+                let (Some(Correction::Link(place)), None) =
+                    (self.decided[index], self.matched[index])
+                else {
+                    continue;
+                };
+                let all = self.origins.all.iter().zip(&self.matched);
+                let mut stations = all
+                    .filter(|(other, _)| other.alias.id_str() == place.as_str())
+                    .filter_map(|(_, station)| *station);
+                found.extend(stations.next().map(|(station, _)| (index, station)));
+            }
+            if found.is_empty() {
+                return;
+            }
+            for (index, station) in found {
+                self.matched[index] = Some((station, MatchKey::Correction));
             }
         }
     }
@@ -290,7 +317,7 @@ impl<'a> Join<'_, 'a> {
             aliases.push((self.origins.all[index].alias.clone(), *key));
         }
         let alias = |index: usize| self.origins.all[index].alias.clone();
-        let places = clusters(self.origins, &unmatched, self.corrections).into_iter();
+        let places = clusters(self.origins, &unmatched, &self.decided).into_iter();
         matches.unmatched = places
             .map(|place| place.into_iter().map(alias).collect())
             .collect();

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 pub use self::projection::Projection;
 use crate::issue::{RejectSink, RejectedCounts, Skipped};
 use crate::model::{Flag, Snapshot, Station, StationId, System, SystemId, TripBatch};
-pub use crate::stations::corrections::Corrections;
+pub use crate::stations::corrections::{Corrections, CorrectionsChange};
 pub use crate::stations::{Applied, Change, FeedState, FromStationCount};
 use crate::tally::{FlagCounts, Parts, Totals};
 
@@ -118,11 +118,12 @@ pub trait PlaceCorrections: Send + Sync {
     /// Returns the corrections of a system.
     async fn corrections(&self, system: &SystemId) -> Result<Corrections, StoreError>;
 
-    /// Replaces the corrections of a system.
-    async fn put_corrections(
+    /// Changes the corrections of a system, so that no change of another process is lost. `change` may be
+    /// called more than once.
+    async fn change_corrections(
         &self,
         system: &SystemId,
-        corrections: &Corrections,
+        change: &CorrectionsChange<'_>,
     ) -> Result<(), StoreError>;
 }
 

@@ -78,6 +78,15 @@ impl Stations {
         totals.filter(move |(alias, _)| alias.id_str() == id.as_str())
     }
 
+    /// Returns the sum over aliases.
+    pub fn sum<'a>(&self, aliases: impl Iterator<Item = &'a StationAlias>) -> StationTotals {
+        let mut sum = StationTotals::default();
+        aliases
+            .filter_map(|alias| self.0.get(alias))
+            .for_each(|totals| sum.add(totals));
+        sum
+    }
+
     /// Lists the published ids that trips name.
     pub fn ids(&self) -> impl Iterator<Item = StationId> {
         distinct_ids(self.0.keys())

@@ -2,7 +2,7 @@
 
 use super::origins::Origins;
 use super::position::Evidence;
-use crate::stations::corrections::{Correction, Corrections};
+use crate::stations::corrections::Correction;
 
 /// Groups aliases by place. `indexes` are those of aliases that no station of the feed has.
 ///
@@ -13,67 +13,71 @@ use crate::stations::corrections::{Correction, Corrections};
 pub(super) fn clusters(
     origins: &Origins<'_>,
     indexes: &[usize],
-    corrections: &Corrections,
+    decided: &[Option<Correction<'_>>],
 ) -> Vec<Vec<usize>> {
     let mut groups = Groups::new(origins.all.len());
-    let correction = |index: usize| corrections.of(&origins.all[index].alias);
-    let is_free = |index: &usize| correction(*index).is_none();
-    let is_candidate: Vec<bool> = {
-        let mut is_candidate = vec![false; origins.all.len()];
-        indexes
-            .iter()
-            .filter(|index| is_free(index) && origins.all[**index].is_used)
-            .for_each(|index| is_candidate[*index] = true);
-        is_candidate
+    let mut is_unmatched = vec![false; origins.all.len()];
+    indexes.iter().for_each(|index| is_unmatched[*index] = true);
+    // Aliases that the rules may join: without a correction, or all names of an id that is split.
+    let may_join = |index: usize, other: usize| {
+        let by_rules = |decision: Option<Correction<'_>>| {
+            matches!(decision, None | Some(Correction::Split { is_named: false }))
+        };
+        let (mine, theirs) = (decided[index], decided[other]);
+        let is_same_id = origins.all[index].alias.id_str() == origins.all[other].alias.id_str();
+        is_unmatched[other] && by_rules(mine) && mine == theirs && (mine.is_none() || is_same_id)
     };
     let related = |index: usize| {
         let by_name = origins.same_name(index).map(|other| (other, true));
         let by_id = origins.same_id(index).iter().map(|other| (*other, false));
         by_name
             .chain(by_id)
-            .filter(move |(other, _)| *other != index)
+            .filter(move |(other, _)| *other != index && may_join(index, *other))
     };
-    let free = || indexes.iter().copied().filter(is_free);
-
-    for index in free().filter(|index| is_candidate[*index]) {
-        for (other, _) in related(index).filter(|(other, _)| is_candidate[*other]) {
+    for index in indexes
+        .iter()
+        .copied()
+        .filter(|index| origins.all[*index].is_used)
+    {
+        for (other, _) in related(index) {
             let evidence = origins.all[index].position_evidence(&origins.all[other]);
             if evidence == Evidence::Agrees {
                 groups.join(index, other);
             }
         }
     }
-    // Each alias that agrees with no other joins one place at most, so that none of unknown position
-    // connects two that are far from each other.
-    for index in free() {
-        let is_alone = |groups: &mut Groups| groups.members(index).len() == 1;
-        if !is_alone(&mut groups) {
-            continue;
-        }
+    // Each alias that agrees with no other joins the nearest place, if any, so that none of unknown position
+    // connects two that are far from each other. All are found before any is joined, so that the order of
+    // names does not matter.
+    let contradicts = |groups: &Groups, a: usize, b: usize| {
+        groups.members(a).iter().any(|a| {
+            let b = groups.members(b).iter();
+            let mut evidence = b.map(|b| origins.all[*a].position_evidence(&origins.all[*b]));
+            evidence.any(|evidence| evidence == Evidence::Contradicts)
+        })
+    };
+    let nearest = |index: usize| {
         let mine = &origins.all[index];
-        let mut best = None;
-        for (other, is_name) in related(index).filter(|(other, _)| is_candidate[*other]) {
-            let contradicts = groups.members(other).iter().any(|member| {
-                mine.position_evidence(&origins.all[*member]) == Evidence::Contradicts
-            });
-            if contradicts {
-                continue;
-            }
-            let theirs = &origins.all[other];
-            if !is_name && !mine.may_be_renamed(theirs) {
-                continue;
-            }
-            let order = (!is_name, mine.days_from(theirs), &theirs.alias);
-            if best.as_ref().is_none_or(|(least, _)| order < *least) {
-                best = Some((order, other));
-            }
-        }
-        if let Some((_, other)) = best {
+        let others = related(index).filter(|(other, is_name)| {
+            (*is_name || mine.may_be_renamed(&origins.all[*other]))
+                && !contradicts(&groups, index, *other)
+        });
+        let nearest = others.min_by_key(|(other, is_name)| {
+            let theirs = &origins.all[*other];
+            (!is_name, mine.days_from(theirs), &theirs.alias)
+        });
+        nearest.map(|(other, _)| (index, other))
+    };
+    let is_alone = |index: &usize| groups.members(*index).len() == 1;
+    let alone = indexes.iter().copied().filter(is_alone);
+    let found: Vec<(usize, usize)> = alone.filter_map(nearest).collect();
+    for (index, other) in found {
+        if !contradicts(&groups, index, other) {
             groups.join(index, other);
         }
     }
     for index in indexes.iter().copied() {
-        let Some(Correction::Link(place)) = correction(index) else {
+        let Some(Correction::Link(place)) = decided[index] else {
             continue;
         };
         let target = indexes

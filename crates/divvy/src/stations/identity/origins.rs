@@ -100,11 +100,17 @@ impl<'a> Origins<'a> {
         }
     }
 
-    /// Lists the used aliases with the same id, itself among them.
+    /// Lists the used aliases with the same id, itself among them; none for an id with too many names, which
+    /// is no id of a station.
     pub(super) fn same_id(&self, index: usize) -> &[usize] {
-        self.by_id
-            .get(&self.all[index].alias.id())
-            .map_or(&[], Vec::as_slice)
+        let same = self.by_id.get(&self.all[index].alias.id());
+        let same = same.filter(|same| same.len() <= MAX_SAME_NAME);
+        same.map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns whether an alias that is used has the id.
+    pub(super) fn has_id(&self, id: &StationId) -> bool {
+        self.by_id.contains_key(id)
     }
 
     /// Lists the used aliases with the same name, itself among them; none for a name of too many.

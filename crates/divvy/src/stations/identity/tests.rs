@@ -391,3 +391,97 @@ fn corrections_decide_before_the_rules() {
         ["35 = u-1 by name", "76 = u-1 by correction", "77 unmatched"]
     );
 }
+
+#[test]
+fn links_may_lead_to_linked_ids() {
+    let id = |id: &str| Named {
+        id: id.into(),
+        name: None,
+    };
+    let feed = [station("u-c", "Gamma", None)];
+    let known = trips(&[
+        ("A1", "Alpha", None),
+        ("B1", "Beta", None),
+        ("C1", "Gamma", None),
+    ]);
+    for chain in [["A1", "B1", "C1"], ["B1", "A1", "C1"]] {
+        let mut corrections = Corrections::default();
+        corrections.link(id(chain[0]), chain[1].into());
+        corrections.link(id(chain[1]), chain[2].into());
+        let matches = resolve(&feed, &BTreeSet::new(), &known, &corrections);
+        assert_eq!(matches.unmatched().count(), 0, "{chain:?}");
+    }
+    // A link to nothing decides nothing.
+    let mut corrections = Corrections::default();
+    corrections.link(id("C1"), "nothing".into());
+    let matches = resolve(&feed, &BTreeSet::new(), &known, &corrections);
+    assert_eq!(
+        found_of(&matches),
+        ["C1 = u-c by name", "A1 unmatched", "B1 unmatched"]
+    );
+}
+
+#[test]
+fn a_split_id_keeps_its_names_together() {
+    let known = trips(&[
+        ("517", "Clark & Jarvis", NEAR_CLARK),
+        ("517", "Clark & Jarvis North", NEAR_CLARK),
+        ("517", "Pulaski & Armitage", PULASKI),
+    ]);
+    let feed = [station("u-1", "Clark & Jarvis", Some(CLARK))];
+    let mut corrections = Corrections::default();
+    corrections.split(Named {
+        id: "517".into(),
+        name: None,
+    });
+    assert_eq!(
+        other_places(&feed, &known, &corrections),
+        [
+            "517 (clark and jarvis) + 517 (clark and jarvis north)",
+            "517 (pulaski and armitage)",
+        ]
+    );
+}
+
+/// Names of an id at these days, without positions.
+fn dated(names: &[(&str, i32)]) -> Totals {
+    let mut totals = Totals::default();
+    for (name, day) in names {
+        let mut batch: TripBatch = [Trip {
+            origin: Some(StationAlias::new("7", name)),
+            ..Trip::new("trip", 0, 60_000, 0)
+        }]
+        .into_iter()
+        .collect();
+        batch.names.push(StationName {
+            station: 1,
+            name: (*name).into(),
+            days: (*day, *day),
+        });
+        totals.count(&batch, 1);
+    }
+    totals
+}
+
+#[test]
+fn places_do_not_depend_on_the_alphabet() {
+    let days = [0, 354, 670, 943];
+    for names in [
+        ["Ash", "Birch", "Cedar", "Dogwood"],
+        ["Dogwood", "Birch", "Cedar", "Elm"],
+        ["Elm", "Cedar", "Birch", "Ash"],
+    ] {
+        let dated: Vec<(&str, i32)> = names.into_iter().zip(days).collect();
+        let places = other_places(&[], &self::dated(&dated), &Corrections::default());
+        assert_eq!(places.len(), 1, "{places:?}");
+    }
+}
+
+#[test]
+fn an_id_of_too_many_names_is_none() {
+    let names: Vec<String> = (0..=MAX_SAME_NAME).map(|n| format!("Name {n}")).collect();
+    let named: Vec<NamedId<'_>> = names.iter().map(|name| ("17", &**name, None)).collect();
+    let none = Corrections::default();
+    assert_eq!(other_places(&[], &trips(&named), &none).len(), named.len());
+    assert_eq!(other_places(&[], &trips(&named[1..]), &none).len(), 1);
+}

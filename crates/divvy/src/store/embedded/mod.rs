@@ -61,9 +61,9 @@ use self::sweep::sweep_unless_locked;
 use self::trips_file::{SCAN_THREADS, for_each_row_group};
 use super::{
     Applied, ArchiveId, Change, ChangeStream, Check, Checked, ContentHash, Corrections,
-    CountsTable, Departures, FeedState, FromStationCount, Incoming, Ledger, LedgerEntry,
-    LoadedArchive, PlaceCorrections, Projection, Repair, Repaired, Republish, StationTable,
-    StoreError, StoreErrorKind, TotalsReader, Trips, Unload, Unloaded,
+    CorrectionsChange, CountsTable, Departures, FeedState, FromStationCount, Incoming, Ledger,
+    LedgerEntry, LoadedArchive, PlaceCorrections, Projection, Repair, Repaired, Republish,
+    StationTable, StoreError, StoreErrorKind, TotalsReader, Trips, Unload, Unloaded,
 };
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 use crate::stations::data::{StationData, Write};
@@ -404,18 +404,15 @@ impl PlaceCorrections for EmbeddedStore {
         Ok(by_system.remove(system).unwrap_or_default())
     }
 
-    async fn put_corrections(
+    async fn change_corrections(
         &self,
         system: &SystemId,
-        corrections: &Corrections,
+        change: &CorrectionsChange<'_>,
     ) -> Result<(), StoreError> {
         self.shared.write(|_| {
             let mut by_system = places_file::read(&self.shared.root)?;
-            if corrections.is_empty() {
-                by_system.remove(system);
-            } else {
-                by_system.insert(system.clone(), corrections.clone());
-            }
+            change(by_system.entry(system.clone()).or_default());
+            by_system.retain(|_, corrections| !corrections.is_empty());
             places_file::write(&self.shared.root, &by_system)
         })
     }
