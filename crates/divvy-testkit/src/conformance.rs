@@ -6,8 +6,11 @@
 
 use std::sync::Mutex;
 
-use divvy::model::{Availability, Snapshot, SnapshotKind, Station, StationSource, System};
+use divvy::model::{
+    Availability, Snapshot, SnapshotKind, Station, StationAlias, StationSource, System,
+};
 use divvy::refresh::{self, Recounter};
+use divvy::stations::corrections::{Correction, Named};
 use divvy::store::{Change, FromStationCount, Store, StoreError};
 use divvy::tally::Totals;
 
@@ -352,6 +355,44 @@ pub async fn an_older_count_undoes_nothing(store: &dyn Store) -> Done {
     Ok(())
 }
 
+/// Corrections of places are kept, and a change does not lose an earlier one.
+pub async fn corrections_are_kept(store: &dyn Store) -> Done {
+    store
+        .describe(&system(), &[Station::unknown("35".into())])
+        .await?;
+    let id = system().id;
+    assert!(store.corrections(&id).await?.is_empty());
+    let named = |id: &str| Named {
+        id: id.into(),
+        name: Some("Lake St".into()),
+    };
+    let (split, link) = (named("35"), named("76"));
+    store
+        .change_corrections(&id, &|corrections| corrections.split(split.clone()))
+        .await?;
+    store
+        .change_corrections(&id, &|corrections| {
+            corrections.link(link.clone(), "35".into())
+        })
+        .await?;
+    let kept = store.corrections(&id).await?;
+    let alias = |id| StationAlias::new(id, "LAKE St");
+    assert_eq!(
+        kept.of(&alias("35")),
+        Some(Correction::Split { is_named: true })
+    );
+    assert_eq!(kept.of(&alias("76")), Some(Correction::Link(&"35".into())));
+    assert_eq!(kept.of(&StationAlias::from("35")), None);
+    store
+        .change_corrections(&id, &|corrections| {
+            corrections.forget(&split);
+            corrections.forget(&link);
+        })
+        .await?;
+    assert!(store.corrections(&id).await?.is_empty());
+    Ok(())
+}
+
 /// A checkpoint moves forward only, and each consumer has its own.
 pub async fn a_checkpoint_never_moves_back(store: &dyn Store) -> Done {
     let listed: Vec<Station> = ["35", "517", "76"]
@@ -460,6 +501,12 @@ macro_rules! conforms {
                 for end in &ends[1..] {
                     assert_eq!(*end, ends[0]);
                 }
+            }
+
+            #[test]
+            fn corrections_are_kept() {
+                let (store, _kept) = $fresh;
+                block_on(conformance::corrections_are_kept(&store)).unwrap();
             }
 
             #[test]

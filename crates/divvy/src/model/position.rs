@@ -100,6 +100,13 @@ impl Position {
         }
     }
 
+    /// Returns whether a position in millionths of a degree has no more than two decimals: it is good to a
+    /// kilometre. Publishers round so where a bike was parked away from stations.
+    pub fn is_coarse(latitude: i32, longitude: i32) -> bool {
+        const HUNDREDTH: i32 = 10_000;
+        latitude % HUNDREDTH == 0 && longitude % HUNDREDTH == 0
+    }
+
     /// Returns the great-circle distance in metres.
     ///
     /// Haversine on a sphere of radius 6 371 008.8 m (IUGG mean).

@@ -3,20 +3,17 @@
 
 use async_trait::async_trait;
 
-use super::places::{Place, alias_days};
+use super::places::Place;
 use super::question::Counted;
 use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, plural};
 use crate::model::civil_date::date_of;
-use crate::model::{Position, StationAlias, StationId, StationSource, comparable_name};
-use crate::stations::identity::MatchKey;
+use crate::model::{Degrees, Position, StationAlias, StationId, StationSource, comparable_name};
+use crate::stations::identity::{MatchKey, SAME_STATION_M};
 use crate::store::StoreError;
 use crate::tally::{Parts, Totals};
 
 /// Places with their aliases.
 pub struct Places;
-
-/// The distance in metres within which positions agree.
-const NEAR_M: f64 = 500.0;
 
 /// One alias of a place.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +23,7 @@ pub struct PlaceAliasRow {
     /// Its name.
     pub name: Option<String>,
     /// Its position.
-    pub position: Option<(crate::model::Degrees, crate::model::Degrees)>,
+    pub position: Option<(Degrees, Degrees)>,
     /// What uses the alias: `feed`, `list` or `trips`.
     pub id_space: &'static str,
     /// The id there.
@@ -175,7 +172,7 @@ fn rows_of(place: &Place, known: &Totals) -> Vec<PlaceAliasRow> {
         let totals = &known.stations.0[alias];
         let published = known.names.latest(alias).or(alias.name());
         let distance_m = (totals.position().zip(at)).map(|(mean, at)| mean.distance_m(at));
-        let (first, last) = alias_days(alias, known).unzip();
+        let (first, last) = known.names.days(alias).unzip();
         let confidence = confidence(alias, name.as_deref(), distance_m, *key);
         PlaceAliasRow {
             first_seen: first.map(|day| date_of(day).to_string()),
@@ -199,7 +196,7 @@ fn confidence(
 ) -> &'static str {
     let has_name = name.and_then(comparable_name).as_deref() == alias.name();
     let name_agrees = alias.name().is_some() && has_name;
-    let is_near = distance_m.is_some_and(|m| m <= NEAR_M);
+    let is_near = distance_m.is_some_and(|m| m <= SAME_STATION_M);
     match (key, name_agrees, is_near) {
         (Some(MatchKey::Correction), ..) | (_, true, true) => "high",
         (_, true, false) | (_, false, true) => "medium",

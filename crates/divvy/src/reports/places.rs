@@ -50,7 +50,7 @@ impl Place {
     /// Returns the first and the last day on which a trip names it, days since 1970-01-01.
     pub fn days(&self, known: &Totals) -> Option<(i32, i32)> {
         self.aliases()
-            .filter_map(|alias| alias_days(alias, known))
+            .filter_map(|alias| known.names.days(alias))
             .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
@@ -66,16 +66,9 @@ impl Place {
     }
 }
 
-/// Returns the first and the last day of the named trips of an alias.
-pub(super) fn alias_days(alias: &StationAlias, known: &Totals) -> Option<(i32, i32)> {
-    let seen = known.names.of(alias).into_iter();
-    seen.map(|seen| (seen.first_day, seen.last_day))
-        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
-}
-
 /// Orders aliases, the newest first. `None` for the days of an alias that no trip has a name for.
 fn newest_first(alias: &StationAlias, known: &Totals) -> impl Ord + use<> {
-    let days = alias_days(alias, known).map(|(first, last)| (last, first));
+    let days = known.names.days(alias).map(|(first, last)| (last, first));
     (Reverse(days), alias.clone())
 }
 

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::clusters::clusters;
 use self::feed::Feed;
 use self::origins::Origins;
+pub use self::position::SAME_STATION_M;
 use self::position::{Evidence, position_evidence};
 use super::corrections::{Correction, Corrections};
 use crate::model::{Station, StationAlias, StationId, StationSource};

@@ -56,8 +56,9 @@ impl StationTotals {
 
     /// Counts the position of one trip end, unless it is missing, zero or rounded.
     fn place(&mut self, latitude: i32, longitude: i32, times: i64) {
-        let rounded = latitude % 10_000 == 0 && longitude % 10_000 == 0; // 0, 0 among them
-        if latitude != NONE_I32 && longitude != NONE_I32 && !rounded {
+        // 0, 0 is coarse.
+        let is_coarse = Position::is_coarse(latitude, longitude);
+        if latitude != NONE_I32 && longitude != NONE_I32 && !is_coarse {
             self.positions += times;
             self.latitudes += times * i64::from(latitude);
             self.longitudes += times * i64::from(longitude);
@@ -185,6 +186,13 @@ impl Names {
             .collect();
         names.sort_by_key(|seen| (-seen.last_day, -seen.first_day, seen.name));
         names
+    }
+
+    /// Returns the first and the last day of the named trips of an alias, days since 1970-01-01. `None` where
+    /// no trip has a name.
+    pub fn days(&self, alias: &StationAlias) -> Option<(i32, i32)> {
+        let days = self.0.get(alias)?.values().copied();
+        days.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
     /// Returns the latest name of an alias.

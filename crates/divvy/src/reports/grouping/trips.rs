@@ -201,7 +201,10 @@ impl<'a> TripCounter<'a> {
             self.unplaced.without += 1;
             return None;
         }
-        if ends.into_iter().any(is_coarse) {
+        if ends
+            .into_iter()
+            .any(|(latitude, longitude)| Position::is_coarse(latitude, longitude))
+        {
             self.unplaced.coarse += 1;
             return None;
         }
@@ -301,11 +304,4 @@ impl Values {
             }
         }
     }
-}
-
-/// Whether a position, in millionths of a degree, has no more than two decimals. Publishers round so
-/// where a bike was parked away from stations.
-fn is_coarse((latitude, longitude): (i32, i32)) -> bool {
-    const HUNDREDTH: i32 = 10_000;
-    latitude % HUNDREDTH == 0 && longitude % HUNDREDTH == 0
 }

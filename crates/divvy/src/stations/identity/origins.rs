@@ -132,8 +132,6 @@ impl<'a> Origin<'a> {
         is_used: bool,
     ) -> Self {
         let seen = known.names.of(&alias);
-        let days = seen.iter().map(|seen| (seen.first_day, seen.last_day));
-        let days = days.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         // Without a name in the alias: files of older programs' stores, of which the names are known.
         let mut names: Vec<String> = match alias.name() {
             Some(name) => vec![name.to_owned()],
@@ -158,7 +156,7 @@ impl<'a> Origin<'a> {
             placed: by_trips().or_else(|| by_name().copied()),
             names,
             published_names,
-            days,
+            days: known.names.days(&alias),
             is_used,
             alias,
         }

@@ -4,7 +4,7 @@ use crate::model::{Degrees, ListedStation, Position, Station};
 
 /// The largest distance between a station of the feed and the mean of its trip ends, in metres.
 /// Beyond it they are different stations.
-pub(super) const SAME_STATION_M: f64 = 500.0;
+pub const SAME_STATION_M: f64 = 500.0;
 
 /// The largest error of a position of two decimals, in metres: half of a hundredth of a degree in each
 /// direction, at the equator 0.79 km.
