@@ -256,10 +256,17 @@ pub async fn only_stations_whose_trips_changed_are_recounted(
         };
         store.apply(&poll, poll.taken_at).await?;
         let refreshed = refresh::drain(store, refresh::CONSUMER, minute(1)).await?;
-        assert_eq!(refreshed.stations, poll.stations.len() as u64);
-        // The first lists stations again that were not listed, which take trips from others.
-        let is_first = round == 0;
-        assert!(is_first || refreshed.recounted == 0, "{refreshed:?}");
+        if round == 0 {
+            // Stations that are listed again take trips from rows that are not in the poll: these
+            // change, too.
+            assert!(
+                refreshed.stations >= poll.stations.len() as u64,
+                "{refreshed:?}"
+            );
+        } else {
+            assert_eq!(refreshed.stations, poll.stations.len() as u64);
+            assert_eq!(refreshed.recounted, 0);
+        }
     }
     let stations = store.stations(&system().id).await?;
     let all = refresh::refresh_all(store, &system().id, minute(2)).await?;
