@@ -27,7 +27,8 @@ const AT_ONCE: usize = 16;
 /// The number of times that rows are read again because another process has changed them.
 const ATTEMPTS: usize = 20;
 
-/// The times of a feed, as stored in the ledger.
+/// The times of a feed, as stored in the ledger. Both are `None` before the first snapshot: every
+/// change of the rows writes them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct FeedTimes {
     status_at: Option<Timestamp>,
@@ -47,15 +48,6 @@ fn is_zero(version: &u64) -> bool {
 struct StoredFeed {
     times: Option<FeedTimes>,
     state: Option<FeedState>,
-}
-
-/// Why StationData is changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    /// A snapshot of the feed. Ids are assigned to its stations from the stored totals.
-    Snapshot,
-    /// A load, a list, or a republication.
-    Other,
 }
 
 impl Shared {
@@ -93,33 +85,41 @@ impl Shared {
         };
         let listed = self.ledger.note::<Vec<String>>(Note::Listed).await?;
         let listed = listed.unwrap_or_default().into_iter();
-        let state = FeedState {
+        let is_known = times.status_at.is_some() || times.information_at.is_some();
+        let state = is_known.then(|| FeedState {
             status_at: times.status_at,
             information_at: times.information_at,
             listed: listed.map(StationId::from).collect(),
-        };
+        });
         Ok(StoredFeed {
             times: Some(times),
-            state: Some(state),
+            state,
         })
     }
 
     /// Stores the state of the feed, if it has not changed since it was read. Returns whether that
     /// is so.
-    async fn put_feed(&self, before: &StoredFeed, now: &FeedState) -> Result<bool, StoreError> {
+    async fn put_feed(
+        &self,
+        before: &StoredFeed,
+        now: Option<&FeedState>,
+    ) -> Result<bool, StoreError> {
         let times = FeedTimes {
-            status_at: now.status_at,
-            information_at: now.information_at,
+            status_at: now.and_then(|now| now.status_at),
+            information_at: now.and_then(|now| now.information_at),
             version: before.times.as_ref().map_or(0, |times| times.version) + 1,
         };
         // The list is long and rarely changes, unlike the times.
-        let is_listed = before.state.as_ref().map(|feed| &feed.listed) == Some(&now.listed);
-        let listed: Vec<&str> = now.listed.iter().map(StationId::as_str).collect();
+        let listed = now.map(|now| &now.listed);
+        let is_new = before.state.as_ref().map(|feed| &feed.listed) != listed;
+        let listed: Option<Vec<&str>> = listed
+            .filter(|_| is_new)
+            .map(|listed| listed.iter().map(StationId::as_str).collect());
         self.ledger
             .replace_note(
                 Note::Clock,
                 (before.times.as_ref(), &times),
-                (!is_listed).then_some((Note::Listed, &listed)),
+                listed.as_ref().map(|listed| (Note::Listed, listed)),
             )
             .await
     }
@@ -204,14 +204,16 @@ impl Shared {
     /// feed. Returns the result of the first call of `change`.
     ///
     /// The rows are written before the state of the feed, so that a process that ends between them
-    /// can apply the same snapshot again.
+    /// can apply the same snapshot again. It is written whenever rows were, even if it is the same: of
+    /// two processes that change rows at the same time, each of which assigned the ids of trips by the
+    /// rows and the list of stations that it had read, the write of the later one then fails, and it
+    /// tries again.
     ///
     /// `change` is called without totals first; where it needs them (`None`), it is called again
     /// with those over all archives. If a load replaces the totals meanwhile, which may have read the
     /// rows before they were written here, everything is tried again.
     async fn change_rows<T>(
         &self,
-        cause: Cause,
         mut change: impl FnMut(&mut StationData, Option<&Totals>) -> Option<(T, Vec<Write>)>,
     ) -> Result<T, StoreError> {
         let mut first = None;
@@ -245,14 +247,8 @@ impl Shared {
             };
             let result = first.unwrap_or(result);
             let mut is_done = self.write_rows(&rows, &writes).await?;
-            // Written even if it is the same: the write of another process that applies a snapshot
-            // meanwhile then fails, and that process tries again.
-            let is_due = |now: &&FeedState| {
-                let is_changed = feed.state.as_ref() != Some(*now);
-                is_changed || cause == Cause::Snapshot && !writes.is_empty()
-            };
-            if let Some(now) = data.feed().filter(is_due).filter(|_| is_done) {
-                is_done = self.put_feed(&feed, now).await?;
+            if is_done && (!writes.is_empty() || feed.state.as_ref() != data.feed()) {
+                is_done = self.put_feed(&feed, data.feed()).await?;
             }
             if let Some(used) = used.filter(|_| is_done) {
                 is_done = used == self.newest_totals().await?;
@@ -275,7 +271,7 @@ impl Shared {
         // One version for all attempts: rows that have it are done. With a new one for each attempt,
         // all rows would have to be written between two writes of a poll.
         let mut version = None;
-        self.change_rows(Cause::Other, |data, _| {
+        self.change_rows(|data, _| {
             let version = *version.get_or_insert_with(|| data.next_version());
             Some(((), data.trips_changed(origins, version, totals)))
         })
@@ -344,9 +340,7 @@ impl StationTable for DynamoStore {
         let shared = &self.shared;
         shared.ledger.begin(&snapshot.system).await?;
         shared
-            .change_rows(Cause::Snapshot, |data, totals| {
-                data.apply(snapshot, || totals.ok_or(())).ok()
-            })
+            .change_rows(|data, totals| data.apply(snapshot, || totals.ok_or(())).ok())
             .await
     }
 
@@ -361,7 +355,7 @@ impl StationTable for DynamoStore {
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError> {
         self.shared.ledger.begin(system).await?;
         self.shared
-            .change_rows(Cause::Other, |data, totals| {
+            .change_rows(|data, totals| {
                 let writes = data.describe(listed, || totals.ok_or(())).ok()?;
                 Some((writes.len() as u64, writes))
             })
@@ -412,7 +406,7 @@ impl Republish for DynamoStore {
         }
         let mut version = None;
         self.shared
-            .change_rows(Cause::Other, |data, _| {
+            .change_rows(|data, _| {
                 let version = *version.get_or_insert_with(|| data.next_version());
                 let writes = data.republish_all(version);
                 Some((writes.len() as u64, writes))
