@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use divvy::store::{Checked, CountsTable, StoreError, StoreErrorKind};
+use divvy::store::{Checked, CountsTable, PlaceCorrections, StoreError, StoreErrorKind};
 use divvy::tally::{Tally, Totals};
 
 use super::layout::{self, CommittedItems};
@@ -90,6 +90,8 @@ impl DynamoStore {
         checked.expect(all == totals, || {
             "the totals over all archives are not those of the archives".into()
         });
+        let corrections = self.corrections(id).await?;
+        checked.notes.extend(corrections.without_trips(&totals));
         for (tag, n) in &stray {
             checked.facts.push(format!(
                 "{n} trips are of a load that was never finished (archive {tag}): no report \

@@ -76,24 +76,23 @@ impl Places {
                 let alias = known(store, &system, alias)?;
                 expect_station(store, &system, &place)?;
                 change(&|corrections| corrections.link(alias.clone(), place.as_str().into()))?;
-                format!("{} belongs to {place}", described(&alias))
+                format!("{alias} belongs to {place}")
             }
             What::Split { alias } => {
                 let alias = known(store, &system, alias)?;
                 change(&|corrections| corrections.split(alias.clone()))?;
-                format!("{} is a station of its own", described(&alias))
+                format!("{alias} is a station of its own")
             }
             What::Forget { alias } => {
                 let alias = named(alias);
-                let described = described(&alias);
                 ensure!(
                     block_on(store.corrections(&system.id))?.forget(&alias),
-                    "there is no correction of {described}: divvy places list prints all"
+                    "there is no correction of {alias}: divvy places list prints all"
                 );
                 change(&|corrections| {
                     corrections.forget(&alias);
                 })?;
-                format!("the rules decide on {described}")
+                format!("the rules decide on {alias}")
             }
         };
         common.say(format_args!("{}: {done}", system.id));
@@ -143,19 +142,12 @@ fn expect_station(store: &dyn Store, system: &System, id: &str) -> anyhow::Resul
     Ok(())
 }
 
-fn described(alias: &Named) -> String {
-    match &alias.name {
-        Some(name) => format!("{} ({name})", alias.id),
-        None => alias.id.to_string(),
-    }
-}
-
 fn listed(corrections: &Corrections) -> String {
     let mut text = String::new();
     for (alias, place) in corrections.iter() {
         text += &match place {
-            Some(place) => format!("{} belongs to {place}\n", described(&alias)),
-            None => format!("{} is a station of its own\n", described(&alias)),
+            Some(place) => format!("{alias} belongs to {place}\n"),
+            None => format!("{alias} is a station of its own\n"),
         };
     }
     if text.is_empty() {

@@ -1,10 +1,14 @@
 //! The question that a report answers, and the trips that it counts.
 
+mod notes;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
+use notes::{archives, dates, from_the_cube, why_nothing};
+pub(super) use notes::{left_out, unmatched};
 
 use super::dims::{Dim, month_text};
 use super::grouping::{self, CubeSource, Groups, Origins, Query, TripCounter};
@@ -15,9 +19,9 @@ use super::places::{self, Place};
 use super::table::{Note, Scope, Table, plural};
 use super::{Filter, Filters, ReportError};
 use crate::model::civil_date::{date_of, month_of};
-use crate::model::{Flags, SampleFraction, StationAlias, System, TripBatch, Zone};
+use crate::model::{StationAlias, System, TripBatch, Zone};
 use crate::store::{LoadedArchive, Projection, Store, StoreError};
-use crate::tally::{Cube, FlagCounts, Parts, Tally, Totals};
+use crate::tally::{Cube, Parts, Tally, Totals};
 
 /// Which system's trips a report counts, and which of them.
 pub struct Question<'a> {
@@ -455,71 +459,3 @@ pub(super) const NO_STATION: [crate::model::Flag; 2] = [
     crate::model::Flag::NoOrigin,
     crate::model::Flag::NoDestination,
 ];
-
-fn from_the_cube(parts: Parts) -> String {
-    format!("from the cube: {parts}")
-}
-
-/// Formats the number of archives, and the names of those that were loaded in part.
-fn archives(names: &[String]) -> String {
-    let samples = names
-        .iter()
-        .filter(|name| SampleFraction::is_archive_name(name));
-    let samples: Vec<&str> = samples.map(String::as_str).collect();
-    let all = plural(names.len() as i64, "archive");
-    if samples.is_empty() {
-        all
-    } else {
-        format!("{all}, of which {} in part", samples.join(", "))
-    }
-}
-
-/// Writes why no trip was counted, with the values that a filter could have.
-fn why_nothing(filters: &Filters, known: &Totals) -> String {
-    let mut reason = format!("no stored trip matches {}", filters);
-    let words = |words: BTreeSet<&str>| words.into_iter().collect::<Vec<_>>().join(", ");
-    if filters.rider.is_some() {
-        let riders = known.riders.0.keys().map(|(rider, _)| rider.as_str());
-        reason += &format!("; riders are {}", words(riders.collect()));
-    }
-    if filters.bike.is_some() {
-        let bikes = known.riders.0.keys().map(|(_, bike)| bike.as_ref());
-        let bikes: BTreeSet<&str> = bikes.filter(|bike| !bike.is_empty()).collect();
-        reason += &if bikes.is_empty() {
-            "; these trips do not say which bike".to_owned()
-        } else {
-            format!("; bikes are {}", words(bikes))
-        };
-    }
-    reason
-}
-
-/// Writes how many trips a report leaves out for their flags. `None` if it leaves out none.
-pub(super) fn left_out(why: Flags, total: i64, flags: Option<&FlagCounts>) -> Option<Note> {
-    let count = |flag| flags.map(|flags| flags.get(flag));
-    let reasons = why.iter().map(|flag| (flag.to_string(), count(flag)));
-    let reasons = reasons.filter(|(_, trips)| *trips != Some(0));
-    (total != 0).then(|| Note::LeftOut {
-        trips: total,
-        reasons: reasons.collect(),
-    })
-}
-
-/// Writes how many trips have no station at their start or end. `None` if all have both.
-pub(super) fn unmatched([origin, destination]: [i64; 2]) -> Option<Note> {
-    let text = format!(
-        "{} and {} of trips are at no station",
-        plural(origin, "start"),
-        plural(destination, "end"),
-    );
-    (origin + destination != 0).then_some(Note::Scope(text))
-}
-
-/// Writes the first and last of some days, counted from 1970-01-01.
-fn dates((first, last): (i32, i32)) -> String {
-    if first == last {
-        format!("of {}", date_of(first))
-    } else {
-        format!("{} to {}", date_of(first), date_of(last))
-    }
-}

@@ -1,8 +1,11 @@
 //! Corrections of the join by hand.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{StationAlias, StationId, comparable_name};
+use crate::tally::Totals;
 
 /// What people have decided on aliases of a system, against the rules of [`identity`](super::identity).
 ///
@@ -62,6 +65,16 @@ pub enum Correction<'a> {
         /// Nor to other names of its id: its name was given.
         is_named: bool,
     },
+}
+
+impl fmt::Display for Named {
+    /// Writes the id, and the name in brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} ({name})", self.id),
+            None => self.id.fmt(f),
+        }
+    }
 }
 
 impl Named {
@@ -130,6 +143,18 @@ impl Corrections {
         self.splits
             .retain(|split| key(&split.id, &split.name) != forgotten);
         self.links.len() + self.splits.len() < before
+    }
+
+    /// Lists the aliases that are decided on and that no trip has, as a sentence for each. `totals` are
+    /// those of all trips of the system.
+    pub fn without_trips(&self, totals: &Totals) -> Vec<String> {
+        let is_unused = |alias: &Named| {
+            let mut of_id = totals.stations.of_id(&alias.id);
+            !of_id.any(|(used, _)| alias.is(used))
+        };
+        let aliases = self.iter().map(|(alias, _)| alias).filter(is_unused);
+        let sentence = |alias| format!("the correction of {alias} concerns no stored trip");
+        aliases.map(sentence).collect()
     }
 
     /// Lists the decisions: the alias, and the place to which it belongs. `None` for one of its own.

@@ -20,19 +20,21 @@
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod error;
+mod ledger;
 mod projection;
-
-use std::fmt;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+pub use self::error::{StoreError, StoreErrorKind};
+pub use self::ledger::{ArchiveId, ArchiveRead, ContentHash, LedgerEntry, LoadedArchive};
 pub use self::projection::Projection;
-use crate::issue::{RejectSink, RejectedCounts, Skipped};
-use crate::model::{Flag, Snapshot, Station, StationId, System, SystemId, TripBatch};
+use crate::issue::RejectSink;
+use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 pub use crate::stations::corrections::{Corrections, CorrectionsChange};
 pub use crate::stations::{Applied, Change, FeedState, FromStationCount};
-use crate::tally::{FlagCounts, Parts, Totals};
+use crate::tally::{Parts, Totals};
 
 /// Trips, each stored once.
 #[async_trait]
@@ -313,102 +315,6 @@ impl<T> Store for T where
 {
 }
 
-/// The XXH3-128 of an archive's bytes, as published.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ContentHash(pub u128);
-
-impl fmt::Display for ContentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for ContentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// What makes an archive the same archive.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ArchiveId {
-    /// Whose trips these are.
-    pub system: System,
-    /// The file name, without folders.
-    pub name: String,
-    /// The content.
-    pub content: ContentHash,
-}
-
-/// An archive of the ledger, in short.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadedArchive {
-    /// The file name, without folders. That of a sample ends with its sample label.
-    pub name: String,
-    /// The content.
-    pub content: ContentHash,
-}
-
-/// An archive that has been read to its end, and is about to be committed.
-#[derive(Clone, Debug)]
-pub struct ArchiveRead {
-    /// Which one.
-    pub id: ArchiveId,
-    /// The names of the members that hold trips, by their places.
-    pub members: Vec<String>,
-    /// Data rows read, over all members.
-    pub rows_read: u64,
-    /// Rows that did not become trips, without the duplicates, which the store decides.
-    pub rejected: RejectedCounts,
-    /// Members that may be tables and were not loaded.
-    pub skipped: Vec<Skipped>,
-    /// The system in whose area most coordinates lie, where the user forced another one. `None`
-    /// otherwise.
-    pub forced_from: Option<SystemId>,
-    /// The totals over all batches written. The store takes back what it does not keep.
-    pub totals: Totals,
-    /// When the load began.
-    pub loaded_at: Timestamp,
-    /// Supersedes every archive of the same name.
-    pub replace: bool,
-}
-
-/// One loaded archive.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LedgerEntry {
-    /// Which one.
-    pub id: ArchiveId,
-    /// Its place in the order of loading.
-    pub sequence: u64,
-    /// When.
-    pub loaded_at: Timestamp,
-    /// Data rows read.
-    pub rows_read: u64,
-    /// Trips stored under this archive now; less when a later archive brought a better copy.
-    pub stored: u64,
-    /// Rows without a trip of their own, by reason. `rows_read = stored + rejected`.
-    pub rejected: RejectedCounts,
-    /// Stored trips by flag.
-    pub flagged: FlagCounts,
-    /// Members that may be tables and were not loaded. Empty for archives that older programs loaded.
-    pub skipped: Vec<Skipped>,
-    /// The system in whose area most coordinates lie, where the user forced another one. `None`
-    /// otherwise.
-    pub forced_from: Option<SystemId>,
-}
-
-impl LedgerEntry {
-    /// Returns the number of rejected rows.
-    pub fn rejected_total(&self) -> u64 {
-        self.rejected.values().sum()
-    }
-
-    /// Returns the stored trips with a flag.
-    pub fn flagged(&self, flag: Flag) -> u64 {
-        self.flagged.get(flag).try_into().unwrap_or(0)
-    }
-}
-
 /// What a repair did, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repaired {
@@ -445,58 +351,6 @@ impl Checked {
     pub fn expect(&mut self, holds: bool, fault: impl FnOnce() -> String) {
         if !holds {
             self.faults.push(fault());
-        }
-    }
-}
-
-/// Why a store could not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct StoreError {
-    /// What code decides on.
-    pub kind: StoreErrorKind,
-    /// What people read: one sentence.
-    pub message: String,
-    /// The cause.
-    #[source]
-    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-/// The kinds of [`StoreError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreErrorKind {
-    /// Another process writes, or the service asks to slow down: try again later.
-    Busy,
-    /// What is stored cannot be read: damaged, or made by a newer program.
-    Damaged,
-    /// What was named as a store is something else.
-    NotAStore,
-    /// The disk, the network or the rights to them failed.
-    Unreachable,
-    /// A count lags behind the trips it counts: try again later.
-    Behind,
-}
-
-impl StoreError {
-    /// Makes an error without a cause.
-    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            source: None,
-        }
-    }
-
-    /// Makes an error with its source; the message ends with that of the source.
-    pub fn with_source(
-        kind: StoreErrorKind,
-        doing: impl fmt::Display,
-        source: impl std::error::Error + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            kind,
-            message: format!("{doing}: {source}"),
-            source: Some(Box::new(source)),
         }
     }
 }

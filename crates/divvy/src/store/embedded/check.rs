@@ -3,17 +3,20 @@
 //! Everything is compared with one snapshot of the catalog, so that other processes may write
 //! meanwhile.
 
+mod ids;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use ids::IdCheck;
 use rusqlite::Connection;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::catalog::{self, ArchiveFilter, FileKind, FileRow};
 use super::error::sqlite_error;
 use super::folder::{self, index_path};
 use super::index_rebuild::compare;
 use super::lock::{ReadersLock, WriterLock};
+use super::places_file;
 use super::rewrite::OldFiles;
 use super::shared::Shared;
 use super::sweep::sweep;
@@ -23,9 +26,6 @@ use crate::issue::Reason;
 use crate::model::{StationId, System, TripBatch};
 use crate::store::{COUNTS_CONSUMER, Checked, LedgerEntry, StoreError, StoreErrorKind};
 use crate::tally::{Parts, Tally, Totals};
-
-/// Hashes of ids in memory at a time, when trips stored twice are searched: 128 MiB.
-const MAX_HASHES: u64 = 16 << 20;
 
 /// Checks a store, see [`EmbeddedStore::check`](super::EmbeddedStore::check).
 pub(super) fn check(shared: &Shared, on_rows: &dyn Fn(u64, u64)) -> Result<Checked, StoreError> {
@@ -121,6 +121,12 @@ impl Check<'_> {
             if let Err(error) = self.system(system) {
                 self.checked.faults.push(format!("{}: {error}", system.id));
             }
+        }
+        for (system, corrections) in places_file::read(&self.shared.root)? {
+            let totals = catalog::totals(self.catalog, &system)?;
+            let unused = corrections.without_trips(&totals).into_iter();
+            let notes = unused.map(|sentence| format!("{}: {system}: {sentence}", folder::PLACES));
+            self.checked.notes.extend(notes);
         }
         for system in catalog::systems_without_row(self.catalog)? {
             let fault = format!("catalog.db: {system} has archives, and no row of its own");
@@ -382,123 +388,4 @@ pub(super) fn read_file(
             file.rows
         ),
     ))
-}
-
-/// Finds ids that are stored in two rows, and those of duplicates that are stored in none: by hash
-/// first, one partition of all hashes at a time.
-struct IdCheck {
-    /// The number of partitions: a hash belongs to that of its remainder.
-    partitions: u64,
-    /// Those of the first partition.
-    hashes: IdHashes,
-}
-
-/// Hashes of ids.
-#[derive(Default)]
-struct IdHashes {
-    stored: Vec<u64>,
-    duplicates: Vec<u64>,
-}
-
-/// What [`IdCheck::find`] found: ids, in order.
-struct WrongIds {
-    repeated: BTreeSet<String>,
-    without_stored_copy: BTreeSet<String>,
-}
-
-impl IdHashes {
-    fn of(&mut self, kind: FileKind) -> &mut Vec<u64> {
-        match kind {
-            FileKind::Trips => &mut self.stored,
-            FileKind::Duplicates => &mut self.duplicates,
-        }
-    }
-}
-
-impl IdCheck {
-    fn new(files: &[FileRow]) -> Self {
-        let rows: u64 = files.iter().map(|file| file.rows).sum();
-        Self {
-            partitions: rows.div_ceil(MAX_HASHES).max(1),
-            hashes: IdHashes::default(),
-        }
-    }
-
-    /// Adds the ids of the first partition.
-    fn add(&mut self, kind: FileKind, batch: &TripBatch) {
-        let partitions = self.partitions;
-        let of_first = hashes_of(batch).filter(|hash| hash % partitions == 0);
-        self.hashes.of(kind).extend(of_first);
-    }
-
-    /// Finds the ids. The files are read again for each further partition, and if a hash is wrong.
-    /// Unless all files can be read (`is_whole`), it is not known which ids are stored.
-    fn find(self, root: &Path, files: &[FileRow], is_whole: bool) -> WrongIds {
-        let (mut suspects, mut missing) = (BTreeSet::new(), BTreeSet::<u64>::new());
-        let Self {
-            partitions,
-            mut hashes,
-        } = self;
-        for partition in 0..partitions {
-            if partition > 0 {
-                hashes.stored.clear();
-                hashes.duplicates.clear();
-                for_each_file(root, files, &mut |kind, batch| {
-                    let of_this = hashes_of(batch).filter(|hash| hash % partitions == partition);
-                    hashes.of(kind).extend(of_this);
-                });
-            }
-            let IdHashes { stored, duplicates } = &mut hashes;
-            stored.sort_unstable();
-            let equal = stored.windows(2).filter(|pair| pair[0] == pair[1]);
-            suspects.extend(equal.map(|pair| pair[0]));
-            let is_missing = |hash: &&u64| stored.binary_search(hash).is_err();
-            missing.extend(duplicates.iter().filter(|_| is_whole).filter(is_missing));
-        }
-        drop(hashes);
-        let mut once = BTreeSet::new();
-        let mut wrong = WrongIds {
-            repeated: BTreeSet::new(),
-            without_stored_copy: BTreeSet::new(),
-        };
-        if suspects.is_empty() && missing.is_empty() {
-            return wrong;
-        }
-        for_each_file(root, files, &mut |kind, batch| {
-            for id in ids_of(batch) {
-                let hash = xxh3_64(id.as_bytes());
-                if kind == FileKind::Duplicates {
-                    if missing.contains(&hash) {
-                        wrong.without_stored_copy.insert(id.to_owned());
-                    }
-                } else if suspects.contains(&hash) && !once.insert(id.to_owned()) {
-                    wrong.repeated.insert(id.to_owned());
-                }
-            }
-        });
-        wrong
-    }
-}
-
-fn hashes_of(batch: &TripBatch) -> impl Iterator<Item = u64> {
-    ids_of(batch).map(|id| xxh3_64(id.as_bytes()))
-}
-
-/// Returns the ids of a batch, which may have no other column.
-fn ids_of(batch: &TripBatch) -> impl Iterator<Item = &str> {
-    (0..batch.id_ends.len()).map(|row| batch.id(row))
-}
-
-/// Visits the ids of every file that can be read: the others have been reported.
-fn for_each_file(root: &Path, files: &[FileRow], visit: &mut dyn FnMut(FileKind, &TripBatch)) {
-    for file in files {
-        let Ok(trips) = TripsFile::open(&root.join(&file.path)) else {
-            continue;
-        };
-        for group in 0..trips.groups().len() {
-            if let Ok(batch) = trips.read_ids(group) {
-                visit(file.kind, &batch);
-            }
-        }
-    }
 }

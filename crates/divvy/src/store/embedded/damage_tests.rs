@@ -73,7 +73,7 @@ fn rows_of_files_that_are_hidden_are_missed() {
 }
 
 #[test]
-fn a_damaged_row_is_not_believed_whose_file_it_is() {
+fn the_system_of_a_file_is_not_taken_from_a_damaged_row() {
     let (_folder, store) = store_of(&ARCHIVES);
     let expected = stored(&store);
     damage(&store, "UPDATE file SET archive = 1 WHERE archive = 3");

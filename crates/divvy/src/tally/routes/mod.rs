@@ -284,7 +284,7 @@ mod tests {
     use crate::model::{Flag, Rider, Trip};
 
     #[test]
-    fn a_bucket_tells_a_duration_to_a_twentieth() {
+    fn a_bucket_is_within_a_twentieth_of_its_durations() {
         for second in 60..=86_400_u32 {
             let middle = middle_s(BUCKET_OF[second as usize]) as f64;
             let error = (middle / f64::from(second) - 1.0).abs();
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_tells_each_route() {
+    fn the_kept_part_has_each_route() {
         let batch = batch(0..90_000, 230);
         let mut expected: BTreeMap<(StationAlias, StationAlias), Vec<u8>> = BTreeMap::new();
         for trip in batch.trips() {
