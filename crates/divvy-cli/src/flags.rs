@@ -129,6 +129,7 @@ fn for_unknown(candidates: &[String]) -> Cow<'static, str> {
 
 fn for_poll(error: &PollError) -> &'static str {
     match error {
+        PollError::SeveralSystems { .. } => ": say --system NAME",
         PollError::UnknownSystem { .. } => {
             ": say --system NAME, or --system ID@Area/City for a system that divvy does not know, \
              such as velov@Europe/Paris"

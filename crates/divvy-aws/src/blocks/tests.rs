@@ -16,7 +16,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_gathered_say_the_same(parts in vec(rows(), 0..4)) {
+    fn gathered_rows_have_the_same_values(parts in vec(rows(), 0..4)) {
         let mut gatherer = Gatherer::default();
         parts.iter().for_each(|part| gatherer.add(part));
         let apart: Vec<_> = parts.iter().flat_map(contents).collect();
@@ -35,7 +35,7 @@ proptest! {
 
     /// The checksum may match by intent.
     #[test]
-    fn no_columns_are_too_wild_to_be_refused(
+    fn any_columns_are_read_or_refused(
         rows in rows(),
         edits in vec((any::<proptest::sample::Index>(), any::<u8>()), 1..5),
     ) {
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_are_too_wild_to_be_refused(mut packed in vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_read_or_refused(mut packed in vec(any::<u8>(), 0..200)) {
         let mut block = vec![VERSION];
         block.extend(xxh3_64(&packed).to_le_bytes());
         block.append(&mut packed);

@@ -422,7 +422,7 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn a_report_time_alone_is_told_from_other_changes(row in rows(), other in rows(), at in instant()) {
+        fn a_new_report_time_alone_is_recognised(row in rows(), other in rows(), at in instant()) {
             let mut later = row.clone();
             later.station.reported_at = Some(at);
             later.station.named_at = Some(at);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use divvy::ingest::{self, PollError, Polled};
+use divvy::ingest::{self, PollError, PollOptions, Polled};
 use divvy::model::System;
 use divvy::sources::http::Client;
 use divvy::store::{Applied, Store};
@@ -42,7 +42,12 @@ pub async fn poll(
     } else {
         Client::public_only()
     };
-    let polled = ingest::poll_by(&client, &[feed], store, system, now).await?;
+    let options = PollOptions {
+        system: system.cloned(),
+        client,
+        ..PollOptions::new(now)
+    };
+    let polled = ingest::poll(&[feed], store, &options).await?;
     Ok(PollLog {
         polled,
         fetched_at: now,

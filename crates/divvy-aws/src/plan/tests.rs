@@ -131,7 +131,7 @@ fn a_plan_is_a_table() {
 
 proptest! {
     #[test]
-    fn dealing_gives_all_and_no_other_deal_is_quicker(
+    fn all_is_assigned_and_no_other_assignment_is_quicker(
         units in 5..40_u32,
         wants in prop::array::uniform3(0..1000_u32),
     ) {

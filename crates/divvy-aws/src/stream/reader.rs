@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn records_that_are_gone_are_told() {
+    async fn records_that_are_gone_are_reported() {
         let streams = streams();
         let mut from = Checkpoints::start(ARN);
         from.shards

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_told_apart() {
+    fn records_are_distinguished() {
         let divvy = SystemId::from("divvy");
         let of = |record: &EventRecord| {
             let change = change(record, &divvy).unwrap();

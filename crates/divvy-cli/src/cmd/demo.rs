@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use divvy::ingest::{self, LoadOptions, SameName};
+use divvy::ingest::{self, LoadOptions, PollOptions, SameName};
 use divvy::model::System;
 use divvy::reports::{self, Filters, Report};
 use divvy::sample::{self, Era, Sample};
@@ -78,7 +78,7 @@ impl Demo {
 
         common.say("3. divvy poll: the stations of this minute");
         let feed = self.folder.join("feed");
-        let polled = block_on(ingest::poll(&[feed], store.store(), None, now))?;
+        let polled = block_on(ingest::poll(&[feed], store.store(), &PollOptions::new(now)))?;
         common.say(format_args!(
             "   {} stations",
             grouped(polled.stations as u64)

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use divvy::ingest;
+use divvy::ingest::{self, PollOptions};
 use divvy::reports::plural;
 use divvy::sources::station_feed::{self, Fault};
 use divvy::store::Applied;
@@ -16,17 +16,18 @@ use crate::runtime::block_on;
 
 /// Takes one snapshot of the stations and refreshes the counts it concerns.
 ///
-/// A snapshot is a GBFS discovery file (gbfs.json), a pair of GBFS files, a folder of them, or the
-/// older stations.json: files or addresses. Snapshots may come in any order: one that is older than the
-/// last adds the stations that no newer one names, and none of its states.
+/// A snapshot is a GBFS discovery file (gbfs.json), a pair of GBFS files with or without
+/// vehicle_types.json, a folder of them, or the older stations.json: files or addresses. Snapshots may
+/// come in any order: one that is older than the last adds the stations that no newer one names, and
+/// none of its states.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   divvy poll https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json
   divvy poll station_information.json station_status.json
   divvy poll recorded/2025-01-29/")]
 pub struct Poll {
-    /// One source, or the two files of a pair
-    #[arg(required = true, num_args = 1..=2, value_name = "SOURCE")]
+    /// One source, or the files of a pair (and of its vehicle types)
+    #[arg(required = true, num_args = 1..=3, value_name = "SOURCE")]
     sources: Vec<OsString>,
 }
 
@@ -34,9 +35,13 @@ impl Poll {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let store = common.open()?;
         let now = Timestamp::now();
-        let system = common.named_system(&block_on(store.store().systems())?)?;
-        let polled = ingest::poll(&self.sources, store.store(), system.as_ref(), now);
-        let polled = block_on(polled)?;
+        let stored = block_on(store.store().systems())?;
+        let options = PollOptions {
+            system: common.named_system(&stored)?,
+            systems: common.known_systems()?.with_stored(&stored),
+            ..PollOptions::new(now)
+        };
+        let polled = block_on(ingest::poll(&self.sources, store.store(), &options))?;
         // Printed before a failure of the counts is returned: the snapshot is stored in any case.
         let followed = store.follow_stream(now);
         let refreshed = match &followed {

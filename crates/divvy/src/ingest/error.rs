@@ -153,6 +153,14 @@ pub enum PollError {
         /// The files or addresses.
         source_name: String,
     },
+    /// The stations lie in the areas of several systems, which overlap.
+    #[error("{source_name} may be of {systems}: their areas overlap")]
+    SeveralSystems {
+        /// The files or addresses.
+        source_name: String,
+        /// Their ids, with words between.
+        systems: String,
+    },
     /// The system named by the user is not the one in whose area the stations lie.
     #[error("{source_name} was called {given}, but its stations lie in the area of {found}")]
     Contradiction {

@@ -6,21 +6,18 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::PollError;
-use crate::model::System;
-use crate::sample;
 use crate::sources::http::{self, Client, MAX_FEED_BYTES};
 use crate::sources::station_feed::{self, Discovery, Document, Feed, FeedError, VehicleTypes};
-use crate::store::Store;
 
 /// The feeds that a snapshot is made of.
 pub(super) struct FeedSources {
     /// One feed, or a pair.
     pub(super) feeds: Vec<Feed>,
     /// The publisher's name of the system. `None` where no discovery file states it.
-    system_id: Option<String>,
+    pub(super) system_id: Option<String>,
     vehicle_types: Option<VehicleTypes>,
     /// The files or addresses that the user named, for error messages.
-    name: String,
+    pub(super) name: String,
 }
 
 /// The feeds with stations, by their names in a discovery file.
@@ -51,6 +48,13 @@ impl FeedSources {
                 feeds.read_path(Path::new(source), client)?;
             }
         }
+        if feeds.feeds.is_empty() {
+            return Err(FeedError::OtherFeed {
+                file: feeds.name,
+                feed: VEHICLE_TYPES,
+            }
+            .into());
+        }
         if let Some(types) = &feeds.vehicle_types {
             for feed in &mut feeds.feeds {
                 feed.set_vehicle_types(types);
@@ -71,12 +75,9 @@ impl FeedSources {
                 self.feeds.push(feed);
                 return Ok(());
             }
-            Document::VehicleTypes(_) => {
-                return Err(FeedError::OtherFeed {
-                    file: source.into(),
-                    feed: VEHICLE_TYPES,
-                }
-                .into());
+            Document::VehicleTypes(types) => {
+                self.vehicle_types = Some(types);
+                return Ok(());
             }
             Document::Discovery(discovery) => discovery,
         };
@@ -212,52 +213,6 @@ fn resolve_url(base: &str, address: &str) -> String {
     }
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     format!("{server}{folder}/{}", address.trim_start_matches("./"))
-}
-
-/// Decides to which system the stations belong. `given` is the system named by the user.
-pub(super) async fn system(
-    sources: &FeedSources,
-    given: Option<&System>,
-    store: &dyn Store,
-) -> Result<System, PollError> {
-    if sources.feeds.is_empty() {
-        return Err(FeedError::NoPair {
-            given: "no feed at all".into(),
-        }
-        .into());
-    }
-    let is_sample = |feed: &Feed| feed.made_by.as_deref() == Some(sample::LABEL);
-    if sources.feeds.iter().any(is_sample) || given.is_some_and(System::is_sample) {
-        // Invented stations lie in the area of a real system, so that is not compared.
-        return Ok(given.cloned().unwrap_or_else(System::sample));
-    }
-    let found = sources.feeds.iter().find_map(Feed::system);
-    if let (Some(given), Some(found)) = (given, &found)
-        && given.id != found.id
-    {
-        return Err(PollError::Contradiction {
-            source_name: sources.name.clone(),
-            given: given.id.to_string(),
-            found: found.id.to_string(),
-        });
-    }
-    if let Some(system) = given.cloned().or(found) {
-        return Ok(system);
-    }
-    if let Some(system) = sources.system_id.as_deref().and_then(System::named) {
-        return Ok(system);
-    }
-    match <[System; 1]>::try_from(store.systems().await?) {
-        Ok([only]) if !sources.feeds.iter().any(has_positions) => Ok(only),
-        _ => Err(PollError::UnknownSystem {
-            source_name: sources.name.clone(),
-        }),
-    }
-}
-
-/// Returns whether a feed has the position of any station.
-fn has_positions(feed: &Feed) -> bool {
-    feed.stations.iter().any(|s| s.position().is_some())
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod rejects_once;
 pub use error::{LoadError, PollError};
 pub use load::{LoadOptions, Loaded, SameName};
 pub use pipeline::{Progress, TripSink};
-pub use poll::{Polled, apply, poll, poll_by};
+pub use poll::{PollOptions, Polled, apply, poll};
 pub use read::{ReadThrough, read, read_rejected};
 
 use self::contents::Contents;

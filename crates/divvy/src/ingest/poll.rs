@@ -6,10 +6,11 @@ use std::ffi::OsStr;
 use jiff::{SignedDuration, Timestamp};
 
 use super::PollError;
-use super::feed_sources::{self, FeedSources};
-use crate::model::{Snapshot, SnapshotKind, StationId, System};
+use super::feed_sources::FeedSources;
+use crate::model::{Snapshot, SnapshotKind, StationId, System, Systems};
+use crate::sample;
 use crate::sources::http::Client;
-use crate::sources::station_feed::{self, Fault, Feed};
+use crate::sources::station_feed::{self, Fault, Feed, FeedError};
 use crate::store::{Applied, FeedState, Store};
 
 /// The result of a poll.
@@ -29,11 +30,34 @@ pub struct Polled {
     pub notes: Vec<String>,
 }
 
+/// How to poll.
+#[derive(Clone, Debug)]
+pub struct PollOptions {
+    /// The system whose stations these are. `None`: the one in whose area they lie, else the one that
+    /// the feed names, else the store's only system.
+    pub system: Option<System>,
+    /// The systems that are known.
+    pub systems: Systems,
+    /// What fetches all addresses: those given, and those in a discovery file.
+    pub client: Client,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl PollOptions {
+    /// Makes the options of a poll that detects the system, among the built-in ones.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            system: None,
+            systems: Systems::default(),
+            client: Client::new(),
+            now,
+        }
+    }
+}
+
 /// Reads one snapshot of stations from files, a folder, or addresses, and updates StationData with
 /// it.
-///
-/// The system is `system` where given; else the one in whose area the stations lie, else the one
-/// that the feed names, else the store's only system.
 ///
 /// # Errors
 ///
@@ -41,28 +65,89 @@ pub struct Polled {
 pub async fn poll(
     sources: &[impl AsRef<OsStr>],
     store: &dyn Store,
-    system: Option<&System>,
-    fetched_at: Timestamp,
-) -> Result<Polled, PollError> {
-    poll_by(&Client::new(), sources, store, system, fetched_at).await
-}
-
-/// As [`poll`], with `client` for all addresses: those given, and those in a discovery file.
-///
-/// # Errors
-///
-/// As [`poll`].
-pub async fn poll_by(
-    client: &Client,
-    sources: &[impl AsRef<OsStr>],
-    store: &dyn Store,
-    system: Option<&System>,
-    fetched_at: Timestamp,
+    options: &PollOptions,
 ) -> Result<Polled, PollError> {
     let sources: Vec<&OsStr> = sources.iter().map(AsRef::as_ref).collect();
-    let sources = FeedSources::read(&sources, client)?;
-    let system = feed_sources::system(&sources, system, store).await?;
-    apply(sources.feeds, store, &system, fetched_at).await
+    let sources = FeedSources::read(&sources, &options.client)?;
+    let system = system(&sources, options, store).await?;
+    apply(sources.feeds, store, &system, options.now).await
+}
+
+/// Decides to which system the stations belong.
+async fn system(
+    sources: &FeedSources,
+    options: &PollOptions,
+    store: &dyn Store,
+) -> Result<System, PollError> {
+    if sources.feeds.is_empty() {
+        return Err(FeedError::NoPair {
+            given: "no feed at all".into(),
+        }
+        .into());
+    }
+    let given = options.system.as_ref();
+    let is_sample = |feed: &Feed| feed.made_by.as_deref() == Some(sample::LABEL);
+    if sources.feeds.iter().any(is_sample) || given.is_some_and(System::is_sample) {
+        // Invented stations lie in the area of a real system, so that is not compared.
+        return Ok(given.cloned().unwrap_or_else(System::sample));
+    }
+    let feeds = sources.feeds.iter();
+    let found = feeds.map(|feed| feed.systems(&options.systems));
+    let found = found
+        .filter(|found| !found.is_empty())
+        .next()
+        .unwrap_or_default();
+    if let Some(given) = given {
+        let is_in_its_area = |feed: &Feed| given.area.is_some_and(|area| feed.is_mostly_in(area));
+        let is_found = found.is_empty() || found.iter().any(|system| system.id == given.id);
+        return if is_found || sources.feeds.iter().any(is_in_its_area) {
+            Ok(given.clone())
+        } else {
+            Err(PollError::Contradiction {
+                source_name: sources.name.clone(),
+                given: given.id.to_string(),
+                found: found[0].id.to_string(),
+            })
+        };
+    }
+    let named = sources.system_id.as_deref();
+    let named = named.and_then(|name| options.systems.named(name));
+    let stored = store.systems().await?;
+    let mut candidates = found;
+    if candidates.len() > 1 {
+        // Areas that users state may overlap: what the feed names decides, then what is stored.
+        let ids = |systems: &[System]| systems.iter().map(|it| it.id.clone()).collect::<Vec<_>>();
+        for ids in [ids(named.as_slice()), ids(&stored)] {
+            if candidates.iter().any(|it| ids.contains(&it.id)) {
+                candidates.retain(|it| ids.contains(&it.id));
+            }
+        }
+    }
+    match <[System; 1]>::try_from(candidates) {
+        Ok([only]) => return Ok(only),
+        Err(several) if !several.is_empty() => {
+            let ids: Vec<&str> = several.iter().map(|system| system.id.as_str()).collect();
+            return Err(PollError::SeveralSystems {
+                source_name: sources.name.clone(),
+                systems: ids.join(" and "),
+            });
+        }
+        Err(_) => {}
+    }
+    if let Some(named) = named {
+        return Ok(named);
+    }
+    match <[System; 1]>::try_from(stored) {
+        Ok([only]) if !sources.feeds.iter().any(has_positions) => Ok(only),
+        _ => Err(PollError::UnknownSystem {
+            source_name: sources.name.clone(),
+        }),
+    }
+}
+
+/// Returns whether a feed has the position of any station.
+fn has_positions(feed: &Feed) -> bool {
+    feed.stations.iter().any(|s| s.position().is_some())
 }
 
 /// How far the time of a feed may be ahead of the present. A wrong zone is at most 14 hours off.

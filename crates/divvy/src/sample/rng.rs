@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bell_has_its_mean_and_deviation() {
+    fn a_normal_distribution_has_its_mean_and_deviation() {
         let mut rng = Rng::of(7, 1);
         let draws: Vec<f64> = (0..40_000).map(|_| rng.bell()).collect();
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;

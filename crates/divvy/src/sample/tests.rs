@@ -162,7 +162,7 @@ fn rows_look_as_published() {
 }
 
 #[test]
-fn members_commute_and_casual_riders_sleep_in() {
+fn members_ride_at_rush_hours_and_casual_riders_later() {
     let batches = all_trips(Era::Y2018, 40_000, 11);
     let mut working_day_hours = [0_u32; 24];
     let (mut members, mut casuals_at_ease, mut casuals) = (0, 0, 0);

@@ -173,7 +173,7 @@ fn members_are_read_at_once_and_unread_ones_cost_nothing() {
 }
 
 #[test]
-fn what_an_archive_is_its_bytes_tell() {
+fn the_kind_of_an_archive_is_found_by_its_bytes() {
     for name in ["trips.csv", "trips.zip", "trips"] {
         let (archive, _folder) = open(name, TRIPS).unwrap();
         assert_eq!(names(&archive), [name]);

@@ -61,12 +61,12 @@ pub enum FeedError {
         line: usize,
     },
     /// The JSON is not well formed.
-    #[error("{file} is damaged: {source}; fetch it again")]
+    #[error("{file} is damaged: {reason}; fetch it again")]
     Damaged {
         /// The file or address.
         file: String,
-        /// The cause.
-        source: serde_json::Error,
+        /// What is wrong and where. The message has it, so it is no `source`, which would be printed again.
+        reason: serde_json::Error,
     },
     /// A file of GBFS that holds no stations.
     #[error(
@@ -134,7 +134,10 @@ impl FeedError {
                 line: source.line(),
             }
         } else {
-            Self::Damaged { file, source }
+            Self::Damaged {
+                file,
+                reason: source,
+            }
         }
     }
 

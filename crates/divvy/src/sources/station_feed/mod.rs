@@ -41,7 +41,7 @@ pub use snapshot::snapshot;
 pub use time::FeedTime;
 pub use vehicle_types::VehicleTypes;
 
-use crate::model::{BoundingBox, Position, Station, System};
+use crate::model::{BoundingBox, Position, Station, System, SystemId, Systems};
 use entry::Entry;
 
 /// One JSON file of a feed.
@@ -117,13 +117,26 @@ impl fmt::Display for FeedKind {
 }
 
 impl Feed {
-    /// Returns the system in whose area most of the stations lie. `None` where none lies in a known
-    /// area, as in a `station_status`, which has no coordinates.
-    pub fn system(&self) -> Option<System> {
+    /// Returns the system in whose area most of the stations lie: several where areas overlap. Empty
+    /// where no station lies in a known area, as in a `station_status`, which has no coordinates.
+    pub fn systems(&self, known: &Systems) -> Vec<System> {
         let positions = self.stations.iter().filter_map(Station::position);
-        // Some publishers exchange latitude and longitude.
-        most_common(positions.clone())
-            .or_else(|| most_common(positions.map(plausibility::exchanged)))
+        let found = most_common(positions.clone(), known);
+        if found.is_empty() {
+            // Some publishers exchange latitude and longitude.
+            most_common(positions.map(plausibility::exchanged), known)
+        } else {
+            found
+        }
+    }
+
+    /// Returns whether more than half of the positions lie in an area.
+    pub fn is_mostly_in(&self, area: BoundingBox) -> bool {
+        let positions = self.stations.iter().filter_map(Station::position);
+        let inside = |position: &Position| {
+            area.contains(*position) || area.contains(plausibility::exchanged(*position))
+        };
+        2 * positions.clone().filter(inside).count() > positions.count()
     }
 
     /// Returns whether a list of vehicle types would tell how many e-bikes there are.
@@ -139,23 +152,17 @@ impl Feed {
     }
 }
 
-/// Returns the system in whose area most of the positions lie. `None` where none lies in a known area.
-fn most_common(positions: impl Iterator<Item = Position>) -> Option<System> {
-    let mut found: Vec<(System, BoundingBox, usize)> = Vec::new();
+/// Returns the systems in whose area the most positions lie. Empty where none lies in a known area.
+fn most_common(positions: impl Iterator<Item = Position>, known: &Systems) -> Vec<System> {
+    let mut found: BTreeMap<&SystemId, (&System, usize)> = BTreeMap::new();
     for position in positions {
-        if let Some((.., n)) = found
-            .iter_mut()
-            .find(|(_, area, _)| area.contains(position))
-        {
-            *n += 1;
-        } else if let Some(system) = System::at(position)
-            && let Some(area) = system.area
-        {
-            found.push((system, area, 1));
+        for system in known.containing(position) {
+            found.entry(&system.id).or_insert((system, 0)).1 += 1;
         }
     }
-    let most = found.into_iter().max_by_key(|(.., n)| *n)?;
-    Some(most.0)
+    let most = found.values().map(|(_, n)| *n).max();
+    let found = found.into_values().filter(|(_, n)| Some(*n) == most);
+    found.map(|(system, _)| system.clone()).collect()
 }
 
 /// The outer fields of the files of GBFS and `stationBeanList`.

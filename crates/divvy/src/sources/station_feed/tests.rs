@@ -94,7 +94,7 @@ fn only(feed: &Feed) -> &Station {
 fn a_station_bean_list_has_names_places_and_states() {
     let feed = beans(json!([bean(json!({}))]));
     assert_eq!(feed.kind, FeedKind::StationBeanList);
-    assert_eq!(feed.system(), Some(divvy()));
+    assert_eq!(feed.systems(&Systems::default()), [divvy()]);
     let station = only(&feed);
     assert_eq!(station.id.as_str(), "5");
     assert_eq!(station.name.as_deref(), Some("Lake St & First Ave"));
@@ -113,7 +113,7 @@ fn a_station_bean_list_has_names_places_and_states() {
 }
 
 #[test]
-fn a_bean_tells_its_status_by_word_else_by_key() {
+fn a_bean_has_its_status_as_a_word_or_as_a_key() {
     let status = |changes| only(&beans(json!([bean(changes)]))).status.clone().unwrap();
     for (word, expected) in [
         ("In Service", StationStatus::InService),
@@ -186,12 +186,12 @@ fn information_and_status_are_distinguished_by_content() {
     let information = information_of(json!([information_entry("a", "Lake St")]));
     assert_eq!(information.kind, FeedKind::StationInformation);
     assert_eq!(information.version, None);
-    assert_eq!(information.system(), Some(divvy()));
+    assert_eq!(information.systems(&Systems::default()), [divvy()]);
     assert_eq!(only(&information).name.as_deref(), Some("Lake St"));
     let status = status_of("2.3", json!([state(json!({}))]));
     assert_eq!(status.kind, FeedKind::StationStatus);
     assert_eq!(status.version.as_deref(), Some("2.3"));
-    assert_eq!(status.system(), None);
+    assert_eq!(status.systems(&Systems::default()), []);
     assert_eq!(only(&status).status, Some(StationStatus::InService));
 }
 
@@ -209,7 +209,10 @@ fn a_feed_belongs_to_the_system_where_most_of_its_stations_lie() {
     }
     test_stations[2]["lat"] = json!(40.7);
     test_stations[2]["lon"] = json!(-74.0);
-    assert_eq!(information_of(test_stations.into()).system(), Some(divvy()));
+    assert_eq!(
+        information_of(test_stations.into()).systems(&Systems::default()),
+        [divvy()]
+    );
 }
 
 #[test]
@@ -324,7 +327,7 @@ fn positions_that_cannot_be_right_are_mended_or_named() {
 fn exchanged_positions_identify_the_system() {
     let at = |id: &str| json!({"station_id": id, "name": id, "lat": -87.6, "lon": 41.9});
     let feed = information_of(json!([at("a"), at("b")]));
-    assert_eq!(feed.system(), Some(divvy()));
+    assert_eq!(feed.systems(&Systems::default()), [divvy()]);
 }
 
 #[test]
@@ -350,7 +353,7 @@ fn two_feeds_that_list_other_stations_are_compared() {
 }
 
 #[test]
-fn vehicle_types_tell_which_vehicles_are_e_bikes() {
+fn e_bikes_are_counted_by_vehicle_types() {
     let types = json!({"last_updated": 1, "data": {"vehicle_types": [
         {"vehicle_type_id": "e", "form_factor": "bicycle", "propulsion_type": "electric_assist"},
         {"vehicle_type_id": "c", "form_factor": "cargo_bicycle", "propulsion_type": "electric"},
@@ -475,7 +478,7 @@ fn a_spelling_that_all_stations_share_is_one_fault() {
 }
 
 #[test]
-fn faults_of_one_kind_are_told_in_one_sentence() {
+fn faults_of_one_kind_are_reported_in_one_sentence() {
     let flags = |id: &str, flag: serde_json::Value, reported: u64| {
         state(json!({
             "station_id": id, "is_installed": flag, "is_renting": flag, "is_returning": flag,
@@ -517,7 +520,7 @@ fn a_station_that_never_reported_has_no_report_time() {
 }
 
 #[test]
-fn what_a_feed_says_does_not_move_a_terminal_about() {
+fn control_characters_of_a_feed_do_not_reach_the_terminal() {
     let unusual = json!({"station_id": "\u{1b}[31mred", "last_reported": "so\u{7f}on"});
     let feed = status_of("2.3", json!([state(unusual)]));
     assert_eq!(feed.stations[0].id.as_str(), "\u{1b}[31mred");
@@ -561,7 +564,7 @@ fn gbfs_3_writes_times_as_text_and_names_by_language() {
 }
 
 #[test]
-fn e_bikes_are_told_by_their_field_else_by_lyfts_type_ids() {
+fn e_bikes_are_counted_by_their_field_else_by_lyfts_type_ids() {
     let ebikes = |changes| {
         let feed = status_of("2.3", json!([state(changes)]));
         only(&feed).available.ebikes
@@ -662,7 +665,7 @@ fn no_stations_is_a_feed_too() {
             panic!("a feed");
         };
         assert_eq!((feed.kind, feed.stations.len()), (kind, 0));
-        assert_eq!(feed.system(), None);
+        assert_eq!(feed.systems(&Systems::default()), []);
         assert!(
             snapshot(vec![feed], &divvy(), None)
                 .unwrap()
@@ -817,7 +820,7 @@ fn valid_file() -> String {
 /// Reads any bytes, and makes a snapshot where they are a feed.
 fn read_through(bytes: &[u8]) {
     if let Ok(Document::Feed(feed)) = read(bytes, "x.json") {
-        let _ = feed.system();
+        let _ = feed.systems(&Systems::default());
         let listed = feed.stations.len();
         if let Ok(made) = snapshot(vec![feed], &divvy(), Some(Timestamp::MAX)) {
             assert_eq!(made.stations.len(), listed);

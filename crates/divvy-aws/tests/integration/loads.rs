@@ -1,0 +1,168 @@
+//! Loads with features of DynamoDB alone: capacity that is raised during a load, and trips that were
+//! imported from S3.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use divvy::ingest::{self, LoadOptions, Loaded};
+use divvy::sample::{Era, Sample};
+use divvy::sources::archive::Archive;
+use divvy::store::{CountsTable, Ledger};
+use divvy_aws::duplicate_estimate::estimate_duplicates;
+use divvy_aws::export::{Compression, ExportOptions, export};
+use divvy_aws::plan::Prices;
+use divvy_aws::store::LoadSettings;
+use divvy_aws::tables::Capacity;
+use divvy_aws::{DynamoStore, OpenOptions};
+use flate2::read::GzDecoder;
+use jiff::Timestamp;
+use throttling_dynamodb::{Emulator, Options};
+
+fn options() -> LoadOptions {
+    LoadOptions::new(Timestamp::UNIX_EPOCH)
+}
+
+fn archive(folder: &Path, trips: u64) -> Archive {
+    let path = folder.join("Divvy_Trips_2016_Q3Q4.zip");
+    let sample = Sample {
+        era: Era::Y2016,
+        trips,
+        seed: 3,
+    };
+    let file = File::create(&path).unwrap();
+    sample.write_zip(file, &mut |_| {}).unwrap();
+    Archive::open(&path).unwrap()
+}
+
+fn local() -> Emulator {
+    Emulator::open(Options {
+        scratch: true,
+        ..Options::default()
+    })
+    .unwrap()
+}
+
+async fn store(local: &Emulator, wcu: Option<u32>, loads: LoadSettings) -> DynamoStore {
+    let store = DynamoStore::open(OpenOptions {
+        http_client: Some(local.http_client()),
+        capacity: match wcu {
+            None => Capacity::OnDemand,
+            Some(wcu) => Capacity::Provisioned { wcu, rcu: wcu },
+        },
+        ..OpenOptions::default()
+    });
+    store.await.unwrap().with_loads(loads, Arc::new(()))
+}
+
+async fn load(store: &DynamoStore, archive: &Archive) -> Result<Loaded, ingest::LoadError> {
+    ingest::load(archive, store, &options(), &(), &()).await
+}
+
+async fn capacity(local: &Emulator) -> f64 {
+    let store = store(local, None, LoadSettings::default()).await;
+    store.tables().trip_data.table.write.rate
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boost_ends_with_the_load_and_with_the_next_run_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), 8000);
+    let local = local();
+    let boosted = LoadSettings {
+        boost: Some(100),
+        ..LoadSettings::default()
+    };
+    let first = store(&local, Some(5), boosted).await;
+    // Killed in the middle: the future is dropped.
+    let written = async {
+        while first.used().trip_data.write < 5000.0 {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        _ = load(&first, &archive) => panic!("it is done before it could be killed"),
+        () = written => {}
+    }
+    assert_eq!(capacity(&local).await, 100.0);
+
+    let start = tokio::time::Instant::now();
+    let second = store(&local, Some(5), LoadSettings::default()).await;
+    let loaded = load(&second, &archive).await.unwrap();
+    assert_eq!(loaded.entry.unwrap().stored, 8000);
+    assert_eq!(capacity(&local).await, 5.0);
+    // Progress is stored every half minute, at 100 writes a second; the others are done at 5.
+    let seconds = start.elapsed().as_secs_f64();
+    assert!((100.0..1300.0).contains(&seconds), "{seconds}");
+    assert!(second.check().await.unwrap().faults.is_empty());
+}
+
+/// Imports the objects of an export, as the service does.
+async fn import(store: &DynamoStore, folder: &Path, leave_out: Option<&str>) {
+    let table = &store.tables().trip_data.name;
+    for object in fs::read_dir(folder.join("data")).unwrap() {
+        let file = File::open(object.unwrap().path()).unwrap();
+        for line in BufReader::new(GzDecoder::new(file)).lines() {
+            let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let attributes = line["Item"].as_object().unwrap().iter();
+            let item: divvy_aws::item::Item = attributes
+                .map(|(name, value)| {
+                    let (kind, text) = value.as_object().unwrap().iter().next().unwrap();
+                    let text = text.as_str().unwrap().to_owned();
+                    let value = match kind.as_str() {
+                        "S" => AttributeValue::S(text),
+                        _ => AttributeValue::N(text),
+                    };
+                    (name.clone(), value)
+                })
+                .collect();
+            let id = item["trip_id"].as_s().unwrap();
+            if Some(id.as_str()) == leave_out {
+                continue;
+            }
+            let client = &store.connection().retrying;
+            let put = client.put_item().table_name(table).set_item(Some(item));
+            put.send().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_is_verified_and_brought_into_the_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), 300);
+    let estimate =
+        estimate_duplicates(std::slice::from_ref(&archive), &options(), &(), &()).unwrap();
+    let ready = folder.path().join("s3-ready");
+    let how = ExportOptions {
+        compression: Compression::Gzip,
+        ..ExportOptions::default()
+    };
+    export(&estimate, &ready, &how, &Prices::default()).unwrap();
+    let imported = || LoadSettings {
+        imported: true,
+        ..LoadSettings::default()
+    };
+
+    // Nothing has been imported yet.
+    let nothing = local();
+    let empty = store(&nothing, None, imported()).await;
+    let refused = load(&empty, &archive).await.unwrap_err().to_string();
+    assert!(refused.contains("is not there"), "{refused}");
+
+    let there = local();
+    let tables = store(&there, None, imported()).await;
+    import(&tables, &ready, None).await;
+    let before = tables.used().trip_data.write;
+    let loaded = load(&tables, &archive).await.unwrap();
+    assert_eq!(loaded.entry.unwrap().stored, 300);
+    assert_eq!(tables.used().trip_data.write, before, "no trip is written");
+    tables.handle_stream(Timestamp::UNIX_EPOCH).await.unwrap();
+    let system = &tables.systems().await.unwrap()[0];
+    let counts = tables.counts(&system.id).await.unwrap();
+    let counted: u64 = counts.iter().map(|count| count.from_count).sum();
+    assert_eq!(counted, 300);
+    assert_eq!(tables.check().await.unwrap().faults, Vec::<String>::new());
+}

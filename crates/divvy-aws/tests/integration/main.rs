@@ -1,0 +1,15 @@
+//! Tests of the stores and Lambdas on AWS, on an emulator within the process.
+//!
+//! They are one binary, because linking takes longer than compiling a file of tests.
+#![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+
+mod conformance;
+mod export;
+mod faults;
+mod lambda_runtime;
+mod loads;
+mod paused;
+mod process;
+mod real;
+mod repair;
+mod simulator;

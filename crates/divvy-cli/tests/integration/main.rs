@@ -1,0 +1,14 @@
+//! Tests that run the program.
+//!
+//! They are one binary, because linking takes longer than compiling a file of tests.
+#![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+
+mod cases;
+mod dynamodb;
+mod inputs;
+mod kill;
+mod other_engine;
+mod program;
+mod silent;
+mod transcripts;
+mod whose;

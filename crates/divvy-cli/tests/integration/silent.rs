@@ -1,0 +1,234 @@
+//! Every row becomes a trip or a rejected row, and a file that may be a table and was not loaded is
+//! reported. Tested on reported troubles (`shared/data/cases`) and on invented files.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::Output;
+
+use crate::program::{divvy, succeed};
+use divvy_testkit::inputs::published;
+use serde_json::Value;
+use zip::write::{SimpleFileOptions, ZipWriter};
+
+/// Loads a file into the store `store` of a folder, and returns the objects of `--format json`.
+fn load(folder: &Path, file: &Path, arguments: &[&str]) -> (Output, Vec<Value>) {
+    let mut command = divvy(folder);
+    command.args(["load", "--format", "json", "--store", "store"]);
+    let output = command.args(arguments).arg(file).output().unwrap();
+    let summaries = serde_json::from_slice(&output.stdout).unwrap();
+    (output, summaries)
+}
+
+fn errors_of(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Returns the lines of a CSV without its header.
+fn rows_of(csv: &str) -> Vec<&str> {
+    csv.lines().skip(1).collect()
+}
+
+/// Returns what a command on the store `store` of a folder prints to stdout.
+fn ask(folder: &Path, arguments: &[&str]) -> String {
+    succeed(divvy(folder).args(arguments).args(["--store", "store"])).0
+}
+
+/// Returns the hours in which trips of the store in a folder start.
+fn hours(folder: &Path) -> Vec<String> {
+    let report = ask(folder, &["report", "hours", "--format", "csv"]);
+    let rows = rows_of(&report).into_iter();
+    let cells = rows.map(|row| row.split(',').collect::<Vec<_>>());
+    let started = cells.filter(|cells| cells[1] != "0");
+    started.map(|cells| cells[0].to_owned()).collect()
+}
+
+#[test]
+fn offsets_are_converted_to_the_clock_of_the_system() {
+    let Some(cases) = published("cases/11-offset-times") else {
+        return;
+    };
+    for (file, arguments, expected) in [
+        ("iso-offset.csv", &[][..], ["9", "20"]),
+        ("iso-z.csv", &["--utc-times", "convert"], ["9", "23"]),
+        ("iso-z.csv", &["--utc-times", "local"], ["3", "13"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (output, _) = load(folder.path(), &cases.join(file), arguments);
+        assert!(output.status.success(), "{}", errors_of(&output));
+        assert_eq!(hours(folder.path()), expected, "{file} {arguments:?}");
+    }
+}
+
+const HEADER: &str = "ride_id,rideable_type,started_at,ended_at,start_station_name,\
+    start_station_id,end_station_name,end_station_id,start_lat,start_lng,end_lat,end_lng,member_casual";
+
+fn row(n: usize) -> String {
+    format!(
+        "{n:016X},classic_bike,2024-04-01 10:00:00,2024-04-01 10:10:00,A,13001,B,13002,41.88,-87.63,\
+         41.89,-87.64,member"
+    )
+}
+
+fn csv(rows: &[String]) -> String {
+    format!("{HEADER}\n{}\n", rows.join("\n"))
+}
+
+/// Writes a zip with one readable member, and others that may be tables.
+fn write_zip(path: &Path) {
+    let mut zip = ZipWriter::new(std::fs::File::create(path).unwrap());
+    for (name, bytes) in [
+        (
+            "april.csv",
+            csv(&[row(1), row(2).replace("2024-04-01 10:00:00", "?")]),
+        ),
+        (
+            "may.csv",
+            csv(&[row(3).replace("2024-04-01 10:00:00", "10:50.9")]),
+        ),
+        ("june.csv", String::new()),
+        ("july.csv", HEADER.into()),
+        ("page.csv", "<html>Not here</html>".into()),
+        ("feed.json", "{\"data\": {}}".into()),
+        ("readme.txt", "This, in short, is a readme.\n".into()),
+        ("map.png", "\u{89}PNG".into()),
+        (".hidden.csv", "a,b".into()),
+    ] {
+        zip.start_file(name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+#[test]
+fn what_was_not_loaded_is_said_each_time_on_both_stores() {
+    let folder = tempfile::tempdir().unwrap();
+    write_zip(&folder.path().join("2024.zip"));
+    for store in ["folder", "dynamodb-local:tables.db"] {
+        for already in [false, true] {
+            let mut command = divvy(folder.path());
+            let command = command.args(["load", "2024.zip", "--format", "json", "--store", store]);
+            let output = command.output().unwrap();
+            let errors = errors_of(&output);
+            assert_eq!(output.status.code(), Some(1), "{store}: {errors}");
+            let summaries: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(summaries[0]["already"], already);
+            assert_eq!(summaries[0]["rows_read"], 2);
+            let skipped = summaries[0]["skipped"].as_array().unwrap();
+            let reasons: BTreeMap<&str, &str> = skipped
+                .iter()
+                .map(|skipped| {
+                    let text = |key: &str| skipped[key].as_str().unwrap();
+                    let line = format!("{} was not loaded: it is {}", text("member"), text("why"));
+                    assert!(errors.contains(&line), "{line} in {errors}");
+                    assert!(!text("what_to_do").is_empty());
+                    (text("member"), text("why"))
+                })
+                .collect();
+            let members: Vec<&str> = reasons.keys().copied().collect();
+            let expected = ["feed.json", "july.csv", "june.csv", "may.csv", "page.csv"];
+            assert_eq!(members, expected, "{store}");
+            assert_eq!(reasons["july.csv"], "a header without rows");
+        }
+    }
+}
+
+#[test]
+fn a_folder_says_which_of_its_files_are_no_archives() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("files");
+    std::fs::create_dir_all(files.join("below")).unwrap();
+    for (name, text) in [
+        ("april.csv", csv(&[row(1)])),
+        ("may.tsv", csv(&[row(2)]).replace(',', "\t")),
+        ("june.txt", csv(&[row(3), row(4)])),
+        ("below/other.txt", "a,b,c\n1,2,3\n".into()),
+        ("below/feed.json", "{}".into()),
+        ("below/prose.txt", "Here, as said,\nare trips.\n".into()),
+        ("notes.md", "|a|b|c|\n|1|2|3|\n".into()),
+    ] {
+        std::fs::write(files.join(name), text).unwrap();
+    }
+    // The store lies in the folder that is loaded: none of its files is named.
+    for _ in 0..2 {
+        let mut command = divvy(&files);
+        let output = command.args(["load", ".", "--format", "json"]).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", errors_of(&output));
+        let summaries: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        let stored: u64 = summaries.iter().filter_map(|s| s["stored"].as_u64()).sum();
+        assert_eq!((summaries.len(), stored), (4, 4));
+        let skipped = summaries[3]["skipped"].as_array().unwrap();
+        let members: Vec<&str> = skipped
+            .iter()
+            .filter_map(|s| s["member"].as_str())
+            .collect();
+        assert_eq!(members, ["./below/feed.json", "./below/other.txt"]);
+    }
+}
+
+#[test]
+fn a_loaded_archive_writes_its_rejected_rows_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = [row(1), row(2).replace("2024-04-01 10:00:00", "?"), row(1)];
+    let file = folder.path().join("april.csv");
+    std::fs::write(&file, csv(&rows)).unwrap();
+    let (output, _) = load(folder.path(), &file, &[]);
+    let errors = errors_of(&output);
+    assert!(
+        errors.contains("1 unparsable; --rejects FILE lists"),
+        "{errors}"
+    );
+    let (output, _) = load(folder.path(), &file, &["--rejects", "rejected.csv"]);
+    let errors = errors_of(&output);
+    let line =
+        "1 rejected are in rejected.csv without 1 duplicates, which only the first load lists";
+    assert!(errors.contains(line), "{errors}");
+    let rejected = std::fs::read_to_string(folder.path().join("rejected.csv")).unwrap();
+    let lines = rows_of(&rejected);
+    assert_eq!(lines.len(), 1);
+    assert!(
+        lines[0].starts_with("april.csv,3,started_at,unparsable,"),
+        "{}",
+        lines[0]
+    );
+}
+
+#[test]
+fn odd_years_are_flagged() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("april.csv");
+    let rows = [
+        row(1),
+        row(2).replace("2024", "1970"),
+        row(3).replace("2024", "2099"),
+    ];
+    std::fs::write(&file, csv(&rows)).unwrap();
+    let (_, summaries) = load(folder.path(), &file, &[]);
+    assert_eq!(summaries[0]["flagged"]["odd_year"], 2);
+    ask(folder.path(), &["check"]);
+}
+
+#[test]
+fn a_header_of_another_form_among_the_rows_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.csv");
+    let older = "trip_id,starttime,stoptime,bikeid,tripduration,from_station_id,from_station_name,\
+        to_station_id,to_station_name,usertype,gender,birthyear\n\
+        7000001,13/7/2016 0:05,13/7/2016 0:10,10,300,82,Kinglet,542,Lapwing,Subscriber,Male,1980\n";
+    std::fs::write(&file, csv(&[row(1)]) + older + &csv(&[row(2)])).unwrap();
+    let (output, summaries) = load(folder.path(), &file, &["--rejects", "rejected.csv"]);
+    assert!(output.status.success(), "{}", errors_of(&output));
+    assert_eq!(
+        (&summaries[0]["rows_read"], &summaries[0]["stored"]),
+        (&5.into(), &3.into())
+    );
+    let rejected = std::fs::read_to_string(folder.path().join("rejected.csv")).unwrap();
+    assert_eq!(rows_of(&rejected).len(), 2);
+    let report = ask(folder.path(), &["report", "months", "--format", "csv"]);
+    let months: Vec<&str> = rows_of(&report)
+        .into_iter()
+        .filter_map(|row| row.split(',').next())
+        .collect();
+    assert_eq!(months, ["2016-07", "2024-04"]);
+}
