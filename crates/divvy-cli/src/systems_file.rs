@@ -14,7 +14,7 @@
 //! ended_at = ["Retour le"]
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
@@ -67,12 +67,27 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<KnownSystem>> {
         )
     })?;
     let systems = read.system.into_iter().map(known);
-    systems.collect::<anyhow::Result<_>>().context(file)
+    let systems: Vec<KnownSystem> = systems
+        .collect::<anyhow::Result<_>>()
+        .with_context(|| file.clone())?;
+    let mut ids = BTreeSet::new();
+    for id in systems.iter().map(|known| known.system.id.as_str()) {
+        ensure!(
+            ids.insert(id.to_lowercase()),
+            "{file}: the system {id} stands twice (case does not matter)"
+        );
+    }
+    Ok(systems)
 }
 
 fn known(entry: Entry) -> anyhow::Result<KnownSystem> {
     // The same rules as on the command line.
     let new = System::parse(&format!("{}@{}", entry.id, entry.zone))?;
+    ensure!(
+        !new.is_sample(),
+        "{}: invented trips have this id",
+        entry.id
+    );
     let area = entry.area.map(area).transpose();
     for field in entry.columns.keys() {
         if !COLUMN_FIELDS.contains(&field.as_str()) {
@@ -154,7 +169,7 @@ mod tests {
         ];
         let expected = [
             "missing field `zone`",
-            "no system is called \"wren@Europe/Lyonish\"",
+            "there is no time zone \"Europe/Lyonish\" for wren",
             "wren: box = [south, west, north, east], in degrees",
             "wren: there is no column \"begin\"",
             "unknown field `bbox`",

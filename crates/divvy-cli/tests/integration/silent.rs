@@ -232,3 +232,151 @@ fn a_header_of_another_form_among_the_rows_is_followed() {
         .collect();
     assert_eq!(months, ["2016-07", "2024-04"]);
 }
+
+/// A file that people joined, or changed, and the outcome of its load.
+struct Changed {
+    what: &'static str,
+    text: String,
+    exit: i32,
+    /// Rows read and trips stored.
+    counts: (u64, u64),
+    /// What stderr has.
+    says: &'static str,
+    /// What one of the trips has, as `started_at duration_s` in the rows that `--rejects` does not list.
+    durations: Option<&'static str>,
+}
+
+const LEGACY: &str = "trip_id,starttime,stoptime,bikeid,tripduration,from_station_id,from_station_name,\
+    to_station_id,to_station_name,usertype,gender,birthyear";
+
+fn legacy(n: usize, start: &str, end: &str, duration: &str) -> String {
+    format!("{n},{start},{end},10,{duration},82,Kinglet,542,Lapwing,Subscriber,Male,1980")
+}
+
+fn changed() -> Vec<Changed> {
+    let case = |what, text: String, exit, counts, says| Changed {
+        what,
+        text,
+        exit,
+        counts,
+        says,
+        durations: None,
+    };
+    let rides = |n: std::ops::Range<usize>, duration: &str| -> Vec<String> {
+        let ride = |n| {
+            legacy(
+                n,
+                &format!("7/{n}/2015 9:05"),
+                &format!("7/{n}/2015 9:15"),
+                duration,
+            )
+        };
+        n.map(ride).collect()
+    };
+    let joined = |parts: &[&[String]]| {
+        let parts = parts
+            .iter()
+            .map(|rows| format!("{LEGACY}\n{}\n", rows.join("\n")));
+        parts.collect::<String>()
+    };
+    let mistyped = || legacy(40, "7/3/2015 9:05", "13/3/2015 9:15", "600");
+    let day_first = |n: usize| {
+        legacy(
+            50 + n,
+            &format!("{n}/7/2015 9:05"),
+            &format!("{n}/7/2015 9:15"),
+            "600",
+        )
+    };
+    let elsewhere = row(3).replace("41.8", "40.7").replace("-87.6", "-74.0");
+    let pandas = rides(1..9, "0 days 00:10:00");
+    vec![
+        case("a mistyped date", joined(&[&[rides(1..13, "600"), vec![mistyped()]].concat()]), 0, (13, 12), "1 unparsable"),
+        case("a date the other way", joined(&[&[rides(1..31, "600"), vec![day_first(14)]].concat()]), 0, (31, 30), "read month first"),
+        case("dates of both orders", joined(&[&[rides(10..20, "600"), (10..20).map(day_first).collect()].concat()]), 2, (0, 0), "others the day, such as"),
+        case("months of both orders", joined(&[&rides(10..20, "600"), &(10..20).map(day_first).collect::<Vec<_>>()]), 0, (21, 20), ""),
+        case("a header at the end", csv(&[row(1), row(2)]) + LEGACY + "\n", 0, (3, 2), "1 unparsable"),
+        case("a header without rows before another", format!("{LEGACY}\n") + &csv(&[row(1), row(2)]), 0, (3, 2), "(divvy"),
+        case("two systems under one header", csv(&[row(1), row(2)]) + &csv(&[elsewhere]), 2, (0, 0), "from line 4 on trips of citibike"),
+        case("unreadable times", csv(&[row(1).replace("2024-04-01 10:", "01-Apr-2024 10:")]), 2, (0, 0), "none of the first 1 times can be read"),
+        case("no ids of stations", "trip_id,starttime,stoptime,bikeid,tripduration,from_station_name,to_station_name,usertype\n\
+              1,7/14/2015 9:05,7/14/2015 9:15,1,600,A,B,Subscriber\n".into(), 2, (0, 0), "--system"),
+        case("columns that end", csv(&[row(1)]) + "ride_id,started_at,ended_at\n00000000000000AA,2024-04-01 10:00:00,2024-04-01 10:10:00\n", 0, (3, 2), "from line 3 on: it has no column for the station id"),
+        case("durations in words", joined(&[&pandas]), 0, (8, 8), "are not understood, such as \"0 days 00:10:00\""),
+        case("durations in hours", joined(&[&rides(1..9, "0.1667")]), 0, (8, 8), "are not used: in no unit"),
+        Changed {
+            durations: Some("10 min 00 s"),
+            ..case("seconds, then minutes", joined(&[&rides(1..9, "600"), &rides(9..17, "10")]), 0, (17, 16), "are in minutes")
+        },
+    ]
+}
+
+#[test]
+fn files_that_people_changed_are_read_rightly_or_refused() {
+    for case in changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.csv");
+        std::fs::write(&file, &case.text).unwrap();
+        let (output, summaries) = load(folder.path(), &file, &[]);
+        let errors = errors_of(&output);
+        let context = format!("{}: {errors}", case.what);
+        assert_eq!(output.status.code(), Some(case.exit), "{context}");
+        let sum = |key: &str| {
+            summaries
+                .iter()
+                .filter_map(|it| it[key].as_u64())
+                .sum::<u64>()
+        };
+        assert_eq!((sum("rows_read"), sum("stored")), case.counts, "{context}");
+        assert!(errors.contains(case.says), "{context}");
+        if let Some(mean) = case.durations {
+            let report = ask(folder.path(), &["report", "durations"]);
+            let all = report.lines().find(|line| line.starts_with("all")).unwrap();
+            assert!(
+                !all.contains("0 min 10 s") && all.contains(mean),
+                "{context}\n{report}"
+            );
+        }
+    }
+    // A legacy header needs no column of ids, if the system is known.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.csv");
+    let no_ids = changed()
+        .into_iter()
+        .find(|case| case.what == "no ids of stations");
+    std::fs::write(&file, no_ids.unwrap().text).unwrap();
+    let (output, summaries) = load(folder.path(), &file, &["--system", "divvy"]);
+    let errors = errors_of(&output);
+    assert!(errors.contains("no column for the station id"), "{errors}");
+    assert_eq!(summaries[0]["stored"], 1);
+}
+
+#[test]
+fn files_named_as_tables_are_skipped_aloud() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.zip");
+    let mut zip = ZipWriter::new(std::fs::File::create(&path).unwrap());
+    for (name, bytes) in [
+        ("april.csv", csv(&[row(1)])),
+        ("may.zip", "NoSuchKey".into()),
+        ("june.csv.gz", "Not Found".into()),
+        ("july.dat", "a,b,c\n1,2,3\n".into()),
+        ("august.feather", "ARROW1\0\0\u{1}".into()),
+        ("README.csv", csv(&[row(2)])),
+        ("notes.txt", "Not a table.".into()),
+    ] {
+        zip.start_file(name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+    let (output, summaries) = load(folder.path(), &path, &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", errors_of(&output));
+    assert_eq!(summaries[0]["stored"], 2);
+    let skipped = summaries[0]["skipped"].as_array().unwrap().iter();
+    let mut members: Vec<&str> = skipped.filter_map(|it| it["member"].as_str()).collect();
+    members.sort_unstable();
+    assert_eq!(
+        members,
+        ["august.feather", "july.dat", "june.csv.gz", "may.zip"]
+    );
+}

@@ -243,6 +243,27 @@ fn systems_are_added_by_a_file() {
         "{messages}"
     );
     assert_eq!(json[0]["stored"], 1);
+    // It may lie in the folder of a store that is not there yet, and decides over published names.
+    let new = folder.path().join("new");
+    std::fs::create_dir(&new).unwrap();
+    let columns = r#"
+        started_at = ["StartDate"]
+        start_clock = ["StartTime"]
+        ended_at = ["EndDate"]
+        end_clock = ["EndTime"]
+        "#;
+    let system = "[[system]]\nid = \"biketown2\"\nzone = \"America/Los_Angeles\"\n[system.columns]";
+    std::fs::write(new.join("systems.toml"), format!("{system}{columns}")).unwrap();
+    let clocks = folder.path().join("clocks.csv");
+    let row = "5/14/2016,9:05,5/14/2016,9:15";
+    std::fs::write(
+        &clocks,
+        format!("StartDate,StartTime,EndDate,EndTime\n{row}\n"),
+    )
+    .unwrap();
+    let given = ["--store", "new", "--system", "biketown2"];
+    let (status, json, messages) = load(&clocks, &given, folder.path());
+    assert_eq!((status, &json[0]["stored"]), (0, &1.into()), "{messages}");
     // Beside the catalog the file needs no flag.
     std::fs::copy(&systems, folder.path().join("divvy-data/systems.toml")).unwrap();
     legacy(
@@ -253,6 +274,22 @@ fn systems_are_added_by_a_file() {
     );
     let (_, json, messages) = load(&trips, &["--system", "harbour"], folder.path());
     assert_eq!(json[0]["system"], "harbour", "{messages}");
+}
+
+#[test]
+fn a_header_with_a_column_that_its_publisher_never_had_is_not_its() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    let header = "Start date,Start station,Start station number,End date,End station,End station number,\
+        Account type,Total duration (Seconds)";
+    let row = "11/6/2016 22:56,Wren Park,30104,11/6/2016 23:08,Quill,30183,Member,717";
+    std::fs::write(&path, format!("{header}\n{row}\n")).unwrap();
+    let (status, _, messages) = load(&path, &[], folder.path());
+    assert_eq!(status, 2, "{messages}");
+    assert!(messages.contains("Total duration (Seconds)"), "{messages}");
+    let given = ["--system", "rainy@America/Chicago"];
+    let (_, json, messages) = load(&path, &given, folder.path());
+    assert_eq!(json[0]["stored"], 1, "{messages}");
 }
 
 #[test]

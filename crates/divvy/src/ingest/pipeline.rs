@@ -350,16 +350,16 @@ impl Run<'_> {
             rows: reader.rows_read(),
             first: Box::new(first.clone()),
         });
-        let other_encoding = reader.has_other_encoding();
+        let of_headers = reader.warnings().iter();
+        let of_headers = of_headers.map(|warning| format!("{}: {warning}", member.name));
+        let of_encoding = reader.has_other_encoding();
+        let of_encoding = of_encoding.then(|| other_encoding_warning(&member.name));
         Ok(ReadTotals {
             rows_read: reader.rows_read() - left_out,
             rejected: reader.rejected().clone(),
             totals,
             unreadable: unreadable.map(|error| (index, error)).into_iter().collect(),
-            warnings: other_encoding
-                .then(|| other_encoding_warning(&member.name))
-                .into_iter()
-                .collect(),
+            warnings: of_headers.chain(of_encoding).collect(),
         })
     }
 

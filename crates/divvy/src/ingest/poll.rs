@@ -168,15 +168,17 @@ pub async fn apply(
     let state = store.feed(&system.id).await?;
     let last = state.as_ref();
     let last = last.and_then(|state| state.status_at.max(state.information_at));
-    let mut faults: Vec<Fault> = feeds
+    let of_feeds: Vec<Fault> = feeds
         .iter()
         .flat_map(|feed| feed.faults.iter().cloned())
         .collect();
-    faults.extend(station_feed::compare_lists(&feeds));
+    // What cannot be true comes before spellings: not all are shown.
+    let mut faults = Vec::from_iter(station_feed::compare_lists(&feeds));
     let newest = feeds.iter().max_by_key(|feed| feed.kind);
     let file = newest.map_or_else(String::new, |feed| feed.file.clone());
     let mut snapshot = station_feed::snapshot(feeds, system, last)?;
     faults.extend(station_feed::mend_positions(&mut snapshot));
+    faults.extend(of_feeds);
     if snapshot.taken_at.duration_since(fetched_at) > MAX_AHEAD {
         let zone = system.zone();
         return Err(PollError::FeedTimeAheadOfClock {

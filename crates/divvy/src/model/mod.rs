@@ -26,7 +26,7 @@ pub use sample_fraction::{InvalidSampleFraction, SampleFraction};
 pub use station::{
     Availability, FilledByLists, Snapshot, SnapshotKind, Station, StationSource, StationStatus,
 };
-pub use system::{BoundingBox, System, UnknownSystem};
+pub use system::{BoundingBox, System, SystemNameError};
 pub use systems::{ColumnNames, KnownSystem, Systems};
 pub use trip::{Flag, Flags, OTHER, Rider, Trip};
 pub use zone::{Fold, Resolved, SteadyPeriod, Zone};

@@ -67,15 +67,35 @@ impl System {
     }
 }
 
-/// A name of no known system.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "no system is called \"{found}\": expected one of {known}, or ID@Area/City for any other, such \
-     as velov@Europe/Paris"
-)]
-pub struct UnknownSystem {
-    /// The name.
-    pub found: String,
-    /// The ids of the systems that there are, with commas between them.
-    pub known: String,
+/// Why a text is not the name of a system.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SystemNameError {
+    /// No system has the name.
+    #[error(
+        "no system is called \"{found}\": expected one of {known}, or ID@Area/City for any other, \
+         such as velov@Europe/Paris"
+    )]
+    Unknown {
+        /// The name.
+        found: String,
+        /// The ids of the systems that there are, with commas between them.
+        known: String,
+    },
+    /// The id of a new system has other characters than a file name may have everywhere.
+    #[error("the id {found:?} of a system may have letters and digits of ASCII, _ and - alone")]
+    Id {
+        /// The id.
+        found: String,
+    },
+    /// There is no such time zone.
+    #[error(
+        "there is no time zone \"{found}\" for {id}: expected one of the tz database, such as \
+         Europe/Paris"
+    )]
+    Zone {
+        /// The id of the system.
+        id: String,
+        /// The zone.
+        found: String,
+    },
 }

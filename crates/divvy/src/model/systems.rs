@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::system::{BoundingBox, SAMPLE, System, UnknownSystem};
+use super::system::{BoundingBox, SAMPLE, System, SystemNameError};
 use super::{IdShape, Position, SystemId, Zone};
 
 /// A system, and what its files look like.
@@ -264,11 +264,11 @@ impl Systems {
     ///
     /// # Errors
     ///
-    /// [`UnknownSystem`] for any other text.
-    pub fn parse(&self, text: &str) -> Result<System, UnknownSystem> {
+    /// [`SystemNameError`] for any other text.
+    pub fn parse(&self, text: &str) -> Result<System, SystemNameError> {
         let unknown = || {
             let ids: Vec<&str> = self.iter().map(|known| known.system.id.as_str()).collect();
-            UnknownSystem {
+            SystemNameError::Unknown {
                 found: text.into(),
                 known: ids.join(", "),
             }
@@ -277,8 +277,14 @@ impl Systems {
             return self.named(text).ok_or_else(unknown);
         };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if id.is_empty() || !id.chars().all(is_plain) || Zone::named(zone).is_none() {
-            return Err(unknown());
+        if id.is_empty() || !id.chars().all(is_plain) {
+            return Err(SystemNameError::Id { found: id.into() });
+        }
+        if Zone::named(zone).is_none() {
+            return Err(SystemNameError::Zone {
+                id: id.into(),
+                found: zone.into(),
+            });
         }
         let known = self.named(id).unwrap_or_else(|| System {
             id: id.into(),
@@ -322,7 +328,7 @@ impl System {
     /// # Errors
     ///
     /// Those of [`Systems::parse`].
-    pub fn parse(text: &str) -> Result<Self, UnknownSystem> {
+    pub fn parse(text: &str) -> Result<Self, SystemNameError> {
         Systems::default().parse(text)
     }
 }

@@ -248,10 +248,19 @@ pub fn is_regular(text: &[u8]) -> bool {
     })
 }
 
-/// Returns whether a file is a table by its name, whatever its content.
+/// Endings of the names of tables: in text, packed, and in the formats of statistics programs,
+/// databases and columnar stores.
+const TABLE_ENDINGS: [&str; 27] = [
+    "csv", "tsv", "tab", "dat", "zip", "gz", "tgz", "gpg", "xls", "xlsx", "ods", "parquet",
+    "feather", "arrow", "orc", "avro", "dta", "sav", "sas7bdat", "rds", "rdata", "pkl", "mdb",
+    "accdb", "dbf", "sqlite", "db",
+];
+
+/// Returns whether a file is a table by its name, whatever its content: a server's message may be saved
+/// in its place, and a program may have packed or encrypted it.
 pub fn is_named_as_table(name: &str) -> bool {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    ["csv", "tsv", "tab"]
+    TABLE_ENDINGS
         .iter()
         .any(|known| ending.eq_ignore_ascii_case(known))
 }

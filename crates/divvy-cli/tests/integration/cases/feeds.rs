@@ -260,7 +260,7 @@ const CASES: &[Case] = &[
     refused(&["55-beanlist/null-list.json"], &["no station feed"]),
     reads(
         &["55-beanlist/odd.json"],
-        &["5 stations", "availableBikes: expected a whole number"],
+        &["5 stations", "the station is stored without one"],
     )
     .with(0, "5,,9"),
     refused(

@@ -103,7 +103,7 @@ fn kind_of(path: &Path) -> io::Result<Option<FoundKind>> {
     if is_one_of(&ENDINGS) {
         return Ok(Some(FoundKind::Archive));
     }
-    if is_one_of(&PROSE) || is_readme(&name) {
+    if is_one_of(&PROSE) || is_readme(&name) && !sniff::is_named_as_table(&name) {
         return Ok(None);
     }
     let head = head_of(File::open(path)?)?;

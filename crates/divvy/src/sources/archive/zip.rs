@@ -145,7 +145,9 @@ impl<'a> Walk<'a> {
                 self.contents.skip(name, &sniff::NO_COLUMNS);
             }
             FileKind::Text => self.contents.leave_out(name, "readme"),
-            FileKind::Table if is_readme(&name) => self.contents.leave_out(name, "readme"),
+            FileKind::Table if is_readme(&name) && !sniff::is_named_as_table(&name) => {
+                self.contents.leave_out(name, "readme");
+            }
             FileKind::Table => {
                 let size_bytes = Some(packed.size_bytes).filter(|_| !packed.is_gzip);
                 let member = Member::of(name, size_bytes, head);

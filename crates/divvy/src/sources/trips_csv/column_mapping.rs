@@ -1,11 +1,15 @@
 //! How the columns of one trip file are read: detected from its header and first rows.
 
+use std::io::Read;
+
 use super::TripsError;
 use super::column_names::Column;
+use super::date_order::{FoundOrder, is_time};
 use super::duration_unit::{DurationUnit, FoundUnit};
 use super::first_rows::FirstRows;
 use super::forms::{Form, Publisher, StationIds};
-use super::found_header::{FoundHeader, Open};
+use super::found_header::{FoundHeader, Open, names};
+use super::rows::Rows;
 use super::schema::Header;
 use super::time::DateOrder;
 use super::unread::unread;
@@ -27,22 +31,27 @@ pub struct ColumnMapping {
     pub(super) utc_times: Option<UtcTimes>,
     /// The systems by which further headers in the file are recognised.
     pub(super) systems: Systems,
-    pub(super) order: DateOrder,
-    /// Units of the duration column in a second.
-    pub(super) durations_per_second: f64,
-    /// Every station id of the sample ends in `.0`: a program has read the column as floats.
-    pub(super) ids_were_numbers: bool,
+    pub(super) order: FoundOrder,
+    /// Units of the duration column in a second. `None` where no unit agrees with the clocks: durations
+    /// are not used.
+    pub(super) durations_per_second: Option<f64>,
+    /// Of origins and of destinations, every station id of the sample ends in `.0`: a program has read
+    /// the column as floats.
+    pub(super) ids_were_numbers: [bool; 2],
     /// Where the form has the ids of stations in the names: most names have a number in brackets.
     pub(super) names_have_numbers: bool,
     evidence: Evidence,
     found_unit: Option<FoundUnit>,
+    /// A duration that is not understood, where most are not.
+    unknown_duration: Option<String>,
 }
 
 impl ColumnMapping {
     /// Reads the header and the first rows of a file, and decides how to read its columns.
     ///
     /// While the order of day and month is ambiguous, further rows are read until one is not: the
-    /// order is one for the whole file. `hints` may state it beforehand.
+    /// order is one for all rows up to the next header. `hints` may state it beforehand. A header that
+    /// another header follows at once has no rows, and does not count.
     ///
     /// # Errors
     ///
@@ -68,42 +77,46 @@ impl ColumnMapping {
             source,
         };
         let FoundHeader {
-            header,
+            mut header,
             mut rows,
-            lines_before,
+            mut lines_before,
             separator,
         } = FoundHeader::find(open, file, systems)?;
+        let mut has_row = rows.advance().map_err(read_error)?;
+        while has_row && let Some(next) = Header::recognise(names(&rows), systems) {
+            (header, lines_before) = (next, lines_before + 1);
+            has_row = rows.advance().map_err(read_error)?;
+        }
         let mut first = FirstRows::new(header_evidence(&header));
-        while first.rows < SAMPLE_ROWS && rows.advance().map_err(read_error)? {
-            first.examine(&rows, &header, systems);
+        // Rows after another header may be of another file.
+        while has_row && !is_header(&rows, &header, systems) {
+            if first.rows < SAMPLE_ROWS {
+                first.examine(&rows, &header, systems);
+            } else if first.dates.is_open() && !hints.day_first {
+                first.dates.examine(&rows, &header);
+            } else {
+                break;
+            }
+            has_row = rows.advance().map_err(read_error)?;
         }
         if first.rows == 0 {
             return Err(TripsError::NoRows { file: file.into() });
         }
         first.dates.refuse(file, &header, hints)?;
-        let order = if hints.day_first || header.form.day_first {
-            DateOrder::DayFirst
+        let order = if hints.day_first {
+            FoundOrder::known(DateOrder::DayFirst)
         } else {
-            while first.dates.is_open() && rows.advance().map_err(read_error)? {
-                first.dates.examine(&rows, &header);
-            }
-            first
-                .dates
-                .order()
-                .map_err(|found| TripsError::AmbiguousDates {
-                    file: file.into(),
-                    column: header.name(Column::StartedAt).into(),
-                    found,
-                })?
+            std::mem::take(&mut first.dates).order(file, &header)?
         };
-        let found_unit = first.duration_unit(order, &header);
+        let found_unit = first.duration_unit(order.order, &header);
         let names_have_numbers = first.names_have_numbers();
         let ids_were_numbers = first.ids_were_numbers();
         Ok(Self {
             order,
-            durations_per_second: found_unit.map_or(1.0, |found| found.unit.per_second()),
+            durations_per_second: found_unit.map_or(Some(1.0), FoundUnit::per_second),
             ids_were_numbers,
             names_have_numbers,
+            unknown_duration: first.unknown_duration().map(str::to_owned),
             evidence: first.evidence(&header),
             found_unit,
             header,
@@ -147,6 +160,15 @@ impl ColumnMapping {
         if let Some(found) = self.found_unit.filter(|found| found.is_unusual()) {
             warnings.push(self.unit_sentence(found));
         }
+        if let Some(unknown) = &self.unknown_duration {
+            warnings.push(format!(
+                "durations ({}) are not understood, such as {unknown:?}: none counts as stated",
+                self.header.name(Column::Duration)
+            ));
+        }
+        if self.is_order_unusual() {
+            warnings.push(self.order.sentence(self.header.name(Column::StartedAt)));
+        }
         warnings.extend(self.missing_ids());
         if self.lines_before > 0 {
             warnings.push(format!(
@@ -186,6 +208,29 @@ impl ColumnMapping {
         notes
     }
 
+    /// Returns whether some rows contradict the order of day and month, or it is not that of the form.
+    fn is_order_unusual(&self) -> bool {
+        let is_month_first = self.order.order == DateOrder::MonthFirst;
+        self.order.others > 0 || self.header.form.day_first && is_month_first
+    }
+
+    /// Takes what the rows before a header have shown, where those after it show nothing and have the
+    /// same form.
+    pub(super) fn complete_from(&mut self, before: &Self) {
+        if !std::ptr::eq(self.header.form, before.header.form) {
+            return;
+        }
+        if self.order.rows == 0 {
+            self.order = FoundOrder::known(before.order.order);
+        }
+        let shows_no_unit = |found: FoundUnit| found.compared == 0;
+        if self.found_unit.is_none_or(shows_no_unit)
+            && self.header.has_same_name(&before.header, Column::Duration)
+        {
+            self.durations_per_second = before.durations_per_second;
+        }
+    }
+
     /// Says that the file has no station ids. `None` where it has.
     fn missing_ids(&self) -> Option<String> {
         if self.header.form.station_ids == StationIds::Names {
@@ -215,8 +260,17 @@ impl ColumnMapping {
             agreeing,
             compared,
         } = found;
-        if agreeing == 0 {
-            format!("durations ({column}) are taken for {unit}: no row tells")
+        if found.per_second().is_none() {
+            format!(
+                "durations ({column}) are not used: in no unit does any of {compared} rows agree with \
+                 its start and end"
+            )
+        } else if agreeing == 0 {
+            let tells = match compared {
+                0 => "no row tells",
+                _ => "no row agrees with its start and end in any unit",
+            };
+            format!("durations ({column}) are taken for {unit}: {tells}")
         } else {
             format!(
                 "durations ({column}) are in {unit}: so {agreeing} of {compared} rows agree with \
@@ -227,10 +281,18 @@ impl ColumnMapping {
 }
 
 impl FoundUnit {
-    /// Returns whether this is no column of seconds that agree with the clocks.
+    /// Returns whether this is no column of seconds of which most agree with the clocks.
     fn is_unusual(self) -> bool {
-        self.unit != DurationUnit::Seconds || (self.agreeing == 0 && self.compared > 0)
+        self.unit != DurationUnit::Seconds || 2 * self.agreeing < self.compared
     }
+}
+
+/// Returns whether the current row is a header.
+fn is_header<R: Read>(rows: &Rows<R>, header: &Header, systems: &Systems) -> bool {
+    let start = header
+        .index(Column::StartedAt)
+        .map(|index| rows.cell(index));
+    start.is_some_and(|start| !is_time(&start)) && Header::recognise(names(rows), systems).is_some()
 }
 
 /// Returns what a header says of its publisher.

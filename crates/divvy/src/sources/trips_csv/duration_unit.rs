@@ -65,6 +65,18 @@ pub(super) struct FoundUnit {
     pub(super) compared: usize,
 }
 
+/// How many rows must contradict every unit before durations are not used.
+const CONTRADICTED: usize = 3;
+
+impl FoundUnit {
+    /// Returns how many of the units a second has. `None` where no row agrees with any unit, and
+    /// several contradict all of them.
+    pub(super) fn per_second(self) -> Option<f64> {
+        let is_contradicted = self.agreeing == 0 && self.compared >= CONTRADICTED;
+        (!is_contradicted).then(|| self.unit.per_second())
+    }
+}
+
 impl UnitVotes {
     /// Adds a row: the number that it states, and the milliseconds between start and end.
     pub(super) fn add(&mut self, stated: f64, elapsed_ms: i64) {

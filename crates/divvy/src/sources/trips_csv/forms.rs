@@ -131,6 +131,27 @@ const LEGACY_DIVVY_ALONE: &[Publisher] = &[LEGACY_DIVVY];
 
 const CAPITAL_BIKESHARE: &[Publisher] = &[Publisher {
     ids: &["30000..34999"],
+    columns: &[
+        "duration",
+        "durationms",
+        "durationsec",
+        "totaldurationms",
+        "startdate",
+        "enddate",
+        "startstation",
+        "startstationnumber",
+        "startterminal",
+        "endstation",
+        "endstationnumber",
+        "endterminal",
+        "bike",
+        "bikenumber",
+        "membertype",
+        "accounttype",
+        "subscribertype",
+        "subscriptiontype",
+        "type",
+    ],
     ..publisher("capitalbikeshare")
 }];
 
@@ -215,6 +236,20 @@ static FORMS: &[Form] = &[
         ..PLAIN
     },
     Form {
+        name: "L1",
+        identifying: &["tripid", "starttime", "stoptime", "fromstationname"],
+        id: IdKind::Digits,
+        publishers: &[LEGACY_DIVVY, PRONTO],
+        ..PLAIN
+    },
+    Form {
+        name: "L2",
+        identifying: &["tripid", "starttime", "endtime", "fromstationname"],
+        id: IdKind::Digits,
+        publishers: LEGACY_DIVVY_ALONE,
+        ..PLAIN
+    },
+    Form {
         identifying: &["rentalid", "startdate", "enddate"],
         ..LONDON
     },
@@ -267,6 +302,11 @@ static FORMS: &[Form] = &[
     },
     Form {
         identifying: &["tripid", "tripstarttime", "tripstoptime", "fromstationid"],
+        is_own: true,
+        ..TORONTO
+    },
+    Form {
+        identifying: &["tripid", "tripstarttime", "tripstoptime", "fromstationname"],
         is_own: true,
         ..TORONTO
     },

@@ -61,7 +61,7 @@ impl FoundHeader {
 }
 
 /// Returns the cells of a row as names of columns.
-fn names<R: Read>(rows: &Rows<R>) -> Vec<String> {
+pub(super) fn names<R: Read>(rows: &Rows<R>) -> Vec<String> {
     (0..rows.len())
         .map(|index| {
             let cell = rows.cell(index);

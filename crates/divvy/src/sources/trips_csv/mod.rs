@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  ColumnMapping::detect   header → form (forms), columns (column_names, schema); first rows → date
-//!                          order, units, evidence of the system (first_rows, duration_unit)
+//!                          order, units, evidence of the system (first_rows, date_order,
+//!                          duration_unit)
 //!  TripReader              bytes → cells (rows, cell_scanner) → values (values, time, offsets)
 //!                          → columns of a TripBatch (batch_builder, interner)
 //! ```
@@ -17,6 +18,7 @@ mod cell_splitter;
 mod column_mapping;
 mod column_names;
 mod columns;
+mod date_order;
 mod duration_unit;
 mod first_rows;
 mod forms;
@@ -145,6 +147,36 @@ pub enum TripsError {
         /// The system of the rows after it.
         second: String,
     },
+    /// None of the times can be read.
+    #[error(
+        "{file}: {column}: none of the first {rows} times can be read: expected such as \
+         2024-05-31 08:15:00 or 5/31/2024 8:15, found {found:?}"
+    )]
+    UnreadableTimes {
+        /// The file, or member of an archive.
+        file: String,
+        /// The column, as its header names it.
+        column: String,
+        /// How many were tried.
+        rows: usize,
+        /// One of its times.
+        found: String,
+    },
+    /// Some dates have the day first and others the month.
+    #[error(
+        "{file}: {column}: some dates have the month first and others the day, such as {first:?} and \
+         {second:?}: load files in which all are written alike"
+    )]
+    MixedDates {
+        /// The file, or member of an archive.
+        file: String,
+        /// The column, as its header names it.
+        column: String,
+        /// A date of the more frequent order.
+        first: String,
+        /// A date of the other order.
+        second: String,
+    },
     /// The order of day and month is ambiguous.
     #[error(
         "{file}: {column}: dates like {found:?} can be read in two ways and no row tells which"
@@ -197,6 +229,8 @@ impl TripsError {
             | Self::NothingReadable { file, .. }
             | Self::TwoSystems { file, .. }
             | Self::AmbiguousDates { file, .. }
+            | Self::MixedDates { file, .. }
+            | Self::UnreadableTimes { file, .. }
             | Self::Read { file, .. } => file,
         }
     }
@@ -235,7 +269,12 @@ impl TripsError {
                 ),
                 "load the original file",
             ),
+            Self::UnreadableTimes { column, found, .. } => (
+                format!("a trip file of whose times none can be read ({column}: {found:?})"),
+                "load the original file",
+            ),
             Self::AmbiguousDates { .. }
+            | Self::MixedDates { .. }
             | Self::UtcTimes { .. }
             | Self::TwoSystems { .. }
             | Self::Read { .. } => return None,

@@ -21,6 +21,10 @@ use crate::sources::text::decode;
 /// How many trips a batch holds at most.
 pub const BATCH_ROWS: usize = 128 * 1024;
 
+/// How many headers of the same columns are examined in a file: to examine one, the file is read from
+/// its beginning.
+const MAX_EXAMINED: usize = 16;
+
 /// Decides anew how to read the columns, where another header stands at an offset of the file.
 pub type DetectAt<'a> = Box<dyn FnMut(u64) -> Result<ColumnMapping, TripsError> + 'a>;
 
@@ -43,6 +47,10 @@ pub struct TripReader<'a, R> {
     rejected: RejectedCounts,
     first_rejected: Option<Rejected>,
     other_encoding: bool,
+    /// How many headers have followed among the rows.
+    headers: usize,
+    /// Warnings on the rows after these, one sentence each.
+    warnings: Vec<String>,
 }
 
 impl<'a, R: Read> TripReader<'a, R> {
@@ -62,8 +70,8 @@ impl<'a, R: Read> TripReader<'a, R> {
             rows: Rows::new(input, mapping.separator),
             file: file.into(),
             columns: Columns::of(&mapping.header),
-            starts: TimeParser::new(mapping.order),
-            ends: TimeParser::new(mapping.order),
+            starts: TimeParser::new(mapping.order.order),
+            ends: TimeParser::new(mapping.order.order),
             before_header: mapping.lines_before,
             mapping,
             offsets: OffsetResolver::new(system.zone()),
@@ -75,6 +83,8 @@ impl<'a, R: Read> TripReader<'a, R> {
             rejected: RejectedCounts::new(),
             first_rejected: None,
             other_encoding: false,
+            headers: 0,
+            warnings: Vec::new(),
         };
         reader.advance()?;
         Ok(reader)
@@ -157,33 +167,59 @@ impl<'a, R: Read> TripReader<'a, R> {
         Header::recognise(names, &self.mapping.systems)
     }
 
-    /// Reads the rows after a header by it.
+    /// Reads the rows after a header by it: it may come from another file, so that units, the order of
+    /// dates and the system are found again.
     fn follow(&mut self, header: Header) -> Result<(), TripsError> {
-        if header.is_same(&self.mapping.header) {
+        self.headers += 1;
+        let is_same = header.is_same(&self.mapping.header);
+        if is_same && self.headers > MAX_EXAMINED {
             return Ok(());
         }
-        match &mut self.detect_at {
-            None => self.mapping.header = header,
-            Some(detect) => {
-                let mapping = detect(self.rows.offset())?;
-                let (before, now) = (self.mapping.system(), mapping.system());
-                if let (Some(before), Some(now)) = (before, now)
-                    && before.id != now.id
-                {
-                    return Err(TripsError::TwoSystems {
-                        file: self.file.clone(),
-                        line: self.rows.line(),
-                        first: before.id.to_string(),
-                        second: now.id.to_string(),
-                    });
-                }
-                self.mapping = mapping;
+        let Some(detect) = &mut self.detect_at else {
+            self.mapping.header = header;
+            self.apply_mapping();
+            return Ok(());
+        };
+        let mut mapping = match detect(self.rows.offset()) {
+            Ok(mapping) => mapping,
+            // The header is the last line.
+            Err(TripsError::NoRows { .. }) => return Ok(()),
+            // No row is a trip: each is rejected.
+            Err(TripsError::LostTimes { .. } | TripsError::UnreadableTimes { .. }) => {
+                self.mapping.header = header;
+                self.apply_mapping();
+                return Ok(());
             }
+            Err(TripsError::AmbiguousDates { .. }) if is_same => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let (before, now) = (self.mapping.system(), mapping.system());
+        if let (Some(before), Some(now)) = (before, now)
+            && before.id != now.id
+        {
+            return Err(TripsError::TwoSystems {
+                file: self.file.clone(),
+                line: self.rows.line(),
+                first: before.id.to_string(),
+                second: now.id.to_string(),
+            });
         }
-        self.columns = Columns::of(&self.mapping.header);
-        self.starts = TimeParser::new(self.mapping.order);
-        self.ends = TimeParser::new(self.mapping.order);
+        mapping.complete_from(&self.mapping);
+        let known = self.mapping.warnings();
+        let new = mapping.warnings().into_iter();
+        let line = self.rows.line();
+        let new = new.filter(|warning| !known.contains(warning));
+        self.warnings
+            .extend(new.map(|warning| format!("from line {line} on: {warning}")));
+        self.mapping = mapping;
+        self.apply_mapping();
         Ok(())
+    }
+
+    fn apply_mapping(&mut self) {
+        self.columns = Columns::of(&self.mapping.header);
+        self.starts = TimeParser::new(self.mapping.order.order);
+        self.ends = TimeParser::new(self.mapping.order.order);
     }
 
     fn advance(&mut self) -> Result<bool, TripsError> {
@@ -206,6 +242,11 @@ impl<'a, R: Read> TripReader<'a, R> {
     /// Returns the first row that was rejected.
     pub fn first_rejected(&self) -> Option<&Rejected> {
         self.first_rejected.as_ref()
+    }
+
+    /// Returns warnings on rows after further headers, one sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Returns whether bytes read so far are not UTF-8, and were taken for Windows-1252.
@@ -235,7 +276,8 @@ impl<'a, R: Read> TripReader<'a, R> {
             IdKind::Derived => Ok(Cow::Borrowed(&b""[..])),
         }
         .map_err(|invalid| InvalidRow::cell(Column::Id, invalid))?;
-        let zoned = |text: &[u8]| zoned::parse(text, mapping.order, mapping.utc_times, zone);
+        let order = mapping.order.order;
+        let zoned = |text: &[u8]| zoned::parse(text, order, mapping.utc_times, zone);
         let text = columns.time(rows, columns.started_at, columns.start_clock);
         let (started, started_s) = parse_start(starts, text, zoned)?;
         let text = columns.time(rows, columns.ended_at, columns.end_clock);
@@ -247,8 +289,9 @@ impl<'a, R: Read> TripReader<'a, R> {
         columns.check_station_ids(rows)?;
 
         // Derive the others. From here on nothing fails, so the columns stay equally long.
-        let reported_s =
-            values::seconds(&rows.cell(columns.duration), mapping.durations_per_second);
+        let per_second = mapping.durations_per_second;
+        let reported_s = per_second
+            .and_then(|per_second| values::seconds(&rows.cell(columns.duration), per_second));
         let mut offsets = self.offsets.resolve(started, ended, reported_s);
         if let (Some(started_s), Some(ended_s)) = (started_s, ended_s) {
             (offsets.started_s, offsets.ended_s) = (started_s, ended_s);
@@ -260,16 +303,15 @@ impl<'a, R: Read> TripReader<'a, R> {
             offsets,
         };
         let mut flags = times.flags();
-        let strips_point_zero = mapping.ids_were_numbers || id_kind == IdKind::Digits;
         let day = day_of_ms(started.ms);
-        let mut station = |id: usize, name: usize| {
+        let mut station = |id: usize, name: usize, were_numbers: bool| {
             let name = values::null_as_empty(rows.cell(name));
             let id = values::null_as_empty(rows.cell(id));
             let (mut id, mut name) = (&id[..], &name[..]);
             if columns.station_ids != StationIds::Columns {
                 (id, name) = columns.uncommon_station(mapping.names_have_numbers, id, name);
             }
-            if strips_point_zero {
+            if were_numbers || id_kind == IdKind::Digits {
                 id = values::without_point_zero(id);
             }
             if id.is_empty() {
@@ -278,8 +320,13 @@ impl<'a, R: Read> TripReader<'a, R> {
             }
             batch.find_station(id, name, day)
         };
-        let origin = station(columns.origin_id, columns.origin_name);
-        let destination = station(columns.destination_id, columns.destination_name);
+        let [of_origins, of_destinations] = mapping.ids_were_numbers;
+        let origin = station(columns.origin_id, columns.origin_name, of_origins);
+        let destination = station(
+            columns.destination_id,
+            columns.destination_name,
+            of_destinations,
+        );
         flags.insert_if(Flag::NoOrigin, origin.index == 0);
         flags.insert_if(Flag::NoDestination, destination.index == 0);
         flags.insert_if(Flag::TestStation, origin.is_test || destination.is_test);

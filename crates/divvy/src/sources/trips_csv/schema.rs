@@ -41,13 +41,15 @@ impl Header {
             let spellings = own.map_or(names.spellings, |(_, spellings)| spellings);
             // The first one counts: copies of a column that a spreadsheet adds come after it.
             let at = |spelling: &&str| normal.iter().position(|name| name == spelling);
-            indexes[names.column as usize] = spellings.iter().find_map(at).or_else(|| {
-                let mut systems = systems.iter();
-                match user {
-                    Some(user) => find(user, names.column, &normal),
-                    None => systems.find_map(|system| find(system, names.column, &normal)),
-                }
-            });
+            let published = || spellings.iter().find_map(at);
+            // Of a header that no publisher has, the user decides.
+            indexes[names.column as usize] = match user {
+                Some(user) => find(user, names.column, &normal).or_else(published),
+                None => published().or_else(|| {
+                    let mut systems = systems.iter();
+                    systems.find_map(|system| find(system, names.column, &normal))
+                }),
+            };
         }
         let is_complete = indexes[Column::StartedAt as usize].is_some()
             && indexes[Column::EndedAt as usize].is_some();
@@ -85,6 +87,16 @@ impl Header {
         std::ptr::eq(self.form, other.form)
             && self.indexes == other.indexes
             && self.names.len() == other.names.len()
+    }
+
+    /// Returns whether another header spells the name of a column alike.
+    pub(super) fn has_same_name(&self, other: &Self, column: Column) -> bool {
+        let name = |header: &Self| {
+            header
+                .index(column)
+                .map(|index| header.normal[index].clone())
+        };
+        name(self) == name(other)
     }
 
     /// Returns the index of a column. `None` for one that the file lacks.

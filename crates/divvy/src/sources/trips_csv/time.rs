@@ -168,24 +168,6 @@ fn year_of(year: i64, digits: usize) -> Option<i64> {
     }
 }
 
-/// Detects the order of day and month from a date like `13/2/2019`. `None` where both orders give a
-/// date, and where the date begins with the year.
-pub(super) fn detect_order(text: &[u8]) -> Option<DateOrder> {
-    let mut cursor = Cursor { rest: text };
-    let (first, digits) = cursor.number()?;
-    let separator = cursor.next()?;
-    if !matches!(separator, b'/' | b'-') || digits > 2 {
-        return None;
-    }
-    let second = cursor.number()?.0;
-    cursor.skip(separator)?;
-    match (first, second) {
-        (1..=12, 13..=31) => Some(DateOrder::MonthFirst),
-        (13..=31, 1..=12) => Some(DateOrder::DayFirst),
-        _ => None,
-    }
-}
-
 /// Returns whether a date has dashes and its year at the end: `01-07-2019`. Such dates have both orders
 /// in practice, while dates with slashes have the month first.
 pub(super) fn is_ambiguous_dash_date(text: &[u8]) -> bool {
@@ -452,14 +434,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_day_above_twelve_decides_the_order() {
-        assert_eq!(detect_order(b"13/1/2019 0:00"), Some(DateOrder::DayFirst));
-        assert_eq!(detect_order(b"1-13-2019 0:00"), Some(DateOrder::MonthFirst));
-        assert_eq!(detect_order(b"1/12/2019 0:00"), None);
-        assert_eq!(detect_order(b"2019-01-13 0:00"), None);
-    }
-
     proptest! {
         #[test]
         fn a_time_written_is_the_time_read(seconds in 0_i64..4_000_000_000) {
@@ -489,7 +463,6 @@ mod tests {
         #[test]
         fn no_bytes_cause_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let _ = parse(&bytes, DateOrder::MonthFirst);
-            let _ = detect_order(&bytes);
         }
     }
 }

@@ -18,6 +18,8 @@ pub(super) const TRIPS: &str = "trips";
 pub(super) const DUPLICATES: &str = "duplicates";
 pub(super) const INDEX: &str = "index";
 pub(super) const PLACES: &str = "places.toml";
+/// The systems of the user, which the program only reads.
+const SYSTEMS: &str = "systems.toml";
 pub(super) const WRITER_LOCK: &str = "writer.lock";
 pub(super) const READERS_LOCK: &str = "readers.lock";
 
@@ -31,7 +33,7 @@ trips/**/*.parquet may be read by anything. Keep no other files here.
 ";
 
 /// All names at the top level of a store.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     CATALOG,
     "catalog.db-wal",
     "catalog.db-shm",
@@ -43,6 +45,7 @@ const NAMES: [&str; 12] = [
     WRITER_LOCK,
     READERS_LOCK,
     PLACES,
+    SYSTEMS,
     MARKER,
 ];
 

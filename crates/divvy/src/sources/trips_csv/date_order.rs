@@ -1,0 +1,239 @@
+//! What the times of the first rows tell: the order of day and month, and whether they can be read.
+
+use std::io::Read;
+use std::ops::RangeInclusive;
+
+use super::TripsError;
+use super::column_names::Column;
+use super::rows::Rows;
+use super::schema::Header;
+use super::time::{self, DateOrder};
+use super::zoned::{self, Suffix, TimeHints};
+use crate::sources::text::decode;
+
+/// Milliseconds from the start to the end of a row that votes: nearly all rides end within a day, and
+/// clocks are turned back an hour once a year.
+const RIDE_MS: RangeInclusive<i64> = -3_600_000..=25 * 3_600_000;
+
+/// How many times more rows must vote for one order than for the other.
+const LEAD: usize = 9;
+
+/// The rows that fit one order alone.
+#[derive(Debug, Default)]
+struct Votes {
+    rows: usize,
+    /// The start of the first.
+    first: String,
+}
+
+/// The order of day and month in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FoundOrder {
+    pub(super) order: DateOrder,
+    /// Rows that fit this order alone. 0: the order is that of most files.
+    pub(super) rows: usize,
+    /// Rows that fit the other one alone.
+    pub(super) others: usize,
+    /// The start of the first of these.
+    other: String,
+}
+
+impl FoundOrder {
+    /// Returns the order that the user or other rows have stated.
+    pub(super) fn known(order: DateOrder) -> Self {
+        Self {
+            order,
+            rows: 0,
+            others: 0,
+            other: String::new(),
+        }
+    }
+
+    /// Describes how dates are read, in one sentence.
+    pub(super) fn sentence(&self, column: &str) -> String {
+        let order = match self.order {
+            DateOrder::MonthFirst => "month first",
+            DateOrder::DayFirst => "day first",
+        };
+        let mut text = format!(
+            "dates ({column}) are read {order}: so {} rows can be read alone",
+            self.rows
+        );
+        if self.others > 0 {
+            let Self { others, other, .. } = self;
+            text += &format!(", and only {others} the other way, such as {other:?}");
+        }
+        text
+    }
+}
+
+/// What dates tell of the order of day and month, and times of the rest.
+#[derive(Default)]
+pub(super) struct Dates {
+    month_first: Votes,
+    day_first: Votes,
+    /// Some date means another day in each order.
+    order_matters: bool,
+    /// The first such date has dashes.
+    has_dashes: bool,
+    /// The first such date.
+    ambiguous: String,
+    /// Starts that are there, and those that can be read.
+    starts: usize,
+    times: usize,
+    /// The first time that ends in `Z`, with its column.
+    utc_time: Option<(Column, String)>,
+    /// The first start that cannot be read.
+    unreadable: String,
+}
+
+impl Dates {
+    /// Returns whether further rows may tell the order, and it matters.
+    pub(super) fn is_open(&self) -> bool {
+        self.order_matters && self.month_first.rows + self.day_first.rows == 0
+    }
+
+    /// Returns the order: that of nearly all rows that fit one alone. Without such rows the day is
+    /// first where the form has it so, otherwise the month.
+    ///
+    /// # Errors
+    ///
+    /// The rows contradict each other, or dates with dashes may have either order.
+    pub(super) fn order(self, file: &str, header: &Header) -> Result<FoundOrder, TripsError> {
+        let column = || header.name(Column::StartedAt).to_owned();
+        let (month, day) = (self.month_first, self.day_first);
+        if month.rows + day.rows == 0 {
+            return if header.form.day_first {
+                Ok(FoundOrder::known(DateOrder::DayFirst))
+            } else if self.has_dashes {
+                Err(TripsError::AmbiguousDates {
+                    file: file.into(),
+                    column: column(),
+                    found: self.ambiguous,
+                })
+            } else {
+                Ok(FoundOrder::known(DateOrder::MonthFirst))
+            };
+        }
+        let (order, most, least) = if month.rows >= day.rows {
+            (DateOrder::MonthFirst, month, day)
+        } else {
+            (DateOrder::DayFirst, day, month)
+        };
+        if most.rows < LEAD * least.rows {
+            return Err(TripsError::MixedDates {
+                file: file.into(),
+                column: column(),
+                first: most.first,
+                second: least.first,
+            });
+        }
+        Ok(FoundOrder {
+            order,
+            rows: most.rows,
+            others: least.rows,
+            other: least.first,
+        })
+    }
+
+    /// Refuses times that cannot be read or have two meanings.
+    pub(super) fn refuse(
+        &self,
+        file: &str,
+        header: &Header,
+        hints: TimeHints,
+    ) -> Result<(), TripsError> {
+        let (file, column) = (file.to_owned(), header.name(Column::StartedAt).to_owned());
+        let found = self.unreadable.clone();
+        if self.times == 0 && zoned::is_clock_without_hour(found.as_bytes()) {
+            return Err(TripsError::LostTimes {
+                file,
+                column,
+                found,
+            });
+        }
+        if self.times == 0 && self.starts > 0 {
+            return Err(TripsError::UnreadableTimes {
+                file,
+                column,
+                rows: self.starts,
+                found,
+            });
+        }
+        match &self.utc_time {
+            Some((column, found)) if hints.utc_times.is_none() => Err(TripsError::UtcTimes {
+                file,
+                column: header.name(*column).into(),
+                found: found.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Examines the dates of the current row.
+    pub(super) fn examine<R: Read>(&mut self, rows: &Rows<R>, header: &Header) {
+        let mut read = [[None; 2]; 2];
+        let mut has_end = false;
+        for (column, read) in [Column::StartedAt, Column::EndedAt]
+            .into_iter()
+            .zip(&mut read)
+        {
+            let Some(index) = header.index(column) else {
+                continue;
+            };
+            let cell = rows.cell(index);
+            let (text, suffix) = match zoned::split(&cell) {
+                Some((text, suffix)) => (text, Some(suffix)),
+                None => (&*cell, None),
+            };
+            if suffix == Some(Suffix::Utc) && self.utc_time.is_none() {
+                self.utc_time = Some((column, decode(&cell).into_owned()));
+            }
+            *read = ORDERS.map(|order| ms_of(text, order));
+            if !self.order_matters && read[0] != read[1] {
+                self.order_matters = true;
+                self.has_dashes = time::is_ambiguous_dash_date(text);
+                self.ambiguous = decode(text).into_owned();
+            }
+            has_end |= column == Column::EndedAt && !text.is_empty();
+            if column == Column::StartedAt && !text.is_empty() {
+                self.starts += 1;
+                self.times += usize::from(read.iter().any(Option::is_some));
+                if *read == [None; 2] && self.unreadable.is_empty() {
+                    self.unreadable = decode(text).into_owned();
+                }
+            }
+        }
+        let [starts, ends] = read;
+        let fits = |order: usize| match (starts[order], ends[order]) {
+            (Some(start), Some(end)) => RIDE_MS.contains(&(end - start)),
+            (start, None) => start.is_some() && !has_end,
+            (None, _) => false,
+        };
+        let votes = match [fits(0), fits(1)] {
+            [true, false] => &mut self.month_first,
+            [false, true] => &mut self.day_first,
+            _ => return,
+        };
+        votes.rows += 1;
+        if votes.first.is_empty() {
+            let start = header
+                .index(Column::StartedAt)
+                .map(|index| rows.cell(index));
+            votes.first = decode(&start.unwrap_or_default()).into_owned();
+        }
+    }
+}
+
+const ORDERS: [DateOrder; 2] = [DateOrder::MonthFirst, DateOrder::DayFirst];
+
+/// Reads a time as milliseconds, for differences alone.
+pub(super) fn ms_of(text: &[u8], order: DateOrder) -> Option<i64> {
+    let text = zoned::split(text).map_or(text, |(text, _)| text);
+    zoned::epoch_ms(text).or_else(|| time::parse(text, order).map(|time| time.ms))
+}
+
+/// Returns whether a text is a time in any order of day and month.
+pub(super) fn is_time(text: &[u8]) -> bool {
+    ORDERS.into_iter().any(|order| ms_of(text, order).is_some())
+}
