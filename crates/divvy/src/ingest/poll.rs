@@ -92,11 +92,8 @@ async fn system(
         return Ok(given.cloned().unwrap_or_else(System::sample));
     }
     let feeds = sources.feeds.iter();
-    let found = feeds.map(|feed| feed.systems(&options.systems));
-    let found = found
-        .filter(|found| !found.is_empty())
-        .next()
-        .unwrap_or_default();
+    let mut found = feeds.map(|feed| feed.systems(&options.systems));
+    let found = found.find(|found| !found.is_empty()).unwrap_or_default();
     if let Some(given) = given {
         let is_in_its_area = |feed: &Feed| given.area.is_some_and(|area| feed.is_mostly_in(area));
         let is_found = found.is_empty() || found.iter().any(|system| system.id == given.id);

@@ -250,10 +250,10 @@ pub fn is_regular(text: &[u8]) -> bool {
 
 /// Endings of the names of tables: in text, packed, and in the formats of statistics programs,
 /// databases and columnar stores.
-const TABLE_ENDINGS: [&str; 27] = [
+const TABLE_ENDINGS: [&str; 26] = [
     "csv", "tsv", "tab", "dat", "zip", "gz", "tgz", "gpg", "xls", "xlsx", "ods", "parquet",
-    "feather", "arrow", "orc", "avro", "dta", "sav", "sas7bdat", "rds", "rdata", "pkl", "mdb",
-    "accdb", "dbf", "sqlite", "db",
+    "feather", "arrow", "orc", "avro", "dta", "sas7bdat", "rds", "rdata", "pkl", "mdb", "accdb",
+    "dbf", "sqlite", "db",
 ];
 
 /// Returns whether a file is a table by its name, whatever its content: a server's message may be saved
