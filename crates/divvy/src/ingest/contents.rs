@@ -10,6 +10,7 @@ use crate::model::{Station, Systems};
 use crate::sample;
 use crate::sources::archive::{Archive, LeftOut, Member};
 use crate::sources::sniff;
+use crate::sources::station_feed::{self, Fault};
 use crate::sources::station_list::{self, StationList};
 use crate::sources::trips_csv::{ColumnMapping, TimeHints, TripsError};
 
@@ -137,9 +138,25 @@ impl Contents {
         }
         if let Some(form) = station_list::recognise(&head) {
             let list = station_list::read(archive.read(index)?, form, name)?;
-            let faults = list.faults.iter();
-            self.notes
-                .extend(faults.map(|fault| format!("{name}: {fault}")));
+            if list.stations.is_empty() {
+                self.skipped.push(Skipped {
+                    member: name.clone(),
+                    why: "a station list without stations".into(),
+                    what_to_do: "download or save the file again".into(),
+                });
+                return Ok(Some(TripsError::NoRows { file: name.clone() }));
+            }
+            // Rows that are left out are not like values that are.
+            let (rows, values): (Vec<Fault>, Vec<Fault>) =
+                (list.faults.iter().cloned()).partition(|fault| fault.field == "id");
+            let sentences = |faults: &[Fault]| {
+                let faults = station_feed::in_short(faults).into_iter();
+                faults
+                    .map(|fault| format!("{name}: {fault}"))
+                    .collect::<Vec<_>>()
+            };
+            self.warnings.extend(sentences(&rows));
+            self.notes.extend(sentences(&values));
             self.notes.extend(form_note(member, form.separator));
             if list.has_other_encoding {
                 self.warnings.push(other_encoding_warning(name));

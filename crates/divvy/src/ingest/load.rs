@@ -12,6 +12,7 @@ use crate::attribution::Attribution;
 use crate::issue::{RejectSink, Skipped};
 use crate::model::{SampleFraction, System, Systems, TripBatch};
 use crate::sources::archive::Archive;
+use crate::sources::station_feed;
 use crate::sources::trips_csv::{TimeHints, UtcTimes};
 use crate::store::{
     ArchiveId, ArchiveRead, ContentHash, Incoming, LedgerEntry, LoadedArchive, Store, StoreError,
@@ -245,13 +246,19 @@ impl Load<'_> {
         })
     }
 
-    /// Stores the stations of the archive's station lists.
+    /// Stores the stations of the archive's station lists, and adds a warning for positions that cannot
+    /// be right.
     pub(super) async fn store_station_lists(
         &self,
-        contents: &Contents,
+        contents: &mut Contents,
         system: &System,
     ) -> Result<(), StoreError> {
-        for list in &contents.lists {
+        for list in &mut contents.lists {
+            let faults = station_feed::mend_positions(&mut list.list.stations, system.area);
+            let faults = station_feed::in_short(&faults).into_iter();
+            contents
+                .warnings
+                .extend(faults.map(|fault| format!("{}: {fault}", list.member)));
             self.store.describe(system, &list.list.stations).await?;
         }
         Ok(())

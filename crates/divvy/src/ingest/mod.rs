@@ -73,7 +73,7 @@ pub async fn load(
     let system = &attribution.system;
     let staged = load.stage_trips(&contents, &attribution, content).await?;
     // Before the commit, because the lists of an archive in the ledger are not read again.
-    load.store_station_lists(&contents, system).await?;
+    load.store_station_lists(&mut contents, system).await?;
     let entry = match staged {
         Some(staged) => {
             contents.notes.extend(staged.note);

@@ -174,7 +174,11 @@ pub async fn apply(
     let newest = feeds.iter().max_by_key(|feed| feed.kind);
     let file = newest.map_or_else(String::new, |feed| feed.file.clone());
     let mut snapshot = station_feed::snapshot(feeds, system, last)?;
-    faults.extend(station_feed::mend_positions(&mut snapshot));
+    faults.extend(station_feed::mend_positions(
+        &mut snapshot.stations,
+        system.area,
+    ));
+    faults.extend(station_feed::mend_states(&mut snapshot));
     faults.extend(of_feeds);
     if snapshot.taken_at.duration_since(fetched_at) > MAX_AHEAD {
         let zone = system.zone();

@@ -26,12 +26,16 @@ impl Discovery {
             Some(feeds) => addresses(feeds)?,
             None => {
                 let languages = data.as_object()?;
-                let mut languages: BTreeMap<&String, _> = languages
+                let mut languages: BTreeMap<&String, BTreeMap<_, _>> = languages
                     .iter()
                     .filter_map(|(language, data)| Some((language, addresses(data.get("feeds")?)?)))
                     .collect();
+                // A language may be listed without feeds.
                 let english = languages.remove(&"en".to_owned());
-                english.or_else(|| Some(languages.pop_first()?.1))?
+                let others = languages.into_values();
+                let mut all: Vec<BTreeMap<_, _>> = english.into_iter().chain(others).collect();
+                let first = all.iter().position(|feeds| !feeds.is_empty());
+                (!all.is_empty()).then(|| all.swap_remove(first.unwrap_or(0)))?
             }
         };
         let system_id = |json: &Value| value::text(&Json::from(&json["system_id"])).value();

@@ -158,6 +158,13 @@ impl FeedError {
         if let Some((_, feed)) = other {
             return Self::OtherFeed { file, feed };
         }
+        if let Some(stations) = json["data"].get("stations") {
+            let found = match stations {
+                Value::Null => "data.stations without a list: null".into(),
+                other => shown(&format!("data.stations that is no list: {other}")),
+            };
+            return Self::NotAFeed { file, found };
+        }
         let names: Vec<&str> = match json.as_object() {
             Some(fields) => fields.keys().take(5).map(String::as_str).collect(),
             None => Vec::new(),

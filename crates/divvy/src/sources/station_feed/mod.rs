@@ -36,7 +36,7 @@ pub use discovery::Discovery;
 pub use error::FeedError;
 pub(super) use fault::Faults;
 pub use fault::{Fault, in_short};
-pub use plausibility::{compare_lists, mend_positions};
+pub use plausibility::{compare_lists, mend_positions, mend_states};
 pub use snapshot::snapshot;
 pub use time::FeedTime;
 pub use vehicle_types::VehicleTypes;

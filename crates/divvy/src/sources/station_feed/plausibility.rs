@@ -2,20 +2,21 @@
 
 use std::collections::HashSet;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::fault::{Fault, Faults};
 use super::{Feed, FeedKind};
-use crate::model::{Position, Snapshot, Station, StationId};
+use crate::model::{BoundingBox, Position, Snapshot, Station, StationId};
 
-/// Mends the positions of a snapshot where that is possible, and returns a fault for each kind that is
-/// implausible:
+/// Mends the positions of stations where that is possible, and returns a fault for each kind that is
+/// implausible. `area` is that of their system:
 ///
 /// - 0° north, 0° east is no position: it is taken away.
-/// - Latitude and longitude that lie in the system's area once they are exchanged are exchanged.
+/// - Latitude and longitude that lie in the area once they are exchanged are exchanged.
 /// - A position outside of the area stays as it is published.
-pub fn mend_positions(snapshot: &mut Snapshot) -> Vec<Fault> {
+pub fn mend_positions(stations: &mut [Station], area: Option<BoundingBox>) -> Vec<Fault> {
     let mut faults = Faults::default();
-    let area = snapshot.system.area;
-    for station in &mut snapshot.stations {
+    for station in stations {
         let (Some(latitude), Some(longitude)) = (&station.latitude, &station.longitude) else {
             continue;
         };
@@ -36,6 +37,32 @@ pub fn mend_positions(snapshot: &mut Snapshot) -> Vec<Fault> {
         } else {
             let expected = "a position in the area of the system";
             faults.of_station(&station.id, POSITION, found(), expected);
+        }
+    }
+    faults.into_vec()
+}
+
+/// How far the report of a station may be ahead of its feed: the clocks of stations differ.
+const MAX_AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// Removes times of reports that are more than a day after the snapshot. Returns a fault for these, and
+/// for stations with more e-bikes than bikes.
+pub fn mend_states(snapshot: &mut Snapshot) -> Vec<Fault> {
+    let mut faults = Faults::default();
+    let taken_at = snapshot.taken_at;
+    let is_late = |at: &mut Timestamp| at.duration_since(taken_at) > MAX_AHEAD;
+    for station in &mut snapshot.stations {
+        if let Some(at) = station.reported_at.take_if(is_late) {
+            let expected = "a time up to that of the feed; it counts as never";
+            faults.of_station(&station.id, "last_reported", at.to_string(), expected);
+        }
+        let available = &station.available;
+        if let (Some(ebikes), Some(all)) = (available.ebikes, available.vehicles)
+            && ebikes > all
+        {
+            let expected = "no more e-bikes than bikes";
+            let found = format!("{ebikes} of {all}");
+            faults.of_station(&station.id, "num_ebikes_available", found, expected);
         }
     }
     faults.into_vec()

@@ -1,4 +1,5 @@
-//! A small feed for every departure from the specification.
+    station a: last_reported: expected a time up to that of the feed; it counts as never, found 2099-01-01T00:00:00Z
+    station b: num_ebikes_available: expected no more e-bikes than bikes, found 9 of 5//! A small feed for every departure from the specification.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -293,7 +294,7 @@ fn positions_that_cannot_be_right_are_mended_or_named() {
         at("Montreal", 45.5, -73.6)
     ]));
     let mut made = snapshot(vec![information], &divvy(), None).unwrap();
-    let faults = mend_positions(&mut made);
+    let faults = mend_positions(&mut made.stations, divvy().area);
     let positions = made.stations.iter().map(|station| {
         let degrees =
             |degrees: &Option<crate::model::Degrees>| degrees.as_ref().map(ToString::to_string);
@@ -316,11 +317,26 @@ fn positions_that_cannot_be_right_are_mended_or_named() {
     station Montreal: latitude, longitude: expected a position in the area of the system, found 45.5, -73.6
     ");
     assert!(
-        mend_positions(&mut made)
+        mend_positions(&mut made.stations, divvy().area)
             .iter()
             .all(|fault| fault.station.is_some()),
         "mended once"
     );
+}
+
+#[test]
+fn states_that_cannot_be_right_are_mended_or_named() {
+    let status = status_of(
+        "2.3",
+        json!([
+            state(json!({"last_reported": 4_070_908_800_i64})),
+            state(json!({"station_id": "b", "num_bikes_available": 5, "num_ebikes_available": 9})),
+        ]),
+    );
+    let mut made = snapshot(vec![status], &divvy(), None).unwrap();
+    insta::assert_snapshot!(in_short(&mend_states(&mut made)).join("\n"), @"");
+    let late = made.stations.iter().filter(|it| it.reported_at.is_none());
+    assert_eq!(late.count(), 1);
 }
 
 #[test]
@@ -754,7 +770,7 @@ fn every_other_file_is_refused_in_a_sentence() {
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found a list
     feed.json is no JSON: it begins with "[package]"; expected a station feed
     feed.json is JSON but no station feed: expected stationBeanList or data.stations, found "data"
-    feed.json is JSON but no station feed: expected stationBeanList or data.stations, found "data"
+    feed.json is JSON but no station feed: expected stationBeanList or data.stations, found data.stations that is no list: {"a":1}
     (other) feed.json is free_bike_status, which holds no stations: expected station_information, station_status or gbfs.json
     (other) feed.json is system_alerts, which holds no stations: expected station_information, station_status or gbfs.json
     (other) feed.json is system_information, which holds no stations: expected station_information, station_status or gbfs.json
