@@ -1,5 +1,4 @@
-    station a: last_reported: expected a time up to that of the feed; it counts as never, found 2099-01-01T00:00:00Z
-    station b: num_ebikes_available: expected no more e-bikes than bikes, found 9 of 5//! A small feed for every departure from the specification.
+//! A small feed for every departure from the specification.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -334,7 +333,10 @@ fn states_that_cannot_be_right_are_mended_or_named() {
         ]),
     );
     let mut made = snapshot(vec![status], &divvy(), None).unwrap();
-    insta::assert_snapshot!(in_short(&mend_states(&mut made)).join("\n"), @"");
+    insta::assert_snapshot!(in_short(&mend_states(&mut made)).join("\n"), @r"
+    station a: last_reported: expected a time up to that of the feed; it counts as never, found 2099-01-01T00:00:00Z
+    station b: num_ebikes_available: expected no more e-bikes than bikes, found 9 of 5
+    ");
     let late = made.stations.iter().filter(|it| it.reported_at.is_none());
     assert_eq!(late.count(), 1);
 }
