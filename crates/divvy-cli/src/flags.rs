@@ -122,7 +122,7 @@ fn for_unknown(candidates: &[String]) -> Cow<'static, str> {
         .map(|id| format!("--system {id}"))
         .collect();
     Cow::Owned(match ways.as_slice() {
-        [] => format!(": say --system NAME, such as --system divvy, or {NEW}"),
+        [] => format!(": say --system NAME, or {NEW}"),
         ways => format!(": say {}, or {NEW}", ways.join(", ")),
     })
 }
