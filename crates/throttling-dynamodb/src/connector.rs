@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::ErrorKind as RetryErrorKind;
 
 use crate::service::{MAX_SILENCE, Outcome, Service};
 use crate::wire::{CONTENT_TYPE, Response};
@@ -59,6 +60,12 @@ impl HttpConnector for InProcess {
                 Outcome::ConnectionReset => {
                     let error = Error::new(ErrorKind::ConnectionReset, "the answer was lost");
                     Err(ConnectorError::io(error.into()))
+                }
+                // As the HTTP client of the SDK reports it.
+                Outcome::ConnectionClosed => {
+                    let error = "connection closed before message completed";
+                    let kind = Some(RetryErrorKind::TransientError);
+                    Err(ConnectorError::other(error.into(), kind))
                 }
             }
         })

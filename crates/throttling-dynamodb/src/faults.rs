@@ -11,7 +11,8 @@ pub struct Faults {
     pub throttle: f64,
     /// The request is not executed, and no response is sent, so that the client times out.
     pub timeout: f64,
-    /// The request is executed, and the connection is closed without a response.
+    /// The request is executed, and the connection ends without a response: half of them by a reset, the
+    /// others by a close.
     pub dropped_reply: f64,
     /// Some items of a batch are returned unprocessed. Batches of one item are excluded.
     pub partial_batch: f64,
@@ -39,6 +40,8 @@ pub(crate) struct DrawnFaults {
     pub(crate) throttle: bool,
     pub(crate) timeout: bool,
     pub(crate) dropped_reply: bool,
+    /// A connection that ends without a response is closed (FIN), not reset.
+    pub(crate) closes: bool,
     /// The random number that selects the unprocessed items of a batch. `None`: no such fault.
     pub(crate) partial_batch: Option<u64>,
 }
@@ -72,6 +75,7 @@ impl Injector {
             throttle,
             timeout,
             dropped_reply,
+            closes: selection & 1 == 1,
             partial_batch: partial_batch.then_some(selection),
         }
     }

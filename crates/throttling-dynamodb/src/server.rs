@@ -88,6 +88,9 @@ async fn respond(
             tokio::time::sleep(MAX_SILENCE).await;
             Err(io::ErrorKind::TimedOut.into())
         }
-        Outcome::ConnectionReset => Err(io::ErrorKind::ConnectionReset.into()),
+        // The server closes the connection of a request that fails.
+        Outcome::ConnectionReset | Outcome::ConnectionClosed => {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
     }
 }

@@ -24,7 +24,10 @@ pub(crate) enum Outcome {
     Response(Response),
     /// The connection stays open, and nothing arrives on it.
     NoResponse,
+    /// The connection ends without an answer, by a reset.
     ConnectionReset,
+    /// The same by a close that looks orderly (FIN).
+    ConnectionClosed,
 }
 
 /// The emulator behind its limits and faults.
@@ -114,7 +117,11 @@ impl Service {
         };
         if faults.dropped_reply {
             state.faults.dropped_replies += 1;
-            return Outcome::ConnectionReset;
+            return if faults.closes {
+                Outcome::ConnectionClosed
+            } else {
+                Outcome::ConnectionReset
+            };
         }
         Outcome::Response(response)
     }

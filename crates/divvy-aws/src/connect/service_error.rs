@@ -9,6 +9,7 @@ use StoreErrorKind::{Busy, Unreachable};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::retry::ErrorKind;
 use divvy::store::{StoreError, StoreErrorKind};
 
 /// Makes the error of a failed request, with the message `{doing}: {why}`.
@@ -40,6 +41,12 @@ where
             Unreachable,
             "no connection in time: check the endpoint, the region and the network".into(),
         ),
+        SdkError::DispatchFailure(failure)
+            if failure.as_other() == Some(ErrorKind::TransientError) =>
+        {
+            let why = "the connection was closed before an answer came: try again";
+            (Busy, why.into())
+        }
         SdkError::ResponseError(response) => not_dynamodb(response.raw().status().as_u16()),
         _ => unsent(error),
     }
@@ -338,6 +345,14 @@ mod tests {
             })
             .await,
             reason(|| Err(ConnectorError::timeout("connect timed out".into()))).await,
+            reason(|| {
+                let error = "connection closed before message completed";
+                Err(ConnectorError::other(
+                    error.into(),
+                    Some(ErrorKind::TransientError),
+                ))
+            })
+            .await,
             lost(CredentialsError::not_loaded_no_source()),
             lost(CredentialsError::provider_error(
                 "request forbidden: IMDS is disabled",
@@ -354,6 +369,7 @@ mod tests {
         Busy …: the connection broke (connection reset): try again
         Unreachable …: no host of that name can be found: check the endpoint, the region and the network
         Unreachable …: no connection in time: check the endpoint, the region and the network
+        Busy …: the connection was closed before an answer came: try again
         Unreachable …: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
         Unreachable …: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
         Unreachable …: the AWS credentials cannot be had (the SSO token has expired): sign in again (aws sso login)

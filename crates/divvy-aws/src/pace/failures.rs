@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::result::DispatchFailure;
+use aws_smithy_types::retry::ErrorKind;
 use divvy::store::StoreError;
 use tokio::time::sleep;
 
@@ -60,9 +62,7 @@ pub(super) fn classify<E: OperationError>(error: &SdkError<E>) -> FailureKind {
     let Some(service) = error.as_service_error() else {
         return match error {
             SdkError::ConstructionFailure(_) => FailureKind::Permanent,
-            SdkError::DispatchFailure(failure) if failure.is_other() || failure.is_user() => {
-                FailureKind::Permanent
-            }
+            SdkError::DispatchFailure(failure) if is_permanent(failure) => FailureKind::Permanent,
             _ => FailureKind::Transient,
         };
     };
@@ -94,6 +94,14 @@ pub(super) fn classify<E: OperationError>(error: &SdkError<E>) -> FailureKind {
             _ => FailureKind::Permanent,
         },
     }
+}
+
+/// Returns whether a request that was not sent, or not answered, would fail again. A connection that the
+/// other end closes before it answers is an "other" failure, which the SDK declares transient.
+fn is_permanent(failure: &DispatchFailure) -> bool {
+    let kind = failure.as_other();
+    let is_temporary = kind.is_some_and(|kind| kind != ErrorKind::ClientError);
+    failure.is_user() || failure.is_other() && !is_temporary
 }
 
 /// Consecutive transient failures after which a request fails: some minutes.
@@ -155,4 +163,30 @@ fn is_unreachable<E>(error: &SdkError<E>) -> bool {
     };
     let error = failure.as_connector_error();
     error.is_some_and(|error| connect::is_unreachable(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::operation::put_item::PutItemError;
+    use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_closed_is_tried_again_and_a_wrong_request_is_not() {
+        let kind_of = |error: ConnectorError| {
+            let error: SdkError<PutItemError, HttpResponse> = SdkError::dispatch_failure(error);
+            format!("{:?}", classify(&error))
+        };
+        let closed = || "connection closed before message completed".into();
+        let other = |kind| kind_of(ConnectorError::other(closed(), kind));
+        assert_eq!(other(Some(ErrorKind::TransientError)), "Transient");
+        assert_eq!(other(Some(ErrorKind::ServerError)), "Transient");
+        assert_eq!(other(Some(ErrorKind::ClientError)), "Permanent");
+        assert_eq!(other(None), "Permanent");
+        assert_eq!(kind_of(ConnectorError::io(closed())), "Transient");
+        assert_eq!(kind_of(ConnectorError::timeout(closed())), "Transient");
+        assert_eq!(kind_of(ConnectorError::user(closed())), "Permanent");
+    }
 }
