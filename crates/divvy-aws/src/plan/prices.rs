@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_replaces_the_systems_that_it_names() {
+    fn a_file_replaces_the_prices_that_it_names() {
         let prices = Prices::from_json(br#"{"wcu_hour":0.00074,"region":"eu-west-1"}"#).unwrap();
         assert_eq!((prices.wcu_hour, prices.rcu_hour), (0.000_74, 0.000_13));
         let wrong = Prices::from_json(br#"{"wcu_minute":1}"#).unwrap_err();

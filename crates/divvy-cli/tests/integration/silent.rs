@@ -291,6 +291,28 @@ fn changed() -> Vec<Changed> {
     let elsewhere = row(3).replace("41.8", "40.7").replace("-87.6", "-74.0");
     let pandas = rides(1..9, "0 days 00:10:00");
     vec![
+        case(
+            "a long ride shows the order",
+            joined(&[&[
+                legacy(1, "5-1-2019 9:05", "5-1-2019 9:15", "600"),
+                legacy(2, "13-1-2019 9:05", "14-1-2019 12:30", "98700"),
+            ]]),
+            0,
+            (2, 2),
+            "read day first: 1 row can be read in no other way",
+        ),
+        case(
+            "floats in one column, and no id",
+            "tripduration,starttime,stoptime,start station id,start station name,start station latitude,\
+             start station longitude,end station id,end station name,end station latitude,\
+             end station longitude,bikeid,usertype,birth year,gender\n\
+             600,2019-07-01 9:05:00,2019-07-01 9:15:00,67.0,A,40.72,-73.99,67,A,40.72,-73.99,7,Customer,,0\n\
+             600,2019-07-02 9:05:00,2019-07-02 9:15:00,67.0,A,40.72,-73.99,NULL,,40.72,-73.99,7,Customer,,0\n"
+                .into(),
+            0,
+            (2, 2),
+            "citibike",
+        ),
         case("a mistyped date", joined(&[&[rides(1..13, "600"), vec![mistyped()]].concat()]), 0, (13, 12), "1 unparsable"),
         case("a date the other way", joined(&[&[rides(1..31, "600"), vec![day_first(14)]].concat()]), 0, (31, 30), "read month first"),
         case("dates of both orders", joined(&[&[rides(10..20, "600"), (10..20).map(day_first).collect()].concat()]), 2, (0, 0), "others the day, such as"),

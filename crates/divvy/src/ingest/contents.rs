@@ -138,15 +138,7 @@ impl Contents {
         }
         if let Some(form) = station_list::recognise(&head) {
             let list = station_list::read(archive.read(index)?, form, name)?;
-            if list.stations.is_empty() {
-                self.skipped.push(Skipped {
-                    member: name.clone(),
-                    why: "a station list without stations".into(),
-                    what_to_do: "download or save the file again".into(),
-                });
-                return Ok(Some(TripsError::NoRows { file: name.clone() }));
-            }
-            // Rows that are left out are not like values that are.
+            // A row that is left out is a warning, a value that is left out a note.
             let (rows, values): (Vec<Fault>, Vec<Fault>) =
                 (list.faults.iter().cloned()).partition(|fault| fault.field == "id");
             let sentences = |faults: &[Fault]| {
@@ -157,6 +149,14 @@ impl Contents {
             };
             self.warnings.extend(sentences(&rows));
             self.notes.extend(sentences(&values));
+            if list.stations.is_empty() {
+                self.skipped.push(Skipped {
+                    member: name.clone(),
+                    why: "a station list without stations".into(),
+                    what_to_do: "download or save the file again".into(),
+                });
+                return Ok(Some(TripsError::NoRows { file: name.clone() }));
+            }
             self.notes.extend(form_note(member, form.separator));
             if list.has_other_encoding {
                 self.warnings.push(other_encoding_warning(name));

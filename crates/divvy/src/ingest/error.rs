@@ -158,7 +158,7 @@ pub enum PollError {
     SeveralSystems {
         /// The files or addresses.
         source_name: String,
-        /// Their ids, with words between.
+        /// Their ids, with "and" between them.
         systems: String,
     },
     /// The system named by the user is not the one in whose area the stations lie.

@@ -178,7 +178,7 @@ pub async fn apply(
         &mut snapshot.stations,
         system.area,
     ));
-    faults.extend(station_feed::mend_states(&mut snapshot));
+    faults.extend(station_feed::mend_states(&mut snapshot, fetched_at));
     faults.extend(of_feeds);
     if snapshot.taken_at.duration_since(fetched_at) > MAX_AHEAD {
         let zone = system.zone();

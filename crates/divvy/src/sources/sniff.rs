@@ -1,5 +1,6 @@
-//! Recognises a file by its first bytes. Its name is not used: publishers name workbooks `.csv`, and
-//! servers send web pages under the name of a zip.
+//! Recognises a file by its first bytes, not by its name: publishers name workbooks `.csv`, and servers
+//! send web pages under the name of a zip. The name decides only whether a file that is not read may be a
+//! table.
 
 use super::text::Encoding;
 use serde::Deserialize;

@@ -87,12 +87,7 @@ impl<'a> Walk<'a> {
         nested: Option<&Arc<Source>>,
         folder: &str,
     ) -> Result<String, ArchiveError> {
-        let nested_name = folder.trim_end_matches('/');
-        let file = match nested_name {
-            "" => self.file.to_owned(),
-            _ => format!("{}: {nested_name}", self.file),
-        };
-        let directory = Directory::read(source, folder, &file)?;
+        let directory = Directory::read(source, folder, self.file)?;
         for (member, word) in directory.leftovers {
             self.contents.leave_out(member, word);
         }

@@ -90,7 +90,10 @@ impl Directory {
     /// Reads the directory of a zip. `folder` is put before the names of its members, and `name` is
     /// the archive in messages.
     pub(super) fn read(source: &Source, folder: &str, name: &str) -> Result<Self, ArchiveError> {
-        let broken = |error: ZipError| zip_error(name, error);
+        let broken = |error: ZipError| match folder.trim_end_matches('/') {
+            "" => zip_error(name, error),
+            nested => zip_error(&format!("{name}: {nested}"), error),
+        };
         let open_error = |source| ArchiveError::Open {
             file: name.into(),
             source,

@@ -30,11 +30,14 @@ impl Discovery {
                     .iter()
                     .filter_map(|(language, data)| Some((language, addresses(data.get("feeds")?)?)))
                     .collect();
-                // A language may be listed without feeds.
+                // A language may be listed without the feeds of stations.
                 let english = languages.remove(&"en".to_owned());
                 let others = languages.into_values();
                 let mut all: Vec<BTreeMap<_, _>> = english.into_iter().chain(others).collect();
-                let first = all.iter().position(|feeds| !feeds.is_empty());
+                let has_stations = |feeds: &BTreeMap<String, String>| {
+                    feeds.keys().any(|name| name.starts_with("station_"))
+                };
+                let first = all.iter().position(has_stations);
                 (!all.is_empty()).then(|| all.swap_remove(first.unwrap_or(0)))?
             }
         };

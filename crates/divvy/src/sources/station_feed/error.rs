@@ -65,7 +65,8 @@ pub enum FeedError {
     Damaged {
         /// The file or address.
         file: String,
-        /// What is wrong and where. The message has it, so it is no `source`, which would be printed again.
+        /// What is wrong and where. It is part of the message, and therefore not named `source`: causes
+        /// are printed after the message.
         reason: serde_json::Error,
     },
     /// A file of GBFS that holds no stations.

@@ -152,7 +152,8 @@ impl Feed {
     }
 }
 
-/// Returns the systems in whose area the most positions lie. Empty where none lies in a known area.
+/// Returns the systems in whose areas the most positions lie, or nearly as many: a test station may lie
+/// outside. Empty where none lies in a known area.
 fn most_common(positions: impl Iterator<Item = Position>, known: &Systems) -> Vec<System> {
     let mut found: BTreeMap<&SystemId, (&System, usize)> = BTreeMap::new();
     for position in positions {
@@ -160,8 +161,8 @@ fn most_common(positions: impl Iterator<Item = Position>, known: &Systems) -> Ve
             found.entry(&system.id).or_insert((system, 0)).1 += 1;
         }
     }
-    let most = found.values().map(|(_, n)| *n).max();
-    let found = found.into_values().filter(|(_, n)| Some(*n) == most);
+    let most = found.values().map(|(_, n)| *n).max().unwrap_or(0);
+    let found = found.into_values().filter(|(_, n)| 10 * n >= 9 * most);
     found.map(|(system, _)| system.clone()).collect()
 }
 

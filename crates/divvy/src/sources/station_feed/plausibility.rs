@@ -45,12 +45,13 @@ pub fn mend_positions(stations: &mut [Station], area: Option<BoundingBox>) -> Ve
 /// How far the report of a station may be ahead of its feed: the clocks of stations differ.
 const MAX_AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
-/// Removes times of reports that are more than a day after the snapshot. Returns a fault for these, and
+/// Removes times of reports that are more than a day after the snapshot and after `fetched_at`: the time
+/// of a feed may stand still. Returns a fault for these, and
 /// for stations with more e-bikes than bikes.
-pub fn mend_states(snapshot: &mut Snapshot) -> Vec<Fault> {
+pub fn mend_states(snapshot: &mut Snapshot, fetched_at: Timestamp) -> Vec<Fault> {
     let mut faults = Faults::default();
-    let taken_at = snapshot.taken_at;
-    let is_late = |at: &mut Timestamp| at.duration_since(taken_at) > MAX_AHEAD;
+    let now = snapshot.taken_at.max(fetched_at);
+    let is_late = |at: &mut Timestamp| at.duration_since(now) > MAX_AHEAD;
     for station in &mut snapshot.stations {
         if let Some(at) = station.reported_at.take_if(is_late) {
             let expected = "a time up to that of the feed; it counts as never";

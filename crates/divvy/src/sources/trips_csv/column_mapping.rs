@@ -35,9 +35,9 @@ pub struct ColumnMapping {
     /// Units of the duration column in a second. `None` where no unit agrees with the clocks: durations
     /// are not used.
     pub(super) durations_per_second: Option<f64>,
-    /// Of origins and of destinations, every station id of the sample ends in `.0`: a program has read
-    /// the column as floats.
-    pub(super) ids_were_numbers: [bool; 2],
+    /// Every id of origins, or of destinations, in the sample ends in `.0`: a program has read the
+    /// column as floats.
+    pub(super) ids_were_numbers: bool,
     /// Where the form has the ids of stations in the names: most names have a number in brackets.
     pub(super) names_have_numbers: bool,
     evidence: Evidence,
@@ -104,7 +104,7 @@ impl ColumnMapping {
         }
         first.dates.refuse(file, &header, hints)?;
         let order = if hints.day_first {
-            FoundOrder::known(DateOrder::DayFirst)
+            FoundOrder::without_rows(DateOrder::DayFirst, true)
         } else {
             std::mem::take(&mut first.dates).order(file, &header)?
         };
@@ -113,7 +113,10 @@ impl ColumnMapping {
         let ids_were_numbers = first.ids_were_numbers();
         Ok(Self {
             order,
-            durations_per_second: found_unit.map_or(Some(1.0), FoundUnit::per_second),
+            durations_per_second: match first.unknown_duration() {
+                Some(_) => None,
+                None => found_unit.map_or(Some(1.0), FoundUnit::per_second),
+            },
             ids_were_numbers,
             names_have_numbers,
             unknown_duration: first.unknown_duration().map(str::to_owned),
@@ -210,24 +213,25 @@ impl ColumnMapping {
 
     /// Returns whether some rows contradict the order of day and month, or it is not that of the form.
     fn is_order_unusual(&self) -> bool {
-        let is_month_first = self.order.order == DateOrder::MonthFirst;
-        self.order.others > 0 || self.header.form.day_first && is_month_first
+        let is_day_first = self.order.order == DateOrder::DayFirst;
+        self.order.others > 0 || self.order.rows > 0 && is_day_first != self.header.form.day_first
     }
 
     /// Takes what the rows before a header have shown, where those after it show nothing and have the
     /// same form.
     pub(super) fn complete_from(&mut self, before: &Self) {
-        if !std::ptr::eq(self.header.form, before.header.form) {
+        if !self.header.has_form_of(&before.header) {
             return;
         }
-        if self.order.rows == 0 {
-            self.order = FoundOrder::known(before.order.order);
+        if !self.order.is_decided && before.order.is_decided {
+            self.order = FoundOrder::without_rows(before.order.order, true);
         }
         let shows_no_unit = |found: FoundUnit| found.compared == 0;
         if self.found_unit.is_none_or(shows_no_unit)
             && self.header.has_same_name(&before.header, Column::Duration)
         {
             self.durations_per_second = before.durations_per_second;
+            self.found_unit = before.found_unit;
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the times of the first rows tell: the order of day and month, and whether they can be read.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::ops::RangeInclusive;
 
@@ -8,6 +9,7 @@ use super::column_names::Column;
 use super::rows::Rows;
 use super::schema::Header;
 use super::time::{self, DateOrder};
+use super::values;
 use super::zoned::{self, Suffix, TimeHints};
 use crate::sources::text::decode;
 
@@ -15,7 +17,12 @@ use crate::sources::text::decode;
 /// clocks are turned back an hour once a year.
 const RIDE_MS: RangeInclusive<i64> = -3_600_000..=25 * 3_600_000;
 
-/// How many times more rows must vote for one order than for the other.
+/// The same where the start can be read in one order alone: bikes are lost for days, and a date with a
+/// wrong digit is mostly further off.
+const LONG_RIDE_MS: RangeInclusive<i64> = -3_600_000..=8 * 24 * 3_600_000;
+
+/// How many times more rows must vote for one order than for the other, and how many votes are looked
+/// for beyond the first rows.
 const LEAD: usize = 9;
 
 /// The rows that fit one order alone.
@@ -30,8 +37,10 @@ struct Votes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FoundOrder {
     pub(super) order: DateOrder,
-    /// Rows that fit this order alone. 0: the order is that of most files.
+    /// Rows that fit this order alone.
     pub(super) rows: usize,
+    /// The user, or such rows, have stated it. Otherwise it is that of most files of the form.
+    pub(super) is_decided: bool,
     /// Rows that fit the other one alone.
     pub(super) others: usize,
     /// The start of the first of these.
@@ -39,10 +48,11 @@ pub(super) struct FoundOrder {
 }
 
 impl FoundOrder {
-    /// Returns the order that the user or other rows have stated.
-    pub(super) fn known(order: DateOrder) -> Self {
+    /// Returns an order without rows that show it.
+    pub(super) fn without_rows(order: DateOrder, is_decided: bool) -> Self {
         Self {
             order,
+            is_decided,
             rows: 0,
             others: 0,
             other: String::new(),
@@ -55,13 +65,22 @@ impl FoundOrder {
             DateOrder::MonthFirst => "month first",
             DateOrder::DayFirst => "day first",
         };
+        let rows = |n: usize| if n == 1 { "row" } else { "rows" };
+        let Self {
+            rows: most,
+            others,
+            other,
+            ..
+        } = self;
         let mut text = format!(
-            "dates ({column}) are read {order}: so {} rows can be read alone",
-            self.rows
+            "dates ({column}) are read {order}: {most} {} can be read in no other way",
+            rows(*most)
         );
-        if self.others > 0 {
-            let Self { others, other, .. } = self;
-            text += &format!(", and only {others} the other way, such as {other:?}");
+        if *others > 0 {
+            text += &format!(
+                "; {others} {} can be read only the other way, such as {other:?}",
+                rows(*others)
+            );
         }
         text
     }
@@ -90,7 +109,7 @@ pub(super) struct Dates {
 impl Dates {
     /// Returns whether further rows may tell the order, and it matters.
     pub(super) fn is_open(&self) -> bool {
-        self.order_matters && self.month_first.rows + self.day_first.rows == 0
+        self.order_matters && self.month_first.rows.max(self.day_first.rows) < LEAD
     }
 
     /// Returns the order: that of nearly all rows that fit one alone. Without such rows the day is
@@ -104,7 +123,7 @@ impl Dates {
         let (month, day) = (self.month_first, self.day_first);
         if month.rows + day.rows == 0 {
             return if header.form.day_first {
-                Ok(FoundOrder::known(DateOrder::DayFirst))
+                Ok(FoundOrder::without_rows(DateOrder::DayFirst, false))
             } else if self.has_dashes {
                 Err(TripsError::AmbiguousDates {
                     file: file.into(),
@@ -112,15 +131,21 @@ impl Dates {
                     found: self.ambiguous,
                 })
             } else {
-                Ok(FoundOrder::known(DateOrder::MonthFirst))
+                Ok(FoundOrder::without_rows(DateOrder::MonthFirst, false))
             };
         }
-        let (order, most, least) = if month.rows >= day.rows {
-            (DateOrder::MonthFirst, month, day)
+        // A few odd rows do not refuse a file of a form that has the day first.
+        let of_form = if header.form.day_first && day.rows > 0 {
+            LEAD
         } else {
-            (DateOrder::DayFirst, day, month)
+            0
         };
-        if most.rows < LEAD * least.rows {
+        let (order, most, least, weight) = if month.rows >= day.rows + of_form {
+            (DateOrder::MonthFirst, month, day, 0)
+        } else {
+            (DateOrder::DayFirst, day, month, of_form)
+        };
+        if most.rows + weight < LEAD * least.rows {
             return Err(TripsError::MixedDates {
                 file: file.into(),
                 column: column(),
@@ -130,6 +155,7 @@ impl Dates {
         }
         Ok(FoundOrder {
             order,
+            is_decided: true,
             rows: most.rows,
             others: least.rows,
             other: least.first,
@@ -195,8 +221,9 @@ impl Dates {
                 self.has_dashes = time::is_ambiguous_dash_date(text);
                 self.ambiguous = decode(text).into_owned();
             }
-            has_end |= column == Column::EndedAt && !text.is_empty();
-            if column == Column::StartedAt && !text.is_empty() {
+            let is_there = !values::null_as_empty(Cow::Borrowed(text)).is_empty();
+            has_end |= column == Column::EndedAt && is_there;
+            if column == Column::StartedAt && is_there {
                 self.starts += 1;
                 self.times += usize::from(read.iter().any(Option::is_some));
                 if *read == [None; 2] && self.unreadable.is_empty() {
@@ -205,8 +232,13 @@ impl Dates {
             }
         }
         let [starts, ends] = read;
+        let range = if starts.contains(&None) {
+            LONG_RIDE_MS
+        } else {
+            RIDE_MS
+        };
         let fits = |order: usize| match (starts[order], ends[order]) {
-            (Some(start), Some(end)) => RIDE_MS.contains(&(end - start)),
+            (Some(start), Some(end)) => range.contains(&(end - start)),
             (start, None) => start.is_some() && !has_end,
             (None, _) => false,
         };

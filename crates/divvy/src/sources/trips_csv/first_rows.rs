@@ -28,6 +28,8 @@ pub(super) struct FirstRows {
     /// Ids of origins and destinations, and those of them that end in `.0`.
     ids: [usize; 2],
     ids_with_point: [usize; 2],
+    /// An id has another fraction, such as `5379.10`.
+    has_fractions: bool,
     names: usize,
     names_with_number: usize,
     evidence: Evidence,
@@ -43,6 +45,7 @@ impl FirstRows {
             unknown_durations: 0,
             ids: [0; 2],
             ids_with_point: [0; 2],
+            has_fractions: false,
             names: 0,
             names_with_number: 0,
             evidence: Evidence {
@@ -73,9 +76,11 @@ impl FirstRows {
         .into_iter()
         .enumerate()
         {
-            let id = cell(id);
+            let id = values::null_as_empty(cell(id));
+            let is_whole = id.ends_with(b".0");
             self.ids[end] += usize::from(!id.is_empty());
-            self.ids_with_point[end] += usize::from(id.ends_with(b".0"));
+            self.ids_with_point[end] += usize::from(is_whole);
+            self.has_fractions |= !is_whole && id.contains(&b'.');
             self.examine_station(header, &id, values::null_as_empty(cell(name)));
         }
         let duration = values::null_as_empty(cell(Column::Duration));
@@ -117,9 +122,11 @@ impl FirstRows {
         self.evidence.see_name(&decode(name));
     }
 
-    /// Returns of origins and of destinations whether every station id ends in `.0`.
-    pub(super) fn ids_were_numbers(&self) -> [bool; 2] {
-        [0, 1].map(|end| self.ids[end] > 0 && self.ids[end] == self.ids_with_point[end])
+    /// Returns whether every id of origins, or of destinations, ends in `.0`, and no id in another
+    /// fraction: a program has read that column as floats. Both columns have the same ids.
+    pub(super) fn ids_were_numbers(&self) -> bool {
+        let were = |end: usize| self.ids[end] > 0 && self.ids[end] == self.ids_with_point[end];
+        (were(0) || were(1)) && !self.has_fractions
     }
 
     /// Returns a duration that is not understood, where most are not.

@@ -325,6 +325,16 @@ static FORMS: &[Form] = &[
         ..PLAIN
     },
     Form {
+        name: "Citi Bike",
+        identifying: &["starttime", "startstationname", "endstationname", "bikeid"],
+        publishers: &[
+            publisher("citibike"),
+            publisher("bluebikes"),
+            publisher("baywheels"),
+        ],
+        ..PLAIN
+    },
+    Form {
         identifying: &["startdate", "startstationcode", "endstationcode"],
         ..BIXI
     },

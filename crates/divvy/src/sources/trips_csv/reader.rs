@@ -184,13 +184,19 @@ impl<'a, R: Read> TripReader<'a, R> {
             Ok(mapping) => mapping,
             // The header is the last line.
             Err(TripsError::NoRows { .. }) => return Ok(()),
-            // No row is a trip: each is rejected.
+            // Rows that cannot be read are rejected. Others, far behind, are read as those before.
             Err(TripsError::LostTimes { .. } | TripsError::UnreadableTimes { .. }) => {
                 self.mapping.header = header;
                 self.apply_mapping();
                 return Ok(());
             }
-            Err(TripsError::AmbiguousDates { .. }) if is_same => return Ok(()),
+            Err(TripsError::AmbiguousDates { .. })
+                if self.mapping.order.is_decided && header.has_form_of(&self.mapping.header) =>
+            {
+                self.mapping.header = header;
+                self.apply_mapping();
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         let (before, now) = (self.mapping.system(), mapping.system());
@@ -205,10 +211,12 @@ impl<'a, R: Read> TripReader<'a, R> {
             });
         }
         mapping.complete_from(&self.mapping);
-        let known = self.mapping.warnings();
+        // Numbers of rows aside.
+        let words = |warning: &String| warning.replace(|c: char| c.is_ascii_digit(), "");
+        let known: Vec<String> = self.mapping.warnings().iter().map(words).collect();
         let new = mapping.warnings().into_iter();
         let line = self.rows.line();
-        let new = new.filter(|warning| !known.contains(warning));
+        let new = new.filter(|warning| !known.contains(&words(warning)));
         self.warnings
             .extend(new.map(|warning| format!("from line {line} on: {warning}")));
         self.mapping = mapping;
@@ -304,14 +312,15 @@ impl<'a, R: Read> TripReader<'a, R> {
         };
         let mut flags = times.flags();
         let day = day_of_ms(started.ms);
-        let mut station = |id: usize, name: usize, were_numbers: bool| {
+        let strips_point_zero = mapping.ids_were_numbers || id_kind == IdKind::Digits;
+        let mut station = |id: usize, name: usize| {
             let name = values::null_as_empty(rows.cell(name));
             let id = values::null_as_empty(rows.cell(id));
             let (mut id, mut name) = (&id[..], &name[..]);
             if columns.station_ids != StationIds::Columns {
                 (id, name) = columns.uncommon_station(mapping.names_have_numbers, id, name);
             }
-            if were_numbers || id_kind == IdKind::Digits {
+            if strips_point_zero {
                 id = values::without_point_zero(id);
             }
             if id.is_empty() {
@@ -320,13 +329,8 @@ impl<'a, R: Read> TripReader<'a, R> {
             }
             batch.find_station(id, name, day)
         };
-        let [of_origins, of_destinations] = mapping.ids_were_numbers;
-        let origin = station(columns.origin_id, columns.origin_name, of_origins);
-        let destination = station(
-            columns.destination_id,
-            columns.destination_name,
-            of_destinations,
-        );
+        let origin = station(columns.origin_id, columns.origin_name);
+        let destination = station(columns.destination_id, columns.destination_name);
         flags.insert_if(Flag::NoOrigin, origin.index == 0);
         flags.insert_if(Flag::NoDestination, destination.index == 0);
         flags.insert_if(Flag::TestStation, origin.is_test || destination.is_test);

@@ -84,9 +84,14 @@ impl Header {
 
     /// Returns whether another header has the same columns in the same places.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        std::ptr::eq(self.form, other.form)
+        self.has_form_of(other)
             && self.indexes == other.indexes
             && self.names.len() == other.names.len()
+    }
+
+    /// Returns whether another header is of the same form.
+    pub(super) fn has_form_of(&self, other: &Self) -> bool {
+        std::ptr::eq(self.form, other.form)
     }
 
     /// Returns whether another header spells the name of a column alike.

@@ -122,18 +122,27 @@ impl Check<'_> {
                 self.checked.faults.push(format!("{}: {error}", system.id));
             }
         }
-        for (system, corrections) in places_file::read(&self.shared.root)? {
-            let totals = catalog::totals(self.catalog, &system)?;
-            let unused = corrections.without_trips(&totals).into_iter();
-            let notes = unused.map(|sentence| format!("{}: {system}: {sentence}", folder::PLACES));
-            self.checked.notes.extend(notes);
-        }
         for system in catalog::systems_without_row(self.catalog)? {
             let fault = format!("catalog.db: {system} has archives, and no row of its own");
             self.checked.faults.push(fault);
         }
         if systems.is_empty() && files.is_empty() {
             self.checked.facts.push("the store is empty".into());
+        }
+        self.corrections_have_trips()
+    }
+
+    /// Notes corrections of places that concern no trip, where the totals are sound.
+    fn corrections_have_trips(&mut self) -> Result<(), StoreError> {
+        let by_system = places_file::read(&self.shared.root)?;
+        if !self.checked.faults.is_empty() {
+            return Ok(());
+        }
+        for (system, corrections) in by_system {
+            let totals = catalog::totals(self.catalog, &system)?;
+            let unused = corrections.without_trips(&totals).into_iter();
+            let notes = unused.map(|sentence| format!("{}: {system}: {sentence}", folder::PLACES));
+            self.checked.notes.extend(notes);
         }
         Ok(())
     }
