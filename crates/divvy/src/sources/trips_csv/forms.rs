@@ -165,6 +165,13 @@ const LYFT: &[Publisher] = &[
     publisher("biketown"),
 ];
 
+/// Those whose trips had the form of Citi Bike.
+const CITI_BIKE: &[Publisher] = &[
+    publisher("citibike"),
+    publisher("bluebikes"),
+    publisher("baywheels"),
+];
+
 const LONDON: Form = Form {
     name: "London",
     id: IdKind::Digits,
@@ -317,21 +324,13 @@ static FORMS: &[Form] = &[
     Form {
         name: "Citi Bike",
         identifying: &["starttime", "startstationid", "endstationid", "bikeid"],
-        publishers: &[
-            publisher("citibike"),
-            publisher("bluebikes"),
-            publisher("baywheels"),
-        ],
+        publishers: CITI_BIKE,
         ..PLAIN
     },
     Form {
         name: "Citi Bike",
         identifying: &["starttime", "startstationname", "endstationname", "bikeid"],
-        publishers: &[
-            publisher("citibike"),
-            publisher("bluebikes"),
-            publisher("baywheels"),
-        ],
+        publishers: CITI_BIKE,
         ..PLAIN
     },
     Form {
