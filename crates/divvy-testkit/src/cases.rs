@@ -1,14 +1,15 @@
 //! What the laws are tried on: invented archives and snapshots in which everything collides.
 
 use jiff::Timestamp;
+use proptest::bool::weighted;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use divvy::issue::{Reason, Skipped};
 use divvy::model::{
-    Availability, Flag, Flags, Rider, Snapshot, SnapshotKind, Station, StationAlias, StationId,
-    StationName, StationStatus, System, Trip, TripBatch, VehicleId,
+    Availability, Cell, Flag, Flags, Rider, Snapshot, SnapshotKind, Station, StationAlias,
+    StationId, StationName, StationStatus, System, Trip, TripBatch, VehicleId,
 };
 use divvy::store::{ArchiveId, ArchiveRead, ContentHash};
 use divvy::tally::{Tally, Totals};
@@ -208,6 +209,8 @@ fn row() -> impl Strategy<Value = Row> {
         option::weighted(0.9, select(ORIGINS)),
         option::of(select(PLACES)),
         option::of(select(NAMES)),
+        // Those of older programs have none.
+        weighted(0.8),
     );
     let rest = (
         option::of(Just("4001")),
@@ -218,7 +221,7 @@ fn row() -> impl Strategy<Value = Row> {
     );
     (0..5_u8, times, ends, rest).prop_map(|(id, times, ends, rest)| {
         let (hour, elapsed_ms, precision_ms, reported_s) = times;
-        let (origin, destination, place, name) = ends;
+        let (origin, destination, place, name, has_cell) = ends;
         let (vehicle, bike, rider, gender, birth_year) = rest;
         let started_ms = NEW_YEAR_MS + hour * 3_600_000;
         let elapsed_ms = elapsed_ms / i64::from(precision_ms) * i64::from(precision_ms);
@@ -226,17 +229,20 @@ fn row() -> impl Strategy<Value = Row> {
             let micro = |text: &str| (text.parse::<f64>().unwrap_or_default() * 1e6) as i32;
             (micro(at.0), micro(at.1))
         };
+        let from = place.as_ref().map(micro);
+        let cell = Cell::of_end(from.filter(|_| has_cell), false);
+        let origin = origin.map(|id| StationAlias::new(id, name.unwrap_or_default()));
         let mut trip = Trip {
             precision_ms,
             reported_s,
-            origin: origin.map(|id| StationAlias::new(id, name.unwrap_or_default())),
+            origin: origin.map(|alias| alias.in_cell(cell)),
             destination: destination.map(StationAlias::from),
             vehicle: vehicle.map(VehicleId::from),
             bike: bike.map(Into::into),
             rider: Rider::parse(rider),
             gender: gender.map(Into::into),
             birth_year,
-            from: place.as_ref().map(micro),
+            from,
             ..Trip::new(
                 format!("T{id}"),
                 started_ms,

@@ -5,6 +5,7 @@
 //! | `trip_id` | S, the key | |
 //! | `from_station_id` | S, the key of the index | no origin: the index lacks the trip |
 //! | `from_name`, `to_name` | S, the names of the stations as names are compared | the row has none |
+//! | `cells` | N, 1: the stations' aliases have the [`Cell`]s of the coordinates | an older program wrote it, or no end has one |
 //! | `to_station_id`, `bike_id`, `bike_type`, `rider`, `gender` | S | unknown |
 //! | `started_at`, `ended_at` | S, local time with its offset | |
 //! | `precision_ms` | N | 1000 |
@@ -19,7 +20,8 @@ use std::fmt::Write;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::{
-    Degrees, Flags, NONE_I16, NONE_I32, Rider, StationAlias, Trip, TripBatch, TripId, VehicleId,
+    Cell, Degrees, Flag, Flags, NONE_I16, NONE_I32, Rider, StationAlias, Trip, TripBatch, TripId,
+    VehicleId,
 };
 use divvy::store::ContentHash;
 
@@ -39,6 +41,10 @@ pub const ARCHIVE: &str = "archive";
 const TO_STATION_ID: &str = "to_station_id";
 /// The names that make the ids aliases ([`StationAlias`]).
 const NAMES: [&str; 2] = ["from_name", "to_name"];
+/// The way in which the cells of aliases are computed from coordinates.
+const CELLS: &str = "cells";
+/// The value of [`CELLS`]: [`Cell::of_end`].
+const CELLS_OF_ENDS: i32 = 1;
 const STARTED_AT: &str = "started_at";
 const ENDED_AT: &str = "ended_at";
 const PRECISION_MS: &str = "precision_ms";
@@ -97,8 +103,11 @@ impl TripRow<'_> {
             Rider::Unknown => "",
             _ => batch.words.text(batch.rider[row]),
         };
-        let [(from_id, from_name), (to_id, to_name)] = [&batch.origin, &batch.destination]
-            .map(|ends| StationAlias::split(batch.stations.text(ends[row])));
+        let stations = [&batch.origin, &batch.destination]
+            .map(|ends| StationAlias::from(batch.stations.text(ends[row])));
+        let has_cells = stations.iter().any(StationAlias::has_cell);
+        let [(from_id, from_name), (to_id, to_name)] =
+            [0, 1].map(|end: usize| stations[end].id_and_name());
         for (name, value) in [
             (INDEX_KEY, from_id),
             (NAMES[0], from_name),
@@ -137,6 +146,7 @@ impl TripRow<'_> {
                 precision_ms != USUAL_PRECISION_MS,
                 i128::from(precision_ms),
             ),
+            (CELLS, has_cells, CELLS_OF_ENDS.into()),
             (DURATION_S, reported_s != NONE_I32, reported_s.into()),
             (BIRTH_YEAR, birth_year != NONE_I16, birth_year.into()),
             (FLAGS, flags != 0, flags.into()),
@@ -240,10 +250,6 @@ pub fn trip(item: &Item) -> Result<StoredTrip, ItemError> {
         let text = reader.required_text(name)?;
         read_time(text).ok_or_else(|| reader.unexpected(name, expected))
     };
-    let station = |id, name| {
-        let (id, name) = (reader.text(id)?, reader.text(name)?.unwrap_or_default());
-        Ok::<_, ItemError>(id.map(|id| StationAlias::join(id, name)))
-    };
     let (started_ms, started_offset_s) = time(STARTED_AT)?;
     let (ended_ms, ended_offset_s) = time(ENDED_AT)?;
     let point = |[latitude, longitude]: [&'static str; 2]| {
@@ -254,6 +260,18 @@ pub fn trip(item: &Item) -> Result<StoredTrip, ItemError> {
             },
         )
     };
+    let flags = Flags::from_bits(reader.number(FLAGS)?.unwrap_or_default());
+    let has_cells = match reader.number(CELLS)? {
+        None => false,
+        Some(CELLS_OF_ENDS) => true,
+        Some(_) => return Err(reader.unexpected(CELLS, "1, or nothing")),
+    };
+    let station = |id, name, point: Option<(i32, i32)>| {
+        let (id, name) = (reader.text(id)?, reader.text(name)?.unwrap_or_default());
+        let cell = Cell::of_end(point.filter(|_| has_cells), flags.contains(Flag::FarAway));
+        Ok::<_, ItemError>(id.map(|id| StationAlias::join(id, name).in_cell(cell)))
+    };
+    let (from, to) = (point(FROM)?, point(TO)?);
     Ok(StoredTrip {
         trip: Trip {
             id: TripId::from(reader.required_text(KEY)?),
@@ -263,16 +281,16 @@ pub fn trip(item: &Item) -> Result<StoredTrip, ItemError> {
             ended_offset_s,
             precision_ms: reader.number(PRECISION_MS)?.unwrap_or(USUAL_PRECISION_MS),
             reported_s: reader.number(DURATION_S)?,
-            origin: station(INDEX_KEY, NAMES[0])?,
-            destination: station(TO_STATION_ID, NAMES[1])?,
+            origin: station(INDEX_KEY, NAMES[0], from)?,
+            destination: station(TO_STATION_ID, NAMES[1], to)?,
             vehicle: reader.text(BIKE_ID)?.map(VehicleId::from),
             bike: text(BIKE_TYPE)?,
             rider: Rider::parse(reader.text(RIDER)?.unwrap_or_default()),
             gender: text(GENDER)?,
             birth_year: reader.number(BIRTH_YEAR)?,
-            from: point(FROM)?,
-            to: point(TO)?,
-            flags: Flags::from_bits(reader.number(FLAGS)?.unwrap_or_default()),
+            from,
+            to,
+            flags,
         },
         archive: reader.text(ARCHIVE)?.unwrap_or_default().into(),
         member: reader.number(MEMBER)?.unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! `divvy places`
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -115,10 +116,11 @@ fn known(store: &dyn Store, system: &System, alias: AliasArgs) -> anyhow::Result
         "no stored trip has the station id {}",
         alias.id
     );
-    let names: Vec<&str> = of_id
+    let names: BTreeSet<&str> = of_id
         .iter()
         .filter_map(|a| totals.names.latest(a))
         .collect();
+    let names: Vec<&str> = names.into_iter().collect();
     ensure!(
         of_id.iter().any(|a| alias.is(a)),
         "no stored trip has the station id {} with that name; its names are {}",

@@ -193,7 +193,7 @@ fn a_load_that_costs_too_much_is_not_begun() {
         assert_eq!(refused.status.code(), Some(2), "{output}");
         insta::assert_snapshot!(output.trim_end(), @r#"
         first.zip: 2,000 trips as rows, on demand: 4,000 write units, 1 s, less than a cent
-        divvy: $0.0031 in all is more than --max-cost 0.001: raise it, or see divvy plan for other ways
+        divvy: $0.0032 in all is more than --max-cost 0.001: raise it, or see divvy plan for other ways
         "#);
         let allowed = load("0.01");
         let output = String::from_utf8(allowed.stderr).unwrap();

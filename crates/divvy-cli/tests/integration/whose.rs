@@ -1,6 +1,7 @@
 //! Files of which people reported that a program took them for another system's, or misread their
 //! columns: each is attributed and read as its README says, or refused with candidates.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -139,7 +140,7 @@ fn legacy(path: &Path, header: &str, stations: &[(&str, &str)], first_id: usize)
         text += &",x".repeat(header.matches(',').count() - LEGACY.matches(',').count());
         text.push('\n');
     }
-    std::fs::write(path, text).unwrap();
+    fs::write(path, text).unwrap();
 }
 
 #[test]
@@ -209,7 +210,7 @@ fn the_system_of_a_file_is_found_by_stations_of_the_store() {
 fn systems_are_added_by_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let systems = folder.path().join("mine.toml");
-    std::fs::write(
+    fs::write(
         &systems,
         r#"
         [[system]]
@@ -230,7 +231,7 @@ fn systems_are_added_by_a_file() {
     )
     .unwrap();
     let trips = folder.path().join("a.csv");
-    std::fs::write(
+    fs::write(
         &trips,
         "Depart le,Retour le,Station A,Station B\n2024-05-01 10:00:00,2024-05-01 10:10:00,7,8\n",
     )
@@ -245,7 +246,7 @@ fn systems_are_added_by_a_file() {
     assert_eq!(json[0]["stored"], 1);
     // It may lie in the folder of a store that is not there yet, and decides over published names.
     let new = folder.path().join("new");
-    std::fs::create_dir(&new).unwrap();
+    fs::create_dir(&new).unwrap();
     let columns = r#"
         started_at = ["StartDate"]
         start_clock = ["StartTime"]
@@ -253,10 +254,10 @@ fn systems_are_added_by_a_file() {
         end_clock = ["EndTime"]
         "#;
     let system = "[[system]]\nid = \"biketown2\"\nzone = \"America/Los_Angeles\"\n[system.columns]";
-    std::fs::write(new.join("systems.toml"), format!("{system}{columns}")).unwrap();
+    fs::write(new.join("systems.toml"), format!("{system}{columns}")).unwrap();
     let clocks = folder.path().join("clocks.csv");
     let row = "5/14/2016,9:05,5/14/2016,9:15";
-    std::fs::write(
+    fs::write(
         &clocks,
         format!("StartDate,StartTime,EndDate,EndTime\n{row}\n"),
     )
@@ -265,7 +266,7 @@ fn systems_are_added_by_a_file() {
     let (status, json, messages) = load(&clocks, &given, folder.path());
     assert_eq!((status, &json[0]["stored"]), (0, &1.into()), "{messages}");
     // Beside the catalog the file needs no flag.
-    std::fs::copy(&systems, folder.path().join("divvy-data/systems.toml")).unwrap();
+    fs::copy(&systems, folder.path().join("divvy-data/systems.toml")).unwrap();
     legacy(
         &trips,
         LEGACY,
@@ -283,7 +284,7 @@ fn a_header_with_a_column_that_its_publisher_never_had_is_not_its() {
     let header = "Start date,Start station,Start station number,End date,End station,End station number,\
         Account type,Total duration (Seconds)";
     let row = "11/6/2016 22:56,Wren Park,30104,11/6/2016 23:08,Quill,30183,Member,717";
-    std::fs::write(&path, format!("{header}\n{row}\n")).unwrap();
+    fs::write(&path, format!("{header}\n{row}\n")).unwrap();
     let (status, _, messages) = load(&path, &[], folder.path());
     assert_eq!(status, 2, "{messages}");
     assert!(messages.contains("Total duration (Seconds)"), "{messages}");
@@ -296,7 +297,7 @@ fn a_header_with_a_column_that_its_publisher_never_had_is_not_its() {
 fn columns_that_look_like_ours_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.csv");
-    std::fs::write(
+    fs::write(
         &path,
         "ride_id,started_at,ended_at,start_dock_code,end_station_id,start_lat,start_lng\n\
          0000000000000001,2024-05-01 10:00:00,2024-05-01 10:10:00,7,8,41.88,-87.63\n",
@@ -315,5 +316,72 @@ fn every_built_in_system_can_be_named() {
             let found = Systems::default().parse(name).unwrap();
             assert_eq!(found.id, known.system.id);
         }
+    }
+}
+
+#[test]
+fn an_id_and_name_at_two_positions_are_two_stations() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = "ride_id,rideable_type,started_at,ended_at,start_station_name,start_station_id,\
+                  end_station_name,end_station_id,start_lat,start_lng,end_lat,end_lng,member_casual\n";
+    let month = |month: u32, latitude: &str, rows: usize| {
+        let path = folder
+            .path()
+            .join(format!("20240{month}-divvy-tripdata.csv"));
+        let rows = (0..rows).map(|row| {
+            format!(
+                "{month:08X}{row:08X},classic_bike,2024-0{month}-10 08:00:00,2024-0{month}-10 08:10:00,\
+                 Lake St,TA1307000039,State St,TA1305000032,{latitude},-87.6400{row},41.8900,-87.6278{row},\
+                 member\n"
+            )
+        });
+        fs::write(&path, header.to_owned() + &rows.collect::<String>()).unwrap();
+        path
+    };
+    // 670 m apart, in archives of two months and in one.
+    for rows in [[3, 3], [3, 0]] {
+        let store = folder.path().join(format!("store-{}", rows[1]));
+        let run = |arguments: &[&str]| {
+            let mut command = divvy(folder.path());
+            succeed(command.env("DIVVY_STORE", &store).args(arguments)).0
+        };
+        let mut april = month(4, "41.8831", rows[0]);
+        if rows[1] == 0 {
+            let may = fs::read_to_string(month(5, "41.8891", 3)).unwrap();
+            let both = fs::read_to_string(&april).unwrap() + may.split_once('\n').unwrap().1;
+            april = folder.path().join("2024-divvy-tripdata.csv");
+            fs::write(&april, both).unwrap();
+        }
+        run(&["load", "--system", "divvy", april.to_str().unwrap()]);
+        if rows[1] > 0 {
+            run(&[
+                "load",
+                "--system",
+                "divvy",
+                month(5, "41.8891", rows[1]).to_str().unwrap(),
+            ]);
+        }
+        let stations = run(&["report", "stations", "--format", "csv"]);
+        let found: Vec<Vec<&str>> = (stations.lines().skip(1))
+            .map(|line| line.split(',').collect())
+            .collect();
+        let found: Vec<_> = found.iter().map(|row| (row[16], row[2], row[10])).collect();
+        assert_eq!(
+            found,
+            [
+                ("TA1307000039", "41.8891", "3"),
+                ("TA1307000039 (until 2024-04-10)", "41.8831", "3"),
+                ("TA1305000032", "41.89", "0"),
+            ]
+        );
+        let one = run(&[
+            "report",
+            "routes",
+            "--station",
+            "TA1307000039 (until 2024-04-10)",
+            "--format",
+            "csv",
+        ]);
+        assert_eq!(one.lines().count(), 2, "{one}");
     }
 }

@@ -189,6 +189,18 @@ impl TripBatch {
         StationAlias::split(self.stations.text(self.origin[row])).0
     }
 
+    /// Returns by index in `stations` the first index with the same id and name: ends of a round trip may be in
+    /// two cells.
+    pub fn without_cells(&self) -> Vec<u32> {
+        let mut first_of: HashMap<(&str, &str), u32> = HashMap::with_capacity(self.stations.len());
+        let texts = self.stations.iter().zip(0..);
+        let first = texts.map(|(text, index)| {
+            let id_and_name = StationAlias::split_name(text);
+            *first_of.entry(id_and_name).or_insert(index)
+        });
+        first.collect()
+    }
+
     /// Returns the time between the instants of a row in milliseconds.
     pub fn elapsed_ms(&self, row: usize) -> i64 {
         (self.ended_ms[row] - self.started_ms[row])

@@ -4,6 +4,7 @@
 
 mod alias;
 mod batch;
+mod cell;
 pub mod civil_date;
 mod id_shape;
 mod ids;
@@ -18,6 +19,7 @@ mod zone;
 
 pub use alias::{StationAlias, comparable_name};
 pub use batch::{Dictionary, NONE_I16, NONE_I32, StationName, TripBatch};
+pub use cell::Cell;
 pub use id_shape::IdShape;
 pub use ids::{MAX_STATION_ID_BYTES, StationId, SystemId, TripId, VehicleId};
 pub use listed_station::ListedStation;

@@ -100,6 +100,12 @@ impl Position {
         }
     }
 
+    /// Returns latitude and longitude in millionths of a degree, rounded.
+    pub fn to_micro(self) -> (i32, i32) {
+        let micro = |degrees: f64| (degrees * 1e6).round() as i32;
+        (micro(self.latitude), micro(self.longitude))
+    }
+
     /// Returns whether a position in millionths of a degree has no more than two decimals: it is good to a
     /// kilometre. Publishers round so where a bike was parked away from stations.
     pub fn is_coarse(latitude: i32, longitude: i32) -> bool {

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::places::Place;
+use super::places::{Place, PlaceName};
 use super::question::Counted;
 use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, plural};
 use crate::model::civil_date::date_of;
@@ -166,14 +166,18 @@ fn rows_of(place: &Place, known: &Totals) -> Vec<PlaceAliasRow> {
                 station.name.clone(),
             )
         });
-    let is_used = |alias: &StationAlias| known.stations.0.contains_key(alias);
-    let used = place.aliases.iter().filter(|(alias, _)| is_used(alias));
-    let used = used.map(|(alias, key)| {
-        let totals = &known.stations.0[alias];
-        let published = known.names.latest(alias).or(alias.name());
-        let distance_m = (totals.position().zip(at)).map(|(mean, at)| mean.distance_m(at));
-        let (first, last) = known.names.days(alias).unzip();
-        let confidence = confidence(alias, name.as_deref(), distance_m, *key);
+    let used = place.names(known).into_iter();
+    let used = used.map(|PlaceName { aliases, key }| {
+        let totals = known.stations.sum(aliases.iter().copied());
+        let alias = aliases[0];
+        let mut latest = aliases.iter().filter_map(|alias| known.names.latest(alias));
+        let published = latest.next().or(alias.name());
+        let mean = (known.stations).position(aliases.iter().copied(), SAME_STATION_M);
+        let distance_m = mean.zip(at).map(|(mean, at)| mean.distance_m(at));
+        let days = aliases.iter().filter_map(|alias| known.names.days(alias));
+        let days = days.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let (first, last) = days.unzip();
+        let confidence = confidence(alias, name.as_deref(), distance_m, key);
         PlaceAliasRow {
             first_seen: first.map(|day| date_of(day).to_string()),
             last_seen: last.map(|day| date_of(day).to_string()),

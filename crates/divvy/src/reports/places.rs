@@ -1,12 +1,12 @@
 //! Places: physical stations, each with all the names under which trips know it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::civil_date::date_of;
 use crate::model::{Degrees, Station, StationAlias, StationId, StationSource, comparable_name};
 use crate::stations::corrections::Corrections;
-use crate::stations::identity::{self, MatchKey};
+use crate::stations::identity::{self, MatchKey, SAME_STATION_M};
 use crate::tally::Totals;
 
 /// A physical station with all its aliases.
@@ -38,7 +38,8 @@ impl Place {
             row.latitude.clone().zip(row.longitude.clone())
         };
         let by_trips = || {
-            let (latitude, longitude) = known.stations.sum(self.aliases()).position_micro()?;
+            let (latitude, longitude) =
+                (known.stations.position(self.aliases(), SAME_STATION_M))?.to_micro();
             Some((
                 Degrees::from_micro(latitude),
                 Degrees::from_micro(longitude),
@@ -60,10 +61,37 @@ impl Place {
         source == Some(StationSource::Feed)
     }
 
+    /// Lists the ids and names under which stored trips know it, the newest first.
+    pub fn names<'a>(&'a self, known: &Totals) -> Vec<PlaceName<'a>> {
+        let mut names: Vec<PlaceName<'a>> = Vec::new();
+        let mut at: HashMap<(&str, &str), usize> = HashMap::new();
+        let is_used = |alias: &StationAlias| known.stations.0.contains_key(alias);
+        for (alias, key) in self.aliases.iter().filter(|(alias, _)| is_used(alias)) {
+            let next = names.len();
+            let index = *at.entry(alias.id_and_name()).or_insert(next);
+            if index == next {
+                let aliases = Vec::new();
+                names.push(PlaceName { aliases, key: *key });
+            }
+            let name = &mut names[index];
+            name.aliases.push(alias);
+            name.key = name.key.min(*key);
+        }
+        names
+    }
+
     /// Lists its aliases, the newest first.
-    pub fn aliases(&self) -> impl Iterator<Item = &StationAlias> {
+    pub fn aliases(&self) -> impl Iterator<Item = &StationAlias> + Clone {
         self.aliases.iter().map(|(alias, _)| alias)
     }
+}
+
+/// An id and a name of a place.
+pub(super) struct PlaceName<'a> {
+    /// Its aliases, the newest first; they differ in their cells. Never empty.
+    pub aliases: Vec<&'a StationAlias>,
+    /// The strongest key that identified one of them. `None` for a place in no feed.
+    pub key: Option<MatchKey>,
 }
 
 /// Orders aliases, the newest first. `None` for the days of an alias that no trip has a name for.
@@ -137,7 +165,23 @@ fn unlisted_place(
 ) -> Place {
     let mut newest: Vec<&StationAlias> = aliases.iter().collect();
     newest.sort_by_cached_key(|alias| newest_first(alias, known));
-    let rows = || newest.iter().filter_map(|alias| own_rows.get(*alias));
+    let row_of = |alias: &StationAlias| {
+        let row = own_rows.get(alias);
+        row.or_else(|| own_rows.get(&alias.in_cell(None)))
+    };
+    // A list may have the id and the name elsewhere.
+    let mean = known.stations.position(aliases.iter(), SAME_STATION_M);
+    let is_near = |row: &&Station| {
+        let stated = row.position();
+        mean.zip(stated)
+            .is_none_or(|(a, b)| a.distance_m(b) <= SAME_STATION_M)
+    };
+    let rows = || {
+        newest
+            .iter()
+            .filter_map(|alias| row_of(alias))
+            .filter(is_near)
+    };
     // A row whose name is that of an alias is of this place; another may be of another place with its id.
     let is_named = |row: &&Station| {
         let name = row.name.as_deref().and_then(comparable_name);
@@ -148,9 +192,7 @@ fn unlisted_place(
     let station = rows().find(is_named).or_else(|| rows().find(has_no_name));
     let newest = *newest.first().expect("places have aliases");
     Place {
-        id: own_rows
-            .get(newest)
-            .map_or_else(|| newest.id(), |row| row.id.clone()),
+        id: row_of(newest).map_or_else(|| newest.id(), |row| row.id.clone()),
         station_id: newest.id(),
         station: station.cloned(),
         aliases: aliases.iter().map(|alias| (alias.clone(), None)).collect(),

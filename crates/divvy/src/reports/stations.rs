@@ -390,12 +390,11 @@ fn joined(
     ends: &HashMap<StationAlias, [i64; 2]>,
 ) -> Vec<Note> {
     let mut found: BTreeMap<Option<MatchKey>, (i64, i64)> = BTreeMap::new();
-    // Station lists have aliases that no trip uses.
-    let used = places.iter().flat_map(|place| &place.aliases);
-    for (alias, key) in used.filter(|(alias, _)| known.stations.0.contains_key(alias)) {
-        let (ids, trips) = found.entry(*key).or_default();
+    for name in places.iter().flat_map(|place| place.names(known)) {
+        let (ids, trips) = found.entry(name.key).or_default();
         *ids += 1;
-        *trips += ends.get(alias).map_or(0, |ends| ends[0]);
+        let starts = |alias| ends.get(alias).map_or(0, |ends| ends[0]);
+        *trips += name.aliases.into_iter().map(starts).sum::<i64>();
     }
     let (lost_ids, lost_trips) = found.remove(&None).unwrap_or_default();
     let (ids, trips) = found

@@ -175,7 +175,7 @@ impl StationData {
     ///
     /// `totals` are those of all stored trips; `version` is newer than that of every row.
     pub fn forget_unused(&mut self, totals: &Totals, version: u64) -> BTreeSet<StationId> {
-        let is_unused = |alias: &StationAlias| !totals.stations.0.contains_key(alias);
+        let is_unused = |alias: &StationAlias| !totals.stations.has(alias);
         let concerned: Vec<StationId> = self
             .stations()
             .filter(|row| row.aliases.iter().any(is_unused))
@@ -237,6 +237,7 @@ impl StationData {
         {
             aliases_of.entry(row).or_default().insert(alias.clone());
         }
+        let mut aliases_of = identity::without_cells(aliases_of);
         let mut versions: HashMap<StationAlias, Option<u64>> = HashMap::new();
         for row in self.stations() {
             let aliases = row.aliases.iter().cloned();
@@ -256,7 +257,11 @@ impl StationData {
             } else if row.is_none_or(|row| row.aliases != aliases) {
                 let row = self.edit(&id);
                 let new = aliases.difference(&row.aliases);
-                let version = new.filter_map(|alias| *versions.get(alias)?).max();
+                let before = |alias: &StationAlias| {
+                    let version = versions.get(alias);
+                    *version.or_else(|| versions.get(&alias.in_cell(None)))?
+                };
+                let version = new.filter_map(before).max();
                 row.trips_version = row.trips_version.max(version);
                 row.aliases = aliases;
             }

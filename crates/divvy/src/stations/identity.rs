@@ -9,8 +9,10 @@
 //! Feeds renew their ids, and StationData keeps the rows of the old ones. A station of the newest
 //! snapshot takes the trips that are its own before a row that is not listed any more keeps any.
 
+mod cells;
 mod clusters;
 mod feed;
+mod groups;
 mod origins;
 mod position;
 
@@ -109,7 +111,7 @@ impl Matches {
 /// Left out are rows and aliases of which no trip is stored (any more), and rows of station lists whose
 /// id and name belong to a station of the feed. Stores may keep all of these.
 pub fn in_use(mut stations: Vec<Station>, known: &Totals) -> Vec<Station> {
-    let is_used = |alias: &StationAlias| known.stations.0.contains_key(alias);
+    let is_used = |alias: &StationAlias| known.stations.has(alias);
     stations.retain(|station| {
         station.source != StationSource::Trips || station.aliases.iter().any(is_used)
     });
@@ -173,6 +175,41 @@ pub fn resolve<'a>(
     join.finish()
 }
 
+/// Shortens the aliases of rows: where all or most cells of an id and a name belong to a row, this one has
+/// the alias without a cell, which stands for all that no other row has. Of rows with equally many the
+/// first has it.
+///
+/// Trips of one station lie in a few cells usually. Trips of what is no station, under one id and name, may
+/// lie in every cell of a city, which are more than a row of a database can have.
+pub fn without_cells(
+    aliases_of: BTreeMap<StationId, BTreeSet<StationAlias>>,
+) -> BTreeMap<StationId, BTreeSet<StationAlias>> {
+    let pairs = aliases_of.iter().flat_map(|(row, aliases)| {
+        let of_name: Vec<_> = aliases.iter().collect();
+        let of_name = of_name.chunk_by(|a, b| a.is_same_name(b));
+        let counted = of_name.map(|same| ((same[0].in_cell(None), same.len()), row));
+        counted.collect::<Vec<_>>()
+    });
+    let mut most: BTreeMap<StationAlias, (usize, &StationId)> = BTreeMap::new();
+    for ((name, cells), row) in pairs {
+        let known = most.entry(name).or_insert((cells, row));
+        if known.0 < cells {
+            *known = (cells, row);
+        }
+    }
+    let shorten = |row: &StationId, alias: &StationAlias| {
+        let name = alias.in_cell(None);
+        let is_most = most[&name].1 == row;
+        // Without a cell, and in another row: the row with the most stands for it.
+        (is_most || alias.has_cell()).then(|| if is_most { name } else { alias.clone() })
+    };
+    let rows = aliases_of.iter().map(|(row, aliases)| {
+        let aliases = aliases.iter().filter_map(|alias| shorten(row, alias));
+        (row.clone(), aliases.collect())
+    });
+    rows.collect()
+}
+
 /// The search for the stations of aliases.
 struct Join<'j, 'a> {
     origins: &'j Origins<'a>,
@@ -196,9 +233,9 @@ fn decisions<'c>(
         }
         Correction::Split { .. } => true,
     };
-    let aliases = origins.all.iter().map(|origin| &origin.alias);
-    aliases
-        .map(|alias| corrections.of(alias).filter(exists))
+    let origins = origins.all.iter();
+    origins
+        .map(|origin| corrections.of(origin.alias()).filter(exists))
         .collect()
 }
 
@@ -234,7 +271,7 @@ impl<'a> Join<'_, 'a> {
                 };
                 let all = self.origins.all.iter().zip(&self.matched);
                 let mut stations = all
-                    .filter(|(other, _)| other.alias.id_str() == place.as_str())
+                    .filter(|(other, _)| other.id_str() == place.as_str())
                     .filter_map(|(_, station)| *station);
                 found.extend(stations.next().map(|(station, _)| (index, station)));
             }
@@ -315,13 +352,17 @@ impl<'a> Join<'_, 'a> {
                 continue;
             };
             let aliases = matches.of.entry((*station).clone()).or_default();
-            aliases.push((self.origins.all[index].alias.clone(), *key));
+            let origin = &self.origins.all[index];
+            aliases.extend(origin.aliases.iter().map(|alias| (alias.clone(), *key)));
         }
-        let alias = |index: usize| self.origins.all[index].alias.clone();
-        let places = clusters(self.origins, &unmatched, &self.decided).into_iter();
-        matches.unmatched = places
-            .map(|place| place.into_iter().map(alias).collect())
-            .collect();
+        // Of an id and a name there may be several, with their cells mixed.
+        matches.of.values_mut().for_each(|aliases| aliases.sort());
+        let aliases = |index: usize| self.origins.all[index].aliases.iter().cloned();
+        for place in clusters(self.origins, &unmatched, &self.decided) {
+            let mut aliases: Vec<StationAlias> = place.into_iter().flat_map(aliases).collect();
+            aliases.sort_unstable();
+            matches.unmatched.push(aliases);
+        }
         matches
     }
 }

@@ -108,6 +108,9 @@ impl DayHours {
         let kind_of: Vec<u32> = kinds
             .map(|(rider, bike)| self.kind(rider, batch.words.text(*bike)))
             .collect();
+        let name_of = batch.without_cells();
+        let is_round =
+            |from: u32, to: u32| from != 0 && name_of[from as usize] == name_of[to as usize];
         rows.by_day(kind_of.len() * NUMBERS, |piece, places, days| {
             let mut dense = vec![[0_i32; NUMBERS]; days.len() * kind_of.len()];
             for (row, place) in piece.zip(places) {
@@ -119,7 +122,7 @@ impl DayHours {
                 cells[48] += i32::from(from == 0);
                 cells[49] += i32::from(to == 0);
                 cells[50] += i32::from(from == 0 || to == 0);
-                cells[51] += i32::from(from == to && from != 0);
+                cells[51] += i32::from(is_round(from, to));
             }
             for (place, cells) in dense.iter().enumerate() {
                 if cells.iter().any(|n| *n != 0) {
@@ -191,5 +194,36 @@ impl Pack for DayHours {
         for ((day, kind), counts) in &other.days {
             self.add(*day, kind_of[*kind as usize], counts.numbers());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Cell, StationAlias, Trip, TripBatch};
+
+    #[test]
+    fn a_round_trip_may_end_in_another_cell() {
+        let lake = |point| StationAlias::new("35", "Lake St").in_cell(Cell::of_end(point, false));
+        let (here, next) = (
+            Some((41_881_300, -87_629_700)),
+            Some((41_881_300, -87_633_700)),
+        );
+        let ends = [
+            (lake(here), lake(next)),
+            (lake(here), lake(None)),
+            (lake(here), StationAlias::new("35", "State St")),
+            (lake(here), StationAlias::new("36", "Lake St")),
+        ];
+        let trips = ends.into_iter().map(|(origin, destination)| Trip {
+            origin: Some(origin),
+            destination: Some(destination),
+            ..Trip::new("trip", 0, 60_000, 0)
+        });
+        let batch: TripBatch = trips.collect();
+        let mut hours = DayHours::default();
+        hours.count(&Rows::new(&batch), 1);
+        let counts = hours.days.values();
+        assert_eq!(counts.map(|counts| counts.round_trips).sum::<i64>(), 2);
     }
 }

@@ -34,7 +34,7 @@ pub use station_grid::{KeptGrid, StationGrid};
 pub use stations::{NameSeen, Names, StationTotals, Stations};
 
 pub(crate) use self::unused_hours::UnusedHours;
-use crate::model::{TripBatch, comparable_name};
+use crate::model::{StationAlias, TripBatch, comparable_name};
 
 /// A count over trips.
 pub trait Tally: Default {
@@ -66,9 +66,18 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Returns whether names of stations are known and the aliases of trips lack them, as in archives that
-    /// older programs loaded.
-    pub fn lacks_names_of_trips(&self) -> bool {
+    /// Returns whether the aliases of trips lack what is known of their stations, names or positions, as in
+    /// archives that older programs loaded.
+    pub fn has_incomplete_aliases(&self) -> bool {
+        let lacks_cells = || {
+            let mut totals = self.stations.0.values();
+            totals.any(|totals| totals.position().is_some())
+                && !self.stations.0.keys().any(StationAlias::has_cell)
+        };
+        self.lacks_names_of_trips() || lacks_cells()
+    }
+
+    fn lacks_names_of_trips(&self) -> bool {
         let mut nameless = self
             .stations
             .0

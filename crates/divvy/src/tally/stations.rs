@@ -1,6 +1,7 @@
 //! Departures, arrivals, positions and names of stations, from the trips.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,15 +38,6 @@ impl StationTotals {
         })
     }
 
-    /// Returns the mean position in millionths of a degree.
-    pub fn position_micro(&self) -> Option<(i32, i32)> {
-        let at = self.position()?;
-        Some((
-            (at.latitude * 1e6).round() as i32,
-            (at.longitude * 1e6).round() as i32,
-        ))
-    }
-
     fn add(&mut self, other: &Self) {
         self.departures += other.departures;
         self.arrivals += other.arrivals;
@@ -77,6 +69,45 @@ impl Stations {
         let totals = self.0.range(StationAlias::range_of(id));
         let id = id.clone();
         totals.filter(move |(alias, _)| alias.id_str() == id.as_str())
+    }
+
+    /// Returns whether any trip uses an alias; where it has no cell, in any cell.
+    pub fn has(&self, alias: &StationAlias) -> bool {
+        self.0.contains_key(alias) || !alias.has_cell() && self.has_cells_of(alias)
+    }
+
+    /// Returns whether any trip uses the id and the name of an alias without a cell in a cell.
+    pub fn has_cells_of(&self, alias: &StationAlias) -> bool {
+        let behind = (Bound::Excluded(alias), Bound::Unbounded);
+        let next = self.0.range(behind).next();
+        next.is_some_and(|(other, _)| other.is_same_name(alias))
+    }
+
+    /// Returns the position of a station by the trip ends of its aliases: the mean in the cell with most of
+    /// them and in cells within `radius_m` metres; of ends without a cell where none has one. `None` where no
+    /// trip has a position.
+    ///
+    /// Few ends lie far away, by errors of satellite positions, and would move a mean over all of them.
+    pub fn position<'a>(
+        &self,
+        aliases: impl Iterator<Item = &'a StationAlias> + Clone,
+        radius_m: f64,
+    ) -> Option<Position> {
+        let in_cells = aliases.clone().filter(|alias| alias.has_cell());
+        let totals = in_cells.filter_map(|alias| self.0.get(alias));
+        let placed = totals.filter_map(|totals| Some((totals, totals.position()?)));
+        // The order of aliases is not that of cells.
+        let by_ends = |(totals, _): &(&StationTotals, Position)| {
+            (totals.positions, totals.latitudes, totals.longitudes)
+        };
+        let Some((_, center)) = placed.clone().max_by_key(by_ends) else {
+            return self.sum(aliases).position();
+        };
+        let mut sum = StationTotals::default();
+        placed
+            .filter(|(_, position)| center.distance_m(*position) <= radius_m)
+            .for_each(|(totals, _)| sum.add(totals));
+        sum.position()
     }
 
     /// Returns the sum over aliases.

@@ -94,6 +94,11 @@ impl<'a> TripCounter<'a> {
             .filter(|_| query.needs.stops)
             .filter_map(|(at, dim)| Some((at, time_codes(*dim, &rows, &batch.ended_ms)?)))
             .collect();
+        let name_of = if query.needs.ends {
+            batch.without_cells()
+        } else {
+            Vec::new()
+        };
         for (place, row) in rows.iter().copied().enumerate() {
             let mut key = [UNKNOWN; MAX_DIMS];
             for (code, codes) in key.iter_mut().zip(&codes) {
@@ -108,7 +113,8 @@ impl<'a> TripCounter<'a> {
                 group.no_origin += i64::from(from == 0);
                 group.no_destination += i64::from(to == 0);
                 group.dockless += i64::from(from == 0 || to == 0);
-                group.round_trips += i64::from(from == to && from != 0);
+                group.round_trips +=
+                    i64::from(from != 0 && name_of[from as usize] == name_of[to as usize]);
             }
             if query.needs.durations && !batch.flags[row].intersects(Flags::IMPLAUSIBLE_DURATION) {
                 self.durations.add(at, batch.duration_s(row) as u32);

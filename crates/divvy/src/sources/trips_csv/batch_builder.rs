@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::interner::Interner;
 use super::offsets::RowTimes;
 use super::test_stations::is_test_station;
-use crate::model::{Dictionary, NONE_I32, Rider, StationAlias, StationName, TripBatch};
+use crate::model::{Cell, Dictionary, NONE_I32, Rider, StationAlias, StationName, TripBatch};
 use crate::sources::text::decode;
 
 /// A batch that is being filled.
@@ -33,6 +33,16 @@ pub(super) struct StationUse {
     pub(super) is_test: bool,
 }
 
+/// What a row states of the station at its start or end.
+pub(super) struct StationCells<'a> {
+    pub(super) id: &'a [u8],
+    pub(super) name: &'a [u8],
+    /// Its position, if it has a [`Cell`]; millionths of a degree.
+    pub(super) point: Option<(i32, i32)>,
+    /// The local day of the start of the trip.
+    pub(super) day: i32,
+}
+
 /// The cells with words of a row.
 pub(super) struct RowWords<'a> {
     pub(super) bike: Cow<'a, [u8]>,
@@ -48,10 +58,10 @@ impl BatchBuilder {
         }
     }
 
-    /// Finds a station, and notes that the file calls it `name` on a day.
+    /// Finds a station, and notes that the file calls it so on the day.
     #[inline]
-    pub(super) fn find_station(&mut self, id: &[u8], name: &[u8], day: i32) -> StationUse {
-        self.stations.find(&mut self.trips.stations, id, name, day)
+    pub(super) fn find_station(&mut self, row: &StationCells<'_>) -> StationUse {
+        self.stations.find(&mut self.trips.stations, row)
     }
 
     #[inline(always)]
@@ -119,19 +129,23 @@ impl BatchBuilder {
             || self
                 .stations
                 .names()
-                .any(|(_, raw, _)| std::str::from_utf8(raw).is_err())
+                .any(|(_, raw)| std::str::from_utf8(raw).is_err())
     }
 
     /// Returns the batch, with the names of its stations.
     pub(super) fn finish(mut self) -> TripBatch {
-        for (station, raw, days) in self.stations.names() {
-            if !raw.is_empty() {
-                self.trips.names.push(StationName {
-                    station,
-                    name: decode(raw).into(),
-                    days,
-                });
-            }
+        let mut names: Vec<Box<str>> = vec!["".into(); self.stations.names as usize];
+        for (number, raw) in self.stations.names() {
+            names[number as usize] = decode(raw).into();
+        }
+        let uses = self.stations.uses.iter();
+        let uses = uses.map(|used| (used, &names[used.name as usize]));
+        for (used, name) in uses.filter(|(_, name)| !name.is_empty()) {
+            self.trips.names.push(StationName {
+                station: used.alias,
+                name: name.clone(),
+                days: used.days,
+            });
         }
         // Sorted because the order of a map varies, and equal files are to give equal batches.
         self.trips
@@ -155,93 +169,142 @@ struct StationIndex {
     /// By index in `ids`, the name in the last row.
     last_names: Vec<LastName>,
     /// Other names, by index in `ids`: few stations have any.
-    other_names: FxHashMap<u32, FxHashMap<Box<[u8]>, NameUse>>,
+    other_names: FxHashMap<u32, FxHashMap<Box<[u8]>, Named>>,
+    /// How many pairs of an id and a name there are.
+    names: u32,
+    /// The cells in which rows place each pair of an id and a name.
+    uses: Vec<Use>,
+    /// The indexes in `uses`, by the number of the pair.
+    use_of: FxHashMap<(u32, Option<Cell>), u32>,
     /// The indexes of aliases in the batch's dictionary.
     aliases: FxHashMap<StationAlias, u32>,
 }
 
+/// The name of an id in the last row with the id.
 #[derive(Default)]
 struct LastName {
     raw: Box<[u8]>,
-    used: NameUse,
+    /// `None` before the first row.
+    named: Option<Named>,
 }
 
-/// How a station's name is used.
-struct NameUse {
-    /// The index of the id with this name in the batch's dictionary.
-    alias: u32,
-    /// First and last day of a trip with that name.
-    days: (i32, i32),
+/// A pair of an id and a name.
+#[derive(Clone, Copy)]
+struct Named {
+    /// Its number among all pairs.
+    number: u32,
     is_test: bool,
+    /// The cell of the last row, and its index in [`StationIndex::uses`].
+    last: (Option<Cell>, u32),
 }
 
-impl NameUse {
-    /// The days of a name that no trip has had yet.
-    const NO_DAYS: (i32, i32) = (i32::MAX, i32::MIN);
-}
-
-impl Default for NameUse {
-    fn default() -> Self {
-        Self {
-            alias: 0,
-            days: Self::NO_DAYS,
-            is_test: false,
+impl Named {
+    /// Returns whether a point is in the cell of the last row.
+    #[inline]
+    fn is_in_last_cell(&self, point: Option<(i32, i32)>) -> bool {
+        match (self.last.0, point) {
+            (None, None) => true,
+            (Some(cell), Some(point)) => cell.contains(point),
+            _ => false,
         }
     }
+}
+
+/// The rows of an id and a name with one cell.
+struct Use {
+    /// The number of the pair.
+    name: u32,
+    /// The index of the alias in the batch's dictionary.
+    alias: u32,
+    /// First and last day of a trip.
+    days: (i32, i32),
 }
 
 impl StationIndex {
     #[inline]
-    fn find(&mut self, stations: &mut Dictionary, id: &[u8], name: &[u8], day: i32) -> StationUse {
+    fn find(&mut self, stations: &mut Dictionary, row: &StationCells<'_>) -> StationUse {
         let Self { ids, interner, .. } = self;
-        let index = interner.find(id, |id| add(ids, id));
+        let index = interner.find(row.id, |id| add(ids, id));
         if self.last_names.len() <= index as usize {
             self.last_names
                 .resize_with(index as usize + 1, LastName::default);
         }
-        let last = &mut self.last_names[index as usize];
-        if *last.raw != *name || last.used.days == NameUse::NO_DAYS {
-            self.change_name(stations, index, name);
-        }
-        let used = &mut self.last_names[index as usize].used;
-        used.days = (used.days.0.min(day), used.days.1.max(day));
+        let last = &self.last_names[index as usize];
+        let named = match last.named {
+            Some(named) if *last.raw == *row.name && named.is_in_last_cell(row.point) => named,
+            _ => self.find_other(stations, index, row),
+        };
+        let used = &mut self.uses[named.last.1 as usize];
+        used.days = (used.days.0.min(row.day), used.days.1.max(row.day));
         StationUse {
             index: used.alias,
-            is_test: used.is_test,
+            is_test: named.is_test,
         }
+    }
+
+    /// Finds the name and the cell of a row that has others than the last row with the id.
+    fn find_other(
+        &mut self,
+        stations: &mut Dictionary,
+        index: u32,
+        row: &StationCells<'_>,
+    ) -> Named {
+        let last = &self.last_names[index as usize];
+        let known = last.named.filter(|_| *last.raw == *row.name);
+        let mut named = known.unwrap_or_else(|| self.change_name(index, row.name));
+        if known.is_none() || !named.is_in_last_cell(row.point) {
+            let cell = row.point.map(Cell::at);
+            let next = self.uses.len() as u32;
+            let used = *(self.use_of.entry((named.number, cell))).or_insert(next);
+            if used == next {
+                let alias = StationAlias::new(self.ids.text(index), &decode(row.name));
+                let alias = alias.in_cell(cell);
+                let alias = *(self.aliases.entry(alias))
+                    .or_insert_with_key(|alias| add(stations, alias.as_str()));
+                self.uses.push(Use {
+                    name: named.number,
+                    alias,
+                    days: (row.day, row.day),
+                });
+            }
+            named.last = (cell, used);
+            self.last_names[index as usize].named = Some(named);
+        }
+        named
     }
 
     /// Makes another name of a station the last one.
     #[cold]
-    fn change_name(&mut self, stations: &mut Dictionary, index: u32, name: &[u8]) {
+    fn change_name(&mut self, index: u32, name: &[u8]) -> Named {
         let last = &mut self.last_names[index as usize];
         let others = self.other_names.entry(index).or_default();
-        if last.used.days != NameUse::NO_DAYS {
-            let LastName { raw, used } = std::mem::take(last);
-            others.insert(raw, used);
+        let LastName { raw, named } = std::mem::take(last);
+        if let Some(named) = named {
+            others.insert(raw, named);
         }
-        let (raw, used) = others.remove_entry(name).unwrap_or_else(|| {
-            let id = self.ids.text(index);
-            let text = decode(name);
-            let alias = StationAlias::new(id, &text);
-            let used = NameUse {
-                is_test: is_test_station(id, &text),
-                days: NameUse::NO_DAYS,
-                alias: *(self.aliases.entry(alias))
-                    .or_insert_with_key(|alias| add(stations, alias.as_str())),
+        let (raw, named) = others.remove_entry(name).unwrap_or_else(|| {
+            let number = self.names;
+            self.names += 1;
+            let named = Named {
+                number,
+                is_test: is_test_station(self.ids.text(index), &decode(name)),
+                last: (None, u32::MAX),
             };
-            (name.into(), used)
+            (name.into(), named)
         });
-        *last = LastName { raw, used };
+        *last = LastName {
+            raw,
+            named: Some(named),
+        };
+        named
     }
 
-    /// Lists every name with the index of its alias and its days.
-    fn names(&self) -> impl Iterator<Item = (u32, &[u8], (i32, i32))> {
-        let last = self.last_names.iter().map(|name| (&*name.raw, &name.used));
+    /// Lists every name of an id, with the number of the pair.
+    fn names(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        let last = (self.last_names.iter()).filter_map(|last| Some((last.named?, &*last.raw)));
         let others = self.other_names.values().flat_map(|names| names.iter());
-        let others = others.map(|(raw, used)| (&**raw, used));
-        last.chain(others)
-            .map(|(raw, used)| (used.alias, raw, used.days))
+        let others = others.map(|(raw, named)| (*named, &**raw));
+        last.chain(others).map(|(named, raw)| (named.number, raw))
     }
 }
 

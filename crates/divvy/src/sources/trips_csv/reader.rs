@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use super::batch_builder::{BatchBuilder, RowWords, StationUse};
+use super::batch_builder::{BatchBuilder, RowWords, StationCells, StationUse};
 use super::column_names::Column;
 use super::columns::{Columns, InvalidRow, Point};
 use super::forms::{IdKind, StationIds};
@@ -15,7 +15,7 @@ use super::values::{self, DerivedId};
 use super::{ColumnMapping, TripsError, zoned};
 use crate::issue::{READABLE_CHARS, Reason, RejectSink, Rejected, RejectedCounts};
 use crate::model::civil_date::day_of_ms;
-use crate::model::{BoundingBox, Flag, StationAlias, System, TripBatch, Zone};
+use crate::model::{BoundingBox, Cell, Flag, StationAlias, System, TripBatch, Zone};
 use crate::sources::text::decode;
 
 /// How many trips a batch holds at most.
@@ -313,7 +313,18 @@ impl<'a, R: Read> TripReader<'a, R> {
         let mut flags = times.flags();
         let day = day_of_ms(started.ms);
         let strips_point_zero = mapping.ids_were_numbers || id_kind == IdKind::Digits;
-        let mut station = |id: usize, name: usize| {
+        let (from, to) = columns.coordinates(rows);
+        if columns.has_coordinates {
+            flags.insert_if(Flag::NoCoordinates, from.is_none() || to.is_none());
+            let is_far = |point: Point| point.is_outside(self.area);
+            flags.insert_if(Flag::FarAway, is_far(from) || is_far(to));
+        }
+        let is_far_away = flags.contains(Flag::FarAway);
+        let usable = |point: Point| {
+            let point = (!point.is_none()).then_some((point.latitude, point.longitude));
+            Cell::usable(point, is_far_away)
+        };
+        let mut station = |id: usize, name: usize, point: Option<(i32, i32)>| {
             let name = values::null_as_empty(rows.cell(name));
             let id = values::null_as_empty(rows.cell(id));
             let (mut id, mut name) = (&id[..], &name[..]);
@@ -327,19 +338,18 @@ impl<'a, R: Read> TripReader<'a, R> {
                 let (index, is_test) = (0, false);
                 return StationUse { index, is_test };
             }
-            batch.find_station(id, name, day)
+            batch.find_station(&StationCells {
+                id,
+                name,
+                point,
+                day,
+            })
         };
-        let origin = station(columns.origin_id, columns.origin_name);
-        let destination = station(columns.destination_id, columns.destination_name);
+        let origin = station(columns.origin_id, columns.origin_name, usable(from));
+        let destination = station(columns.destination_id, columns.destination_name, usable(to));
         flags.insert_if(Flag::NoOrigin, origin.index == 0);
         flags.insert_if(Flag::NoDestination, destination.index == 0);
         flags.insert_if(Flag::TestStation, origin.is_test || destination.is_test);
-        let (from, to) = columns.coordinates(rows);
-        if columns.has_coordinates {
-            flags.insert_if(Flag::NoCoordinates, from.is_none() || to.is_none());
-            let is_far = |point: Point| point.is_outside(self.area);
-            flags.insert_if(Flag::FarAway, is_far(from) || is_far(to));
-        }
         let vehicle = values::null_as_empty(rows.cell(columns.vehicle));
         let vehicle = values::without_point_zero(&vehicle);
 

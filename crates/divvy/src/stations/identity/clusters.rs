@@ -1,5 +1,6 @@
 //! Places of aliases that belong to no station of the feed.
 
+use super::groups::Groups;
 use super::origins::Origins;
 use super::position::Evidence;
 use crate::stations::corrections::Correction;
@@ -18,14 +19,17 @@ pub(super) fn clusters(
     let mut groups = Groups::new(origins.all.len());
     let mut is_unmatched = vec![false; origins.all.len()];
     indexes.iter().for_each(|index| is_unmatched[*index] = true);
-    // Aliases that the rules may join: without a correction, or all names of an id that is split.
+    // Aliases that the rules may join: without a correction, or of what is split, all names of the id or
+    // all cells of the name.
     let may_join = |index: usize, other: usize| {
-        let by_rules = |decision: Option<Correction<'_>>| {
-            matches!(decision, None | Some(Correction::Split { is_named: false }))
+        let [a, b] = [&origins.all[index], &origins.all[other]];
+        let is_allowed = match decided[index] {
+            None => true,
+            Some(Correction::Split { is_named: false }) => a.id_str() == b.id_str(),
+            Some(Correction::Split { is_named: true }) => a.alias().is_same_name(b.alias()),
+            Some(Correction::Link(_)) => false,
         };
-        let (mine, theirs) = (decided[index], decided[other]);
-        let is_same_id = origins.all[index].alias.id_str() == origins.all[other].alias.id_str();
-        is_unmatched[other] && by_rules(mine) && mine == theirs && (mine.is_none() || is_same_id)
+        is_unmatched[other] && is_allowed && decided[index] == decided[other]
     };
     let related = |index: usize| {
         let by_name = origins.same_name(index).map(|other| (other, true));
@@ -64,7 +68,7 @@ pub(super) fn clusters(
         });
         let nearest = others.min_by_key(|(other, is_name)| {
             let theirs = &origins.all[*other];
-            (!is_name, mine.days_from(theirs), &theirs.alias)
+            (!is_name, mine.days_from(theirs), theirs.alias())
         });
         nearest.map(|(other, _)| (index, other))
     };
@@ -83,58 +87,10 @@ pub(super) fn clusters(
         let target = indexes
             .iter()
             .copied()
-            .find(|other| *other != index && origins.all[*other].alias.id_str() == place.as_str());
+            .find(|other| *other != index && origins.all[*other].id_str() == place.as_str());
         if let Some(target) = target {
             groups.join(index, target);
         }
     }
     groups.of(indexes)
-}
-
-/// Disjoint sets of indexes.
-struct Groups {
-    group_of: Vec<usize>,
-    members: Vec<Vec<usize>>,
-}
-
-impl Groups {
-    fn new(len: usize) -> Self {
-        Self {
-            group_of: (0..len).collect(),
-            members: (0..len).map(|index| vec![index]).collect(),
-        }
-    }
-
-    fn members(&self, index: usize) -> &[usize] {
-        &self.members[self.group_of[index]]
-    }
-
-    fn join(&mut self, a: usize, b: usize) {
-        let [a, b] = [a, b].map(|index| self.group_of[index]);
-        if a == b {
-            return;
-        }
-        let (into, from) = if self.members[a].len() >= self.members[b].len() {
-            (a, b)
-        } else {
-            (b, a)
-        };
-        let moved = std::mem::take(&mut self.members[from]);
-        moved.iter().for_each(|index| self.group_of[*index] = into);
-        self.members[into].extend(moved);
-    }
-
-    /// Lists the sets of some indexes, each in order, by their first.
-    fn of(&self, indexes: &[usize]) -> Vec<Vec<usize>> {
-        let mut groups: Vec<usize> = indexes.iter().map(|index| self.group_of[*index]).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        let mut sets: Vec<Vec<usize>> = groups
-            .into_iter()
-            .map(|group| self.members[group].clone())
-            .collect();
-        sets.iter_mut().for_each(|set| set.sort_unstable());
-        sets.sort();
-        sets
-    }
 }

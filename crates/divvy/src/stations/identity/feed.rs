@@ -38,12 +38,15 @@ impl Candidate<'_> {
         let position = position_evidence(self.placed, origin.placed);
         match key {
             MatchKey::StationId => match (name, position) {
+                (_, Contradicts) => false,
                 (Agrees, _) | (_, Agrees) => true,
-                (Contradicts, _) | (_, Contradicts) => false,
+                (Contradicts, _) => false,
                 // Nothing is known but the id.
                 _ => true,
             },
-            MatchKey::ShortName | MatchKey::LegacyId => name == Agrees || position == Agrees,
+            MatchKey::ShortName | MatchKey::LegacyId => {
+                position == Agrees || name == Agrees && position != Contradicts
+            }
             MatchKey::Name => position != Contradicts,
             MatchKey::Alias | MatchKey::Correction => false,
         }
@@ -122,7 +125,7 @@ impl<'a> Feed<'a> {
     }
 
     fn with_key(&self, origin: &Origin<'_>, key: MatchKey) -> Vec<&Vec<usize>> {
-        let id = origin.alias.id_str();
+        let id = origin.id_str();
         match key {
             MatchKey::StationId => self.by_id.get(id).into_iter().collect(),
             MatchKey::ShortName => self.by_short_name.get(id).into_iter().collect(),

@@ -5,17 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 
 use super::MAX_SAME_NAME;
-use super::position::{Evidence, Placed, position_evidence};
+use super::cells;
+use super::position::{Evidence, Placed, SAME_STATION_M, position_evidence};
 use crate::model::{Station, StationAlias, StationId, StationSource, comparable_name};
-use crate::tally::Totals;
+use crate::tally::{NameSeen, Totals};
 
 /// The largest number of days between the trips of two names of an id for which both are taken for one
 /// station without knowing where they are.
 const MAX_DAYS_BETWEEN_NAMES: i32 = 366;
 
-/// An alias, with its names, position and days.
+/// The largest number of positions of an id, or of a name, that are compared with each other.
+const MAX_SAME_ORIGIN: usize = 1024;
+
+/// An id and a name of one position: the aliases of neighbouring cells, with their names, position and
+/// days.
 pub(super) struct Origin<'a> {
-    pub(super) alias: StationAlias,
+    /// They differ in their cells only. Never empty.
+    pub(super) aliases: Vec<StationAlias>,
     /// Every name that trips have used for it, as names are compared.
     pub(super) names: Vec<String>,
     pub(super) published_names: Vec<&'a str>,
@@ -30,6 +36,16 @@ pub(super) struct Origin<'a> {
 }
 
 impl Origin<'_> {
+    /// Returns the first of its aliases.
+    pub(super) fn alias(&self) -> &StationAlias {
+        &self.aliases[0]
+    }
+
+    /// Returns the id that trips use.
+    pub(super) fn id_str(&self) -> &str {
+        self.alias().id_str()
+    }
+
     /// Returns the number of days between the trips of two aliases. 0 where they overlap or a day is
     /// unknown.
     pub(super) fn days_from(&self, other: &Self) -> i32 {
@@ -62,10 +78,12 @@ impl<'a> Origins<'a> {
     /// Collects the aliases of trips, of the rows, and of station lists. `stations` is StationData.
     pub(super) fn new(stations: &[&'a Station], known: &'a Totals) -> Self {
         let mut used: BTreeSet<StationAlias> = known.stations.0.keys().cloned().collect();
+        // Aliases of rows that no trip uses any more.
         let mut kept: BTreeSet<StationAlias> = BTreeSet::new();
+        let is_gone = |alias: &&StationAlias| !known.stations.has(alias);
         let mut stated: FxHashMap<StationAlias, Placed> = FxHashMap::default();
         for station in stations {
-            kept.extend(station.aliases.iter().cloned());
+            kept.extend(station.aliases.iter().filter(is_gone).cloned());
             // The best form comes first.
             for form in station.listed_as.iter().rev() {
                 let alias =
@@ -83,14 +101,25 @@ impl<'a> Origins<'a> {
         }
         let (mut by_id, mut by_name): (BTreeMap<StationId, Vec<usize>>, FxHashMap<_, Vec<usize>>) =
             Default::default();
-        let all: Vec<Origin<'a>> = (used.union(&kept))
-            .map(|alias| Origin::new(alias.clone(), known, &stated, used.contains(alias)))
-            .collect();
-        let used = all.iter().enumerate().filter(|(_, origin)| origin.is_used);
-        for (index, origin) in used {
-            by_id.entry(origin.alias.id()).or_default().push(index);
+        let kept = kept.difference(&used).cloned();
+        let kept = kept.map(|alias| Origin::new(vec![alias], known, &stated, false));
+        let used: Vec<StationAlias> = used.iter().cloned().collect();
+        let of_names = used.chunk_by(StationAlias::is_same_name);
+        let used = of_names.flat_map(|aliases| cells::by_position(aliases, known, &stated));
+        let used = used.map(|aliases| Origin::new(aliases, known, &stated, true));
+        let mut all: Vec<Origin<'a>> = used.chain(kept).collect();
+        all.sort_by(|a, b| a.aliases.cmp(&b.aliases));
+        for (index, origin) in all.iter().enumerate().filter(|(_, origin)| origin.is_used) {
+            by_id.entry(origin.alias().id()).or_default().push(index);
             for name in &origin.names {
                 by_name.entry(name.clone()).or_default().push(index);
+            }
+        }
+        for same in by_id.values_mut().chain(by_name.values_mut()) {
+            let mut names: Vec<&StationAlias> = same.iter().map(|at| all[*at].alias()).collect();
+            names.dedup_by(|a, b| a.is_same_name(b));
+            if names.len() > MAX_SAME_NAME || same.len() > MAX_SAME_ORIGIN {
+                same.clear();
             }
         }
         Self {
@@ -100,25 +129,23 @@ impl<'a> Origins<'a> {
         }
     }
 
-    /// Lists the used aliases with the same id, itself among them; none for an id with too many names, which
-    /// is no id of a station.
+    /// Lists those of the same id that are used, itself among them; none for an id with too many names,
+    /// which is no id of a station.
     pub(super) fn same_id(&self, index: usize) -> &[usize] {
-        let same = self.by_id.get(&self.all[index].alias.id());
-        let same = same.filter(|same| same.len() <= MAX_SAME_NAME);
+        let same = self.by_id.get(&self.all[index].alias().id());
         same.map_or(&[], Vec::as_slice)
     }
 
-    /// Returns whether an alias that is used has the id.
+    /// Returns whether any that is used has the id.
     pub(super) fn has_id(&self, id: &StationId) -> bool {
         self.by_id.contains_key(id)
     }
 
-    /// Lists the used aliases with the same name, itself among them; none for a name of too many.
+    /// Lists those of the same name that are used, itself among them; none for a name of too many.
     pub(super) fn same_name(&self, index: usize) -> impl Iterator<Item = usize> {
         let names = self.all[index].names.iter();
         names
             .filter_map(|name| self.by_name.get(name))
-            .filter(|same| same.len() <= MAX_SAME_NAME)
             .flatten()
             .copied()
     }
@@ -126,12 +153,15 @@ impl<'a> Origins<'a> {
 
 impl<'a> Origin<'a> {
     fn new(
-        alias: StationAlias,
+        aliases: Vec<StationAlias>,
         known: &'a Totals,
         stated: &FxHashMap<StationAlias, Placed>,
         is_used: bool,
     ) -> Self {
-        let seen = known.names.of(&alias);
+        let alias = &aliases[0];
+        let seen: Vec<NameSeen<'a>> = (aliases.iter())
+            .flat_map(|alias| known.names.of(alias))
+            .collect();
         // Without a name in the alias: files of older programs' stores, of which the names are known.
         let mut names: Vec<String> = match alias.name() {
             Some(name) => vec![name.to_owned()],
@@ -143,10 +173,8 @@ impl<'a> Origin<'a> {
         names.dedup();
         let published_names = seen.iter().map(|seen| seen.name).collect();
         let by_trips = || {
-            Some(Placed {
-                position: known.stations.0.get(&alias)?.position()?,
-                is_coarse: false,
-            })
+            let position = known.stations.position(aliases.iter(), SAME_STATION_M);
+            position.map(Placed::exactly)
         };
         let by_name = || {
             let mut named = names.iter();
@@ -156,9 +184,9 @@ impl<'a> Origin<'a> {
             placed: by_trips().or_else(|| by_name().copied()),
             names,
             published_names,
-            days: known.names.days(&alias),
+            days: cells::days(&aliases, known),
             is_used,
-            alias,
+            aliases,
         }
     }
 }

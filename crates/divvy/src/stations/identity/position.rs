@@ -28,6 +28,14 @@ impl Placed {
         Self::new(form.position(), [&form.latitude, &form.longitude])
     }
 
+    /// Makes it of the mean of ends of trips.
+    pub(super) fn exactly(position: Position) -> Self {
+        Self {
+            position,
+            is_coarse: false,
+        }
+    }
+
     fn new(position: Option<Position>, coordinates: [&Option<Degrees>; 2]) -> Option<Self> {
         let mut coordinates = coordinates.into_iter().flatten();
         Some(Self {

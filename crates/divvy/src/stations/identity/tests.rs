@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{StationName, Trip, TripBatch, comparable_name};
+use crate::model::{Cell, StationName, Trip, TripBatch, comparable_name};
 use crate::stations::corrections::Named;
 use crate::tally::Tally;
 
@@ -8,24 +8,31 @@ type NamedId<'a> = (&'a str, &'a str, Option<(f64, f64)>);
 
 fn trips(origins: &[NamedId<'_>]) -> Totals {
     let mut totals = Totals::default();
-    for (id, name, at) in origins {
-        let micro = |degrees: f64| (degrees * 1e6).round() as i32;
-        let trip = Trip {
-            origin: Some(StationAlias::new(id, name)),
-            from: at.map(|(latitude, longitude)| (micro(latitude), micro(longitude))),
-            ..Trip::new("trip", 0, 60_000, 0)
-        };
-        let mut batch: TripBatch = [trip].into_iter().collect();
-        if !name.is_empty() {
-            batch.names.push(StationName {
-                station: 1,
-                name: (*name).into(),
-                days: (0, 0),
-            });
-        }
-        totals.count(&batch, 1);
+    for origin in origins {
+        totals.count(&trip(origin, (0, 0)), 1);
     }
     totals
+}
+
+/// Makes a batch of one trip, whose origin the file names on some days.
+fn trip((id, name, at): &NamedId<'_>, days: (i32, i32)) -> TripBatch {
+    let micro = |degrees: f64| (degrees * 1e6).round() as i32;
+    let from = at.map(|(latitude, longitude)| (micro(latitude), micro(longitude)));
+    let cell = Cell::of_end(from, false);
+    let trip = Trip {
+        origin: Some(StationAlias::new(id, name).in_cell(cell)),
+        from,
+        ..Trip::new("trip", 0, 60_000, 0)
+    };
+    let mut batch: TripBatch = [trip].into_iter().collect();
+    if !name.is_empty() {
+        batch.names.push(StationName {
+            station: 1,
+            name: (*name).into(),
+            days,
+        });
+    }
+    batch
 }
 
 fn station(id: &str, name: &str, at: Option<(&str, &str)>) -> Station {
@@ -71,7 +78,8 @@ fn an_equal_id_matches_unless_position_or_name_contradicts() {
         ("", None, true),
         ("Pulaski & Armitage", None, false),
         ("Pulaski & Armitage", NEAR_CLARK, true),
-        ("clark & jarvis (*) ", PULASKI, true),
+        ("clark & jarvis (*) ", NEAR_CLARK, true),
+        ("clark & jarvis (*) ", PULASKI, false),
         ("Pulaski & Armitage", PULASKI, false),
         ("", PULASKI, false),
     ] {
@@ -171,7 +179,8 @@ fn a_short_name_or_legacy_id_alone_matches_nothing() {
             ("Pulaski & Armitage", PULASKI, false),
             ("Pulaski & Armitage", None, false),
             ("Pulaski & Armitage", NEAR_CLARK, true),
-            ("Clark & Jarvis(Temp)", PULASKI, true),
+            ("Clark & Jarvis(Temp)", None, true),
+            ("Clark & Jarvis(Temp)", PULASKI, false),
         ] {
             let line = if joins {
                 format!("13059 = a3a36d9e by {key}")
@@ -181,6 +190,90 @@ fn a_short_name_or_legacy_id_alone_matches_nothing() {
             assert_eq!(found(&feed, &trips(&[("13059", name, at)])), [line]);
         }
     }
+}
+
+#[test]
+fn an_id_and_name_far_apart_are_two_places() {
+    let feed = [station("517", "Clark & Jarvis", Some(CLARK))];
+    let near = [
+        ("517", "Clark & Jarvis", NEAR_CLARK),
+        ("517", "Clark & Jarvis", Some((42.020123, -87.675001))), // 570 m, and 334 m from the other
+        ("517", "Clark & Jarvis", None),
+    ];
+    let all = [&near[..], &[("517", "Clark & Jarvis", PULASKI)]].concat();
+    let joined = "517 = 517 by station_id";
+    assert_eq!(found(&feed, &trips(&near)), [joined, joined, joined]);
+    assert_eq!(
+        found(&feed, &trips(&all)),
+        [joined, joined, joined, "517 unmatched"]
+    );
+    // Without a feed.
+    let matches = resolve([], &BTreeSet::new(), &trips(&all), &Corrections::default());
+    let sizes: Vec<usize> = matches.other_places().iter().map(Vec::len).collect();
+    assert_eq!(sizes.len(), 2, "{matches:?}");
+    // Apart by hand, the cells of the name are still one place within 500 m.
+    let mut corrections = Corrections::default();
+    corrections.split(Named {
+        id: "517".into(),
+        name: Some("Clark & Jarvis".into()),
+    });
+    let listed = ["517".into()].into();
+    let matches = resolve(&feed, &listed, &trips(&all), &corrections);
+    assert_eq!(matches.unmatched().count(), 4);
+    assert_eq!(matches.other_places().len(), 2);
+}
+
+#[test]
+fn single_ends_far_away_are_errors_of_positions() {
+    for (times, day, places) in [
+        (1, (20, 20), 1),
+        (5, (20, 20), 1),
+        (6, (20, 20), 2),
+        (1, (31, 31), 2),
+    ] {
+        let mut all = Totals::default();
+        all.count(&trip(&("517", "Clark & Jarvis", NEAR_CLARK), (10, 30)), 100);
+        all.count(&trip(&("517", "Clark & Jarvis", PULASKI), day), times);
+        let matches = resolve([], &BTreeSet::new(), &all, &Corrections::default());
+        assert_eq!(matches.other_places().len(), places, "{times} on {day:?}");
+    }
+}
+
+#[test]
+fn a_list_that_places_an_id_and_name_elsewhere_is_another_place() {
+    let list = |at: (&str, &str)| Station {
+        source: StationSource::List,
+        ..station("517", "Clark & Jarvis", Some(at))
+    };
+    let known = trips(&[("517", "Clark & Jarvis", NEAR_CLARK)]);
+    for (at, places) in [(CLARK, 1), (("41.917213", "-87.726321"), 2)] {
+        let rows = [list(at)];
+        let matches = resolve(&rows, &BTreeSet::new(), &known, &Corrections::default());
+        assert_eq!(matches.other_places().len(), places, "{at:?}");
+    }
+}
+
+#[test]
+fn cells_of_a_row_are_shortened_to_the_name() {
+    let aliases = |of: &[NamedId<'_>]| -> BTreeSet<StationAlias> {
+        trips(of).stations.0.keys().cloned().collect()
+    };
+    let near = aliases(&[
+        ("517", "Clark", NEAR_CLARK),
+        ("517", "Clark", Some((42.020123, -87.675001))),
+        ("86", "", NEAR_CLARK),
+    ]);
+    let far = aliases(&[("517", "Clark", PULASKI), ("517", "Clark", None)]);
+    let rows = [("a".into(), near), ("b".into(), far.clone())].into();
+    let shortened = without_cells(rows);
+    let names = |row: &str| shortened[&StationId::from(row)].clone();
+    assert_eq!(
+        names("a"),
+        [StationAlias::new("517", "Clark"), "86".into()].into()
+    );
+    // Of equally many the first row; the other has the cell alone.
+    let cells: BTreeSet<StationAlias> = far.into_iter().filter(StationAlias::has_cell).collect();
+    assert_eq!(names("b"), cells);
 }
 
 #[test]

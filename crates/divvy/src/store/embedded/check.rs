@@ -206,10 +206,10 @@ impl Check<'_> {
             archive.totals.cube = catalog::cube(self.catalog, &system.id, sequence, Parts::ALL)?;
             let files = files.iter().filter(|file| file.archive == sequence);
             is_whole &= self.archive(&archive.entry, &archive.totals, files, &mut ids);
-            if archive.totals.lacks_names_of_trips() {
+            if archive.totals.has_incomplete_aliases() {
                 self.checked.notes.push(format!(
-                    "{}: {} was loaded by an older program, which did not keep the names of stations with \
-                     trips: stations that share an id are one place until it is loaded again",
+                    "{}: {} was loaded by an older program, which did not keep the names or positions of \
+                     stations with trips: stations that share an id and a name are one place until it is loaded again",
                     system.id, archive.entry.id.name
                 ));
             }

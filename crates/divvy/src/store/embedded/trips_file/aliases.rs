@@ -1,9 +1,10 @@
 //! The aliases of stations in a trips file.
 //!
 //! The columns of station ids have the published ids alone. A column beside each has the number of the
-//! alias among those of its id in this file, in the order in which they first appear; the names are in
-//! the file's metadata, as JSON: `{"517": ["clark st and jarvis ave", ""]}`, with `""` for an alias
-//! without a name. An id of which all trips have no name is not in it.
+//! alias among those of its id in this file, in the order in which they first appear; the names and cells
+//! ([`StationAlias::qualifier`]) are in the file's metadata, as JSON:
+//! `{"517": ["clark st and jarvis ave\u001e41.880,-87.632", ""]}`, with `""` for an alias without both. An
+//! id of which all trips have neither is not in it.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
@@ -48,7 +49,7 @@ impl AliasNumbers {
         let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (_, alias) in &aliases {
             let of_id = names.entry(alias.id_str()).or_default();
-            of_id.push(alias.name().unwrap_or_default());
+            of_id.push(alias.qualifier());
         }
         names.retain(|_, of_id| *of_id != [""]);
         let json = || serde_json::to_string(&names).expect("texts and lists of them are JSON");
@@ -86,7 +87,7 @@ pub(super) fn encode(
         .map(|text| number_of.get(text).copied().unwrap_or(0))
         .collect();
     let numbers: Vec<i32> = indexes.iter().map(|n| by_index[*n as usize]).collect();
-    [id_pages, dictionary::ints(&numbers)]
+    [id_pages, dictionary::small_ints(&numbers)]
 }
 
 /// Decodes a column of stations: adds their aliases to a dictionary and returns their indexes there. Of

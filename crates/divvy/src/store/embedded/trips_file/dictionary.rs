@@ -103,6 +103,29 @@ pub(super) fn ints(values: &[i32]) -> Pages {
     coded.pages(Vec::new(), number_statistics(values))
 }
 
+/// Encodes a required column of small numbers, none of them negative.
+pub(super) fn small_ints(values: &[i32]) -> Pages {
+    let most = values.iter().max().copied().unwrap_or_default();
+    let mut code_of = vec![u32::MAX; most as usize + 1];
+    let (mut plain, mut distinct) = (Vec::new(), 0);
+    let codes = values.iter().map(|value| {
+        let code = &mut code_of[*value as usize];
+        if *code == u32::MAX {
+            value.append(&mut plain);
+            *code = distinct;
+            distinct += 1;
+        }
+        *code
+    });
+    let codes: Vec<u32> = codes.collect();
+    pages(
+        (plain, distinct),
+        Vec::new(),
+        &codes,
+        number_statistics(values),
+    )
+}
+
 /// Encodes an optional column of few distinct numbers; [`Number::NONE`] stands for a missing value.
 pub(super) fn optional<N: Number>(values: &[N]) -> Pages {
     let coded = Coded::of(present(values), |_, _| true);
