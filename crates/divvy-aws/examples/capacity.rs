@@ -105,10 +105,10 @@ fn main() -> Done<()> {
     let estimate = estimate_duplicates(&[Archive::open(&path)?], &options(), &(), &())?;
     let workload = plan::measure(&estimate, true)?;
     let terms = Terms {
-        capacities: Some(Capacities::each(Units {
+        capacities: Some(Capacities::each(Some(Units {
             write: UNITS,
             read: UNITS,
-        })),
+        }))),
         ..Terms::default()
     };
     let forecasts = plan::forecasts(&workload, &terms);

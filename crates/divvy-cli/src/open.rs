@@ -170,6 +170,10 @@ impl Common {
             options.capacity = Capacity::Provisioned { wcu, rcu };
         }
         let store = block_on(DynamoStore::open(options))?;
+        // A load that raises the capacity itself goes on with what is raised.
+        if dynamo.loads.boost.is_none() {
+            self.restore_left_boost(&store);
+        }
         let listener = dynamo.listener.unwrap_or_else(|| Arc::new(()));
         Ok(store.with_loads(dynamo.loads, listener).into())
     }
@@ -200,8 +204,26 @@ impl Common {
             StoreName::DynamoLocal { file, .. } if !file.exists() => Ok(None),
             _ => {
                 let store = block_on(DynamoStore::open_existing(self.dynamo_options()?))?;
+                if let Some(store) = &store {
+                    self.restore_left_boost(store);
+                }
                 Ok(store.map(Opened::from))
             }
+        }
+    }
+
+    /// Restores the capacity that a killed load has left raised, and says so. A failure is printed too,
+    /// and does not keep the command from its work: it may have no permission.
+    fn restore_left_boost(&self, store: &DynamoStore) {
+        match block_on(store.restore_left_boost(Timestamp::now())) {
+            Ok(false) => {}
+            Ok(true) => {
+                let table = &store.tables().trip_data.name;
+                self.say(format_args!(
+                    "{table}: a load that was killed had raised its capacity, which is restored"
+                ));
+            }
+            Err(error) => self.say(error),
         }
     }
 

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use divvy_aws::connect::is_this_machine;
+
 /// The folder of a store that is not named.
 pub const FOLDER: &str = "divvy-data";
 
@@ -99,9 +101,15 @@ impl StoreName {
         })
     }
 
-    /// Returns whether the store is on AWS itself, where requests and storage cost money.
+    /// Returns whether requests and storage may cost money: on DynamoDB, unless its endpoint is on this
+    /// machine. Endpoints in a VPC, of FIPS and of IPv6 are of AWS as well.
     pub fn costs(&self) -> bool {
-        matches!(self, Self::Dynamo { endpoint: None, .. })
+        match self {
+            Self::Folder(_) | Self::DynamoLocal { .. } => false,
+            Self::Dynamo { endpoint, .. } => {
+                (endpoint.as_deref()).is_none_or(|endpoint| !is_this_machine(endpoint))
+            }
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use tokio::time::Instant;
+
 use crate::faults::{FaultCounts, Faults, Injector};
 use crate::meter::{Meter, TableUse};
 use crate::table::Table;
@@ -10,6 +12,8 @@ use crate::table::Table;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) tables: HashMap<String, Table>,
+    /// When the capacity of each table was lowered, in order.
+    pub(crate) decreases: HashMap<String, Vec<Instant>>,
     pub(crate) injector: Injector,
     pub(crate) operations: BTreeMap<String, u64>,
     pub(crate) throttled_requests: u64,
@@ -21,6 +25,7 @@ impl State {
     pub(crate) fn new(faults: Faults) -> Self {
         Self {
             tables: HashMap::new(),
+            decreases: HashMap::new(),
             injector: Injector::new(faults),
             operations: BTreeMap::new(),
             throttled_requests: 0,

@@ -36,6 +36,6 @@ async fn serve() -> Result<(), Error> {
 
 async fn handle(feed: &str, store: &DynamoStore, settings: &Settings) -> Result<(), Error> {
     let polled = poll(feed, store, settings.system.as_ref(), Timestamp::now()).await?;
-    println!("{}", polled.line(&settings.function));
+    println!("{}", polled.line(&settings.dimensions));
     Ok(())
 }

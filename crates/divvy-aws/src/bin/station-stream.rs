@@ -46,6 +46,6 @@ async fn handle(
     let deadline = Instant::now() + left;
     let now = Timestamp::now();
     let (response, log) = handle_event(event, store, &system, Some(deadline), now).await;
-    println!("{}", log.line(&settings.function, now));
+    println!("{}", log.line(&settings.dimensions, now));
     Ok(response)
 }

@@ -90,7 +90,7 @@ impl HttpConnector for ByHost<SharedHttpConnector> {
 }
 
 /// Returns whether a URL points to this machine.
-pub(super) fn is_this_machine(url: &str) -> bool {
+pub fn is_this_machine(url: &str) -> bool {
     let host = host(url);
     host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }

@@ -26,6 +26,7 @@ use retries::NoRetryIfUnreachable;
 
 pub(crate) use cause::is_unreachable;
 
+pub use http::is_this_machine;
 pub use service_error::store_error;
 pub use throttle::{Access, Limit, Throttle, throttles};
 

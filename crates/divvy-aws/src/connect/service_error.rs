@@ -68,7 +68,12 @@ fn service_reason(
     match code {
         _ if is_throttle(code) || !throttles.is_empty() => {
             let reasons: Vec<String> = throttles.iter().map(Throttle::to_string).collect();
-            if reasons.is_empty() {
+            if reasons.is_empty() && code == "LimitExceededException" && !message.is_empty() {
+                (
+                    Busy,
+                    format!("DynamoDB refuses for now: {message} ({code})"),
+                )
+            } else if reasons.is_empty() {
                 (Busy, format!("DynamoDB asks to slow down ({code})"))
             } else {
                 (Busy, format!("throttled: {}", reasons.join(", and ")))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::metrics::{Metric, line};
+use super::metrics::{Dimensions, Metric, line};
 
 /// Consumed capacity and throttled requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -65,7 +65,7 @@ pub struct Stopped {
 
 impl InvocationLog {
     /// Makes the log line: JSON in CloudWatch's embedded metric format.
-    pub fn line(&self, function: &str, at: Timestamp) -> String {
+    pub fn line(&self, of: &Dimensions, at: Timestamp) -> String {
         let is_failed = self
             .stopped
             .as_ref()
@@ -94,7 +94,7 @@ impl InvocationLog {
                 "why": stopped.why,
             })),
         });
-        line(function, at, &metrics, more)
+        line(of, at, &metrics, more)
     }
 }
 
@@ -127,6 +127,11 @@ mod tests {
             }),
             duration: Duration::from_micros(1_234_567),
         };
-        insta::assert_snapshot!(log.line("divvy-station-stream", Timestamp::from_second(1_700_000_000).unwrap()), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"records","Unit":"Count"},{"Name":"recounts","Unit":"Count"},{"Name":"read_units","Unit":"None"},{"Name":"throttles","Unit":"Count"},{"Name":"failures","Unit":"Count"},{"Name":"lag_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1700000000000},"duration_ms":1234.567,"failures":0,"function":"divvy-station-stream","lag_s":5.25,"read_units":20.5,"records":100,"recounts":2,"skipped":38,"stations":40,"stopped":{"at":"4421584500000000017450439091","is_late":true,"why":"the time of the invocation is over"},"throttles":0,"uncounted":0,"write_units":2.0}"#);
+        let of = Dimensions {
+            system: "divvy".into(),
+            function: "divvy-station-stream".into(),
+            ..Dimensions::default()
+        };
+        insta::assert_snapshot!(log.line(&of, Timestamp::from_second(1_700_000_000).unwrap()), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["system","prefix","function"]],"Metrics":[{"Name":"records","Unit":"Count"},{"Name":"recounts","Unit":"Count"},{"Name":"read_units","Unit":"None"},{"Name":"throttles","Unit":"Count"},{"Name":"failures","Unit":"Count"},{"Name":"lag_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1700000000000},"duration_ms":1234.567,"failures":0,"function":"divvy-station-stream","lag_s":5.25,"prefix":"-","read_units":20.5,"records":100,"recounts":2,"skipped":38,"stations":40,"stopped":{"at":"4421584500000000017450439091","is_late":true,"why":"the time of the invocation is over"},"system":"divvy","throttles":0,"uncounted":0,"write_units":2.0}"#);
     }
 }

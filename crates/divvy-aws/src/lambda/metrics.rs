@@ -36,8 +36,22 @@ impl Metric {
     }
 }
 
+/// What a metric is of: its dimensions in CloudWatch, all together. Each further set of dimensions would be
+/// paid for as further metrics.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dimensions {
+    /// The system, as the stack names it.
+    pub system: String,
+    /// The prefix of the tables.
+    pub prefix: String,
+    /// The name of the function.
+    pub function: String,
+}
+
 /// Makes the log line of an invocation. `more` is an object with the plain fields.
-pub fn line(function: &str, at: Timestamp, metrics: &[Metric], more: Value) -> String {
+pub fn line(of: &Dimensions, at: Timestamp, metrics: &[Metric], more: Value) -> String {
+    // CloudWatch has no empty values.
+    let value = |text: &str| Value::from(if text.is_empty() { "-" } else { text });
     let directives: Vec<Value> = metrics
         .iter()
         .map(|metric| json!({"Name": metric.name, "Unit": metric.unit}))
@@ -49,12 +63,14 @@ pub fn line(function: &str, at: Timestamp, metrics: &[Metric], more: Value) -> S
             "Timestamp": at.as_millisecond(),
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
-                "Dimensions": [["function"]],
+                "Dimensions": [["system", "prefix", "function"]],
                 "Metrics": directives,
             }],
         }),
     );
-    line.insert("function".into(), function.into());
+    line.insert("system".into(), value(&of.system));
+    line.insert("prefix".into(), value(&of.prefix));
+    line.insert("function".into(), value(&of.function));
     for metric in metrics {
         line.insert(metric.name.into(), metric.value.clone());
     }

@@ -9,7 +9,7 @@ use divvy::store::{Applied, Store};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::metrics::{Metric, line};
+use super::metrics::{Dimensions, Metric, line};
 
 /// The outcome of an invocation.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub async fn poll(
 
 impl PollLog {
     /// Makes the log line: JSON in CloudWatch's embedded metric format.
-    pub fn line(&self, function: &str) -> String {
+    pub fn line(&self, of: &Dimensions) -> String {
         let polled = &self.polled;
         let (outcome, inserted, changed, reported) = match polled.applied {
             Applied::Accepted {
@@ -75,7 +75,6 @@ impl PollLog {
         ];
         let more = json!({
             "outcome": outcome,
-            "system": polled.system.id.as_str(),
             "taken_at": polled.taken_at.to_string(),
             "stations": polled.stations,
             "inserted": inserted,
@@ -83,7 +82,7 @@ impl PollLog {
             "faults": polled.faults.len(),
             "duration_ms": self.duration.as_millis() as u64,
         });
-        line(function, self.fetched_at, &metrics, more)
+        line(of, self.fetched_at, &metrics, more)
     }
 }
 
@@ -108,9 +107,14 @@ mod tests {
         let path = path.to_str().unwrap();
         let mut log = poll(path, &store, Some(&divvy), now).await.unwrap();
         log.duration = Duration::from_millis(5);
-        insta::assert_snapshot!(log.line("divvy-poll"), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["function"]],"Metrics":[{"Name":"changed","Unit":"Count"},{"Name":"feed_age_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1475341230000},"changed":1,"duration_ms":5,"faults":0,"feed_age_s":30.0,"function":"divvy-poll","inserted":1,"outcome":"accepted","reported":0,"stations":1,"system":"divvy","taken_at":"2016-10-01T17:00:00Z"}"#);
+        let of = Dimensions {
+            system: "divvy".into(),
+            prefix: "prod".into(),
+            function: "divvy-poll".into(),
+        };
+        insta::assert_snapshot!(log.line(&of), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["system","prefix","function"]],"Metrics":[{"Name":"changed","Unit":"Count"},{"Name":"feed_age_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1475341230000},"changed":1,"duration_ms":5,"faults":0,"feed_age_s":30.0,"function":"divvy-poll","inserted":1,"outcome":"accepted","prefix":"prod","reported":0,"stations":1,"system":"divvy","taken_at":"2016-10-01T17:00:00Z"}"#);
         assert_eq!(store.stations(&divvy.id).await.unwrap().len(), 1);
         let again = poll(path, &store, None, now).await.unwrap();
-        assert!(again.line("divvy-poll").contains(r#""outcome":"repeated""#));
+        assert!(again.line(&of).contains(r#""outcome":"repeated""#));
     }
 }

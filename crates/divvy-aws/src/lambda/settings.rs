@@ -3,6 +3,7 @@
 use divvy::model::{System, SystemId};
 use divvy::store::{StoreError, StoreErrorKind};
 
+use super::metrics::Dimensions;
 use crate::store::{DynamoStore, OpenOptions};
 
 /// The settings of a Lambda.
@@ -14,8 +15,8 @@ pub struct Settings {
     pub system: Option<System>,
     /// `DIVVY_FEED_URL`: the feed to poll. `None` for a Lambda that does not poll.
     pub feed: Option<String>,
-    /// `AWS_LAMBDA_FUNCTION_NAME`: the dimension of its metrics.
-    pub function: String,
+    /// What its metrics are of: `DIVVY_SYSTEM`, `DIVVY_TABLE_PREFIX` and `AWS_LAMBDA_FUNCTION_NAME`.
+    pub dimensions: Dimensions,
 }
 
 impl Settings {
@@ -30,15 +31,20 @@ impl Settings {
 
     fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Self, StoreError> {
         let value = |name| variable(name).filter(|value| !value.is_empty());
+        let text = |name| value(name).unwrap_or_default();
         let system = value("DIVVY_SYSTEM").map(|text| System::parse(&text));
         let system = system.transpose().map_err(|error| {
             StoreError::with_source(StoreErrorKind::Unreachable, "DIVVY_SYSTEM", error)
         })?;
         Ok(Self {
-            prefix: value("DIVVY_TABLE_PREFIX").unwrap_or_default(),
+            prefix: text("DIVVY_TABLE_PREFIX"),
             system,
             feed: value("DIVVY_FEED_URL"),
-            function: value("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
+            dimensions: Dimensions {
+                system: text("DIVVY_SYSTEM"),
+                prefix: text("DIVVY_TABLE_PREFIX"),
+                function: text("AWS_LAMBDA_FUNCTION_NAME"),
+            },
         })
     }
 
@@ -97,6 +103,11 @@ mod tests {
         let expected = Settings {
             prefix: "prod".into(),
             system: System::named("divvy"),
+            dimensions: Dimensions {
+                system: "divvy".into(),
+                prefix: "prod".into(),
+                ..Dimensions::default()
+            },
             ..Settings::default()
         };
         assert_eq!(settings.unwrap(), expected);

@@ -1,6 +1,6 @@
 //! Forecasts of duration and cost, one for each method of loading.
 
-use super::{Capacities, HOURS_A_MONTH, Items, LoadMethod, Terms, Units, Workload};
+use super::{Capacities, HOURS_A_MONTH, Items, LoadMethod, OfTables, Terms, Units, Workload};
 use crate::item::size::{CONSISTENT_READ_UNIT_BYTES, WRITE_UNIT_BYTES};
 use crate::pace::BURST_S;
 use crate::tables::{ON_DEMAND_READ_UNITS, ON_DEMAND_WRITE_UNITS};
@@ -39,6 +39,8 @@ pub struct Forecast {
     pub read_units: f64,
     /// Dollars for load and first refresh.
     pub once_usd: f64,
+    /// Dollars for each begun hour in which a load has raised the capacity ([`Terms::boost`]), in addition.
+    pub boost_usd_hour: f64,
     /// Dollars a month without polls: capacity and storage.
     pub idle_usd_month: f64,
     /// Additional dollars a month for polls, stream and handler.
@@ -98,9 +100,9 @@ impl Forecaster<'_> {
             LoadMethod::Rows | LoadMethod::Packed => Some(terms.capacities?),
             LoadMethod::RowsFree | LoadMethod::PackedFree => Some(self.free_split(&items)),
             LoadMethod::ProofOfConcept => Some(Capacities {
-                index: PROOF_OF_CONCEPT,
-                trip_data: PROOF_OF_CONCEPT,
-                ..Capacities::each(Units { write: 1, read: 1 })
+                index: Some(PROOF_OF_CONCEPT),
+                trip_data: Some(PROOF_OF_CONCEPT),
+                ..Capacities::each(Some(Units { write: 1, read: 1 }))
             }),
             LoadMethod::RowsOnDemand | LoadMethod::PackedOnDemand | LoadMethod::Import => None,
         };
@@ -117,21 +119,40 @@ impl Forecaster<'_> {
         } else {
             (self.ledger_write_units(), counts, counts)
         };
-        let at = capacities.unwrap_or(Capacities::each(ON_DEMAND));
-        let has_burst = capacities.is_some() && !terms.busy;
-        let burst_s = if has_burst { BURST_S } else { 0.0 };
-        let seconds =
-            |units: f64, a_second: u32| (units / f64::from(a_second.max(1)) - burst_s).max(0.0);
-        let load_s = [
-            seconds(table, at.trip_data.write),
-            seconds(index, at.index.write),
-            seconds(ledger, at.ledger.write),
-            seconds(stations, at.station_data.write),
-        ];
+        let at = capacities.unwrap_or_default();
+        let is_given = matches!(method, LoadMethod::Rows | LoadMethod::Packed);
+        let boost = terms.boost.filter(|_| is_given);
+        let raised = boost.map_or(at, |write| at.raised(write));
+        let written = OfTables {
+            trip_data: table,
+            index,
+            station_data: stations,
+            counts,
+            ledger,
+        };
+        let read = OfTables {
+            index: items.count_read_units,
+            counts: versions,
+            ..OfTables::default()
+        };
+        let seconds = |units: f64, provisioned: Option<Units>, rate: fn(Units) -> u32| {
+            let has_burst = provisioned.is_some() && !terms.busy;
+            let burst_s = if has_burst { BURST_S } else { 0.0 };
+            let a_second = rate(provisioned.unwrap_or(ON_DEMAND)).max(1);
+            (units / f64::from(a_second) - burst_s).max(0.0)
+        };
+        let write = |units: Units| units.write;
+        // Counts are written by the refresh.
+        let load_s = OfTables {
+            counts: 0.0,
+            ..written
+        }
+        .zip(raised);
+        let load_s = load_s.all().map(|(units, at)| seconds(units, at, write));
         let refresh_s = [
-            seconds(items.count_read_units, at.index.read),
-            seconds(counts, at.counts.write),
-            seconds(versions, at.counts.read),
+            seconds(read.index, at.index, |units| units.read),
+            seconds(written.counts, at.counts, write),
+            seconds(read.counts, at.counts, |units| units.read),
         ];
         let longest = |seconds: &[f64]| seconds.iter().copied().fold(0.0, f64::max);
         let (load_s, refresh_s) = (longest(&load_s), longest(&refresh_s));
@@ -139,12 +160,16 @@ impl Forecaster<'_> {
         let read_units = items.count_read_units + versions;
         let prices = &terms.prices;
         let paid = capacities.map(|capacities| self.paid(&capacities));
-        let once_usd = match paid {
-            Some(Units { write, read }) => {
-                prices.capacity_usd(write, read, (load_s + refresh_s) / 3600.0)
-            }
-            None => prices.requests_usd(table + index + other, read_units),
-        };
+        let requests = written.zip(read).zip(at).all().into_iter();
+        let requests_usd: f64 = requests
+            .filter(|(_, provisioned)| provisioned.is_none())
+            .map(|((write, read), _)| prices.requests_usd(write, read))
+            .sum();
+        let capacity_usd = paid.map_or(0.0, |Units { write, read }| {
+            prices.capacity_usd(write, read, (load_s + refresh_s) / 3600.0)
+        });
+        let more = self.paid(&raised).write - paid.map_or(0, |paid| paid.write);
+        let once_usd = requests_usd + capacity_usd;
         let idle = paid.map_or(0.0, |Units { write, read }| {
             prices.capacity_usd(write, read, HOURS_A_MONTH)
         });
@@ -159,8 +184,9 @@ impl Forecaster<'_> {
             other_write_units: other,
             read_units,
             once_usd: once_usd + prices.import_usd(import_bytes),
+            boost_usd_hour: prices.capacity_usd(more, 0, 1.0),
             idle_usd_month: idle + prices.storage_usd_month(stored),
-            live_usd_month: self.live_usd(capacities.is_some()),
+            live_usd_month: self.live_usd(&at),
             capacities,
         })
     }
@@ -222,9 +248,11 @@ impl Forecaster<'_> {
                 (0.0, 1),
             ],
         );
-        let units = |index: usize| Units {
-            write: writes[index],
-            read: reads[index],
+        let units = |index: usize| {
+            Some(Units {
+                write: writes[index],
+                read: reads[index],
+            })
         };
         Capacities {
             trip_data: units(0),
@@ -237,20 +265,25 @@ impl Forecaster<'_> {
 
     /// Returns the cost of a month of polls. Provisioned capacity is paid for by the hour, and
     /// polls fit into it.
-    fn live_usd(&self, provisioned: bool) -> f64 {
+    fn live_usd(&self, capacities: &Capacities) -> f64 {
         let Terms { live, prices, .. } = self.terms;
         let polls = HOURS_A_MONTH * 3600.0 / live.every_s;
         let changed = self.stations() * live.changed;
         // Written are the times of the feed and the changed stations; the handler reads the version
         // of each count.
-        let writes = polls * (1.0 + changed);
-        let reads = polls * (self.stations() * STATION_READ_UNITS + changed);
+        let requests = OfTables {
+            station_data: (changed, self.stations() * STATION_READ_UNITS),
+            counts: (0.0, changed),
+            ledger: (1.0, 0.0),
+            ..OfTables::default()
+        };
+        let requests = requests.zip(*capacities).all().into_iter();
+        let requests_usd: f64 = requests
+            .filter(|(_, provisioned)| provisioned.is_none())
+            .map(|((write, read), _)| prices.requests_usd(polls * write, polls * read))
+            .sum();
         let lambda = prices.lambda_usd_month(2.0 * polls, polls * live.lambda_s * live.memory_gb);
-        if provisioned {
-            lambda
-        } else {
-            lambda + prices.requests_usd(writes, reads)
-        }
+        lambda + requests_usd
     }
 }
 

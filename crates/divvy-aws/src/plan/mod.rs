@@ -10,6 +10,7 @@
 //! origin once, reading the index and writing FromStationCounts: the refresh.
 
 mod forecast;
+mod price_list;
 mod prices;
 mod terms;
 mod workload;
@@ -17,8 +18,9 @@ mod workload;
 use divvy::reports::{Column, Note, Row, Table, Value, ValueKind, grouped, plural};
 
 pub use forecast::{Forecast, forecasts};
+pub use price_list::InvalidPriceList;
 pub use prices::{HOURS_A_MONTH, InvalidPrices, Prices};
-pub use terms::{Capacities, Live, LoadMethod, Terms, Units};
+pub use terms::{Capacities, Live, LoadMethod, OfTables, Terms, Units};
 pub use workload::{Items, Workload, measure};
 
 pub use crate::pace::BURST_S;
@@ -118,7 +120,10 @@ fn notes(workload: &Workload, terms: &Terms, forecasts: &[Forecast]) -> Vec<Note
         let method = forecast.method;
         let split = matches!(method, LoadMethod::RowsFree | LoadMethod::PackedFree);
         if let Some(at) = forecast.capacities.filter(|_| split) {
-            let units = |units: Units| format!("{}/{}", units.write, units.read);
+            let units = |units: Option<Units>| match units {
+                Some(units) => format!("{}/{}", units.write, units.read),
+                None => "on demand".into(),
+            };
             notes.push(Note::Scope(format!(
                 "{} (write/read units): TripData {}, its index {}, StationData {}, \
                  FromStationCounts {}, LoadLedger {}",

@@ -11,34 +11,42 @@ pub struct Units {
     pub read: u32,
 }
 
-/// The provisioned capacities of all tables and of the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capacities {
+/// A value for each table and for the index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OfTables<T> {
     /// TripData.
-    pub trip_data: Units,
+    pub trip_data: T,
     /// Its index.
-    pub index: Units,
+    pub index: T,
     /// StationData.
-    pub station_data: Units,
+    pub station_data: T,
     /// FromStationCounts.
-    pub counts: Units,
+    pub counts: T,
     /// LoadLedger.
-    pub ledger: Units,
+    pub ledger: T,
 }
 
-impl Capacities {
-    /// Makes capacities that are the same for each table and for the index.
-    pub fn each(units: Units) -> Self {
+/// The provisioned capacities of all tables and of the index. `None` for a table that is paid by
+/// request.
+pub type Capacities = OfTables<Option<Units>>;
+
+impl<T> OfTables<T> {
+    /// Makes a value that is the same for each.
+    pub fn each(value: T) -> Self
+    where
+        T: Copy,
+    {
         Self {
-            trip_data: units,
-            index: units,
-            station_data: units,
-            counts: units,
-            ledger: units,
+            trip_data: value,
+            index: value,
+            station_data: value,
+            counts: value,
+            ledger: value,
         }
     }
 
-    fn all(&self) -> [Units; 5] {
+    /// Lists the values.
+    pub(super) fn all(self) -> [T; 5] {
         [
             self.trip_data,
             self.index,
@@ -48,12 +56,35 @@ impl Capacities {
         ]
     }
 
-    /// Returns the sum.
-    pub fn sum(&self) -> Units {
-        Units {
-            write: self.all().iter().map(|units| units.write).sum(),
-            read: self.all().iter().map(|units| units.read).sum(),
+    /// Joins two values of each table.
+    pub(super) fn zip<U>(self, other: OfTables<U>) -> OfTables<(T, U)> {
+        OfTables {
+            trip_data: (self.trip_data, other.trip_data),
+            index: (self.index, other.index),
+            station_data: (self.station_data, other.station_data),
+            counts: (self.counts, other.counts),
+            ledger: (self.ledger, other.ledger),
         }
+    }
+}
+
+impl Capacities {
+    /// Returns the sum of what is provisioned.
+    pub fn sum(&self) -> Units {
+        let all = self.all().into_iter().flatten();
+        all.fold(Units::default(), |sum, units| Units {
+            write: sum.write + units.write,
+            read: sum.read + units.read,
+        })
+    }
+
+    /// Returns the capacities with TripData and its index raised to some write units
+    /// ([`Terms::boost`]).
+    pub(super) fn raised(mut self, write: u32) -> Self {
+        for units in [&mut self.trip_data, &mut self.index].into_iter().flatten() {
+            units.write = units.write.max(write);
+        }
+        self
     }
 }
 
@@ -89,8 +120,11 @@ impl Default for Live {
 /// The terms of a forecast.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Terms {
-    /// The provisioned capacities of the tables. `None` where they are on demand.
+    /// The provisioned capacities of the tables. `None` where all are on demand.
     pub capacities: Option<Capacities>,
+    /// The write units to which the load raises TripData and its index. `None` where it does not. Their price
+    /// is [`Forecast::boost_usd_hour`](super::Forecast::boost_usd_hour).
+    pub boost: Option<u32>,
     /// Whether the tables were used in the last five minutes: they have no burst capacity then.
     pub busy: bool,
     /// Whether the whole free tier is available.

@@ -37,10 +37,10 @@ fn workload() -> Workload {
 
 fn terms(units: u32) -> Terms {
     Terms {
-        capacities: Some(Capacities::each(Units {
+        capacities: Some(Capacities::each(Some(Units {
             write: units,
             read: units,
-        })),
+        }))),
         free_tier: true,
         ..Terms::default()
     }
@@ -102,10 +102,12 @@ fn free_units_go_where_they_are_needed() {
             read: 25
         }
     );
-    assert_eq!((split.trip_data.write, split.index.write), (10, 11));
+    let writes = |at: Capacities| [at.trip_data, at.index].map(|units| units.unwrap().write);
+    assert_eq!(writes(split), [10, 11]);
     assert_eq!((rows.once_usd, rows.idle_usd_month), (0.0, 0.0));
     let packed = of(LoadMethod::PackedFree, &terms(5)).capacities.unwrap();
-    assert!(packed.trip_data.write > packed.index.write, "{packed:?}");
+    let [table, index] = writes(packed);
+    assert!(table > index, "{packed:?}");
     // Without the free tier it is not possible, and 25 units are to be paid for.
     let paid = Terms {
         free_tier: false,
@@ -117,6 +119,57 @@ fn free_units_go_where_they_are_needed() {
             .all(|forecast| forecast.method != LoadMethod::RowsFree)
     );
     assert!((of(LoadMethod::Rows, &paid).idle_usd_month - 25.0 * 0.000_78 * 730.0).abs() < 1e-9);
+}
+
+#[test]
+fn tables_of_both_kinds_are_paid_for_each_by_its_own() {
+    let all = |capacities: Option<Capacities>| Terms {
+        capacities,
+        free_tier: false,
+        ..Terms::default()
+    };
+    let five = Some(Units { write: 5, read: 5 });
+    let trips = Capacities {
+        trip_data: five,
+        index: five,
+        ..Capacities::default()
+    };
+    let mixed = of(LoadMethod::Rows, &all(Some(trips)));
+    let provisioned = of(LoadMethod::Rows, &all(Some(Capacities::each(five))));
+    let on_demand = of(LoadMethod::RowsOnDemand, &all(None));
+    // Ten units of each kind to be paid by the hour, and requests to the other tables.
+    assert!((mixed.idle_usd_month - 10.0 * 0.000_78 * 730.0).abs() < 1e-9);
+    assert_eq!(mixed.load_s, provisioned.load_s);
+    let hours = (mixed.load_s.unwrap() + mixed.refresh_s) / 3600.0;
+    let requests = mixed.once_usd - 10.0 * 0.000_78 * hours;
+    let expected = (mixed.other_write_units * 0.625 + 580.0 * 0.125) / 1e6;
+    assert!((requests - expected).abs() < 1e-9, "{requests} {expected}");
+    // Polls use the tables that are paid by request.
+    assert_eq!(mixed.live_usd_month, on_demand.live_usd_month);
+    assert!(provisioned.live_usd_month < mixed.live_usd_month);
+}
+
+#[test]
+fn a_boost_shortens_the_load_and_is_paid_by_the_hour() {
+    let boosted = Terms {
+        boost: Some(1000),
+        free_tier: false,
+        ..terms(5)
+    };
+    let forecast = of(LoadMethod::Rows, &boosted);
+    assert_eq!(forecast.load_s, Some(2_100_000.0 / 1000.0 - 300.0));
+    assert!((forecast.boost_usd_hour - 2.0 * 995.0 * 0.000_65).abs() < 1e-9);
+    let plain = of(LoadMethod::Rows, &terms(5));
+    assert_eq!(plain.boost_usd_hour, 0.0);
+    // The idle month is that of the capacity to which the tables return.
+    let unboosted = Terms {
+        boost: None,
+        ..boosted
+    };
+    assert_eq!(
+        forecast.idle_usd_month,
+        of(LoadMethod::Rows, &unboosted).idle_usd_month
+    );
 }
 
 #[test]

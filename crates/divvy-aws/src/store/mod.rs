@@ -92,6 +92,8 @@ struct Shared {
     counts: Arc<PacedTable>,
     ledger: LedgerTable,
     settings: LoadSettings,
+    /// The capacity before loads of this process raised it.
+    boosted: std::sync::OnceLock<load::boost::Before>,
     listener: Arc<dyn Listener>,
     /// The totals that were read last, without cube, and their section.
     totals: Mutex<Option<(SectionRef, Arc<Totals>)>>,
@@ -175,6 +177,7 @@ impl DynamoStore {
             prefix: options.prefix.clone(),
             tables,
             settings: LoadSettings::default(),
+            boosted: std::sync::OnceLock::new(),
             listener: Arc::new(()),
             totals: Mutex::default(),
             system: std::sync::OnceLock::new(),

@@ -8,7 +8,8 @@ pub struct LoadSettings {
     /// Whether the trips are in the table already, imported from S3: then they are verified, not
     /// written.
     pub imported: bool,
-    /// Write units to which the table and its index are raised while a load writes.
+    /// Write units to which the table and its index are raised with the first load, until
+    /// [`end_boost`](crate::store::DynamoStore::end_boost).
     pub boost: Option<u32>,
 }
 

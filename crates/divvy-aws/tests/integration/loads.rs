@@ -26,11 +26,15 @@ fn options() -> LoadOptions {
 }
 
 fn archive(folder: &Path, trips: u64) -> Archive {
-    let path = folder.join("Divvy_Trips_2016_Q3Q4.zip");
+    archive_of(folder, "Divvy_Trips_2016_Q3Q4.zip", trips, 3)
+}
+
+fn archive_of(folder: &Path, name: &str, trips: u64, seed: u64) -> Archive {
+    let path = folder.join(name);
     let sample = Sample {
         era: Era::Y2016,
         trips,
-        seed: 3,
+        seed,
     };
     let file = File::create(&path).unwrap();
     sample.write_zip(file, &mut |_| {}).unwrap();
@@ -88,6 +92,12 @@ async fn a_boost_ends_with_the_load_and_with_the_next_run_after_a_kill() {
     }
     assert_eq!(capacity(&local).await, 100.0);
 
+    // Other commands leave it while the load may still run, and restore it later.
+    let other = store(&local, Some(5), LoadSettings::default()).await;
+    let now = Timestamp::now();
+    assert!(!other.restore_left_boost(now).await.unwrap());
+    assert_eq!(capacity(&local).await, 100.0);
+
     let start = tokio::time::Instant::now();
     let second = store(&local, Some(5), LoadSettings::default()).await;
     let loaded = load(&second, &archive).await.unwrap();
@@ -97,6 +107,109 @@ async fn a_boost_ends_with_the_load_and_with_the_next_run_after_a_kill() {
     let seconds = start.elapsed().as_secs_f64();
     assert!((100.0..1300.0).contains(&seconds), "{seconds}");
     assert!(second.check().await.unwrap().faults.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boost_is_raised_once_and_restored_at_the_end_or_by_a_later_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let local = local();
+    let boosted = || LoadSettings {
+        boost: Some(100),
+        ..LoadSettings::default()
+    };
+    let updates = |local: &Emulator| local.meter().operations["UpdateTable"];
+    // Six archives of one command: one rise and one decrease. DynamoDB refuses the fifth of a day.
+    let command = store(&local, Some(5), boosted()).await;
+    for (n, seed) in (0..6).enumerate() {
+        let archive = archive_of(folder.path(), &format!("{n}.zip"), 50, seed);
+        load(&command, &archive).await.unwrap();
+        assert_eq!(capacity(&local).await, 100.0);
+    }
+    assert_eq!(updates(&local), 1);
+    command.end_boost().await.unwrap();
+    command.end_boost().await.unwrap();
+    assert_eq!((capacity(&local).await, updates(&local)), (5.0, 2));
+
+    // Killed: the next command with a boost goes on with what is raised, and still knows the 5 units.
+    let killed = store(&local, Some(5), boosted()).await;
+    load(&killed, &archive_of(folder.path(), "6.zip", 50, 6))
+        .await
+        .unwrap();
+    let again = store(&local, Some(5), boosted()).await;
+    load(&again, &archive_of(folder.path(), "7.zip", 50, 7))
+        .await
+        .unwrap();
+    assert_eq!(capacity(&local).await, 100.0);
+    drop((killed, again));
+    let later = Timestamp::now() + jiff::SignedDuration::from_mins(16);
+    let other = store(&local, Some(5), LoadSettings::default()).await;
+    assert!(other.restore_left_boost(later).await.unwrap());
+    assert!(!other.restore_left_boost(later).await.unwrap());
+    assert_eq!(capacity(&local).await, 5.0);
+
+    // The fifth decrease within an hour is refused, in the words of the service. What is raised is
+    // restored by a command an hour later.
+    for decrease in 3..=5 {
+        let command = store(&local, Some(5), boosted()).await;
+        let name = format!("{}.zip", 10 + decrease);
+        load(
+            &command,
+            &archive_of(folder.path(), &name, 50, 10 + decrease),
+        )
+        .await
+        .unwrap();
+        let ended = command.end_boost().await.map_err(|error| error.to_string());
+        match decrease {
+            5 => {
+                insta::assert_snapshot!(ended.unwrap_err(), @r"TripData and its index keep the write units to which a load raised them, and these are paid for: change the capacity of TripData: DynamoDB refuses for now: Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the first 4 decreases, each subsequent decrease in the same UTC day can be performed at most once every 3600 seconds. (LimitExceededException). The next divvy command tries again")
+            }
+            _ => ended.unwrap(),
+        }
+    }
+    assert_eq!(capacity(&local).await, 100.0);
+    tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    assert!(other.restore_left_boost(later).await.unwrap());
+    assert_eq!(capacity(&local).await, 5.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_fails_stores_its_progress() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), 8000);
+    let local = local();
+    let store = store(&local, Some(100), LoadSettings::default()).await;
+    let client = store.connection().retrying.clone();
+    // Requests that can never succeed, at a moment that is no renewal of the lease.
+    let broken = async {
+        while store.used().trip_data.write < 40_500.0 / 8.0 {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let table = &store.tables().trip_data.name;
+        client
+            .delete_table()
+            .table_name(table)
+            .send()
+            .await
+            .unwrap();
+    };
+    let (loaded, ()) = tokio::join!(load(&store, &archive), broken);
+    loaded.unwrap_err();
+    let key = |text: &str| AttributeValue::S(text.into());
+    let record = client.get_item().table_name(&store.tables().ledger.name);
+    let record = record
+        .key("archive", key("#store"))
+        .key("part", key("load"));
+    let record = record.send().await.unwrap().item.unwrap();
+    let record: serde_json::Value = serde_json::from_str(record["said"].as_s().unwrap()).unwrap();
+    let (done, written) = (
+        record["done"].as_f64().unwrap(),
+        store.used().trip_data.write,
+    );
+    // Not all writes that are sent are known to be done.
+    assert!(
+        (written - 200.0..=written).contains(&done),
+        "{done} of {written}"
+    );
 }
 
 /// Imports the objects of an export, as the service does.

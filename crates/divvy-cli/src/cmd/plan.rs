@@ -9,15 +9,18 @@ use divvy::ingest::LoadOptions;
 use divvy::reports::Note;
 use divvy::sources::archive::{self, Archive, FoundKind};
 use divvy::sources::trips_csv::UtcTimes;
+use divvy::store::{Ledger, StationTable};
 use divvy_aws::duplicate_estimate::{DuplicateEstimate, estimate_duplicates};
 use divvy_aws::plan::{self, Capacities, Live, Prices, Terms, Units};
-use divvy_aws::tables::{Granted, Tables};
+use divvy_aws::store::DynamoStore;
+use divvy_aws::tables::{Described, Granted, Tables};
 use jiff::Timestamp;
 
 use crate::open::{Common, Opened};
 use crate::outputs;
 use crate::progress::Bar;
 use crate::render::Format;
+use crate::runtime::block_on;
 use crate::store_name::StoreName;
 
 /// Tells what it takes to load archives into DynamoDB, each way: time, capacity, dollars.
@@ -51,6 +54,10 @@ pub struct Plan {
     /// A JSON file with prices of your region, such as {"wcu_hour":0.00074}
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
+    /// AWS's own list of the prices of DynamoDB in a region, as downloaded from
+    /// https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonDynamoDB/current/REGION/index.json
+    #[arg(long, value_name = "FILE", conflicts_with = "prices")]
+    prices_from_aws: Option<PathBuf>,
     /// Read dates like 01-02-2020 as 1 February
     #[arg(long)]
     day_first: bool,
@@ -69,13 +76,30 @@ pub enum LayoutChoice {
 
 impl Plan {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let store = match common.store {
+            StoreName::Folder(_) => None,
+            _ => common.open_if_there()?,
+        };
+        let dynamo = store.as_ref().and_then(Opened::dynamo);
+        let region = dynamo.map(|dynamo| dynamo.connection().region.as_str());
+        let prices = self.prices(region)?;
+        if let Some(region) =
+            region.filter(|region| *region != prices.region && common.store.costs())
+        {
+            common.say(format_args!(
+                "prices are those of {}, and the store is in {region}, where they may be higher: \
+                 --prices-from-aws FILE takes AWS's own list",
+                prices.region
+            ));
+        }
         let terms = Terms {
-            capacities: self.capacities(common)?,
+            capacities: self.capacities(dynamo),
             free_tier: self.free_tier,
             packed_only: self.layout == Some(LayoutChoice::Packed),
-            prices: prices(self.prices.as_deref())?,
+            prices,
             live: Live {
                 every_s: self.every.max(1).into(),
+                stations: dynamo.map(stations_of).transpose()?.flatten(),
                 ..Live::default()
             },
             ..Terms::default()
@@ -97,34 +121,53 @@ impl Plan {
     }
 
     /// Returns the capacity of the flags, else that of the store's tables. `None` for on demand.
-    fn capacities(&self, common: &Common) -> anyhow::Result<Option<Capacities>> {
+    fn capacities(&self, dynamo: Option<&DynamoStore>) -> Option<Capacities> {
         if let Some(write) = self.wcu {
             let read = self.rcu.unwrap_or(write);
-            return Ok(Some(Capacities::each(Units { write, read })));
+            return Some(Capacities::each(Some(Units { write, read })));
         }
-        if matches!(common.store, StoreName::Folder(_)) {
-            return Ok(None);
-        }
-        let store = common.open_if_there()?;
-        let dynamo = store.as_ref().and_then(Opened::dynamo);
-        Ok(dynamo.and_then(|dynamo| capacities_of(dynamo.tables())))
+        dynamo.and_then(|dynamo| capacities_of(dynamo.tables()))
+    }
+
+    /// Reads prices from the file of a flag. The default prices where there is none. `region` is that of
+    /// the store.
+    fn prices(&self, region: Option<&str>) -> anyhow::Result<Prices> {
+        let Some(path) = &self.prices_from_aws else {
+            return prices(self.prices.as_deref());
+        };
+        let reading = || format!("cannot read {}", path.display());
+        let json = std::fs::read(path).with_context(reading)?;
+        Prices::from_price_list(&json, region).with_context(|| path.display().to_string())
     }
 }
 
-/// Returns the capacity of tables. `None` for tables on demand.
+/// Counts the stations that polls of a store read: all rows of StationData. `None` for a store without
+/// any.
+fn stations_of(dynamo: &DynamoStore) -> anyhow::Result<Option<u64>> {
+    let mut stations = 0;
+    for system in block_on(dynamo.systems())? {
+        stations += block_on(dynamo.stations(&system.id))?.len() as u64;
+    }
+    Ok((stations > 0).then_some(stations))
+}
+
+/// Returns the capacity of tables. `None` where all are on demand.
 pub fn capacities_of(tables: &Tables) -> Option<Capacities> {
-    let units = |granted: Granted| Units {
-        write: granted.write.rate as u32,
-        read: granted.read.rate as u32,
+    let units = |table: &Described, granted: Granted| {
+        (!table.on_demand).then_some(Units {
+            write: granted.write.rate as u32,
+            read: granted.read.rate as u32,
+        })
     };
     let trips = &tables.trip_data;
-    (!trips.on_demand).then(|| Capacities {
-        trip_data: units(trips.table),
-        index: units(trips.index.unwrap_or(trips.table)),
-        station_data: units(tables.station_data.table),
-        counts: units(tables.counts.table),
-        ledger: units(tables.ledger.table),
-    })
+    let capacities = Capacities {
+        trip_data: units(trips, trips.table),
+        index: units(trips, trips.index.unwrap_or(trips.table)),
+        station_data: units(&tables.station_data, tables.station_data.table),
+        counts: units(&tables.counts, tables.counts.table),
+        ledger: units(&tables.ledger, tables.ledger.table),
+    };
+    (capacities != Capacities::default()).then_some(capacities)
 }
 
 /// Reads prices from a file. The default prices where there is none.

@@ -190,9 +190,13 @@ fn unlisted_place(
     let has_no_name =
         |row: &&Station| row.name.is_none() || newest.iter().all(|alias| alias.name().is_none());
     let station = rows().find(is_named).or_else(|| rows().find(has_no_name));
+    let id = newest.first().expect("places have aliases").id();
+    // Rows have not all aliases of an id: any of the same id will do.
+    let mut of_id = newest.iter().filter(|alias| alias.id_str() == id.as_str());
+    let first_row = of_id.find_map(|alias| row_of(alias));
     let newest = *newest.first().expect("places have aliases");
     Place {
-        id: row_of(newest).map_or_else(|| newest.id(), |row| row.id.clone()),
+        id: first_row.map_or_else(|| newest.id(), |row| row.id.clone()),
         station_id: newest.id(),
         station: station.cloned(),
         aliases: aliases.iter().map(|alias| (alias.clone(), None)).collect(),
@@ -203,6 +207,8 @@ fn unlisted_place(
 /// the day of their last trip. `of_feed` are the ids of the feed, which stay.
 fn give_own_ids(places: &mut [Place], of_feed: &BTreeSet<StationId>, known: &Totals) {
     let mut taken: BTreeSet<StationId> = of_feed.clone();
+    // Of many places with one id each is numbered after the last.
+    let mut numbers: HashMap<StationId, usize> = HashMap::new();
     let mut order: Vec<usize> = (0..places.len())
         .filter(|at| !places[*at].is_of_feed())
         .collect();
@@ -223,10 +229,10 @@ fn give_own_ids(places: &mut [Place], of_feed: &BTreeSet<StationId>, known: &Tot
             let addition = until.map_or_else(|| "earlier".into(), |date| format!("until {date}"));
             id = StationId::from(format!("{base} ({addition})"));
         }
-        let mut number = 2;
         while !taken.insert(id.clone()) {
+            let number = numbers.entry(base.clone()).or_insert(2);
             id = StationId::from(format!("{base} ({number})"));
-            number += 1;
+            *number += 1;
         }
         place.id = id;
     }

@@ -237,7 +237,7 @@ impl StationData {
         {
             aliases_of.entry(row).or_default().insert(alias.clone());
         }
-        let mut aliases_of = identity::without_cells(aliases_of);
+        let mut aliases_of = identity::shortened(aliases_of);
         let mut versions: HashMap<StationAlias, Option<u64>> = HashMap::new();
         for row in self.stations() {
             let aliases = row.aliases.iter().cloned();

@@ -16,6 +16,7 @@ mod groups;
 mod origins;
 mod position;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::clusters::clusters;
@@ -31,6 +32,10 @@ use crate::tally::Totals;
 /// A name of more identifies none (in a feed that gives all its stations one name), and comparing each
 /// of them with each alias of that name would take days.
 const MAX_SAME_NAME: usize = 64;
+
+/// The most aliases of an id that a row of StationData has. An item of DynamoDB has 400 KB at most; with
+/// aliases of 500 bytes these take 128 KB.
+pub const MAX_ALIASES_OF_ROW: usize = 256;
 
 /// What identified an alias of the trips as a station of the feed, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -180,8 +185,9 @@ pub fn resolve<'a>(
 /// first has it.
 ///
 /// Trips of one station lie in a few cells usually. Trips of what is no station, under one id and name, may
-/// lie in every cell of a city, which are more than a row of a database can have.
-pub fn without_cells(
+/// lie in every cell of a city, and others have an address as the name: no row has more than
+/// [`MAX_ALIASES_OF_ROW`] aliases of an id.
+pub fn shortened(
     aliases_of: BTreeMap<StationId, BTreeSet<StationAlias>>,
 ) -> BTreeMap<StationId, BTreeSet<StationAlias>> {
     let pairs = aliases_of.iter().flat_map(|(row, aliases)| {
@@ -205,7 +211,11 @@ pub fn without_cells(
     };
     let rows = aliases_of.iter().map(|(row, aliases)| {
         let aliases = aliases.iter().filter_map(|alias| shorten(row, alias));
-        (row.clone(), aliases.collect())
+        let aliases: BTreeSet<StationAlias> = aliases.collect();
+        let aliases: Vec<StationAlias> = aliases.into_iter().collect();
+        let of_ids = aliases.chunk_by(|a, b| a.id_str() == b.id_str());
+        let of_ids = of_ids.flat_map(|same| same.iter().take(MAX_ALIASES_OF_ROW).cloned());
+        (row.clone(), of_ids.collect())
     });
     rows.collect()
 }
@@ -289,8 +299,43 @@ impl<'a> Join<'_, 'a> {
         if feed.is_empty() {
             return;
         }
-        for index in self.open() {
+        let open = self.open();
+        for index in open.iter().copied() {
             self.matched[index] = feed.station_of(&self.origins.all[index]);
+        }
+        // A station is at one position: where it does not state which, it is the newest of an id and name.
+        let of_station = |index: &usize| {
+            let (station, _) = self.matched[*index]?;
+            let origin = &self.origins.all[*index];
+            Some((station, origin.alias().id_and_name()))
+        };
+        let mut newest: BTreeMap<_, usize> = BTreeMap::new();
+        for index in open.iter().copied() {
+            let Some(key) = of_station(&index) else {
+                continue;
+            };
+            let known = newest.entry(key).or_insert(index);
+            let order = |index: usize| {
+                let origin = &self.origins.all[index];
+                (
+                    origin.days.map(|(first, last)| (last, first)),
+                    Reverse(index),
+                )
+            };
+            if order(index) > order(*known) {
+                *known = index;
+            }
+        }
+        let is_elsewhere = |index: &usize| {
+            let newest = of_station(index).and_then(|key| newest.get(&key));
+            newest.is_some_and(|newest| {
+                let [mine, other] = [*index, *newest].map(|at| &self.origins.all[at]);
+                mine.position_evidence(other) == Evidence::Contradicts
+            })
+        };
+        let elsewhere: Vec<usize> = open.into_iter().filter(is_elsewhere).collect();
+        for index in elsewhere {
+            self.matched[index] = None;
         }
     }
 

@@ -6,6 +6,8 @@ mod batch;
 mod items;
 mod transactions;
 
+use std::time::Duration;
+
 use dynoxide::actions::TableDescription;
 use dynoxide::actions::create_table::CreateTableRequest;
 use dynoxide::actions::delete_table::DeleteTableRequest;
@@ -77,6 +79,7 @@ impl Request<'_> {
     fn update_table(&mut self, request: UpdateTableRequest) -> Result<Vec<u8>, RequestError> {
         let name = request.table_name.clone();
         self.load_table(&name);
+        self.count_decrease(&name, request.provisioned_throughput.as_ref())?;
         self.database.update_table(request)?;
         // The emulator updates at once, and its response describes the table before the update.
         let mut description = self.describe(&name)?;
@@ -85,6 +88,42 @@ impl Request<'_> {
         }
         description.table_status = "UPDATING".to_owned();
         write(&json!({ "TableDescription": description }))
+    }
+
+    /// Refuses the fifth decrease of a table's capacity within a day, unless there was none in the last
+    /// hour. DynamoDB counts days by UTC.
+    ///
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html#decreasing-provisioned-throughput>
+    fn count_decrease(
+        &mut self,
+        name: &str,
+        throughput: Option<&serde_json::Value>,
+    ) -> Result<(), RequestError> {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        const HOUR: Duration = Duration::from_secs(3600);
+        const AT_ONCE: usize = 4;
+        let before = self.describe(name)?.provisioned_throughput;
+        let (Some(before), Some(throughput)) = (before, throughput) else {
+            return Ok(());
+        };
+        let units = |field: &str| throughput[field].as_u64().unwrap_or(u64::MAX);
+        if units("WriteCapacityUnits") >= before.write_capacity_units
+            && units("ReadCapacityUnits") >= before.read_capacity_units
+        {
+            return Ok(());
+        }
+        let now = self.now;
+        let decreases = self.state.decreases.entry(name.to_owned()).or_default();
+        decreases.retain(|at| now - *at < DAY);
+        let is_soon = decreases.last().is_some_and(|last| now - *last < HOUR);
+        if decreases.len() >= AT_ONCE && is_soon {
+            let message = "Subscriber limit exceeded: Provisioned throughput decreases are limited within \
+                           a given UTC day. After the first 4 decreases, each subsequent decrease in the \
+                           same UTC day can be performed at most once every 3600 seconds.";
+            return Err(DynoxideError::LimitExceededException(message.into()).into());
+        }
+        decreases.push(now);
+        Ok(())
     }
 
     fn delete_table(&mut self, request: DeleteTableRequest) -> Result<Vec<u8>, RequestError> {

@@ -20,6 +20,7 @@ use divvy::store::{StoreError, StoreErrorKind};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use super::boost;
 use super::refusal::LoadRefusal;
 use crate::ledger::LoadRecord;
 use crate::store::Shared;
@@ -249,6 +250,8 @@ impl<'a> Lease<'a> {
             if let Err(error) = renewed {
                 return error;
             }
+            // A failure of this ends no load: the next renewal is in half a minute.
+            let _ = boost::renew(self.shared).await;
         }
     }
 
@@ -268,8 +271,8 @@ impl<'a> Lease<'a> {
         }
     }
 
-    /// Ends a failed load: its record stays, so that it can be continued or undone; but if nothing
-    /// was written, the record is deleted.
+    /// Ends a failed load: its record stays with the number of completed writes, so that it can be continued
+    /// or undone; but if nothing was written, the record is deleted.
     pub(in crate::store) async fn abandon(self) {
         // An error means that the lease is lost, or that the ledger cannot be reached; then the
         // lease expires.
@@ -277,7 +280,12 @@ impl<'a> Lease<'a> {
         if self.record().await.generation == 0 {
             let _ = self.end().await;
         } else {
-            let _ = self.update(|load| load.is_abandoned = true).await;
+            let done = self.done.load(Ordering::Relaxed);
+            let abandoned = self.update(|load| {
+                load.is_abandoned = true;
+                load.done = load.done.max(done);
+            });
+            let _ = abandoned.await;
         }
     }
 

@@ -169,7 +169,6 @@ async fn load(
     rejects: &dyn RejectSink,
 ) -> Result<Done, StoreError> {
     let shared = lease.shared;
-    let before_boost = boost::restore(shared).await?;
     if let Some(obsolete) = shared.ledger.obsolete().await? {
         obsolete::delete(shared, &obsolete).await?;
     }
@@ -193,12 +192,8 @@ async fn load(
     if found.generation > 0 && !continues {
         undo(lease, request, state).await?;
     }
-    let boosted = boost::raise(shared, before_boost).await?;
-    let done = commit::commit(lease, request, archive, rows, rejects).await;
-    if boosted {
-        boost::restore(shared).await?;
-    }
-    done
+    boost::raise(shared).await?;
+    commit::commit(lease, request, archive, rows, rejects).await
 }
 
 /// Makes the error for a store that another process has changed.

@@ -124,7 +124,7 @@ impl Repair<'_> {
         request: &LoadRequest,
     ) -> Result<bool, StoreError> {
         let shared = lease.shared;
-        boost::restore(shared).await?;
+        boost::restore_any(shared).await?;
         if let Some(obsolete) = shared.ledger.obsolete().await? {
             obsolete::delete(shared, &obsolete).await?;
         }

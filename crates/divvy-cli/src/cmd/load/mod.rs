@@ -93,6 +93,9 @@ pub struct Load {
     /// Dollars of the archives so far.
     #[arg(skip)]
     spent: std::cell::Cell<f64>,
+    /// How many seconds the loads of this command take in which the capacity is raised, as forecast.
+    #[arg(skip)]
+    boosted_s: std::cell::Cell<f64>,
 }
 
 /// Flags that are for stores on DynamoDB alone.
@@ -111,7 +114,7 @@ struct DynamoArgs {
     /// Use this share of the capacity, and leave the rest to others: 50% or 0.5
     #[arg(long, value_name = "SHARE")]
     share: Option<SampleFraction>,
-    /// Raise table and index to so many write units while loading, and back when done or stopped
+    /// Raise table and index to so many write units with the first archive, and back at the end
     #[arg(long, value_name = "WCU", value_parser = clap::value_parser!(u32).range(1..))]
     boost: Option<u32>,
     /// The trips were imported from S3 (divvy export): verify them, write ledger and tallies
@@ -189,9 +192,13 @@ impl Load {
         let _ = self.system.set(common.named_system(&stored)?);
         let rejects = Rejects::create(self.rejects.as_deref())?;
         let mut results = Results::new(common, self.rejects.as_deref());
-        for source in &self.sources {
-            self.load_source(source, &store, &rejects, &mut results)?;
+        let loaded = (self.sources.iter())
+            .try_for_each(|source| self.load_source(source, &store, &rejects, &mut results));
+        // Also after an error: the capacity is paid for.
+        if let Some(Err(error)) = store.dynamo().map(|dynamo| block_on(dynamo.end_boost())) {
+            results.fail(&error.into());
         }
+        loaded?;
         // The summaries are printed even if the counts or the rejected rows fail.
         let followed = store.follow_stream(Timestamp::now());
         let finished = rejects.finish();
@@ -248,6 +255,7 @@ impl Load {
             .context("cannot read the rows back from the folder for temporary files")?;
         let terms = Terms {
             capacities: super::plan::capacities_of(tables),
+            boost: self.dynamo.boost,
             ..Terms::default()
         };
         let method = plan::LoadMethod::of(packed, terms.capacities.is_none());
@@ -255,10 +263,15 @@ impl Load {
         let forecast = forecasts.iter().find(|forecast| forecast.method == method);
         let forecast = forecast.context("there is no price for this way of loading")?;
         let share = self.sample.map_or(1.0, |fraction| fraction.of(1.0));
+        // Once raised, the capacity is paid for until the end of the command, by the begun hour.
+        let boosted_s = self.boosted_s.get();
+        let boost_usd = |seconds: f64| forecast.boost_usd_hour * (seconds / 3600.0).ceil();
+        let more_s = (forecast.load_s.unwrap_or_default() * share).max(1.0);
         let once_usd = if self.dynamo.imported {
             0.0
         } else {
-            forecast.once_usd * share
+            self.boosted_s.set(boosted_s + more_s);
+            forecast.once_usd * share + boost_usd(boosted_s + more_s) - boost_usd(boosted_s)
         };
         common.say(format_args!(
             "{}: {} trips as {}: {} write units, {}, {}",
@@ -389,9 +402,6 @@ impl Load {
                 Ok(loaded)
             }
             None => {
-                if let Some(dynamo) = store.dynamo() {
-                    block_on(dynamo.restore_capacity())?;
-                }
                 bail!("stopped: what is written stays, and the same command goes on from there")
             }
         }

@@ -105,7 +105,14 @@ impl<'a> Origins<'a> {
         let kept = kept.map(|alias| Origin::new(vec![alias], known, &stated, false));
         let used: Vec<StationAlias> = used.iter().cloned().collect();
         let of_names = used.chunk_by(StationAlias::is_same_name);
-        let used = of_names.flat_map(|aliases| cells::by_position(aliases, known, &stated));
+        let feeds = FeedPositions::new(stations);
+        let used = of_names.flat_map(|aliases| {
+            let stated = cells::Stated {
+                of_name: stated.get(&aliases[0].in_cell(None)).copied(),
+                of_feeds: feeds.of(&aliases[0]),
+            };
+            cells::by_position(aliases, known, &stated)
+        });
         let used = used.map(|aliases| Origin::new(aliases, known, &stated, true));
         let mut all: Vec<Origin<'a>> = used.chain(kept).collect();
         all.sort_by(|a, b| a.aliases.cmp(&b.aliases));
@@ -148,6 +155,45 @@ impl<'a> Origins<'a> {
             .filter_map(|name| self.by_name.get(name))
             .flatten()
             .copied()
+    }
+}
+
+/// The positions of stations of feeds, by what may identify them.
+struct FeedPositions<'a> {
+    by_id: FxHashMap<&'a str, Vec<Placed>>,
+    by_name: FxHashMap<String, Vec<Placed>>,
+}
+
+impl<'a> FeedPositions<'a> {
+    fn new(stations: &[&'a Station]) -> Self {
+        let (mut by_id, mut by_name): (FxHashMap<&str, Vec<Placed>>, FxHashMap<_, Vec<Placed>>) =
+            Default::default();
+        for station in stations
+            .iter()
+            .filter(|row| row.source == StationSource::Feed)
+        {
+            let Some(placed) = Placed::of(station) else {
+                continue;
+            };
+            let other_ids = [&station.short_name, &station.legacy_id]
+                .into_iter()
+                .flatten();
+            for id in other_ids.map(String::as_str).chain([station.id.as_str()]) {
+                by_id.entry(id).or_default().push(placed);
+            }
+            let name = station.name.as_deref().and_then(comparable_name);
+            if let Some(name) = name {
+                by_name.entry(name).or_default().push(placed);
+            }
+        }
+        Self { by_id, by_name }
+    }
+
+    fn of(&self, alias: &StationAlias) -> Vec<Placed> {
+        let by_id = self.by_id.get(alias.id_str());
+        let by_name = alias.name().and_then(|name| self.by_name.get(name));
+        let all = by_id.into_iter().chain(by_name).flatten();
+        all.take(MAX_SAME_NAME).copied().collect()
     }
 }
 

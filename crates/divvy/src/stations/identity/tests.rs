@@ -229,6 +229,9 @@ fn single_ends_far_away_are_errors_of_positions() {
         (1, (20, 20), 1),
         (5, (20, 20), 1),
         (6, (20, 20), 2),
+        // A day on which it may have been moved.
+        (2, (30, 30), 1),
+        (3, (30, 30), 2),
         (1, (31, 31), 2),
     ] {
         let mut all = Totals::default();
@@ -237,6 +240,76 @@ fn single_ends_far_away_are_errors_of_positions() {
         let matches = resolve([], &BTreeSet::new(), &all, &Corrections::default());
         assert_eq!(matches.other_places().len(), places, "{times} on {day:?}");
     }
+}
+
+/// Counts trips of one id and name: how many start at a latitude, and on which days.
+fn plaza(spots: &[(i64, f64, (i32, i32))]) -> Totals {
+    let mut totals = Totals::default();
+    for (times, latitude, days) in spots {
+        let origin = ("517", "Plaza", Some((*latitude, -87.675001)));
+        totals.count(&trip(&origin, *days), *times);
+    }
+    totals
+}
+
+#[test]
+fn a_single_end_between_two_places_does_not_join_them() {
+    // 890 m apart.
+    let [a, c] = [(100, 42.015001, (0, 90)), (80, 42.023001, (91, 180))];
+    let places = |spots: &[_]| {
+        let known = plaza(spots);
+        let matches = resolve([], &BTreeSet::new(), &known, &Corrections::default());
+        matches.other_places().len()
+    };
+    assert_eq!(places(&[a, c]), 2);
+    assert_eq!(places(&[a, c, (1, 42.019001, (50, 50))]), 2);
+    assert_eq!(
+        places(&[a, c, (90, 42.019001, (0, 90))]),
+        1,
+        "many ends are between them"
+    );
+}
+
+#[test]
+fn ends_where_a_feed_has_the_station_are_no_errors() {
+    let known = plaza(&[(177, 42.040001, (0, 90)), (8, 42.015001, (79, 88))]);
+    let feed = [station("517", "Plaza", Some(CLARK))];
+    let matches = resolve(
+        &feed,
+        &["517".into()].into(),
+        &known,
+        &Corrections::default(),
+    );
+    assert_eq!(matches.of(&"517".into()).len(), 1);
+    assert_eq!(matches.unmatched().count(), 1);
+    assert!(matches.of(&"517".into())[0].0.as_str().contains("42.015"));
+}
+
+#[test]
+fn a_station_without_a_position_has_the_newest_of_two() {
+    let known = plaza(&[(100, 42.040001, (91, 180)), (100, 42.015001, (0, 90))]);
+    let feed = [station("517", "Plaza", None)];
+    let matches = resolve(
+        &feed,
+        &["517".into()].into(),
+        &known,
+        &Corrections::default(),
+    );
+    assert!(
+        matches.of(&"517".into())[0].0.as_str().contains("42.039"),
+        "{matches:?}"
+    );
+    assert_eq!(matches.unmatched().count(), 1);
+}
+
+#[test]
+fn an_id_and_name_all_over_a_city_are_one_place() {
+    let spots: Vec<_> = (0..100)
+        .map(|n| (3, 41.0 + 0.01 * f64::from(n), (0, 9)))
+        .collect();
+    let known = plaza(&spots);
+    let matches = resolve([], &BTreeSet::new(), &known, &Corrections::default());
+    assert_eq!(matches.other_places().len(), 1);
 }
 
 #[test]
@@ -265,7 +338,7 @@ fn cells_of_a_row_are_shortened_to_the_name() {
     ]);
     let far = aliases(&[("517", "Clark", PULASKI), ("517", "Clark", None)]);
     let rows = [("a".into(), near), ("b".into(), far.clone())].into();
-    let shortened = without_cells(rows);
+    let shortened = shortened(rows);
     let names = |row: &str| shortened[&StationId::from(row)].clone();
     assert_eq!(
         names("a"),
