@@ -54,8 +54,8 @@ pub struct Plan {
     /// A JSON file with prices of your region, such as {"wcu_hour":0.00074}
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
-    /// AWS's own list of the prices of DynamoDB in a region, as downloaded from
-    /// https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonDynamoDB/current/REGION/index.json
+    /// AWS's own list of the prices of DynamoDB in a region: the file index.json of
+    /// pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonDynamoDB/current/REGION/
     #[arg(long, value_name = "FILE", conflicts_with = "prices")]
     prices_from_aws: Option<PathBuf>,
     /// Read dates like 01-02-2020 as 1 February
@@ -81,7 +81,9 @@ impl Plan {
             _ => common.open_if_there()?,
         };
         let dynamo = store.as_ref().and_then(Opened::dynamo);
+        // An emulator is in no region.
         let region = dynamo.map(|dynamo| dynamo.connection().region.as_str());
+        let region = region.filter(|_| common.store.costs());
         let prices = self.prices(region)?;
         if let Some(region) =
             region.filter(|region| *region != prices.region && common.store.costs())

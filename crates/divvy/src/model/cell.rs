@@ -9,8 +9,8 @@ use super::Position;
 /// Publishers move stations, and give the id and the name of one to another. Ends of trips are
 /// counted by cell ([`StationAlias`](super::StationAlias)), so that both can be told apart later.
 ///
-/// A cell is 0.003 degrees of latitude high (334 m). Its width is 0.003 degrees of longitude or, away
-/// from the equator, as many more thousandths of a degree as are no longer than these.
+/// A cell is 0.003 degrees of latitude high (334 m). It is 0.003 degrees of longitude wide, and 0.004, 0.005 or
+/// 0.006 farther from the equator ([`WIDTHS`]), where they are no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cell {
     /// Latitude of the southern edge, thousandths of a degree.
@@ -24,8 +24,8 @@ pub struct Cell {
 /// The height of a cell, thousandths of a degree.
 const HEIGHT: i32 = 3;
 
-/// The widths of cells, thousandths of a degree, with the latitude from which each is used: there the
-/// cosine is [`HEIGHT`] / width.
+/// The widths of cells, thousandths of a degree, with the latitude from which each is used, by the edge that is
+/// nearer to the equator: there the cosine is [`HEIGHT`] / width.
 const WIDTHS: [(i32, i32); 3] = [(60_000, 6), (53_131, 5), (41_410, 4)];
 
 impl Cell {

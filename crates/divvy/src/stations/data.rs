@@ -241,7 +241,10 @@ impl StationData {
         let mut versions: HashMap<StationAlias, Option<u64>> = HashMap::new();
         for row in self.stations() {
             let aliases = row.aliases.iter().cloned();
-            versions.extend(aliases.map(|alias| (alias, row.trips_version)));
+            for alias in aliases {
+                let version = versions.entry(alias.in_cell(None)).or_default();
+                *version = (*version).max(row.trips_version);
+            }
         }
 
         let ids: BTreeSet<StationId> = self.rows.keys().chain(aliases_of.keys()).cloned().collect();
@@ -257,10 +260,7 @@ impl StationData {
             } else if row.is_none_or(|row| row.aliases != aliases) {
                 let row = self.edit(&id);
                 let new = aliases.difference(&row.aliases);
-                let before = |alias: &StationAlias| {
-                    let version = versions.get(alias);
-                    *version.or_else(|| versions.get(&alias.in_cell(None)))?
-                };
+                let before = |alias: &StationAlias| *versions.get(&alias.in_cell(None))?;
                 let version = new.filter_map(before).max();
                 row.trips_version = row.trips_version.max(version);
                 row.aliases = aliases;

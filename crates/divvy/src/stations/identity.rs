@@ -2,7 +2,7 @@
 //!
 //! Trips of 2013-2020 have small integers as station ids, later ones short names, and feeds have
 //! UUIDs that no trip has. Ids are also reused: `517` was a rack at Pulaski & Armitage and later one
-//! at Clark & Jarvis, 12 km away. So each pair of an id and a name ([`StationAlias`]) is looked up by
+//! at Clark & Jarvis, 12 km away. So each position of an id and a name ([`StationAlias`]) is looked up by
 //! itself. An equal id is a match only if name and position do not contradict, and an equal
 //! `short_name` or `legacy_id` only if the name or the position agrees.
 //!
@@ -327,6 +327,12 @@ impl<'a> Join<'_, 'a> {
             }
         }
         let is_elsewhere = |index: &usize| {
+            let placed =
+                (self.matched[*index]).and_then(|(station, _)| feed.with_id(station)?.placed);
+            let origin = &self.origins.all[*index];
+            if position_evidence(placed, origin.placed) == Evidence::Agrees {
+                return false;
+            }
             let newest = of_station(index).and_then(|key| newest.get(&key));
             newest.is_some_and(|newest| {
                 let [mine, other] = [*index, *newest].map(|at| &self.origins.all[at]);

@@ -96,7 +96,7 @@ impl Stations {
         let in_cells = aliases.clone().filter(|alias| alias.has_cell());
         let totals = in_cells.filter_map(|alias| self.0.get(alias));
         let placed = totals.filter_map(|totals| Some((totals, totals.position()?)));
-        // The order of aliases is not that of cells.
+        // Of equally many ends the sums decide, so that the order of `aliases` does not matter.
         let by_ends = |(totals, _): &(&StationTotals, Position)| {
             (totals.positions, totals.latitudes, totals.longitudes)
         };

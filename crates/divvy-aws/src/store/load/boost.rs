@@ -25,19 +25,27 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(15 * 60);
 pub(in crate::store) struct Before {
     wcu: (i64, i64),
     rcu: (i64, i64),
-    /// When the load last wrote this. `None` by older programs.
+    /// When the load last wrote this. `None` where an older program wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seen_at: Option<Timestamp>,
 }
 
-/// Raises the write capacity if the settings demand it and this process has not done so. Restores
-/// what another has left raised if they do not.
+impl Before {
+    /// Returns whether the command that has raised the capacity may still load.
+    fn is_loading(&self, now: Timestamp) -> bool {
+        let age = self.seen_at.map(|at| now.duration_since(at).unsigned_abs());
+        age.is_some_and(|age| age < ABANDONED_AFTER)
+    }
+}
+
+/// Raises the write capacity if the settings demand it and this process has not done so. If they do not,
+/// restores what a killed command has left raised.
 pub(super) async fn raise(shared: &Shared) -> Result<(), StoreError> {
     let left = shared.ledger.note::<Before>(Note::Boost).await?;
     let Some(wcu) = shared.settings.boost else {
         return match left {
-            Some(left) => restore(shared, left).await,
-            None => Ok(()),
+            Some(left) if !left.is_loading(Timestamp::now()) => restore(shared, left).await,
+            _ => Ok(()),
         };
     };
     if shared.boosted.get().is_some() {
@@ -105,6 +113,10 @@ fn set_rates(shared: &Shared, (table, index): (i64, i64)) {
 /// Restores the capacity from its record, and deletes the record.
 async fn restore(shared: &Shared, before: Before) -> Result<(), StoreError> {
     let table = &shared.tables.trip_data;
+    if table.on_demand {
+        // Its billing was changed since: there is no capacity to be restored.
+        return shared.ledger.delete_note(Note::Boost).await;
+    }
     set_capacity(&shared.connection.retrying, table, before.wcu, before.rcu).await?;
     set_rates(shared, before.wcu);
     shared.ledger.delete_note(Note::Boost).await?;
@@ -137,8 +149,8 @@ impl DynamoStore {
         }
     }
 
-    /// Restores the capacity that a killed command had raised, and that is more than 15 minutes old at
-    /// `now`. Returns whether one had.
+    /// Restores the capacity that a killed command had raised: one that has not written for 15 minutes
+    /// before `now` that it loads. Returns whether there was one.
     ///
     /// # Errors
     ///
@@ -148,10 +160,7 @@ impl DynamoStore {
         let Some(left) = shared.ledger.note::<Before>(Note::Boost).await? else {
             return Ok(false);
         };
-        let is_loading = left
-            .seen_at
-            .is_some_and(|at| now.duration_since(at).unsigned_abs() < ABANDONED_AFTER);
-        if is_loading || shared.boosted.get().is_some() {
+        if left.is_loading(now) || shared.boosted.get().is_some() {
             return Ok(false);
         }
         restore(shared, left).await.map_err(|e| self.left(&e))?;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use divvy::store::{StoreError, StoreErrorKind};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::boost;
 use super::refusal::LoadRefusal;
@@ -250,8 +250,8 @@ impl<'a> Lease<'a> {
             if let Err(error) = renewed {
                 return error;
             }
-            // A failure of this ends no load: the next renewal is in half a minute.
-            let _ = boost::renew(self.shared).await;
+            // A failure of this ends no load, nor does it delay the renewals: the next is in half a minute.
+            let _ = timeout(RENEW, boost::renew(self.shared)).await;
         }
     }
 

@@ -270,7 +270,6 @@ impl Load {
         let once_usd = if self.dynamo.imported {
             0.0
         } else {
-            self.boosted_s.set(boosted_s + more_s);
             forecast.once_usd * share + boost_usd(boosted_s + more_s) - boost_usd(boosted_s)
         };
         common.say(format_args!(
@@ -297,6 +296,7 @@ impl Load {
             );
         }
         self.spent.set(spent);
+        self.boosted_s.set(boosted_s + more_s);
         Ok(())
     }
 

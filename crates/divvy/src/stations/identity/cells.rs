@@ -10,7 +10,7 @@ use crate::tally::Totals;
 
 /// How many times as many ends of trips a station has as a *stray*: a position of its id and name that is taken
 /// for an error of satellite positions. All its trips are between the first and the last day of the station,
-/// and no feed has the station there: a rack that was moved has trips before or after. Of the ends of 349,840
+/// and neither a feed nor a list has the station there: a rack that was moved has trips before or after. Of the ends of 349,840
 /// trips of Divvy 89 were such errors, at 88 positions of at most 1.2 % of their stations' ends each.
 const STATION_TO_STRAY: i64 = 20;
 
@@ -27,7 +27,7 @@ const M_PER_DEGREE: f64 = 110_000.0;
 /// Groups the aliases of an id and a name by position.
 ///
 /// - Cells whose trips end within 500 m of each other, on the mean, are one group. A cell with few ends
-///   ([`STATION_TO_STRAY`]) connects no others: it belongs to the nearest of the others within 500 m.
+///   ([`STATION_TO_STRAY`]) connects no larger ones: it belongs to the nearest of these within 500 m.
 /// - A group belongs with its strays to one station.
 /// - More positions than [`MAX_SAME_NAME`] are those of bikes that are parked anywhere: all are one group.
 /// - The alias without a cell is in the group of the others if there is only one: its trips have no position,
@@ -191,7 +191,7 @@ fn with_strays(
         })
         .collect();
     spots.sort_by(|a, b| (b.ends, &a.aliases).cmp(&(a.ends, &b.aliases)));
-    // A feed has the station here, and not there.
+    // A feed or a list has the station here, and not there.
     let is_stated_apart = |here: &Spot, there: &Spot| {
         let mut stated = stated.of_feeds.iter().copied().chain(stated.of_name);
         stated.any(|stated| {

@@ -347,6 +347,14 @@ fn cells_of_a_row_are_shortened_to_the_name() {
     // Of equally many the first row; the other has the cell alone.
     let cells: BTreeSet<StationAlias> = far.into_iter().filter(StationAlias::has_cell).collect();
     assert_eq!(names("b"), cells);
+    // No row is too large for a database.
+    let many = (0..300).map(|n| StationAlias::new("517", &format!("{n} Lake St")));
+    let more = many.chain([StationAlias::new("86", "Clark")]).collect();
+    let shortened = super::shortened([("a".into(), more)].into());
+    assert_eq!(
+        shortened[&StationId::from("a")].len(),
+        MAX_ALIASES_OF_ROW + 1
+    );
 }
 
 #[test]
