@@ -39,12 +39,15 @@ impl Before {
 }
 
 /// Raises the write capacity if the settings demand it and this process has not done so. If they do not,
-/// restores what a killed command has left raised.
-pub(super) async fn raise(shared: &Shared) -> Result<(), StoreError> {
+/// restores what a killed command has left raised. `has_unfinished` is whether the ledger has a load that
+/// was not finished, whose lease this process has taken over: then its command was killed.
+pub(super) async fn raise(shared: &Shared, has_unfinished: bool) -> Result<(), StoreError> {
     let left = shared.ledger.note::<Before>(Note::Boost).await?;
     let Some(wcu) = shared.settings.boost else {
         return match left {
-            Some(left) if !left.is_loading(Timestamp::now()) => restore(shared, left).await,
+            Some(left) if has_unfinished || !left.is_loading(Timestamp::now()) => {
+                restore(shared, left).await
+            }
             _ => Ok(()),
         };
     };

@@ -192,7 +192,7 @@ async fn load(
     if found.generation > 0 && !continues {
         undo(lease, request, state).await?;
     }
-    boost::raise(shared).await?;
+    boost::raise(shared, found.generation > 0).await?;
     commit::commit(lease, request, archive, rows, rejects).await
 }
 
