@@ -18,7 +18,7 @@ const CELL_SEPARATOR: char = '\u{1e}';
 /// of [`comparable_name`], and with the cell in which the row says that it is.
 ///
 /// Publishers give the id of a removed station to another one later, and move stations. Counts are kept
-/// by alias, so that trips of both can be counted apart without reading them again. An id without a name
+/// by alias, so that the trips of both have separate counts without reading them again. An id without a name
 /// or a cell is an alias as well: files without names or coordinates have it, and archives that were
 /// loaded before there were aliases.
 ///

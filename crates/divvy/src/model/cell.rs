@@ -1,4 +1,4 @@
-//! Cells of a grid over the earth, by which ends of trips at one station are told apart.
+//! A grid of cells over the earth. Starts and ends of trips are counted by the cell of their coordinates.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use super::Position;
 
 /// A cell of about a third of a kilometre: two positions in it are less than 500 m apart.
 ///
-/// Publishers move stations, and give the id and the name of one to another. Ends of trips are
-/// counted by cell ([`StationAlias`](super::StationAlias)), so that both can be told apart later.
+/// Publishers move stations, and give the id and the name of a removed station to a new one. The cell is part
+/// of a [`StationAlias`](super::StationAlias), so that the trips of the two positions have separate counts.
 ///
 /// A cell is 0.003 degrees of latitude high (334 m). It is 0.003 degrees of longitude wide, and 0.004, 0.005 or
 /// 0.006 farther from the equator ([`WIDTHS`]), where they are no longer.

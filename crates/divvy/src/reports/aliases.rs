@@ -174,9 +174,7 @@ fn rows_of(place: &Place, known: &Totals) -> Vec<PlaceAliasRow> {
         let published = latest.next().or(alias.name());
         let mean = (known.stations).position(aliases.iter().copied(), SAME_STATION_M);
         let distance_m = mean.zip(at).map(|(mean, at)| mean.distance_m(at));
-        let days = aliases.iter().filter_map(|alias| known.names.days(alias));
-        let days = days.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-        let (first, last) = days.unzip();
+        let (first, last) = known.names.days_of(aliases.iter().copied()).unzip();
         let confidence = confidence(alias, name.as_deref(), distance_m, key);
         PlaceAliasRow {
             first_seen: first.map(|day| date_of(day).to_string()),

@@ -50,9 +50,7 @@ impl Place {
 
     /// Returns the first and the last day on which a trip names it, days since 1970-01-01.
     pub fn days(&self, known: &Totals) -> Option<(i32, i32)> {
-        self.aliases()
-            .filter_map(|alias| known.names.days(alias))
-            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        known.names.days_of(self.aliases())
     }
 
     /// Returns whether a feed has named it.

@@ -303,7 +303,12 @@ impl<'a> Join<'_, 'a> {
         for index in open.iter().copied() {
             self.matched[index] = feed.station_of(&self.origins.all[index]);
         }
-        // A station is at one position: where it does not state which, it is the newest of an id and name.
+        self.keep_newest_positions(feed, open);
+    }
+
+    /// Of several positions of an id and name that belong to one station, leaves those that agree with the
+    /// station's own; where it states none, the newest. The others belong to no station yet.
+    fn keep_newest_positions(&mut self, feed: &Feed<'a>, open: Vec<usize>) {
         let of_station = |index: &usize| {
             let (station, _) = self.matched[*index]?;
             let origin = &self.origins.all[*index];

@@ -226,6 +226,15 @@ impl Names {
         days.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
+    /// Returns what [`days`](Self::days) does, over some aliases.
+    pub fn days_of<'a>(
+        &self,
+        aliases: impl Iterator<Item = &'a StationAlias>,
+    ) -> Option<(i32, i32)> {
+        let days = aliases.filter_map(|alias| self.days(alias));
+        days.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
     /// Returns the latest name of an alias.
     pub fn latest(&self, alias: &StationAlias) -> Option<&str> {
         self.of(alias).first().map(|seen| seen.name)

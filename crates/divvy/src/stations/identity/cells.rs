@@ -185,7 +185,7 @@ fn with_strays(
     let mut spots: Vec<Spot> = (groups.into_iter())
         .map(|aliases| Spot {
             ends: ends(&aliases, known),
-            days: days(&aliases, known),
+            days: known.names.days_of(aliases.iter()),
             placed: placed_at(&aliases, known),
             aliases,
         })
@@ -220,10 +220,4 @@ fn with_strays(
         .into_iter()
         .map(|station| station.aliases)
         .collect()
-}
-
-/// Returns the first and the last day of trips with any of the aliases.
-pub(super) fn days(aliases: &[StationAlias], known: &Totals) -> Option<(i32, i32)> {
-    let days = aliases.iter().filter_map(|alias| known.names.days(alias));
-    days.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }

@@ -230,7 +230,7 @@ impl<'a> Origin<'a> {
             placed: by_trips().or_else(|| by_name().copied()),
             names,
             published_names,
-            days: cells::days(&aliases, known),
+            days: known.names.days_of(aliases.iter()),
             is_used,
             aliases,
         }
