@@ -18,9 +18,9 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 
 use crate::duplicate_estimate::{DuplicateEstimate, Partition, on_all_cores};
-use crate::item::trip::{INDEX_KEY, KEY, TABLE, TripRow};
+use crate::item::trip::{INDEX_KEY, KEY, STARTED_AT, TABLE, TripRow};
 use crate::plan::Prices;
-use crate::tables::INDEX;
+use crate::tables::{INDEX, Layout};
 
 /// The compression of the objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -344,17 +344,20 @@ impl Object {
 
 /// Makes the input of `aws dynamodb import-table`, without the bucket.
 fn definition(options: &ExportOptions) -> String {
-    let key = |name: &str| json!([{ "AttributeName": name, "KeyType": "HASH" }]);
+    let key = |name: &str, kind: &str| json!({ "AttributeName": name, "KeyType": kind });
     let attribute = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
     let mut index = json!({
         "IndexName": INDEX,
-        "KeySchema": key(INDEX_KEY),
-        "Projection": { "ProjectionType": "KEYS_ONLY" },
+        "KeySchema": [key(INDEX_KEY, "HASH"), key(STARTED_AT, "RANGE")],
+        "Projection": {
+            "ProjectionType": "INCLUDE",
+            "NonKeyAttributes": [Layout::Rows.projected()],
+        },
     });
     let mut table = json!({
         "TableName": options.table,
-        "AttributeDefinitions": [attribute(KEY), attribute(INDEX_KEY)],
-        "KeySchema": key(KEY),
+        "AttributeDefinitions": [attribute(KEY), attribute(INDEX_KEY), attribute(STARTED_AT)],
+        "KeySchema": [key(KEY, "HASH")],
     });
     match options.capacity {
         None => table["BillingMode"] = json!("PAY_PER_REQUEST"),

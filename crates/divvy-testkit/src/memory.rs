@@ -471,14 +471,14 @@ impl Departures for MemoryStore {
         &self,
         system: &SystemId,
         origins: &[StationId],
-    ) -> Result<Vec<u64>, StoreError> {
+    ) -> Result<Vec<Option<u64>>, StoreError> {
         let mut departures: BTreeMap<StationId, u64> = BTreeMap::new();
         self.ask(system, |held| {
             for origin in held.stored().filter_map(|copy| copy.trip.origin.as_ref()) {
                 *departures.entry(origin.id()).or_default() += 1;
             }
         });
-        let of = |origin| departures.get(origin).copied().unwrap_or(0);
+        let of = |origin| Some(departures.get(origin).copied().unwrap_or(0));
         Ok(origins.iter().map(of).collect())
     }
 }

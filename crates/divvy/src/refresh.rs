@@ -47,7 +47,8 @@ impl<'a> Recounter<'a> {
         }
     }
 
-    /// Counts ids again, and keeps each count under its version. Returns the number of ids.
+    /// Counts ids again, and keeps each count under its version. Returns the number of counts; an id
+    /// whose trips are being replaced keeps its stored count.
     ///
     /// # Errors
     ///
@@ -67,11 +68,13 @@ impl<'a> Recounter<'a> {
         let counts: Vec<FromStationCount> = outdated
             .iter()
             .zip(departures)
-            .map(|(outdated, from_count)| FromStationCount {
-                from_station_id: outdated.id.clone(),
-                from_count,
-                trips_version: outdated.version,
-                refreshed_at: now,
+            .filter_map(|(outdated, from_count)| {
+                Some(FromStationCount {
+                    from_station_id: outdated.id.clone(),
+                    from_count: from_count?,
+                    trips_version: outdated.version,
+                    refreshed_at: now,
+                })
             })
             .collect();
         self.counts.put_counts(system, &counts).await?;

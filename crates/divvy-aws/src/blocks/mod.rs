@@ -31,7 +31,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub use gather::Gatherer;
 pub use month::Month;
-pub use pack::{MAX_BLOCK, PACKED_LEVEL, Packed, TARGET_BLOCK, pack, pack_some};
+pub use pack::{MAX_BLOCK, PACKED_LEVEL, Packed, TARGET_BLOCK, first_start, pack, pack_some};
 
 /// The version that [`encode()`] writes.
 const VERSION: u8 = 1;

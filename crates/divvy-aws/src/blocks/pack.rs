@@ -1,6 +1,6 @@
 //! The blocks of the packed layout: the rows of an origin and a month, cut to a size.
 
-use divvy::model::{StationAlias, StationId};
+use divvy::model::{StationAlias, StationId, TripBatch};
 
 use super::{Month, Rows, encode_some};
 
@@ -24,6 +24,9 @@ pub struct Packed {
     pub part: u32,
     /// The number of rows.
     pub n: u32,
+    /// The earliest start of its trips: local milliseconds since 1970-01-01T00:00, and seconds east
+    /// of UTC. `None` for a block that an older program wrote, whose item does not have it.
+    pub first_start: Option<(i64, i32)>,
     /// The encoded rows, by member and line.
     pub block: Vec<u8>,
 }
@@ -67,16 +70,29 @@ pub fn pack_some(rows: &Rows, some: &[u32], each: &mut dyn FnMut(Packed)) {
         let origin = Some(ranks[rank])
             .filter(|id| !id.is_empty())
             .map(StationId::from);
+        let mut rest = group_rows;
         for (part, (n, block)) in cut(rows, group_rows).into_iter().enumerate() {
+            let (own, others) = rest.split_at(n);
+            rest = others;
             each(Packed {
                 origin: origin.clone(),
                 month,
                 part: part as u32,
                 n: n as u32,
+                first_start: first_start(batch, own),
                 block,
             });
         }
     }
+}
+
+/// Returns the earliest start of some rows. `None` without rows.
+pub fn first_start(batch: &TripBatch, rows: &[u32]) -> Option<(i64, i32)> {
+    let start = |row: &u32| {
+        let row = *row as usize;
+        (batch.started_ms[row], batch.started_offset_s[row])
+    };
+    rows.iter().map(start).min()
 }
 
 /// Encodes rows in as few blocks as possible, all with about the same number of rows. Returns the

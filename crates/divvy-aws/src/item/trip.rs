@@ -7,13 +7,13 @@
 //! | `from_name`, `to_name` | S, the names of the stations as names are compared | the row has none |
 //! | `cells` | N, 1: the stations' aliases have the [`Cell`]s of the coordinates | an older program wrote it, or no end has one |
 //! | `to_station_id`, `bike_id`, `bike_type`, `rider`, `gender` | S | unknown |
-//! | `started_at`, `ended_at` | S, local time with its offset | |
+//! | `started_at`, `ended_at` | S, local time with its offset; `started_at` is the sort key of the index | |
 //! | `precision_ms` | N | 1000 |
 //! | `duration_s` | N, as the file states it | the file states none |
 //! | `birth_year` | N | unknown |
 //! | `from_latitude`, `from_longitude`, `to_latitude`, `to_longitude` | N, decimal degrees | unknown |
 //! | `flags` | N, [`Flags::bits`] | 0 |
-//! | `archive` | S, see [`archive_tag`] | |
+//! | `archive` | S, see [`archive_tag`]; projected to the index | another program wrote it |
 //! | `member`, `line` | N, the location of the row | 0 |
 
 use std::fmt::Write;
@@ -45,7 +45,8 @@ const NAMES: [&str; 2] = ["from_name", "to_name"];
 const CELLS: &str = "cells";
 /// The value of [`CELLS`]: [`Cell::of_end`].
 const CELLS_OF_ENDS: i32 = 1;
-const STARTED_AT: &str = "started_at";
+/// The attribute with the start, which is the sort key of the index.
+pub const STARTED_AT: &str = "started_at";
 const ENDED_AT: &str = "ended_at";
 const PRECISION_MS: &str = "precision_ms";
 const DURATION_S: &str = "duration_s";
@@ -66,6 +67,11 @@ const USUAL_PRECISION_MS: i32 = 1000;
 /// Returns the tag of an archive in items: the first 16 hex digits of its content hash.
 pub fn archive_tag(content: ContentHash) -> String {
     format!("{:016x}", content.0 >> 64)
+}
+
+/// Returns the tag of an archive, from the text of its content hash.
+pub fn tag_of_content(content: &str) -> String {
+    content.chars().take(16).collect()
 }
 
 /// A row to be made into an item.
@@ -215,12 +221,23 @@ impl TripRow<'_> {
         bytes
     }
 
-    /// Returns the bytes of the item's entry in the index, which has only the keys. `None` without
-    /// an origin.
+    /// Returns the bytes of the item's entry in the index: the keys, the start and the tag of the
+    /// archive. `None` without an origin.
     pub fn index_bytes(&self) -> Option<u64> {
-        let origin = self.batch.origin_id(self.row);
-        let id = self.batch.id_raw(self.row);
-        (!origin.is_empty()).then(|| (KEY.len() + id.len() + INDEX_KEY.len() + origin.len()) as u64)
+        let Self { batch, row, .. } = *self;
+        let origin = batch.origin_id(row);
+        if origin.is_empty() {
+            return None;
+        }
+        let mut started = String::with_capacity(25);
+        write_time(
+            &mut started,
+            batch.started_ms[row],
+            batch.started_offset_s[row],
+        );
+        let names = KEY.len() + INDEX_KEY.len() + STARTED_AT.len() + ARCHIVE.len();
+        let values = batch.id_raw(row).len() + origin.len() + started.len() + self.archive.len();
+        Some((names + values) as u64)
     }
 }
 
@@ -412,7 +429,7 @@ mod tests {
         row(&batch, 0, 0).write_json(&mut json);
         insta::assert_snapshot!(String::from_utf8(json).unwrap(), @r#"{"trip_id":{"S":"10426648"},"from_station_id":{"S":"35"},"bike_id":{"S":"3018"},"rider":{"S":"member"},"gender":{"S":"Male"},"archive":{"S":"0123456789abcdef"},"started_at":{"S":"2016-07-01T00:04:09-05:00"},"ended_at":{"S":"2016-07-01T00:13:20.500-05:00"},"duration_s":{"N":"551"},"birth_year":{"N":"1985"},"line":{"N":"1042"},"from_latitude":{"N":"41.8964"},"from_longitude":{"N":"-87.661"}}"#);
         assert_eq!(row(&batch, 0, 0).bytes(), 228);
-        assert_eq!(row(&batch, 0, 0).index_bytes(), Some(32));
+        assert_eq!(row(&batch, 0, 0).index_bytes(), Some(90));
     }
 
     #[test]

@@ -309,7 +309,11 @@ mod tests {
 
     #[async_trait]
     impl Departures for TestCounts {
-        async fn departures(&self, system: &SystemId, ids: &[StationId]) -> Answer<Vec<u64>> {
+        async fn departures(
+            &self,
+            system: &SystemId,
+            ids: &[StationId],
+        ) -> Answer<Vec<Option<u64>>> {
             sleep(Duration::from_secs(self.seconds_each)).await;
             self.spent.lock().unwrap().read_units += 0.5;
             let fails = self.fails.lock().unwrap().clone();

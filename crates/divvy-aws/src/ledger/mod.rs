@@ -14,7 +14,8 @@
 //! | content hash | `G#keys#NNN` | the keys of its blocks, in the packed layout |
 //! | `#feed` | `clock`, `listed` | the times of the feed, the stations that it lists |
 //! | `#stream` | consumer | how far a consumer has read |
-//! | `#behind` | origin | since when the index has fewer trips from there than are stored |
+//! | `#abandoned` | content hash | the settings of a load that was given up, whose rows may be in TripData |
+//! | `#behind` | origin | since when the index has another number of trips from there than are stored |
 //!
 //! A section (totals, cube, ids, …) is compressed and cut into chunks, one item each. Sections are
 //! written under a new generation. One transaction makes them current: it writes entries and a
@@ -45,7 +46,7 @@ pub use self::sections::{
     ArchiveSections, ObsoleteSections, SectionKind, SectionOwner, SectionRef,
 };
 pub(crate) use self::sections::{SECTION_LEVEL, encode_totals};
-pub use self::state::{Commit, FORMAT, LoadRecord, Obsolete, State};
+pub use self::state::{ArchiveChanges, Commit, FORMAT, LoadRecord, Obsolete, State};
 use crate::item::Item;
 use crate::pace::{Condition, Key, PacedTable, Write};
 
@@ -54,6 +55,7 @@ const ARCHIVES: &str = "#archives";
 const FEED: &str = "#feed";
 const STREAM: &str = "#stream";
 const BEHIND: &str = "#behind";
+const ABANDONED: &str = "#abandoned";
 
 /// LoadLedger.
 #[derive(Clone, Debug)]

@@ -8,17 +8,18 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BEHIND, FEED, LedgerTable, STORE, STREAM, decode, encode, json_of, key, random_text, text_of,
+    ABANDONED, BEHIND, FEED, LedgerTable, STORE, STREAM, decode, encode, json_of, key, random_text,
+    text_of,
 };
 
-/// An index that has fewer trips from an origin than are stored.
+/// An index that has another number of trips from an origin than are stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct IndexLag {
     /// The time at which that was first found.
     pub(crate) since: Timestamp,
     /// The revision of the store at that time: a later load may make the index lag again.
     pub(crate) revision: u64,
-    /// The number of stored trips.
+    /// The number of trips in the ledger.
     pub(crate) stored: u64,
     /// The number that the index counted and that was kept as the count in the end. `None` before.
     pub(crate) counted: Option<u64>,
@@ -37,6 +38,9 @@ pub enum Note<'a> {
     Places,
     /// The capacity of the tables before a load raised it.
     Boost,
+    /// The settings of a load of the archive with this content hash that was given up: rows that it
+    /// has written may be in the table.
+    Abandoned(&'a str),
     /// The [`IndexLag`] of an origin.
     Behind(&'a str),
 }
@@ -49,6 +53,7 @@ impl Note<'_> {
             Self::Consumer(name) => (STREAM, name),
             Self::Places => (STORE, "places"),
             Self::Boost => (STORE, "boost"),
+            Self::Abandoned(content) => (ABANDONED, content),
             Self::Behind(origin) => (BEHIND, origin),
         }
     }
@@ -103,7 +108,7 @@ impl LedgerTable {
         self.table.transact(actions, &random_text()).await
     }
 
-    /// Lists the origins of which the index had fewer trips than are stored, now or earlier.
+    /// Lists the origins of which the index had another number of trips than are stored, now or earlier.
     pub(crate) async fn index_lags(&self) -> Result<Vec<(String, IndexLag)>, StoreError> {
         const LAG_BYTES: f64 = 200.0;
         let items = self

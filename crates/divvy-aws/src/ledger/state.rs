@@ -72,6 +72,16 @@ impl State {
     }
 }
 
+/// How a commit changes the archives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ArchiveChanges {
+    /// The content hashes of archives that are new or changed, each with its list of keys: empty in
+    /// the layout of rows.
+    pub put: Vec<(String, SectionRef)>,
+    /// The content hashes of archives that are removed.
+    pub delete: Vec<String>,
+}
+
 /// The record of an unfinished load: in progress, failed or killed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadRecord {
@@ -99,6 +109,10 @@ pub struct LoadRecord {
     /// Whether all its trips are written: counts are then expected to match the pending totals.
     #[serde(default)]
     pub is_ending: bool,
+    /// How its commit will change the archives; `None` before `is_ending`, and in records of older
+    /// programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ArchiveChanges>,
     /// Whether another load has begun to undo it: it cannot be continued.
     #[serde(default)]
     pub is_undone: bool,
@@ -108,6 +122,14 @@ pub struct LoadRecord {
     /// The number of renewals by all owners: while a process is alive, the record changes.
     #[serde(default, rename = "beat")]
     pub renewals: u64,
+}
+
+impl LoadRecord {
+    /// Returns whether rows of other archives may be overwritten or deleted, so that there are fewer
+    /// of them than the ledger states.
+    pub fn overwrites(&self) -> bool {
+        self.replaces || !self.set_aside.is_empty()
+    }
 }
 
 /// The blocks and sections that a commit made obsolete, to be deleted after it.

@@ -2,17 +2,38 @@
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::scan::ScanOutput;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use divvy::store::StoreError;
 
 use super::consumption::Consumed;
 use super::table::{Key, NO_CONDITION, PacedTable};
 use crate::item::Item;
 use crate::item::size::{PAGE_BYTES, READ_UNIT_BYTES};
+use crate::item::trip::{INDEX_KEY, STARTED_AT};
 use crate::tables::INDEX;
 
 /// The usual size of an index entry, for the limit of a page.
-const ENTRY_BYTES: f64 = 60.0;
+const ENTRY_BYTES: f64 = 100.0;
+
+/// A query of the index of TripData.
+#[derive(Clone, Copy, Debug)]
+pub struct IndexQuery<'a> {
+    /// The id of the station at which the trips start.
+    pub origin: &'a str,
+    /// The first and the last text of `started_at`. `None` for all trips. Only for an index that is
+    /// sorted by it.
+    pub started: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> IndexQuery<'a> {
+    /// Makes the query of all trips from a station.
+    pub fn of(origin: &'a str) -> Self {
+        Self {
+            origin,
+            started: None,
+        }
+    }
+}
 
 impl PacedTable {
     /// Begins a strongly consistent scan of the table.
@@ -69,45 +90,50 @@ impl PacedTable {
         }
     }
 
-    /// Counts the entries of the index with a key, page by page; the cost of a page is at most the
-    /// units of one second. In the packed layout, adds up the attribute `n` of the entries.
-    pub async fn count(&self, key: &str, value: &str, packed: bool) -> Result<u64, StoreError> {
+    /// Passes the entries of the index that a query selects to `each`, page by page; the cost of a
+    /// page is at most the units of one second.
+    pub async fn query_index(
+        &self,
+        query: &IndexQuery<'_>,
+        each: &mut (dyn FnMut(&Item) + Send),
+    ) -> Result<(), StoreError> {
         let doing = format!("read the index of {}", self.name);
         let limiter = self.index_read.as_ref().unwrap_or(&self.read);
-        let mut n = 0;
+        let text = |text: &str| AttributeValue::S(text.into());
         let mut start: Option<Key> = None;
         loop {
             let (limit, units) = page_size(limiter.rate(), ENTRY_BYTES);
             // Most keys have one small page, and half a unit is the least that is charged.
             let units = if start.is_none() { 0.5 } else { units };
             let request = || {
-                self.client
+                let request = self
+                    .client
                     .query()
                     .table_name(&self.name)
                     .index_name(INDEX)
                     .key_condition_expression("#k = :k")
-                    .expression_attribute_names("#k", key)
-                    .expression_attribute_values(":k", AttributeValue::S(value.into()))
-                    .set_select((!packed).then_some(Select::Count))
+                    .expression_attribute_names("#k", INDEX_KEY)
+                    .expression_attribute_values(":k", text(query.origin))
                     .limit(limit)
                     .set_exclusive_start_key(start.clone())
-                    .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
-                    .send()
+                    .return_consumed_capacity(ReturnConsumedCapacity::Indexes);
+                let request = match query.started {
+                    None => request,
+                    Some((first, last)) => request
+                        .key_condition_expression("#k = :k AND #s BETWEEN :first AND :last")
+                        .expression_attribute_names("#s", STARTED_AT)
+                        .expression_attribute_values(":first", text(first))
+                        .expression_attribute_values(":last", text(last)),
+                };
+                request.send()
             };
             let consumed = |done: &QueryOutput| Consumed::of(done.consumed_capacity());
             let done = self.repeat(&doing, (limiter, units), request, consumed);
             let done = done.await?.expect(NO_CONDITION);
-            n += if packed {
-                let items = done.items.iter().flatten();
-                items
-                    .filter_map(|item| item.get("n")?.as_n().ok()?.parse::<u64>().ok())
-                    .sum()
-            } else {
-                done.count.max(0) as u64
-            };
+            done.items.iter().flatten().for_each(&mut *each);
             start = done.last_evaluated_key;
             if start.is_none() {
-                return Ok(n);
+                return Ok(());
             }
         }
     }

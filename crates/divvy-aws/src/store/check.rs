@@ -1,15 +1,21 @@
 //! Checks the laws of a store: reads every trip, and counts every tally again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use divvy::store::{Checked, CountsTable, PlaceCorrections, StoreError, StoreErrorKind};
+use divvy::model::{StationId, SystemId};
+use divvy::reports::plural;
+use divvy::store::{
+    Checked, CountsTable, FromStationCount, PlaceCorrections, StoreError, StoreErrorKind,
+};
 use divvy::tally::{Tally, Totals};
 
-use super::layout::{self, CommittedItems};
+use super::committed_items::{CommittedItems, Membership};
+use super::layout;
 use super::load::lease::{REPAIR, UNLOAD};
 use super::{DynamoStore, duplicates};
 use crate::blocks::Rows;
-use crate::item::Item;
+use crate::item::trip::INDEX_KEY;
+use crate::item::{Item, packed};
 use crate::ledger::{Archive, LoadRecord, SectionOwner};
 use crate::tables::Layout;
 
@@ -41,7 +47,7 @@ impl DynamoStore {
 
         // The stored trips, counted by archive tag.
         let mut counted: HashMap<String, Totals> = HashMap::new();
-        let mut stray: BTreeMap<String, u64> = BTreeMap::new();
+        let mut found = OtherTrips::default();
         let committed = CommittedItems::of(shared, &archives).await;
         let Some(committed) = if_readable(committed, &mut checked)? else {
             return Ok(checked);
@@ -53,11 +59,7 @@ impl DynamoStore {
                 items.into_iter().partition(|item| committed.has(item));
             count(layout, &items, &mut counted, &mut checked);
             for item in &others {
-                // One that cannot be read counts as one trip.
-                let rows = layout::rows_of_items(layout, std::slice::from_ref(item));
-                let n = rows.map_or(1, |rows| rows.values().map(Rows::len).sum());
-                let tag = layout::tag_of_item(layout, item).to_owned();
-                *stray.entry(tag).or_default() += n as u64;
+                found.add(layout, item, committed.membership(item));
             }
         }
 
@@ -92,12 +94,7 @@ impl DynamoStore {
         });
         let corrections = self.corrections(id).await?;
         checked.notes.extend(corrections.without_trips(&totals));
-        for (tag, n) in &stray {
-            checked.facts.push(format!(
-                "{n} trips are of a load that was never finished (archive {tag}): no report \
-                 counts them"
-            ));
-        }
+        found.describe(&mut checked);
 
         let strays = shared.ledger.stray_chunks(&state, &archives).await?.len();
         if strays > 0 {
@@ -107,46 +104,65 @@ impl DynamoStore {
             ));
         }
 
-        // The counts.
-        let counts = self.counts(id).await?;
-        let stations = shared.station_versions().await?;
-        let mut stale = 0_u64;
-        for count in &counts {
-            let origin = &count.from_station_id;
-            let version = stations.get(origin).copied().flatten();
-            if count.trips_version < version {
-                stale += 1;
-                continue;
-            }
-            let departures = |totals: &Totals| totals.stations.departures(origin).max(0) as u64;
-            let stored = departures(&totals);
-            let is_pending =
-                (pending.as_deref()).is_some_and(|pending| count.from_count == departures(pending));
-            checked.expect(count.from_count == stored || is_pending, || {
-                format!(
-                    "from_count of {origin} is {}, and {stored} trips start there",
-                    count.from_count
-                )
-            });
-        }
-        checked.notes.extend(self.lagging_counts().await?);
-        let uncounted = totals
-            .stations
-            .origins()
-            .filter(|origin| !counts.iter().any(|count| count.from_station_id == *origin));
-        let waiting = stale + uncounted.count() as u64;
-        checked.facts.push(format!(
-            "{id}: {trips} trips, each stored once (ledger: {}); tallies equal a recount; {} counts \
-             are those of the trips",
-            archives.len(),
-            counts.len() as u64 - stale,
-        ));
-        if waiting > 0 {
+        let are_sound = checked.faults.is_empty();
+        let expected = ExpectedCounts {
+            totals: &totals,
+            pending: pending.as_deref(),
+            foreign: &found.foreign,
+        };
+        let counts = self.check_counts(id, &expected, &mut checked).await?;
+        if are_sound {
             checked.facts.push(format!(
-                "{waiting} counts wait for the stream (or divvy refresh)"
+                "{id}: {trips} trips, each stored once (ledger: {}); tallies equal a recount",
+                archives.len(),
             ));
         }
+        checked.facts.extend(counts);
         Ok(checked)
+    }
+
+    /// Checks the counts of stations. Returns what holds, one sentence each.
+    async fn check_counts(
+        &self,
+        system: &SystemId,
+        expected: &ExpectedCounts<'_>,
+        checked: &mut Checked,
+    ) -> Result<Vec<String>, StoreError> {
+        let counts = self.counts(system).await?;
+        let versions = self.shared.station_versions().await?;
+        let lags = self.lags().await?;
+        let (mut waiting, mut right) = (0, 0);
+        for count in &counts {
+            let origin = &count.from_station_id;
+            let version = versions.get(origin).copied().flatten();
+            if count.trips_version < version {
+                waiting += 1;
+            } else if expected.has(count) {
+                right += 1;
+            } else {
+                let stored = expected.stored(origin);
+                let wrong = || {
+                    format!(
+                        "from_count of {origin} is {}, and {stored} trips start there",
+                        count.from_count
+                    )
+                };
+                let lag = lags.get(origin.as_str()).cloned();
+                checked.faults.push(lag.unwrap_or_else(wrong));
+            }
+        }
+        let counted: BTreeSet<&StationId> =
+            counts.iter().map(|count| &count.from_station_id).collect();
+        let uncounted = expected.totals.stations.origins();
+        waiting += uncounted.filter(|origin| !counted.contains(origin)).count();
+        let mut facts = vec![format!("{} are those of the trips", plural(right, "count"))];
+        if waiting > 0 {
+            let waiting = plural(waiting as i64, "count");
+            facts.push(format!(
+                "{waiting} to be made again by the stream, or by divvy refresh"
+            ));
+        }
+        Ok(facts)
     }
 
     /// Checks the numbers of ids and duplicates of an archive.
@@ -171,6 +187,95 @@ impl DynamoStore {
             });
         }
         Ok(())
+    }
+}
+
+/// The counts that stations are expected to have.
+struct ExpectedCounts<'a> {
+    /// The totals over all archives.
+    totals: &'a Totals,
+    /// Those that a load is about to commit.
+    pending: Option<&'a Totals>,
+    /// The trips of no archive, by origin.
+    foreign: &'a BTreeMap<StationId, u64>,
+}
+
+impl ExpectedCounts<'_> {
+    /// Returns the number of stored trips from an origin.
+    fn stored(&self, origin: &StationId) -> u64 {
+        self.totals.stations.departures(origin).max(0) as u64
+    }
+
+    /// Returns whether a count is right: that of the trips of the archives, or with those of no
+    /// archive that were there when it was made.
+    fn has(&self, count: &FromStationCount) -> bool {
+        let origin = &count.from_station_id;
+        let foreign = self.foreign.get(origin).copied().unwrap_or(0);
+        let totals = [Some(self.totals), self.pending];
+        totals.into_iter().flatten().any(|totals| {
+            let stored = totals.stations.departures(origin).max(0) as u64;
+            (stored..=stored + foreign).contains(&count.from_count)
+        })
+    }
+}
+
+/// The trips in the table that belong to no archive of the ledger.
+#[derive(Default)]
+struct OtherTrips {
+    /// Of unfinished loads, by archive tag.
+    uncommitted: BTreeMap<String, u64>,
+    /// Of no archive, by origin.
+    foreign: BTreeMap<StationId, u64>,
+    /// Of no archive and without an origin.
+    without_origin: u64,
+}
+
+impl OtherTrips {
+    fn add(&mut self, layout: Layout, item: &Item, membership: Membership) {
+        if membership == Membership::Foreign {
+            let n = packed::trips(item);
+            match layout::text(item, INDEX_KEY) {
+                Some(origin) => *self.foreign.entry(origin.into()).or_default() += n,
+                None => self.without_origin += n,
+            }
+            return;
+        }
+        // An item that cannot be read counts as one trip.
+        let rows = layout::rows_of_items(layout, std::slice::from_ref(item));
+        let n = rows.map_or(1, |rows| rows.values().map(Rows::len).sum());
+        let tag = layout::tag_of_item(layout, item).to_owned();
+        *self.uncommitted.entry(tag).or_default() += n as u64;
+    }
+
+    fn describe(&self, checked: &mut Checked) {
+        /// Stations that are named.
+        const NAMED: usize = 5;
+        for (tag, n) in &self.uncommitted {
+            checked.facts.push(format!(
+                "{} of a load that was never finished (archive {tag}): no report counts them",
+                plural(*n as i64, "trip"),
+            ));
+        }
+        let n = self.foreign.values().sum::<u64>() + self.without_origin;
+        if n == 0 {
+            return;
+        }
+        let mut named: Vec<&str> = self.foreign.keys().map(StationId::as_str).collect();
+        let more = named.len().saturating_sub(NAMED);
+        named.truncate(NAMED);
+        let mut at = match named.len() {
+            0 => "without an origin".to_owned(),
+            1 => format!("at station {}", named[0]),
+            _ => format!("at stations {}", named.join(", ")),
+        };
+        if more > 0 {
+            at = format!("{at} and {more} more");
+        }
+        checked.notes.push(format!(
+            "{} of no archive, which another program has put into the table, {at}: from_count has \
+             them, and no other report",
+            plural(n as i64, "trip"),
+        ));
     }
 }
 

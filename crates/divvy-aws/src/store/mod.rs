@@ -10,9 +10,11 @@
 //! consumers and reports run at the same time.
 
 mod check;
+mod committed_items;
 mod consumer;
 mod copies;
 mod counts;
+mod departures;
 mod duplicates;
 mod layout;
 mod load;
@@ -37,8 +39,8 @@ use divvy::store::{
 use divvy::tally::{Parts, Totals};
 use jiff::Timestamp;
 
+use self::committed_items::CommittedItems;
 pub use self::counts::CountsFrom;
-use self::layout::CommittedItems;
 pub use self::load::LoadRefusal;
 pub use self::progress::{Compared, Listener, LoadSettings, Written};
 use crate::connect::{ConnectOptions, Connection};
@@ -97,6 +99,10 @@ struct Shared {
     listener: Arc<dyn Listener>,
     /// The totals that were read last, without cube, and their section.
     totals: Mutex<Option<(SectionRef, Arc<Totals>)>>,
+    /// The items of TripData that belong to the archives, as they were read last.
+    items: Mutex<Option<departures::CachedItems>>,
+    /// The number of counts that differ from the ledger, because the index does.
+    inexact_counts: std::sync::atomic::AtomicU64,
     /// The system of the tables, once known: it never changes.
     system: std::sync::OnceLock<System>,
     /// The changes that the consumers of the stream have read and not acknowledged.
@@ -180,6 +186,8 @@ impl DynamoStore {
             boosted: std::sync::OnceLock::new(),
             listener: Arc::new(()),
             totals: Mutex::default(),
+            items: Mutex::default(),
+            inexact_counts: std::sync::atomic::AtomicU64::new(0),
             system: std::sync::OnceLock::new(),
             consumers: tokio::sync::Mutex::default(),
         };

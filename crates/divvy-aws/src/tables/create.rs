@@ -1,9 +1,10 @@
-//! New tables, and changes of their capacity.
+//! New tables, and changes of their capacity and of the index.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, GlobalSecondaryIndexUpdate,
+    AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction,
+    DeleteGlobalSecondaryIndexAction, GlobalSecondaryIndex, GlobalSecondaryIndexUpdate,
     KeySchemaElement, KeyType, Projection, ProjectionType, ProvisionedThroughput,
     ProvisionedThroughputDescription, ScalarAttributeType, StreamSpecification, StreamViewType,
     UpdateGlobalSecondaryIndexAction,
@@ -11,10 +12,9 @@ use aws_sdk_dynamodb::types::{
 use divvy::store::StoreError;
 
 use super::describe::wait_until_active;
-use super::{Capacity, Described, INDEX, Layout, Table};
+use super::{Capacity, Described, Granted, INDEX, Layout, Table};
 use crate::connect;
-use crate::item::packed;
-use crate::item::trip::INDEX_KEY;
+use crate::item::trip::{INDEX_KEY, KEY, STARTED_AT};
 
 /// Creates a table.
 pub(super) async fn create(
@@ -24,20 +24,6 @@ pub(super) async fn create(
     layout: Layout,
     capacity: Capacity,
 ) -> Result<(), StoreError> {
-    let attribute = |name: &str| {
-        AttributeDefinition::builder()
-            .attribute_name(name)
-            .attribute_type(ScalarAttributeType::S)
-            .build()
-            .expect("name and type are given")
-    };
-    let key = |name: &str, kind: KeyType| {
-        KeySchemaElement::builder()
-            .attribute_name(name)
-            .key_type(kind)
-            .build()
-            .expect("name and kind are given")
-    };
     let throughput = match capacity {
         Capacity::OnDemand => None,
         Capacity::Provisioned { wcu, rcu } => Some(throughput(wcu.into(), rcu.into())),
@@ -68,20 +54,15 @@ pub(super) async fn create(
         );
     }
     if table == Table::TripData {
-        let projection = match layout {
-            Layout::Rows => Projection::builder().projection_type(ProjectionType::KeysOnly),
-            Layout::Packed => Projection::builder()
-                .projection_type(ProjectionType::Include)
-                .non_key_attributes(packed::N),
-        };
         let index = GlobalSecondaryIndex::builder()
             .index_name(INDEX)
-            .key_schema(key(INDEX_KEY, KeyType::Hash))
-            .projection(projection.build())
+            .set_key_schema(Some(index_keys()))
+            .projection(index_projection(layout))
             .set_provisioned_throughput(throughput)
             .build();
         request = request
             .attribute_definitions(attribute(INDEX_KEY))
+            .attribute_definitions(attribute(STARTED_AT))
             .global_secondary_indexes(index.expect("name and key are given"));
     }
     match request.send().await {
@@ -90,6 +71,93 @@ pub(super) async fn create(
         Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
         Err(error) => Err(connect::store_error(&error, &format!("create {name}"))),
     }
+}
+
+fn attribute(name: &str) -> AttributeDefinition {
+    AttributeDefinition::builder()
+        .attribute_name(name)
+        .attribute_type(ScalarAttributeType::S)
+        .build()
+        .expect("name and type are given")
+}
+
+fn key(name: &str, kind: KeyType) -> KeySchemaElement {
+    KeySchemaElement::builder()
+        .attribute_name(name)
+        .key_type(kind)
+        .build()
+        .expect("name and kind are given")
+}
+
+/// Returns the keys of the index of TripData.
+fn index_keys() -> Vec<KeySchemaElement> {
+    vec![
+        key(INDEX_KEY, KeyType::Hash),
+        key(STARTED_AT, KeyType::Range),
+    ]
+}
+
+/// Returns the projection of the index of TripData: what its entries have beside the keys.
+fn index_projection(layout: Layout) -> Projection {
+    Projection::builder()
+        .projection_type(ProjectionType::Include)
+        .non_key_attributes(layout.projected())
+        .build()
+}
+
+/// Deletes the index of TripData, and waits until it is gone. Writes go on meanwhile.
+///
+/// # Errors
+///
+/// Those of the service.
+pub async fn delete_index(client: &Client, table: &Described) -> Result<(), StoreError> {
+    let delete = DeleteGlobalSecondaryIndexAction::builder()
+        .index_name(INDEX)
+        .build()
+        .expect("the name is given");
+    let request = client.update_table().table_name(&table.name);
+    let request = request.global_secondary_index_updates(
+        GlobalSecondaryIndexUpdate::builder().delete(delete).build(),
+    );
+    let doing = format!("delete the index of {}", table.name);
+    request
+        .send()
+        .await
+        .map_err(|error| connect::store_error(&error, &doing))?;
+    wait_until_active(client, &table.name).await
+}
+
+/// Creates the index of TripData with the capacity of the table, from the items that the table has:
+/// one write unit each. Does not wait for it.
+///
+/// # Errors
+///
+/// Those of the service.
+pub async fn create_index(client: &Client, table: &Described) -> Result<(), StoreError> {
+    let units = (!table.on_demand).then(|| {
+        let Granted { write, read } = table.table;
+        throughput(write.rate as i64, read.rate as i64)
+    });
+    let create = CreateGlobalSecondaryIndexAction::builder()
+        .index_name(INDEX)
+        .set_key_schema(Some(index_keys()))
+        .projection(index_projection(table.layout))
+        .set_provisioned_throughput(units)
+        .build()
+        .expect("name, key and projection are given");
+    let request = client
+        .update_table()
+        .table_name(&table.name)
+        .attribute_definitions(attribute(KEY))
+        .attribute_definitions(attribute(INDEX_KEY))
+        .attribute_definitions(attribute(STARTED_AT))
+        .global_secondary_index_updates(
+            GlobalSecondaryIndexUpdate::builder().create(create).build(),
+        );
+    let doing = format!("create the index of {}", table.name);
+    let sent = request.send().await;
+    sent.map(drop)
+        .map_err(|error| connect::store_error(&error, &doing))
 }
 
 fn throughput(wcu: i64, rcu: i64) -> ProvisionedThroughput {

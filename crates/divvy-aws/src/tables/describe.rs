@@ -5,15 +5,16 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
-    BillingMode, IndexStatus, OnDemandThroughput, ProjectionType, ProvisionedThroughputDescription,
+    BillingMode, IndexStatus, OnDemandThroughput, ProvisionedThroughputDescription,
     TableDescription, TableStatus,
 };
 use divvy::store::{StoreError, StoreErrorKind};
 use tokio::time::sleep;
 
-use super::shape::differences;
-use super::{Described, Grant, Granted, INDEX, Layout, Table};
+use super::shape::{differences, index_kind, index_of};
+use super::{Described, Grant, Granted, IndexShape, Layout, Table};
 use crate::connect;
+use crate::item::packed::BLOCK;
 
 /// Write units a second that a new on-demand table takes at once:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html>.
@@ -58,16 +59,38 @@ pub(super) async fn describe(
             ),
         ));
     }
-    Ok(Some(described(name, &found)))
+    let mut described = described(name, &found);
+    if table == Table::TripData {
+        let is_made = index_of(&found).filter(|index| {
+            let status = index.index_status();
+            !matches!(status, Some(IndexStatus::Creating | IndexStatus::Deleting))
+        });
+        (described.layout, described.index_shape) = match is_made.map(index_kind) {
+            Some(Ok(kind)) => kind,
+            _ => (layout_of_items(client, name).await?, IndexShape::Missing),
+        };
+    }
+    Ok(Some(described))
 }
 
-/// Reads capacity, layout and addresses of a table.
+/// Returns the layout of the items of TripData where no index tells it: that of its first item.
+async fn layout_of_items(client: &Client, name: &str) -> Result<Layout, StoreError> {
+    let first = client.scan().table_name(name).limit(1).send().await;
+    let first = first.map_err(|error| connect::store_error(&error, &format!("read {name}")))?;
+    let is_block = first.items().iter().any(|item| item.contains_key(BLOCK));
+    Ok(if is_block {
+        Layout::Packed
+    } else {
+        Layout::Rows
+    })
+}
+
+/// Reads capacity and addresses of a table.
 fn described(name: &str, found: &TableDescription) -> Described {
     let billing = found.billing_mode_summary();
     let on_demand =
         billing.and_then(|mode| mode.billing_mode()) == Some(&BillingMode::PayPerRequest);
-    let mut indexes = found.global_secondary_indexes().iter();
-    let index = indexes.find(|index| index.index_name() == Some(INDEX));
+    let index = index_of(found);
     let granted = |provisioned, warm, ceiling| {
         if on_demand {
             granted_on_demand(warm, ceiling)
@@ -101,10 +124,8 @@ fn described(name: &str, found: &TableDescription) -> Described {
         table,
         index: index_granted,
         on_demand,
-        layout: match index.and_then(|index| index.projection()?.projection_type()) {
-            Some(ProjectionType::Include) => Layout::Packed,
-            _ => Layout::Rows,
-        },
+        layout: Layout::default(),
+        index_shape: IndexShape::default(),
         stream: found.latest_stream_arn().map(Into::into),
         arn: found.table_arn().map(Into::into),
     }
@@ -158,8 +179,40 @@ fn granted_on_demand(warm: WarmUnits, ceiling: Option<&OnDemandThroughput>) -> G
     }
 }
 
+/// How far the index of TripData is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexProgress {
+    /// There is none.
+    Missing,
+    /// Its entries are being made.
+    Creating,
+    /// It can be read.
+    Active,
+}
+
+/// Returns how far the index of a table is made.
+///
+/// # Errors
+///
+/// Those of the service.
+pub async fn index_progress(client: &Client, name: &str) -> Result<IndexProgress, StoreError> {
+    let answer = client.describe_table().table_name(name).send().await;
+    let answer =
+        answer.map_err(|error| connect::store_error(&error, &format!("describe {name}")))?;
+    let index = answer.table().and_then(index_of);
+    Ok(match index.map(|index| index.index_status()) {
+        None | Some(Some(IndexStatus::Deleting)) => IndexProgress::Missing,
+        Some(Some(IndexStatus::Creating)) => IndexProgress::Creating,
+        Some(_) => IndexProgress::Active,
+    })
+}
+
 /// Waits until a table and its indexes are active, which usually takes some seconds.
-pub(super) async fn wait_until_active(client: &Client, name: &str) -> Result<(), StoreError> {
+///
+/// # Errors
+///
+/// Those of the service; ten minutes are over.
+pub async fn wait_until_active(client: &Client, name: &str) -> Result<(), StoreError> {
     const MAX_WAIT_S: u64 = 600;
     for _ in 0..MAX_WAIT_S {
         let answer = client.describe_table().table_name(name).send().await;

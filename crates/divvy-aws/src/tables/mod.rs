@@ -3,7 +3,7 @@
 //! | table | key | beside it |
 //! |---|---|---|
 //! | `StationData` | `station_id` | stream of new and old images |
-//! | `TripData` | `trip_id` | index `from_station_id-index`: keys only; with `n` in the packed layout |
+//! | `TripData` | `trip_id` | index `from_station_id-index`, sorted by `started_at`, with `archive`; with `n` in the packed layout |
 //! | `FromStationCounts` | `from_station_id` | |
 //! | `LoadLedger` | `archive`, `part` | |
 //!
@@ -18,10 +18,11 @@ use std::fmt;
 use aws_sdk_dynamodb::Client;
 use divvy::store::{StoreError, StoreErrorKind};
 
-pub use self::create::set_capacity;
+pub use self::create::{create_index, delete_index, set_capacity};
+use self::describe::describe;
+pub use self::describe::{IndexProgress, index_progress, wait_until_active};
 pub(crate) use self::describe::{ON_DEMAND_READ_UNITS, ON_DEMAND_WRITE_UNITS};
-use self::describe::{describe, wait_until_active};
-use crate::item::{count, station, trip};
+use crate::item::{count, packed, station, trip};
 
 /// The index of TripData by origin.
 pub const INDEX: &str = "from_station_id-index";
@@ -87,6 +88,17 @@ pub enum Layout {
     Packed,
 }
 
+impl Layout {
+    /// Returns the attribute that entries of the index have beside the keys: whose trip it is, or
+    /// the number of trips of the block.
+    pub fn projected(self) -> &'static str {
+        match self {
+            Self::Rows => trip::ARCHIVE,
+            Self::Packed => packed::N,
+        }
+    }
+}
+
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -94,6 +106,20 @@ impl fmt::Display for Layout {
             Self::Packed => "packed",
         })
     }
+}
+
+/// The index of TripData by origin, as far as counts and reports depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IndexShape {
+    /// Sorted by start, with the archive of each trip, or the number of trips of each block: its
+    /// entries are counted.
+    #[default]
+    Counted,
+    /// Neither sorted nor with archives, as programs made it before December 2026: counts are those
+    /// of the ledger, and the index is only compared with them.
+    Compared,
+    /// It does not exist, or its entries are still being made.
+    Missing,
 }
 
 /// The capacity of a new table.
@@ -144,6 +170,8 @@ pub struct Described {
     pub on_demand: bool,
     /// The layout of trips; [`Layout::Rows`] for tables other than TripData.
     pub layout: Layout,
+    /// The shape of its index; [`IndexShape::Counted`] for tables that have none.
+    pub index_shape: IndexShape,
     /// The ARN of its stream. `None` where it has none.
     pub stream: Option<String>,
     /// Its ARN.

@@ -163,17 +163,19 @@ pub trait TotalsReader: Send + Sync {
 /// Counts of stored trips by origin.
 #[async_trait]
 pub trait Departures: Send + Sync {
-    /// Counts the stored trips that start at each of the stations, in the same order.
+    /// Counts the stored trips that start at each of the stations, in the same order. `None` for a
+    /// station whose trips a load is replacing at this moment: its count stays as it is, and the
+    /// last step of the load causes another.
     ///
     /// # Errors
     ///
     /// [`StoreErrorKind::Behind`] where the store counts by an index that lags behind its trips,
-    /// and finds fewer trips than its totals have.
+    /// and finds another number of trips than its totals have.
     async fn departures(
         &self,
         system: &SystemId,
         origins: &[StationId],
-    ) -> Result<Vec<u64>, StoreError>;
+    ) -> Result<Vec<Option<u64>>, StoreError>;
 }
 
 /// FromStationCounts: the counts that are kept up to date from the change stream.

@@ -9,19 +9,19 @@
 mod repack;
 mod writes;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use divvy::store::{StoreError, StoreErrorKind};
-use xxhash_rust::xxh3::xxh3_128;
 
 pub(super) use self::repack::repack;
 pub(super) use self::writes::{TripWrite, TripWrites, put_rows};
+use super::committed_items::CommittedItems;
 use super::copies::{Copy, rows_of};
 use super::spool::SharedIds;
 use super::{Compared, Shared, damaged_item, string_key};
-use crate::blocks::{self, Gatherer, Packed, Rows};
+use crate::blocks::{self, Gatherer, Month, Packed, Rows};
 use crate::item::{self, Item};
-use crate::ledger::{Archive, SectionKind, SectionOwner, decode_ids};
+use crate::ledger::{Archive, SectionKind, SectionOwner, SectionRef, decode_ids};
 use crate::pace::{MAX_BATCH_KEYS, Write};
 use crate::tables::Layout;
 
@@ -33,51 +33,13 @@ fn damaged_block(error: blocks::BlockError) -> StoreError {
     )
 }
 
-/// The items of TripData that belong to the archives of the ledger. All others were written by
-/// unfinished loads, and no report counts them.
-pub(super) enum CommittedItems {
-    /// Rows with one of these archive tags.
-    Tags(HashSet<String>),
-    /// Blocks whose keys have one of these hashes.
-    Keys(HashSet<u128>),
-}
-
-impl CommittedItems {
-    /// Reads which items belong to some archives.
-    pub(super) async fn of(shared: &Shared, archives: &[Archive]) -> Result<Self, StoreError> {
-        if shared.tables.trip_data.layout == Layout::Rows {
-            return Ok(Self::Tags(archives.iter().map(Archive::tag).collect()));
-        }
-        let mut keys = HashSet::new();
-        for archive in archives {
-            let of_archive = keys_of(shared, archive).await?;
-            keys.extend(of_archive.iter().map(|key| hash_of(key)));
-        }
-        Ok(Self::Keys(keys))
-    }
-
-    /// Returns whether an item belongs to them.
-    pub(super) fn has(&self, item: &Item) -> bool {
-        match self {
-            Self::Tags(tags) => {
-                text(item, item::trip::ARCHIVE).is_some_and(|tag| tags.contains(tag))
-            }
-            Self::Keys(keys) => key_of(item).is_some_and(|key| keys.contains(&hash_of(key))),
-        }
-    }
-}
-
-/// Returns the hash of a key of a block.
-pub(super) fn hash_of(key: &str) -> u128 {
-    xxh3_128(key.as_bytes())
-}
-
 /// Returns the key of an item. `None` where it is not a text.
 pub(super) fn key_of(item: &Item) -> Option<&str> {
     text(item, item::trip::KEY)
 }
 
-fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+/// Returns an attribute that is a text. `None` where it is missing or of another type.
+pub(super) fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     let value = item.get(name).and_then(|value| value.as_s().ok());
     value.map(String::as_str)
 }
@@ -94,6 +56,22 @@ fn split_block_tag(tag: &str) -> (&str, Option<u64>) {
         Some((archive_tag, generation)) => (archive_tag, generation.parse().ok()),
         None => (tag, None),
     }
+}
+
+/// Returns whether a key has the form of the keys of blocks, whatever archive it names.
+pub(super) fn is_block_key(key: &str) -> bool {
+    let mut parts = key.rsplitn(4, '#');
+    let (part, tag, month) = (parts.next(), parts.next(), parts.next());
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_tag = |tag: &str| {
+        let (archive, generation) = split_block_tag(tag);
+        let is_hex = archive.len() == 16 && archive.bytes().all(|b| b.is_ascii_hexdigit());
+        is_hex && (generation.is_some() || tag == archive)
+    };
+    parts.next().is_some()
+        && part.is_some_and(is_number)
+        && tag.is_some_and(is_tag)
+        && month.is_some_and(|month| month.parse::<Month>().is_ok())
 }
 
 /// Returns the archive tag of an item; empty where it has none.
@@ -181,6 +159,19 @@ pub(super) async fn delete_generation(shared: &Shared, generation: u64) -> Resul
     Ok(())
 }
 
+/// Deletes the rows with an archive tag. Reads the whole table.
+pub(super) async fn delete_rows_of(shared: &Shared, tag: &str) -> Result<(), StoreError> {
+    let mut scan = shared.trips.scan();
+    while let Some(items) = scan.next().await? {
+        let own = items
+            .iter()
+            .filter(|item| text(item, item::trip::ARCHIVE) == Some(tag));
+        let deletes = own.filter_map(key_of).map(delete).collect();
+        shared.trips.write_all(deletes).await?;
+    }
+    Ok(())
+}
+
 /// Makes the delete of an item.
 pub(super) fn delete(key: &str) -> Write {
     Write::Delete(string_key(item::trip::KEY, key))
@@ -261,7 +252,9 @@ async fn visit_stored_blocks(
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<(), StoreError> {
     for archive in ids.archives {
-        for keys in keys_of(shared, &archives[*archive])
+        let archive = *archive;
+        let listed = &archives[archive];
+        for keys in keys_of(shared, &listed.content(), listed.sections.keys)
             .await?
             .chunks(MAX_BATCH_KEYS)
         {
@@ -269,7 +262,7 @@ async fn visit_stored_blocks(
             for block in blocks_at(shared, keys).await? {
                 let rows = blocks::decode(&block.block).map_err(damaged_block)?;
                 let found = (0..rows.len()).filter(|row| ids.has(rows.batch.id_raw(*row)));
-                let copies = found.map(|row| Copy::of_row(&rows, row, *archive));
+                let copies = found.map(|row| Copy::of_row(&rows, row, archive));
                 let copies: Vec<Copy> = copies.collect();
                 n += copies.len() as u64;
                 each(copies)?;
@@ -280,11 +273,13 @@ async fn visit_stored_blocks(
     Ok(())
 }
 
-/// Reads the keys of the blocks of an archive.
-pub(super) async fn keys_of(shared: &Shared, archive: &Archive) -> Result<Vec<String>, StoreError> {
-    let content = archive.content();
-    let owner = SectionOwner::Archive(&content);
-    let keys = archive.sections.keys;
+/// Reads the keys of the blocks of an archive: its content hash, and its list of keys.
+pub(super) async fn keys_of(
+    shared: &Shared,
+    content: &str,
+    keys: SectionRef,
+) -> Result<Vec<String>, StoreError> {
+    let owner = SectionOwner::Archive(content);
     let bytes = shared.ledger.section(owner, SectionKind::Keys, keys);
     let bytes = bytes.await?;
     decode_keys(&bytes)

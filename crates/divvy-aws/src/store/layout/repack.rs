@@ -48,7 +48,10 @@ pub(in crate::store) async fn repack(
     add: Option<&Copies>,
 ) -> Result<Vec<String>, StoreError> {
     let tag = block_tag(&archive.tag(), generation);
-    let mut keys: BTreeSet<String> = keys_of(shared, archive).await?.into_iter().collect();
+    let mut keys: BTreeSet<String> = keys_of(shared, &archive.content(), archive.sections.keys)
+        .await?
+        .into_iter()
+        .collect();
     for changes in partition_changes(remove, add)? {
         let GroupedChanges { removed, groups } = changes.grouped()?;
         let mut puts = Vec::new();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use divvy::issue::RejectSink;
 use divvy::model::StationId;
@@ -12,14 +11,13 @@ use super::lease::{Lease, LoadRequest};
 use super::outcome::Outcome;
 use super::resolve::{Resolved, ResolvedLoad, resolve};
 use super::{Done, changed_meanwhile, obsolete};
-use crate::ledger::{Archive, Commit, SectionKind, SectionOwner, SectionRef, encode_ids};
+use crate::ledger::{
+    Archive, ArchiveChanges, Commit, SectionKind, SectionOwner, SectionRef, encode_ids,
+};
 use crate::store::duplicates;
 use crate::store::layout;
 use crate::store::spool::SpooledRows;
 use crate::tables::Layout;
-
-/// The longest usual lag of an index.
-const INDEX_LAG: Duration = Duration::from_secs(2);
 
 /// Loads or unloads an archive.
 pub(super) async fn commit(
@@ -73,10 +71,12 @@ impl<'a> ResolvedLoad<'a> {
             self.lease.wait_for_late_requests().await;
         }
         let done = self.lease.done.load(Ordering::Relaxed);
+        let changes = self.archive_changes(&outcome);
         self.lease
             .update(|load| {
                 load.done = done;
                 load.is_ending = true;
+                load.changes = Some(changes);
             })
             .await?;
         Ok(WrittenLoad {
@@ -162,6 +162,17 @@ impl<'a> ResolvedLoad<'a> {
             .await
     }
 
+    /// Returns how the commit will change the archives.
+    fn archive_changes(&self, outcome: &Outcome) -> ArchiveChanges {
+        let incoming = Some(&outcome.incoming).filter(|_| self.request.unloads.is_none());
+        let changed = outcome.others.iter().chain(incoming);
+        let put = changed.map(|changed| (changed.archive.content(), changed.archive.sections.keys));
+        ArchiveChanges {
+            put: put.collect(),
+            delete: self.superseded.iter().map(Archive::content).collect(),
+        }
+    }
+
     /// Lists the origins whose trips change.
     fn changed_origins(&self, outcome: &Outcome) -> BTreeSet<StationId> {
         let mut origins = self.resolution.origins.clone();
@@ -221,11 +232,6 @@ impl WrittenLoad<'_> {
         state.pending_totals = Some(totals);
         if !ledger.put_state(&state, &owner).await? {
             return Err(changed_meanwhile(&load.request.archive));
-        }
-        if load.resolution.deletes.len() > 0 || !load.superseded.is_empty() {
-            // After a removal of trips, a lagging index returns a count that is too high. No later
-            // check detects it: counts are refused only where they are lower than the totals.
-            tokio::time::sleep(INDEX_LAG).await;
         }
         let origins = load.changed_origins(&outcome);
         shared.trips_changed(&origins, &outcome.totals).await?;

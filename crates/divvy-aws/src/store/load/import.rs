@@ -7,15 +7,17 @@ use divvy::tally::Totals;
 
 use super::refusal::LoadRefusal;
 use crate::item::{self, Item};
-use crate::pace::Write;
+use crate::pace::{IndexQuery, Write};
 use crate::store::layout::{self, TripWrites};
 use crate::store::spool::SpooledRows;
 use crate::store::{Shared, string_key};
+use crate::tables::IndexShape;
 
 const HAS_KEY: &str = "an item has a key";
 
-/// Verifies that the trips of an archive are in the table: counts them by origin, and compares a
-/// sample of them attribute by attribute.
+/// Verifies that the trips of an archive are in the table: counts the entries of the index with its
+/// tag by origin, and compares a sample of the trips attribute by attribute. `totals` are those of the
+/// trips that are stored of the archive.
 ///
 /// # Errors
 ///
@@ -24,6 +26,7 @@ pub(super) async fn verify(
     shared: &Shared,
     rows: &mut SpooledRows,
     writes: &mut TripWrites,
+    tag: &str,
     totals: &Totals,
 ) -> Result<(), StoreError> {
     /// About how many trips are compared.
@@ -64,16 +67,23 @@ pub(super) async fn verify(
         }
         .into());
     }
+    let is_compared = shared.tables.trip_data.index_shape == IndexShape::Compared;
     for origin in totals.stations.origins() {
-        let least = totals.stations.departures(&origin).max(0) as u64;
-        let key = item::trip::INDEX_KEY;
-        let found = shared.trips.count(key, origin.as_str(), false).await?;
-        if found < least {
+        let expected = totals.stations.departures(&origin).max(0) as u64;
+        let mut found = 0;
+        let query = IndexQuery::of(origin.as_str());
+        let mut add = |entry: &Item| {
+            let is_own = is_compared || layout::text(entry, item::trip::ARCHIVE) == Some(tag);
+            found += u64::from(is_own);
+        };
+        shared.trips.query_index(&query, &mut add).await?;
+        let is_right = found == expected || (is_compared && found > expected);
+        if !is_right {
             return Err(StoreError::new(
                 StoreErrorKind::Damaged,
                 format!(
-                    "{}: {found} trips start at {origin}, and the archive has {least}: some were \
-                     not imported",
+                    "{}: {found} trips of the archive start at {origin}, expected {expected}: the \
+                     import is not of this archive, or not done",
                     shared.trips.name
                 ),
             ));

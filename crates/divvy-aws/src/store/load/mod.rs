@@ -38,8 +38,10 @@ use self::lease::{Lease, LoadRequest};
 pub(super) use self::outcome::set_counts;
 pub use self::refusal::LoadRefusal;
 pub(super) use self::undo::undo;
-use super::Shared;
 use super::spool::{Spool, SpooledRows};
+use super::{Shared, layout};
+use crate::item::trip::tag_of_content;
+use crate::ledger::Note;
 use crate::tables::Layout;
 
 /// An archive whose rows are arriving.
@@ -193,7 +195,31 @@ async fn load(
         undo(lease, request, state).await?;
     }
     boost::raise(shared, found.generation > 0).await?;
-    commit::commit(lease, request, archive, rows, rejects).await
+    let has_abandoned = !is_packed && delete_abandoned(shared, request).await?;
+    let done = commit::commit(lease, request, archive, rows, rejects).await?;
+    if has_abandoned {
+        let note = Note::Abandoned(&request.content);
+        shared.ledger.delete_note(note).await?;
+    }
+    Ok(done)
+}
+
+/// Deletes the rows of a load of the same archive that was given up, if it had other settings: their
+/// ids may be others. Returns whether there was such a load, whatever its settings. Reads the whole
+/// table.
+async fn delete_abandoned(shared: &Shared, request: &LoadRequest) -> Result<bool, StoreError> {
+    let note = Note::Abandoned(&request.content);
+    let Some(settings) = shared.ledger.note::<String>(note).await? else {
+        return Ok(false);
+    };
+    if settings != request.settings {
+        shared.listener.note(&format!(
+            "{}: deleting the trips that a load of it with other settings has left",
+            request.archive
+        ));
+        layout::delete_rows_of(shared, &tag_of_content(&request.content)).await?;
+    }
+    Ok(true)
 }
 
 /// Makes the error for a store that another process has changed.

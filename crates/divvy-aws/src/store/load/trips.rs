@@ -60,7 +60,8 @@ impl ResolvedLoad<'_> {
             }
         };
         if imported {
-            import::verify(shared, rows, &mut writes, &outcome.totals).await?;
+            let totals = &outcome.incoming.totals;
+            import::verify(shared, rows, &mut writes, &tag, totals).await?;
         } else {
             while let Some(write) = writes.next(rows)? {
                 sender.send(write).await?;

@@ -7,7 +7,7 @@ use divvy::store::StoreError;
 use super::changed_meanwhile;
 use super::lease::{Lease, LoadRequest};
 use crate::blocks::Rows;
-use crate::ledger::State;
+use crate::ledger::{Note, State};
 use crate::store::copies::Copies;
 use crate::store::temp_file::Scratch;
 use crate::store::{Shared, duplicates, layout};
@@ -25,13 +25,17 @@ pub(in crate::store) async fn undo(
         .update(|load| {
             load.is_undone = true;
             load.is_ending = false;
+            load.changes = None;
         })
         .await?;
     let load = lease.record().await;
     match shared.tables.trip_data.layout {
         // Rows that overwrote nothing are left: the same archive writes them again, and other
-        // archives overwrite them.
+        // archives overwrite them. They have its tag: before it is loaded with other settings, which
+        // may give its trips other ids, they are deleted.
         Layout::Rows => {
+            let note = Note::Abandoned(&load.content);
+            shared.ledger.put_note(note, &load.settings).await?;
             let archives = shared.ledger.archives().await?;
             let scratch = Scratch::new()?;
             for archive in &archives {

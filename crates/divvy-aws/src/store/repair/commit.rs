@@ -5,8 +5,8 @@ use divvy::store::{FromStationCount, StoreError};
 use super::Repair;
 use super::mend::Mended;
 use crate::ledger::{
-    ArchiveSections, Commit, LedgerTable, Obsolete, ObsoleteSections, SectionKind, SectionOwner,
-    SectionRef, State,
+    ArchiveChanges, ArchiveSections, Commit, LedgerTable, Obsolete, ObsoleteSections, SectionKind,
+    SectionOwner, SectionRef, State,
 };
 use crate::store::load::lease::Lease;
 use crate::store::load::{changed_meanwhile, obsolete};
@@ -66,7 +66,13 @@ impl Repair<'_> {
         }
         let owner = lease.record().await.owner;
         // From here on counts are compared with the new totals, as at the end of a load.
-        lease.update(|load| load.is_ending = true).await?;
+        lease
+            .update(|load| {
+                load.is_ending = true;
+                // The archives keep their trips and their lists of keys.
+                load.changes = Some(ArchiveChanges::default());
+            })
+            .await?;
         let pending = State {
             totals: before,
             pending_totals: state.totals,

@@ -1,6 +1,6 @@
 //! Counts of stations: those that a repair corrects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use divvy::model::{StationId, SystemId};
 use divvy::store::{CountsTable, FromStationCount, StoreError};
@@ -10,10 +10,12 @@ use super::Repair;
 
 impl Repair<'_> {
     /// Computes the counts that are wrong or missing, without those that wait for the stream.
+    /// `foreign` are the trips of no archive, by origin: the counts have them too.
     pub(super) async fn counts(
         &mut self,
         system: &SystemId,
         all: &Totals,
+        foreign: &BTreeMap<StationId, u64>,
     ) -> Result<Vec<FromStationCount>, StoreError> {
         let kept = self.store.counts(system).await?;
         let versions = self.shared().station_versions().await?;
@@ -21,11 +23,14 @@ impl Repair<'_> {
         let mut counts = Vec::new();
         let mut wrong = 0;
         let stored = |origin: &StationId| all.stations.departures(origin).max(0) as u64;
+        let foreign = |origin: &StationId| foreign.get(origin).copied().unwrap_or(0);
         for count in kept {
             missing.remove(&count.from_station_id);
             let version = versions.get(&count.from_station_id).copied().flatten();
-            let right = stored(&count.from_station_id);
-            if count.from_count != right && count.trips_version >= version {
+            let origin = &count.from_station_id;
+            let right = stored(origin) + foreign(origin);
+            let is_right = (stored(origin)..=right).contains(&count.from_count);
+            if !is_right && count.trips_version >= version {
                 wrong += 1;
                 counts.push(FromStationCount {
                     from_count: right,
@@ -36,7 +41,7 @@ impl Repair<'_> {
         }
         let n = missing.len();
         counts.extend(missing.into_iter().map(|origin| FromStationCount {
-            from_count: stored(&origin),
+            from_count: stored(&origin) + foreign(&origin),
             trips_version: versions.get(&origin).copied().flatten(),
             refreshed_at: self.now,
             from_station_id: origin,

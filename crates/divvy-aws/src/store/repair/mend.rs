@@ -229,8 +229,7 @@ impl Repair<'_> {
         while let Some(mut items) = scan.next().await? {
             items.retain(|item| {
                 let tag = layout::tag_of_item(layout, item);
-                missing.contains_key(tag)
-                    && known.status(layout, tag, item) == ItemStatus::Committed
+                missing.contains_key(tag) && known.status(tag, item) == ItemStatus::Committed
             });
             for item in &items {
                 let Ok(rows) = layout::rows_of_items(layout, std::slice::from_ref(item)) else {

@@ -151,7 +151,8 @@ impl Repair<'_> {
     async fn run(&mut self, lease: Option<&Lease<'_>>, state: State) -> Result<bool, StoreError> {
         let archives = self.shared().ledger.archives().await?;
         let known = KnownItems::of(self.shared(), &archives).await?;
-        let found = StoredItems::read(self.shared(), &known, self.dry_run).await?;
+        let mut found = StoredItems::read(self.shared(), &known, self.dry_run).await?;
+        let foreign = std::mem::take(&mut found.foreign);
         for (tag, n) in &found.strays {
             let what = match self.shared().tables.trip_data.layout {
                 Layout::Rows => "trips",
@@ -163,7 +164,7 @@ impl Repair<'_> {
         }
         self.delete_stray_chunks(&state, &archives).await?;
         let mended = self.mend(&state, &archives, &known, found).await?;
-        let counts = self.counts(&state.system.id, &mended.all).await?;
+        let counts = self.counts(&state.system.id, &mended.all, &foreign).await?;
         let Some(lease) = lease else {
             return Ok(false);
         };

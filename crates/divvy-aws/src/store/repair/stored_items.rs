@@ -2,22 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use divvy::model::StationId;
 use divvy::store::StoreError;
 use divvy::tally::{Tally, Totals};
 
 use super::if_readable;
-use crate::item::Item;
+use crate::item::trip::INDEX_KEY;
+use crate::item::{Item, packed};
 use crate::ledger::Archive;
+use crate::store::committed_items::{CommittedItems, Membership, hash_of};
 use crate::store::{Shared, layout};
 use crate::tables::Layout;
 
 /// The items of TripData that belong to archives of the ledger, as far as it can be read.
-#[derive(Default)]
 pub(super) struct KnownItems {
-    /// The archive tags.
-    tags: HashSet<String>,
-    /// In the packed layout: the hashes of the keys of blocks.
-    keys: HashSet<u128>,
+    committed: CommittedItems,
     /// The number of keys, by archive tag.
     blocks: HashMap<String, u64>,
     /// The tags of archives whose list of keys cannot be read: their blocks are not deleted.
@@ -31,49 +30,52 @@ pub(super) enum ItemStatus {
     Committed,
     /// It may belong to an archive whose list of keys cannot be read.
     Unknown,
-    /// It belongs to no archive.
+    /// It is of a load that was not finished, or of an archive that is no longer loaded.
     Stray,
+    /// It belongs to no archive, and divvy has not written it.
+    Foreign,
 }
 
 impl KnownItems {
     /// Reads the known items of all archives.
     pub(super) async fn of(shared: &Shared, archives: &[Archive]) -> Result<Self, StoreError> {
-        let mut known = Self::default();
+        let (mut blocks, mut unlisted) = (HashMap::new(), HashSet::new());
+        if shared.tables.trip_data.layout == Layout::Rows {
+            let committed = CommittedItems::of(shared, archives).await?;
+            return Ok(Self {
+                committed,
+                blocks,
+                unlisted,
+            });
+        }
+        let mut hashes = HashSet::new();
         for archive in archives {
             let tag = archive.tag();
-            if shared.tables.trip_data.layout == Layout::Packed {
-                match if_readable(layout::keys_of(shared, archive).await)? {
-                    Some(keys) => {
-                        known.blocks.insert(tag.clone(), keys.len() as u64);
-                        known
-                            .keys
-                            .extend(keys.iter().map(|key| layout::hash_of(key)));
-                    }
-                    None => {
-                        known.unlisted.insert(tag.clone());
-                    }
+            let keys = layout::keys_of(shared, &archive.content(), archive.sections.keys).await;
+            match if_readable(keys)? {
+                Some(keys) => {
+                    blocks.insert(tag, keys.len() as u64);
+                    hashes.extend(keys.iter().map(|key| hash_of(key)));
+                }
+                None => {
+                    unlisted.insert(tag);
                 }
             }
-            known.tags.insert(tag);
         }
-        Ok(known)
+        Ok(Self {
+            committed: CommittedItems::Keys(hashes),
+            blocks,
+            unlisted,
+        })
     }
 
     /// Returns the status of an item with an archive tag.
-    pub(super) fn status(&self, layout: Layout, tag: &str, item: &Item) -> ItemStatus {
-        if self.unlisted.contains(tag) {
-            return ItemStatus::Unknown;
-        }
-        let is_known = match layout {
-            Layout::Rows => self.tags.contains(tag),
-            Layout::Packed => {
-                layout::key_of(item).is_some_and(|key| self.keys.contains(&layout::hash_of(key)))
-            }
-        };
-        if is_known {
-            ItemStatus::Committed
-        } else {
-            ItemStatus::Stray
+    pub(super) fn status(&self, tag: &str, item: &Item) -> ItemStatus {
+        match self.committed.membership(item) {
+            _ if self.unlisted.contains(tag) => ItemStatus::Unknown,
+            Membership::Committed => ItemStatus::Committed,
+            Membership::Uncommitted => ItemStatus::Stray,
+            Membership::Foreign => ItemStatus::Foreign,
         }
     }
 }
@@ -87,12 +89,14 @@ pub(super) struct StoredItems {
     items: HashMap<String, u64>,
     /// The number of items that cannot be read.
     pub(super) damaged: BTreeMap<String, u64>,
-    /// The number of items that belong to no archive.
+    /// The number of trips of no archive, which another program has written, by origin.
+    pub(super) foreign: BTreeMap<StationId, u64>,
+    /// The number of items that are left over of loads, by archive tag.
     pub(super) strays: BTreeMap<String, u64>,
 }
 
 impl StoredItems {
-    /// Reads all of TripData; deletes the items that belong to no archive, except in a dry run.
+    /// Reads all of TripData; deletes the items that are left over of loads, except in a dry run.
     pub(super) async fn read(
         shared: &Shared,
         known: &KnownItems,
@@ -106,12 +110,18 @@ impl StoredItems {
             let mut deletes = Vec::new();
             for item in items {
                 let tag = layout::tag_of_item(layout, &item).to_owned();
-                match known.status(layout, &tag, &item) {
+                match known.status(&tag, &item) {
                     ItemStatus::Committed => {
                         *found.items.entry(tag).or_default() += 1;
                         committed.push(item);
                     }
                     ItemStatus::Unknown => {}
+                    ItemStatus::Foreign => {
+                        if let Some(origin) = layout::text(&item, INDEX_KEY) {
+                            *found.foreign.entry(origin.into()).or_default() +=
+                                packed::trips(&item);
+                        }
+                    }
                     ItemStatus::Stray => {
                         *found.strays.entry(tag).or_default() += 1;
                         deletes.extend(layout::key_of(&item).map(layout::delete));

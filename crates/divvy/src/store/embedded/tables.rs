@@ -216,11 +216,11 @@ impl Departures for EmbeddedStore {
         &self,
         system: &SystemId,
         origins: &[StationId],
-    ) -> Result<Vec<u64>, StoreError> {
+    ) -> Result<Vec<Option<u64>>, StoreError> {
         let catalog = self.shared.catalog()?;
         origins
             .iter()
-            .map(|origin| catalog::departures(&catalog, system, origin))
+            .map(|origin| catalog::departures(&catalog, system, origin).map(Some))
             .collect()
     }
 }
