@@ -110,6 +110,8 @@ async fn fill(endpoint: &str, bytes: usize, time: Duration) -> Result<f64, Box<d
         table: granted,
         index: Some(granted),
         on_demand: true,
+        index_shape: divvy_aws::tables::IndexShape::Counted,
+        items: 0,
         layout: Layout::Rows,
         stream: None,
         arn: None,

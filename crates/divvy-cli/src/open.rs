@@ -174,6 +174,9 @@ impl Common {
         if dynamo.loads.boost.is_none() {
             self.restore_left_boost(&store);
         }
+        if let Some(warning) = store.index_warning() {
+            self.say(format_args!("warning: {warning}"));
+        }
         let listener = dynamo.listener.unwrap_or_else(|| Arc::new(()));
         Ok(store.with_loads(dynamo.loads, listener).into())
     }
@@ -210,6 +213,26 @@ impl Common {
                 Ok(store.map(Opened::from))
             }
         }
+    }
+
+    /// Opens the store on DynamoDB for an upgrade, also one whose index is missing. `None` for a store
+    /// in a folder.
+    ///
+    /// # Errors
+    ///
+    /// There are no tables, or they cannot be described.
+    pub fn open_for_upgrade(&self) -> anyhow::Result<Option<DynamoStore>> {
+        match &self.store {
+            StoreName::Folder(_) => return Ok(None),
+            StoreName::DynamoLocal { file, .. } if !file.exists() => {}
+            _ => {
+                let store = block_on(DynamoStore::open_for_upgrade(self.dynamo_options()?))?;
+                if let Some(store) = store {
+                    return Ok(Some(store));
+                }
+            }
+        }
+        bail!("there are no tables in {}", self.store)
     }
 
     /// Restores the capacity that a killed load has left raised, and says so. A failure is printed too,

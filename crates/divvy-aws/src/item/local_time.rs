@@ -39,6 +39,18 @@ pub(super) fn write_time(out: &mut String, local_ms: i64, offset_s: i32) {
         .expect("texts take what is written");
 }
 
+/// Formats a local time without offset, as the texts of [`write_time`] begin: a text that sorts before
+/// all of that time. `None` for years that do not have four digits.
+pub(crate) fn local_text(local_ms: i64) -> Option<String> {
+    let (year, ..) = civil_from_days(local_ms.div_euclid(DAY_MS));
+    let mut text = String::with_capacity(25);
+    write_time(&mut text, local_ms, 0);
+    let offset = "+00:00".len();
+    (0..=9999)
+        .contains(&year)
+        .then(|| text[..text.len() - offset].to_owned())
+}
+
 /// Reads what [`write_time`] wrote: local milliseconds, and seconds east of UTC.
 pub(super) fn read_time(text: &str) -> Option<(i64, i32)> {
     let number = |text: &str| {

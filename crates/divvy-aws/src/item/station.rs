@@ -37,6 +37,9 @@ pub const ORIGIN_IDS: &str = "origin_ids";
 pub const ALIASES: &str = "aliases";
 /// The attribute with the version of the trips: a load changes it, which causes a refresh.
 pub const TRIPS_VERSION: &str = "trips_version";
+/// The attribute with the [`Cause`] of the last write. Rows do not have it: it is for filters of the
+/// stream.
+pub const CAUSE: &str = "cause";
 /// The attribute with the time at which a feed last wrote the row.
 pub const WRITTEN_AT: &str = "written_at";
 
@@ -269,12 +272,63 @@ fn degrees(
     }
 }
 
+/// The reason for which a row was written. The first three concern counts; a consumer of the stream
+/// that keeps counts needs no other records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The row is new.
+    Insert,
+    /// Trips were added or removed: it has another version of them.
+    Load,
+    /// Other ids of trips belong to the station.
+    Ids,
+    /// The feed reports another state.
+    Feed,
+    /// Only the report time, or the time of the names, is another.
+    Time,
+}
+
+impl Cause {
+    /// Returns the value of the attribute.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Load => "load",
+            Self::Ids => "ids",
+            Self::Feed => "feed",
+            Self::Time => "time",
+        }
+    }
+}
+
+/// Returns the reason for which a row replaces another. `None`: there is none before.
+pub fn cause(before: Option<&Row>, row: &Row) -> Cause {
+    let Some(before) = before else {
+        return Cause::Insert;
+    };
+    let (old, new) = (&before.station, &row.station);
+    if old.trips_version != new.trips_version {
+        Cause::Load
+    } else if old.counted_ids() != new.counted_ids() {
+        Cause::Ids
+    } else if differ_in_report_time_only(&item(before), &item(row)) {
+        Cause::Time
+    } else {
+        Cause::Feed
+    }
+}
+
+/// Puts the reason for which a row is written.
+pub fn put_cause(item: &mut Item, cause: Cause) {
+    put_text(item, CAUSE, Some(cause.as_str()));
+}
+
 /// Returns whether two items of a station differ only in the report time, the time of the names and the
-/// time of writing, which do not affect counts.
+/// time of writing and the cause, which do not affect counts.
 pub fn differ_in_report_time_only(old: &Item, new: &Item) -> bool {
     let rest = |item: &Item| {
         let mut rest = item.clone();
-        rest.retain(|name, _| ![REPORTED_AT, NAMED_AT, WRITTEN_AT].contains(&name.as_str()));
+        rest.retain(|name, _| ![REPORTED_AT, NAMED_AT, WRITTEN_AT, CAUSE].contains(&name.as_str()));
         rest
     };
     !are_same(old, new) && are_same(&rest(old), &rest(new))

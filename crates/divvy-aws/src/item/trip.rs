@@ -25,6 +25,7 @@ use divvy::model::{
 };
 use divvy::store::ContentHash;
 
+pub(crate) use super::local_time::local_text;
 use super::local_time::{read_time, write_time};
 use super::size::number_bytes;
 use super::{Item, ItemError, Reader};

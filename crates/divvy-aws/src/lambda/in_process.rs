@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_lambda_events::dynamodb::Event;
 use divvy::model::SystemId;
 use divvy::refresh::{self, Recounter, RefreshCounts, Refreshed, Uncounted};
-use divvy::store::StoreError;
+use divvy::store::{Change, StationTable as _, StoreError};
 use jiff::Timestamp;
 
 use super::station_stream::handle_event;
@@ -35,7 +35,36 @@ impl DynamoStore {
         let Some(system) = self.system().await? else {
             return Ok(Refreshed::default());
         };
-        refresh::count_missing(self, Recounter::of(self), &system.id, now).await
+        let mut refreshed = Refreshed::default();
+        self.refresh_missing_into(&system.id, now, &mut refreshed)
+            .await?;
+        Ok(refreshed)
+    }
+
+    /// Counts as [`refresh_missing`](Self::refresh_missing), and adds what is done to `refreshed`: some
+    /// stations at a time, so that the counts of those are stored where the call is ended in the middle.
+    pub(super) async fn refresh_missing_into(
+        &self,
+        system: &SystemId,
+        now: Timestamp,
+        refreshed: &mut Refreshed,
+    ) -> Result<(), StoreError> {
+        /// Stations at a time.
+        const STATIONS: usize = 50;
+        let stations = self.stations(system).await?;
+        for some in stations.chunks(STATIONS) {
+            let changes: Vec<Change> = some
+                .iter()
+                .map(|station| Change {
+                    sequence: 0,
+                    system: system.clone(),
+                    station: station.clone(),
+                    report_time_only: false,
+                })
+                .collect();
+            refreshed.add(refresh::handle(Recounter::of(self), &changes, now).await?);
+        }
+        Ok(())
     }
 
     /// Reads the stream to its end as Lambda does: passes batches to the same handler, and stores
@@ -110,6 +139,7 @@ impl Handling<'_> {
             self.refreshed.stations += log.stations;
             self.refreshed.recounted += log.recounts;
             self.refreshed.skipped += log.skipped;
+            self.refreshed.uncounted.extend(log.unrecoverable);
             failures = if done.is_empty() { failures + 1 } else { 1 };
             if let Some(stopped) = log.stopped.filter(|_| failures >= ATTEMPTS) {
                 self.skip(&batch.remove(0), stopped.why);
@@ -157,6 +187,8 @@ impl RefreshCounts for DynamoStore {
     }
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
-        self.lagging_counts().await
+        let mut warnings = self.lagging_counts().await?;
+        warnings.extend(self.index_warning());
+        Ok(warnings)
     }
 }

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use divvy::refresh::Uncounted;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::metrics::{Dimensions, Metric, line};
+
+/// The most stations of a log line.
+const LOGGED: usize = 20;
 
 /// Consumed capacity and throttled requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -40,8 +44,13 @@ pub struct InvocationLog {
     pub recounts: u64,
     /// Ids whose count was not older than the trips.
     pub skipped: u64,
-    /// Records that could not be read, or whose stations could not be counted.
+    /// Records whose stations could not be counted, and which are delivered again.
     pub uncounted: u64,
+    /// Stations of records that cannot be read, or that cannot be counted before a repair. They are not
+    /// delivered again.
+    pub unrecoverable: Vec<Uncounted>,
+    /// Counts that are what the index had, and differ from the ledger.
+    pub inexact: u64,
     /// The consumed capacity.
     pub spent: Spent,
     /// The age of the oldest record, in seconds. `None` where no record has a time.
@@ -70,13 +79,14 @@ impl InvocationLog {
             .stopped
             .as_ref()
             .is_some_and(|stopped| !stopped.is_late);
-        let failures = self.uncounted.max(u64::from(is_failed));
+        let failures = self.uncounted.max(u64::from(is_failed)) + self.unrecoverable.len() as u64;
         let metrics = [
             Metric::count("records", self.records),
             Metric::count("recounts", self.recounts),
             Metric::of("read_units", self.spent.read_units, "None"),
             Metric::count("throttles", self.spent.throttles),
             Metric::count("failures", failures),
+            Metric::count("inexact_counts", self.inexact),
         ];
         let lag = self
             .lag_s
@@ -86,6 +96,10 @@ impl InvocationLog {
             "stations": self.stations,
             "skipped": self.skipped,
             "uncounted": self.uncounted,
+            "unrecoverable": self.unrecoverable.iter().take(LOGGED).map(|uncounted| json!({
+                "id": uncounted.id.as_str(),
+                "why": uncounted.why,
+            })).collect::<Vec<_>>(),
             "write_units": self.spent.write_units,
             "duration_ms": millis(self.duration),
             "stopped": self.stopped.as_ref().map(|stopped| json!({
@@ -114,6 +128,8 @@ mod tests {
             recounts: 2,
             skipped: 38,
             uncounted: 0,
+            unrecoverable: Vec::new(),
+            inexact: 0,
             spent: Spent {
                 read_units: 20.5,
                 write_units: 2.0,

@@ -4,5 +4,6 @@ mod in_process;
 pub mod invocation_log;
 pub mod metrics;
 pub mod scheduled_poll;
+pub mod scheduled_refresh;
 pub mod settings;
 pub mod station_stream;

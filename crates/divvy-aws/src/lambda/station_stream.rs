@@ -1,9 +1,13 @@
 //! The handler of the stream of StationData: recounts the origins of changed stations in
 //! FromStationCounts. The same on Lambda and in the process.
 //!
-//! - A record that cannot be read, or whose station cannot be counted, does not delay others: the
-//!   records behind it are handled, and the response names the first that failed. Lambda delivers it
-//!   again with all behind it; for those that are done, only their counts are read.
+//! - A record whose station cannot be counted yet, because the index has not caught up or the service
+//!   fails, does not delay others: the records behind it are handled, and the response names the first
+//!   that failed. Lambda delivers it again with all behind it; for those that are done, only their
+//!   counts are read.
+//! - A record that cannot be read, or whose station cannot be counted because something stored is
+//!   damaged, is not delivered again, since that would change nothing: it is logged, and the scheduled
+//!   refresh finds its station once it is repaired.
 //! - When the time runs out, the first record that was not begun counts as failed, not the batch.
 //! - A record may be delivered twice or late: counts have a version and the number of the record
 //!   that caused them, and an older record replaces nothing newer.
@@ -13,13 +17,12 @@ use std::time::Duration;
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use divvy::model::SystemId;
-use divvy::refresh::{self, OutdatedCount, Recounter};
-use divvy::store::{CountsTable, Departures, StoreError};
+use divvy::refresh::{self, OutdatedCount, Recounter, Uncounted};
+use divvy::store::{CountsTable, Departures, StoreError, StoreErrorKind};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::invocation_log::{InvocationLog, Spent, Stopped};
-use crate::item::ItemError;
 use crate::store::DynamoStore;
 use crate::stream::{self, StreamChange};
 
@@ -37,6 +40,10 @@ pub trait Counts: Send + Sync {
 
     /// Returns the capacity that was consumed since the program began.
     fn spent(&self) -> Spent;
+
+    /// Returns the number of counts since the program began that are what the index had, and differ
+    /// from the ledger.
+    fn inexact(&self) -> u64;
 }
 
 impl Counts for DynamoStore {
@@ -63,6 +70,10 @@ impl Counts for DynamoStore {
         }
         spent
     }
+
+    fn inexact(&self) -> u64 {
+        self.inexact_counts()
+    }
 }
 
 /// Handles an event. The response names at most one record: the first that is not done.
@@ -77,6 +88,7 @@ pub async fn handle_event(
 ) -> (DynamoDbEventResponse, InvocationLog) {
     let started = Instant::now();
     let before = counts.spent();
+    let inexact_before = counts.inexact();
     let mut log = InvocationLog {
         records: event.records.len() as u64,
         lag_s: event
@@ -108,6 +120,7 @@ pub async fn handle_event(
         log.stopped = Some(stopped);
     }
     log.spent = counts.spent().since(&before);
+    log.inexact = counts.inexact() - inexact_before;
     log.duration = started.elapsed();
     (response, log)
 }
@@ -125,8 +138,6 @@ fn age_s(record: &EventRecord, now: Timestamp) -> Option<f64> {
 /// The reason for which a record is not done.
 #[derive(Debug, thiserror::Error)]
 enum StopReason {
-    #[error(transparent)]
-    Unreadable(ItemError),
     #[error(transparent)]
     Store(StoreError),
     #[error("the time of the invocation is over")]
@@ -159,10 +170,11 @@ impl Invocation<'_> {
                     indexes.push(index);
                     numbers.push(sequence_number);
                 }
-                Err(error) => {
-                    log.uncounted += 1;
-                    first_failure.get_or_insert((index, StopReason::Unreadable(error)));
-                }
+                Err(error) => log.unrecoverable.push(Uncounted {
+                    system: self.system.clone(),
+                    id: error.key.as_str().into(),
+                    why: error.to_string(),
+                }),
             }
         }
         if let (Some(first), Some(newest)) = (indexes.first(), numbers.last()) {
@@ -176,6 +188,16 @@ impl Invocation<'_> {
                 let why = match self.recount(outdated, &numbers).await {
                     Ok(recounted) => {
                         log.recounts += recounted;
+                        continue;
+                    }
+                    Err(StopReason::Store(error)) if error.kind == StoreErrorKind::Damaged => {
+                        let why = error.to_string();
+                        log.unrecoverable
+                            .extend(outdated.iter().map(|count| Uncounted {
+                                system: self.system.clone(),
+                                id: count.id.clone(),
+                                why: why.clone(),
+                            }));
                         continue;
                     }
                     Err(why) => why,
@@ -262,6 +284,7 @@ mod tests {
         store: MemoryStore,
         seconds_each: u64,
         fails: Mutex<BTreeSet<StationId>>,
+        damaged: Mutex<BTreeSet<StationId>>,
         /// Number of the record, and the id counted for it.
         put: Mutex<Vec<(String, String)>>,
         spent: Mutex<Spent>,
@@ -303,6 +326,10 @@ mod tests {
         fn spent(&self) -> Spent {
             *self.spent.lock().unwrap()
         }
+
+        fn inexact(&self) -> u64 {
+            0
+        }
     }
 
     type Answer<T> = Result<T, StoreError>;
@@ -316,6 +343,10 @@ mod tests {
         ) -> Answer<Vec<Option<u64>>> {
             sleep(Duration::from_secs(self.seconds_each)).await;
             self.spent.lock().unwrap().read_units += 0.5;
+            let damaged = self.damaged.lock().unwrap().clone();
+            if ids.iter().any(|id| damaged.contains(id)) {
+                return Err(StoreError::new(StoreErrorKind::Damaged, "damaged"));
+            }
             let fails = self.fails.lock().unwrap().clone();
             if ids.iter().any(|id| fails.contains(id)) {
                 return Err(StoreError::new(
@@ -446,16 +477,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unreadable_record_is_named_and_those_behind_it_are_counted() {
+    async fn an_unreadable_record_is_logged_and_not_delivered_again() {
         let counts = TestCounts::new(0).await;
         let mut batch = event(&[("1", 1), ("2", 1), ("3", 1)]);
         batch.records[1].change.new_image = item::to_event(&item::Item::new());
-        let (failure, log) = handled(&counts, batch.clone(), None).await;
-        assert_eq!((failure.as_str(), counts.put().as_str()), ("2", "1:1 3:3"));
+        let (failure, log) = handled(&counts, batch, None).await;
+        assert_eq!((failure.as_str(), counts.put().as_str()), ("", "1:1 3:3"));
+        assert_eq!(log.stopped, None);
         assert_eq!(
-            log.stopped.unwrap().why,
+            log.unrecoverable[0].why,
             "StationData: item ?: station_id: expected a text, found nothing"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_station_that_only_a_repair_helps_is_not_delivered_again() {
+        let counts = TestCounts::new(0).await;
+        counts.damaged.lock().unwrap().insert("2".into());
+        let batch = event(&[("1", 1), ("2", 1), ("3", 1)]);
+        let (failure, log) = handled(&counts, batch, None).await;
+        assert_eq!((failure.as_str(), counts.put().as_str()), ("", "1:1 3:3"));
+        assert_eq!(log.unrecoverable[0].id, "2".into());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_record_without_a_number_is_the_whole_batch() {
+        let counts = TestCounts::new(0).await;
+        counts.fails.lock().unwrap().insert("2".into());
+        let mut batch = event(&[("1", 1), ("2", 1)]);
         batch.records[1].change.sequence_number = None;
         let (failure, _) = handled(&counts, batch, None).await;
         assert_eq!(failure, "all");

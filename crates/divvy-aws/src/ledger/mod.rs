@@ -12,7 +12,7 @@
 //! | content hash | `G#ids#NNN` | every id of the archive, sorted |
 //! | content hash | `G#lost#NNN` | its duplicates: copies of trips that are not stored |
 //! | content hash | `G#keys#NNN` | the keys of its blocks, in the packed layout |
-//! | `#feed` | `clock`, `listed` | the times of the feed, the stations that it lists |
+//! | `#feed` | `clock`, `listed`, `listed#N` | the times of the feed, the stations that it lists, in parts |
 //! | `#stream` | consumer | how far a consumer has read |
 //! | `#abandoned` | content hash | the settings of a load that was given up, whose rows may be in TripData |
 //! | `#behind` | origin | since when the index has another number of trips from there than are stored |

@@ -1,5 +1,6 @@
 //! Small records: the times of the feed, checkpoints of consumers, lags of the index.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use divvy::store::StoreError;
@@ -30,8 +31,8 @@ pub(crate) struct IndexLag {
 pub enum Note<'a> {
     /// The times of the feed.
     Clock,
-    /// The stations that the feed lists.
-    Listed,
+    /// A part of the list of the feed's stations.
+    Listed(u32),
     /// The checkpoints of a consumer of the stream.
     Consumer(&'a str),
     /// The corrections of places made by hand.
@@ -46,15 +47,16 @@ pub enum Note<'a> {
 }
 
 impl Note<'_> {
-    fn key(&self) -> (&'static str, &str) {
+    fn key(&self) -> (&'static str, Cow<'_, str>) {
         match self {
-            Self::Clock => (FEED, "clock"),
-            Self::Listed => (FEED, "listed"),
-            Self::Consumer(name) => (STREAM, name),
-            Self::Places => (STORE, "places"),
-            Self::Boost => (STORE, "boost"),
-            Self::Abandoned(content) => (ABANDONED, content),
-            Self::Behind(origin) => (BEHIND, origin),
+            Self::Clock => (FEED, "clock".into()),
+            Self::Listed(0) => (FEED, "listed".into()),
+            Self::Listed(part) => (FEED, format!("listed#{part}").into()),
+            Self::Consumer(name) => (STREAM, Cow::Borrowed(name)),
+            Self::Places => (STORE, "places".into()),
+            Self::Boost => (STORE, "boost".into()),
+            Self::Abandoned(content) => (ABANDONED, Cow::Borrowed(content)),
+            Self::Behind(origin) => (BEHIND, Cow::Borrowed(origin)),
         }
     }
 }
@@ -63,7 +65,7 @@ impl LedgerTable {
     /// Reads a small record. `None` where there is none.
     pub async fn note<T: DeserializeOwned>(&self, note: Note<'_>) -> Result<Option<T>, StoreError> {
         let (archive, part) = note.key();
-        let item = self.table.get(key(archive, part)).await?;
+        let item = self.table.get(key(archive, &part)).await?;
         item.as_ref().map(decode).transpose()
     }
 
@@ -75,18 +77,18 @@ impl LedgerTable {
     ) -> Result<(), StoreError> {
         let (archive, part) = note.key();
         self.table
-            .put_if(encode(archive, part, record), None)
+            .put_if(encode(archive, &part, record), None)
             .await?;
         Ok(())
     }
 
-    /// Replaces a small record, and with it writes `also` in one transaction. Returns `false` where
+    /// Replaces a small record, and with it writes those of `also` in one transaction. Returns `false` where
     /// the stored record is no longer `before` (`None`: where there is one).
     pub async fn replace_note<T: Serialize, U: Serialize>(
         &self,
         note: Note<'_>,
         (before, now): (Option<&T>, &T),
-        also: Option<(Note<'_>, &U)>,
+        also: &[(Note<'_>, &U)],
     ) -> Result<bool, StoreError> {
         let (archive, part) = note.key();
         let condition = match before {
@@ -96,15 +98,15 @@ impl LedgerTable {
                 ("said = :before", values)
             }
         };
-        let item = encode(archive, part, now);
-        let Some((other, record)) = also else {
+        let item = encode(archive, &part, now);
+        if also.is_empty() {
             return self.table.put_if(item, Some(condition)).await;
-        };
-        let (archive, part) = other.key();
-        let actions = vec![
-            self.put_action(item, Some(condition)),
-            self.put_action(encode(archive, part, record), None),
-        ];
+        }
+        let mut actions = vec![self.put_action(item, Some(condition))];
+        actions.extend(also.iter().map(|(other, record)| {
+            let (archive, part) = other.key();
+            self.put_action(encode(archive, &part, record), None)
+        }));
         self.table.transact(actions, &random_text()).await
     }
 
@@ -123,7 +125,7 @@ impl LedgerTable {
     /// Deletes a small record.
     pub async fn delete_note(&self, note: Note<'_>) -> Result<(), StoreError> {
         let (archive, part) = note.key();
-        self.table.delete_if(key(archive, part), None).await?;
+        self.table.delete_if(key(archive, &part), None).await?;
         Ok(())
     }
 }

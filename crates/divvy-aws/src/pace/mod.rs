@@ -18,6 +18,6 @@ mod writes;
 pub use capacity_limiter::{BURST_S, CapacityLimiter};
 pub use condition::Condition;
 pub use consumption::Used;
-pub use pages::{IndexQuery, Scan};
+pub use pages::{Consistency, IndexQuery, Scan};
 pub use table::{Key, MAX_BATCH_KEYS, MAX_TRANSACTION_ACTIONS, PacedTable};
 pub use writes::{BATCH_BYTES, Batch, Write, Writer};

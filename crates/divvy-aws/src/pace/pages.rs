@@ -15,6 +15,15 @@ use crate::tables::INDEX;
 /// The usual size of an index entry, for the limit of a page.
 const ENTRY_BYTES: f64 = 100.0;
 
+/// What a read returns of recent writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// All writes that were acknowledged before.
+    Strong,
+    /// Not those of the last second or so. Costs half as much.
+    Eventual,
+}
+
 /// A query of the index of TripData.
 #[derive(Clone, Copy, Debug)]
 pub struct IndexQuery<'a> {
@@ -38,8 +47,14 @@ impl<'a> IndexQuery<'a> {
 impl PacedTable {
     /// Begins a strongly consistent scan of the table.
     pub fn scan(&self) -> Scan<'_> {
+        self.scan_with(Consistency::Strong)
+    }
+
+    /// Begins a scan of the table.
+    pub fn scan_with(&self, consistency: Consistency) -> Scan<'_> {
         Scan {
             table: self,
+            consistency,
             start: None,
             is_done: false,
         }
@@ -143,6 +158,7 @@ impl PacedTable {
 #[derive(Debug)]
 pub struct Scan<'a> {
     table: &'a PacedTable,
+    consistency: Consistency,
     start: Option<Key>,
     is_done: bool,
 }
@@ -164,7 +180,7 @@ impl Scan<'_> {
                 .table_name(&table.name)
                 .set_exclusive_start_key(self.start.clone())
                 .limit(limit)
-                .consistent_read(true)
+                .consistent_read(self.consistency == Consistency::Strong)
                 .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                 .send()
         };

@@ -95,6 +95,7 @@ impl DynamoStore {
         let corrections = self.corrections(id).await?;
         checked.notes.extend(corrections.without_trips(&totals));
         found.describe(&mut checked);
+        checked.notes.extend(self.index_warning());
 
         let strays = shared.ledger.stray_chunks(&state, &archives).await?.len();
         if strays > 0 {

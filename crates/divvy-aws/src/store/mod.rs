@@ -20,9 +20,11 @@ mod layout;
 mod load;
 mod progress;
 mod repair;
+mod selected;
 mod spool;
 mod stations;
 mod temp_file;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -33,8 +35,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use divvy::model::{System, SystemId, TripBatch};
 use divvy::store::{
-    ArchiveId, Check, Checked, ContentHash, Incoming, Ledger, LedgerEntry, Repair, Repaired,
-    StoreError, StoreErrorKind, TotalsReader, Trips, Unload, Unloaded,
+    ArchiveId, Check, Checked, ContentHash, Incoming, Ledger, LedgerEntry, Projection, Repair,
+    Repaired, StoreError, StoreErrorKind, TotalsReader, Trips, Unload, Unloaded,
 };
 use divvy::tally::{Parts, Totals};
 use jiff::Timestamp;
@@ -43,6 +45,7 @@ use self::committed_items::CommittedItems;
 pub use self::counts::CountsFrom;
 pub use self::load::LoadRefusal;
 pub use self::progress::{Compared, Listener, LoadSettings, Written};
+pub use self::upgrade::{UpgradePlan, UpgradeStep};
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;
 use crate::ledger::{LedgerTable, LoadRecord, SectionOwner, SectionRef, State};
@@ -101,6 +104,8 @@ struct Shared {
     totals: Mutex<Option<(SectionRef, Arc<Totals>)>>,
     /// The items of TripData that belong to the archives, as they were read last.
     items: Mutex<Option<departures::CachedItems>>,
+    /// The rows of StationData as this process has written them last.
+    station_rows: Mutex<Option<stations::StationRows>>,
     /// The number of counts that differ from the ledger, because the index does.
     inexact_counts: std::sync::atomic::AtomicU64,
     /// The system of the tables, once known: it never changes.
@@ -144,6 +149,7 @@ impl DynamoStore {
             options.capacity,
         )
         .await?;
+        upgrade::refuse_without_index(&tables)?;
         Ok(Self::over(connection, tables, &options))
     }
 
@@ -155,6 +161,9 @@ impl DynamoStore {
     pub async fn open_existing(options: OpenOptions) -> Result<Option<Self>, StoreError> {
         let connection = connect(&options).await?;
         let tables = Tables::describe(&connection.retrying, &options.prefix).await?;
+        tables
+            .as_ref()
+            .map_or(Ok(()), upgrade::refuse_without_index)?;
         Ok(tables.map(|tables| Self::over(connection, tables, &options)))
     }
 
@@ -187,6 +196,7 @@ impl DynamoStore {
             listener: Arc::new(()),
             totals: Mutex::default(),
             items: Mutex::default(),
+            station_rows: Mutex::default(),
             inexact_counts: std::sync::atomic::AtomicU64::new(0),
             system: std::sync::OnceLock::new(),
             consumers: tokio::sync::Mutex::default(),
@@ -415,6 +425,26 @@ impl Trips for DynamoStore {
         }
         let committed = self.shared.committed_items().await?;
         layout::scan(&self.shared, &committed, &mut |rows| visit(rows.batch)).await
+    }
+
+    async fn scan_projection(
+        &self,
+        system: &SystemId,
+        projection: &Projection,
+        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+    ) -> Result<(), StoreError> {
+        if !self.is_of(system).await? {
+            return Ok(());
+        }
+        let shared = &self.shared;
+        let committed = shared.committed_items().await?;
+        if shared.visit_selected(projection, &committed, visit).await? {
+            return Ok(());
+        }
+        layout::scan(shared, &committed, &mut |rows| {
+            visit(projection.apply(rows.batch))
+        })
+        .await
     }
 }
 

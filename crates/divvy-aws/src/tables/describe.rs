@@ -126,6 +126,7 @@ fn described(name: &str, found: &TableDescription) -> Described {
         on_demand,
         layout: Layout::default(),
         index_shape: IndexShape::default(),
+        items: found.item_count().unwrap_or(0).max(0) as u64,
         stream: found.latest_stream_arn().map(Into::into),
         arn: found.table_arn().map(Into::into),
     }

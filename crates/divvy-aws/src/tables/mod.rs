@@ -170,6 +170,8 @@ pub struct Described {
     pub on_demand: bool,
     /// The layout of trips; [`Layout::Rows`] for tables other than TripData.
     pub layout: Layout,
+    /// The number of its items as the service last counted them, which it does every six hours.
+    pub items: u64,
     /// The shape of its index; [`IndexShape::Counted`] for tables that have none.
     pub index_shape: IndexShape,
     /// The ARN of its stream. `None` where it has none.
@@ -288,7 +290,7 @@ impl Tables {
 }
 
 /// Returns the CloudFormation stack of a table. `None` also where its tags cannot be read.
-async fn stack_of(client: &Client, table: &Described) -> Option<String> {
+pub(crate) async fn stack_of(client: &Client, table: &Described) -> Option<String> {
     let arn = table.arn.as_ref()?;
     let request = client.list_tags_of_resource().resource_arn(arn);
     let tags = request.send().await.ok()?.tags.unwrap_or_default();

@@ -14,6 +14,7 @@ mod report;
 mod sample;
 mod status;
 mod unload;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ pub enum Verb {
     Ls(ls::Ls),
     Unload(unload::Unload),
     Check(check::Check),
+    Upgrade(upgrade::Upgrade),
     Places(places::Places),
     Plan(plan::Plan),
     Export(export::Export),
@@ -58,6 +60,7 @@ impl Verb {
             Self::Ls(verb) => verb.run(common),
             Self::Unload(verb) => verb.run(common),
             Self::Check(verb) => verb.run(common),
+            Self::Upgrade(verb) => verb.run(common),
             Self::Places(verb) => verb.run(common),
             Self::Plan(verb) => verb.run(common),
             Self::Export(verb) => verb.run(common),

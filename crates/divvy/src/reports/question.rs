@@ -19,7 +19,7 @@ use super::places::{self, Place};
 use super::table::{Note, Scope, Table, plural};
 use super::{Filter, Filters, ReportError};
 use crate::model::civil_date::{date_of, month_of};
-use crate::model::{StationAlias, System, TripBatch, Zone};
+use crate::model::{StationAlias, StationId, System, TripBatch, Zone};
 use crate::store::{LoadedArchive, Projection, Store, StoreError};
 use crate::tally::{Cube, Parts, Tally, Totals};
 
@@ -304,6 +304,7 @@ impl Question<'_> {
         let known = self.known(Parts::NONE).await?;
         let projection = Projection {
             started_ms: filters.started_ms(),
+            origins: origins.map(ids_of),
             stations: true,
             ends: true,
             riders: filters.rider.is_some()
@@ -452,6 +453,12 @@ impl Question<'_> {
             takes,
         })
     }
+}
+
+/// Lists the ids of aliases.
+fn ids_of(aliases: &BTreeSet<StationAlias>) -> Vec<StationId> {
+    let ids: BTreeSet<StationId> = aliases.iter().map(StationAlias::id).collect();
+    ids.into_iter().collect()
 }
 
 /// The flags of trips that are counted at no station.

@@ -33,7 +33,7 @@ pub struct Refreshed {
 
 impl Refreshed {
     /// Adds the numbers of another refresh.
-    pub(crate) fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.changes += other.changes;
         self.stations += other.stations;
         self.recounted += other.recounted;

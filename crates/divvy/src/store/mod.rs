@@ -52,7 +52,8 @@ pub trait Trips: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Does what [`scan`](Self::scan) does with some columns of the trips; the columns that are not
-    /// in the projection are empty. Trips outside of its time range may be left out.
+    /// in the projection are empty. Trips outside of its time range, or of other stations than its
+    /// origins, may be left out.
     async fn scan_projection(
         &self,
         system: &SystemId,

@@ -1,6 +1,6 @@
 //! The columns of stored trips that a scan reads.
 
-use crate::model::TripBatch;
+use crate::model::{StationId, TripBatch};
 
 /// Which columns, and which trips, a scan has to read. Starts are always read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -8,6 +8,9 @@ pub struct Projection {
     /// Local start times, in milliseconds since 1970-01-01T00:00: from the first up to the last,
     /// excluding it. `None` for all. Trips outside may be passed on as well.
     pub started_ms: Option<(i64, i64)>,
+    /// Ids of the stations at which trips start. `None` for all. Trips of others may be passed on as
+    /// well.
+    pub origins: Option<Vec<StationId>>,
     /// Origins and destinations.
     pub stations: bool,
     /// End times, and reported durations.

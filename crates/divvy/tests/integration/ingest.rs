@@ -117,7 +117,8 @@ fn loaded(archive: &Archive, store: &MemoryStore) -> Result<Loaded, LoadError> {
 fn departures(store: &MemoryStore, stations: [&str; 2]) -> Vec<u64> {
     use divvy::store::Departures;
     let ids = stations.map(Into::into);
-    block_on(store.departures(&"divvy".into(), &ids)).unwrap()
+    let departures = block_on(store.departures(&"divvy".into(), &ids)).unwrap();
+    departures.into_iter().flatten().collect()
 }
 
 #[test]

@@ -188,7 +188,7 @@ impl Departures for LaggingIndex<'_> {
         &self,
         system: &SystemId,
         ids: &[StationId],
-    ) -> Result<Vec<u64>, StoreError> {
+    ) -> Result<Vec<Option<u64>>, StoreError> {
         let is_behind = {
             let behind = self.behind.lock().unwrap();
             ids.iter().any(|id| behind.contains(id))

@@ -5,14 +5,14 @@ mod coded;
 mod cube;
 mod trips;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(super) use self::cube::CubeSource;
 pub(super) use self::trips::{TripCounter, projection};
 use super::dims::{Dim, Group};
 use super::filters::Filters;
 use super::measures::{GroupCounts, Needs};
-use crate::model::{BoundingBox, StationAlias};
+use crate::model::{BoundingBox, StationAlias, StationId};
 use crate::tally::FlagCounts;
 
 /// The largest number of dimensions of a report.
@@ -62,6 +62,17 @@ impl Origins {
         let place = *self.place_of.get(alias)?;
         let is_counted = self.only.as_ref().is_none_or(|only| only.contains(&place));
         is_counted.then_some(place)
+    }
+
+    /// Lists the ids of the places to count. `None` for all.
+    fn ids(&self) -> Option<Vec<StationId>> {
+        let only = self.only.as_ref()?;
+        let aliases = self.place_of.iter();
+        let ids: BTreeSet<StationId> = aliases
+            .filter(|(_, place)| only.contains(place))
+            .map(|(alias, _)| alias.id())
+            .collect();
+        Some(ids.into_iter().collect())
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::coded::{Coded, Key, UNKNOWN};
-use super::{Groups, MAX_DIMS, Query, Unplaced};
+use super::{Groups, MAX_DIMS, Origins, Query, Unplaced};
 use crate::model::civil_date::day_of_ms;
 use crate::model::{
     BoundingBox, Flag, Flags, NONE_I16, NONE_I32, Position, Rider, StationAlias, TripBatch,
@@ -25,6 +25,7 @@ pub(in crate::reports) fn projection(query: &Query<'_>) -> Projection {
     let filters = query.filters;
     Projection {
         started_ms: filters.started_ms(),
+        origins: query.origins.and_then(Origins::ids),
         stations: query.origins.is_some() || query.needs.ends,
         ends: query.needs.stops || query.needs.durations,
         riders: by(Dim::Rider) || filters.rider.is_some(),

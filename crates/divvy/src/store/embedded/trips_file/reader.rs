@@ -220,6 +220,7 @@ impl TripsFile {
 
     fn read_group(&self, group: &Group<'_>) -> Result<TripBatch, ParquetError> {
         const ALL: Projection = Projection {
+            origins: None,
             started_ms: None,
             stations: true,
             ends: true,

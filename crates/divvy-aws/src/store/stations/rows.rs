@@ -1,0 +1,228 @@
+//! Rows of StationData: read, kept between polls, and written under the condition that they have not
+//! changed since they were read (optimistic locking).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use divvy::model::StationId;
+use divvy::stations::data::{Row, Write};
+use divvy::store::StoreError;
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use super::feed::{FeedTimes, StoredFeed};
+use crate::item::station::{cause, put_cause};
+use crate::item::{self, Item};
+use crate::pace::{Consistency, PacedTable};
+use crate::store::{NO_PANIC, Shared, damaged_item, string_key};
+
+/// Rows that are written at a time.
+const AT_ONCE: usize = 16;
+
+/// The rows of StationData with the state of the feed of the same moment.
+#[derive(Debug, Default)]
+pub(in crate::store) struct StationRows {
+    pub(super) rows: HashMap<StationId, Row>,
+    pub(super) feed: StoredFeed,
+}
+
+impl Shared {
+    /// Reads all rows by strongly consistent reads.
+    pub(super) async fn station_rows(&self) -> Result<HashMap<StationId, Row>, StoreError> {
+        self.read_rows(Consistency::Strong).await
+    }
+
+    async fn read_rows(
+        &self,
+        consistency: Consistency,
+    ) -> Result<HashMap<StationId, Row>, StoreError> {
+        let items = self.stations.scan_with(consistency).all().await?;
+        let mut rows = HashMap::with_capacity(items.len());
+        for item in &items {
+            let row = item::station::row(item).map_err(damaged_item)?;
+            rows.insert(row.station.id.clone(), row);
+        }
+        Ok(rows)
+    }
+
+    /// Returns the version of the trips of every id that trips use for a station, and of the id of
+    /// stations that no trip uses. Of an id that two rows have, the newer one.
+    pub(in crate::store) async fn station_versions(
+        &self,
+    ) -> Result<HashMap<StationId, Option<u64>>, StoreError> {
+        let rows = self.station_rows().await?;
+        let mut versions = HashMap::new();
+        for row in rows.values().map(|row| &row.station) {
+            for id in row.counted_ids() {
+                let newest: &mut Option<u64> = versions.entry(id).or_default();
+                *newest = row.trips_version.max(*newest);
+            }
+        }
+        Ok(versions)
+    }
+
+    /// Returns the rows and the state of the feed, for a change of them. Of a first attempt these are
+    /// the ones that this process has written last, if no other process has changed them; else they
+    /// are read eventually consistently, at half the units, if the last change is some time ago. Rows
+    /// that are not the newest ones make the write of them fail, and a further attempt reads strongly
+    /// consistently.
+    pub(super) async fn rows_to_change(&self, is_first: bool) -> Result<StationRows, StoreError> {
+        // What is kept is taken out, so that a poll that ends in the middle leaves nothing outdated.
+        let kept = self.station_rows.lock().expect(NO_PANIC).take();
+        let times = self.feed_times().await?;
+        let is_current = |kept: &StationRows| {
+            let times = times.as_ref().filter(|times| times.has_version());
+            times.is_some() && kept.feed.times.as_ref() == times
+        };
+        if let Some(kept) = kept.filter(|kept| is_first && is_current(kept)) {
+            return Ok(kept);
+        }
+        let is_settled = times.as_ref();
+        let is_settled = is_settled.is_some_and(|times| times.is_settled(Timestamp::now()));
+        let consistency = if is_first && is_settled {
+            Consistency::Eventual
+        } else {
+            Consistency::Strong
+        };
+        let rows = self.read_rows(consistency).await?;
+        let feed = self.feed_of(times).await?;
+        let feed = match feed {
+            Some(feed) => feed,
+            // Another process has changed it: the write will fail.
+            None => self.feed().await?,
+        };
+        Ok(StationRows { rows, feed })
+    }
+
+    /// Keeps the rows and the state of the feed after a change.
+    pub(super) fn keep_rows(&self, mut kept: StationRows, writes: Vec<Write>, times: FeedTimes) {
+        for write in writes {
+            match write {
+                Write::Delete(id) => {
+                    kept.rows.remove(&id);
+                }
+                Write::Insert(row) | Write::Change(row) | Write::Report(row) => {
+                    kept.rows.insert(row.station.id.clone(), row);
+                }
+            }
+        }
+        kept.feed.times = Some(times);
+        *self.station_rows.lock().expect(NO_PANIC) = Some(kept);
+    }
+
+    /// Writes rows. Returns whether none of the rows had changed since it was read; some may not be
+    /// written then.
+    ///
+    /// Those that name stations come after the others, see [`Write::names_station`], and deletions last: a
+    /// process that ends before leaves an id in two rows, which the next one notices. A deleted row
+    /// would have been the only one with the version of its trips.
+    ///
+    /// Of the others, report times alone come last, and rows that were written long ago before others:
+    /// where the capacity is too small for all, none is left out for ever.
+    pub(super) async fn write_rows(
+        &self,
+        before: &HashMap<StationId, Row>,
+        writes: &[Write],
+    ) -> Result<bool, StoreError> {
+        let mut waves: [Vec<&Write>; 3] = Default::default();
+        for write in writes {
+            let wave = match write.row() {
+                Some(row) if write.names_station(before.get(&row.station.id)) => 1,
+                Some(_) => 0,
+                None => 2,
+            };
+            waves[wave].push(write);
+        }
+        for mut wave in waves {
+            wave.sort_by_key(|write| {
+                let row = write.row().and_then(|row| before.get(&row.station.id));
+                let is_report = matches!(write, Write::Report(_));
+                (is_report, row.and_then(|row| row.written_at))
+            });
+            if !self.write_all(before, &wave).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes rows, many at once. Returns whether none of them had changed since it was read.
+    async fn write_all(
+        &self,
+        before: &HashMap<StationId, Row>,
+        writes: &[&Write],
+    ) -> Result<bool, StoreError> {
+        let mut running: JoinSet<Result<bool, StoreError>> = JoinSet::new();
+        let mut all = true;
+        for write in writes {
+            let table = Arc::clone(&self.stations);
+            let (id, item) = match write {
+                Write::Delete(id) => (id, None),
+                Write::Insert(row) | Write::Change(row) | Write::Report(row) => {
+                    let id = &row.station.id;
+                    let mut item = item::station::item(row);
+                    put_cause(&mut item, cause(before.get(id), row));
+                    (id, Some(item))
+                }
+            };
+            let known = before.get(id).map(item::station::item);
+            let id = id.clone();
+            if running.len() >= AT_ONCE
+                && let Some(done) = running.join_next().await
+            {
+                all &= done.expect(NO_PANIC)?;
+            }
+            running.spawn(async move { put_row(&table, &id, item, known).await });
+        }
+        while let Some(done) = running.join_next().await {
+            all &= done.expect(NO_PANIC)?;
+        }
+        Ok(all)
+    }
+}
+
+/// Writes or deletes one row, if it is still `known`. Returns whether it was.
+async fn put_row(
+    table: &PacedTable,
+    id: &StationId,
+    item: Option<Item>,
+    known: Option<Item>,
+) -> Result<bool, StoreError> {
+    let (text, values) = is_unchanged(known.as_ref());
+    let condition = Some((text.as_str(), values));
+    let key = string_key(item::station::KEY, id.as_str());
+    let written = match item.clone() {
+        Some(item) => table.put_if(item, condition).await?,
+        None => table.delete_if(key.clone(), condition).await?,
+    };
+    if written {
+        return Ok(true);
+    }
+    // A write that is repeated because its response was lost fails on its own row.
+    let row = |item: &Item| item::station::row(item).map_err(damaged_item);
+    let found = table.get(key).await?.as_ref().map(row).transpose()?;
+    Ok(found == item.as_ref().map(row).transpose()?)
+}
+
+/// Returns the condition that a row has not changed. `None`: that it does not exist.
+fn is_unchanged(known: Option<&Item>) -> (String, HashMap<String, AttributeValue>) {
+    let Some(known) = known else {
+        let new = format!("attribute_not_exists({})", item::station::KEY);
+        return (new, HashMap::new());
+    };
+    let mut values = HashMap::new();
+    let attributes = item::station::OPTIMISTIC_LOCK_ATTRIBUTES.iter();
+    let clauses = attributes.map(|name| match known.get(*name) {
+        None => format!("attribute_not_exists(#{name})"),
+        Some(value) => {
+            values.insert(format!(":{name}"), value.clone());
+            format!("#{name} = :{name}")
+        }
+    });
+    let text = clauses.collect::<Vec<_>>().join(" AND ");
+    (
+        format!("attribute_exists({}) AND {text}", item::station::KEY),
+        values,
+    )
+}

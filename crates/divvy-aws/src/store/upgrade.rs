@@ -1,0 +1,205 @@
+//! Making the index of TripData again, where an older program made one that cannot be counted.
+//!
+//! ```text
+//!  the index is deleted ─► blocks get their first start ─► the index is created ─► its entries are made
+//! ```
+//!
+//! A killed upgrade leaves a table without index, or with one that is being made: the next upgrade
+//! goes on from there, and no other command opens the store before.
+
+use std::time::Duration;
+
+use divvy::store::{StoreError, StoreErrorKind};
+use tokio::time::sleep;
+
+use super::layout::damaged_block;
+use super::{DynamoStore, OpenOptions, Shared, connect, damaged_item};
+use crate::blocks;
+use crate::item::packed::{self, first_start_text};
+use crate::item::trip::STARTED_AT;
+use crate::item::{Item, put_text};
+use crate::pace::Write;
+use crate::tables::{
+    IndexProgress, IndexShape, Layout, Tables, create_index, delete_index, index_progress, stack_of,
+};
+
+/// The time between two looks at an index that is being made.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What an upgrade would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpgradePlan {
+    /// Nothing: the index is the one that this program makes.
+    Current,
+    /// The tables belong to a CloudFormation stack, which has to replace the index.
+    OfStack {
+        /// The name of the stack.
+        stack: String,
+    },
+    /// The index is made again.
+    Index {
+        /// The table.
+        table: String,
+        /// The number of its items as the service last counted them, which it does every six hours.
+        /// Each costs one write unit of the index; in the packed layout another one for each
+        /// kilobyte of the item.
+        items: u64,
+        /// Whether an upgrade was killed, and this one goes on with it.
+        is_begun: bool,
+    },
+}
+
+/// A step of an upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpgradeStep {
+    /// The old index is being deleted.
+    DeletingIndex,
+    /// Blocks get the attribute by which the index is sorted: the number of blocks so far.
+    WritingBlocks(u64),
+    /// The entries of the index are being made, by the service.
+    CreatingIndex,
+}
+
+impl DynamoStore {
+    /// Opens an existing store, also one whose index is missing. `None` where none of its tables
+    /// exists.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub async fn open_for_upgrade(options: OpenOptions) -> Result<Option<Self>, StoreError> {
+        let connection = connect(&options).await?;
+        let tables = Tables::describe(&connection.retrying, &options.prefix).await?;
+        Ok(tables.map(|tables| Self::over(connection, tables, &options)))
+    }
+
+    /// Returns what [`upgrade`](Self::upgrade) would do.
+    ///
+    /// # Errors
+    ///
+    /// Those of the service.
+    pub async fn upgrade_plan(&self) -> Result<UpgradePlan, StoreError> {
+        let trips = &self.shared.tables.trip_data;
+        if trips.index_shape == IndexShape::Counted {
+            return Ok(UpgradePlan::Current);
+        }
+        if let Some(stack) = stack_of(&self.shared.connection.retrying, trips).await {
+            return Ok(UpgradePlan::OfStack { stack });
+        }
+        Ok(UpgradePlan::Index {
+            table: trips.name.clone(),
+            items: trips.items,
+            is_begun: trips.index_shape == IndexShape::Missing,
+        })
+    }
+
+    /// Makes the index of TripData again. Of tables of a stack, only blocks get their first start. Loads
+    /// must not run meanwhile; polls and reports may. Calls `on_step` for each step.
+    ///
+    /// # Errors
+    ///
+    /// Those of the service; a load is in progress, or was interrupted.
+    pub async fn upgrade(&self, on_step: &mut dyn FnMut(UpgradeStep)) -> Result<(), StoreError> {
+        let shared = &*self.shared;
+        let plan = self.upgrade_plan().await?;
+        if plan == UpgradePlan::Current {
+            return Ok(());
+        }
+        if let Some(load) = shared.ledger.load().await? {
+            return Err(StoreError::new(
+                StoreErrorKind::Busy,
+                format!(
+                    "{} is being loaded, or was when a divvy was killed: finish it first",
+                    load.archive
+                ),
+            ));
+        }
+        let client = &shared.connection.retrying;
+        let table = &shared.tables.trip_data;
+        let is_of_stack = matches!(plan, UpgradePlan::OfStack { .. });
+        let progress = index_progress(client, &table.name).await?;
+        let is_old = table.index_shape == IndexShape::Compared;
+        if is_old && !is_of_stack {
+            on_step(UpgradeStep::DeletingIndex);
+            delete_index(client, table).await?;
+        }
+        if is_old || progress == IndexProgress::Missing {
+            if table.layout == Layout::Packed {
+                write_first_starts(shared, on_step).await?;
+            }
+            if is_of_stack {
+                return Ok(());
+            }
+            create_index(client, table).await?;
+        }
+        on_step(UpgradeStep::CreatingIndex);
+        while index_progress(client, &table.name).await? != IndexProgress::Active {
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    /// Describes an index that is not counted. `None` where it is.
+    pub fn index_warning(&self) -> Option<String> {
+        let trips = &self.shared.tables.trip_data;
+        (trips.index_shape == IndexShape::Compared).then(|| {
+            format!(
+                "{} has the index of an older divvy: counts are those of the ledger, not of the \
+                 index; divvy upgrade makes the new one",
+                trips.name
+            )
+        })
+    }
+}
+
+/// Returns the error of a store whose index is missing or being made.
+pub(super) fn refuse_without_index(tables: &Tables) -> Result<(), StoreError> {
+    let trips = &tables.trip_data;
+    if trips.index_shape != IndexShape::Missing {
+        return Ok(());
+    }
+    Err(StoreError::new(
+        StoreErrorKind::Busy,
+        format!(
+            "the index of {} is missing, or its entries are still being made: divvy upgrade makes \
+             it, or waits for it",
+            trips.name
+        ),
+    ))
+}
+
+/// Writes the first start of each block that does not have one.
+async fn write_first_starts(
+    shared: &Shared,
+    on_step: &mut dyn FnMut(UpgradeStep),
+) -> Result<(), StoreError> {
+    let mut scan = shared.trips.scan();
+    let mut done = 0;
+    while let Some(items) = scan.next().await? {
+        let mut puts = Vec::new();
+        for item in items {
+            puts.extend(with_first_start(item)?.map(Write::Put));
+        }
+        done += puts.len() as u64;
+        shared.trips.write_all(puts).await?;
+        on_step(UpgradeStep::WritingBlocks(done));
+    }
+    Ok(())
+}
+
+/// Adds the first start to the item of a block. `None` where it has one, or is no block.
+fn with_first_start(mut item: Item) -> Result<Option<Item>, StoreError> {
+    if item.contains_key(STARTED_AT) || !item.contains_key(packed::BLOCK) {
+        return Ok(None);
+    }
+    let (block, _) = packed::packed(&item).map_err(damaged_item)?;
+    let rows = blocks::decode(&block.block).map_err(damaged_block)?;
+    let all: Vec<u32> = (0..rows.len() as u32).collect();
+    let first_start = blocks::first_start(&rows.batch, &all);
+    put_text(
+        &mut item,
+        STARTED_AT,
+        first_start_text(first_start).as_deref(),
+    );
+    Ok(Some(item))
+}
