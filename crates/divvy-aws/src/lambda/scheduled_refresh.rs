@@ -110,6 +110,6 @@ mod tests {
             at: Timestamp::from_second(1_700_000_000).unwrap(),
             duration: Duration::from_millis(1500),
         };
-        insta::assert_snapshot!(log.line(&Dimensions::default()), @"");
+        insta::assert_snapshot!(log.line(&Dimensions::default()), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["system","prefix","function"]],"Metrics":[{"Name":"recounts","Unit":"Count"},{"Name":"failures","Unit":"Count"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1700000000000},"duration_ms":1500,"failures":0,"function":"-","is_complete":true,"prefix":"-","recounts":3,"skipped":1800,"stations":1811,"system":"-","uncounted":[]}"#);
     }
 }

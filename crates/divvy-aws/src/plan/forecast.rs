@@ -13,10 +13,15 @@ const ON_DEMAND: Units = Units {
 /// The capacity of the table of the proof of concept, and of its index.
 const PROOF_OF_CONCEPT: Units = Units { write: 5, read: 5 };
 
-/// The usual size of a row of StationData, which each poll reads.
+/// The usual size of a row of StationData.
 const STATION_BYTES: f64 = 400.0;
-/// The read units of a row of StationData: polls need strongly consistent reads.
-const STATION_READ_UNITS: f64 = STATION_BYTES / CONSISTENT_READ_UNIT_BYTES as f64;
+/// The units of an eventually consistent read of a row of StationData.
+const STATION_READ_UNITS: f64 = STATION_BYTES / CONSISTENT_READ_UNIT_BYTES as f64 / 2.0;
+/// The seconds after which Lambda starts a function anew: then it reads all rows. In between it keeps
+/// them in memory. AWS does not state them; an hour is an assumption.
+const RESTART_S: f64 = 3600.0;
+/// The read units of LoadLedger for a poll: the state of the store, and twice the times of the feed.
+const POLL_LEDGER_READS: f64 = 3.0;
 /// The usual size of what the ledger has besides totals and ids: state, entry, unfinished load.
 const LEDGER_NOTES: u64 = 8 * 1024;
 
@@ -226,7 +231,7 @@ impl Forecaster<'_> {
         let live = &terms.live;
         // Later polls need a minimum.
         let polled = self.stations() * live.changed / live.every_s;
-        let read = self.stations() * STATION_READ_UNITS / live.every_s;
+        let read = self.stations() * STATION_READ_UNITS / live.every_s.max(RESTART_S);
         let least = |rate: f64| (rate * 1.25).ceil().max(1.0) as u32;
         let writes = assign_units(
             terms.prices.free_wcu,
@@ -269,12 +274,12 @@ impl Forecaster<'_> {
         let Terms { live, prices, .. } = self.terms;
         let polls = HOURS_A_MONTH * 3600.0 / live.every_s;
         let changed = self.stations() * live.changed;
-        // Written are the times of the feed and the changed stations; the handler reads the version
-        // of each count.
+        // Written are the times of the feed and the changed stations. The handler is not called: only
+        // the state of stations changes.
+        let starts = (live.every_s / RESTART_S).min(1.0);
         let requests = OfTables {
-            station_data: (changed, self.stations() * STATION_READ_UNITS),
-            counts: (0.0, changed),
-            ledger: (1.0, 0.0),
+            station_data: (changed, starts * self.stations() * STATION_READ_UNITS),
+            ledger: (1.0, POLL_LEDGER_READS),
             ..OfTables::default()
         };
         let requests = requests.zip(*capacities).all().into_iter();
@@ -282,7 +287,7 @@ impl Forecaster<'_> {
             .filter(|(_, provisioned)| provisioned.is_none())
             .map(|((write, read), _)| prices.requests_usd(polls * write, polls * read))
             .sum();
-        let lambda = prices.lambda_usd_month(2.0 * polls, polls * live.lambda_s * live.memory_gb);
+        let lambda = prices.lambda_usd_month(polls, polls * live.lambda_s * live.memory_gb);
         lambda + requests_usd
     }
 }

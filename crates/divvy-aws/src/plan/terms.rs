@@ -97,7 +97,7 @@ pub struct Live {
     pub every_s: f64,
     /// The share of stations that change between two polls in more than their report time.
     pub changed: f64,
-    /// The run time of the poll and the handler together, in seconds.
+    /// The run time of a poll, in seconds.
     pub lambda_s: f64,
     /// The memory of each, in gigabytes.
     pub memory_gb: f64,

@@ -14,7 +14,7 @@ use divvy::refresh;
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::embedded::EmbeddedStore;
-use divvy::store::{CountsTable, FromStationCount, StationTable, Store};
+use divvy::store::{CountsTable, FromStationCount, StationTable, Store, TotalsReader};
 use divvy_aws::item::{Item, of_event, to_event};
 use divvy_aws::stream::{Checkpoints, StreamReader};
 use divvy_aws::{DynamoStore, OpenOptions};
@@ -293,6 +293,7 @@ fn failed_at(answer: &Value) -> Option<&str> {
 
 const STATION_STREAM: &str = env!("CARGO_BIN_EXE_station-stream");
 const SCHEDULED_POLL: &str = env!("CARGO_BIN_EXE_scheduled-poll");
+const SCHEDULED_REFRESH: &str = env!("CARGO_BIN_EXE_scheduled-refresh");
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -381,12 +382,12 @@ async fn flow(city: &City, trips_come_first: bool) -> Done {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_done_but_for_its_poison_and_up_to_its_time() -> Done {
+async fn a_batch_is_done_up_to_its_time_and_what_cannot_be_read_is_logged() -> Done {
     let city = City::invented()?;
     let emulated = Emulated::start().await?;
     city.load(&emulated.store).await?;
     let mut runtime = Runtime::start().await?;
-    let _lambda = runtime.lambda(STATION_STREAM, &emulated.environment(&[]))?;
+    let lambda = runtime.lambda(STATION_STREAM, &emulated.environment(&[]))?;
     let mut event = emulated.events(1000).await?.remove(0);
     event.records.truncate(10);
     let number = |event: &Event, n: usize| event.records[n].change.sequence_number.clone();
@@ -404,7 +405,13 @@ async fn a_batch_is_done_but_for_its_poison_and_up_to_its_time() -> Done {
         .invoke(serde_json::to_value(&poisoned)?, MINUTE)
         .await;
     assert_eq!(kind, "response");
-    assert_eq!(failed_at(&answer), number(&event, 4).as_deref());
+    // It would never be readable: Lambda must not deliver it again.
+    assert_eq!(failed_at(&answer), None);
+    assert!(
+        lambda
+            .log()
+            .contains("station_id: expected a text, found nothing")
+    );
     let all = event.records.iter().map(|record| {
         let keys = of_event(&record.change.keys);
         keys["station_id"].as_s().cloned().unwrap_or_default()
@@ -416,11 +423,40 @@ async fn a_batch_is_done_but_for_its_poison_and_up_to_its_time() -> Done {
     let ids = counts.iter().map(|count| count.from_station_id.to_string());
     assert_eq!(ids.collect::<Vec<_>>(), others);
 
-    // Lambda delivers again from that record, which is complete then.
-    event.records.drain(..4);
+    // The same records again, readable: the station is counted.
     let (_, answer) = runtime.invoke(serde_json::to_value(&event)?, MINUTE).await;
     assert_eq!(failed_at(&answer), None);
     assert_eq!(emulated.counts().await?.len(), 10);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daily_refresh_counts_what_the_stream_has_missed() -> Done {
+    let city = City::invented()?;
+    let emulated = Emulated::start().await?;
+    city.load(&emulated.store).await?;
+    assert_eq!(emulated.counts().await?, []);
+    let mut runtime = Runtime::start().await?;
+    let lambda = runtime.lambda(SCHEDULED_REFRESH, &emulated.environment(&[]))?;
+    let event = json!({"source": "aws.scheduler"});
+    let (kind, answer) = runtime.invoke(event.clone(), MINUTE).await;
+    assert_eq!(kind, "response", "{answer}");
+    let counted = emulated.counts().await?;
+    let totals = emulated.store.totals(&divvy().id).await?;
+    for count in &counted {
+        let departures = totals.stations.departures(&count.from_station_id);
+        assert_eq!(count.from_count as i64, departures);
+    }
+    assert!(!counted.is_empty());
+    assert!(lambda.log().contains(r#""is_complete":true"#));
+
+    // Nothing is outdated, and no time is left.
+    let (kind, _) = runtime.invoke(event.clone(), MINUTE).await;
+    assert_eq!(kind, "response");
+    let (kind, _) = runtime.invoke(event, Duration::ZERO).await;
+    assert_eq!(kind, "response");
+    assert!(lambda.log().contains(r#""is_complete":false"#));
+    assert_eq!(emulated.counts().await?, counted);
     Ok(())
 }
 

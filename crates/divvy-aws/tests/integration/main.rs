@@ -6,6 +6,8 @@
 mod conformance;
 mod export;
 mod faults;
+mod fixture;
+mod index;
 mod lambda_runtime;
 mod loads;
 mod paused;

@@ -107,6 +107,9 @@ impl Shared {
             // The times first: they are the older ones if another process writes meanwhile, and the
             // condition of a write then fails.
             let times = self.feed_times().await?;
+            if let Some(kept) = self.kept_feed(times.as_ref()) {
+                return Ok(kept);
+            }
             if let Some(feed) = self.feed_of(times).await? {
                 return Ok(feed);
             }

@@ -27,6 +27,13 @@ pub(in crate::store) struct StationRows {
     pub(super) feed: StoredFeed,
 }
 
+impl StationRows {
+    /// Returns whether the rows are those of some times of the feed: each change has others.
+    fn is_of(&self, times: Option<&FeedTimes>) -> bool {
+        times.is_some_and(FeedTimes::has_version) && self.feed.times.as_ref() == times
+    }
+}
+
 impl Shared {
     /// Reads all rows by strongly consistent reads.
     pub(super) async fn station_rows(&self) -> Result<HashMap<StationId, Row>, StoreError> {
@@ -71,11 +78,8 @@ impl Shared {
         // What is kept is taken out, so that a poll that ends in the middle leaves nothing outdated.
         let kept = self.station_rows.lock().expect(NO_PANIC).take();
         let times = self.feed_times().await?;
-        let is_current = |kept: &StationRows| {
-            let times = times.as_ref().filter(|times| times.has_version());
-            times.is_some() && kept.feed.times.as_ref() == times
-        };
-        if let Some(kept) = kept.filter(|kept| is_first && is_current(kept)) {
+        let is_current = |kept: &StationRows| is_first && kept.is_of(times.as_ref());
+        if let Some(kept) = kept.filter(is_current) {
             return Ok(kept);
         }
         let is_settled = times.as_ref();
@@ -93,6 +97,14 @@ impl Shared {
             None => self.feed().await?,
         };
         Ok(StationRows { rows, feed })
+    }
+
+    /// Returns the state of the feed that this process has written last. `None` where it is not of these
+    /// times.
+    pub(super) fn kept_feed(&self, times: Option<&FeedTimes>) -> Option<StoredFeed> {
+        let kept = self.station_rows.lock().expect(NO_PANIC);
+        let kept = kept.as_ref().filter(|kept| kept.is_of(times))?;
+        Some(kept.feed.clone())
     }
 
     /// Keeps the rows and the state of the feed after a change.
