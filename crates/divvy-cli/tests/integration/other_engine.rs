@@ -131,8 +131,9 @@ const EXPORTED_BY_DUCKDB: &str = r#"
 import duckdb, json, sys
 folder = sys.argv[1]
 for table in ["trips", "from_station_counts", "stations"]:
-    files = f"{folder}/{table}/**/*.parquet"
-    duckdb.read_parquet(files, hive_partitioning=True).create_view(table)
+    types = ", hive_types = {year: int, month: int}" if table == "trips" else ""
+    duckdb.execute(f"""create view {table} as from
+        read_parquet('{folder}/{table}/**/*.parquet', hive_partitioning = true{types})""")
 def ask(question):
     return duckdb.execute(question).fetchall()
 print(json.dumps({
@@ -237,7 +238,7 @@ fn export_agrees(folder: &Path, store: &str) {
             ("from_latitude", "DECIMAL(9,6)"),
             ("flags", "VARCHAR[]"),
             ("ride_duration_s", "BIGINT"),
-            ("year", "BIGINT"),
+            ("month", "INTEGER"),
         ] {
             assert_eq!(types[column], expected, "{column}");
         }

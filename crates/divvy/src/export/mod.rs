@@ -276,11 +276,14 @@ impl SystemExport<'_> {
         let visit = |archive: ContentHash, batch: TripBatch| {
             let mut held = trips.lock().expect("no holder of this lock panics");
             let (trips, read, result) = &mut *held;
-            *result = match trips.add(archive, &batch) {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(self.changed()),
-                Err(error) => Err(ExportError::Spool(error)),
-            };
+            // Another thread may have failed.
+            if result.is_ok() {
+                *result = match trips.add(archive, &batch) {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(self.changed()),
+                    Err(error) => Err(ExportError::Spool(error)),
+                };
+            }
             *read += batch.len() as u64;
             on_trips(Step::Reading, *read, all);
             result.is_ok()

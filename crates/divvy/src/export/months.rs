@@ -37,7 +37,7 @@ const GROUP_ROWS: usize = 262_144;
 const SPOOLED_ROWS: usize = GROUP_ROWS / 2;
 
 /// The bytes of trips in memory from which the largest month is spooled.
-pub(super) const BUDGET_BYTES: usize = 48 << 20;
+pub(super) const BUDGET_BYTES: usize = 32 << 20;
 
 /// Threads that write files at most.
 const WRITING_THREADS: usize = 2;

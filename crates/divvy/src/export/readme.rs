@@ -40,7 +40,7 @@ pub(super) fn readme(
          On this machine\n\
          \n\
          \x20  duckdb -c \"SELECT year, month, count(*) FROM read_parquet('trips/**/*.parquet',\n\
-         \x20    hive_partitioning = true) GROUP BY ALL ORDER BY ALL\"\n\
+         \x20    hive_partitioning = true, hive_types = {{year: INT, month: INT}}) GROUP BY ALL ORDER BY ALL\"\n\
          \x20  python3 -c \"import pyarrow.dataset as d;\n\
          \x20    print(d.dataset('trips', partitioning='hive').count_rows())\"\n\
          \n\
@@ -65,10 +65,10 @@ pub(super) fn readme(
          \n\
          3. Ask. Athena bills by the bytes that it reads: name columns, and narrow year and month.\n\
          \n\
-         \x20  SELECT month, rider, count(*) AS trips, approx_percentile(ride_duration_s, 0.5) AS median_s\n\
-         \x20  FROM {DATABASE}.trips\n\
-         \x20  WHERE system = '{system}' AND year = {year} AND cardinality(flags) = 0\n\
-         \x20  GROUP BY month, rider ORDER BY month, trips DESC\n\
+         \x20  SELECT system, month, rider, count(*) AS trips,\n\
+         \x20    approx_percentile(ride_duration_s, 0.5) AS median_s\n\
+         \x20  FROM {DATABASE}.trips WHERE year = {year} AND NOT contains(flags, 'over_24_h')\n\
+         \x20  GROUP BY system, month, rider ORDER BY system, month, trips DESC\n\
          \n\
          Partitions are found by partition projection: the definitions name the systems and years of\n\
          this export, and are to be made again (DROP TABLE first) when an export has more. Engines that\n\
@@ -79,10 +79,6 @@ pub(super) fn readme(
         files = counted(exported.trip_files, "file"),
         stations = counted(exported.stations, "station"),
         counts = counted(exported.counts, "count"),
-        system = tables
-            .iter()
-            .find_map(|defined| defined.systems.first().map(String::as_str))
-            .unwrap_or("divvy"),
         year = (tables.iter())
             .find_map(|defined| defined.years)
             .map_or(2024, |(_, last)| last),
