@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use divvy::new_folder::{NewFolder, NewFolderError};
 use divvy::reports::plural;
 use flate2::write::GzEncoder;
 use serde_json::json;
@@ -76,12 +77,9 @@ impl Default for ExportOptions {
 /// The reason for which an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The folder has other files.
-    #[error("{folder} is there already and not empty: name another folder")]
-    NotEmpty {
-        /// The folder.
-        folder: String,
-    },
+    /// The folder has other files, or cannot be made.
+    #[error(transparent)]
+    Folder(#[from] NewFolderError),
     /// A file cannot be written.
     #[error("cannot write {path}: {source}")]
     Write {
@@ -129,24 +127,6 @@ fn cannot(path: &Path) -> impl Fn(io::Error) -> ExportError {
     }
 }
 
-/// Refuses a folder that is not empty; to be called before archives are read for the export.
-///
-/// # Errors
-///
-/// [`ExportError::NotEmpty`], or [`ExportError::Write`] where a file is in the way.
-pub fn expect_empty(folder: &Path) -> Result<(), ExportError> {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => match entries.next() {
-            None => Ok(()),
-            Some(_) => Err(ExportError::NotEmpty {
-                folder: folder.display().to_string(),
-            }),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(cannot(folder)(error)),
-    }
-}
-
 /// Writes the trips of archives into a folder, which is missing or empty. The folder appears when
 /// everything is written; after a failure there is nothing. The same trips give the same files.
 ///
@@ -159,17 +139,7 @@ pub fn export(
     options: &ExportOptions,
     prices: &Prices,
 ) -> Result<Exported, ExportError> {
-    expect_empty(folder)?;
-    let parent = match folder.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(cannot(parent))?;
-    // In the same parent, so that a rename makes it appear; deleted after a failure.
-    let making = tempfile::Builder::new()
-        .prefix(".divvy-export-")
-        .tempdir_in(parent)
-        .map_err(cannot(parent))?;
+    let making = NewFolder::create(folder)?;
     let data = making.path().join("data");
     fs::create_dir(&data).map_err(cannot(&data))?;
     let partitions = on_all_cores(estimate.partitions(), |index| {
@@ -199,20 +169,8 @@ pub fn export(
         let path = making.path().join(name);
         fs::write(&path, text).map_err(cannot(&path))?;
     }
-    open_to_others(making.path()).map_err(cannot(making.path()))?;
-    if folder.exists() {
-        fs::remove_dir(folder).map_err(cannot(folder))?;
-    }
-    fs::rename(making.path(), folder).map_err(cannot(folder))?;
-    // It was renamed: there is nothing to delete.
-    let _ = making.keep();
+    making.finish()?;
     Ok(exported)
-}
-
-/// Gives a folder the permissions of a new folder; a temporary one is accessible by its owner only.
-fn open_to_others(folder: &Path) -> io::Result<()> {
-    let like = folder.join("data");
-    fs::set_permissions(folder, fs::metadata(like)?.permissions())
 }
 
 fn write_partition(

@@ -22,7 +22,8 @@ mod systems_file;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use cmd::Verb;
 
@@ -44,7 +45,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
-    let done = match Cli::try_parse() {
+    let done = match parse() {
         Ok(cli) => run(cli),
         Err(help_or_mistake) => outputs::print_usage(&help_or_mistake),
     };
@@ -56,6 +57,15 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Reads the arguments.
+fn parse() -> clap::error::Result<Cli> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    let store = matches.value_source("store");
+    cli.common.store_is_argument = store == Some(ValueSource::CommandLine);
+    Ok(cli)
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {

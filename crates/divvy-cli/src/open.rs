@@ -35,6 +35,9 @@ pub struct Common {
         value_parser = OsStringValueParser::new().try_map(StoreName::parse)
     )]
     pub store: StoreName,
+    /// The store was named by an argument, not by the environment or the default.
+    #[arg(skip)]
+    pub store_is_argument: bool,
     /// The system, such as divvy or citibike; ID@Area/City for one that divvy does not know
     #[arg(long, global = true, value_name = "NAME", value_parser = system_name)]
     system: Option<String>,

@@ -63,6 +63,13 @@ impl RowsBar {
         self.0.set_position(done);
     }
 
+    /// Sets the name before it.
+    pub fn name(&self, name: &'static str) {
+        if self.0.prefix() != name {
+            self.0.set_prefix(name);
+        }
+    }
+
     /// Removes the bar.
     pub fn finish(self) {
         self.0.finish_and_clear();

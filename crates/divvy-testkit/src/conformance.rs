@@ -4,6 +4,7 @@
 //!
 //! The functions panic where the store breaks the law.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use divvy::model::{
@@ -11,7 +12,7 @@ use divvy::model::{
 };
 use divvy::refresh::{self, Recounter};
 use divvy::stations::corrections::{Correction, Named};
-use divvy::store::{Change, FromStationCount, Store, StoreError};
+use divvy::store::{Change, ContentHash, FromStationCount, Store, StoreError};
 use divvy::tally::Totals;
 
 use crate::assertions::{
@@ -19,15 +20,15 @@ use crate::assertions::{
     changed_origins,
 };
 use crate::cases::{Archive, Row, Step, minute, system};
-use crate::driver::{drain_changes, load, load_as, stored};
+use crate::driver::{drain_changes, load, load_as, stored, stored_by_archive};
 use crate::model::{FeedModel, Model};
 
 /// A failure of the store itself is returned. A broken law is a panic.
 type Done = Result<(), StoreError>;
 
 /// Laws 1 to 3 against a plain count: after every archive the store holds one copy of each trip,
-/// the right one; its totals are those of the trips it holds; and every row of every archive is
-/// stored or rejected.
+/// the right one; its totals are those of the trips it holds; every row of every archive is
+/// stored or rejected; and a scan finds as many trips of each archive as its ledger entry says.
 pub async fn one_copy_of_each_trip_is_stored(store: &dyn Store, archives: &[Archive]) -> Done {
     let mut model = Model::default();
     for archive in archives {
@@ -41,6 +42,9 @@ pub async fn one_copy_of_each_trip_is_stored(store: &dyn Store, archives: &[Arch
         assert!(listed.contains(&entry), "an entry as it was returned");
         let content = archive.id().content;
         assert_eq!(store.holding(&system().id, content).await?, Some(entry));
+        let stored = listed.iter().map(|entry| (entry.id.content, entry.stored));
+        let stored: BTreeMap<ContentHash, u64> = stored.filter(|(_, trips)| *trips > 0).collect();
+        assert_eq!(stored_by_archive(store).await?, stored);
         let told = told.into_inner().expect("nobody panicked with it");
         assert_rejected(&told, &before, &model, archive);
     }

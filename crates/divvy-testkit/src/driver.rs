@@ -1,11 +1,12 @@
 //! Loads and reads of a store, as the laws do them.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use divvy::issue::Rejected;
 use divvy::model::{Trip, TripBatch};
-use divvy::store::{ArchiveRead, Change, LedgerEntry, Store, StoreError};
+use divvy::store::{ArchiveRead, Change, ContentHash, LedgerEntry, Store, StoreError};
 
 use crate::cases::{Archive, minute, system};
 
@@ -49,6 +50,20 @@ pub(crate) async fn drain_changes(
         store.acknowledge(consumer, last.sequence).await?;
         all.extend(some);
     }
+}
+
+/// Counts the stored trips by the content of their archive.
+pub(crate) async fn stored_by_archive(
+    store: &dyn Store,
+) -> Result<BTreeMap<ContentHash, u64>, StoreError> {
+    let counts: Mutex<BTreeMap<ContentHash, u64>> = Mutex::default();
+    let count = |archive: ContentHash, batch: TripBatch| {
+        let mut counts = counts.lock().expect("no holder of this lock panics");
+        *counts.entry(archive).or_default() += batch.len() as u64;
+        true
+    };
+    store.scan_by_archive(&system().id, &count).await?;
+    Ok(counts.into_inner().expect("no holder of this lock panics"))
 }
 
 /// Returns the stored trips by id.

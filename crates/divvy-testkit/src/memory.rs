@@ -314,17 +314,24 @@ impl Trips for MemoryStore {
         }))
     }
 
-    async fn scan(
+    async fn scan_by_archive(
         &self,
         system: &SystemId,
-        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+        visit: &(dyn Fn(ContentHash, TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
-        let trips: Vec<Trip> = self.ask(system, |held| {
-            held.stored().map(|copy| copy.trip.clone()).collect()
+        let by_archive: BTreeMap<ContentHash, Vec<Trip>> = self.ask(system, |held| {
+            let mut trips: BTreeMap<ContentHash, Vec<Trip>> = BTreeMap::new();
+            for copy in held.stored() {
+                let content = held.archives[&copy.place.archive].id.content;
+                trips.entry(content).or_default().push(copy.trip.clone());
+            }
+            trips
         });
-        for batch in trips.chunks(BATCH) {
-            if !visit(batch.iter().cloned().collect()) {
-                break;
+        for (content, trips) in by_archive {
+            for batch in trips.chunks(BATCH) {
+                if !visit(content, batch.iter().cloned().collect()) {
+                    return Ok(());
+                }
             }
         }
         Ok(())

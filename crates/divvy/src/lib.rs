@@ -1,9 +1,12 @@
 //! Bike-share trips and stations: read, tally, store, report.
 
 pub mod attribution;
+#[cfg(feature = "export")]
+pub mod export;
 pub mod ingest;
 pub mod issue;
 pub mod model;
+pub mod new_folder;
 pub mod refresh;
 pub mod reports;
 pub mod sample;

@@ -48,7 +48,8 @@ pub use self::progress::{Compared, Listener, LoadSettings, Written};
 pub use self::upgrade::{UpgradePlan, UpgradeStep};
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;
-use crate::ledger::{LedgerTable, LoadRecord, SectionOwner, SectionRef, State};
+use crate::blocks::Rows;
+use crate::ledger::{Archive, LedgerTable, LoadRecord, SectionOwner, SectionRef, State};
 use crate::pace::{PacedTable, Used};
 use crate::tables::{Capacity, Layout, Tables};
 
@@ -377,12 +378,12 @@ impl Shared {
         }
     }
 
-    /// Reads which items of TripData belong to the archives.
-    async fn committed_items(&self) -> Result<CommittedItems, StoreError> {
+    /// Reads which items of TripData belong to the archives, and lists these.
+    async fn committed_items(&self) -> Result<(CommittedItems, Vec<Archive>), StoreError> {
         loop {
             let archives = self.ledger.archives().await?;
             match CommittedItems::of(self, &archives).await {
-                Ok(committed) => return Ok(committed),
+                Ok(committed) => return Ok((committed, archives)),
                 // A commit has replaced the lists of keys.
                 Err(_) if self.ledger.archives().await? != archives => {}
                 Err(error) => return Err(error),
@@ -415,16 +416,34 @@ impl Trips for DynamoStore {
         Ok(Box::new(incoming))
     }
 
-    async fn scan(
+    async fn scan_by_archive(
         &self,
         system: &SystemId,
-        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+        visit: &(dyn Fn(ContentHash, TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
         if !self.is_of(system).await? {
             return Ok(());
         }
-        let committed = self.shared.committed_items().await?;
-        layout::scan(&self.shared, &committed, &mut |rows| visit(rows.batch)).await
+        let (committed, archives) = self.shared.committed_items().await?;
+        let contents: HashMap<String, ContentHash> = (archives.iter())
+            .map(|archive| (archive.tag(), archive.entry.id.content))
+            .collect();
+        let mut stray = None;
+        let mut visit = |tag: &str, rows: Rows| match contents.get(tag) {
+            Some(content) => visit(*content, rows.batch),
+            None => {
+                stray = Some(tag.to_owned());
+                false
+            }
+        };
+        layout::scan(&self.shared, &committed, &mut visit).await?;
+        match stray {
+            None => Ok(()),
+            Some(tag) => Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!("{}: an archive lists trips of another one, {tag}", self.shared.trips.name),
+            )),
+        }
     }
 
     async fn scan_projection(

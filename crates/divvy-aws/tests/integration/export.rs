@@ -15,6 +15,7 @@ use divvy::store::Trips;
 use divvy_aws::duplicate_estimate::{
     DuplicateEstimate, DuplicateEstimateError, estimate_duplicates,
 };
+use divvy::new_folder::NewFolderError;
 use divvy_aws::export::{Compression, ExportError, ExportOptions, Exported, export};
 use divvy_aws::item::{Item, trip};
 use divvy_aws::plan::{Prices, measure};
@@ -228,7 +229,7 @@ fn what_is_there_is_left_alone() {
         &ExportOptions::default(),
     );
     assert!(
-        matches!(refused, Err(ExportError::NotEmpty { .. })),
+        matches!(refused, Err(ExportError::Folder(NewFolderError::NotEmpty { .. }))),
         "{refused:?}"
     );
 }

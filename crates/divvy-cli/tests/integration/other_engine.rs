@@ -1,6 +1,7 @@
 //! DuckDB reads the Parquet files of `trips/` without the catalog, and counts the same trips as the
-//! reports. Skipped where DuckDB is not installed.
+//! reports; so do DuckDB and pyarrow with exported tables. Skipped where they are not installed.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use divvy::sources::archive::Archive;
 use divvy_testkit::inputs::has_python_module;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::{divvy, succeed};
 
@@ -123,4 +124,143 @@ fn duckdb_counts_the_same_as_the_reports() {
     }
     run(folder, &["load", "third.zip"]);
     assert_eq!(assert_agrees(folder), 67_000);
+}
+
+/// Reads the tables that were exported into `argv[1]`.
+const EXPORTED_BY_DUCKDB: &str = r#"
+import duckdb, json, sys
+folder = sys.argv[1]
+for table in ["trips", "from_station_counts", "stations"]:
+    types = ", hive_types = {year: int, month: int}" if table == "trips" else ""
+    duckdb.execute(f"""create view {table} as from
+        read_parquet('{folder}/{table}/**/*.parquet', hive_partitioning = true{types})""")
+def ask(question):
+    return duckdb.execute(question).fetchall()
+print(json.dumps({
+    "types": dict(ask("select column_name, column_type from (describe trips)")),
+    "months": ask("select concat(system, ' ', year, '-', month), count(*) from trips group by all"),
+    "misplaced": ask("""select count(*) from trips
+        where (year, month) <> (year(started_at), month(started_at))""")[0][0],
+    "origins": ask("""select from_station_id, count(*) from trips
+        where system = 'divvy' and from_station_id is not null group by all"""),
+    "counts": ask("""select from_station_id, from_count from from_station_counts
+        where system = 'divvy' and from_count > 0"""),
+    "offsets": ask("""select distinct started_offset_s = epoch(started_at) - epoch(started_at_utc)
+        from trips"""),
+    "flagged": ask("select count(*) from trips where list_contains(flags, 'no_origin')")[0][0],
+    "archives": [row[0] for row in ask("select distinct archive from trips order by all")],
+    "joined": ask("""select count(*) from trips t where exists (from stations s
+        where s.system = t.system and list_contains(s.trip_station_ids, t.from_station_id))""")[0][0],
+}))
+"#;
+
+/// Reads the trips that were exported into `argv[1]`.
+const EXPORTED_BY_PYARROW: &str = r#"
+import json, sys
+import pyarrow.dataset as dataset
+trips = dataset.dataset(sys.argv[1] + "/trips", partitioning="hive")
+groups = trips.to_table(["system", "year", "month"]).group_by(["system", "year", "month"])
+months = groups.aggregate([([], "count_all")]).to_pylist()
+print(json.dumps({
+    "types": {field.name: str(field.type) for field in trips.schema},
+    "months": [[f"{m['system']} {m['year']}-{m['month']}", m["count_all"]] for m in months],
+}))
+"#;
+
+fn ask_python(folder: &Path, program: &str, exported: &str) -> Value {
+    let mut python = Command::new("python3");
+    let python = python.current_dir(folder).args(["-c", program, exported]);
+    serde_json::from_str(&succeed(python).0).unwrap()
+}
+
+/// Returns the numbers of a JSON array of pairs, by name.
+fn by_name(pairs: &Value) -> BTreeMap<String, u64> {
+    let pairs = pairs.as_array().unwrap().iter();
+    pairs
+        .map(|pair| (pair[0].as_str().unwrap().to_owned(), pair[1].as_u64().unwrap()))
+        .collect()
+}
+
+/// Returns the trips of each month as the report of a system has them.
+fn months(folder: &Path, system: &str, store: &str) -> BTreeMap<String, u64> {
+    let arguments = [
+        "report", "months", "--system", system, "--store", store, "--format", "json", "--quiet",
+    ];
+    let rows: Vec<Value> = serde_json::from_str(&run(folder, &arguments)).unwrap();
+    let mut months = BTreeMap::new();
+    for row in rows {
+        let month = row["month"].as_str().unwrap().replace("-0", "-");
+        *months.entry(format!("{system} {month}")).or_default() += row["trips"].as_u64().unwrap();
+    }
+    months
+}
+
+/// Two trips of Chicago on either side of a New Year, of which one has no origin.
+const NEW_YEAR: &str = "ride_id,rideable_type,started_at,ended_at,start_station_name,\
+    start_station_id,end_station_name,end_station_id,start_lat,start_lng,end_lat,end_lng,member_casual\n\
+    0000003300000014,classic_bike,2023-12-31 23:59:59,2024-01-01 00:10:00,A,13001,B,13002,41.88,\
+    -87.63,41.89,-87.64,member\n\
+    0000003300000015,electric_bike,2024-01-01 00:00:00,2024-01-01 00:10:00,,,B,13002,41.88,\
+    -87.63,41.89,-87.64,casual\n";
+
+/// Loads two archives into a store, exports it, and compares the export with the reports.
+fn export_agrees(folder: &Path, store: &str) {
+    std::fs::write(folder.join("new-year.csv"), NEW_YEAR).unwrap();
+    run(folder, &["load", "new-year.csv", "--store", store]);
+    let mut expected = months(folder, "divvy", store);
+    // On DynamoDB a store has one system.
+    let is_folder = !store.starts_with("dynamodb");
+    if is_folder {
+        sample(folder, "sample.zip", 3000, 1);
+        run(folder, &["load", "sample.zip", "--store", store]);
+        expected.append(&mut months(folder, "sample", store));
+    }
+    let lake = format!("lake-{}", if is_folder { "folder" } else { "dynamodb" });
+    run(folder, &["export", "--parquet", &lake, "--store", store]);
+    if has_python_module("duckdb") {
+        let found = ask_python(folder, EXPORTED_BY_DUCKDB, &lake);
+        assert_eq!(by_name(&found["months"]), expected);
+        assert_eq!(expected["divvy 2023-12"], 1);
+        assert_eq!(found["misplaced"], 0);
+        assert_eq!(by_name(&found["origins"]), by_name(&found["counts"]));
+        assert_eq!(found["offsets"], json!([[true]]));
+        assert!(found["flagged"].as_u64().unwrap() >= 1);
+        let mut archives = vec!["new-year.csv"];
+        archives.extend(is_folder.then_some("sample.zip"));
+        assert_eq!(found["archives"], json!(archives));
+        let trips: u64 = expected.values().sum();
+        let joined = trips - found["flagged"].as_u64().unwrap();
+        assert_eq!(found["joined"], joined, "every trip with an origin has a station");
+        let types = &found["types"];
+        for (column, expected) in [
+            ("started_at", "TIMESTAMP"),
+            ("started_at_utc", "TIMESTAMP WITH TIME ZONE"),
+            ("from_latitude", "DECIMAL(9,6)"),
+            ("flags", "VARCHAR[]"),
+            ("ride_duration_s", "BIGINT"),
+            ("month", "INTEGER"),
+        ] {
+            assert_eq!(types[column], expected, "{column}");
+        }
+    }
+    if has_python_module("pyarrow") {
+        let found = ask_python(folder, EXPORTED_BY_PYARROW, &lake);
+        assert_eq!(by_name(&found["months"]), expected);
+        let types = &found["types"];
+        for (column, expected) in [
+            ("started_at", "timestamp[ms]"),
+            ("started_at_utc", "timestamp[ms, tz=UTC]"),
+            ("from_latitude", "decimal128(9, 6)"),
+            ("month", "int32"),
+        ] {
+            assert_eq!(types[column], expected, "{column}");
+        }
+    }
+}
+
+#[test]
+fn exported_tables_are_read_as_partitions() {
+    let folder = tempfile::tempdir().unwrap();
+    export_agrees(folder.path(), "store");
+    export_agrees(folder.path(), "dynamodb-local:store.db");
 }

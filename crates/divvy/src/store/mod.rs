@@ -44,12 +44,22 @@ pub trait Trips: Send + Sync {
     async fn begin(&self, archive: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError>;
 
     /// Passes all stored trips of a system to `visit`, batch by batch, in any order, until it
-    /// returns `false`. Several threads may call `visit` at the same time.
+    /// returns `false`. The trips of a batch are all of the archive with that content. Several threads
+    /// may call `visit` at the same time.
+    async fn scan_by_archive(
+        &self,
+        system: &SystemId,
+        visit: &(dyn Fn(ContentHash, TripBatch) -> bool + Send + Sync),
+    ) -> Result<(), StoreError>;
+
+    /// Does what [`scan_by_archive`](Self::scan_by_archive) does, whatever the archives.
     async fn scan(
         &self,
         system: &SystemId,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        self.scan_by_archive(system, &|_, batch| visit(batch)).await
+    }
 
     /// Does what [`scan`](Self::scan) does with some columns of the trips; the columns that are not
     /// in the projection are empty. Trips outside of its time range, or of other stations than its

@@ -8,6 +8,7 @@ mod architecture;
 mod conformance;
 mod divvy_history;
 mod embedded_store;
+mod export;
 mod formats_doc;
 mod ingest;
 mod real_archives;

@@ -125,17 +125,17 @@ pub(super) fn rows_of_items(
     })
 }
 
-/// Passes all committed trips to `visit`, until it returns `false`.
+/// Passes all committed trips to `visit`, with the tag of their archive, until it returns `false`.
 pub(super) async fn scan(
     shared: &Shared,
     committed: &CommittedItems,
-    visit: &mut (dyn FnMut(Rows) -> bool + Send),
+    visit: &mut (dyn FnMut(&str, Rows) -> bool + Send),
 ) -> Result<(), StoreError> {
     let mut scan = shared.trips.scan();
     while let Some(mut items) = scan.next().await? {
         items.retain(|item| committed.has(item));
-        for rows in rows_of_items(shared.tables.trip_data.layout, &items)?.into_values() {
-            if !visit(rows) {
+        for (tag, rows) in rows_of_items(shared.tables.trip_data.layout, &items)? {
+            if !visit(&tag, rows) {
                 return Ok(());
             }
         }

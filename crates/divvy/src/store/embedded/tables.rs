@@ -1,6 +1,6 @@
 //! The tables of the store, behind the traits of all stores.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -22,6 +22,16 @@ use crate::store::{
     StationTable, StoreError, TotalsReader, Trips, Unload, Unloaded,
 };
 use crate::tally::{Parts, Totals};
+
+/// Threads of a scan of all columns. Each holds a row group, of which whole rows take some 20 MB.
+const WHOLE_ROW_THREADS: usize = 4;
+
+/// The trips files of a system.
+struct TripsFiles {
+    paths: Vec<PathBuf>,
+    /// The archive of each file.
+    archives: Vec<ContentHash>,
+}
 
 impl EmbeddedStore {
     /// Changes stations of a system in one transaction, under the writer lock. `taken_at` is the time
@@ -45,37 +55,24 @@ impl EmbeddedStore {
         })
     }
 
-    /// Reads row groups on all cores: all of them, or those that may hold trips of a projection.
-    fn read_groups(
-        &self,
-        system: &SystemId,
-        projection: Option<&Projection>,
-        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
-    ) -> Result<(), StoreError> {
-        if self.shared.is_absent()? {
-            return Ok(());
-        }
-        let _reading = ReadersLock::share(&self.shared.root)?;
-        let catalog = self.shared.catalog()?;
+    /// Lists the trips files of a system, and the content of the archive of each by its sequence.
+    fn trips_files(&self, system: &SystemId) -> Result<TripsFiles, StoreError> {
+        let mut catalog = self.shared.catalog()?;
+        // One transaction, so that every file is of an archive that is listed.
+        let catalog = catalog
+            .transaction()
+            .map_err(sqlite_error("read the catalog"))?;
         catalog::expect_all_files(&catalog, system, &BTreeSet::new())?;
         let mut files = catalog::files(&catalog, Some(system))?;
-        drop(catalog);
         files.retain(|file| file.kind == FileKind::Trips);
-        let paths: Vec<PathBuf> = (files.iter())
-            .map(|file| self.shared.root.join(&file.path))
-            .collect();
-        for_each_row_group(
-            &paths,
-            SCAN_THREADS,
-            &|group| projection.is_none_or(|some| group.trips.may_hold(group.group, some)),
-            &|group| {
-                let batch = match projection {
-                    None => group.trips.read(group.group)?,
-                    Some(some) => group.trips.read_projection(group.group, some)?,
-                };
-                Ok(visit(batch))
-            },
-        )
+        let paths = files.iter().map(|file| self.shared.root.join(&file.path));
+        let keys = catalog::archive_keys(&catalog, system)?.into_iter();
+        let contents: HashMap<u64, ContentHash> =
+            keys.map(|key| (key.sequence, key.content)).collect();
+        Ok(TripsFiles {
+            paths: paths.collect(),
+            archives: files.iter().map(|file| contents[&file.archive]).collect(),
+        })
     }
 }
 
@@ -89,12 +86,20 @@ impl Trips for EmbeddedStore {
         )?))
     }
 
-    async fn scan(
+    async fn scan_by_archive(
         &self,
         system: &SystemId,
-        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+        visit: &(dyn Fn(ContentHash, TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
-        self.read_groups(system, None, visit)
+        if self.shared.is_absent()? {
+            return Ok(());
+        }
+        let _reading = ReadersLock::share(&self.shared.root)?;
+        let files = self.trips_files(system)?;
+        for_each_row_group(&files.paths, WHOLE_ROW_THREADS, &|_| true, &|group| {
+            let batch = group.trips.read(group.group)?;
+            Ok(visit(files.archives[group.file], batch))
+        })
     }
 
     async fn scan_projection(
@@ -103,7 +108,16 @@ impl Trips for EmbeddedStore {
         projection: &Projection,
         visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
-        self.read_groups(system, Some(projection), visit)
+        if self.shared.is_absent()? {
+            return Ok(());
+        }
+        let _reading = ReadersLock::share(&self.shared.root)?;
+        for_each_row_group(
+            &self.trips_files(system)?.paths,
+            SCAN_THREADS,
+            &|group| group.trips.may_hold(group.group, projection),
+            &|group| Ok(visit(group.trips.read_projection(group.group, projection)?)),
+        )
     }
 }
 
