@@ -456,11 +456,11 @@ impl Trips for DynamoStore {
             return Ok(());
         }
         let shared = &self.shared;
-        let committed = shared.committed_items().await?;
+        let (committed, _) = shared.committed_items().await?;
         if shared.visit_selected(projection, &committed, visit).await? {
             return Ok(());
         }
-        layout::scan(shared, &committed, &mut |rows| {
+        layout::scan(shared, &committed, &mut |_, rows| {
             visit(projection.apply(rows.batch))
         })
         .await
