@@ -11,8 +11,9 @@ import tempfile
 import threading
 import time
 
+from tests import permissions
 from tests.helpers import CREDENTIALS, PREFIX, REGION, ROOT, TABLES, City, Server, counts, divvy, step, until
-from tests.template import ALARM_EMAIL, BUCKET, FUNCTIONS, shape, translated, trip_table
+from tests.template import ALARM_EMAIL, BUCKET, FUNCTIONS, resolved, shape, translated, trip_table
 
 STACK = "divvy-test"
 INDEX = "from_station_id-index"
@@ -25,6 +26,7 @@ class Ministack(Server):
     health = "/_ministack/health"
 
     def command(self):
+        self.proxy = permissions.Proxy(self.port)
         variables = {
             # By default it listens to everybody, and to more than is needed here.
             "BIND_HOST": "127.0.0.1",
@@ -32,9 +34,14 @@ class Ministack(Server):
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "TMPDIR": self.folder,
-            "AWS_ENDPOINT_URL": self.endpoint,
+            # Where the functions send their requests.
+            "AWS_ENDPOINT_URL": self.proxy.url,
         }
         return [sys.executable, "-m", "ministack"], variables
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self.proxy.close()
 
 
 def upload(ministack):
@@ -63,7 +70,7 @@ def deploy(ministack, template, feed, update=False, **more):
     send = cloudformation.update_stack if update else cloudformation.create_stack
     send(
         StackName=STACK,
-        TemplateBody=json.dumps(template),
+        TemplateBody=json.dumps(permissions.with_names(template)),
         Parameters=[
             {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
         ],
@@ -416,3 +423,6 @@ def end_to_end(binaries):
             upload(ministack)
             stack_first(ministack, city, feed)
             tables_first(ministack, city, feed)
+            step("permissions of the functions")
+            roles = resolved(translated("Retain"), {})
+            permissions.check(roles, PREFIX, ministack.proxy.requests)
