@@ -291,6 +291,8 @@ def stack_first(ministack, city, feed):
     before = remaining(ministack)
     assert not before, before
     deploy(ministack, translated("Retain"), feed.url)
+    # Its schedule begins at once.
+    invoke(ministack, "refresh")
     # Only the deployed function refreshes counts here.
     city.load(store)
     until(lambda: invocations(ministack, "station-stream"), "the load invokes the function")
