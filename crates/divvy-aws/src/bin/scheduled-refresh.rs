@@ -36,6 +36,10 @@ async fn serve() -> Result<(), Error> {
 
 /// `deadline_ms` is the end of the invocation in milliseconds since 1970.
 async fn handle(deadline_ms: u64, store: &DynamoStore, settings: &Settings) -> Result<(), Error> {
+    if store.system().await?.is_none() {
+        // The schedule of a new stack begins before anything is stored: nothing is to be counted.
+        return Ok(());
+    }
     let system = settings.system_of(store).await?;
     let end = SystemTime::UNIX_EPOCH + Duration::from_millis(deadline_ms);
     let left = end.duration_since(SystemTime::now()).unwrap_or_default();

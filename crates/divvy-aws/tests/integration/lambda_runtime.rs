@@ -460,6 +460,17 @@ async fn a_daily_refresh_counts_what_the_stream_has_missed() -> Done {
     Ok(())
 }
 
+/// The schedule of a new stack begins at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daily_refresh_of_empty_tables_is_no_failure() -> Done {
+    let emulated = Emulated::start().await?;
+    let mut runtime = Runtime::start().await?;
+    let _lambda = runtime.lambda(SCHEDULED_REFRESH, &emulated.environment(&[]))?;
+    let (kind, answer) = runtime.invoke(json!({}), MINUTE).await;
+    assert_eq!(kind, "response", "{answer}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_brings_stations_up_to_the_feed() -> Done {
     let city = City::invented()?;
