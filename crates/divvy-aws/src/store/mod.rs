@@ -46,9 +46,9 @@ pub use self::counts::CountsFrom;
 pub use self::load::LoadRefusal;
 pub use self::progress::{Compared, Listener, LoadSettings, Written};
 pub use self::upgrade::{UpgradePlan, UpgradeStep};
+use crate::blocks::Rows;
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;
-use crate::blocks::Rows;
 use crate::ledger::{Archive, LedgerTable, LoadRecord, SectionOwner, SectionRef, State};
 use crate::pace::{PacedTable, Used};
 use crate::tables::{Capacity, Layout, Tables};
@@ -378,7 +378,7 @@ impl Shared {
         }
     }
 
-    /// Reads which items of TripData belong to the archives, and lists these.
+    /// Lists the archives, and reads which items of TripData belong to them.
     async fn committed_items(&self) -> Result<(CommittedItems, Vec<Archive>), StoreError> {
         loop {
             let archives = self.ledger.archives().await?;
@@ -425,25 +425,8 @@ impl Trips for DynamoStore {
             return Ok(());
         }
         let (committed, archives) = self.shared.committed_items().await?;
-        let contents: HashMap<String, ContentHash> = (archives.iter())
-            .map(|archive| (archive.tag(), archive.entry.id.content))
-            .collect();
-        let mut stray = None;
-        let mut visit = |tag: &str, rows: Rows| match contents.get(tag) {
-            Some(content) => visit(*content, rows.batch),
-            None => {
-                stray = Some(tag.to_owned());
-                false
-            }
-        };
-        layout::scan(&self.shared, &committed, &mut visit).await?;
-        match stray {
-            None => Ok(()),
-            Some(tag) => Err(StoreError::new(
-                StoreErrorKind::Damaged,
-                format!("{}: an archive lists trips of another one, {tag}", self.shared.trips.name),
-            )),
-        }
+        let visit = &mut |archive, rows: Rows| visit(archive, rows.batch);
+        layout::scan(&self.shared, &committed, &archives, visit).await
     }
 
     async fn scan_projection(
@@ -456,14 +439,12 @@ impl Trips for DynamoStore {
             return Ok(());
         }
         let shared = &self.shared;
-        let (committed, _) = shared.committed_items().await?;
+        let (committed, archives) = shared.committed_items().await?;
         if shared.visit_selected(projection, &committed, visit).await? {
             return Ok(());
         }
-        layout::scan(shared, &committed, &mut |_, rows| {
-            visit(projection.apply(rows.batch))
-        })
-        .await
+        let visit = &mut |_, rows: Rows| visit(projection.apply(rows.batch));
+        layout::scan(shared, &committed, &archives, visit).await
     }
 }
 

@@ -233,7 +233,10 @@ fn write_definitions(
         files.push((format!("glue/{name}.json"), defined.glue()));
     }
     files.push(("athena.sql".into(), all));
-    files.push(("README.txt".into(), readme::readme(exported, tables, location)));
+    files.push((
+        "README.txt".into(),
+        readme::readme(exported, tables, location),
+    ));
     for (name, text) in files {
         let path = folder.join(name);
         let write = || {

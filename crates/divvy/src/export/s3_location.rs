@@ -32,7 +32,9 @@ impl FromStr for S3Location {
     type Err = InvalidS3Location;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let path = text.strip_prefix("s3://").map(|path| path.trim_end_matches('/'));
+        let path = text
+            .strip_prefix("s3://")
+            .map(|path| path.trim_end_matches('/'));
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
         match path {
             Some(path) if path.chars().all(is_plain) && !path.split('/').any(str::is_empty) => {
@@ -58,7 +60,14 @@ mod tests {
         let read = |text: &str| text.parse::<S3Location>().map(|found| found.to_string());
         assert_eq!(read("s3://my-bucket/a/b/").unwrap(), "s3://my-bucket/a/b");
         assert_eq!(read("s3://my-bucket").unwrap(), "s3://my-bucket");
-        for text in ["s3://", "my-bucket/a", "s3://b//a", "s3://b/a'b", "s3://b/a b", "https://b"] {
+        for text in [
+            "s3://",
+            "my-bucket/a",
+            "s3://b//a",
+            "s3://b/a'b",
+            "s3://b/a b",
+            "https://b",
+        ] {
             assert_eq!(read(text), Err(InvalidS3Location(text.into())));
         }
     }

@@ -151,24 +151,56 @@ pub const TRIPS: TableShape = TableShape {
     name: "trips",
     about: "Trips, each once, by the month of their local start",
     columns: &[
-        required("trip_id", Text, "as published, or derived where the file has none"),
-        required("started_at", LocalTime, "start on the wall clock of the system"),
+        required(
+            "trip_id",
+            Text,
+            "as published, or derived where the file has none",
+        ),
+        required(
+            "started_at",
+            LocalTime,
+            "start on the wall clock of the system",
+        ),
         required("ended_at", LocalTime, "end on the wall clock of the system"),
         required("started_at_utc", Instant, "start in UTC"),
         required("ended_at_utc", Instant, "end in UTC"),
         required("started_offset_s", Int, "seconds east of UTC at the start"),
         required("ended_offset_s", Int, "seconds east of UTC at the end"),
-        required("precision_ms", Int, "how fine the times of the file are: 60000, 1000 or 1 ms"),
+        required(
+            "precision_ms",
+            Int,
+            "how fine the times of the file are: 60000, 1000 or 1 ms",
+        ),
         required(
             "ride_duration_s",
             Long,
             "seconds that reports use: reported_duration_s, else the time between both instants, rounded down",
         ),
-        optional("reported_duration_s", Long, "seconds that the publisher states, whatever they are"),
-        optional("from_station_id", Text, "origin as published, NULL away from a station"),
-        optional("from_station_name", Text, "its name in the file of the trip, in its latest spelling"),
-        optional("to_station_id", Text, "destination as published, NULL away from a station"),
-        optional("to_station_name", Text, "its name in the file of the trip, in its latest spelling"),
+        optional(
+            "reported_duration_s",
+            Long,
+            "seconds that the publisher states, whatever they are",
+        ),
+        optional(
+            "from_station_id",
+            Text,
+            "origin as published, NULL away from a station",
+        ),
+        optional(
+            "from_station_name",
+            Text,
+            "its name in the file of the trip, in its latest spelling",
+        ),
+        optional(
+            "to_station_id",
+            Text,
+            "destination as published, NULL away from a station",
+        ),
+        optional(
+            "to_station_name",
+            Text,
+            "its name in the file of the trip, in its latest spelling",
+        ),
         optional("vehicle_id", Text, "as published"),
         optional("rideable_type", Text, "kind of bike, as published"),
         required(
@@ -188,9 +220,17 @@ pub const TRIPS: TableShape = TableShape {
             "what is noteworthy: ends_before_start, zero_length, under_60_s, over_24_h, no_origin, \
              no_destination, test_station, no_coordinates, far_away, clock_change, odd_year, other_words",
         ),
-        required("archive", Text, "file name of the archive that the trip was loaded from"),
+        required(
+            "archive",
+            Text,
+            "file name of the archive that the trip was loaded from",
+        ),
     ],
-    partitions: &[PartitionKey::System, PartitionKey::Year, PartitionKey::Month],
+    partitions: &[
+        PartitionKey::System,
+        PartitionKey::Year,
+        PartitionKey::Month,
+    ],
 };
 
 /// The counts that the change stream keeps.
@@ -200,7 +240,11 @@ pub const FROM_STATION_COUNTS: TableShape = TableShape {
     columns: &[
         required("from_station_id", Text, "the id as the trips use it"),
         required("from_count", Long, "stored trips that start there"),
-        optional("trips_version", Long, "version of the trips of the station that was counted"),
+        optional(
+            "trips_version",
+            Long,
+            "version of the trips of the station that was counted",
+        ),
         required("refreshed_at", Instant, "when it was counted, UTC"),
     ],
     partitions: &[PartitionKey::System],
@@ -211,23 +255,51 @@ pub const STATIONS: TableShape = TableShape {
     name: "stations",
     about: "Stations as the report of that name has them, with the ids that trips use for each",
     columns: &[
-        required("station_id", Text, "id of the feed, or of the trips where no feed has the station"),
-        optional("name", Text, "name of the feed, else the latest in the trips"),
-        optional("latitude", Double, "as published, else the mean of the trip ends there"),
-        optional("longitude", Double, "as published, else the mean of the trip ends there"),
+        required(
+            "station_id",
+            Text,
+            "id of the feed, or of the trips where no feed has the station",
+        ),
+        optional(
+            "name",
+            Text,
+            "name of the feed, else the latest in the trips",
+        ),
+        optional(
+            "latitude",
+            Double,
+            "as published, else the mean of the trip ends there",
+        ),
+        optional(
+            "longitude",
+            Double,
+            "as published, else the mean of the trip ends there",
+        ),
         optional(
             "status",
             Text,
             "what the newest snapshot says, not in feed where it lacks the station, NULL without a feed",
         ),
-        optional("available_bikes", Int, "vehicles that can be rented, e-bikes included"),
+        optional(
+            "available_bikes",
+            Int,
+            "vehicles that can be rented, e-bikes included",
+        ),
         optional("available_ebikes", Int, "e-bikes among them"),
         optional("available_docks", Int, "docks that accept a vehicle"),
         optional("total_docks", Int, "docks installed"),
-        optional("reported_at", Instant, "when the station last reported, UTC"),
+        optional(
+            "reported_at",
+            Instant,
+            "when the station last reported, UTC",
+        ),
         required("from_count", Long, "stored trips that start here"),
         required("to_count", Long, "stored trips that end here"),
-        required("place_id", Text, "unlike station_id, no two rows of a system share it"),
+        required(
+            "place_id",
+            Text,
+            "unlike station_id, no two rows of a system share it",
+        ),
         required(
             "trip_station_ids",
             Texts,

@@ -47,7 +47,9 @@ impl Spool {
         let length = rows.len();
         let mut packed = BufWriter::new(zstd::stream::write::Encoder::new(Vec::new(), 1)?);
         trips.write(rows, &mut packed)?;
-        let packed = packed.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let packed = packed
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         let packed = packed.finish()?;
         let file = self.file.get_mut().expect("no holder of this lock panics");
         file.seek(SeekFrom::Start(self.end))?;
@@ -71,7 +73,9 @@ impl Spool {
             file.read_exact(&mut packed)?;
         }
         if xxh3_64(&packed) != spooled.hash {
-            return Err(io::Error::other("its bytes are not those that were written"));
+            return Err(io::Error::other(
+                "its bytes are not those that were written",
+            ));
         }
         let unpacked = zstd::stream::read::Decoder::new(&packed[..])?;
         trips.read(spooled.rows, &mut BufReader::new(unpacked))

@@ -61,7 +61,9 @@ impl StationRows {
         }
         let values = column(&self.stations, wanted.name);
         match wanted.kind {
-            ColumnType::Text => values_of(wanted, values.map(|value| text(value).map(ByteArray::from))),
+            ColumnType::Text => {
+                values_of(wanted, values.map(|value| text(value).map(ByteArray::from)))
+            }
             ColumnType::Int => values_of(
                 wanted,
                 values.map(|value| integer(value).map(|number| number as i32)),

@@ -183,10 +183,18 @@ impl TripRows {
             out.write_all(&texts.bytes[start..texts.start(rows.end)])?;
         }
         for times in &self.times {
-            write_all(times[rows.clone()].iter().map(|time| time.to_le_bytes()), out)?;
+            write_all(
+                times[rows.clone()].iter().map(|time| time.to_le_bytes()),
+                out,
+            )?;
         }
         for numbers in &self.numbers {
-            write_all(numbers[rows.clone()].iter().map(|number| number.to_le_bytes()), out)?;
+            write_all(
+                numbers[rows.clone()]
+                    .iter()
+                    .map(|number| number.to_le_bytes()),
+                out,
+            )?;
         }
         Ok(())
     }
@@ -313,8 +321,11 @@ impl RowGroup<'_> {
 
     fn texts(&self, column: usize) -> impl Iterator<Item = ByteArray> {
         let (bytes, texts) = (&self.texts[column], &self.rows.texts[column]);
-        self.rows()
-            .map(move |row| bytes.slice(texts.start(row)..texts.ends[row] as usize).into())
+        self.rows().map(move |row| {
+            bytes
+                .slice(texts.start(row)..texts.ends[row] as usize)
+                .into()
+        })
     }
 
     fn optional_texts(&self, column: usize) -> ColumnValues {

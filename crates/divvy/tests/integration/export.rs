@@ -1,6 +1,8 @@
 //! The export as Parquet files in Hive partitions: the rows of the files are those of the store.
 #![cfg(all(feature = "embedded", feature = "export"))]
 
+mod inputs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,147 +12,34 @@ use divvy::export::{
     ExportError, ExportOptions, Exported, FROM_STATION_COUNTS, STATIONS, Step, TABLES, TRIPS,
     export,
 };
-use divvy::model::civil_date::{day_of, day_of_ms};
-use divvy::model::{
-    Flag, Flags, Rider, Snapshot, SnapshotKind, Station, StationAlias, StationId, StationName,
-    System, Trip, TripBatch,
-};
+use divvy::model::civil_date::{date_of, day_of_ms};
+use divvy::model::{Flag, Flags, StationAlias, Trip};
 use divvy::new_folder::NewFolderError;
 use divvy::refresh;
 use divvy::store::embedded::EmbeddedStore;
-use divvy::store::{
-    ArchiveId, ArchiveRead, ContentHash, CountsTable, Ledger, StationTable, Store,
-};
-use divvy::tally::{Tally, Totals};
+use divvy::store::{CountsTable, Store};
 use divvy_testkit::MemoryStore;
 use futures_executor::block_on;
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime, Time};
+use jiff::civil::Date;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
+
+use self::inputs::{fill, load, system, trip, trips};
 
 const PAGE: &str = include_str!("../../../../docs/FORMATS.md");
 
 /// A file's partition keys, such as `system=divvy/year=2016/month=07`, and its rows by column.
 type Rows = Vec<(String, BTreeMap<String, String>)>;
 
-fn system(id: &str) -> System {
-    System::named(id).unwrap()
-}
-
-fn local_ms(text: &str) -> i64 {
-    let at: DateTime = text.parse().unwrap();
-    let of_day = at.time().duration_since(Time::midnight()).as_millis() as i64;
-    i64::from(day_of(at.date())) * 86_400_000 + of_day
-}
-
-/// Makes a trip of ten minutes in Chicago's winter.
-fn trip(id: &str, start: &str) -> Trip {
-    let started_ms = local_ms(start);
-    Trip::new(id, started_ms, started_ms + 600_000, -21_600)
-}
-
-/// Loads an archive. Its trips call station 35 `Clark St & Lake St`.
-fn load(store: &dyn Store, system: &System, name: &str, trips: &[Trip]) {
-    let id = ArchiveId {
-        system: system.clone(),
-        name: name.into(),
-        content: ContentHash(name.bytes().fold(1, |hash, byte| hash * 31 + u128::from(byte))),
-    };
-    let mut batch: TripBatch = trips.iter().cloned().collect();
-    batch.line = (2..).take(trips.len()).collect();
-    let stations = batch.stations.iter().zip(0..);
-    let called = stations.filter(|(text, _)| StationAlias::split(text).0 == "35");
-    batch.names = called
-        .map(|(_, station)| StationName {
-            station,
-            name: "Clark St & Lake St".into(),
-            days: (17_000, 17_001),
-        })
-        .collect();
-    let mut totals = Totals::default();
-    totals.count(&batch, 1);
-    let incoming = block_on(store.begin(&id)).unwrap();
-    incoming.write(0, batch).unwrap();
-    let read = ArchiveRead {
-        id,
-        members: vec!["0.csv".into()],
-        rows_read: trips.len() as u64,
-        rejected: Default::default(),
-        skipped: Vec::new(),
-        forced_from: None,
-        totals,
-        loaded_at: Timestamp::UNIX_EPOCH,
-        replace: false,
-    };
-    block_on(incoming.commit(read, &())).unwrap();
-}
-
-/// Returns trips with and without each value: around New Year, on the day of a clock change, of old and
-/// new form.
-fn trips() -> Vec<Trip> {
-    let old = Trip {
-        reported_s: Some(601),
-        origin: Some(StationAlias::new("35", "Clark St & Lake St")),
-        destination: Some(StationAlias::new("99", "")),
-        vehicle: Some("3225".into()),
-        rider: Rider::Member,
-        gender: Some("Female".into()),
-        birth_year: Some(1984),
-        precision_ms: 60_000,
-        ..trip("10400035", "2015-12-31T23:59")
-    };
-    let new = Trip {
-        destination: Some(StationAlias::new("35", "Clark St & Lake St")),
-        bike: Some("electric_bike".into()),
-        rider: Rider::Casual,
-        from: Some((41_880_000, -87_630_000)),
-        to: Some((41_896_466, -87_654_638)),
-        precision_ms: 1,
-        ..trip("937C26C219E98CCD", "2016-01-01T00:00:00.123")
-    };
-    let mut flags = Flags::NONE;
-    flags.insert(Flag::ClockChange);
-    flags.insert(Flag::NoOrigin);
-    flags.insert_all(Flags::OTHER_WORDS);
-    let clock_change = Trip {
-        ended_offset_s: -18_000,
-        rider: Rider::Other("Walk-up".into()),
-        flags,
-        ..trip("spring", "2016-03-13T01:55")
-    };
-    vec![old, new, clock_change, trip("last", "2016-12-31T23:59:59")]
-}
-
-/// Makes a store of two systems; an archive of the first has duplicates of another.
-fn fill(store: &dyn Store) {
-    load(store, &system("divvy"), "first.csv", &trips());
-    let mut again = trips();
-    again[0].id = "another".into();
-    load(store, &system("divvy"), "second.csv", &again[..3]);
-    let mut more: Vec<Trip> = (0..40)
-        .map(|n| trip(&format!("jersey-{n:02}"), &format!("20{:02}-07-04T12:00", n % 20 + 5)))
-        .collect();
-    more[0].origin = Some(StationAlias::new("JC002", "Newport"));
-    load(store, &system("citibike"), "JC.csv", &more);
-    let mut station = Station::unknown(StationId::from("a1"));
-    station.name = Some("Clark St & Lake St".into());
-    station.latitude = Some("41.885637".parse().unwrap());
-    station.longitude = Some("-87.641823".parse().unwrap());
-    station.capacity = Some(31);
-    station.short_name = Some("35".into());
-    let snapshot = Snapshot {
-        system: system("divvy"),
-        taken_at: Timestamp::UNIX_EPOCH,
-        kind: SnapshotKind::Full,
-        stations: vec![station],
-    };
-    block_on(store.apply(&snapshot, Timestamp::UNIX_EPOCH)).unwrap();
-}
-
 fn refreshed(store: &EmbeddedStore) {
     fill(store);
-    block_on(refresh::drain(store, refresh::CONSUMER, Timestamp::UNIX_EPOCH)).unwrap();
+    block_on(refresh::drain(
+        store,
+        refresh::CONSUMER,
+        Timestamp::UNIX_EPOCH,
+    ))
+    .unwrap();
 }
 
 fn export_all(store: &dyn Store, folder: &Path, budget: usize) -> Result<Exported, ExportError> {
@@ -214,8 +103,12 @@ fn read(folder: &Path, table: &str) -> Rows {
 
 /// Returns the row that a trip is to have, and its partition.
 fn expected(system: &str, archive: &str, trip: &Trip) -> (String, BTreeMap<String, String>) {
-    let date: Date = divvy::model::civil_date::date_of(day_of_ms(trip.started_ms));
-    let keys = format!("system={system}/year={}/month={:02}", date.year(), date.month());
+    let date: Date = date_of(day_of_ms(trip.started_ms));
+    let keys = format!(
+        "system={system}/year={}/month={:02}",
+        date.year(),
+        date.month()
+    );
     let some = |value: Option<String>| value.unwrap_or_else(|| "NULL".into());
     let text = |value: Option<&str>| some(value.map(Into::into));
     let id = |alias: &Option<StationAlias>| text(alias.as_ref().map(StationAlias::id_str));
@@ -234,22 +127,34 @@ fn expected(system: &str, archive: &str, trip: &Trip) -> (String, BTreeMap<Strin
         ("trip_id", trip.id.to_string()),
         ("started_at", trip.started_ms.to_string()),
         ("ended_at", trip.ended_ms.to_string()),
-        ("started_at_utc", utc(trip.started_ms, trip.started_offset_s)),
+        (
+            "started_at_utc",
+            utc(trip.started_ms, trip.started_offset_s),
+        ),
         ("ended_at_utc", utc(trip.ended_ms, trip.ended_offset_s)),
         ("started_offset_s", trip.started_offset_s.to_string()),
         ("ended_offset_s", trip.ended_offset_s.to_string()),
         ("precision_ms", trip.precision_ms.to_string()),
         ("ride_duration_s", trip.duration_s().to_string()),
-        ("reported_duration_s", some(trip.reported_s.map(|s| s.to_string()))),
+        (
+            "reported_duration_s",
+            some(trip.reported_s.map(|s| s.to_string())),
+        ),
         ("from_station_id", id(&trip.origin)),
         ("from_station_name", name(&trip.origin)),
         ("to_station_id", id(&trip.destination)),
         ("to_station_name", name(&trip.destination)),
-        ("vehicle_id", some(trip.vehicle.as_ref().map(ToString::to_string))),
+        (
+            "vehicle_id",
+            some(trip.vehicle.as_ref().map(ToString::to_string)),
+        ),
         ("rideable_type", text(trip.bike.as_deref())),
         ("rider", trip.rider.to_string()),
         ("gender", text(trip.gender.as_deref())),
-        ("birth_year", some(trip.birth_year.map(|year| year.to_string()))),
+        (
+            "birth_year",
+            some(trip.birth_year.map(|year| year.to_string())),
+        ),
         ("from_latitude", degree(trip.from, 0)),
         ("from_longitude", degree(trip.from, 1)),
         ("to_latitude", degree(trip.to, 0)),
@@ -293,7 +198,11 @@ fn each_trip_is_in_the_partition_of_its_local_start() {
         assert_eq!(exported.trips, 45, "{name}");
         assert_eq!(rows.len(), 45, "{name}: each once");
         assert_eq!(exported.trip_files, files(&out.join("trips")).len() as u64);
-        assert_eq!(rows.into_iter().collect::<BTreeSet<_>>(), all_expected(), "{name}");
+        assert_eq!(
+            rows.into_iter().collect::<BTreeSet<_>>(),
+            all_expected(),
+            "{name}"
+        );
         let parquet = TABLES.iter().flat_map(|table| files(&out.join(table.name)));
         let sizes = parquet.map(|path| fs::metadata(path).unwrap().len());
         assert_eq!(exported.bytes, sizes.sum::<u64>());
@@ -328,7 +237,9 @@ fn rows_of_a_file_are_in_the_order_of_their_starts() {
     let out = folder.path().join("out");
     export_all(&store, &out, 0).unwrap();
     let starts = read(&out, "trips").into_iter();
-    let starts: Vec<i64> = starts.map(|(_, row)| row["started_at"].parse().unwrap()).collect();
+    let starts: Vec<i64> = starts
+        .map(|(_, row)| row["started_at"].parse().unwrap())
+        .collect();
     assert_eq!(starts.len(), 28);
     assert!(starts.is_sorted(), "{starts:?}");
 }
@@ -345,7 +256,11 @@ fn files_have_the_columns_of_the_definitions_and_no_partition_keys() {
         for path in files(&out.join(table.name)) {
             let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
             let schema = reader.metadata().file_metadata().schema().clone();
-            let found: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
+            let found: Vec<&str> = schema
+                .get_fields()
+                .iter()
+                .map(|field| field.name())
+                .collect();
             assert_eq!(found, names, "{}", path.display());
         }
         // The definition for Glue has the same columns, and the keys apart.
@@ -379,12 +294,21 @@ fn counts_and_stations_are_beside_the_trips() {
         .iter()
         .sum();
     assert_eq!((counts.len(), exported.counts), (kept, kept as u64));
-    let of_35 = counts.iter().find(|(_, row)| row["from_station_id"] == "35").unwrap();
-    assert_eq!((of_35.0.as_str(), of_35.1["from_count"].as_str()), ("system=divvy", "2"));
+    let of_35 = counts
+        .iter()
+        .find(|(_, row)| row["from_station_id"] == "35")
+        .unwrap();
+    assert_eq!(
+        (of_35.0.as_str(), of_35.1["from_count"].as_str()),
+        ("system=divvy", "2")
+    );
 
     let stations = read(&out, "stations");
     assert_eq!(exported.stations, stations.len() as u64);
-    let lake = stations.iter().find(|(_, row)| row["station_id"] == "a1").unwrap();
+    let lake = stations
+        .iter()
+        .find(|(_, row)| row["station_id"] == "a1")
+        .unwrap();
     assert_eq!(lake.0, "system=divvy");
     for (column, value) in [
         ("name", "Clark St & Lake St"),
@@ -418,7 +342,10 @@ fn what_is_there_is_left_alone() {
     fill(&store);
     let refused = export_all(&store, folder.path(), 0);
     assert!(
-        matches!(refused, Err(ExportError::Folder(NewFolderError::NotEmpty { .. }))),
+        matches!(
+            refused,
+            Err(ExportError::Folder(NewFolderError::NotEmpty { .. }))
+        ),
         "{refused:?}"
     );
     assert_eq!(files(folder.path()).len(), 1);
@@ -433,12 +360,20 @@ fn an_archive_that_is_loaded_meanwhile_is_noticed() {
     let is_loaded = AtomicBool::new(false);
     let on_trips = |step: Step, _, _| {
         if step == Step::Reading && !is_loaded.swap(true, Ordering::Relaxed) {
-            load(&store, &system("divvy"), "third.csv", &[trip("third", "2017-01-01T00:00")]);
+            load(
+                &store,
+                &system("divvy"),
+                "third.csv",
+                &[trip("third", "2017-01-01T00:00")],
+            );
         }
     };
     let (systems, options) = ([system("divvy")], ExportOptions::default());
     let refused = block_on(export(&store, &systems, &out, &options, &on_trips));
-    assert!(matches!(refused, Err(ExportError::Changed { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ExportError::Changed { .. })),
+        "{refused:?}"
+    );
     assert!(!out.exists());
     block_on(export(&store, &systems, &out, &options, &on_trips)).unwrap();
 }
@@ -448,7 +383,9 @@ fn the_page_describes_every_column() {
     let (_, section) = PAGE.split_once("\n## Exported tables\n").unwrap();
     let section = section.split("\n## ").next().unwrap();
     for table in TABLES {
-        let (_, text) = section.split_once(&format!("\n### {}\n", table.name)).unwrap();
+        let (_, text) = section
+            .split_once(&format!("\n### {}\n", table.name))
+            .unwrap();
         let text = text.split("\n### ").next().unwrap();
         let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
         let cells = rows.map(|row| row.split(" | ").collect::<Vec<_>>());

@@ -11,7 +11,7 @@ mod writes;
 
 use std::collections::{BTreeMap, HashMap};
 
-use divvy::store::{StoreError, StoreErrorKind};
+use divvy::store::{ContentHash, StoreError, StoreErrorKind};
 
 pub(super) use self::repack::repack;
 pub(super) use self::writes::{TripWrite, TripWrites, put_rows};
@@ -125,17 +125,26 @@ pub(super) fn rows_of_items(
     })
 }
 
-/// Passes all committed trips to `visit`, with the tag of their archive, until it returns `false`.
+/// Passes all committed trips of some archives to `visit`, with the content of their archive, until it
+/// returns `false`.
 pub(super) async fn scan(
     shared: &Shared,
     committed: &CommittedItems,
-    visit: &mut (dyn FnMut(&str, Rows) -> bool + Send),
+    archives: &[Archive],
+    visit: &mut (dyn FnMut(ContentHash, Rows) -> bool + Send),
 ) -> Result<(), StoreError> {
     let mut scan = shared.trips.scan();
     while let Some(mut items) = scan.next().await? {
         items.retain(|item| committed.has(item));
         for (tag, rows) in rows_of_items(shared.tables.trip_data.layout, &items)? {
-            if !visit(&tag, rows) {
+            let mut archives = archives.iter();
+            let archive = archives.find(|archive| archive.tag() == tag);
+            let archive = archive.ok_or_else(|| {
+                let table = &shared.trips.name;
+                let message = format!("{table}: an archive lists trips of another one, {tag}");
+                StoreError::new(StoreErrorKind::Damaged, message)
+            })?;
+            if !visit(archive.entry.id.content, rows) {
                 return Ok(());
             }
         }
