@@ -47,9 +47,9 @@ pub use self::counts::CountsFrom;
 pub use self::load::LoadRefusal;
 pub use self::progress::{Compared, Listener, LoadSettings, Written};
 pub use self::upgrade::{UpgradePlan, UpgradeStep};
+use crate::blocks::Rows;
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;
-use crate::blocks::Rows;
 use crate::ledger::{Archive, LedgerTable, LoadRecord, SectionOwner, SectionRef, State};
 use crate::pace::{PacedTable, Used};
 use crate::tables::{Capacity, Layout, NewTables, Tables};
@@ -457,7 +457,10 @@ impl Trips for DynamoStore {
             None => Ok(()),
             Some(tag) => Err(StoreError::new(
                 StoreErrorKind::Damaged,
-                format!("{}: an archive lists trips of another one, {tag}", self.shared.trips.name),
+                format!(
+                    "{}: an archive lists trips of another one, {tag}",
+                    self.shared.trips.name
+                ),
             )),
         }
     }

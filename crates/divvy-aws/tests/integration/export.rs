@@ -9,13 +9,13 @@ use std::sync::Mutex;
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::ingest::{self, LoadOptions};
 use divvy::model::{System, Trip};
+use divvy::new_folder::NewFolderError;
 use divvy::sample::{Era, Sample};
 use divvy::sources::archive::Archive;
 use divvy::store::Trips;
 use divvy_aws::duplicate_estimate::{
     DuplicateEstimate, DuplicateEstimateError, estimate_duplicates,
 };
-use divvy::new_folder::NewFolderError;
 use divvy_aws::export::{Compression, ExportError, ExportOptions, Exported, export};
 use divvy_aws::item::{Item, trip};
 use divvy_aws::plan::{Prices, measure};
@@ -229,7 +229,10 @@ fn what_is_there_is_left_alone() {
         &ExportOptions::default(),
     );
     assert!(
-        matches!(refused, Err(ExportError::Folder(NewFolderError::NotEmpty { .. }))),
+        matches!(
+            refused,
+            Err(ExportError::Folder(NewFolderError::NotEmpty { .. }))
+        ),
         "{refused:?}"
     );
 }

@@ -42,7 +42,12 @@ pub struct Export {
     parquet: Option<PathBuf>,
     /// With --parquet: where the folder will lie on S3, for the definitions [default:
     /// s3://YOUR-BUCKET/divvy]
-    #[arg(long, value_name = "URL", requires = "parquet", conflicts_with = "dynamodb_import")]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "parquet",
+        conflicts_with = "dynamodb_import"
+    )]
     s3: Option<S3Location>,
     /// The folder to make, with the archives' trips for DynamoDB's import from S3
     #[arg(long, value_name = "FOLDER")]

@@ -177,7 +177,12 @@ fn ask_python(folder: &Path, program: &str, exported: &str) -> Value {
 fn by_name(pairs: &Value) -> BTreeMap<String, u64> {
     let pairs = pairs.as_array().unwrap().iter();
     pairs
-        .map(|pair| (pair[0].as_str().unwrap().to_owned(), pair[1].as_u64().unwrap()))
+        .map(|pair| {
+            (
+                pair[0].as_str().unwrap().to_owned(),
+                pair[1].as_u64().unwrap(),
+            )
+        })
         .collect()
 }
 
@@ -230,7 +235,10 @@ fn export_agrees(folder: &Path, store: &str) {
         assert_eq!(found["archives"], json!(archives));
         let trips: u64 = expected.values().sum();
         let joined = trips - found["flagged"].as_u64().unwrap();
-        assert_eq!(found["joined"], joined, "every trip with an origin has a station");
+        assert_eq!(
+            found["joined"], joined,
+            "every trip with an origin has a station"
+        );
         let types = &found["types"];
         for (column, expected) in [
             ("started_at", "TIMESTAMP"),
