@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use super::cause::{causes, innermost, is_unknown_host};
+use super::cause::{UnknownHost, causes, innermost, is_not_http, is_not_tls, is_unknown_host};
 use super::throttle::{Throttle, throttles};
 use StoreErrorKind::{Busy, Unreachable};
 use aws_credential_types::provider::error::CredentialsError;
@@ -24,6 +24,18 @@ where
     StoreError::new(kind, format!("{doing}: {why}"))
 }
 
+/// Describes why a request failed that is repeated: without the advice to try again.
+pub(crate) fn cause<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let (_, why) = why(error);
+    match why.split_once(": try again") {
+        Some((cause, _)) => cause.to_owned(),
+        None => why,
+    }
+}
+
 fn why<E>(error: &SdkError<E, HttpResponse>) -> (StoreErrorKind, String)
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -37,6 +49,9 @@ where
             service_reason(status, code, message, &throttles(error))
         }
         SdkError::TimeoutError(_) => (Busy, "no answer in time".into()),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() && !is_connecting(error) => {
+            (Busy, "no answer in time".into())
+        }
         SdkError::DispatchFailure(failure) if failure.is_timeout() => (
             Unreachable,
             "no connection in time: check the endpoint, the region and the network".into(),
@@ -50,6 +65,11 @@ where
         SdkError::ResponseError(response) => not_dynamodb(response.raw().status().as_u16()),
         _ => unsent(error),
     }
+}
+
+/// Returns whether a timeout is that of making the connection. The HTTP client has no type for that, only a text.
+fn is_connecting(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| cause.to_string().contains("connect"))
 }
 
 /// Returns the reason for a response that is not DynamoDB's.
@@ -185,7 +205,19 @@ fn unsent(error: &(dyn Error + 'static)) -> (StoreErrorKind, String) {
              sso login)"
         }
         _ if chain().any(is_unknown_host) => {
-            "no host of that name can be found: check the endpoint, the region and the network"
+            let mut named = chain().filter_map(|cause| cause.downcast_ref::<UnknownHost>());
+            let host = named.next().map_or_else(
+                || "no host of that name can be found".to_owned(),
+                UnknownHost::to_string,
+            );
+            let why = format!("{host}: check the endpoint, the region and the network");
+            return (Unreachable, why);
+        }
+        _ if chain().any(is_not_tls) => {
+            "what listens there does not speak https: write http:// in the endpoint, or another port"
+        }
+        _ if chain().any(is_not_http) => {
+            "what listens there does not speak http: write https:// in the endpoint, or another port"
         }
         _ if contains("invalid peer certificate") => {
             "the certificate of the host is not trusted: check the endpoint, the proxy, and \
@@ -324,7 +356,7 @@ mod tests {
         assert_eq!(throttles(&error), expected);
         let throttled = store_error(&error, DOING);
         assert_eq!(throttled.kind, Busy);
-        insta::assert_snapshot!(throttled, @"writing trips to TripData: throttled: the provisioned write capacity of index from_station_id-index of table TripData, and the write capacity of one partition of table TripData");
+        insta::assert_snapshot!(throttled, @"writing trips to TripData: throttled: the provisioned write capacity of index from_station_id-index of table TripData, and the write capacity of one partition (a hot key range) of table TripData");
 
         let ceiling = r#"{"__type":"x#ThrottlingException","throttlingReasons":[{"reason":
             "TableReadMaxOnDemandThroughputExceeded","resource":"arn:aws:dynamodb:r:1:table/T"}]}"#;
@@ -351,6 +383,12 @@ mod tests {
             .await,
             reason(|| Err(ConnectorError::timeout("connect timed out".into()))).await,
             reason(|| {
+                Err(ConnectorError::timeout(
+                    "HTTP read timeout occurred after 20s".into(),
+                ))
+            })
+            .await,
+            reason(|| {
                 let error = "connection closed before message completed";
                 Err(ConnectorError::other(
                     error.into(),
@@ -374,6 +412,7 @@ mod tests {
         Busy …: the connection broke (connection reset): try again
         Unreachable …: no host of that name can be found: check the endpoint, the region and the network
         Unreachable …: no connection in time: check the endpoint, the region and the network
+        Busy …: no answer in time
         Busy …: the connection was closed before an answer came: try again
         Unreachable …: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
         Unreachable …: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)

@@ -1,5 +1,7 @@
 //! The Lambda functions: their settings, their handlers, and their log lines.
 
+pub mod deadline;
+pub mod failure;
 mod in_process;
 pub mod invocation_log;
 pub mod metrics;

@@ -8,21 +8,26 @@ use divvy::sources::http::Client;
 use divvy::store::{Applied, Store};
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 
 use super::metrics::{Dimensions, Metric, line};
 
 /// The outcome of an invocation.
 #[derive(Clone, Debug)]
 pub struct PollLog {
-    /// The snapshot and what it changed.
-    pub polled: Polled,
+    /// The snapshot and what it changed. `None` where the time was over before all was written: what
+    /// is written is stored, and the next poll goes on.
+    pub polled: Option<Polled>,
     /// The time at which the feed was fetched.
     pub fetched_at: Timestamp,
     /// The run time.
     pub duration: Duration,
 }
 
-/// Takes one snapshot of a feed.
+/// The time before its deadline at which an invocation stops: enough to write the log line.
+const RESERVE: Duration = Duration::from_secs(1);
+
+/// Takes one snapshot of a feed, until `deadline`; `None` for no limit.
 ///
 /// # Errors
 ///
@@ -31,9 +36,10 @@ pub async fn poll(
     feed: &str,
     store: &dyn Store,
     system: Option<&System>,
+    deadline: Option<Instant>,
     now: Timestamp,
 ) -> Result<PollLog, PollError> {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     // A discovery file names further addresses. They must be public, unless the feed itself is
     // configured to be on this machine, as in a local stack.
     let local = ["http://127.", "http://localhost", "http://[::1]"];
@@ -47,9 +53,17 @@ pub async fn poll(
         client,
         ..PollOptions::new(now)
     };
-    let polled = ingest::poll(&[feed], store, &options).await?;
+    let sources = [feed];
+    let polling = ingest::poll(&sources, store, &options);
+    let polled = match deadline {
+        None => Some(polling.await),
+        Some(deadline) => {
+            let until = deadline.checked_sub(RESERVE).unwrap_or(started);
+            timeout_at(until, polling).await.ok()
+        }
+    };
     Ok(PollLog {
-        polled,
+        polled: polled.transpose()?,
         fetched_at: now,
         duration: started.elapsed(),
     })
@@ -58,7 +72,12 @@ pub async fn poll(
 impl PollLog {
     /// Makes the log line: JSON in CloudWatch's embedded metric format.
     pub fn line(&self, of: &Dimensions) -> String {
-        let polled = &self.polled;
+        let duration_ms = self.duration.as_millis() as u64;
+        let Some(polled) = &self.polled else {
+            let metrics = [Metric::count("changed", 0)];
+            let more = json!({"outcome": "unfinished", "duration_ms": duration_ms});
+            return line(of, self.fetched_at, &metrics, more);
+        };
         let (outcome, inserted, changed, reported) = match polled.applied {
             Applied::Accepted {
                 inserted,
@@ -80,7 +99,7 @@ impl PollLog {
             "inserted": inserted,
             "reported": reported,
             "faults": polled.faults.len(),
-            "duration_ms": self.duration.as_millis() as u64,
+            "duration_ms": duration_ms,
         });
         line(of, self.fetched_at, &metrics, more)
     }
@@ -105,7 +124,7 @@ mod tests {
         let now: Timestamp = "2016-10-01T17:00:30Z".parse().unwrap();
         let divvy = System::named("divvy").unwrap();
         let path = path.to_str().unwrap();
-        let mut log = poll(path, &store, Some(&divvy), now).await.unwrap();
+        let mut log = poll(path, &store, Some(&divvy), None, now).await.unwrap();
         log.duration = Duration::from_millis(5);
         let of = Dimensions {
             system: "divvy".into(),
@@ -114,7 +133,13 @@ mod tests {
         };
         insta::assert_snapshot!(log.line(&of), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["system","prefix","function"]],"Metrics":[{"Name":"changed","Unit":"Count"},{"Name":"feed_age_s","Unit":"Seconds"}],"Namespace":"DivvyAnalyze"}],"Timestamp":1475341230000},"changed":1,"duration_ms":5,"faults":0,"feed_age_s":30.0,"function":"divvy-poll","inserted":1,"outcome":"accepted","prefix":"prod","reported":0,"stations":1,"system":"divvy","taken_at":"2016-10-01T17:00:00Z"}"#);
         assert_eq!(store.stations(&divvy.id).await.unwrap().len(), 1);
-        let again = poll(path, &store, None, now).await.unwrap();
+        let again = poll(path, &store, None, None, now).await.unwrap();
         assert!(again.line(&of).contains(r#""outcome":"repeated""#));
+        let late = poll(path, &store, None, Some(Instant::now()), now).await;
+        assert!(
+            late.unwrap()
+                .line(&of)
+                .contains(r#""outcome":"unfinished""#)
+        );
     }
 }

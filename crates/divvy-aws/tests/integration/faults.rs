@@ -37,6 +37,8 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use throttling_dynamodb::{Emulator, Faults, Options};
 
+mod connections;
+
 use crate::paused::block_on;
 use crate::process::{End, LATE, Process};
 use divvy_testkit::contents;
@@ -136,7 +138,7 @@ fn transient_failures_do_not_reach_callers() {
     let archives = [of(Era::Y2016, 300), of(Era::Y2020, 200)];
     let model = MemoryStore::default();
     block_on(undergo(&model, &archives));
-    let mut struck = [0; 5];
+    let mut struck = [0; 7];
     for (seed, layout) in (1..).zip([Layout::Rows, Layout::Packed].repeat(2)) {
         let share = 0.05 * seed as f64;
         block_on(async {
@@ -150,6 +152,8 @@ fn transient_failures_do_not_reach_callers() {
                 timeout: share / 4.0,
                 dropped_reply: share / 2.0,
                 partial_batch: share,
+                unanswered: share / 8.0,
+                slow_reply: share,
             });
             undergo(&store, &archives).await;
             let faults = local.meter().faults;
@@ -161,13 +165,15 @@ fn transient_failures_do_not_reach_callers() {
                 faults.timeouts,
                 faults.dropped_replies,
                 faults.partial_batches,
+                faults.unanswered,
+                faults.slow_replies,
             ];
             for (sum, n) in struck.iter_mut().zip(of_each) {
                 *sum += n;
             }
         });
     }
-    println!("500, throttle, timeout, lost answer, part of a batch: {struck:?}");
+    println!("500, throttle, timeout, lost, part of a batch, half-open, slow: {struck:?}");
     assert!(struck.iter().all(|n| *n > 10), "{struck:?}");
 }
 

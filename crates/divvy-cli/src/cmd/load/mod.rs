@@ -1,5 +1,6 @@
 //! `divvy load`
 
+mod dynamo_args;
 mod rejects;
 mod results;
 mod summary;
@@ -9,7 +10,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -24,18 +24,17 @@ use divvy::sources::trips_csv::UtcTimes;
 use divvy::store::Ledger;
 use divvy::store::embedded::EmbeddedStore;
 use divvy_aws::plan::{self, Terms};
-use divvy_aws::store::LoadSettings;
 use divvy_aws::tables::Layout;
 use jiff::Timestamp;
 
+use dynamo_args::DynamoArgs;
 use rejects::Rejects;
 use results::Results;
 
 use super::grouped;
-use super::plan::LayoutChoice;
-use crate::open::{Common, DynamoOptions, Opened};
+use crate::open::{Common, Opened};
 use crate::outputs;
-use crate::progress::{Bar, Writes, people_time};
+use crate::progress::{Bar, people_time};
 use crate::runtime::block_on;
 use crate::store_name::StoreName;
 
@@ -93,67 +92,12 @@ pub struct Load {
     /// Dollars of the archives so far.
     #[arg(skip)]
     spent: std::cell::Cell<f64>,
+    /// Whether the warm throughput is paid for, by an archive so far.
+    #[arg(skip)]
+    warmed: std::cell::Cell<bool>,
     /// How many seconds the loads of this command take in which the capacity is raised, as forecast.
     #[arg(skip)]
     boosted_s: std::cell::Cell<f64>,
-}
-
-/// Flags that are for stores on DynamoDB alone.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "On DynamoDB")]
-struct DynamoArgs {
-    /// How trips are to lie in tables that are made [default: rows]
-    #[arg(long, value_enum)]
-    layout: Option<LayoutChoice>,
-    /// Write units a second of tables that are made, and of the index [default: paid by request]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    wcu: Option<u32>,
-    /// Read units a second of tables that are made, and of the index [default: as --wcu]
-    #[arg(long, value_name = "N", requires = "wcu", value_parser = clap::value_parser!(u32).range(1..))]
-    rcu: Option<u32>,
-    /// Use this share of the capacity, and leave the rest to others: 50% or 0.5
-    #[arg(long, value_name = "SHARE")]
-    share: Option<SampleFraction>,
-    /// Raise table and index to so many write units with the first archive, and back at the end
-    #[arg(long, value_name = "WCU", value_parser = clap::value_parser!(u32).range(1..))]
-    boost: Option<u32>,
-    /// The trips were imported from S3 (divvy export): verify them, write ledger and tallies
-    #[arg(long)]
-    imported: bool,
-    /// Against AWS: load nothing more once all of it together would cost more, in dollars
-    #[arg(long, value_name = "DOLLARS", default_value_t = 1.0)]
-    max_cost: f64,
-}
-
-impl DynamoArgs {
-    /// Returns the first of these flags that is given. `None` without any.
-    fn first_given(&self) -> Option<&'static str> {
-        [
-            ("--layout", self.layout.is_some()),
-            ("--wcu", self.wcu.is_some()),
-            ("--share", self.share.is_some()),
-            ("--boost", self.boost.is_some()),
-            ("--imported", self.imported),
-        ]
-        .into_iter()
-        .find_map(|(flag, given)| given.then_some(flag))
-    }
-
-    fn options(&self, common: &Common) -> DynamoOptions {
-        DynamoOptions {
-            layout: self.layout.map(|layout| match layout {
-                LayoutChoice::Rows => Layout::Rows,
-                LayoutChoice::Packed => Layout::Packed,
-            }),
-            capacity: self.wcu.map(|wcu| (wcu, self.rcu.unwrap_or(wcu))),
-            share: self.share.map(|fraction| fraction.of(1.0)),
-            loads: LoadSettings {
-                imported: self.imported,
-                boost: self.boost,
-            },
-            listener: Some(Arc::new(Writes::new(common))),
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -256,6 +200,7 @@ impl Load {
         let terms = Terms {
             capacities: super::plan::capacities_of(tables),
             boost: self.dynamo.boost,
+            warm: (self.dynamo.warm).map(|to| super::plan::warm_of(to, Some(tables))),
             ..Terms::default()
         };
         let method = plan::LoadMethod::of(packed, terms.capacities.is_none());
@@ -267,10 +212,17 @@ impl Load {
         let boosted_s = self.boosted_s.get();
         let boost_usd = |seconds: f64| forecast.boost_usd_hour * (seconds / 3600.0).ceil();
         let more_s = (forecast.load_s.unwrap_or_default() * share).max(1.0);
+        // Paid with the first archive.
+        let warm_usd = if self.warmed.get() {
+            0.0
+        } else {
+            forecast.warm_usd
+        };
         let once_usd = if self.dynamo.imported {
             0.0
         } else {
             forecast.once_usd * share + boost_usd(boosted_s + more_s) - boost_usd(boosted_s)
+                + warm_usd
         };
         common.say(format_args!(
             "{}: {} trips as {}: {} write units, {}, {}",
@@ -296,6 +248,7 @@ impl Load {
             );
         }
         self.spent.set(spent);
+        self.warmed.set(true);
         self.boosted_s.set(boosted_s + more_s);
         Ok(())
     }
@@ -379,8 +332,8 @@ impl Load {
             match store.dynamo() {
                 None => Some(loading.await),
                 // Raised capacity is restored before the process ends.
-                Some(_) => tokio::select! {
-                    loaded = loading => Some(loaded),
+                Some(dynamo) => tokio::select! {
+                    loaded = dynamo.reporting_stalls(loading) => Some(loaded),
                     _ = tokio::signal::ctrl_c() => None,
                 },
             }
