@@ -442,7 +442,7 @@ impl Trips for DynamoStore {
         }
         let (committed, archives) = self.shared.committed_items().await?;
         let visit = &mut |archive, rows: Rows| visit(archive, rows.batch);
-        layout::scan(&self.shared, &committed, &archives, visit).await
+        layout::scan(&self.shared, &|item| committed.has(item), &archives, visit).await
     }
 
     async fn scan_projection(
@@ -460,7 +460,7 @@ impl Trips for DynamoStore {
             return Ok(());
         }
         let visit = &mut |_, rows: Rows| visit(projection.apply(rows.batch));
-        layout::scan(shared, &committed, &archives, visit).await
+        layout::scan(shared, &|item| committed.has(item), &archives, visit).await
     }
 }
 

@@ -15,7 +15,6 @@ use divvy::store::{ContentHash, StoreError, StoreErrorKind};
 
 pub(super) use self::repack::repack;
 pub(super) use self::writes::{TripWrite, TripWrites, put_rows};
-use super::committed_items::CommittedItems;
 use super::copies::{Copy, rows_of};
 use super::spool::SharedIds;
 use super::{Compared, Shared, damaged_item, string_key};
@@ -125,17 +124,17 @@ pub(super) fn rows_of_items(
     })
 }
 
-/// Passes all committed trips of some archives to `visit`, with the content of their archive, until it
-/// returns `false`.
+/// Passes all trips of some archives to `visit`, with the content of their archive, until it returns
+/// `false`. `is_committed` returns whether an item belongs to one of the archives.
 pub(super) async fn scan(
     shared: &Shared,
-    committed: &CommittedItems,
+    is_committed: &(dyn Fn(&Item) -> bool + Send + Sync),
     archives: &[Archive],
     visit: &mut (dyn FnMut(ContentHash, Rows) -> bool + Send),
 ) -> Result<(), StoreError> {
     let mut scan = shared.trips.scan();
     while let Some(mut items) = scan.next().await? {
-        items.retain(|item| committed.has(item));
+        items.retain(|item| is_committed(item));
         for (tag, rows) in rows_of_items(shared.tables.trip_data.layout, &items)? {
             let mut archives = archives.iter();
             let archive = archives.find(|archive| archive.tag() == tag);
