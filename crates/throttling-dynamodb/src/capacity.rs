@@ -302,6 +302,15 @@ impl CapacityLimiter {
         }
     }
 
+    /// Raises the units a second that an on-demand table takes at once. `None` leaves them.
+    pub(crate) fn warm(&mut self, units: Option<u64>, now: Instant) {
+        if let (Some(units), Some(scaling)) = (units, &mut self.scaling) {
+            scaling.scaled_to = scaling.scaled_to.max(units as f64);
+            let rate = scaling.rate();
+            self.bucket.set_rate(rate, 1.0, now);
+        }
+    }
+
     /// Returns the limit that throttles a request for a partition key. `reserved` are the units of
     /// requests in the same batch that were admitted before and are not charged yet. `None`: the
     /// request is admitted.

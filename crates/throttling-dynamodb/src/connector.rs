@@ -14,8 +14,10 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::ErrorKind as RetryErrorKind;
 
+use crate::faults::Slowness;
 use crate::service::{MAX_SILENCE, Outcome, Service};
-use crate::wire::{CONTENT_TYPE, Response};
+use crate::trickle::Trickle;
+use crate::wire::CONTENT_TYPE;
 
 /// Calls a service.
 #[derive(Clone, Debug)]
@@ -51,12 +53,22 @@ impl HttpConnector for InProcess {
                 ConnectorError::user("the body is a stream, which no operation has".into())
             })?;
             match service.call(request.headers().get("x-amz-target"), body) {
-                Outcome::Response(response) => http_response(response),
-                Outcome::NoResponse => {
-                    tokio::time::sleep(read_timeout.unwrap_or(MAX_SILENCE)).await;
-                    let error = Error::new(ErrorKind::TimedOut, "no answer came");
-                    Err(ConnectorError::timeout(error.into()))
+                Outcome::Response(response) => {
+                    let body = SdkBody::from(response.body);
+                    http_response(response.status, body)
                 }
+                Outcome::SlowResponse(response, Slowness::Late(after)) => {
+                    if read_timeout.is_some_and(|most| most < after) {
+                        return Err(no_response(read_timeout).await);
+                    }
+                    tokio::time::sleep(after).await;
+                    http_response(response.status, SdkBody::from(response.body))
+                }
+                Outcome::SlowResponse(response, Slowness::Trickling(pause)) => {
+                    let body = Trickle::new(response.body, pause);
+                    http_response(response.status, SdkBody::from_body_1_x(body))
+                }
+                Outcome::NoResponse => Err(no_response(read_timeout).await),
                 Outcome::ConnectionReset => {
                     let error = Error::new(ErrorKind::ConnectionReset, "the answer was lost");
                     Err(ConnectorError::io(error.into()))
@@ -72,12 +84,18 @@ impl HttpConnector for InProcess {
     }
 }
 
-fn http_response(response: Response) -> Result<HttpResponse, ConnectorError> {
-    let status = response
-        .status
+/// Waits for a response that is not sent. Returns the error of the client.
+async fn no_response(read_timeout: Option<Duration>) -> ConnectorError {
+    tokio::time::sleep(read_timeout.unwrap_or(MAX_SILENCE)).await;
+    let error = Error::new(ErrorKind::TimedOut, "no answer came");
+    ConnectorError::timeout(error.into())
+}
+
+fn http_response(status: u16, body: SdkBody) -> Result<HttpResponse, ConnectorError> {
+    let status = status
         .try_into()
         .map_err(|error| ConnectorError::other(Box::new(error), None))?;
-    let mut http = HttpResponse::new(status, SdkBody::from(response.body));
+    let mut http = HttpResponse::new(status, body);
     http.headers_mut().insert("content-type", CONTENT_TYPE);
     Ok(http)
 }

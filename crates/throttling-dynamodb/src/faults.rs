@@ -1,5 +1,7 @@
 //! Injected faults. The same seed and the same requests give the same faults.
 
+use std::time::Duration;
+
 /// The probabilities of the faults, from 0 to 1, drawn for every request for data.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Faults {
@@ -14,6 +16,12 @@ pub struct Faults {
     /// The request is executed, and the connection ends without a response: half of them by a reset, the
     /// others by a close.
     pub dropped_reply: f64,
+    /// The request is executed, and no response is sent although the connection stays open (half-open), so that the
+    /// client times out.
+    pub unanswered: f64,
+    /// The request is executed, and the response is slow: half of them arrive as a whole after up to a minute, the
+    /// others byte by byte.
+    pub slow_reply: f64,
     /// Some items of a batch are returned unprocessed. Batches of one item are excluded.
     pub partial_batch: f64,
 }
@@ -29,6 +37,10 @@ pub struct FaultCounts {
     pub timeouts: u64,
     /// Requests that were executed, and whose response was lost.
     pub dropped_replies: u64,
+    /// Requests that were executed, and got no response on a connection that stayed open.
+    pub unanswered: u64,
+    /// Requests whose response was slow.
+    pub slow_replies: u64,
     /// Batches of which some items were returned unprocessed.
     pub partial_batches: u64,
 }
@@ -42,8 +54,35 @@ pub(crate) struct DrawnFaults {
     pub(crate) dropped_reply: bool,
     /// A connection that ends without a response is closed (FIN), not reset.
     pub(crate) closes: bool,
+    pub(crate) unanswered: bool,
+    /// How slowly the response arrives. `None`: at once.
+    pub(crate) slow_reply: Option<Slowness>,
     /// The random number that selects the unprocessed items of a batch. `None`: no such fault.
     pub(crate) partial_batch: Option<u64>,
+}
+
+/// How a slow response arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slowness {
+    /// As a whole, after a time.
+    Late(Duration),
+    /// A byte at a time, with a pause before each.
+    Trickling(Duration),
+}
+
+impl Slowness {
+    /// The longest time until a late response.
+    const MAX_LATE_S: u64 = 60;
+    /// The pause before each byte. The responses to large requests take longer than any client waits.
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    fn of(random: u64) -> Self {
+        if random & 1 == 0 {
+            Self::Late(Duration::from_secs(1 + (random >> 1) % Self::MAX_LATE_S))
+        } else {
+            Self::Trickling(Self::PAUSE)
+        }
+    }
 }
 
 /// A generator of faults.
@@ -70,12 +109,21 @@ impl Injector {
         let (timeout, dropped_reply) = (happens(faults.timeout), happens(faults.dropped_reply));
         let partial_batch = happens(faults.partial_batch);
         let selection = self.bits();
+        // Of the same random number, so that a seed selects the same requests for the faults above as it did before
+        // there were these.
+        let more = |n: u64| mix(selection ^ mix(n));
+        let (unanswered, slow_reply) = (
+            unit(more(1)) < faults.unanswered,
+            unit(more(2)) < faults.slow_reply,
+        );
         DrawnFaults {
             internal_error,
             throttle,
             timeout,
             dropped_reply,
             closes: selection & 1 == 1,
+            unanswered,
+            slow_reply: slow_reply.then(|| Slowness::of(more(3))),
             partial_batch: partial_batch.then_some(selection),
         }
     }
@@ -86,8 +134,13 @@ impl Injector {
     }
 
     fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+        unit(self.bits())
     }
+}
+
+/// Maps random bits to a number from 0 to 1, 1 excluded.
+fn unit(bits: u64) -> f64 {
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// Returns for each of `n` items whether it is left unprocessed. Of two or more items at least one

@@ -76,6 +76,7 @@ mod service;
 mod state;
 mod table;
 mod throttle;
+mod trickle;
 mod wire;
 mod write_cost;
 

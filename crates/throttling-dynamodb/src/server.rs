@@ -1,9 +1,11 @@
 //! An HTTP server on a loopback port, for other processes.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
@@ -14,7 +16,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::faults::Slowness;
 use crate::service::{MAX_SILENCE, Outcome, Service};
+use crate::trickle::Trickle;
 use crate::wire::CONTENT_TYPE;
 
 /// A running server. Dropping it stops it and closes its connections.
@@ -67,7 +71,7 @@ async fn serve_connection(stream: TcpStream, service: Arc<Service>) {
 async fn respond(
     request: Request<Incoming>,
     service: &Service,
-) -> Result<Response<Full<Bytes>>, io::Error> {
+) -> Result<Response<ResponseBody>, io::Error> {
     let target = request.headers().get("x-amz-target").cloned();
     let body = match request.into_body().collect().await {
         Ok(body) => body.to_bytes(),
@@ -75,14 +79,14 @@ async fn respond(
     };
     let target = target.as_ref().and_then(|target| target.to_str().ok());
     match service.call(target, &body) {
-        Outcome::Response(response) => {
-            let mut http = Response::new(Full::new(Bytes::from(response.body)));
-            *http.status_mut() =
-                StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let content_type = HeaderValue::from_static(CONTENT_TYPE);
-            http.headers_mut()
-                .insert(header::CONTENT_TYPE, content_type);
-            Ok(http)
+        Outcome::Response(response) => Ok(http_response(response.status, whole(response.body))),
+        Outcome::SlowResponse(response, Slowness::Late(after)) => {
+            tokio::time::sleep(after).await;
+            Ok(http_response(response.status, whole(response.body)))
+        }
+        Outcome::SlowResponse(response, Slowness::Trickling(pause)) => {
+            let body = Trickle::new(response.body, pause).boxed_unsync();
+            Ok(http_response(response.status, body))
         }
         Outcome::NoResponse => {
             tokio::time::sleep(MAX_SILENCE).await;
@@ -93,4 +97,20 @@ async fn respond(
             Err(io::ErrorKind::ConnectionReset.into())
         }
     }
+}
+
+/// The body of a response: whole, or byte by byte.
+type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
+
+fn whole(body: Vec<u8>) -> ResponseBody {
+    Full::new(Bytes::from(body)).boxed_unsync()
+}
+
+fn http_response(status: u16, body: ResponseBody) -> Response<ResponseBody> {
+    let mut http = Response::new(body);
+    *http.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let content_type = HeaderValue::from_static(CONTENT_TYPE);
+    http.headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    http
 }

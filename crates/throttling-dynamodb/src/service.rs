@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::capacity::LimiterOptions;
 use crate::emulator_patches::EmulatorPatches;
-use crate::faults::{DrawnFaults, Faults};
+use crate::faults::{DrawnFaults, Faults, Slowness};
 use crate::meter::Meter;
 use crate::request::Request;
 use crate::state::State;
@@ -22,6 +22,8 @@ pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Response(Response),
+    /// A response that arrives slowly.
+    SlowResponse(Response, Slowness),
     /// The connection stays open, and nothing arrives on it.
     NoResponse,
     /// The connection ends without an answer, by a reset.
@@ -123,7 +125,17 @@ impl Service {
                 Outcome::ConnectionReset
             };
         }
-        Outcome::Response(response)
+        if faults.unanswered {
+            state.faults.unanswered += 1;
+            return Outcome::NoResponse;
+        }
+        match faults.slow_reply {
+            None => Outcome::Response(response),
+            Some(slowness) => {
+                state.faults.slow_replies += 1;
+                Outcome::SlowResponse(response, slowness)
+            }
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,11 +1,12 @@
 //! What the service keeps from one request to the next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio::time::Instant;
 
 use crate::faults::{FaultCounts, Faults, Injector};
 use crate::meter::{Meter, TableUse};
+use crate::request::WarmTable;
 use crate::table::Table;
 
 /// The tables that requests have named, and the counters of the meter.
@@ -14,6 +15,10 @@ pub(crate) struct State {
     pub(crate) tables: HashMap<String, Table>,
     /// When the capacity of each table was lowered, in order.
     pub(crate) decreases: HashMap<String, Vec<Instant>>,
+    /// What tables and their indexes are warm for.
+    pub(crate) warm: HashMap<String, WarmTable>,
+    /// The tables with point-in-time recovery.
+    pub(crate) recoverable: HashSet<String>,
     pub(crate) injector: Injector,
     pub(crate) operations: BTreeMap<String, u64>,
     pub(crate) throttled_requests: u64,
@@ -26,6 +31,8 @@ impl State {
         Self {
             tables: HashMap::new(),
             decreases: HashMap::new(),
+            warm: HashMap::new(),
+            recoverable: HashSet::new(),
             injector: Injector::new(faults),
             operations: BTreeMap::new(),
             throttled_requests: 0,

@@ -18,7 +18,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
     KeyType, KeysAndAttributes, OnDemandThroughput, Projection, ProjectionType,
     ProvisionedThroughput, Put, PutRequest, ReturnConsumedCapacity, ScalarAttributeType, Select,
-    StreamSpecification, StreamViewType, ThrottlingReason, TransactWriteItem, WriteRequest,
+    StreamSpecification, StreamViewType, ThrottlingReason, TransactWriteItem, WarmThroughput,
+    WriteRequest,
 };
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use throttling_dynamodb::{Burst, Emulator, Faults, Options, Units};
@@ -614,7 +615,7 @@ async fn the_same_seed_injects_the_same_faults() {
         throttle: 0.15,
         timeout: 0.15,
         dropped_reply: 0.15,
-        partial_batch: 0.0,
+        ..Faults::default()
     };
     let (first, kept, emulator) = results_under(faults).await;
     let (again, kept_again, _) = results_under(faults).await;
@@ -830,4 +831,116 @@ async fn a_killed_writer_loses_nothing_that_was_acknowledged() {
         assert!(send(&client, batch).await.unwrap().is_empty());
     }
     assert_eq!(emulator.meter().tables[TABLE].own.write, 5.0 * 372.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_connection_gets_no_response_and_the_request_is_executed() {
+    let faults = Faults {
+        unanswered: 1.0,
+        ..Faults::default()
+    };
+    let (results, kept, emulator) = results_under(faults).await;
+    assert!(
+        results.iter().all(|result| result == "timeout"),
+        "{results:?}"
+    );
+    assert_eq!((results.len(), kept.len()), (80, 80));
+    assert_eq!(emulator.meter().faults.unanswered, 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_responses_arrive_late_or_byte_by_byte_or_too_late() {
+    let faults = Faults {
+        slow_reply: 1.0,
+        ..Faults::default()
+    };
+    let start = Instant::now();
+    let (results, kept, emulator) = results_under(faults).await;
+    // A response to a put is two bytes long; one that is late arrives in 5 of 60 seconds before the timeout.
+    let done = results.iter().filter(|result| *result == "done").count();
+    let late = results.iter().filter(|result| *result == "timeout").count();
+    assert_eq!(done + late, 80, "{results:?}");
+    assert!((20..60).contains(&late), "{late}");
+    assert_eq!(kept.len(), 80);
+    assert_eq!(emulator.meter().faults.slow_replies, 80);
+    assert!(start.elapsed() >= Duration::from_secs(5 * late as u64));
+}
+
+#[tokio::test]
+async fn other_processes_meet_slow_and_half_open_connections() {
+    let emulator = with_full_burst();
+    let serving = emulator.serve().await.unwrap();
+    let timeout = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(500));
+    let client = Client::from_conf(
+        config(&emulator)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(format!("http://{}", serving.addr))
+            .timeout_config(timeout.build())
+            .build(),
+    );
+    create_table(&client, (100, 100), None).await;
+    let put = |id| {
+        let put = client.put_item().table_name(TABLE);
+        put.set_item(Some(order(id))).send()
+    };
+    emulator.set_faults(Faults {
+        unanswered: 1.0,
+        ..Faults::default()
+    });
+    assert!(matches!(put(1).await, Err(SdkError::TimeoutError(_))));
+    emulator.set_faults(Faults {
+        slow_reply: 1.0,
+        ..Faults::default()
+    });
+    let mut done = 0;
+    for id in 2..12 {
+        done += u64::from(put(id).await.is_ok());
+    }
+    assert!(done > 0, "a response byte by byte");
+    emulator.set_faults(Faults::default());
+    assert_eq!(stored(&client).await.len(), 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn warm_throughput_is_kept_and_taken_at_once() {
+    let emulator = open(Options::default());
+    let client = client(&emulator);
+    let table = client
+        .create_table()
+        .table_name(TABLE)
+        .attribute_definitions(text("order_id"))
+        .key_schema(key("order_id"))
+        .billing_mode(BillingMode::PayPerRequest);
+    table.send().await.unwrap();
+    let warmed = |units| {
+        let warm = WarmThroughput::builder().write_units_per_second(units);
+        let update = client.update_table().table_name(TABLE);
+        update.warm_throughput(warm.build()).send()
+    };
+    let written = async |first: u64| {
+        let mut written = 0;
+        for n in 0..60 {
+            let batch = (0..25).map(|k| with_note(order(first + 25 * n + k), 9_000));
+            written += 25
+                - send(&client, puts(batch))
+                    .await
+                    .map_or(25, |left| left.len());
+        }
+        written
+    };
+    // All at one moment: ten units each, of 4,000 at first.
+    assert_eq!(written(0).await, 400);
+    warmed(12_000).await.unwrap();
+    let described = client
+        .describe_table()
+        .table_name(TABLE)
+        .send()
+        .await
+        .unwrap();
+    let warm = described.table.unwrap().warm_throughput.unwrap();
+    assert_eq!(warm.write_units_per_second, Some(12_000));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(written(10_000).await, 1_200);
+    let refused = warmed(4_000).await.unwrap_err().into_service_error();
+    assert_eq!(refused.code(), Some("ValidationException"));
 }

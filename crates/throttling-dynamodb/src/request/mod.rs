@@ -2,9 +2,11 @@
 //! what the emulator has counted.
 
 mod admission;
+mod backups;
 mod batch;
 mod items;
 mod transactions;
+mod warm;
 
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use dynoxide::actions::describe_table::DescribeTableRequest;
 use dynoxide::actions::get_records::{GetRecordsRequest, Record};
 use dynoxide::actions::update_table::UpdateTableRequest;
 use dynoxide::{Database, DynoxideError};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::capacity::LimiterOptions;
@@ -24,6 +26,8 @@ use crate::faults::DrawnFaults;
 use crate::state::State;
 use crate::table::Table;
 use crate::wire::{RequestError, parse, write};
+
+pub(crate) use self::warm::WarmTable;
 
 /// One request while it is handled.
 pub(crate) struct Request<'a> {
@@ -53,13 +57,18 @@ impl Request<'_> {
             "CreateTable" => self.create_table(parse(body)?),
             "UpdateTable" => self.update_table(parse(body)?),
             "DeleteTable" => self.delete_table(parse(body)?),
-            "DescribeTable" => write(&database.describe_table(parse(body)?)?),
+            "DescribeTable" => {
+                let described = database.describe_table(parse(body)?)?;
+                write(&json!({ "Table": self.with_warm_units(&described.table) }))
+            }
             "ListTables" => write(&database.list_tables(parse(body)?)?),
             "DescribeTimeToLive" => write(&database.describe_time_to_live(parse(body)?)?),
             "UpdateTimeToLive" => write(&database.update_time_to_live(parse(body)?)?),
             "TagResource" => write(&database.tag_resource(parse(body)?)?),
             "UntagResource" => write(&database.untag_resource(parse(body)?)?),
             "ListTagsOfResource" => write(&database.list_tags_of_resource(parse(body)?)?),
+            "UpdateContinuousBackups" => self.update_continuous_backups(&parse(body)?),
+            "DescribeContinuousBackups" => self.describe_continuous_backups(&parse(body)?),
             "ListStreams" => write(&database.list_streams(parse(body)?)?),
             "DescribeStream" => write(&database.describe_stream(parse(body)?)?),
             "GetShardIterator" => write(&database.get_shard_iterator(parse(body)?)?),
@@ -68,26 +77,41 @@ impl Request<'_> {
         }
     }
 
-    fn create_table(&mut self, request: CreateTableRequest) -> Result<Vec<u8>, RequestError> {
+    fn create_table(&mut self, mut request: Value) -> Result<Vec<u8>, RequestError> {
+        let warm = warm::take(&mut request);
+        let request: CreateTableRequest = parse(request.to_string().as_bytes())?;
         let name = request.table_name.clone();
         let response = self.database.create_table(request)?;
         self.state.tables.remove(&name);
         self.load_table(&name);
-        write(&response)
+        self.warm(&name, &warm)?;
+        let description = self.with_warm_units(&response.table_description);
+        write(&json!({ "TableDescription": description }))
     }
 
-    fn update_table(&mut self, request: UpdateTableRequest) -> Result<Vec<u8>, RequestError> {
-        let name = request.table_name.clone();
+    fn update_table(&mut self, mut request: Value) -> Result<Vec<u8>, RequestError> {
+        let warm = warm::take(&mut request);
+        // The emulator refuses an update that changes nothing else.
+        let is_warmed_only = !warm.is_empty() && request.as_object().is_some_and(|r| r.len() == 1);
+        let name = if is_warmed_only {
+            request["TableName"].as_str().unwrap_or_default().to_owned()
+        } else {
+            let request: UpdateTableRequest = parse(request.to_string().as_bytes())?;
+            let name = request.table_name.clone();
+            self.load_table(&name);
+            self.count_decrease(&name, request.provisioned_throughput.as_ref())?;
+            self.database.update_table(request)?;
+            name
+        };
         self.load_table(&name);
-        self.count_decrease(&name, request.provisioned_throughput.as_ref())?;
-        self.database.update_table(request)?;
         // The emulator updates at once, and its response describes the table before the update.
         let mut description = self.describe(&name)?;
         if let Some(table) = self.state.tables.get_mut(&name) {
             table.update(&description, self.limits, self.now);
         }
+        self.warm(&name, &warm)?;
         description.table_status = "UPDATING".to_owned();
-        write(&json!({ "TableDescription": description }))
+        write(&json!({ "TableDescription": self.with_warm_units(&description) }))
     }
 
     /// Refuses the fifth decrease of a table's capacity within a day, unless there was none in the last
@@ -130,6 +154,8 @@ impl Request<'_> {
         let name = request.table_name.clone();
         let response = self.database.delete_table(request)?;
         self.state.tables.remove(&name);
+        self.state.recoverable.remove(&name);
+        self.state.warm.remove(&name);
         self.patches
             .delete_stream_records(&name)
             .map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
