@@ -1,5 +1,6 @@
 //! The Lambda functions: their settings, their handlers, and their log lines.
 
+pub mod failure;
 mod in_process;
 pub mod invocation_log;
 pub mod metrics;

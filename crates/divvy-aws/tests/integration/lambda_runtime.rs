@@ -37,13 +37,13 @@ type Done = Result<(), Box<dyn Error>>;
 /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 struct Runtime {
     address: String,
-    invocations: mpsc::Sender<(Value, Duration)>,
+    invocations: mpsc::Sender<(String, Duration)>,
     /// What was posted: the last part of the path, and the body.
     answers: mpsc::Receiver<(String, Value)>,
 }
 
 struct Lines {
-    waiting: Mutex<mpsc::Receiver<(Value, Duration)>>,
+    waiting: Mutex<mpsc::Receiver<(String, Duration)>>,
     answers: mpsc::Sender<(String, Value)>,
 }
 
@@ -87,7 +87,12 @@ impl Runtime {
 
     /// Invokes the Lambda. Returns the kind of its result, `response` or `error`, and the result.
     async fn invoke(&mut self, event: Value, time: Duration) -> (String, Value) {
-        let asked = self.invocations.send((event, time)).await;
+        self.invoke_with_body(&event.to_string(), time).await
+    }
+
+    /// The same with any body.
+    async fn invoke_with_body(&mut self, body: &str, time: Duration) -> (String, Value) {
+        let asked = self.invocations.send((body.to_owned(), time)).await;
         asked.expect("the runtime lives");
         let answer = tokio::time::timeout(MINUTE, self.answers.recv()).await;
         let answer = answer.expect("the Lambda answers");
@@ -113,7 +118,7 @@ async fn serve(
             .header("Lambda-Runtime-Deadline-Ms", end_ms.to_string())
             .header("Lambda-Runtime-Invoked-Function-Arn", "arn:test")
             .header("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7")
-            .body(Full::new(Bytes::from(event.to_string())));
+            .body(Full::new(Bytes::from(event)));
         return Ok(answer.expect("headers are right"));
     }
     let body = request.into_body().collect().await;
@@ -486,10 +491,122 @@ async fn a_schedule_brings_stations_up_to_the_feed() -> Done {
 
     std::fs::remove_dir_all(&feed)?;
     let (kind, answer) = runtime.invoke(event, MINUTE).await;
-    assert_eq!(kind, "error");
+    assert_eq!(kind, "error", "{answer}");
     let message = answer["errorMessage"].to_string();
     assert!(message.contains(&feed), "{answer}");
-    assert_eq!(lambda.log().lines().count(), 1);
+    assert_eq!(answer["errorType"], "FeedUnreachable");
+    let log = lambda.log();
+    assert_eq!(log.lines().count(), 2);
+    let failed = log.lines().last().unwrap_or_default();
+    expect_failure_line(failed, &answer)
+}
+
+/// Asserts that a log line has the metric `failures` and the error of the answer.
+fn expect_failure_line(line: &str, answer: &Value) -> Done {
+    let line: Value = serde_json::from_str(line)?;
+    let directive = &line["_aws"]["CloudWatchMetrics"][0];
+    assert_eq!(
+        directive["Metrics"],
+        json!([{"Name": "failures", "Unit": "Count"}])
+    );
+    let dimensions = json!([["system", "prefix", "function"]]);
+    assert_eq!(directive["Dimensions"], dimensions);
+    assert_eq!(line["failures"], 1);
+    assert_eq!(line["prefix"], "test");
+    assert_eq!(line["error_type"], answer["errorType"]);
+    assert_eq!(line["error"], answer["errorMessage"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_is_no_event_is_one_log_line_and_a_clean_error() -> Done {
+    let city = City::invented()?;
+    let emulated = Emulated::start().await?;
+    city.poll(&emulated.store).await?;
+    let feed = city.feed.display().to_string();
+    let told = [("DIVVY_FEED_URL", feed.as_str()), ("DIVVY_SYSTEM", "divvy")];
+    let mut seen = Vec::new();
+    for (binary, body) in [
+        (STATION_STREAM, r#"{"source":"aws.events"}"#),
+        (STATION_STREAM, r#"{"Records":[{"eventID":1}]}"#),
+        (STATION_STREAM, "not json"),
+        (STATION_STREAM, ""),
+        (SCHEDULED_POLL, "{"),
+    ] {
+        let mut runtime = Runtime::start().await?;
+        let lambda = runtime.lambda(binary, &emulated.environment(&told))?;
+        let (kind, answer) = runtime.invoke_with_body(body, MINUTE).await;
+        assert_eq!(
+            (kind.as_str(), &answer["errorType"]),
+            ("error", &json!("InvalidPayload"))
+        );
+        seen.push(
+            answer["errorMessage"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        );
+        // The function lives on.
+        let next = match binary {
+            SCHEDULED_POLL => json!({"source": "aws.events"}),
+            _ => json!({"Records": []}),
+        };
+        let (kind, answer_of_next) = runtime.invoke(next, MINUTE).await;
+        assert_eq!(kind, "response", "{answer_of_next}");
+        let log = lambda.log();
+        assert_eq!(log.lines().count(), 2, "{log}");
+        expect_failure_line(log.lines().next().unwrap_or_default(), &answer)?;
+    }
+    insta::assert_snapshot!(seen.join("\n"), @r"
+    the payload of the invocation is not an event of a DynamoDB stream: missing field `Records` at line 1 column 23
+    the payload of the invocation is not an event of a DynamoDB stream: invalid type: integer `1`, expected a string at line 1 column 24
+    the payload of the invocation is not an event of a DynamoDB stream: expected ident at line 1 column 2
+    the payload of the invocation is not an event of a DynamoDB stream: EOF while parsing a value at line 1 column 0
+    the payload of the invocation is not JSON: EOF while parsing an object at line 1 column 1
+    ");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_fails_is_one_log_line_and_a_clean_error() -> Done {
+    let emulated = Emulated::start().await?;
+    let folder = tempfile::tempdir()?;
+    let malformed = folder.path().join("stations.json");
+    std::fs::write(&malformed, "{\"stationBeanList\":")?;
+    let malformed = malformed.display().to_string();
+    let city = City::invented()?;
+    let whole = city.feed.display().to_string();
+    let nobody = TcpListener::bind("127.0.0.1:0").await?;
+    let down = format!("http://{}/gbfs.json", nobody.local_addr()?);
+    drop(nobody);
+    // The last one while the ledger is missing.
+    let feeds = [
+        (down.as_str(), "FeedUnreachable"),
+        (malformed.as_str(), "InvalidFeed"),
+        (whole.as_str(), "StoreUnreachable"),
+    ];
+    for (feed, error_type) in feeds {
+        let told = [("DIVVY_FEED_URL", feed), ("DIVVY_SYSTEM", "divvy")];
+        let mut runtime = Runtime::start().await?;
+        let lambda = runtime.lambda(SCHEDULED_POLL, &emulated.environment(&told))?;
+        let event = json!({"source": "aws.events"});
+        if error_type == "StoreUnreachable" {
+            // The function has described the tables.
+            let (kind, answer) = runtime.invoke(event.clone(), MINUTE).await;
+            assert_eq!(kind, "response", "{answer}");
+            let client = &emulated.store.connection().retrying;
+            let ledger = &emulated.store.tables().ledger.name;
+            client.delete_table().table_name(ledger).send().await?;
+        }
+        let (kind, answer) = runtime.invoke(event, MINUTE).await;
+        assert_eq!(
+            (kind.as_str(), &answer["errorType"]),
+            ("error", &json!(error_type))
+        );
+        let log = lambda.log();
+        let last = log.lines().last().unwrap_or_default();
+        expect_failure_line(last, &answer)?;
+    }
     Ok(())
 }
 
