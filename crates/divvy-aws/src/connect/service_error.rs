@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use super::cause::{causes, innermost, is_unknown_host};
+use super::cause::{causes, innermost, is_not_http, is_not_tls, is_unknown_host};
 use super::throttle::{Throttle, throttles};
 use StoreErrorKind::{Busy, Unreachable};
 use aws_credential_types::provider::error::CredentialsError;
@@ -22,6 +22,18 @@ where
 {
     let (kind, why) = why(error);
     StoreError::new(kind, format!("{doing}: {why}"))
+}
+
+/// Describes why a request failed that is repeated: without the advice to try again.
+pub(crate) fn cause<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let (_, why) = why(error);
+    match why.split_once(": try again") {
+        Some((cause, _)) => cause.to_owned(),
+        None => why,
+    }
 }
 
 fn why<E>(error: &SdkError<E, HttpResponse>) -> (StoreErrorKind, String)
@@ -187,6 +199,12 @@ fn unsent(error: &(dyn Error + 'static)) -> (StoreErrorKind, String) {
         _ if chain().any(is_unknown_host) => {
             "no host of that name can be found: check the endpoint, the region and the network"
         }
+        _ if chain().any(is_not_tls) => {
+            "what listens there does not speak https: write http:// in the endpoint, or another port"
+        }
+        _ if chain().any(is_not_http) => {
+            "what listens there does not speak http: write https:// in the endpoint, or another port"
+        }
         _ if contains("invalid peer certificate") => {
             "the certificate of the host is not trusted: check the endpoint, the proxy, and \
              AWS_CA_BUNDLE"
@@ -324,7 +342,7 @@ mod tests {
         assert_eq!(throttles(&error), expected);
         let throttled = store_error(&error, DOING);
         assert_eq!(throttled.kind, Busy);
-        insta::assert_snapshot!(throttled, @"writing trips to TripData: throttled: the provisioned write capacity of index from_station_id-index of table TripData, and the write capacity of one partition of table TripData");
+        insta::assert_snapshot!(throttled, @"writing trips to TripData: throttled: the provisioned write capacity of index from_station_id-index of table TripData, and the write capacity of one partition (a hot key range) of table TripData");
 
         let ceiling = r#"{"__type":"x#ThrottlingException","throttlingReasons":[{"reason":
             "TableReadMaxOnDemandThroughputExceeded","resource":"arn:aws:dynamodb:r:1:table/T"}]}"#;

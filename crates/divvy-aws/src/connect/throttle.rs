@@ -49,7 +49,10 @@ impl std::fmt::Display for Throttle {
         };
         match self.limit {
             Limit::Provisioned => write!(f, "the provisioned {access} capacity of "),
-            Limit::KeyRange => write!(f, "the {access} capacity of one partition of "),
+            Limit::KeyRange => write!(
+                f,
+                "the {access} capacity of one partition (a hot key range) of "
+            ),
             Limit::OnDemandCeiling => write!(f, "the on-demand {access} ceiling of "),
             Limit::Account => write!(f, "the account's {access} quota for "),
             Limit::Unknown => write!(f, "some {access} bound of "),

@@ -169,6 +169,18 @@ impl CapacityLimiter {
         (state.granted, state.ceiling, state.rate) = (rate, rate, rate);
     }
 
+    /// Raises the rate, up to the ceiling, after an on-demand table was warmed.
+    pub fn raise_rate(&self, rate: f64) {
+        let mut state = self.state();
+        state.refill();
+        let rate = rate.min(state.ceiling);
+        if rate > state.granted {
+            let seconds = state.max_balance / state.granted;
+            state.max_balance = rate * seconds;
+            (state.granted, state.rate) = (rate, rate);
+        }
+    }
+
     /// Returns the rate in units a second.
     pub fn rate(&self) -> f64 {
         self.state().rate

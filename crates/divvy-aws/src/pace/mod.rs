@@ -12,6 +12,7 @@ mod condition;
 mod consumption;
 mod failures;
 mod pages;
+mod stalls;
 mod table;
 mod writes;
 

@@ -18,6 +18,7 @@ use super::capacity_limiter::CapacityLimiter;
 use super::condition::{Condition, ConditionFields};
 use super::consumption::{Consumed, Used};
 use super::failures::{Attempts, FailureKind, OperationError, classify};
+use super::stalls::{StallReport, Stalls};
 use crate::connect;
 use crate::item::Item;
 use crate::item::size::{item_bytes, write_units};
@@ -49,6 +50,7 @@ pub struct PacedTable {
     pub index_read: Option<CapacityLimiter>,
     /// The time at which a write last failed without a response.
     unanswered: Mutex<Option<Instant>>,
+    pub(super) stalls: Stalls,
 }
 
 impl PacedTable {
@@ -69,6 +71,7 @@ impl PacedTable {
             index_write: described.index.map(|index| limiter(index.write)),
             index_read: described.index.map(|index| limiter(index.read)),
             unanswered: Mutex::new(None),
+            stalls: Stalls::default(),
         }
     }
 
@@ -87,6 +90,46 @@ impl PacedTable {
             .lock()
             .expect("no holder of this lock panics");
         *unanswered = Some(Instant::now());
+    }
+
+    /// Returns a sentence where no request has succeeded for a minute although some are open: with the reasons,
+    /// and again after five minutes; and one when such a stall has ended. `None` where there is nothing to say.
+    pub fn stall_report(&self) -> Option<String> {
+        let name = &self.name;
+        let minutes = |duration: tokio::time::Duration| match duration.as_secs() / 60 {
+            0 => format!("{} s", duration.as_secs()),
+            minutes => format!("{minutes} min"),
+        };
+        Some(match self.stalls.report()? {
+            StallReport::Ended(lasted) => {
+                format!("{name}: requests succeed again, after {}", minutes(lasted))
+            }
+            StallReport::Stalled(lasts, reasons) => {
+                let why = if reasons.is_empty() {
+                    format!("they wait for capacity ({})", self.rates())
+                } else {
+                    reasons.to_string()
+                };
+                format!(
+                    "{name}: no request has succeeded for {}: {why}; they are repeated, and nothing is lost",
+                    minutes(lasts)
+                )
+            }
+        })
+    }
+
+    /// Describes the current rates.
+    fn rates(&self) -> String {
+        let mut rates = format!(
+            "{:.1} write and {:.1} read units a second",
+            self.write.rate(),
+            self.read.rate()
+        );
+        if let (Some(write), Some(read)) = (&self.index_write, &self.index_read) {
+            let index = format!(", of the index {:.1} and {:.1}", write.rate(), read.rate());
+            rates.push_str(&index);
+        }
+        rates
     }
 
     /// Returns what was consumed so far.
@@ -114,6 +157,7 @@ impl PacedTable {
         consumed: impl Fn(&T) -> Option<Consumed>,
     ) -> Result<Option<T>, StoreError> {
         let mut attempts = Attempts::default();
+        let _open = self.stalls.begin();
         loop {
             limiter.acquire(units).await;
             let result = request().await;
@@ -129,17 +173,28 @@ impl PacedTable {
             );
             let (error, failure) = match (result, failure) {
                 (Err(error), Some(failure)) => (error, failure),
-                (result, _) => return Ok(result.ok()),
+                (result, _) => {
+                    self.stalls.progressed();
+                    return Ok(result.ok());
+                }
             };
             match failure {
-                FailureKind::Condition => return Ok(None),
+                FailureKind::Condition => {
+                    self.stalls.progressed();
+                    return Ok(None);
+                }
                 FailureKind::Throttled(exceeded) => {
                     if !exceeded.key_range {
                         limiter.record_throttle();
                     }
+                    let reasons = connect::throttles(&error);
+                    self.stalls.throttled(&reasons, &self.unnamed_capacity());
                     attempts.throttled().await;
                 }
-                FailureKind::Transient => attempts.failed(&error, doing).await?,
+                FailureKind::Transient => {
+                    self.stalls.failed(connect::cause(&error));
+                    attempts.failed(&error, doing).await?;
+                }
                 FailureKind::Permanent => return Err(connect::store_error(&error, doing)),
             }
         }
@@ -278,6 +333,14 @@ impl PacedTable {
         let consumed = |done: &TransactWriteItemsOutput| Consumed::of_all(done.consumed_capacity());
         let done = self.repeat(&doing, (&self.write, units), request, consumed);
         Ok(done.await?.is_some())
+    }
+
+    /// Describes the capacity that was exceeded where the response does not name it.
+    pub(super) fn unnamed_capacity(&self) -> String {
+        format!(
+            "a capacity of table {} that the response does not name",
+            self.name
+        )
     }
 
     /// Returns what a read does, for its error.

@@ -140,6 +140,7 @@ impl PacedTable {
     async fn write_batch(&self, batch: Batch) -> Result<(), StoreError> {
         let doing = format!("write to {}", self.name);
         let mut attempts = Attempts::default();
+        let _open = self.stalls.begin();
         let mut requests: Vec<WriteRequest> = batch.into_iter().map(request).collect();
         while !requests.is_empty() {
             let (units, index_units) = expected_units(&requests);
@@ -174,8 +175,10 @@ impl PacedTable {
                     let left = left.unwrap_or_default();
                     if left.len() < requests.len() {
                         attempts.progressed();
+                        self.stalls.progressed();
                     }
                     if !left.is_empty() {
+                        self.stalls.throttled(&[], &self.unnamed_capacity());
                         // The response does not contain which of the two capacities was exceeded.
                         self.write.record_throttle();
                         if let Some(index) = &self.index_write {
@@ -193,10 +196,13 @@ impl PacedTable {
                         if let Some(index) = self.index_write.as_ref().filter(|_| exceeded.index) {
                             index.record_throttle();
                         }
+                        let reasons = connect::throttles(&error);
+                        self.stalls.throttled(&reasons, &self.unnamed_capacity());
                         attempts.throttled().await;
                     }
                     FailureKind::Transient => {
                         self.record_unanswered();
+                        self.stalls.failed(connect::cause(&error));
                         attempts.failed(&error, &doing).await?;
                     }
                     FailureKind::Condition | FailureKind::Permanent => {

@@ -104,6 +104,17 @@ fn lost(archive: &str) -> StoreError {
     )
 }
 
+fn unrenewed(archive: &str) -> StoreError {
+    let minutes = (DURATION - MARGIN).as_secs() / 60;
+    StoreError::new(
+        StoreErrorKind::Busy,
+        format!(
+            "the load of {archive} has ended because its lease in the ledger could not be renewed for {minutes} \
+             minutes: nothing is lost, the same command goes on from there"
+        ),
+    )
+}
+
 fn unfinished(load: &LoadRecord) -> LoadRefusal {
     let archive = load.archive.clone();
     match load.settings.as_str() {
@@ -235,7 +246,8 @@ impl<'a> Lease<'a> {
                 Ok(())
             }
             Ok(Err(error)) => Err(error),
-            Ok(Ok(false)) | Err(_) => Err(lost(&held.load.archive)),
+            Ok(Ok(false)) => Err(lost(&held.load.archive)),
+            Err(_) => Err(unrenewed(&held.load.archive)),
         }
     }
 

@@ -1,0 +1,142 @@
+//! Loads whose requests make no progress: the reasons are reported.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use divvy::ingest::{self, LoadOptions};
+use divvy::sample::{Era, Sample};
+use divvy::sources::archive::Archive;
+use divvy_aws::store::{Listener, LoadSettings, Written};
+use divvy_aws::tables::Capacity;
+use divvy_aws::{DynamoStore, OpenOptions};
+use jiff::Timestamp;
+use throttling_dynamodb::{Emulator, Faults, Options};
+use tokio::time::Instant;
+
+use crate::paused::block_on;
+
+/// Keeps the sentences of a load, with the minutes since its begin.
+struct Notes {
+    began: Instant,
+    notes: Mutex<Vec<String>>,
+}
+
+impl Listener for Notes {
+    fn written(&self, _: &Written) {}
+
+    fn note(&self, note: &str) {
+        let minutes = self.began.elapsed().as_secs() / 60;
+        self.notes
+            .lock()
+            .unwrap()
+            .push(format!("{minutes}: {note}"));
+    }
+}
+
+/// Loads 3,000 trips while all requests of some minutes meet faults. Returns what was reported.
+async fn noted(capacity: Capacity, faults: Faults, minutes: u64) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("Divvy_Trips_2016_Q3Q4.zip");
+    let sample = Sample {
+        era: Era::Y2016,
+        trips: 3_000,
+        seed: 3,
+    };
+    let file = File::create(&path).unwrap();
+    sample.write_zip(file, &mut |_| {}).unwrap();
+    let archive = Archive::open(&path).unwrap();
+    let local = Emulator::open(Options {
+        scratch: true,
+        ..Options::default()
+    });
+    let local = local.unwrap();
+    let notes = Arc::new(Notes {
+        began: Instant::now(),
+        notes: Mutex::default(),
+    });
+    let store = DynamoStore::open(OpenOptions {
+        http_client: Some(local.http_client()),
+        capacity,
+        ..OpenOptions::default()
+    });
+    let listener: Arc<dyn Listener> = notes.clone();
+    let store = store.await.unwrap();
+    let store = store.with_loads(LoadSettings::default(), listener);
+    let options = LoadOptions::new(Timestamp::UNIX_EPOCH);
+    let loading = ingest::load(&archive, &store, &options, &(), &());
+    let faulty = async {
+        while store.used().trip_data.write < 1_000.0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        local.set_faults(faults);
+        tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
+        local.set_faults(Faults::default());
+    };
+    let (loaded, ()) = tokio::join!(loading, faulty);
+    assert_eq!(loaded.unwrap().entry.unwrap().stored, 3_000);
+    let notes = notes.notes.lock().unwrap();
+    notes.clone()
+}
+
+/// Replaces the digits of counts, which depend on random waits.
+fn without_counts(notes: &[String]) -> String {
+    let mut text = notes.join("\n");
+    for (n, _) in text
+        .clone()
+        .match_indices(" times")
+        .collect::<Vec<_>>()
+        .iter()
+        .rev()
+    {
+        let start = text[..*n].rfind(' ').unwrap() + 1;
+        text.replace_range(start..*n, "N");
+    }
+    for (n, _) in text
+        .clone()
+        .match_indices(" requests failed")
+        .collect::<Vec<_>>()
+        .iter()
+        .rev()
+    {
+        let start = text[..*n].rfind(' ').unwrap() + 1;
+        text.replace_range(start..*n, "N");
+    }
+    text
+}
+
+#[test]
+fn a_load_that_is_throttled_for_minutes_says_by_what_and_when_it_goes_on() {
+    let throttled = Faults {
+        throttle: 1.0,
+        ..Faults::default()
+    };
+    let provisioned = Capacity::Provisioned { wcu: 50, rcu: 50 };
+    let notes = block_on(noted(provisioned, throttled, 3));
+    insta::assert_snapshot!(without_counts(&notes), @"");
+    let notes = block_on(noted(Capacity::OnDemand, throttled, 3));
+    insta::assert_snapshot!(without_counts(&notes), @"");
+}
+
+#[test]
+fn a_load_without_answers_says_so_with_the_last_failure() {
+    let silent = Faults {
+        timeout: 1.0,
+        ..Faults::default()
+    };
+    let notes = block_on(noted(Capacity::OnDemand, silent, 2));
+    insta::assert_snapshot!(without_counts(&notes), @"");
+    let failing = Faults {
+        internal_error: 1.0,
+        ..Faults::default()
+    };
+    let notes = block_on(noted(Capacity::OnDemand, failing, 1));
+    insta::assert_snapshot!(without_counts(&notes), @"");
+}
+
+#[test]
+fn a_load_with_few_units_is_no_stall() {
+    let few = Capacity::Provisioned { wcu: 5, rcu: 5 };
+    let notes = block_on(noted(few, Faults::default(), 1));
+    assert_eq!(notes, Vec::<String>::new());
+}
