@@ -9,6 +9,7 @@ use divvy::sources::trips_csv::TripsError;
 use divvy::store::StoreError;
 use divvy_aws::duplicate_estimate::DuplicateEstimateError;
 use divvy_aws::store::LoadRefusal;
+use divvy_aws::tables::MissingTables;
 
 /// Returns the message of an error, with the flags that it concerns.
 pub fn message(error: &(dyn Error + 'static)) -> String {
@@ -22,6 +23,12 @@ pub fn message(error: &(dyn Error + 'static)) -> String {
     }
     if let Some(refusal) = refusal(error) {
         return for_refusal(refusal);
+    }
+    if missing_tables(error).is_some() {
+        return format!(
+            "{error}: say --create-tables to have divvy create them there, or deploy the stack of infra/ \
+             first"
+        );
     }
     let advice = if let Some(error) = error.downcast_ref::<LoadError>() {
         for_load(error)
@@ -72,10 +79,27 @@ fn refusal<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a LoadRefusal> {
     error.source.as_deref()?.downcast_ref()
 }
 
+/// Returns the missing tables that are the error or its source. `None` for other errors.
+fn missing_tables<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a MissingTables> {
+    if let Some(missing) = error.downcast_ref() {
+        return Some(missing);
+    }
+    let error: &StoreError = error.downcast_ref()?;
+    error.source.as_deref()?.downcast_ref()
+}
+
 fn for_refusal(refusal: &LoadRefusal) -> String {
     match refusal {
         LoadRefusal::OnDemand { .. } => {
             format!("{refusal}: --boost is for provisioned tables")
+        }
+        LoadRefusal::Provisioned { .. } => {
+            format!(
+                "{refusal}: --warm is for tables that are paid by request, --boost for this one"
+            )
+        }
+        LoadRefusal::WarmAboveMaximum { most, .. } => {
+            format!("{refusal}: say --warm {most} at most")
         }
         LoadRefusal::UnfinishedLoad { archive } => format!(
             "{archive}: its load with --replace was interrupted: give that command again first"
@@ -152,6 +176,11 @@ mod tests {
         let table = || "t-TripData".to_owned();
         let sentences = [
             LoadRefusal::OnDemand { table: table() },
+            LoadRefusal::Provisioned { table: table() },
+            LoadRefusal::WarmAboveMaximum {
+                table: table(),
+                most: 4000,
+            },
             LoadRefusal::UnfinishedLoad { archive: archive() },
             LoadRefusal::UnfinishedUnload { archive: archive() },
             LoadRefusal::NotImported {

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use throttling_dynamodb::{Emulator, Options};
 
 use crate::messages;
+use crate::progress::Notes;
 use crate::runtime::{self, Kind, block_on};
 use crate::store_name::{FOLDER, StoreName};
 use crate::systems_file;
@@ -63,6 +64,11 @@ pub fn without(flags: &'static [&'static str]) -> impl Iterator<Item = Arg> {
     flags.iter().map(refused)
 }
 
+/// Returns the id of a system from the value of --system.
+fn id_of(system: &str) -> &str {
+    system.split('@').next().unwrap_or(system)
+}
+
 /// Checks what the text alone tells: a name may be that of a system in the store.
 fn system_name(text: &str) -> Result<String, String> {
     if text.contains('@') {
@@ -104,6 +110,8 @@ impl From<DynamoStore> for Opened {
 pub struct DynamoOptions {
     /// The layout of trips in tables that are made.
     pub layout: Option<Layout>,
+    /// Whether missing tables are created in AWS; an emulator on this machine gets them in any case.
+    pub create_tables: bool,
     /// Write and read units of tables that are made. `None` for tables on demand.
     pub capacity: Option<(u32, u32)>,
     /// The fraction of the capacity that is used. `None` for all.
@@ -128,7 +136,15 @@ impl Opened {
 
     /// Brings the counts up to date with the change stream. `None` where a Lambda does that.
     pub fn follow_stream(&self, now: Timestamp) -> anyhow::Result<Option<Refreshed>> {
-        Ok(block_on(self.store.follow_stream(now))?)
+        Ok(self.run(self.store.follow_stream(now))?)
+    }
+
+    /// Runs work on the store to its end. On DynamoDB, prints why requests make no progress for a minute.
+    pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        match &self.dynamo {
+            None => block_on(work),
+            Some(dynamo) => block_on(dynamo.reporting_stalls(work)),
+        }
     }
 }
 
@@ -155,12 +171,13 @@ impl Common {
             .context("the system provides too few threads, file handles or bytes of memory")
     }
 
-    /// Opens the store for writing. Makes it if there is none.
+    /// Opens the store for writing. Makes it if there is none, but no tables in AWS.
     pub fn open(&self) -> anyhow::Result<Opened> {
         self.open_with(DynamoOptions::default())
     }
 
-    /// Opens the store for writing, with options for DynamoDB. Makes it if there is none.
+    /// Opens the store for writing, with options for DynamoDB. Makes it if there is none, tables in AWS only where the
+    /// options permit it.
     pub fn open_with(&self, dynamo: DynamoOptions) -> anyhow::Result<Opened> {
         if let StoreName::Folder(folder) = &self.store {
             let store = EmbeddedStore::open_with(folder, self.on_wait())?;
@@ -169,6 +186,8 @@ impl Common {
         let mut options = self.dynamo_options()?;
         options.layout = dynamo.layout;
         options.share = dynamo.share;
+        options.create_tables = dynamo.create_tables;
+        options.system = self.system.as_deref().map(id_of).map(str::to_owned);
         if let Some((wcu, rcu)) = dynamo.capacity {
             options.capacity = Capacity::Provisioned { wcu, rcu };
         }
@@ -180,7 +199,7 @@ impl Common {
         if let Some(warning) = store.index_warning() {
             self.say(format_args!("warning: {warning}"));
         }
-        let listener = dynamo.listener.unwrap_or_else(|| Arc::new(()));
+        let listener = dynamo.listener.unwrap_or_else(|| self.notes());
         Ok(store.with_loads(dynamo.loads, listener).into())
     }
 
@@ -213,6 +232,8 @@ impl Common {
                 if let Some(store) = &store {
                     self.restore_left_boost(store);
                 }
+                let store =
+                    store.map(|store| store.with_loads(LoadSettings::default(), self.notes()));
                 Ok(store.map(Opened::from))
             }
         }
@@ -236,6 +257,11 @@ impl Common {
             }
         }
         bail!("there are no tables in {}", self.store)
+    }
+
+    /// Makes a listener that prints the sentences of a store, unless with --quiet.
+    fn notes(&self) -> Arc<dyn Listener> {
+        Arc::new(Notes { quiet: self.quiet })
     }
 
     /// Restores the capacity that a killed load has left raised, and says so. A failure is printed too,

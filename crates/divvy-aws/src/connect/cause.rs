@@ -22,12 +22,15 @@ pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
     last.to_string()
 }
 
-/// Returns whether a request failed because no connection could be made: connection refused, or
-/// an unknown host name. A connection that broke later is another case.
+/// Returns whether a request failed because no connection could be made: connection refused, an
+/// unknown host name, or a server that does not speak TLS. A connection that broke later is another
+/// case.
 pub(crate) fn is_unreachable(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| {
         let io = cause.downcast_ref::<io::Error>();
-        io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) || is_unknown_host(cause)
+        io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused)
+            || is_unknown_host(cause)
+            || is_not_tls(cause)
     })
 }
 
@@ -36,4 +39,15 @@ pub(crate) fn is_unreachable(error: &(dyn Error + 'static)) -> bool {
 pub(super) fn is_unknown_host(cause: &(dyn Error + 'static)) -> bool {
     let text = cause.to_string();
     text.contains("dns error") || text.contains("failed to lookup address")
+}
+
+/// Returns whether the server answered to the TLS handshake with something else: it speaks plain
+/// HTTP.
+pub(super) fn is_not_tls(cause: &(dyn Error + 'static)) -> bool {
+    cause.to_string().contains("InvalidContentType")
+}
+
+/// Returns whether the answer was no HTTP, such as an alert of TLS.
+pub(super) fn is_not_http(cause: &(dyn Error + 'static)) -> bool {
+    cause.to_string().contains("invalid HTTP version parsed")
 }

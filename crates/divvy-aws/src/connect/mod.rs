@@ -6,6 +6,7 @@
 
 mod cause;
 mod http;
+mod profile;
 mod retries;
 mod service_error;
 mod throttle;
@@ -18,6 +19,7 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::config::{Credentials, Region};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use divvy::store::{StoreError, StoreErrorKind};
@@ -27,6 +29,7 @@ use retries::NoRetryIfUnreachable;
 pub(crate) use cause::is_unreachable;
 
 pub use http::is_this_machine;
+pub(crate) use service_error::cause;
 pub use service_error::store_error;
 pub use throttle::{Access, Limit, Throttle, throttles};
 
@@ -65,6 +68,10 @@ pub struct Connection {
     pub region: String,
     /// The address of the service. `None` for the region's own.
     pub endpoint: Option<String>,
+    /// Whether the service is an emulator: on this machine, or in the process without an address.
+    is_local: bool,
+    /// The credentials of the standard chain. `None` where there is no chain, or where they are invented.
+    credentials: Option<SharedCredentialsProvider>,
 }
 
 impl Connection {
@@ -80,6 +87,10 @@ impl Connection {
 
     async fn load(loader: ConfigLoader, options: ConnectOptions) -> Result<Self, StoreError> {
         let in_process = options.http_client.is_some();
+        let is_unnamed = in_process && options.endpoint.is_none();
+        if !in_process && needs_profile(&options) {
+            profile::check().await?;
+        }
         let http_client = match options.http_client {
             Some(client) => client,
             None => http::client()?,
@@ -118,17 +129,36 @@ impl Connection {
         let endpoint = config.endpoint_url().map(str::to_owned);
         let local = endpoint.as_deref().is_some_and(http::is_this_machine);
         let invented = in_process || (local && !has_credentials());
-        Ok(Self::of(&config, region, endpoint, invented))
+        let is_local = local || is_unnamed;
+        Ok(Self::of(&config, region, (endpoint, is_local), invented))
     }
 
-    /// Returns whether the service is on this machine.
+    /// Returns whether the service is an emulator: on this machine, or in the process without an address.
     pub fn is_local(&self) -> bool {
-        self.endpoint.as_deref().is_some_and(http::is_this_machine)
+        self.is_local
+    }
+
+    /// Returns the number of the account. `None` where the credentials do not contain it: no request is sent to
+    /// find it.
+    pub(crate) async fn account(&self) -> Option<String> {
+        let credentials = self
+            .credentials
+            .as_ref()?
+            .provide_credentials()
+            .await
+            .ok()?;
+        let account = credentials.account_id();
+        account.map(|account| account.as_str().to_owned())
     }
 
     /// Makes the clients; with invented credentials for an emulator, which ignores them, but
     /// without which the SDK sends nothing.
-    fn of(config: &SdkConfig, region: String, endpoint: Option<String>, invented: bool) -> Self {
+    fn of(
+        config: &SdkConfig,
+        region: String,
+        (endpoint, is_local): (Option<String>, bool),
+        invented: bool,
+    ) -> Self {
         let mut dynamo = aws_sdk_dynamodb::config::Builder::from(config);
         let mut streams = aws_sdk_dynamodbstreams::config::Builder::from(config);
         if invented {
@@ -146,8 +176,27 @@ impl Connection {
             streams: aws_sdk_dynamodbstreams::Client::from_conf(streams.build()),
             region,
             endpoint,
+            is_local,
+            credentials: config.credentials_provider().filter(|_| !invented),
         }
     }
+}
+
+/// Returns whether the profile may decide: it does not where region and credentials come from elsewhere.
+fn needs_profile(options: &ConnectOptions) -> bool {
+    let endpoint = options.endpoint.clone();
+    let endpoint = endpoint.or_else(|| variable("AWS_ENDPOINT_URL"));
+    let is_local = endpoint.as_deref().is_some_and(http::is_this_machine);
+    let has_region = options.region.is_some()
+        || variable("AWS_REGION").is_some()
+        || variable("AWS_DEFAULT_REGION").is_some();
+    let has_keys = variable("AWS_ACCESS_KEY_ID").is_some();
+    !has_region || !(has_keys || (is_local && !has_credentials()))
+}
+
+/// Returns a variable of the environment. `None` where it is not set, or empty.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Returns whether the environment names credentials.

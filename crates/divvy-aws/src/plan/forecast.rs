@@ -46,6 +46,8 @@ pub struct Forecast {
     pub once_usd: f64,
     /// Dollars for each begun hour in which a load has raised the capacity ([`Terms::boost`]), in addition.
     pub boost_usd_hour: f64,
+    /// Dollars for the raised warm throughput ([`Terms::warm`]), paid once, in addition.
+    pub warm_usd: f64,
     /// Dollars a month without polls: capacity and storage.
     pub idle_usd_month: f64,
     /// Additional dollars a month for polls, stream and handler.
@@ -128,6 +130,21 @@ impl Forecaster<'_> {
         let is_given = matches!(method, LoadMethod::Rows | LoadMethod::Packed);
         let boost = terms.boost.filter(|_| is_given);
         let raised = boost.map_or(at, |write| at.raised(write));
+        let is_on_demand = matches!(
+            method,
+            LoadMethod::RowsOnDemand | LoadMethod::PackedOnDemand
+        );
+        let warm = terms.warm.filter(|_| is_on_demand);
+        let warmed = |units: u32| warm.map_or(units, |warm| warm.to.max(units));
+        let trips_on_demand = Units {
+            write: warmed(ON_DEMAND.write),
+            ..ON_DEMAND
+        };
+        let on_demand = OfTables {
+            trip_data: trips_on_demand,
+            index: trips_on_demand,
+            ..OfTables::each(ON_DEMAND)
+        };
         let written = OfTables {
             trip_data: table,
             index,
@@ -140,11 +157,16 @@ impl Forecaster<'_> {
             counts: versions,
             ..OfTables::default()
         };
-        let seconds = |units: f64, provisioned: Option<Units>, rate: fn(Units) -> u32| {
+        let seconds_at = |units: f64,
+                          (provisioned, on_demand): (Option<Units>, Units),
+                          rate: fn(Units) -> u32| {
             let has_burst = provisioned.is_some() && !terms.busy;
             let burst_s = if has_burst { BURST_S } else { 0.0 };
-            let a_second = rate(provisioned.unwrap_or(ON_DEMAND)).max(1);
+            let a_second = rate(provisioned.unwrap_or(on_demand)).max(1);
             (units / f64::from(a_second) - burst_s).max(0.0)
+        };
+        let seconds = |units: f64, provisioned: Option<Units>, rate: fn(Units) -> u32| {
+            seconds_at(units, (provisioned, ON_DEMAND), rate)
         };
         let write = |units: Units| units.write;
         // Counts are written by the refresh.
@@ -152,8 +174,8 @@ impl Forecaster<'_> {
             counts: 0.0,
             ..written
         }
-        .zip(raised);
-        let load_s = load_s.all().map(|(units, at)| seconds(units, at, write));
+        .zip(raised.zip(on_demand));
+        let load_s = load_s.all().map(|(units, at)| seconds_at(units, at, write));
         let refresh_s = [
             seconds(read.index, at.index, |units| units.read),
             seconds(written.counts, at.counts, write),
@@ -190,6 +212,7 @@ impl Forecaster<'_> {
             read_units,
             once_usd: once_usd + prices.import_usd(import_bytes),
             boost_usd_hour: prices.capacity_usd(more, 0, 1.0),
+            warm_usd: warm.map_or(0.0, |warm| prices.warm_usd(warm.raised_by())),
             idle_usd_month: idle + prices.storage_usd_month(stored),
             live_usd_month: self.live_usd(&at),
             capacities,

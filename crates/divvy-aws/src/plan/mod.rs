@@ -20,7 +20,7 @@ use divvy::reports::{Column, Note, Row, Table, Value, ValueKind, grouped, plural
 pub use forecast::{Forecast, forecasts};
 pub use price_list::InvalidPriceList;
 pub use prices::{HOURS_A_MONTH, InvalidPrices, Prices};
-pub use terms::{Capacities, Live, LoadMethod, OfTables, Terms, Units};
+pub use terms::{Capacities, Live, LoadMethod, OfTables, Terms, Units, Warm};
 pub use workload::{Items, Workload, measure};
 
 pub use crate::pace::BURST_S;
@@ -52,7 +52,7 @@ impl Row for Forecast {
             whole(self.index_write_units),
             whole(self.other_write_units),
             whole(self.read_units),
-            cents(self.once_usd),
+            cents(self.once_usd + self.warm_usd),
             cents(self.idle_usd_month),
             cents(self.live_usd_month),
         ]
@@ -116,6 +116,14 @@ fn notes(workload: &Workload, terms: &Terms, forecasts: &[Forecast]) -> Vec<Note
                 .into(),
         ),
     ];
+    if let Some(warm) = &terms.warm {
+        notes.push(Note::Scope(format!(
+            "on demand: TripData and its index are warmed for {} write units a second, ${:.2} once, which is in \
+             the dollars of the load",
+            count(warm.to.into()),
+            prices.warm_usd(warm.raised_by()),
+        )));
+    }
     for forecast in forecasts {
         let method = forecast.method;
         let split = matches!(method, LoadMethod::RowsFree | LoadMethod::PackedFree);

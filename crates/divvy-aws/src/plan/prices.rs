@@ -94,6 +94,14 @@ impl Prices {
         (f64::from(write_units) * self.wcu_hour + f64::from(read_units) * self.rcu_hour) * hours
     }
 
+    /// Returns the price of raising warm throughput by some write units a second, which is paid once.
+    ///
+    /// It is that of as many provisioned units, for one hour: "Warm throughput" on
+    /// <https://aws.amazon.com/dynamodb/pricing/on-demand/>; common knowledge, the page could not be read.
+    pub fn warm_usd(&self, write_units: u32) -> f64 {
+        f64::from(write_units) * self.wcu_hour
+    }
+
     /// Returns the price of storing bytes for a month, where nothing else is stored.
     pub fn storage_usd_month(&self, bytes: u64) -> f64 {
         (bytes as f64 / GB - self.free_storage_gb).max(0.0) * self.storage_gb_month

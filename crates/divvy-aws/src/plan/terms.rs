@@ -1,6 +1,7 @@
 //! The terms of a plan: capacities, prices and polls; and the methods of loading.
 
 use super::Prices;
+use crate::tables::ON_DEMAND_WRITE_UNITS;
 
 /// Capacity in units a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,6 +118,33 @@ impl Default for Live {
     }
 }
 
+/// Warm throughput that is raised before a load: the write units a second that an on-demand table takes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warm {
+    /// The units of TripData and of its index after that.
+    pub to: u32,
+    /// The units for which TripData is warm before.
+    pub table: u32,
+    /// The units for which its index is warm before.
+    pub index: u32,
+}
+
+impl Warm {
+    /// Raises new tables to some units.
+    pub fn new_tables(to: u32) -> Self {
+        Self {
+            to,
+            table: ON_DEMAND_WRITE_UNITS,
+            index: ON_DEMAND_WRITE_UNITS,
+        }
+    }
+
+    /// Returns how many units the table and the index are raised by, together.
+    pub fn raised_by(&self) -> u32 {
+        self.to.saturating_sub(self.table) + self.to.saturating_sub(self.index)
+    }
+}
+
 /// The terms of a forecast.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Terms {
@@ -125,6 +153,8 @@ pub struct Terms {
     /// The write units to which the load raises TripData and its index. `None` where it does not. Their price
     /// is [`Forecast::boost_usd_hour`](super::Forecast::boost_usd_hour).
     pub boost: Option<u32>,
+    /// Raised warm throughput of TripData and its index, where they are paid by request. `None` where it is not raised.
+    pub warm: Option<Warm>,
     /// Whether the tables were used in the last five minutes: they have no burst capacity then.
     pub busy: bool,
     /// Whether the whole free tier is available.

@@ -22,6 +22,7 @@ mod progress;
 mod repair;
 mod selected;
 mod spool;
+mod stalls;
 mod stations;
 mod temp_file;
 mod upgrade;
@@ -51,7 +52,7 @@ use crate::connect::{ConnectOptions, Connection};
 use crate::item;
 use crate::ledger::{Archive, LedgerTable, LoadRecord, SectionOwner, SectionRef, State};
 use crate::pace::{PacedTable, Used};
-use crate::tables::{Capacity, Layout, Tables};
+use crate::tables::{Capacity, Layout, NewTables, Tables};
 
 /// The tables to open, and how to use them.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +69,11 @@ pub struct OpenOptions {
     pub layout: Option<Layout>,
     /// The capacity of tables that are created.
     pub capacity: Capacity,
+    /// Whether missing tables are created on a service that is not on this machine. On this machine, and in the
+    /// process, they are created in any case.
+    pub create_tables: bool,
+    /// The system of the tables, for a tag of those that are created. `None`: they have no such tag.
+    pub system: Option<String>,
     /// The share of the capacity that is used, up to 1. `None` uses all of it.
     pub share: Option<f64>,
     /// The longest time that a request takes to arrive after its process was killed or has abandoned
@@ -100,6 +106,8 @@ struct Shared {
     settings: LoadSettings,
     /// The capacity before loads of this process raised it.
     boosted: std::sync::OnceLock<load::boost::Before>,
+    /// Set once a load of this process has raised the warm throughput.
+    warmed: std::sync::OnceLock<()>,
     listener: Arc<dyn Listener>,
     /// The totals that were read last, without cube, and their section.
     totals: Mutex<Option<(SectionRef, Arc<Totals>)>>,
@@ -135,21 +143,25 @@ pub struct UsedOf {
 }
 
 impl DynamoStore {
-    /// Opens the store; creates its tables where they are missing.
+    /// Opens the store; creates its tables where they are missing, if the options permit it. Where the service is
+    /// not on this machine, they are protected: they have tags, deletion protection and point-in-time recovery.
     ///
     /// # Errors
     ///
     /// There are no credentials or no region, the endpoint cannot be reached, a permission is
-    /// missing, or a table has another shape.
+    /// missing, or a table has another shape; tables are missing and may not be created
+    /// ([`MissingTables`](crate::tables::MissingTables) is the source then). No new table is left.
     pub async fn open(options: OpenOptions) -> Result<Self, StoreError> {
         let connection = connect(&options).await?;
-        let tables = Tables::ensure(
-            &connection.retrying,
-            &options.prefix,
-            options.layout,
-            options.capacity,
-        )
-        .await?;
+        let is_local = connection.is_local();
+        let new = NewTables {
+            layout: options.layout,
+            capacity: options.capacity,
+            may_create: options.create_tables || is_local,
+            is_protected: !is_local,
+            system: options.system.clone(),
+        };
+        let tables = Tables::ensure(&connection, &options.prefix, &new).await?;
         upgrade::refuse_without_index(&tables)?;
         Ok(Self::over(connection, tables, &options))
     }
@@ -194,6 +206,7 @@ impl DynamoStore {
             tables,
             settings: LoadSettings::default(),
             boosted: std::sync::OnceLock::new(),
+            warmed: std::sync::OnceLock::new(),
             listener: Arc::new(()),
             totals: Mutex::default(),
             items: Mutex::default(),

@@ -11,6 +11,9 @@ pub struct LoadSettings {
     /// Write units to which the table and its index are raised with the first load, until
     /// [`end_boost`](crate::store::DynamoStore::end_boost).
     pub boost: Option<u32>,
+    /// Write units a second for which the table, paid by request, and its index are warmed before the first load:
+    /// their warm throughput is raised, which is paid for once, and never falls. `None` leaves it.
+    pub warm: Option<u32>,
 }
 
 /// The progress of writing trips.

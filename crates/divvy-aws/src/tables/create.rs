@@ -1,29 +1,134 @@
-//! New tables, and changes of their capacity and of the index.
+//! New tables, and a new index of TripData.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction,
     DeleteGlobalSecondaryIndexAction, GlobalSecondaryIndex, GlobalSecondaryIndexUpdate,
-    KeySchemaElement, KeyType, Projection, ProjectionType, ProvisionedThroughput,
-    ProvisionedThroughputDescription, ScalarAttributeType, StreamSpecification, StreamViewType,
-    UpdateGlobalSecondaryIndexAction,
+    KeySchemaElement, KeyType, PointInTimeRecoverySpecification, Projection, ProjectionType,
+    ScalarAttributeType, StreamSpecification, StreamViewType, Tag,
 };
 use divvy::store::StoreError;
 
+use super::capacity::throughput;
 use super::describe::wait_until_active;
-use super::{Capacity, Described, Granted, INDEX, Layout, Table};
+use super::{Capacity, Described, Granted, INDEX, Layout, NewTables, Table};
 use crate::connect;
 use crate::item::trip::{INDEX_KEY, KEY, STARTED_AT};
 
-/// Creates a table.
-pub(super) async fn create(
+/// The tag of all tables that are created: its key, and its value.
+const PROJECT: (&str, &str) = ("project", "divvy-analyze");
+
+/// Creates tables, and waits until they are active and protected. All of them or none.
+///
+/// # Errors
+///
+/// Those of the service. The tables that were created before are deleted again, unless something was written to
+/// them meanwhile.
+pub(super) async fn create_all(
+    client: &Client,
+    prefix: &str,
+    missing: &[Table],
+    new: &NewTables,
+) -> Result<(), StoreError> {
+    let mut created = Vec::new();
+    let creating = async {
+        for table in missing {
+            let name = table.named(prefix);
+            if create(client, *table, &name, prefix, new).await? {
+                created.push(name);
+            }
+        }
+        for table in missing {
+            wait_until_active(client, &table.named(prefix)).await?;
+        }
+        if new.is_protected {
+            for table in missing {
+                enable_recovery(client, &table.named(prefix)).await?;
+            }
+        }
+        Ok(())
+    };
+    let error: StoreError = match Box::pin(creating).await {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let mut left = Vec::new();
+    for name in created {
+        if delete_empty(client, &name, new.is_protected).await.is_err() {
+            left.push(name);
+        }
+    }
+    let outcome = if left.is_empty() {
+        "no table was created".to_owned()
+    } else {
+        let left = left.join(", ");
+        format!(
+            "created before, and not deleted again, because that failed or they have items: {left}"
+        )
+    };
+    Err(StoreError {
+        message: format!("{}; {outcome}", error.message),
+        ..error
+    })
+}
+
+/// Enables point-in-time recovery.
+async fn enable_recovery(client: &Client, name: &str) -> Result<(), StoreError> {
+    let recovery = PointInTimeRecoverySpecification::builder()
+        .point_in_time_recovery_enabled(true)
+        .build()
+        .expect("enabled is given");
+    let request = client
+        .update_continuous_backups()
+        .table_name(name)
+        .point_in_time_recovery_specification(recovery);
+    let doing = format!("enable point-in-time recovery of {name}");
+    let enabled = request.send().await;
+    enabled.map_err(|error| connect::store_error(&error, &doing))?;
+    Ok(())
+}
+
+/// Deletes a table that has no items.
+async fn delete_empty(client: &Client, name: &str, is_protected: bool) -> Result<(), StoreError> {
+    let doing = format!("delete {name}");
+    wait_until_active(client, name).await?;
+    let items = client
+        .scan()
+        .table_name(name)
+        .limit(1)
+        .consistent_read(true);
+    let items = items.send().await;
+    let items = items.map_err(|error| connect::store_error(&error, &doing))?;
+    if items.count > 0 {
+        let message = format!("{name} has items");
+        return Err(StoreError::new(divvy::store::StoreErrorKind::Busy, message));
+    }
+    if is_protected {
+        let unprotect = client.update_table().table_name(name);
+        let unprotect = unprotect.deletion_protection_enabled(false).send().await;
+        unprotect.map_err(|error| connect::store_error(&error, &doing))?;
+        wait_until_active(client, name).await?;
+    }
+    let deleted = client.delete_table().table_name(name).send().await;
+    deleted.map_err(|error| connect::store_error(&error, &doing))?;
+    Ok(())
+}
+
+fn tag((key, value): (&str, &str)) -> Tag {
+    let tag = Tag::builder().key(key).value(value).build();
+    tag.expect("key and value are given")
+}
+
+/// Creates a table. Returns whether it did: another process may have been faster.
+async fn create(
     client: &Client,
     table: Table,
     name: &str,
-    layout: Layout,
-    capacity: Capacity,
-) -> Result<(), StoreError> {
+    prefix: &str,
+    new: &NewTables,
+) -> Result<bool, StoreError> {
+    let (layout, capacity) = (new.layout.unwrap_or_default(), new.capacity);
     let throughput = match capacity {
         Capacity::OnDemand => None,
         Capacity::Provisioned { wcu, rcu } => Some(throughput(wcu.into(), rcu.into())),
@@ -39,6 +144,14 @@ pub(super) async fn create(
             Some(_) => BillingMode::Provisioned,
         })
         .set_provisioned_throughput(throughput.clone());
+    if new.is_protected {
+        let system = new.system.as_deref().map(|system| ("system", system));
+        let prefix = Some(("prefix", prefix)).filter(|(_, prefix)| !prefix.is_empty());
+        let tags = [Some(PROJECT), prefix, system].into_iter().flatten();
+        request = request
+            .set_tags(Some(tags.map(tag).collect()))
+            .deletion_protection_enabled(true);
+    }
     if let Some(range) = range {
         request = request
             .attribute_definitions(attribute(range))
@@ -66,9 +179,9 @@ pub(super) async fn create(
             .global_secondary_indexes(index.expect("name and key are given"));
     }
     match request.send().await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         // Another process has just created it; its shape is checked when it is described.
-        Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
+        Err(error) if error.code() == Some("ResourceInUseException") => Ok(false),
         Err(error) => Err(connect::store_error(&error, &format!("create {name}"))),
     }
 }
@@ -158,71 +271,4 @@ pub async fn create_index(client: &Client, table: &Described) -> Result<(), Stor
     let sent = request.send().await;
     sent.map(drop)
         .map_err(|error| connect::store_error(&error, &doing))
-}
-
-fn throughput(wcu: i64, rcu: i64) -> ProvisionedThroughput {
-    ProvisionedThroughput::builder()
-        .write_capacity_units(wcu)
-        .read_capacity_units(rcu)
-        .build()
-        .expect("both are given")
-}
-
-/// Sets the write units and the read units of a provisioned table, each for the table and for its
-/// index, and waits until the change is done.
-///
-/// # Errors
-///
-/// Those of the service.
-pub async fn set_capacity(
-    client: &Client,
-    table: &Described,
-    wcu: (i64, i64),
-    rcu: (i64, i64),
-) -> Result<(), StoreError> {
-    let name = &table.name;
-    let doing = format!("change the capacity of {name}");
-    let now = client.describe_table().table_name(name).send().await;
-    let now = now
-        .map_err(|error| connect::store_error(&error, &doing))?
-        .table;
-    let units = |throughput: Option<&ProvisionedThroughputDescription>| {
-        let throughput = throughput?;
-        let write = throughput.write_capacity_units().unwrap_or(0);
-        Some((write, throughput.read_capacity_units().unwrap_or(0)))
-    };
-    let before = now
-        .as_ref()
-        .and_then(|now| units(now.provisioned_throughput()));
-    let index = now.iter().flat_map(|now| now.global_secondary_indexes());
-    let index_before = index
-        .into_iter()
-        .find(|index| index.index_name() == Some(INDEX))
-        .and_then(|index| units(index.provisioned_throughput()));
-    let mut request = client.update_table().table_name(name);
-    let mut changed = false;
-    // The service refuses an update that changes nothing.
-    if before != Some((wcu.0, rcu.0)) {
-        request = request.provisioned_throughput(throughput(wcu.0, rcu.0));
-        changed = true;
-    }
-    if table.index.is_some() && index_before != Some((wcu.1, rcu.1)) {
-        let action = UpdateGlobalSecondaryIndexAction::builder()
-            .index_name(INDEX)
-            .provisioned_throughput(throughput(wcu.1, rcu.1))
-            .build()
-            .expect("both are given");
-        request = request.global_secondary_index_updates(
-            GlobalSecondaryIndexUpdate::builder().update(action).build(),
-        );
-        changed = true;
-    }
-    if changed {
-        request
-            .send()
-            .await
-            .map_err(|error| connect::store_error(&error, &doing))?;
-        wait_until_active(client, name).await?;
-    }
-    Ok(())
 }

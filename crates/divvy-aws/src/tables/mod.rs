@@ -9,8 +9,10 @@
 //!
 //! All keys are strings. An existing table of another shape is refused, never changed.
 
+mod capacity;
 mod create;
 mod describe;
+mod missing;
 mod shape;
 
 use std::fmt;
@@ -18,10 +20,14 @@ use std::fmt;
 use aws_sdk_dynamodb::Client;
 use divvy::store::{StoreError, StoreErrorKind};
 
-pub use self::create::{create_index, delete_index, set_capacity};
+pub use self::capacity::{set_capacity, warm_writes};
+use self::create::create_all;
+pub use self::create::{create_index, delete_index};
 use self::describe::describe;
 pub use self::describe::{IndexProgress, index_progress, wait_until_active};
 pub(crate) use self::describe::{ON_DEMAND_READ_UNITS, ON_DEMAND_WRITE_UNITS};
+pub use self::missing::MissingTables;
+use crate::connect::Connection;
 use crate::item::{count, packed, station, trip};
 
 /// The index of TripData by origin.
@@ -137,6 +143,22 @@ pub enum Capacity {
     },
 }
 
+/// How missing tables are created.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewTables {
+    /// The layout of trips, which an existing table has to have as well. `None`: that of the existing table, or
+    /// rows.
+    pub layout: Option<Layout>,
+    /// Their capacity.
+    pub capacity: Capacity,
+    /// Whether missing tables may be created.
+    pub may_create: bool,
+    /// Whether they get tags, deletion protection and point-in-time recovery.
+    pub is_protected: bool,
+    /// The value of the tag `system`. `None`: no such tag.
+    pub system: Option<String>,
+}
+
 /// The units a second that the service grants to one capacity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grant {
@@ -237,18 +259,19 @@ impl Tables {
         }))
     }
 
-    /// Creates the missing tables of a prefix, and describes all.
+    /// Creates the missing tables of a prefix, and describes all. Everything is checked before the first is created,
+    /// and where one cannot be created, none is left.
     ///
     /// # Errors
     ///
-    /// One exists in another shape or layout; some belong to a CloudFormation stack, which has to
-    /// create the others; the service fails.
+    /// One exists in another shape or layout; some are missing and may not be created ([`MissingTables`] is the
+    /// source then); some belong to a CloudFormation stack, which has to create the others; the service fails.
     pub async fn ensure(
-        client: &Client,
+        connection: &Connection,
         prefix: &str,
-        layout: Option<Layout>,
-        capacity: Capacity,
+        new: &NewTables,
     ) -> Result<Self, StoreError> {
+        let client = &connection.retrying;
         let mut missing = Vec::new();
         for table in Table::ALL {
             match describe(client, table, &table.named(prefix)).await? {
@@ -257,16 +280,18 @@ impl Tables {
                     if let Some(stack) = stack_of(client, &found).await {
                         refuse_if_missing(client, prefix, &stack).await?;
                     }
+                    if table == Table::TripData {
+                        expect_layout(&found, new.layout)?;
+                    }
                 }
             }
         }
-        let layout_or_default = layout.unwrap_or_default();
-        for table in &missing {
-            let name = table.named(prefix);
-            create::create(client, *table, &name, layout_or_default, capacity).await?;
-        }
-        for table in missing {
-            wait_until_active(client, &table.named(prefix)).await?;
+        if !missing.is_empty() {
+            if !new.may_create {
+                let names = missing.iter().map(|table| table.named(prefix)).collect();
+                return Err(MissingTables::of(connection, names).await.into());
+            }
+            create_all(client, prefix, &missing, new).await?;
         }
         let tables = Self::describe(client, prefix).await?;
         let tables = tables.ok_or_else(|| {
@@ -275,17 +300,24 @@ impl Tables {
                 "the tables were made, and are gone again: is somebody deleting them?",
             )
         })?;
-        if let Some(wanted) = layout.filter(|wanted| *wanted != tables.trip_data.layout) {
-            return Err(StoreError::new(
-                StoreErrorKind::Damaged,
-                format!(
-                    "{} has the layout {}, not {wanted}: one table holds one layout; name another \
-                     prefix",
-                    tables.trip_data.name, tables.trip_data.layout
-                ),
-            ));
-        }
+        // Another process may have created it meanwhile.
+        expect_layout(&tables.trip_data, new.layout)?;
         Ok(tables)
+    }
+}
+
+/// Checks that TripData has a layout.
+fn expect_layout(trip_data: &Described, layout: Option<Layout>) -> Result<(), StoreError> {
+    match layout.filter(|wanted| *wanted != trip_data.layout) {
+        None => Ok(()),
+        Some(wanted) => Err(StoreError::new(
+            StoreErrorKind::Damaged,
+            format!(
+                "{} has the layout {}, not {wanted}: one table holds one layout; name another \
+                 prefix",
+                trip_data.name, trip_data.layout
+            ),
+        )),
     }
 }
 

@@ -136,7 +136,7 @@ fn transient_failures_do_not_reach_callers() {
     let archives = [of(Era::Y2016, 300), of(Era::Y2020, 200)];
     let model = MemoryStore::default();
     block_on(undergo(&model, &archives));
-    let mut struck = [0; 5];
+    let mut struck = [0; 7];
     for (seed, layout) in (1..).zip([Layout::Rows, Layout::Packed].repeat(2)) {
         let share = 0.05 * seed as f64;
         block_on(async {
@@ -150,6 +150,8 @@ fn transient_failures_do_not_reach_callers() {
                 timeout: share / 4.0,
                 dropped_reply: share / 2.0,
                 partial_batch: share,
+                unanswered: share / 8.0,
+                slow_reply: share,
             });
             undergo(&store, &archives).await;
             let faults = local.meter().faults;
@@ -161,14 +163,49 @@ fn transient_failures_do_not_reach_callers() {
                 faults.timeouts,
                 faults.dropped_replies,
                 faults.partial_batches,
+                faults.unanswered,
+                faults.slow_replies,
             ];
             for (sum, n) in struck.iter_mut().zip(of_each) {
                 *sum += n;
             }
         });
     }
-    println!("500, throttle, timeout, lost answer, part of a batch: {struck:?}");
+    println!("500, throttle, timeout, lost, part of a batch, half-open, slow: {struck:?}");
     assert!(struck.iter().all(|n| *n > 10), "{struck:?}");
+}
+
+#[test]
+fn half_open_and_slow_connections_delay_a_load_and_a_poll_and_change_no_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let archives = [(Era::Y2016, archive(folder.path(), Era::Y2016, 300))];
+    let model = MemoryStore::default();
+    block_on(undergo(&model, &archives));
+    for (seed, layout) in (1..).zip([Layout::Rows, Layout::Packed]) {
+        block_on(async {
+            let local = emulator();
+            let client = local.http_client();
+            let store = open(client, layout, Capacity::OnDemand).await.unwrap();
+            local.set_faults(Faults {
+                seed,
+                unanswered: 0.1,
+                slow_reply: 0.4,
+                dropped_reply: 0.1,
+                ..Faults::default()
+            });
+            let start = tokio::time::Instant::now();
+            undergo(&store, &archives).await;
+            // A connection without an answer ends with the time limit of the client.
+            assert!(start.elapsed() > Duration::from_secs(60));
+            let faults = local.meter().faults;
+            assert!(
+                faults.unanswered > 5 && faults.slow_replies > 20,
+                "{faults:?}"
+            );
+            local.set_faults(Faults::default());
+            is_right(&store, &model).await;
+        });
+    }
 }
 
 /// Reads the stream as Lambda does, and passes the records to the handler, until `is_over` and there

@@ -173,6 +173,62 @@ async fn a_boost_is_raised_once_and_restored_at_the_end_or_by_a_later_command() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_warmed_table_takes_the_load_at_once_and_is_warmed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let local = local();
+    let archives = [
+        archive_of(folder.path(), "1.zip", 60_000, 1),
+        archive_of(folder.path(), "2.zip", 50, 2),
+    ];
+    let warm = |units| LoadSettings {
+        warm: Some(units),
+        ..LoadSettings::default()
+    };
+    let command = store(&local, None, warm(20_000)).await;
+    let start = tokio::time::Instant::now();
+    load(&command, &archives[0]).await.unwrap();
+    let seconds = start.elapsed().as_secs_f64();
+    // A new table takes 4,000 write units a second: 15 s.
+    assert!(seconds < 10.0, "{seconds}");
+    load(&command, &archives[1]).await.unwrap();
+    let updates = |local: &Emulator| local.meter().operations["UpdateTable"];
+    assert_eq!(updates(&local), 1);
+    let warmed = store(&local, None, warm(20_000)).await;
+    let trips = &warmed.tables().trip_data;
+    let rates = (trips.table.write.rate, trips.index.unwrap().write.rate);
+    assert_eq!(rates, (20_000.0, 20_000.0));
+    // What is warm enough is left.
+    load(&warmed, &archive_of(folder.path(), "3.zip", 50, 3))
+        .await
+        .unwrap();
+    assert_eq!(updates(&local), 1);
+    let colder = store(&local, None, warm(100)).await;
+    load(&colder, &archive_of(folder.path(), "4.zip", 50, 4))
+        .await
+        .unwrap();
+    assert_eq!(updates(&local), 1);
+    assert_eq!(colder.check().await.unwrap().faults, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_cannot_be_warmed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), 50);
+    let warm = || LoadSettings {
+        warm: Some(50_000),
+        ..LoadSettings::default()
+    };
+    let mut refused = Vec::new();
+    for wcu in [Some(5), None] {
+        let local = local();
+        let store = store(&local, wcu, warm()).await;
+        refused.push(load(&store, &archive).await.unwrap_err().to_string());
+        assert_eq!(store.used().trip_data.write, 0.0);
+    }
+    insta::assert_snapshot!(refused.join("\n"), @"");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_that_fails_stores_its_progress() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), 8000);

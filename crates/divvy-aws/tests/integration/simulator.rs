@@ -186,6 +186,8 @@ fn fault() -> impl Strategy<Value = Fault> + Clone {
             timeout: share / 4.0,
             dropped_reply: share / 2.0,
             partial_batch: share,
+            unanswered: share / 4.0,
+            slow_reply: share / 2.0,
         })
     });
     prop_oneof![2 => ends, 1 => fails].boxed()

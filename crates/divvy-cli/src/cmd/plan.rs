@@ -11,7 +11,7 @@ use divvy::sources::archive::{self, Archive, FoundKind};
 use divvy::sources::trips_csv::UtcTimes;
 use divvy::store::{Ledger, StationTable};
 use divvy_aws::duplicate_estimate::{DuplicateEstimate, estimate_duplicates};
-use divvy_aws::plan::{self, Capacities, Live, Prices, Terms, Units};
+use divvy_aws::plan::{self, Capacities, Live, Prices, Terms, Units, Warm};
 use divvy_aws::store::DynamoStore;
 use divvy_aws::tables::{Described, Granted, Tables};
 use jiff::Timestamp;
@@ -48,6 +48,9 @@ pub struct Plan {
     /// Forecast this layout alone
     #[arg(long, value_enum)]
     layout: Option<LayoutChoice>,
+    /// Warm the table on demand and its index for so many write units a second before the load
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    warm: Option<u32>,
     /// Seconds between two polls of the stations, for what a month costs
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     every: u32,
@@ -96,6 +99,9 @@ impl Plan {
         }
         let terms = Terms {
             capacities: self.capacities(dynamo),
+            warm: self
+                .warm
+                .map(|to| warm_of(to, dynamo.map(DynamoStore::tables))),
             free_tier: self.free_tier,
             packed_only: self.layout == Some(LayoutChoice::Packed),
             prices,
@@ -170,6 +176,18 @@ pub fn capacities_of(tables: &Tables) -> Option<Capacities> {
         ledger: units(&tables.ledger, tables.ledger.table),
     };
     (capacities != Capacities::default()).then_some(capacities)
+}
+
+/// Returns the rise of the warm throughput of tables; of new ones where there are none.
+pub fn warm_of(to: u32, tables: Option<&Tables>) -> Warm {
+    match tables.map(|tables| &tables.trip_data) {
+        Some(trips) if trips.on_demand => Warm {
+            to,
+            table: trips.table.write.rate as u32,
+            index: trips.index.unwrap_or(trips.table).write.rate as u32,
+        },
+        _ => Warm::new_tables(to),
+    }
 }
 
 /// Reads prices from a file. The default prices where there is none.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Args;
 use divvy::ingest::{self, PollOptions};
 use divvy::reports::plural;
@@ -11,8 +12,9 @@ use divvy::store::Applied;
 use jiff::Timestamp;
 
 use super::grouped;
-use crate::open::Common;
+use crate::open::{Common, DynamoOptions};
 use crate::runtime::block_on;
+use crate::store_name::StoreName;
 
 /// Takes one snapshot of the stations and refreshes the counts it concerns.
 ///
@@ -29,11 +31,23 @@ pub struct Poll {
     /// One source, or the files of a pair (and of its vehicle types)
     #[arg(required = true, num_args = 1..=3, value_name = "SOURCE")]
     sources: Vec<OsString>,
+    /// On DynamoDB: create the tables where they are missing, also in AWS
+    #[arg(long)]
+    create_tables: bool,
 }
 
 impl Poll {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let store = common.open()?;
+        if let (StoreName::Folder(folder), true) = (&common.store, self.create_tables) {
+            bail!(
+                "--create-tables is for stores on DynamoDB, and {} is a folder",
+                folder.display()
+            );
+        }
+        let store = common.open_with(DynamoOptions {
+            create_tables: self.create_tables,
+            ..DynamoOptions::default()
+        })?;
         let now = Timestamp::now();
         let stored = block_on(store.store().systems())?;
         let options = PollOptions {
@@ -41,12 +55,15 @@ impl Poll {
             systems: common.known_systems()?.with_stored(&stored),
             ..PollOptions::new(now)
         };
-        let polled = block_on(ingest::poll(&self.sources, store.store(), &options))?;
+        let polled = store.run(ingest::poll(&self.sources, store.store(), &options))?;
         // Printed before a failure of the counts is returned: the snapshot is stored in any case.
         let followed = store.follow_stream(now);
         let refreshed = match &followed {
             Ok(Some(refreshed)) => format!("counts refreshed: {}", grouped(refreshed.recounted)),
-            Ok(None) => "the Lambda behind the stream refreshes the counts".into(),
+            // DynamoDB does not state what reads a stream.
+            Ok(None) => "counts are refreshed by the Lambda of the stack where it is deployed, else by divvy \
+                         refresh"
+                .into(),
             Err(_) => "the counts are not refreshed".into(),
         };
         let at = polled.system.zone().rfc3339(polled.taken_at);

@@ -28,10 +28,10 @@ impl Refresh {
         let now = Timestamp::now();
         if self.all {
             for system in block_on(store.systems())? {
-                block_on(store.republish_all(&system.id))?;
+                opened.run(store.republish_all(&system.id))?;
             }
         }
-        let refreshed = block_on(store.refresh_outdated(now))?;
+        let refreshed = opened.run(store.refresh_outdated(now))?;
         common.say(format_args!(
             "{} changes read: {} counts refreshed, {} were up to date",
             grouped(refreshed.changes),

@@ -23,6 +23,7 @@ mod refusal;
 mod resolve;
 mod trips;
 mod undo;
+mod warm;
 
 use std::sync::{Arc, Mutex};
 
@@ -76,7 +77,6 @@ impl Incoming for DynamoIncoming {
         let spool = self.spool.into_inner();
         let rows = spool.expect("no holder of this lock panics").sorted();
         let shared = &*self.shared;
-        shared.ledger.begin(&archive.id.system).await?;
         let request = LoadRequest {
             content: archive.id.content.to_string(),
             archive: archive.id.name.clone(),
@@ -84,7 +84,11 @@ impl Incoming for DynamoIncoming {
             replace: archive.replace,
             unloads: None,
         };
-        let entry = run(shared, &request, archive, rows, rejects).await?;
+        let entry = shared.reporting_stalls(async {
+            shared.ledger.begin(&archive.id.system).await?;
+            run(shared, &request, archive, rows, rejects).await
+        });
+        let entry = entry.await?;
         Ok(entry.expect("an archive that is loaded has an entry"))
     }
 }
@@ -121,7 +125,9 @@ pub(super) async fn unload(
         loaded_at: Timestamp::UNIX_EPOCH,
         replace: true,
     };
-    run(shared, &request, nothing, Spool::new()?.sorted(), &()).await
+    let rows = Spool::new()?.sorted();
+    let unloaded = run(shared, &request, nothing, rows, &());
+    shared.reporting_stalls(unloaded).await
 }
 
 /// The outcome of a load.
@@ -194,6 +200,7 @@ async fn load(
     if found.generation > 0 && !continues {
         undo(lease, request, state).await?;
     }
+    warm::warm(shared).await?;
     boost::raise(shared, found.generation > 0).await?;
     let has_abandoned = !is_packed && delete_abandoned(shared, request).await?;
     let done = commit::commit(lease, request, archive, rows, rejects).await?;

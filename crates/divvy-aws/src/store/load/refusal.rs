@@ -11,6 +11,23 @@ pub enum LoadRefusal {
         /// The table.
         table: String,
     },
+    /// The warm throughput of a table with provisioned capacity does not decide what it takes.
+    #[error("{table} has provisioned capacity, which warm throughput does not raise")]
+    Provisioned {
+        /// The table.
+        table: String,
+    },
+    /// The table or its index cannot take as many units as it was to be warmed for.
+    #[error(
+        "{table} or its index takes at most {most} write units a second (a maximum that is configured, or the \
+         quota of an account): to be warm for more would be paid for in vain"
+    )]
+    WarmAboveMaximum {
+        /// The table.
+        table: String,
+        /// The smaller one of the maxima of table and index.
+        most: u64,
+    },
     /// A load that supersedes other archives was interrupted, and can only be finished.
     #[error("{archive}: its load, which supersedes archives, was interrupted: finish it first")]
     UnfinishedLoad {
@@ -41,9 +58,10 @@ impl From<LoadRefusal> for StoreError {
             LoadRefusal::UnfinishedLoad { .. } | LoadRefusal::UnfinishedUnload { .. } => {
                 StoreErrorKind::Busy
             }
-            LoadRefusal::OnDemand { .. } | LoadRefusal::NotImported { .. } => {
-                StoreErrorKind::Damaged
-            }
+            LoadRefusal::OnDemand { .. }
+            | LoadRefusal::Provisioned { .. }
+            | LoadRefusal::WarmAboveMaximum { .. }
+            | LoadRefusal::NotImported { .. } => StoreErrorKind::Damaged,
         };
         Self {
             kind,

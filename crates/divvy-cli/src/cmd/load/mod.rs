@@ -93,6 +93,9 @@ pub struct Load {
     /// Dollars of the archives so far.
     #[arg(skip)]
     spent: std::cell::Cell<f64>,
+    /// Whether the warm throughput is paid for, by an archive so far.
+    #[arg(skip)]
+    warmed: std::cell::Cell<bool>,
     /// How many seconds the loads of this command take in which the capacity is raised, as forecast.
     #[arg(skip)]
     boosted_s: std::cell::Cell<f64>,
@@ -102,6 +105,9 @@ pub struct Load {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On DynamoDB")]
 struct DynamoArgs {
+    /// Create the tables where they are missing, also in AWS, where they are protected from deletion
+    #[arg(long)]
+    create_tables: bool,
     /// How trips are to lie in tables that are made [default: rows]
     #[arg(long, value_enum)]
     layout: Option<LayoutChoice>,
@@ -117,6 +123,10 @@ struct DynamoArgs {
     /// Raise table and index to so many write units with the first archive, and back at the end
     #[arg(long, value_name = "WCU", value_parser = clap::value_parser!(u32).range(1..))]
     boost: Option<u32>,
+    /// Warm a table that is paid by request, and its index, for so many write units a second before the first archive:
+    /// paid once, and it never falls
+    #[arg(long, value_name = "N", conflicts_with_all = ["boost", "imported"], value_parser = clap::value_parser!(u32).range(1..))]
+    warm: Option<u32>,
     /// The trips were imported from S3 (divvy export): verify them, write ledger and tallies
     #[arg(long)]
     imported: bool,
@@ -129,10 +139,12 @@ impl DynamoArgs {
     /// Returns the first of these flags that is given. `None` without any.
     fn first_given(&self) -> Option<&'static str> {
         [
+            ("--create-tables", self.create_tables),
             ("--layout", self.layout.is_some()),
             ("--wcu", self.wcu.is_some()),
             ("--share", self.share.is_some()),
             ("--boost", self.boost.is_some()),
+            ("--warm", self.warm.is_some()),
             ("--imported", self.imported),
         ]
         .into_iter()
@@ -141,6 +153,7 @@ impl DynamoArgs {
 
     fn options(&self, common: &Common) -> DynamoOptions {
         DynamoOptions {
+            create_tables: self.create_tables,
             layout: self.layout.map(|layout| match layout {
                 LayoutChoice::Rows => Layout::Rows,
                 LayoutChoice::Packed => Layout::Packed,
@@ -150,6 +163,7 @@ impl DynamoArgs {
             loads: LoadSettings {
                 imported: self.imported,
                 boost: self.boost,
+                warm: self.warm,
             },
             listener: Some(Arc::new(Writes::new(common))),
         }
@@ -256,6 +270,7 @@ impl Load {
         let terms = Terms {
             capacities: super::plan::capacities_of(tables),
             boost: self.dynamo.boost,
+            warm: (self.dynamo.warm).map(|to| super::plan::warm_of(to, Some(tables))),
             ..Terms::default()
         };
         let method = plan::LoadMethod::of(packed, terms.capacities.is_none());
@@ -267,10 +282,17 @@ impl Load {
         let boosted_s = self.boosted_s.get();
         let boost_usd = |seconds: f64| forecast.boost_usd_hour * (seconds / 3600.0).ceil();
         let more_s = (forecast.load_s.unwrap_or_default() * share).max(1.0);
+        // Paid with the first archive.
+        let warm_usd = if self.warmed.get() {
+            0.0
+        } else {
+            forecast.warm_usd
+        };
         let once_usd = if self.dynamo.imported {
             0.0
         } else {
             forecast.once_usd * share + boost_usd(boosted_s + more_s) - boost_usd(boosted_s)
+                + warm_usd
         };
         common.say(format_args!(
             "{}: {} trips as {}: {} write units, {}, {}",
@@ -296,6 +318,7 @@ impl Load {
             );
         }
         self.spent.set(spent);
+        self.warmed.set(true);
         self.boosted_s.set(boosted_s + more_s);
         Ok(())
     }
@@ -379,8 +402,8 @@ impl Load {
             match store.dynamo() {
                 None => Some(loading.await),
                 // Raised capacity is restored before the process ends.
-                Some(_) => tokio::select! {
-                    loaded = loading => Some(loaded),
+                Some(dynamo) => tokio::select! {
+                    loaded = dynamo.reporting_stalls(loading) => Some(loaded),
                     _ = tokio::signal::ctrl_c() => None,
                 },
             }
