@@ -94,7 +94,7 @@ async fn fill(endpoint: &str, bytes: usize, time: Duration) -> Result<f64, Box<d
     let connection = Connection::open(ConnectOptions {
         region: Some("us-east-1".into()),
         endpoint: Some(endpoint.into()),
-        http_client: None,
+        ..ConnectOptions::default()
     });
     let grant = Grant {
         rate: WARM,

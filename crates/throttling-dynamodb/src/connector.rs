@@ -3,7 +3,7 @@
 
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::date_time::{DateTime, Format};
 use aws_smithy_types::retry::ErrorKind as RetryErrorKind;
 
 use crate::faults::Slowness;
@@ -97,5 +98,9 @@ fn http_response(status: u16, body: SdkBody) -> Result<HttpResponse, ConnectorEr
         .map_err(|error| ConnectorError::other(Box::new(error), None))?;
     let mut http = HttpResponse::new(status, body);
     http.headers_mut().insert("content-type", CONTENT_TYPE);
+    let now = DateTime::from(SystemTime::now());
+    if let Ok(date) = now.fmt(Format::HttpDate) {
+        http.headers_mut().insert("date", date);
+    }
     Ok(http)
 }

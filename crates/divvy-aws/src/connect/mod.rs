@@ -8,6 +8,7 @@ mod cause;
 mod http;
 mod profile;
 mod retries;
+mod service_clock;
 mod service_error;
 mod throttle;
 
@@ -23,12 +24,14 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_sdk_dynamodb::config::{Credentials, Region};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use divvy::store::{StoreError, StoreErrorKind};
+use jiff::Timestamp;
 
 use retries::NoRetryIfUnreachable;
 
 pub(crate) use cause::is_unreachable;
 
 pub use http::is_this_machine;
+pub use service_clock::ServiceClock;
 pub(crate) use service_error::cause;
 pub use service_error::store_error;
 pub use throttle::{Access, Limit, Throttle, throttles};
@@ -53,6 +56,8 @@ pub struct ConnectOptions {
     /// Carries the requests instead of the network: an emulator in the process, which needs no
     /// credentials and no region.
     pub http_client: Option<SharedHttpClient>,
+    /// Returns the time by the clock of this machine. `None`: that of the system.
+    pub clock: Option<fn() -> Timestamp>,
 }
 
 /// Clients of one region.
@@ -68,6 +73,8 @@ pub struct Connection {
     pub region: String,
     /// The address of the service. `None` for the region's own.
     pub endpoint: Option<String>,
+    /// The time by the clock of the service.
+    pub clock: ServiceClock,
     /// Whether the service is an emulator: on this machine, or in the process without an address.
     is_local: bool,
     /// The credentials of the standard chain. `None` where there is no chain, or where they are invented.
@@ -91,6 +98,7 @@ impl Connection {
         if !in_process && needs_profile(&options) {
             profile::check().await?;
         }
+        let clock = ServiceClock::new(options.clock.unwrap_or(Timestamp::now));
         let http_client = match options.http_client {
             Some(client) => client,
             None => http::client()?,
@@ -130,7 +138,8 @@ impl Connection {
         let local = endpoint.as_deref().is_some_and(http::is_this_machine);
         let invented = in_process || (local && !has_credentials());
         let is_local = local || is_unnamed;
-        Ok(Self::of(&config, region, (endpoint, is_local), invented))
+        let address = (endpoint, is_local);
+        Ok(Self::of(&config, region, address, invented, clock))
     }
 
     /// Returns whether the service is an emulator: on this machine, or in the process without an address.
@@ -158,6 +167,7 @@ impl Connection {
         region: String,
         (endpoint, is_local): (Option<String>, bool),
         invented: bool,
+        clock: ServiceClock,
     ) -> Self {
         let mut dynamo = aws_sdk_dynamodb::config::Builder::from(config);
         let mut streams = aws_sdk_dynamodbstreams::config::Builder::from(config);
@@ -166,7 +176,9 @@ impl Connection {
             dynamo = dynamo.credentials_provider(credentials.clone());
             streams = streams.credentials_provider(credentials);
         }
-        dynamo = dynamo.retry_classifier(NoRetryIfUnreachable);
+        dynamo = dynamo
+            .retry_classifier(NoRetryIfUnreachable)
+            .interceptor(clock.clone());
         streams = streams.retry_classifier(NoRetryIfUnreachable);
         let retrying = dynamo.clone().build();
         let once = dynamo.retry_config(RetryConfig::disabled()).build();
@@ -176,6 +188,7 @@ impl Connection {
             streams: aws_sdk_dynamodbstreams::Client::from_conf(streams.build()),
             region,
             endpoint,
+            clock,
             is_local,
             credentials: config.credentials_provider().filter(|_| !invented),
         }

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use divvy::model::{StationId, SystemId};
 use divvy::store::{CountsTable as _, Departures, StoreError, StoreErrorKind};
 use divvy::tally::Totals;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::committed_items::{CommittedItems, Membership};
 use super::{DynamoStore, Shared};
@@ -213,7 +213,7 @@ impl Shared {
         stored: u64,
     ) -> Result<(), StoreError> {
         let note = Note::Behind(origin.as_str());
-        let now = Timestamp::now();
+        let now = self.connection.clock.now();
         let known = self.ledger.note::<IndexLag>(note).await?;
         let known = known.filter(|lag| lag.revision == state.revision && lag.stored == stored);
         let Some(lag) = known else {

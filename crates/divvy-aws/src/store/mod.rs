@@ -65,6 +65,8 @@ pub struct OpenOptions {
     pub endpoint: Option<String>,
     /// Carries the requests instead of the network.
     pub http_client: Option<SharedHttpClient>,
+    /// Returns the time by the clock of this machine. `None`: that of the system.
+    pub clock: Option<fn() -> Timestamp>,
     /// The layout of trips. `None`: that of the existing table, or rows.
     pub layout: Option<Layout>,
     /// The capacity of tables that are created.
@@ -354,6 +356,7 @@ async fn connect(options: &OpenOptions) -> Result<Connection, StoreError> {
         region: options.region.clone(),
         endpoint: options.endpoint.clone(),
         http_client: options.http_client.clone(),
+        clock: options.clock,
     })
     .await
 }

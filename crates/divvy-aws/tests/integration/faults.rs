@@ -37,6 +37,8 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use throttling_dynamodb::{Emulator, Faults, Options};
 
+mod connections;
+
 use crate::paused::block_on;
 use crate::process::{End, LATE, Process};
 use divvy_testkit::contents;
@@ -173,39 +175,6 @@ fn transient_failures_do_not_reach_callers() {
     }
     println!("500, throttle, timeout, lost, part of a batch, half-open, slow: {struck:?}");
     assert!(struck.iter().all(|n| *n > 10), "{struck:?}");
-}
-
-#[test]
-fn half_open_and_slow_connections_delay_a_load_and_a_poll_and_change_no_count() {
-    let folder = tempfile::tempdir().unwrap();
-    let archives = [(Era::Y2016, archive(folder.path(), Era::Y2016, 300))];
-    let model = MemoryStore::default();
-    block_on(undergo(&model, &archives));
-    for (seed, layout) in (1..).zip([Layout::Rows, Layout::Packed]) {
-        block_on(async {
-            let local = emulator();
-            let client = local.http_client();
-            let store = open(client, layout, Capacity::OnDemand).await.unwrap();
-            local.set_faults(Faults {
-                seed,
-                unanswered: 0.1,
-                slow_reply: 0.4,
-                dropped_reply: 0.1,
-                ..Faults::default()
-            });
-            let start = tokio::time::Instant::now();
-            undergo(&store, &archives).await;
-            // A connection without an answer ends with the time limit of the client.
-            assert!(start.elapsed() > Duration::from_secs(60));
-            let faults = local.meter().faults;
-            assert!(
-                faults.unanswered > 5 && faults.slow_replies > 20,
-                "{faults:?}"
-            );
-            local.set_faults(Faults::default());
-            is_right(&store, &model).await;
-        });
-    }
 }
 
 /// Reads the stream as Lambda does, and passes the records to the handler, until `is_over` and there

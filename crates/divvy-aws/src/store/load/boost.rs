@@ -17,7 +17,7 @@ use crate::tables::{Grant, set_capacity};
 
 /// The time after which a command that has raised the capacity, and has not written that it still
 /// loads, has ended. Loads write it with each renewal of their lease; in between lie at most the
-/// reading of an archive, and the difference between two clocks.
+/// reading of an archive. The times are by the clock of the service.
 const ABANDONED_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// The capacity of TripData and of its index before a load raised it: write units, read units.
@@ -45,7 +45,7 @@ pub(super) async fn raise(shared: &Shared, has_unfinished: bool) -> Result<(), S
     let left = shared.ledger.note::<Before>(Note::Boost).await?;
     let Some(wcu) = shared.settings.boost else {
         return match left {
-            Some(left) if has_unfinished || !left.is_loading(Timestamp::now()) => {
+            Some(left) if has_unfinished || !left.is_loading(shared.connection.clock.now()) => {
                 restore(shared, left).await
             }
             _ => Ok(()),
@@ -99,7 +99,7 @@ pub(super) async fn renew(shared: &Shared) -> Result<(), StoreError> {
 }
 
 async fn write(shared: &Shared, before: Before) -> Result<(), StoreError> {
-    let seen_at = Some(Timestamp::now());
+    let seen_at = Some(shared.connection.clock.now());
     let before = Before { seen_at, ..before };
     shared.ledger.put_note(Note::Boost, &before).await
 }
@@ -153,7 +153,7 @@ impl DynamoStore {
     }
 
     /// Restores the capacity that a killed command had raised: one that has not written for 15 minutes
-    /// before `now` that it loads. Returns whether there was one.
+    /// before `now`, by the clock of this machine, that it loads. Returns whether there was one.
     ///
     /// # Errors
     ///
@@ -163,7 +163,8 @@ impl DynamoStore {
         let Some(left) = shared.ledger.note::<Before>(Note::Boost).await? else {
             return Ok(false);
         };
-        if left.is_loading(now) || shared.boosted.get().is_some() {
+        if left.is_loading(shared.connection.clock.of_local(now)) || shared.boosted.get().is_some()
+        {
             return Ok(false);
         }
         restore(shared, left).await.map_err(|e| self.left(&e))?;

@@ -141,7 +141,7 @@ impl Shared {
             information_at: now.and_then(|now| now.information_at),
             version: times.map_or(0, |times| times.version) + 1,
             more_parts,
-            changed_at: Some(Timestamp::now()),
+            changed_at: Some(self.connection.clock.now()),
         };
         let parts: Vec<(Note<'_>, &Vec<&str>)> = (0..)
             .zip(&parts)

@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::StationId;
 use divvy::stations::data::{Row, Write};
 use divvy::store::StoreError;
-use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::feed::{FeedTimes, StoredFeed};
@@ -83,7 +82,8 @@ impl Shared {
             return Ok(kept);
         }
         let is_settled = times.as_ref();
-        let is_settled = is_settled.is_some_and(|times| times.is_settled(Timestamp::now()));
+        let is_settled =
+            is_settled.is_some_and(|times| times.is_settled(self.connection.clock.now()));
         let consistency = if is_first && is_settled {
             Consistency::Eventual
         } else {
