@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -191,7 +192,7 @@ impl Common {
         if let Some((wcu, rcu)) = dynamo.capacity {
             options.capacity = Capacity::Provisioned { wcu, rcu };
         }
-        let store = block_on(DynamoStore::open(options))?;
+        let store = self.wait_for_tables(DynamoStore::open(options))?;
         // A load that raises the capacity itself goes on with what is raised.
         if dynamo.loads.boost.is_none() {
             self.restore_left_boost(&store);
@@ -228,7 +229,8 @@ impl Common {
             // Opening the emulator makes the file.
             StoreName::DynamoLocal { file, .. } if !file.exists() => Ok(None),
             _ => {
-                let store = block_on(DynamoStore::open_existing(self.dynamo_options()?))?;
+                let options = self.dynamo_options()?;
+                let store = self.wait_for_tables(DynamoStore::open_existing(options))?;
                 if let Some(store) = &store {
                     self.restore_left_boost(store);
                 }
@@ -257,6 +259,30 @@ impl Common {
             }
         }
         bail!("there are no tables in {}", self.store)
+    }
+
+    /// Opens a store on DynamoDB. Where that takes minutes, prints what it waits for.
+    fn wait_for_tables<T>(&self, opening: impl Future<Output = T>) -> T {
+        const AFTER: Duration = Duration::from_secs(60);
+        const AGAIN_AFTER: Duration = Duration::from_secs(5 * 60);
+        let waiting = async {
+            let started = tokio::time::Instant::now();
+            tokio::time::sleep(AFTER).await;
+            loop {
+                self.say(format_args!(
+                    "{}: no answer about its tables for {} min, or they are being created; it is tried again",
+                    self.store,
+                    started.elapsed().as_secs() / 60
+                ));
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        };
+        block_on(async {
+            tokio::select! {
+                opened = opening => opened,
+                () = waiting => unreachable!("it does not end"),
+            }
+        })
     }
 
     /// Makes a listener that prints the sentences of a store, unless with --quiet.

@@ -920,7 +920,7 @@ async fn warm_throughput_is_kept_and_taken_at_once() {
     let written = async |first: u64| {
         let mut written = 0;
         for n in 0..60 {
-            let batch = (0..25).map(|k| with_note(order(first + 25 * n + k), 9_000));
+            let batch = (0..25).map(|k| with_note(order(first + 25 * n + k), 9_300));
             written += 25
                 - send(&client, puts(batch))
                     .await

@@ -34,6 +34,16 @@ pub(crate) fn is_unreachable(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
+/// A host whose name did not resolve. The resolver's error does not contain the name.
+#[derive(Debug, thiserror::Error)]
+#[error("no host of the name {host} can be found")]
+pub(super) struct UnknownHost {
+    /// The name.
+    pub(super) host: String,
+    /// The error of the resolver.
+    pub(super) source: Box<dyn Error + Send + Sync>,
+}
+
 /// Returns whether the host name did not resolve. The resolver has no error kind for that, only
 /// a text.
 pub(super) fn is_unknown_host(cause: &(dyn Error + 'static)) -> bool {

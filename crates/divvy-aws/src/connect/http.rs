@@ -11,8 +11,11 @@ use aws_smithy_runtime_api::client::http::{
     SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use divvy::store::{StoreError, StoreErrorKind};
+
+use super::cause::{UnknownHost, causes, is_unknown_host};
 
 /// Makes the client. It follows `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, and trusts
 /// the certificates of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` followed) and those of
@@ -81,11 +84,23 @@ impl HttpClient for ByHost<SharedHttpClient> {
 
 impl HttpConnector for ByHost<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        if is_near(request.uri()) {
+        let host = host(request.uri()).to_owned();
+        let call = if is_near(request.uri()) {
             self.direct.call(request)
         } else {
             self.proxied.call(request)
-        }
+        };
+        HttpConnectorFuture::new(async move { call.await.map_err(|error| named(error, host)) })
+    }
+}
+
+/// Adds the name of the host to the error where it did not resolve.
+fn named(error: ConnectorError, host: String) -> ConnectorError {
+    if causes(&error).any(is_unknown_host) {
+        let source = error.into();
+        ConnectorError::io(UnknownHost { host, source }.into())
+    } else {
+        error
     }
 }
 

@@ -22,10 +22,13 @@ pub(super) async fn check() -> Result<(), StoreError> {
     let profiles = match profile::load(&Fs::real(), &Env::real(), &files, None).await {
         Ok(profiles) => profiles,
         Err(error) => {
+            // Its text has several lines.
+            let cause = innermost(&error);
+            let cause: Vec<&str> = cause.split_whitespace().collect();
             return refused(format!(
                 "the AWS configuration cannot be read ({}): correct the file, or name others in \
                  AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE",
-                innermost(&error)
+                cause.join(" ")
             ));
         }
     };

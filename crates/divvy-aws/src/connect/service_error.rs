@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use super::cause::{causes, innermost, is_not_http, is_not_tls, is_unknown_host};
+use super::cause::{UnknownHost, causes, innermost, is_not_http, is_not_tls, is_unknown_host};
 use super::throttle::{Throttle, throttles};
 use StoreErrorKind::{Busy, Unreachable};
 use aws_credential_types::provider::error::CredentialsError;
@@ -197,7 +197,13 @@ fn unsent(error: &(dyn Error + 'static)) -> (StoreErrorKind, String) {
              sso login)"
         }
         _ if chain().any(is_unknown_host) => {
-            "no host of that name can be found: check the endpoint, the region and the network"
+            let mut named = chain().filter_map(|cause| cause.downcast_ref::<UnknownHost>());
+            let host = named.next().map_or_else(
+                || "no host of that name can be found".to_owned(),
+                UnknownHost::to_string,
+            );
+            let why = format!("{host}: check the endpoint, the region and the network");
+            return (Unreachable, why);
         }
         _ if chain().any(is_not_tls) => {
             "what listens there does not speak https: write http:// in the endpoint, or another port"

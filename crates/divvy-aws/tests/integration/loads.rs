@@ -177,7 +177,7 @@ async fn a_warmed_table_takes_the_load_at_once_and_is_warmed_once() {
     let folder = tempfile::tempdir().unwrap();
     let local = local();
     let archives = [
-        archive_of(folder.path(), "1.zip", 60_000, 1),
+        archive_of(folder.path(), "1.zip", 40_000, 1),
         archive_of(folder.path(), "2.zip", 50, 2),
     ];
     let warm = |units| LoadSettings {
@@ -188,8 +188,8 @@ async fn a_warmed_table_takes_the_load_at_once_and_is_warmed_once() {
     let start = tokio::time::Instant::now();
     load(&command, &archives[0]).await.unwrap();
     let seconds = start.elapsed().as_secs_f64();
-    // A new table takes 4,000 write units a second: 15 s.
-    assert!(seconds < 10.0, "{seconds}");
+    // A new table takes 4,000 write units a second: 10 s.
+    assert!(seconds < 7.0, "{seconds}");
     load(&command, &archives[1]).await.unwrap();
     let updates = |local: &Emulator| local.meter().operations["UpdateTable"];
     assert_eq!(updates(&local), 1);
@@ -225,7 +225,10 @@ async fn a_table_that_cannot_be_warmed_is_refused() {
         refused.push(load(&store, &archive).await.unwrap_err().to_string());
         assert_eq!(store.used().trip_data.write, 0.0);
     }
-    insta::assert_snapshot!(refused.join("\n"), @"");
+    insta::assert_snapshot!(refused.join("\n"), @r"
+    TripData has provisioned capacity, which warm throughput does not raise
+    TripData or its index takes at most 40000 write units a second (a maximum that is configured, or the quota of an account): to be warm for more would be paid for in vain
+    ");
 }
 
 #[tokio::test(start_paused = true)]

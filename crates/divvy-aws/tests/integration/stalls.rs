@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 use crate::paused::block_on;
 
+const FIFTY: Capacity = Capacity::Provisioned { wcu: 50, rcu: 50 };
+
 /// Keeps the sentences of a load, with the minutes since its begin.
 struct Notes {
     began: Instant,
@@ -111,11 +113,13 @@ fn a_load_that_is_throttled_for_minutes_says_by_what_and_when_it_goes_on() {
         throttle: 1.0,
         ..Faults::default()
     };
-    let provisioned = Capacity::Provisioned { wcu: 50, rcu: 50 };
-    let notes = block_on(noted(provisioned, throttled, 3));
-    insta::assert_snapshot!(without_counts(&notes), @"");
-    let notes = block_on(noted(Capacity::OnDemand, throttled, 3));
-    insta::assert_snapshot!(without_counts(&notes), @"");
+    let notes = block_on(noted(FIFTY, throttled, 3));
+    insta::assert_snapshot!(without_counts(&notes), @r"
+    1: TripData: no request has succeeded for 1 min: throttled N times by the provisioned write capacity of table TripData; they are repeated, and nothing is lost
+    1: LoadLedger: no request has succeeded for 1 min: throttled N times by the provisioned write capacity of table LoadLedger; they are repeated, and nothing is lost
+    3: TripData: requests succeed again, after 3 min
+    3: LoadLedger: requests succeed again, after 2 min
+    ");
 }
 
 #[test]
@@ -124,13 +128,13 @@ fn a_load_without_answers_says_so_with_the_last_failure() {
         timeout: 1.0,
         ..Faults::default()
     };
-    let notes = block_on(noted(Capacity::OnDemand, silent, 2));
+    let notes = block_on(noted(FIFTY, silent, 2));
     insta::assert_snapshot!(without_counts(&notes), @"");
     let failing = Faults {
         internal_error: 1.0,
         ..Faults::default()
     };
-    let notes = block_on(noted(Capacity::OnDemand, failing, 1));
+    let notes = block_on(noted(FIFTY, failing, 1));
     insta::assert_snapshot!(without_counts(&notes), @"");
 }
 

@@ -64,7 +64,7 @@ fn clocks_that_are_an_hour_off_change_no_count_and_no_capacity_of_a_load() {
         Timestamp::now() + SignedDuration::from_hours(1)
     }
     let folder = tempfile::tempdir().unwrap();
-    let archive = archive(folder.path(), Era::Y2016, 2_000);
+    let archive = archive(folder.path(), Era::Y2016, 1_200);
     let model = MemoryStore::default();
     block_on(async {
         poll(&model, Era::Y2016, at(0)).await;
@@ -80,7 +80,7 @@ fn clocks_that_are_an_hour_off_change_no_count_and_no_capacity_of_a_load() {
             let other = open_at(&local, polls_by, None).await;
             poll(&other, Era::Y2016, at(0)).await;
             let looking = async {
-                while loader.used().trip_data.write < 1_000.0 {
+                while loader.used().trip_data.write < 600.0 {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
                 // The load has written that it loads by another clock.
