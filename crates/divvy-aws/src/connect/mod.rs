@@ -134,6 +134,15 @@ impl Connection {
                  AWS_REGION, or in the profile",
             ));
         };
+        if !is_region_name(&region) {
+            return Err(StoreError::new(
+                StoreErrorKind::Unreachable,
+                format!(
+                    "{region:?} is no name of an AWS region: expected one such as us-east-2, in the store \
+                     (dynamodb://PREFIX?region=us-east-2), in AWS_REGION, or in the profile"
+                ),
+            ));
+        }
         let endpoint = config.endpoint_url().map(str::to_owned);
         let local = endpoint.as_deref().is_some_and(http::is_this_machine);
         let invented = in_process || (local && !has_credentials());
@@ -193,6 +202,13 @@ impl Connection {
             credentials: config.credentials_provider().filter(|_| !invented),
         }
     }
+}
+
+/// Returns whether a text may be the name of a region: it becomes a part of the name of a host.
+fn is_region_name(text: &str) -> bool {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let is_delimited = text.starts_with('-') || text.ends_with('-');
+    !text.is_empty() && !is_delimited && text.chars().all(is_of_name)
 }
 
 /// Returns whether the profile may decide: it does not where region and credentials come from elsewhere.

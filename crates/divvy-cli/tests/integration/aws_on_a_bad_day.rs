@@ -136,12 +136,12 @@ fn credentials_and_regions_that_are_wrong_are_named() {
         refusal(report("dynamodb://t?region=us-esat-2").envs(KEYS)),
         refusal(report("dynamodb://t?region=us%20east").envs(KEYS)),
     ];
-    insta::assert_snapshot!(refusals.join("\n"), @r"
+    insta::assert_snapshot!(refusals.join("\n"), @r#"
     divvy: describe t-StationData: the AWS credentials have expired: sign in again (aws sso login) or get new ones
     divvy: describe t-StationData: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
     divvy: describe t-StationData: no host of the name dynamodb.us-esat-2.amazonaws.com can be found: check the endpoint, the region and the network
-    divvy: describe t-StationData: the request was not sent: invalid value for field: `region` - must be a valid host label
-    ");
+    divvy: "us%20east" is no name of an AWS region: expected one such as us-east-2, in the store (dynamodb://PREFIX?region=us-east-2), in AWS_REGION, or in the profile
+    "#);
 }
 
 /// Lets a command reach an emulator under a name that is not of this machine.
