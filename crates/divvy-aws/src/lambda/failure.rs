@@ -110,9 +110,9 @@ mod tests {
             ..Dimensions::default()
         };
         let failure = read(r#"{"source":"aws.events"}"#).unwrap_err();
-        insta::assert_snapshot!(failure.line(&of, Timestamp::UNIX_EPOCH), @r#""#);
+        insta::assert_snapshot!(failure.line(&of, Timestamp::UNIX_EPOCH), @r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["system","prefix","function"]],"Metrics":[{"Name":"failures","Unit":"Count"}],"Namespace":"DivvyAnalyze"}],"Timestamp":0},"error":"the payload of the invocation is not an event of a DynamoDB stream: missing field `Records` at line 1 column 23","error_type":"InvalidPayload","failures":1,"function":"-","outcome":"failed","prefix":"-","system":"divvy"}"#);
         let diagnostic = Diagnostic::from(failure);
         assert_eq!(diagnostic.error_type, "InvalidPayload");
-        insta::assert_snapshot!(diagnostic.error_message, @r"");
+        insta::assert_snapshot!(diagnostic.error_message, @"the payload of the invocation is not an event of a DynamoDB stream: missing field `Records` at line 1 column 23");
     }
 }
