@@ -49,6 +49,9 @@ where
             service_reason(status, code, message, &throttles(error))
         }
         SdkError::TimeoutError(_) => (Busy, "no answer in time".into()),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() && !is_connecting(error) => {
+            (Busy, "no answer in time".into())
+        }
         SdkError::DispatchFailure(failure) if failure.is_timeout() => (
             Unreachable,
             "no connection in time: check the endpoint, the region and the network".into(),
@@ -62,6 +65,11 @@ where
         SdkError::ResponseError(response) => not_dynamodb(response.raw().status().as_u16()),
         _ => unsent(error),
     }
+}
+
+/// Returns whether a timeout is that of making the connection. The HTTP client has no type for that, only a text.
+fn is_connecting(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| cause.to_string().contains("connect"))
 }
 
 /// Returns the reason for a response that is not DynamoDB's.
@@ -375,6 +383,12 @@ mod tests {
             .await,
             reason(|| Err(ConnectorError::timeout("connect timed out".into()))).await,
             reason(|| {
+                Err(ConnectorError::timeout(
+                    "HTTP read timeout occurred after 20s".into(),
+                ))
+            })
+            .await,
+            reason(|| {
                 let error = "connection closed before message completed";
                 Err(ConnectorError::other(
                     error.into(),
@@ -398,6 +412,7 @@ mod tests {
         Busy …: the connection broke (connection reset): try again
         Unreachable …: no host of that name can be found: check the endpoint, the region and the network
         Unreachable …: no connection in time: check the endpoint, the region and the network
+        Busy …: no answer in time
         Busy …: the connection was closed before an answer came: try again
         Unreachable …: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
         Unreachable …: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)

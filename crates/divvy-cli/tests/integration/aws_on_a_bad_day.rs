@@ -70,7 +70,15 @@ fn a_profile_that_is_not_there_is_named() {
     let refusals = refusals
         .join("\n")
         .replace(&folder.display().to_string(), "[home]");
-    insta::assert_snapshot!(refusals, @"");
+    insta::assert_snapshot!(refusals, @r#"
+    divvy: AWS_PROFILE is "nope", and the AWS configuration has no profile at all: name another, or make it (aws configure --profile nope)
+    divvy: AWS_PROFILE is "nope", and the AWS configuration has the profiles ann, default: name another, or make it (aws configure --profile nope)
+    divvy: AWS_PROFILE is "nope", and the AWS configuration has the profiles ann, default: name another, or make it (aws configure --profile nope)
+    divvy: describe t-StationData: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
+    divvy: describe t-StationData: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
+    divvy: the AWS configuration cannot be read (error parsing [home]/.aws/config on line 1: Profile definition must end with ']'): correct the file, or name others in AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE
+    divvy: the AWS configuration cannot be read (error parsing [home]/.aws/config on line 1: Profile definition must end with ']'): correct the file, or name others in AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE
+    "#);
 }
 
 /// Starts a service that sends the same bytes to each connection. Returns its address.
@@ -207,9 +215,16 @@ fn tables_in_aws_are_made_on_request() {
             "--max-cost",
             "2",
         ]));
-        insta::assert_snapshot!(loaded, @"");
-        let dear =
-            refusal(divvy().args(["load", "a.zip", "--replace", "--warm", "9000", "--quiet"]));
-        insta::assert_snapshot!(dear, @"");
+        let lines: Vec<&str> = loaded.lines().take(2).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        a.zip: 200 trips as rows, on demand: 400 write units, 0 s, $0.65
+        t-TripData and its index are warmed for 4500 write units a second, which may take some minutes
+        ");
+        let sample = [
+            "sample", "--trips", "200", "--seed", "9", "--era", "2020", "b.zip",
+        ];
+        crate::program::succeed(divvy().env("DIVVY_STORE", "none").args(sample));
+        let dear = refusal(divvy().args(["load", "b.zip", "--warm", "9000", "--quiet"]));
+        insta::assert_snapshot!(dear, @"divvy: $5.8503 in all is more than --max-cost 1: raise it, or see divvy plan for other ways");
     });
 }
