@@ -225,6 +225,6 @@ fn tables_in_aws_are_made_on_request() {
         ];
         crate::program::succeed(divvy().env("DIVVY_STORE", "none").args(sample));
         let dear = refusal(divvy().args(["load", "b.zip", "--warm", "9000", "--quiet"]));
-        insta::assert_snapshot!(dear, @"divvy: $5.8503 in all is more than --max-cost 1: raise it, or see divvy plan for other ways");
+        insta::assert_snapshot!(dear, @"divvy: $5.8505 in all is more than --max-cost 1: raise it, or see divvy plan for other ways");
     });
 }
