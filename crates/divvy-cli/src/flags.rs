@@ -197,6 +197,8 @@ mod tests {
         });
         insta::assert_snapshot!(sentences.join("\n"), @r"
         t-TripData is paid by request and takes what it is given: --boost is for provisioned tables
+        t-TripData has provisioned capacity, which warm throughput does not raise: --warm is for tables that are paid by request, --boost for this one
+        t-TripData or its index takes at most 4000 write units a second (a maximum that is configured, or the quota of an account): to be warm for more would be paid for in vain: say --warm 4000 at most
         a.zip: its load with --replace was interrupted: give that command again first
         a.zip: its unloading was interrupted: give that command again first
         t-TripData: trip 1 is not there: the import is not of this archive, or not done; import it (divvy export --dynamodb-import), or load it without --imported

@@ -18,7 +18,6 @@ use jiff::Timestamp;
 use throttling_dynamodb::{Emulator, Options};
 
 use crate::messages;
-use crate::progress::Notes;
 use crate::runtime::{self, Kind, block_on};
 use crate::store_name::{FOLDER, StoreName};
 use crate::systems_file;
@@ -287,7 +286,7 @@ impl Common {
 
     /// Makes a listener that prints the sentences of a store, unless with --quiet.
     fn notes(&self) -> Arc<dyn Listener> {
-        Arc::new(Notes { quiet: self.quiet })
+        Arc::new(messages::Notes { quiet: self.quiet })
     }
 
     /// Restores the capacity that a killed load has left raised, and says so. A failure is printed too,

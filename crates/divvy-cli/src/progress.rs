@@ -139,22 +139,6 @@ impl Writes {
     }
 }
 
-/// Prints the sentences of a store on DynamoDB, and no progress.
-pub struct Notes {
-    /// Whether to print nothing.
-    pub quiet: bool,
-}
-
-impl Listener for Notes {
-    fn written(&self, _: &Written) {}
-
-    fn note(&self, note: &str) {
-        if !self.quiet {
-            messages::print_line(note);
-        }
-    }
-}
-
 impl Listener for Writes {
     fn written(&self, written: &Written) {
         let units = |units: f64| grouped(units.round() as i64);

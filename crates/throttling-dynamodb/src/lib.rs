@@ -77,6 +77,7 @@ mod state;
 mod table;
 mod throttle;
 mod trickle;
+mod warm_units;
 mod wire;
 mod write_cost;
 

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::faults::{FaultCounts, Faults, Injector};
 use crate::meter::{Meter, TableUse};
-use crate::request::WarmTable;
 use crate::table::Table;
+use crate::warm_units::WarmTable;
 
 /// The tables that requests have named, and the counters of the meter.
 #[derive(Debug)]

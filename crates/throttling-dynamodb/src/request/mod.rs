@@ -27,8 +27,6 @@ use crate::state::State;
 use crate::table::Table;
 use crate::wire::{RequestError, parse, write};
 
-pub(crate) use self::warm::WarmTable;
-
 /// One request while it is handled.
 pub(crate) struct Request<'a> {
     pub(crate) database: &'a Database,

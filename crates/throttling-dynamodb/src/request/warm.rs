@@ -3,43 +3,13 @@
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html>
 
-use std::collections::BTreeMap;
-
 use dynoxide::DynoxideError;
 use dynoxide::actions::TableDescription;
 use serde_json::{Value, json};
 
 use super::Request;
+use crate::warm_units::{WarmTable, WarmUnits};
 use crate::wire::RequestError;
-
-/// Warm units of a table or of an index.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct WarmUnits {
-    read: Option<u64>,
-    write: Option<u64>,
-}
-
-impl WarmUnits {
-    /// Reads the field `WarmThroughput` of an object, and removes it. `None` where there is none.
-    fn take(of: &mut Value) -> Option<Self> {
-        let warm = of.as_object_mut()?.remove("WarmThroughput")?;
-        Some(Self {
-            read: warm["ReadUnitsPerSecond"].as_u64(),
-            write: warm["WriteUnitsPerSecond"].as_u64(),
-        })
-    }
-
-    fn description(self) -> Value {
-        json!({
-            "ReadUnitsPerSecond": self.read,
-            "WriteUnitsPerSecond": self.write,
-            "Status": "ACTIVE",
-        })
-    }
-}
-
-/// Warm units of a table and of its indexes: `None` is the table.
-pub(crate) type WarmTable = BTreeMap<Option<String>, WarmUnits>;
 
 /// Reads the warm units of a request for a table, and removes them: the emulator does not have them.
 pub(super) fn take(request: &mut Value) -> WarmTable {
