@@ -27,7 +27,7 @@ mod time {
     pub(super) const COLUMNS: usize = 2;
 }
 
-/// Indexes of the columns of numbers. [`NONE_I32`](crate::model::NONE_I32) is NULL.
+/// Indexes of the columns of numbers. [`NONE_I32`] is NULL.
 mod number {
     pub(super) const STARTED_OFFSET: usize = 0;
     pub(super) const ENDED_OFFSET: usize = 1;
