@@ -20,11 +20,11 @@ mod layout;
 mod load;
 mod progress;
 mod repair;
-mod selected;
 mod spool;
 mod stalls;
 mod stations;
 mod temp_file;
+mod trips;
 mod upgrade;
 
 use std::collections::HashMap;
@@ -34,23 +34,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use divvy::model::{System, SystemId, TripBatch};
+use divvy::model::{System, SystemId};
 use divvy::store::{
-    ArchiveId, Check, Checked, ContentHash, Incoming, Ledger, LedgerEntry, Projection, Repair,
-    Repaired, StoreError, StoreErrorKind, TotalsReader, Trips, Unload, Unloaded,
+    Check, Checked, ContentHash, Ledger, LedgerEntry, Repair, Repaired, StoreError, StoreErrorKind,
+    TotalsReader, Unload, Unloaded,
 };
 use divvy::tally::{Parts, Totals};
 use jiff::Timestamp;
 
-use self::committed_items::CommittedItems;
 pub use self::counts::CountsFrom;
 pub use self::load::LoadRefusal;
 pub use self::progress::{Compared, Listener, LoadSettings, Written};
 pub use self::upgrade::{UpgradePlan, UpgradeStep};
-use crate::blocks::Rows;
 use crate::connect::{ConnectOptions, Connection};
 use crate::item;
-use crate::ledger::{Archive, LedgerTable, LoadRecord, SectionOwner, SectionRef, State};
+use crate::ledger::{LedgerTable, LoadRecord, SectionOwner, SectionRef, State};
 use crate::pace::{PacedTable, Used};
 use crate::tables::{Capacity, Layout, NewTables, Tables};
 
@@ -394,19 +392,6 @@ impl Shared {
         }
     }
 
-    /// Lists the archives, and reads which items of TripData belong to them.
-    async fn committed_items(&self) -> Result<(CommittedItems, Vec<Archive>), StoreError> {
-        loop {
-            let archives = self.ledger.archives().await?;
-            match CommittedItems::of(self, &archives).await {
-                Ok(committed) => return Ok((committed, archives)),
-                // A commit has replaced the lists of keys.
-                Err(_) if self.ledger.archives().await? != archives => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     /// Returns the totals over all archives in a section, without their cube.
     async fn totals(&self, section: Option<SectionRef>) -> Result<Arc<Totals>, StoreError> {
         let Some(at) = section else {
@@ -422,45 +407,6 @@ impl Shared {
         let totals = Arc::new(totals.await?);
         *cached() = Some((at, Arc::clone(&totals)));
         Ok(totals)
-    }
-}
-
-#[async_trait]
-impl Trips for DynamoStore {
-    async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
-        let incoming = load::DynamoIncoming::new(Arc::clone(&self.shared))?;
-        Ok(Box::new(incoming))
-    }
-
-    async fn scan_by_archive(
-        &self,
-        system: &SystemId,
-        visit: &(dyn Fn(ContentHash, TripBatch) -> bool + Send + Sync),
-    ) -> Result<(), StoreError> {
-        if !self.is_of(system).await? {
-            return Ok(());
-        }
-        let (committed, archives) = self.shared.committed_items().await?;
-        let visit = &mut |archive, rows: Rows| visit(archive, rows.batch);
-        layout::scan(&self.shared, &|item| committed.has(item), &archives, visit).await
-    }
-
-    async fn scan_projection(
-        &self,
-        system: &SystemId,
-        projection: &Projection,
-        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
-    ) -> Result<(), StoreError> {
-        if !self.is_of(system).await? {
-            return Ok(());
-        }
-        let shared = &self.shared;
-        let (committed, archives) = shared.committed_items().await?;
-        if shared.visit_selected(projection, &committed, visit).await? {
-            return Ok(());
-        }
-        let visit = &mut |_, rows: Rows| visit(projection.apply(rows.batch));
-        layout::scan(shared, &|item| committed.has(item), &archives, visit).await
     }
 }
 

@@ -1,13 +1,19 @@
-//! Trips that start at some stations, in some time: found by the index, without reading the whole
-//! table.
+//! Scans of the trips: of the whole table, or of some stations and some time by the index, without
+//! reading the whole table.
 
-use divvy::model::{StationId, TripBatch};
-use divvy::store::{Projection, StoreError};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use divvy::model::{StationId, SystemId, TripBatch};
+use divvy::store::{ArchiveId, ContentHash, Incoming, Projection, StoreError, Trips};
 
 use super::committed_items::CommittedItems;
-use super::layout::{key_of, rows_of_items};
-use super::{Shared, string_key};
+use super::layout::{key_of, rows_of_items, scan};
+use super::load::DynamoIncoming;
+use super::{DynamoStore, Shared, string_key};
+use crate::blocks::Rows;
 use crate::item::trip::{KEY, local_text};
+use crate::ledger::Archive;
 use crate::pace::{IndexQuery, MAX_BATCH_KEYS};
 use crate::tables::{IndexShape, Layout};
 
@@ -21,7 +27,59 @@ const MONTH_MS: i64 = 31 * 86_400_000;
 /// Items that are read and decoded at a time.
 const ITEMS_AT_ONCE: usize = 10 * MAX_BATCH_KEYS;
 
+#[async_trait]
+impl Trips for DynamoStore {
+    async fn begin(&self, _: &ArchiveId) -> Result<Box<dyn Incoming>, StoreError> {
+        let incoming = DynamoIncoming::new(Arc::clone(&self.shared))?;
+        Ok(Box::new(incoming))
+    }
+
+    async fn scan_by_archive(
+        &self,
+        system: &SystemId,
+        visit: &(dyn Fn(ContentHash, TripBatch) -> bool + Send + Sync),
+    ) -> Result<(), StoreError> {
+        if !self.is_of(system).await? {
+            return Ok(());
+        }
+        let (committed, archives) = self.shared.committed_items().await?;
+        let visit = &mut |archive, rows: Rows| visit(archive, rows.batch);
+        scan(&self.shared, &|item| committed.has(item), &archives, visit).await
+    }
+
+    async fn scan_projection(
+        &self,
+        system: &SystemId,
+        projection: &Projection,
+        visit: &(dyn Fn(TripBatch) -> bool + Send + Sync),
+    ) -> Result<(), StoreError> {
+        if !self.is_of(system).await? {
+            return Ok(());
+        }
+        let shared = &self.shared;
+        let (committed, archives) = shared.committed_items().await?;
+        if shared.visit_selected(projection, &committed, visit).await? {
+            return Ok(());
+        }
+        let visit = &mut |_, rows: Rows| visit(projection.apply(rows.batch));
+        scan(shared, &|item| committed.has(item), &archives, visit).await
+    }
+}
+
 impl Shared {
+    /// Lists the archives, and reads which items of TripData belong to them.
+    async fn committed_items(&self) -> Result<(CommittedItems, Vec<Archive>), StoreError> {
+        loop {
+            let archives = self.ledger.archives().await?;
+            match CommittedItems::of(self, &archives).await {
+                Ok(committed) => return Ok((committed, archives)),
+                // A commit has replaced the lists of keys.
+                Err(_) if self.ledger.archives().await? != archives => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Passes the committed trips of a projection's stations and time to `visit`. Returns `false`,
     /// without reading trips, where a scan of the table costs less: the projection names no stations,
     /// or so many trips start there.
