@@ -112,6 +112,7 @@ async fn fill(endpoint: &str, bytes: usize, time: Duration) -> Result<f64, Box<d
         on_demand: true,
         index_shape: divvy_aws::tables::IndexShape::Counted,
         items: 0,
+        bytes: 0,
         layout: Layout::Rows,
         stream: None,
         arn: None,

@@ -23,10 +23,11 @@ pub const N: &str = "n";
 /// The attribute with the trips.
 pub const BLOCK: &str = "block";
 
-/// Returns the number of trips of an item or of an entry of the index: 1 without the attribute `n`.
+/// Returns the number of trips of the item of a block or of its entry in the index; 1 where the
+/// attribute `n`, which only blocks have, is missing or larger than a block can state.
 pub fn trips(item: &Item) -> u64 {
     let n = item.get(N).and_then(|n| n.as_n().ok());
-    n.and_then(|n| n.parse().ok()).unwrap_or(1)
+    n.and_then(|n| n.parse::<u32>().ok()).unwrap_or(1).into()
 }
 
 /// Returns the key of a block: `35#2016-07#0123456789abcdef#000`. The station is empty for trips

@@ -89,7 +89,8 @@ impl DynamoStore {
             let batch = reader.read(RECORDS).await?;
             if reader.has_lost() {
                 // Records are kept for 24 hours; the stations of lost ones are found by version.
-                let refreshed = self.refresh_missing(now).await?;
+                self.refresh_missing_into(&system.id, now, &mut refreshed)
+                    .await?;
                 self.ledger().put_note(CONSUMER, reader.reached()).await?;
                 return Ok(refreshed);
             }

@@ -10,14 +10,15 @@ use divvy::store::{
 use divvy::tally::{Tally, Totals};
 
 use super::committed_items::{CommittedItems, Membership};
+use super::departures::trips_of;
 use super::layout;
 use super::load::lease::{REPAIR, UNLOAD};
 use super::{DynamoStore, duplicates};
 use crate::blocks::Rows;
-use crate::item::trip::INDEX_KEY;
-use crate::item::{Item, packed};
+use crate::item::Item;
+use crate::item::trip::{INDEX_KEY, STARTED_AT};
 use crate::ledger::{Archive, LoadRecord, SectionOwner};
-use crate::tables::Layout;
+use crate::tables::{IndexShape, Layout};
 
 impl DynamoStore {
     /// Checks the laws of this store. Reads all tables, at the rate of their capacity.
@@ -48,6 +49,7 @@ impl DynamoStore {
         // The stored trips, counted by archive tag.
         let mut counted: HashMap<String, Totals> = HashMap::new();
         let mut found = OtherTrips::default();
+        let mut unindexed = 0;
         let committed = CommittedItems::of(shared, &archives).await;
         let Some(committed) = if_readable(committed, &mut checked)? else {
             return Ok(checked);
@@ -58,10 +60,20 @@ impl DynamoStore {
             let (items, others): (Vec<_>, Vec<_>) =
                 items.into_iter().partition(|item| committed.has(item));
             count(layout, &items, &mut counted, &mut checked);
+            let is_unindexed = |item: &&Item| !item.contains_key(STARTED_AT);
+            unindexed += items.iter().filter(is_unindexed).count();
             for item in &others {
                 found.add(layout, item, committed.membership(item));
             }
         }
+
+        let is_counted = shared.tables.trip_data.index_shape == IndexShape::Counted;
+        checked.expect(unindexed == 0 || !is_counted, || {
+            format!(
+                "{} without started_at, so that the index lacks them: divvy check --repair adds it",
+                plural(unindexed as i64, "block")
+            )
+        });
 
         // The ledger.
         let mut all = Totals::default();
@@ -234,7 +246,7 @@ struct OtherTrips {
 impl OtherTrips {
     fn add(&mut self, layout: Layout, item: &Item, membership: Membership) {
         if membership == Membership::Foreign {
-            let n = packed::trips(item);
+            let n = trips_of(layout, item);
             match layout::text(item, INDEX_KEY) {
                 Some(origin) => *self.foreign.entry(origin.into()).or_default() += n,
                 None => self.without_origin += n,
@@ -274,7 +286,7 @@ impl OtherTrips {
         }
         checked.notes.push(format!(
             "{} of no archive, which another program has put into the table, {at}: from_count has \
-             them, and no other report",
+             those with a station and a start, and no other report",
             plural(n as i64, "trip"),
         ));
     }

@@ -6,7 +6,8 @@
 //!
 //! | reason | result |
 //! |---|---|
-//! | a load overwrites or deletes rows at this moment | no count: the stored one stays, and the load's last step causes another |
+//! | a load overwrites or deletes rows, and its commit has not begun | no count: the stored one stays, and the load's last step causes another |
+//! | a load is being undone | an error |
 //! | the index lags behind the table, or trips were added or deleted by hand | an error for [`MAX_WAIT`], then the count of the index |
 //!
 //! An index without archives ([`IndexShape::Compared`]) is only compared: the counts are those of
@@ -23,11 +24,11 @@ use divvy::tally::Totals;
 use jiff::SignedDuration;
 
 use super::committed_items::{CommittedItems, Membership};
-use super::{DynamoStore, Shared};
+use super::{DynamoStore, NO_PANIC, Shared};
 use crate::item::{Item, packed};
 use crate::ledger::{IndexLag, LoadRecord, Note, State};
 use crate::pace::IndexQuery;
-use crate::tables::IndexShape;
+use crate::tables::{IndexShape, Layout};
 
 /// The longest wait for the index. It usually follows within a second.
 const MAX_WAIT: SignedDuration = SignedDuration::from_mins(15);
@@ -42,9 +43,9 @@ pub(super) struct StationCount {
 }
 
 impl StationCount {
-    /// Adds an item, or an entry of the index.
-    pub(super) fn add(&mut self, item: &Item, membership: Membership) {
-        let n = packed::trips(item);
+    /// Adds an item of a layout, or its entry of the index.
+    fn add(&mut self, layout: Layout, item: &Item, membership: Membership) {
+        let n = trips_of(layout, item);
         match membership {
             Membership::Committed => self.committed += n,
             Membership::Foreign => self.foreign += n,
@@ -58,6 +59,14 @@ impl StationCount {
     }
 }
 
+/// Returns the number of trips of an item, or of an entry of the index.
+pub(super) fn trips_of(layout: Layout, item: &Item) -> u64 {
+    match layout {
+        Layout::Rows => 1,
+        Layout::Packed => packed::trips(item),
+    }
+}
+
 /// What the ledger states at one moment.
 struct LedgerView {
     state: State,
@@ -66,6 +75,8 @@ struct LedgerView {
     totals: Arc<Totals>,
     /// The items that belong to the archives of these totals.
     items: Arc<CommittedItems>,
+    /// Whether these are what a load is about to commit.
+    is_pending: bool,
 }
 
 /// The items that belong to the archives of a revision of the store, after the commit of the load
@@ -129,6 +140,7 @@ impl Shared {
             state: state.clone(),
             totals,
             items,
+            is_pending: pending.is_some(),
         }))
     }
 
@@ -139,10 +151,11 @@ impl Shared {
         items: &CommittedItems,
     ) -> Result<StationCount, StoreError> {
         let mut count = StationCount::default();
+        let layout = self.tables.trip_data.layout;
         let query = IndexQuery::of(origin.as_str());
         self.trips
             .query_index(&query, &mut |entry| {
-                count.add(entry, items.membership(entry));
+                count.add(layout, entry, items.membership(entry));
             })
             .await?;
         Ok(count)
@@ -160,11 +173,18 @@ impl Shared {
         }
         let count = self.count_entries(origin, &view.items).await?;
         if count.committed == stored {
+            let behind = || self.behind.lock().expect(NO_PANIC);
+            let was_behind = behind().remove(origin);
+            if was_behind {
+                self.ledger
+                    .delete_note(Note::Behind(origin.as_str()))
+                    .await?;
+            }
             return Ok(Some(count.counted()));
         }
         match self.ledger.load().await? {
-            Some(load) if load.is_undone => Err(self.behind(origin, count.committed, stored)),
-            Some(load) if load.overwrites() && !load.is_ending => Ok(None),
+            Some(load) if load.is_undone => Err(self.is_behind(origin, count.committed, stored)),
+            Some(load) if load.overwrites() && !view.is_pending => Ok(None),
             _ => {
                 self.accept_lag(&view.state, origin, count, stored).await?;
                 Ok(Some(count.counted()))
@@ -181,9 +201,10 @@ impl Shared {
         stored: u64,
     ) -> Result<Option<u64>, StoreError> {
         let mut found = 0;
+        let layout = self.tables.trip_data.layout;
         let query = IndexQuery::of(origin.as_str());
         self.trips
-            .query_index(&query, &mut |entry| found += packed::trips(entry))
+            .query_index(&query, &mut |entry| found += trips_of(layout, entry))
             .await?;
         // There are more trips where a load is unfinished: these do not count yet. There are fewer
         // where it has overwritten trips of which the origin was another.
@@ -224,10 +245,12 @@ impl Shared {
                 counted: None,
             };
             let _ = self.ledger.put_note(note, &lag).await;
-            return Err(self.behind(origin, count.committed, stored));
+            let mut behind = self.behind.lock().expect(NO_PANIC);
+            behind.insert(origin.clone());
+            return Err(self.is_behind(origin, count.committed, stored));
         };
         if now.duration_since(lag.since) < MAX_WAIT {
-            return Err(self.behind(origin, count.committed, stored));
+            return Err(self.is_behind(origin, count.committed, stored));
         }
         let lag = IndexLag {
             counted: Some(count.counted()),
@@ -239,7 +262,7 @@ impl Shared {
         Ok(())
     }
 
-    fn behind(&self, origin: &StationId, found: u64, stored: u64) -> StoreError {
+    fn is_behind(&self, origin: &StationId, found: u64, stored: u64) -> StoreError {
         StoreError::new(
             StoreErrorKind::Behind,
             format!(

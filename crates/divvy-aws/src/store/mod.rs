@@ -115,6 +115,8 @@ struct Shared {
     items: Mutex<Option<departures::CachedItems>>,
     /// The rows of StationData as this process has written them last.
     station_rows: Mutex<Option<stations::StationRows>>,
+    /// The origins of which this process has noted that the index had another number of trips.
+    behind: Mutex<std::collections::HashSet<divvy::model::StationId>>,
     /// The number of counts that differ from the ledger, because the index does.
     inexact_counts: std::sync::atomic::AtomicU64,
     /// The system of the tables, once known: it never changes.
@@ -210,6 +212,7 @@ impl DynamoStore {
             listener: Arc::new(()),
             totals: Mutex::default(),
             items: Mutex::default(),
+            behind: Mutex::default(),
             station_rows: Mutex::default(),
             inexact_counts: std::sync::atomic::AtomicU64::new(0),
             system: std::sync::OnceLock::new(),

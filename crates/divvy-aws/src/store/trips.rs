@@ -95,23 +95,31 @@ impl Shared {
         let Some(stations) = stations else {
             return Ok(false);
         };
-        let keys = self
-            .keys_of_stations(stations, projection, committed)
-            .await?;
         let state = self.ledger.state().await?;
         let totals = self.totals(state.and_then(|state| state.totals)).await?;
         let layout = self.tables.trip_data.layout;
-        let is_cheaper = match layout {
-            Layout::Rows => keys.len() as u64 * SCANNED_FOR_ONE <= totals.trips.max(0) as u64,
+        let trips = totals.trips.max(0) as u64;
+        let most = match layout {
+            Layout::Rows => trips / SCANNED_FOR_ONE,
             // A block is as large as what is charged for it.
-            Layout::Packed => true,
+            Layout::Packed => trips,
         };
-        if !is_cheaper {
+        let departures = stations
+            .iter()
+            .map(|id| totals.stations.departures(id).max(0) as u64);
+        let is_of_all_times = projection.started_ms.is_none();
+        if layout == Layout::Rows && is_of_all_times && departures.sum::<u64>() > most {
             return Ok(false);
         }
+        let keys = self.keys_of_stations(stations, projection, committed, most);
+        let Some(keys) = keys.await? else {
+            return Ok(false);
+        };
         for some in keys.chunks(ITEMS_AT_ONCE) {
             let wanted = some.iter().map(|key| string_key(KEY, key));
-            let items = self.trips.get_all(wanted.collect()).await?;
+            let mut items = self.trips.get_all(wanted.collect()).await?;
+            // A load may have overwritten some of them meanwhile.
+            items.retain(|item| committed.has(item));
             for rows in rows_of_items(layout, &items)?.into_values() {
                 if !visit(projection.apply(rows.batch)) {
                     return Ok(true);
@@ -121,13 +129,14 @@ impl Shared {
         Ok(true)
     }
 
-    /// Lists the keys of committed items of some stations.
+    /// Lists the keys of committed items of some stations. `None` where there are more than `most`.
     async fn keys_of_stations(
         &self,
         stations: &[StationId],
         projection: &Projection,
         committed: &CommittedItems,
-    ) -> Result<Vec<String>, StoreError> {
+        most: u64,
+    ) -> Result<Option<Vec<String>>, StoreError> {
         let started = self.started_range(projection);
         let mut keys = Vec::new();
         for station in stations {
@@ -139,13 +148,16 @@ impl Shared {
             };
             self.trips
                 .query_index(&query, &mut |entry| {
-                    if committed.has(entry) {
+                    if keys.len() as u64 <= most && committed.has(entry) {
                         keys.extend(key_of(entry).map(str::to_owned));
                     }
                 })
                 .await?;
+            if keys.len() as u64 > most {
+                return Ok(None);
+            }
         }
-        Ok(keys)
+        Ok(Some(keys))
     }
 
     /// Returns the first and the last text of `started_at` of a projection. `None` for all times.

@@ -12,15 +12,16 @@ use std::time::Duration;
 use divvy::store::{StoreError, StoreErrorKind};
 use tokio::time::sleep;
 
-use super::layout::damaged_block;
-use super::{DynamoStore, OpenOptions, Shared, connect, damaged_item};
+use super::layout::{is_block_key, key_of};
+use super::{DynamoStore, OpenOptions, Shared, connect};
 use crate::blocks;
 use crate::item::packed::{self, first_start_text};
 use crate::item::trip::STARTED_AT;
 use crate::item::{Item, put_text};
 use crate::pace::Write;
 use crate::tables::{
-    IndexProgress, IndexShape, Layout, Tables, create_index, delete_index, index_progress, stack_of,
+    IndexProgress, IndexShape, Layout, Tables, create_index, delete_index, index_progress,
+    layout_of_items, stack_of,
 };
 
 /// The time between two looks at an index that is being made.
@@ -41,9 +42,10 @@ pub enum UpgradePlan {
         /// The table.
         table: String,
         /// The number of its items as the service last counted them, which it does every six hours.
-        /// Each costs one write unit of the index; in the packed layout another one for each
-        /// kilobyte of the item.
         items: u64,
+        /// About the write units that this takes: one for each item, and in the packed layout one for
+        /// each kilobyte of the blocks, which are written again.
+        write_units: u64,
         /// Whether an upgrade was killed, and this one goes on with it.
         is_begun: bool,
     },
@@ -70,7 +72,14 @@ impl DynamoStore {
     pub async fn open_for_upgrade(options: OpenOptions) -> Result<Option<Self>, StoreError> {
         let connection = connect(&options).await?;
         let tables = Tables::describe(&connection.retrying, &options.prefix).await?;
-        Ok(tables.map(|tables| Self::over(connection, tables, &options)))
+        let Some(mut tables) = tables else {
+            return Ok(None);
+        };
+        if tables.trip_data.index_shape == IndexShape::Missing {
+            let name = &tables.trip_data.name;
+            tables.trip_data.layout = layout_of_items(&connection.retrying, name).await?;
+        }
+        Ok(Some(Self::over(connection, tables, &options)))
     }
 
     /// Returns what [`upgrade`](Self::upgrade) would do.
@@ -89,12 +98,17 @@ impl DynamoStore {
         Ok(UpgradePlan::Index {
             table: trips.name.clone(),
             items: trips.items,
+            write_units: trips.items
+                + match trips.layout {
+                    Layout::Rows => 0,
+                    Layout::Packed => trips.bytes.div_ceil(1024),
+                },
             is_begun: trips.index_shape == IndexShape::Missing,
         })
     }
 
     /// Makes the index of TripData again. Of tables of a stack, only blocks get their first start. Loads
-    /// must not run meanwhile; polls and reports may. Calls `on_step` for each step.
+    /// must not run meanwhile, and no command opens the store while the index is missing. Calls `on_step` for each step.
     ///
     /// # Errors
     ///
@@ -117,7 +131,11 @@ impl DynamoStore {
         let client = &shared.connection.retrying;
         let table = &shared.tables.trip_data;
         let is_of_stack = matches!(plan, UpgradePlan::OfStack { .. });
-        let progress = index_progress(client, &table.name).await?;
+        let mut progress = index_progress(client, &table.name).await?;
+        while progress == IndexProgress::Deleting {
+            sleep(LOOK_AGAIN).await;
+            progress = index_progress(client, &table.name).await?;
+        }
         let is_old = table.index_shape == IndexShape::Compared;
         if is_old && !is_of_stack {
             on_step(UpgradeStep::DeletingIndex);
@@ -133,10 +151,18 @@ impl DynamoStore {
             create_index(client, table).await?;
         }
         on_step(UpgradeStep::CreatingIndex);
-        while index_progress(client, &table.name).await? != IndexProgress::Active {
-            sleep(LOOK_AGAIN).await;
+        loop {
+            match index_progress(client, &table.name).await? {
+                IndexProgress::Active => return Ok(()),
+                IndexProgress::Creating | IndexProgress::Deleting => sleep(LOOK_AGAIN).await,
+                IndexProgress::Missing => {
+                    return Err(StoreError::new(
+                        StoreErrorKind::Unreachable,
+                        format!("the index of {} was not created: try again", table.name),
+                    ));
+                }
+            }
         }
-        Ok(())
     }
 
     /// Describes an index that is not counted. `None` where it is.
@@ -178,7 +204,7 @@ async fn write_first_starts(
     while let Some(items) = scan.next().await? {
         let mut puts = Vec::new();
         for item in items {
-            puts.extend(with_first_start(item)?.map(Write::Put));
+            puts.extend(with_first_start(item).map(Write::Put));
         }
         done += puts.len() as u64;
         shared.trips.write_all(puts).await?;
@@ -187,19 +213,23 @@ async fn write_first_starts(
     Ok(())
 }
 
-/// Adds the first start to the item of a block. `None` where it has one, or is no block.
-fn with_first_start(mut item: Item) -> Result<Option<Item>, StoreError> {
+/// Adds the first start to the item of a block. `None` where it has one, or is no block of divvy. A
+/// block that cannot be read, which `divvy check` finds, gets the beginning of its month.
+pub(super) fn with_first_start(mut item: Item) -> Option<Item> {
+    let key = key_of(&item).filter(|key| is_block_key(key))?.to_owned();
     if item.contains_key(STARTED_AT) || !item.contains_key(packed::BLOCK) {
-        return Ok(None);
+        return None;
     }
-    let (block, _) = packed::packed(&item).map_err(damaged_item)?;
-    let rows = blocks::decode(&block.block).map_err(damaged_block)?;
-    let all: Vec<u32> = (0..rows.len() as u32).collect();
-    let first_start = blocks::first_start(&rows.batch, &all);
-    put_text(
-        &mut item,
-        STARTED_AT,
-        first_start_text(first_start).as_deref(),
-    );
-    Ok(Some(item))
+    let read = || {
+        let (block, _) = packed::packed(&item).ok()?;
+        let rows = blocks::decode(&block.block).ok()?;
+        let all: Vec<u32> = (0..rows.len() as u32).collect();
+        first_start_text(blocks::first_start(&rows.batch, &all))
+    };
+    let first_start = read().or_else(|| {
+        let month = key.rsplit('#').nth(2)?;
+        Some(format!("{month}-01T00:00:00+00:00"))
+    });
+    put_text(&mut item, STARTED_AT, first_start.as_deref());
+    Some(item)
 }

@@ -1,5 +1,7 @@
 //! New tables, and a new index of TripData.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
@@ -9,6 +11,7 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, StreamSpecification, StreamViewType, Tag,
 };
 use divvy::store::StoreError;
+use tokio::time::sleep;
 
 use super::capacity::throughput;
 use super::describe::wait_until_active;
@@ -17,7 +20,11 @@ use crate::connect;
 use crate::item::trip::{INDEX_KEY, KEY, STARTED_AT};
 
 /// The tag of all tables that are created: its key, and its value.
-const PROJECT: (&str, &str) = ("project", "divvy-analyze");
+const APP: (&str, &str) = ("app", "divvy-analyze");
+/// How often point-in-time recovery is requested of a table for which it is not possible yet.
+const RECOVERY_ATTEMPTS: u32 = 60;
+/// The time between two such requests.
+const RECOVERY_PAUSE: Duration = Duration::from_secs(5);
 
 /// Creates tables, and waits until they are active and protected. All of them or none.
 ///
@@ -84,9 +91,20 @@ async fn enable_recovery(client: &Client, name: &str) -> Result<(), StoreError> 
         .table_name(name)
         .point_in_time_recovery_specification(recovery);
     let doing = format!("enable point-in-time recovery of {name}");
+    for _ in 0..RECOVERY_ATTEMPTS {
+        match request.clone().send().await {
+            Ok(_) => return Ok(()),
+            // The service makes backups possible some time after a table has become active.
+            Err(error) if error.code() == Some("ContinuousBackupsUnavailableException") => {
+                sleep(RECOVERY_PAUSE).await;
+            }
+            Err(error) => return Err(connect::store_error(&error, &doing)),
+        }
+    }
     let enabled = request.send().await;
-    enabled.map_err(|error| connect::store_error(&error, &doing))?;
-    Ok(())
+    enabled
+        .map(drop)
+        .map_err(|error| connect::store_error(&error, &doing))
 }
 
 /// Deletes a table that has no items.
@@ -147,7 +165,7 @@ async fn create(
     if new.is_protected {
         let system = new.system.as_deref().map(|system| ("system", system));
         let prefix = Some(("prefix", prefix)).filter(|(_, prefix)| !prefix.is_empty());
-        let tags = [Some(PROJECT), prefix, system].into_iter().flatten();
+        let tags = [Some(APP), prefix, system].into_iter().flatten();
         request = request
             .set_tags(Some(tags.map(tag).collect()))
             .deletion_protection_enabled(true);

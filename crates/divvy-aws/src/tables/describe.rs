@@ -67,14 +67,14 @@ pub(super) async fn describe(
         });
         (described.layout, described.index_shape) = match is_made.map(index_kind) {
             Some(Ok(kind)) => kind,
-            _ => (layout_of_items(client, name).await?, IndexShape::Missing),
+            _ => (Layout::default(), IndexShape::Missing),
         };
     }
     Ok(Some(described))
 }
 
 /// Returns the layout of the items of TripData where no index tells it: that of its first item.
-async fn layout_of_items(client: &Client, name: &str) -> Result<Layout, StoreError> {
+pub(crate) async fn layout_of_items(client: &Client, name: &str) -> Result<Layout, StoreError> {
     let first = client.scan().table_name(name).limit(1).send().await;
     let first = first.map_err(|error| connect::store_error(&error, &format!("read {name}")))?;
     let is_block = first.items().iter().any(|item| item.contains_key(BLOCK));
@@ -127,6 +127,7 @@ fn described(name: &str, found: &TableDescription) -> Described {
         layout: Layout::default(),
         index_shape: IndexShape::default(),
         items: found.item_count().unwrap_or(0).max(0) as u64,
+        bytes: found.table_size_bytes().unwrap_or(0).max(0) as u64,
         stream: found.latest_stream_arn().map(Into::into),
         arn: found.table_arn().map(Into::into),
     }
@@ -185,6 +186,8 @@ fn granted_on_demand(warm: WarmUnits, ceiling: Option<&OnDemandThroughput>) -> G
 pub enum IndexProgress {
     /// There is none.
     Missing,
+    /// It is being deleted.
+    Deleting,
     /// Its entries are being made.
     Creating,
     /// It can be read.
@@ -202,7 +205,8 @@ pub async fn index_progress(client: &Client, name: &str) -> Result<IndexProgress
         answer.map_err(|error| connect::store_error(&error, &format!("describe {name}")))?;
     let index = answer.table().and_then(index_of);
     Ok(match index.map(|index| index.index_status()) {
-        None | Some(Some(IndexStatus::Deleting)) => IndexProgress::Missing,
+        None => IndexProgress::Missing,
+        Some(Some(IndexStatus::Deleting)) => IndexProgress::Deleting,
         Some(Some(IndexStatus::Creating)) => IndexProgress::Creating,
         Some(_) => IndexProgress::Active,
     })

@@ -24,6 +24,7 @@ pub use self::capacity::{set_capacity, warm_writes};
 use self::create::create_all;
 pub use self::create::{create_index, delete_index};
 use self::describe::describe;
+pub(crate) use self::describe::layout_of_items;
 pub use self::describe::{IndexProgress, index_progress, wait_until_active};
 pub(crate) use self::describe::{ON_DEMAND_READ_UNITS, ON_DEMAND_WRITE_UNITS};
 pub use self::missing::MissingTables;
@@ -194,6 +195,8 @@ pub struct Described {
     pub layout: Layout,
     /// The number of its items as the service last counted them, which it does every six hours.
     pub items: u64,
+    /// Their bytes, counted at the same time.
+    pub bytes: u64,
     /// The shape of its index; [`IndexShape::Counted`] for tables that have none.
     pub index_shape: IndexShape,
     /// The ARN of its stream. `None` where it has none.
@@ -297,7 +300,7 @@ impl Tables {
         let tables = tables.ok_or_else(|| {
             StoreError::new(
                 StoreErrorKind::Unreachable,
-                "the tables were made, and are gone again: is somebody deleting them?",
+                "the tables were created, and no longer exist: another process may have deleted them",
             )
         })?;
         // Another process may have created it meanwhile.

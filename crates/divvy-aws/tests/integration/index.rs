@@ -75,7 +75,7 @@ async fn a_trip_of_another_program_counts_and_is_named() {
             checked.notes,
             [
                 "1 trip of no archive, which another program has put into the table, at station 35: \
-              from_count has them, and no other report"
+              from_count has those with a station and a start, and no other report"
             ]
         );
         // A repair leaves it in the table and in the count.
@@ -341,6 +341,18 @@ async fn the_index_of_an_older_program_is_compared_and_can_be_upgraded() {
         assert_eq!(count_of(&store, "35").await, 110, "{layout}");
         assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
 
+        if layout == Layout::Packed {
+            // What is no block of divvy, and a block that cannot be read, keep nothing from it.
+            let mut other = foreign("other", "76");
+            other.remove("started_at");
+            other.insert("block".into(), s("Block 5"));
+            put(&client, "TripData", other).await;
+            let mut damaged = foreign("76#2024-01#ffffffffffffffff-7#000", "76");
+            damaged.remove("started_at");
+            let bytes = aws_sdk_dynamodb::primitives::Blob::new([1, 2, 3]);
+            damaged.insert("block".into(), AttributeValue::B(bytes));
+            put(&client, "TripData", damaged).await;
+        }
         let plan = store.upgrade_plan().await.unwrap();
         assert!(
             matches!(
@@ -400,6 +412,47 @@ async fn a_killed_upgrade_is_continued() {
         let store = open(&local, layout).await;
         assert_eq!(recount(&store).await.uncounted, [], "{layout}");
         assert_eq!(count_of(&store, "35").await, 100, "{layout}");
+        assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_without_its_start_is_found_and_repaired() {
+    let local = emulator();
+    let client = Client::new(&local.sdk_config());
+    let store = loaded(&local, Layout::Packed).await;
+    let blocks = items(&client, "TripData").await;
+    let mut block = blocks
+        .into_iter()
+        .find(|item| text(item, "from_station_id") == "35")
+        .unwrap();
+    block.remove("started_at");
+    put(&client, "TripData", block).await;
+    let faults = store.check().await.unwrap().faults;
+    assert!(
+        faults[0].starts_with("1 block without started_at"),
+        "{faults:?}"
+    );
+    let repaired = store.repair(false, minute(1)).await.unwrap();
+    assert_eq!(repaired.done.len(), 1, "{repaired:?}");
+    assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
+    assert_eq!(recount(&store).await.uncounted, []);
+    assert_eq!(count_of(&store, "35").await, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_of_trips_that_no_block_has_is_one_trip() {
+    for layout in LAYOUTS {
+        let local = emulator();
+        let client = Client::new(&local.sdk_config());
+        let store = loaded(&local, layout).await;
+        for id in ["one", "two"] {
+            let mut item = foreign(id, "35");
+            item.insert("n".into(), AttributeValue::N(u64::MAX.to_string()));
+            put(&client, "TripData", item).await;
+        }
+        assert_eq!(recount(&store).await.uncounted, [], "{layout}");
+        assert_eq!(count_of(&store, "35").await, 102, "{layout}");
         assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
     }
 }

@@ -101,7 +101,7 @@ async fn tables_in_aws_have_tags_protection_and_recovery() {
             .map(|tag| format!("{}={}", tag.key, tag.value))
             .collect();
         tags.sort();
-        assert_eq!(tags, ["prefix=t", "project=divvy-analyze", "system=divvy"]);
+        assert_eq!(tags, ["app=divvy-analyze", "prefix=t", "system=divvy"]);
         let backups = client
             .describe_continuous_backups()
             .table_name(&name)

@@ -15,8 +15,9 @@ use crate::runtime::block_on;
 ///
 /// A store in a folder is upgraded by any command that opens it. On DynamoDB, the index of TripData
 /// is deleted and made again, so that counts are counted by it. That costs one write unit for each
-/// item, which is printed first; on AWS it asks for --yes. Loads must not run meanwhile; polls and
-/// reports may. A killed upgrade is continued by the next one.
+/// item, and the blocks of the packed layout are written again; what it takes is printed first, and on
+/// AWS it asks for --yes. No other command opens the store meanwhile. A killed upgrade is continued by
+/// the next one.
 #[derive(Debug, Args)]
 #[command(args = without(&["system", "systems"]))]
 pub struct Upgrade {
@@ -49,9 +50,10 @@ impl Upgrade {
             UpgradePlan::Index {
                 table,
                 items,
+                write_units,
                 is_begun,
             } => common.say(format_args!(
-                "{table}: {} {}: about {}, a write unit each{}",
+                "{table}: {} {}: about {}, {}{}",
                 if *is_begun {
                     "an upgrade was interrupted, and goes on with"
                 } else {
@@ -59,7 +61,8 @@ impl Upgrade {
                 },
                 "the items of the table",
                 plural(*items as i64, "item"),
-                cost(&store, *items, common),
+                plural(*write_units as i64, "write unit"),
+                cost(&store, *write_units, common),
             )),
         }
         if self.dry_run {
@@ -94,11 +97,11 @@ fn sentence(step: UpgradeStep) -> String {
 }
 
 /// Describes the price of making the index of tables that are paid by request.
-fn cost(store: &DynamoStore, items: u64, common: &Common) -> String {
+fn cost(store: &DynamoStore, write_units: u64, common: &Common) -> String {
     let is_paid_by_request = store.tables().trip_data.on_demand && common.store.costs();
     if !is_paid_by_request {
         return String::new();
     }
-    let usd = items as f64 / 1e6 * Prices::default().write_requests_million;
+    let usd = write_units as f64 / 1e6 * Prices::default().write_requests_million;
     format!(", ${usd:.2} at the prices of us-east-1")
 }

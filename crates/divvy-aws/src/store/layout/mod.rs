@@ -24,7 +24,7 @@ use crate::ledger::{Archive, SectionKind, SectionOwner, SectionRef, decode_ids};
 use crate::pace::{MAX_BATCH_KEYS, Write};
 use crate::tables::Layout;
 
-pub(super) fn damaged_block(error: blocks::BlockError) -> StoreError {
+fn damaged_block(error: blocks::BlockError) -> StoreError {
     StoreError::with_source(
         StoreErrorKind::Damaged,
         "a block of trips cannot be read",

@@ -202,7 +202,7 @@ async fn load(
     }
     warm::warm(shared).await?;
     boost::raise(shared, found.generation > 0).await?;
-    let has_abandoned = !is_packed && delete_abandoned(shared, request).await?;
+    let has_abandoned = !is_packed && delete_abandoned(shared, request, continues).await?;
     let done = commit::commit(lease, request, archive, rows, rejects).await?;
     if has_abandoned {
         let note = Note::Abandoned(&request.content);
@@ -212,19 +212,28 @@ async fn load(
 }
 
 /// Deletes the rows of a load of the same archive that was given up, if it had other settings: their
-/// ids may be others. Returns whether there was such a load, whatever its settings. Reads the whole
+/// ids may be others. Does not do so for a load that continues, whose rows are its own, and where the
+/// archive is loaded. Returns whether there was such a load, whatever its settings. Reads the whole
 /// table.
-async fn delete_abandoned(shared: &Shared, request: &LoadRequest) -> Result<bool, StoreError> {
+async fn delete_abandoned(
+    shared: &Shared,
+    request: &LoadRequest,
+    continues: bool,
+) -> Result<bool, StoreError> {
     let note = Note::Abandoned(&request.content);
     let Some(settings) = shared.ledger.note::<String>(note).await? else {
         return Ok(false);
     };
-    if settings != request.settings {
+    let is_other = settings != request.settings && !continues;
+    let mut archives = shared.ledger.archives().await?.into_iter();
+    if is_other && !archives.any(|loaded| loaded.content() == request.content) {
         shared.listener.note(&format!(
             "{}: deleting the trips that a load of it with other settings has left",
             request.archive
         ));
         layout::delete_rows_of(shared, &tag_of_content(&request.content)).await?;
+        // From here on rows of it are of these settings.
+        shared.ledger.put_note(note, &request.settings).await?;
     }
     Ok(true)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use divvy::store::StoreError;
 
 use super::changed_meanwhile;
-use super::lease::{Lease, LoadRequest};
+use super::lease::{Lease, LoadRequest, REPAIR, UNLOAD};
 use crate::blocks::Rows;
 use crate::ledger::{Note, State};
 use crate::store::copies::Copies;
@@ -34,8 +34,10 @@ pub(in crate::store) async fn undo(
         // archives overwrite them. They have its tag: before it is loaded with other settings, which
         // may give its trips other ids, they are deleted.
         Layout::Rows => {
-            let note = Note::Abandoned(&load.content);
-            shared.ledger.put_note(note, &load.settings).await?;
+            if ![UNLOAD, REPAIR].contains(&load.settings.as_str()) {
+                let note = Note::Abandoned(&load.content);
+                shared.ledger.put_note(note, &load.settings).await?;
+            }
             let archives = shared.ledger.archives().await?;
             let scratch = Scratch::new()?;
             for archive in &archives {

@@ -153,6 +153,12 @@ impl Repair<'_> {
         let known = KnownItems::of(self.shared(), &archives).await?;
         let mut found = StoredItems::read(self.shared(), &known, self.dry_run).await?;
         let foreign = std::mem::take(&mut found.foreign);
+        if found.unindexed > 0 {
+            let n = found.unindexed;
+            self.done(format!(
+                "{n} blocks given their started_at, by which the index has them"
+            ));
+        }
         for (tag, n) in &found.strays {
             let what = match self.shared().tables.trip_data.layout {
                 Layout::Rows => "trips",

@@ -7,10 +7,13 @@ use divvy::store::StoreError;
 use divvy::tally::{Tally, Totals};
 
 use super::if_readable;
-use crate::item::trip::INDEX_KEY;
-use crate::item::{Item, packed};
+use crate::item::Item;
+use crate::item::trip::{INDEX_KEY, STARTED_AT};
 use crate::ledger::Archive;
+use crate::pace::Write;
 use crate::store::committed_items::{CommittedItems, Membership, hash_of};
+use crate::store::departures::trips_of;
+use crate::store::upgrade::with_first_start;
 use crate::store::{Shared, layout};
 use crate::tables::Layout;
 
@@ -89,6 +92,8 @@ pub(super) struct StoredItems {
     items: HashMap<String, u64>,
     /// The number of items that cannot be read.
     pub(super) damaged: BTreeMap<String, u64>,
+    /// The number of blocks without the first start, by which the index is sorted.
+    pub(super) unindexed: u64,
     /// The number of trips of no archive, which another program has written, by origin.
     pub(super) foreign: BTreeMap<StationId, u64>,
     /// The number of items that are left over of loads, by archive tag.
@@ -96,7 +101,8 @@ pub(super) struct StoredItems {
 }
 
 impl StoredItems {
-    /// Reads all of TripData; deletes the items that are left over of loads, except in a dry run.
+    /// Reads all of TripData; deletes the items that are left over of loads, and adds the first
+    /// start to blocks that lack it, except in a dry run.
     pub(super) async fn read(
         shared: &Shared,
         known: &KnownItems,
@@ -107,11 +113,17 @@ impl StoredItems {
         let mut scan = shared.trips.scan();
         while let Some(items) = scan.next().await? {
             let mut committed: Vec<Item> = Vec::new();
-            let mut deletes = Vec::new();
+            let mut writes = Vec::new();
             for item in items {
                 let tag = layout::tag_of_item(layout, &item).to_owned();
                 match known.status(&tag, &item) {
                     ItemStatus::Committed => {
+                        if !item.contains_key(STARTED_AT)
+                            && let Some(block) = with_first_start(item.clone())
+                        {
+                            found.unindexed += 1;
+                            writes.push(Write::Put(block));
+                        }
                         *found.items.entry(tag).or_default() += 1;
                         committed.push(item);
                     }
@@ -119,18 +131,18 @@ impl StoredItems {
                     ItemStatus::Foreign => {
                         if let Some(origin) = layout::text(&item, INDEX_KEY) {
                             *found.foreign.entry(origin.into()).or_default() +=
-                                packed::trips(&item);
+                                trips_of(layout, &item);
                         }
                     }
                     ItemStatus::Stray => {
                         *found.strays.entry(tag).or_default() += 1;
-                        deletes.extend(layout::key_of(&item).map(layout::delete));
+                        writes.extend(layout::key_of(&item).map(layout::delete));
                     }
                 }
             }
             found.count(layout, &committed);
             if !dry_run {
-                shared.trips.write_all(deletes).await?;
+                shared.trips.write_all(writes).await?;
             }
         }
         Ok(found)

@@ -27,7 +27,7 @@ pub(super) struct FeedTimes {
     /// The number of parts of the list of stations beside the first.
     #[serde(default, skip_serializing_if = "is_default")]
     more_parts: u32,
-    /// The time of the last write, by the clock of the process that wrote.
+    /// The time of the last write, by the clock of the service.
     #[serde(default, skip_serializing_if = "is_default")]
     changed_at: Option<Timestamp>,
 }

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::model::StationId;
 use divvy::stations::data::{Row, Write};
 use divvy::store::StoreError;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::feed::{FeedTimes, StoredFeed};
 use crate::item::station::{cause, put_cause};
@@ -19,11 +21,17 @@ use crate::store::{NO_PANIC, Shared, damaged_item, string_key};
 /// Rows that are written at a time.
 const AT_ONCE: usize = 16;
 
+/// The time for which rows are kept in memory. A process that was killed while it wrote rows leaves
+/// the times of the feed as they were, and only rows that are read again show what it has written.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+
 /// The rows of StationData with the state of the feed of the same moment.
 #[derive(Debug, Default)]
 pub(in crate::store) struct StationRows {
     pub(super) rows: HashMap<StationId, Row>,
     pub(super) feed: StoredFeed,
+    /// When the rows were read from the table. `None` where they were not.
+    read_at: Option<Instant>,
 }
 
 impl StationRows {
@@ -69,34 +77,45 @@ impl Shared {
     }
 
     /// Returns the rows and the state of the feed, for a change of them. Of a first attempt these are
-    /// the ones that this process has written last, if no other process has changed them; else they
+    /// the ones that this process has written last, if no other process has changed them and they were
+    /// read within [`MAX_AGE`]; else they
     /// are read eventually consistently, at half the units, if the last change is some time ago. Rows
     /// that are not the newest ones make the write of them fail, and a further attempt reads strongly
     /// consistently.
     pub(super) async fn rows_to_change(&self, is_first: bool) -> Result<StationRows, StoreError> {
         // What is kept is taken out, so that a poll that ends in the middle leaves nothing outdated.
         let kept = self.station_rows.lock().expect(NO_PANIC).take();
-        let times = self.feed_times().await?;
-        let is_current = |kept: &StationRows| is_first && kept.is_of(times.as_ref());
+        let mut times = self.feed_times().await?;
+        let is_current = |kept: &StationRows| {
+            let age = kept.read_at.map(|at| at.elapsed());
+            is_first && age < Some(MAX_AGE) && kept.is_of(times.as_ref())
+        };
         if let Some(kept) = kept.filter(is_current) {
             return Ok(kept);
         }
-        let is_settled = times.as_ref();
-        let is_settled =
-            is_settled.is_some_and(|times| times.is_settled(self.connection.clock.now()));
-        let consistency = if is_first && is_settled {
-            Consistency::Eventual
-        } else {
-            Consistency::Strong
-        };
-        let rows = self.read_rows(consistency).await?;
-        let feed = self.feed_of(times).await?;
-        let feed = match feed {
-            Some(feed) => feed,
-            // Another process has changed it: the write will fail.
-            None => self.feed().await?,
-        };
-        Ok(StationRows { rows, feed })
+        for attempt in 0..super::ATTEMPTS {
+            let is_settled = times.as_ref();
+            let is_settled =
+                is_settled.is_some_and(|times| times.is_settled(self.connection.clock.now()));
+            let consistency = if is_first && is_settled && attempt == 0 {
+                Consistency::Eventual
+            } else {
+                Consistency::Strong
+            };
+            // The times were read before the rows: if another process changes rows meanwhile, these
+            // times are no longer the stored ones, and the write of the feed fails.
+            let rows = self.read_rows(consistency).await?;
+            if let Some(feed) = self.feed_of(times).await? {
+                let read_at = Some(Instant::now());
+                return Ok(StationRows {
+                    rows,
+                    feed,
+                    read_at,
+                });
+            }
+            times = self.feed_times().await?;
+        }
+        Err(self.too_many_writers())
     }
 
     /// Returns the state of the feed that this process has written last. `None` where it is not of these
