@@ -456,3 +456,21 @@ async fn a_number_of_trips_that_no_block_has_is_one_trip() {
         assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_station_that_another_program_has_written_holds_up_no_load() {
+    let local = emulator();
+    let client = Client::new(&local.sdk_config());
+    let store = loaded(&local, Layout::Rows).await;
+    let stations = items(&client, "StationData").await;
+    let of_35 = |item: &&Item| text(item, "station_id") == "35";
+    let mut station = stations.iter().find(of_35).unwrap().clone();
+    // What the row has by default, left out; and a blank that divvy leaves out.
+    station.remove("source");
+    station.insert("name".into(), s(""));
+    put(&client, "StationData", station).await;
+    load(&store, &archive("b.zip", (300..330).map(|n| row(n, 1000)))).await;
+    drain(&store).await;
+    assert_eq!(count_of(&store, "35").await, 110);
+    assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
+}

@@ -230,10 +230,29 @@ async fn put_row(
     if written {
         return Ok(true);
     }
-    // A write that is repeated because its response was lost fails on its own row.
     let row = |item: &Item| item::station::row(item).map_err(damaged_item);
-    let found = table.get(key).await?.as_ref().map(row).transpose()?;
-    Ok(found == item.as_ref().map(row).transpose()?)
+    let stored = table.get(key.clone()).await?;
+    let found = stored.as_ref().map(row).transpose()?;
+    if found == item.as_ref().map(row).transpose()? {
+        // A write that is repeated because its response was lost fails on its own row.
+        return Ok(true);
+    }
+    let in_our_form = found.as_ref().map(item::station::item);
+    let is_known = match (&in_our_form, &known) {
+        (Some(stored), Some(known)) => item::station::are_same(stored, known),
+        _ => false,
+    };
+    if !is_known {
+        return Ok(false);
+    }
+    // It is the same row, which another program has written in another form, such as a time with
+    // trailing zeros.
+    let (text, values) = is_unchanged(stored.as_ref());
+    let condition = Some((text.as_str(), values));
+    match item {
+        Some(item) => table.put_if(item, condition).await,
+        None => table.delete_if(key, condition).await,
+    }
 }
 
 /// Returns the condition that a row has not changed. `None`: that it does not exist.
