@@ -470,7 +470,7 @@ fn the_tree_is_the_one_that_exists() {
     let mut failures = Vec::new();
     // The folders that contain the current line, with their indentation.
     let mut open: Vec<(usize, PathBuf)> = Vec::new();
-    for line in block("The rooms").lines() {
+    for line in block("Folders").lines() {
         let indent = line.len() - line.trim_start().len();
         open.retain(|(folder_indent, _)| *folder_indent < indent);
         let mut folder = open
