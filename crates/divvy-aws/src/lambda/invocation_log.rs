@@ -4,12 +4,20 @@ use std::time::Duration;
 
 use divvy::refresh::Uncounted;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::metrics::{Dimensions, Metric, line};
 
 /// The most stations of a log line.
 const LOGGED: usize = 20;
+
+/// Makes the list of stations that could not be counted, of at most [`LOGGED`].
+pub(super) fn uncounted_json(uncounted: &[Uncounted]) -> Value {
+    let logged = uncounted.iter().take(LOGGED);
+    logged
+        .map(|uncounted| json!({"id": uncounted.id.as_str(), "why": uncounted.why}))
+        .collect()
+}
 
 /// Consumed capacity and throttled requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -96,10 +104,7 @@ impl InvocationLog {
             "stations": self.stations,
             "skipped": self.skipped,
             "uncounted": self.uncounted,
-            "unrecoverable": self.unrecoverable.iter().take(LOGGED).map(|uncounted| json!({
-                "id": uncounted.id.as_str(),
-                "why": uncounted.why,
-            })).collect::<Vec<_>>(),
+            "unrecoverable": uncounted_json(&self.unrecoverable),
             "write_units": self.spent.write_units,
             "duration_ms": millis(self.duration),
             "stopped": self.stopped.as_ref().map(|stopped| json!({

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
+use super::deadline::work_until;
 use super::metrics::{Dimensions, Metric, line};
 
 /// The outcome of an invocation.
@@ -23,9 +24,6 @@ pub struct PollLog {
     /// The run time.
     pub duration: Duration,
 }
-
-/// The time before its deadline at which an invocation stops: enough to write the log line.
-const RESERVE: Duration = Duration::from_secs(1);
 
 /// Takes one snapshot of a feed, until `deadline`; `None` for no limit.
 ///
@@ -55,7 +53,7 @@ pub async fn poll(
     };
     let sources = [feed];
     let polling = ingest::poll(&sources, store, &options);
-    let until = deadline.map(|deadline| deadline.checked_sub(RESERVE).unwrap_or(started));
+    let until = deadline.map(work_until);
     let polled = match until {
         None => Some(polling.await),
         // A future that is ready at once would be done after its time.

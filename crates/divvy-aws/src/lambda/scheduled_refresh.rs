@@ -11,13 +11,10 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
+use super::deadline::work_until;
+use super::invocation_log::uncounted_json;
 use super::metrics::{Dimensions, Metric, line};
 use crate::store::DynamoStore;
-
-/// The time before its deadline at which an invocation stops: enough to write the log line.
-const RESERVE: Duration = Duration::from_secs(1);
-/// The most stations of a log line.
-const LOGGED: usize = 20;
 
 /// The outcome of an invocation.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +42,7 @@ pub async fn refresh(
     now: Timestamp,
 ) -> Result<RefreshLog, StoreError> {
     let started = Instant::now();
-    let until = deadline.checked_sub(RESERVE).unwrap_or(started);
+    let until = work_until(deadline);
     let mut refreshed = Refreshed::default();
     let counted = timeout_at(
         until,
@@ -76,15 +73,10 @@ impl RefreshLog {
             Metric::count("recounts", *recounted),
             Metric::count("failures", uncounted.len() as u64),
         ];
-        let uncounted: Vec<_> = uncounted
-            .iter()
-            .take(LOGGED)
-            .map(|uncounted| json!({"id": uncounted.id.as_str(), "why": uncounted.why}))
-            .collect();
         let more = json!({
             "stations": stations,
             "skipped": skipped,
-            "uncounted": uncounted,
+            "uncounted": uncounted_json(uncounted),
             "is_complete": self.is_complete,
             "duration_ms": self.duration.as_millis() as u64,
         });

@@ -12,8 +12,6 @@
 //! - A record may be delivered twice or late: counts have a version and the number of the record
 //!   that caused them, and an older record replaces nothing newer.
 
-use std::time::Duration;
-
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use divvy::model::SystemId;
@@ -22,12 +20,10 @@ use divvy::store::{CountsTable, Departures, StoreError, StoreErrorKind};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
+use super::deadline::work_until;
 use super::invocation_log::{InvocationLog, Spent, Stopped};
 use crate::store::DynamoStore;
 use crate::stream::{self, StreamChange};
-
-/// The time before its deadline at which an invocation stops: enough to send the response.
-const RESERVE: Duration = Duration::from_secs(1);
 
 /// Counts that are stored with the number of the record that they were made for.
 pub trait Counts: Send + Sync {
@@ -102,7 +98,7 @@ pub async fn handle_event(
         records: &event.records,
         counts,
         system,
-        until: deadline.map(|deadline| deadline.checked_sub(RESERVE).unwrap_or(started)),
+        until: deadline.map(work_until),
         now,
     };
     let mut response = DynamoDbEventResponse::default();
@@ -259,6 +255,7 @@ impl Invocation<'_> {
 mod tests {
     use std::collections::BTreeSet;
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use async_trait::async_trait;
     use divvy::model::{Station, StationAlias, StationId, System};

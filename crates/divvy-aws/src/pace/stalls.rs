@@ -52,7 +52,7 @@ pub(super) struct Reasons {
     last_failure: Option<String>,
 }
 
-/// What has to be said about a table.
+/// A stall of the requests to a table, or its end.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum StallReport {
     /// No request has succeeded for some time.
@@ -104,7 +104,8 @@ impl Stalls {
         state.reasons.last_failure = Some(why);
     }
 
-    /// Returns what has to be said now. `None` where there is nothing to say, or where it was said not long ago.
+    /// Returns the end of a stall that was reported, or else a stall of at least [`REPORTED_AFTER`]. `None` where
+    /// there is neither, and for [`REPORTED_AGAIN_AFTER`] after a report.
     pub(super) fn report(&self) -> Option<StallReport> {
         let now = Instant::now();
         let mut state = self.state();

@@ -73,7 +73,8 @@ pub(super) async fn describe(
     Ok(Some(described))
 }
 
-/// Returns the layout of the items of TripData where no index tells it: that of its first item.
+/// Returns the layout of TripData by its first item, for a table without the index, whose projection
+/// otherwise depends on the layout. [`Layout::Rows`] for an empty table.
 pub(crate) async fn layout_of_items(client: &Client, name: &str) -> Result<Layout, StoreError> {
     let first = client.scan().table_name(name).limit(1).send().await;
     let first = first.map_err(|error| connect::store_error(&error, &format!("read {name}")))?;
