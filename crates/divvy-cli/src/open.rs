@@ -134,6 +134,16 @@ impl Opened {
         self.dynamo.as_ref()
     }
 
+    /// Deletes the tables that this command has created on DynamoDB, if nothing was stored in them.
+    pub fn delete_unused_tables(&self, common: &Common) -> anyhow::Result<()> {
+        if let Some(store) = self.dynamo()
+            && block_on(store.delete_unused_tables())?
+        {
+            common.say("nothing was stored: the tables that were created for it are deleted again");
+        }
+        Ok(())
+    }
+
     /// Brings the counts up to date with the change stream. `None` where a Lambda does that.
     pub fn follow_stream(&self, now: Timestamp) -> anyhow::Result<Option<Refreshed>> {
         Ok(self.run(self.store.follow_stream(now))?)
@@ -196,9 +206,7 @@ impl Common {
         if dynamo.loads.boost.is_none() {
             self.restore_left_boost(&store);
         }
-        if let Some(warning) = store.index_warning() {
-            self.say(format_args!("warning: {warning}"));
-        }
+        self.warn_of_old_index(&store);
         let listener = dynamo.listener.unwrap_or_else(|| self.notes());
         Ok(store.with_loads(dynamo.loads, listener).into())
     }
@@ -232,6 +240,7 @@ impl Common {
                 let store = self.wait_for_tables(DynamoStore::open_existing(options))?;
                 if let Some(store) = &store {
                     self.restore_left_boost(store);
+                    self.warn_of_old_index(store);
                 }
                 let store =
                     store.map(|store| store.with_loads(LoadSettings::default(), self.notes()));
@@ -301,6 +310,12 @@ impl Common {
                 ));
             }
             Err(error) => self.say(error),
+        }
+    }
+
+    fn warn_of_old_index(&self, store: &DynamoStore) {
+        if let Some(warning) = store.index_warning() {
+            self.say(format_args!("warning: {warning}"));
         }
     }
 

@@ -76,10 +76,19 @@ impl StoreName {
                 "{prefix:?} cannot begin the names of tables: letters, digits, _ . - only"
             ));
         }
+        let endpoint = query.value("endpoint");
+        let has_scheme =
+            |endpoint: &str| endpoint.starts_with("http://") || endpoint.starts_with("https://");
+        if let Some(endpoint) = endpoint.filter(|endpoint| !has_scheme(endpoint)) {
+            return Err(format!(
+                "endpoint={endpoint}: expected http:// or https:// before the host, such as \
+                 http://{endpoint}"
+            ));
+        }
         Ok(Self::Dynamo {
             prefix: prefix.into(),
             region: query.value("region").map(Into::into),
-            endpoint: query.value("endpoint").map(Into::into),
+            endpoint: endpoint.map(Into::into),
         })
     }
 

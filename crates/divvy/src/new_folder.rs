@@ -9,6 +9,14 @@ use tempfile::TempDir;
 /// The reason for which a folder cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum NewFolderError {
+    /// It is the current folder, or one above it.
+    #[error(
+        "{folder} cannot be replaced by a new folder: name a folder in it, such as {folder}/export"
+    )]
+    NoName {
+        /// The folder.
+        folder: String,
+    },
     /// The folder has files.
     #[error("{folder} is there already and not empty: name another folder")]
     NotEmpty {
@@ -38,8 +46,14 @@ impl NewFolder {
     ///
     /// # Errors
     ///
-    /// [`NewFolderError::NotEmpty`], or [`NewFolderError::Write`] where a file is in the way.
+    /// [`NewFolderError::NoName`], [`NewFolderError::NotEmpty`], or [`NewFolderError::Write`] where a file is in the way.
     pub fn expect_empty(folder: &Path) -> Result<(), NewFolderError> {
+        // Nothing can be renamed to `.`, `..` or `/`.
+        if folder.file_name().is_none() {
+            return Err(NewFolderError::NoName {
+                folder: folder.display().to_string(),
+            });
+        }
         match fs::read_dir(folder) {
             Ok(mut entries) => match entries.next() {
                 None => Ok(()),

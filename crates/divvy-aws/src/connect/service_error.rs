@@ -74,7 +74,9 @@ fn is_connecting(error: &(dyn Error + 'static)) -> bool {
 
 /// Returns the reason for a response that is not DynamoDB's.
 fn not_dynamodb(status: u16) -> (StoreErrorKind, String) {
-    let why = format!("the answer (HTTP {status}) is none of DynamoDB's: check the endpoint");
+    let why = format!(
+        "the server at the endpoint is not DynamoDB (its answer is HTTP {status}): check the endpoint"
+    );
     (Unreachable, why)
 }
 
@@ -94,7 +96,7 @@ fn service_reason(
                     format!("DynamoDB refuses for now: {message} ({code})"),
                 )
             } else if reasons.is_empty() {
-                (Busy, format!("DynamoDB asks to slow down ({code})"))
+                (Busy, format!("throttled ({code})"))
             } else {
                 (Busy, format!("throttled: {}", reasons.join(", and ")))
             }
@@ -104,8 +106,7 @@ fn service_reason(
         | "MissingAuthenticationToken"
         | "MissingAuthenticationTokenException" => (
             Unreachable,
-            "AWS does not know these credentials: check the access key, and that it is active"
-                .into(),
+            "AWS rejects these credentials: check that the access key is right and active".into(),
         ),
         "ExpiredTokenException" | "ExpiredToken" => (
             Unreachable,
@@ -138,7 +139,8 @@ fn service_reason(
                 format!("the table is being {state}: try again in a minute"),
             )
         }
-        "" if status < 500 => not_dynamodb(status),
+        // 501: a web server that has no POST.
+        "" if status < 500 || status == 501 => not_dynamodb(status),
         _ if status >= 500 => (
             Busy,
             format!("DynamoDB failed (HTTP {status} {code}): try again later"),
@@ -214,16 +216,18 @@ fn unsent(error: &(dyn Error + 'static)) -> (StoreErrorKind, String) {
             return (Unreachable, why);
         }
         _ if chain().any(is_not_tls) => {
-            "what listens there does not speak https: write http:// in the endpoint, or another port"
+            "the server at the endpoint does not use https: write http:// in the endpoint, or another port"
         }
         _ if chain().any(is_not_http) => {
-            "what listens there does not speak http: write https:// in the endpoint, or another port"
+            "the server at the endpoint does not use http: write https:// in the endpoint, or another port"
         }
         _ if contains("invalid peer certificate") => {
             "the certificate of the host is not trusted: check the endpoint, the proxy, and \
              AWS_CA_BUNDLE"
         }
-        Some(io::ErrorKind::ConnectionRefused) => "nobody listens there: check the endpoint",
+        Some(io::ErrorKind::ConnectionRefused) => {
+            "the connection was refused: check the host and the port of the endpoint"
+        }
         Some(_) => {
             let why = format!("the connection broke ({}): try again", innermost(error));
             return (Busy, why);
@@ -246,7 +250,7 @@ fn without_credentials(error: &CredentialsError) -> String {
         _ if is_no_instance => NO_CREDENTIALS.into(),
         CredentialsError::CredentialsNotLoaded(_) => NO_CREDENTIALS.into(),
         CredentialsError::ProviderTimedOut(_) => {
-            "what should give the AWS credentials does not answer in time".into()
+            "the provider of the AWS credentials does not answer in time".into()
         }
         _ => {
             let cause = innermost(error);
@@ -259,7 +263,7 @@ fn without_credentials(error: &CredentialsError) -> String {
             } else {
                 ""
             };
-            format!("the AWS credentials cannot be had ({cause}){hint}")
+            format!("the AWS credentials cannot be obtained ({cause}){hint}")
         }
     }
 }
@@ -310,7 +314,7 @@ mod tests {
             reason(|| Ok((200, "<html>".into()))).await,
         ];
         insta::assert_snapshot!(sentences.join("\n"), @r"
-        Unreachable …: AWS does not know these credentials: check the access key, and that it is active
+        Unreachable …: AWS rejects these credentials: check that the access key is right and active
         Unreachable …: the AWS credentials have expired: sign in again (aws sso login) or get new ones
         Unreachable …: AWS refuses the signature: the secret access key is not that of the access key
         Unreachable …: AWS refuses the time of the request: check the clock of this computer
@@ -319,7 +323,7 @@ mod tests {
         Unreachable …: there is no such table in this region and account
         Busy …: the table is being deleted: try again in a minute
         Busy …: the table is being created: try again in a minute
-        Busy …: DynamoDB asks to slow down (ThrottlingException)
+        Busy …: throttled (ThrottlingException)
         Unreachable …: DynamoDB refuses: One or more parameter values were invalid (ValidationException)
         Busy …: DynamoDB failed (HTTP 500 InternalServerError): try again later
         Unreachable …: the answer (HTTP 200) is none of DynamoDB's: check the endpoint
@@ -408,7 +412,7 @@ mod tests {
             )),
         ];
         insta::assert_snapshot!(sentences.join("\n"), @r"
-        Unreachable …: nobody listens there: check the endpoint
+        Unreachable …: the connection was refused: check the host and the port of the endpoint
         Busy …: the connection broke (connection reset): try again
         Unreachable …: no host of that name can be found: check the endpoint, the region and the network
         Unreachable …: no connection in time: check the endpoint, the region and the network

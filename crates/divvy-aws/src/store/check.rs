@@ -2,22 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use divvy::model::{StationId, SystemId};
+use divvy::model::StationId;
 use divvy::reports::plural;
-use divvy::store::{
-    Checked, CountsTable, FromStationCount, PlaceCorrections, StoreError, StoreErrorKind,
-};
+use divvy::store::{Checked, FromStationCount, PlaceCorrections, StoreError, StoreErrorKind};
 use divvy::tally::{Tally, Totals};
 
 use super::committed_items::{CommittedItems, Membership};
+use super::counts::{UNREADABLE_COUNT, is_ahead};
 use super::departures::trips_of;
 use super::layout;
-use super::load::lease::{REPAIR, UNLOAD};
+use super::load::lease::{REPAIR, UNLOAD, UPGRADE};
+use super::readable::describe_unreadable;
+use super::stations::{UNREADABLE_STATION, versions_of};
 use super::{DynamoStore, duplicates};
 use crate::blocks::Rows;
 use crate::item::Item;
-use crate::item::trip::{INDEX_KEY, STARTED_AT};
+use crate::item::trip::INDEX_KEY;
 use crate::ledger::{Archive, LoadRecord, SectionOwner};
+use crate::store::upgrade::missing_first_start;
 use crate::tables::{IndexShape, Layout};
 
 impl DynamoStore {
@@ -49,7 +51,7 @@ impl DynamoStore {
         // The stored trips, counted by archive tag.
         let mut counted: HashMap<String, Totals> = HashMap::new();
         let mut found = OtherTrips::default();
-        let mut unindexed = 0;
+        let mut misplaced = 0;
         let committed = CommittedItems::of(shared, &archives).await;
         let Some(committed) = if_readable(committed, &mut checked)? else {
             return Ok(checked);
@@ -60,18 +62,19 @@ impl DynamoStore {
             let (items, others): (Vec<_>, Vec<_>) =
                 items.into_iter().partition(|item| committed.has(item));
             count(layout, &items, &mut counted, &mut checked);
-            let is_unindexed = |item: &&Item| !item.contains_key(STARTED_AT);
-            unindexed += items.iter().filter(is_unindexed).count();
+            let is_misplaced = |item: &&Item| missing_first_start(item).is_some();
+            misplaced += items.iter().filter(is_misplaced).count();
             for item in &others {
                 found.add(layout, item, committed.membership(item));
             }
         }
 
         let is_counted = shared.tables.trip_data.index_shape == IndexShape::Counted;
-        checked.expect(unindexed == 0 || !is_counted, || {
+        checked.expect(misplaced == 0 || !is_counted, || {
             format!(
-                "{} without started_at, so that the index lacks them: divvy check --repair adds it",
-                plural(unindexed as i64, "block")
+                "{} whose started_at is missing or is not their first start, so that the index lacks \
+                 or misplaces them: divvy check --repair corrects it",
+                plural(misplaced as i64, "block")
             )
         });
 
@@ -123,7 +126,7 @@ impl DynamoStore {
             pending: pending.as_deref(),
             foreign: &found.foreign,
         };
-        let counts = self.check_counts(id, &expected, &mut checked).await?;
+        let counts = self.check_counts(&expected, &mut checked).await?;
         if are_sound {
             checked.facts.push(format!(
                 "{id}: {trips} trips, each stored once (ledger: {}); tallies equal a recount",
@@ -137,19 +140,30 @@ impl DynamoStore {
     /// Checks the counts of stations. Returns what holds, one sentence each.
     async fn check_counts(
         &self,
-        system: &SystemId,
         expected: &ExpectedCounts<'_>,
         checked: &mut Checked,
     ) -> Result<Vec<String>, StoreError> {
-        let counts = self.counts(system).await?;
-        let versions = self.shared.station_versions().await?;
+        let counts = self.read_counts().await?;
+        let sentences = describe_unreadable(&counts.unreadable, UNREADABLE_COUNT);
+        checked.faults.extend(sentences);
+        let rows = self.shared.read_station_rows().await?;
+        let sentences = describe_unreadable(&rows.unreadable, UNREADABLE_STATION);
+        checked.faults.extend(sentences);
+        let versions = versions_of(rows.read.iter());
         let lags = self.lags().await?;
         let (mut waiting, mut right) = (0, 0);
-        for count in &counts {
+        for count in &counts.read {
             let origin = &count.from_station_id;
             let version = versions.get(origin).copied().flatten();
             if count.trips_version < version {
                 waiting += 1;
+            } else if is_ahead(count, &versions) {
+                checked.faults.push(format!(
+                    "from_count of {origin} is of version {} of its trips, and StationData has {}: \
+                     no refresh replaces it; divvy check --repair makes it again",
+                    count.trips_version.unwrap_or(0),
+                    version.unwrap_or(0)
+                ));
             } else if expected.has(count) {
                 right += 1;
             } else {
@@ -164,8 +178,21 @@ impl DynamoStore {
                 checked.faults.push(lag.unwrap_or_else(wrong));
             }
         }
-        let counted: BTreeSet<&StationId> =
-            counts.iter().map(|count| &count.from_station_id).collect();
+        let counted: BTreeSet<&StationId> = (counts.read.iter())
+            .map(|count| &count.from_station_id)
+            .collect();
+        let without_row = (expected.totals.stations.origins())
+            .filter(|origin| !versions.contains_key(origin))
+            .count();
+        // Which ids an unreadable row has is unknown.
+        let are_unknown = !rows.unreadable.is_empty();
+        checked.expect(without_row == 0 || are_unknown, || {
+            format!(
+                "{} of the trips without a row of StationData: no stream refreshes their counts; \
+                 divvy check --repair adds it",
+                plural(without_row as i64, "station id")
+            )
+        });
         let uncounted = expected.totals.stations.origins();
         waiting += uncounted.filter(|origin| !counted.contains(origin)).count();
         let mut facts = vec![format!("{} are those of the trips", plural(right, "count"))];
@@ -216,7 +243,7 @@ struct ExpectedCounts<'a> {
 impl ExpectedCounts<'_> {
     /// Returns the number of stored trips from an origin.
     fn stored(&self, origin: &StationId) -> u64 {
-        self.totals.stations.departures(origin).max(0) as u64
+        self.totals.stations.departures(origin)
     }
 
     /// Returns whether a count is right: that of the trips of the archives, or with those of no
@@ -226,7 +253,7 @@ impl ExpectedCounts<'_> {
         let foreign = self.foreign.get(origin).copied().unwrap_or(0);
         let totals = [Some(self.totals), self.pending];
         totals.into_iter().flatten().any(|totals| {
-            let stored = totals.stations.departures(origin).max(0) as u64;
+            let stored = totals.stations.departures(origin);
             (stored..=stored + foreign).contains(&count.from_count)
         })
     }
@@ -296,6 +323,7 @@ impl OtherTrips {
 fn unfinished_load(load: &LoadRecord) -> String {
     let (done, again) = match load.settings.as_str() {
         REPAIR => return "the store is being repaired, or was when a divvy was killed".into(),
+        UPGRADE => return "the index is being made again, or was when a divvy was killed".into(),
         UNLOAD => ("unloaded", "unload"),
         _ => ("loaded", "load"),
     };
@@ -324,7 +352,7 @@ fn check_totals(archive: &Archive, totals: &Totals, mut recount: Totals, checked
     });
     let rows = entry.rows_read;
     checked.expect(rows == entry.stored + entry.rejected_total(), || {
-        format!("{name}: {rows} rows were read, and not all of them are told of")
+        format!("{name}: {rows} rows were read, but stored and rejected rows are not as many")
     });
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use divvy::store::{Change, ChangeStream, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::{DynamoStore, damaged_item};
+use super::DynamoStore;
 use crate::ledger::Note;
 use crate::stream::{self, Checkpoints, StreamReader};
 
@@ -53,7 +53,15 @@ impl ChangeStream for DynamoStore {
             for delivery in &read {
                 shards.advance(delivery);
                 sequence += 1;
-                let change = stream::change(&delivery.record, &system.id).map_err(damaged_item)?;
+                let change = match stream::change(&delivery.record, &system.id) {
+                    Ok(change) => change,
+                    // It would hold up all later records.
+                    Err(error) => {
+                        let note = format!("a record of the stream is left out: {error}");
+                        self.shared.listener.note(&note);
+                        None
+                    }
+                };
                 if let Some(read) = change {
                     changes.push(Change {
                         sequence,

@@ -1,6 +1,6 @@
 //! FromStationCounts: the counts that the handler of the stream keeps.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +9,9 @@ use divvy::model::{StationId, SystemId};
 use divvy::store::{CountsTable, FromStationCount, StoreError};
 use tokio::task::JoinSet;
 
-use super::{DynamoStore, NO_PANIC, damaged_item, string_key};
+use super::readable::{ReadItems, describe_unreadable};
+use super::stations::Versions;
+use super::{DynamoStore, NO_PANIC, string_key};
 use crate::item;
 
 #[async_trait]
@@ -18,11 +20,9 @@ impl CountsTable for DynamoStore {
         if !self.is_of(system).await? {
             return Ok(Vec::new());
         }
-        let items = self.shared.counts.scan().all().await?;
-        let counts: Result<Vec<_>, _> = items.iter().map(item::count::count).collect();
-        let mut counts = counts.map_err(damaged_item)?;
-        counts.sort_by(|a, b| a.from_station_id.cmp(&b.from_station_id));
-        Ok(counts)
+        let counts = self.read_counts().await?;
+        self.note_unreadable(&counts.unreadable);
+        Ok(counts.read)
     }
 
     async fn counts_of(
@@ -40,9 +40,10 @@ impl CountsTable for DynamoStore {
         distinct.sort_by_key(|key| key[item::count::KEY].as_s().cloned().unwrap_or_default());
         distinct.dedup();
         let items = self.shared.counts.get_all(distinct).await?;
+        let counts = ReadItems::of(&items, item::count::KEY, item::count::count);
+        self.note_unreadable(&counts.unreadable);
         let mut found = HashMap::new();
-        for item in &items {
-            let count = item::count::count(item).map_err(damaged_item)?;
+        for count in counts.read {
             found.insert(count.from_station_id.clone(), count);
         }
         Ok(origins.iter().map(|id| found.get(id).cloned()).collect())
@@ -62,6 +63,22 @@ impl CountsTable for DynamoStore {
 }
 
 impl DynamoStore {
+    /// Reads all counts, by id.
+    pub(super) async fn read_counts(&self) -> Result<ReadItems<FromStationCount>, StoreError> {
+        let items = self.shared.counts.scan().all().await?;
+        let mut counts = ReadItems::of(&items, item::count::KEY, item::count::count);
+        counts
+            .read
+            .sort_by(|a, b| a.from_station_id.cmp(&b.from_station_id));
+        Ok(counts)
+    }
+
+    fn note_unreadable(&self, unreadable: &BTreeMap<StationId, String>) {
+        for sentence in describe_unreadable(unreadable, UNREADABLE_COUNT) {
+            self.shared.listener.note(&sentence);
+        }
+    }
+
     /// Returns the counts table for one record of the stream: its counts are stored with the
     /// record's sequence number.
     pub fn counts_from<'a>(&'a self, source_sequence: &'a str) -> CountsFrom<'a> {
@@ -77,6 +94,17 @@ pub struct CountsFrom<'a> {
     store: &'a DynamoStore,
     source_sequence: Option<&'a str>,
 }
+
+/// Returns whether a count is of a newer version of the trips than the row of its station has, so that
+/// no refresh replaces it: the row was deleted by hand, and made again.
+pub(super) fn is_ahead(count: &FromStationCount, versions: &Versions) -> bool {
+    let version = versions.get(&count.from_station_id);
+    version.is_some_and(|version| count.trips_version > *version)
+}
+
+/// What follows from a count that cannot be read.
+pub(super) const UNREADABLE_COUNT: &str =
+    "the station has no count until divvy check --repair has made it again";
 
 /// The number of counts that are put at a time.
 const COUNTS_AT_ONCE: usize = 16;
@@ -126,12 +154,13 @@ impl CountsTable for CountsFrom<'_> {
     }
 }
 
-/// Returns the condition that the stored count has an older version; or the same version, and is
-/// not of a later record of the stream.
+/// Returns the condition that the stored count has an older version, or none that is a number; or the
+/// same version, and is not of a later record of the stream.
 fn is_newer_than_stored(item: &item::Item) -> (String, HashMap<String, AttributeValue>) {
     use item::count::{SOURCE_SEQUENCE, TRIPS_VERSION};
-    let mut values = HashMap::new();
-    let mut text = format!("attribute_not_exists({TRIPS_VERSION})");
+    let mut values = HashMap::from([(":number".to_owned(), AttributeValue::S("N".into()))]);
+    // Also true where it is missing.
+    let mut text = format!("(NOT attribute_type({TRIPS_VERSION}, :number))");
     if let Some(version) = item.get(TRIPS_VERSION) {
         values.insert(":version".to_owned(), version.clone());
         let same = match item.get(SOURCE_SEQUENCE) {

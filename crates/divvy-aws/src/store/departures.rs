@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use divvy::model::{StationId, SystemId};
-use divvy::store::{CountsTable as _, Departures, StoreError, StoreErrorKind};
+use divvy::store::{Departures, StoreError, StoreErrorKind};
 use divvy::tally::Totals;
 use jiff::SignedDuration;
 
@@ -167,7 +167,7 @@ impl Shared {
         view: &LedgerView,
         origin: &StationId,
     ) -> Result<Option<u64>, StoreError> {
-        let stored = view.totals.stations.departures(origin).max(0) as u64;
+        let stored = view.totals.stations.departures(origin);
         if self.tables.trip_data.index_shape == IndexShape::Compared {
             return self.compared_departures(view, origin, stored).await;
         }
@@ -324,8 +324,9 @@ impl DynamoStore {
         let Some(state) = self.shared.ledger.state().await? else {
             return Ok(HashMap::new());
         };
-        let counts = self.counts(&state.system.id).await?;
+        let counts = self.read_counts().await?;
         let stored: HashMap<&str, u64> = counts
+            .read
             .iter()
             .map(|count| (count.from_station_id.as_str(), count.from_count))
             .collect();

@@ -19,6 +19,7 @@ mod duplicates;
 mod layout;
 mod load;
 mod progress;
+mod readable;
 mod repair;
 mod spool;
 mod stalls;
@@ -50,7 +51,7 @@ use crate::connect::{ConnectOptions, Connection};
 use crate::item;
 use crate::ledger::{LedgerTable, LoadRecord, SectionOwner, SectionRef, State};
 use crate::pace::{PacedTable, Used};
-use crate::tables::{Capacity, Layout, NewTables, Tables};
+use crate::tables::{Capacity, Layout, NewTables, Table, Tables, delete_empty};
 
 /// The tables to open, and how to use them.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +100,8 @@ struct Shared {
     connection: Connection,
     prefix: String,
     tables: Tables,
+    /// The tables that were created when the store was opened.
+    created: Vec<Table>,
     stations: Arc<PacedTable>,
     trips: Arc<PacedTable>,
     counts: Arc<PacedTable>,
@@ -163,9 +166,9 @@ impl DynamoStore {
             is_protected: !is_local,
             system: options.system.clone(),
         };
-        let tables = Tables::ensure(&connection, &options.prefix, &new).await?;
+        let (tables, created) = Tables::ensure(&connection, &options.prefix, &new).await?;
         upgrade::refuse_without_index(&tables)?;
-        Ok(Self::over(connection, tables, &options))
+        Ok(Self::over(connection, tables, created, &options))
     }
 
     /// Opens an existing store. `None` where none of its tables exists.
@@ -179,10 +182,15 @@ impl DynamoStore {
         tables
             .as_ref()
             .map_or(Ok(()), upgrade::refuse_without_index)?;
-        Ok(tables.map(|tables| Self::over(connection, tables, &options)))
+        Ok(tables.map(|tables| Self::over(connection, tables, Vec::new(), &options)))
     }
 
-    fn over(connection: Connection, tables: Tables, options: &OpenOptions) -> Self {
+    fn over(
+        connection: Connection,
+        tables: Tables,
+        created: Vec<Table>,
+        options: &OpenOptions,
+    ) -> Self {
         let share = options.share.unwrap_or(1.0);
         let paced = |described| {
             let client = connection.dynamo.clone();
@@ -206,6 +214,7 @@ impl DynamoStore {
             connection,
             prefix: options.prefix.clone(),
             tables,
+            created,
             settings: LoadSettings::default(),
             boosted: std::sync::OnceLock::new(),
             warmed: std::sync::OnceLock::new(),
@@ -238,6 +247,29 @@ impl DynamoStore {
     /// Returns the descriptions of the tables.
     pub fn tables(&self) -> &Tables {
         &self.shared.tables
+    }
+
+    /// Deletes the tables that were created when this store was opened, if nothing was stored since then.
+    /// Returns whether it has deleted some.
+    ///
+    /// # Errors
+    ///
+    /// Those of the service.
+    pub async fn delete_unused_tables(&self) -> Result<bool, StoreError> {
+        let Shared {
+            connection,
+            created,
+            prefix,
+            ..
+        } = &*self.shared;
+        if created.is_empty() || self.shared.ledger.state().await?.is_some() {
+            return Ok(false);
+        }
+        for table in created {
+            let is_protected = !connection.is_local();
+            delete_empty(&connection.retrying, &table.named(prefix), is_protected).await?;
+        }
+        Ok(true)
     }
 
     /// Returns the connection.

@@ -104,9 +104,7 @@ impl Shared {
             // A block is as large as what is charged for it.
             Layout::Packed => trips,
         };
-        let departures = stations
-            .iter()
-            .map(|id| totals.stations.departures(id).max(0) as u64);
+        let departures = stations.iter().map(|id| totals.stations.departures(id));
         let is_of_all_times = projection.started_ms.is_none();
         if layout == Layout::Rows && is_of_all_times && departures.sum::<u64>() > most {
             return Ok(false);

@@ -12,7 +12,8 @@ use std::time::Duration;
 use divvy::store::{StoreError, StoreErrorKind};
 use tokio::time::sleep;
 
-use super::layout::{is_block_key, key_of};
+use super::layout::{is_block_key, key_of, text};
+use super::load::lease::{Lease, LoadRequest, UPGRADE};
 use super::{DynamoStore, OpenOptions, Shared, connect};
 use crate::blocks;
 use crate::item::packed::{self, first_start_text};
@@ -79,7 +80,7 @@ impl DynamoStore {
             let name = &tables.trip_data.name;
             tables.trip_data.layout = layout_of_items(&connection.retrying, name).await?;
         }
-        Ok(Some(Self::over(connection, tables, &options)))
+        Ok(Some(Self::over(connection, tables, Vec::new(), &options)))
     }
 
     /// Returns what [`upgrade`](Self::upgrade) would do.
@@ -107,30 +108,45 @@ impl DynamoStore {
         })
     }
 
-    /// Makes the index of TripData again. Of tables of a stack, only blocks get their first start. Loads
-    /// must not run meanwhile, and no command opens the store while the index is missing. Calls `on_step` for each step.
+    /// Makes the index of TripData again. Of tables of a stack, only blocks get their first start. No
+    /// load runs meanwhile: a running one is waited for, and one that was killed can be continued afterwards.
+    /// No command opens the store while the index is missing. Calls `on_step` for each step.
     ///
     /// # Errors
     ///
-    /// Those of the service; a load is in progress, or was interrupted.
+    /// Those of the service; another process has taken over the lease.
     pub async fn upgrade(&self, on_step: &mut dyn FnMut(UpgradeStep)) -> Result<(), StoreError> {
-        let shared = &*self.shared;
         let plan = self.upgrade_plan().await?;
         if plan == UpgradePlan::Current {
             return Ok(());
         }
-        if let Some(load) = shared.ledger.load().await? {
-            return Err(StoreError::new(
-                StoreErrorKind::Busy,
-                format!(
-                    "{} is being loaded, or was when a divvy was killed: finish it first",
-                    load.archive
-                ),
-            ));
-        }
+        let request = LoadRequest {
+            content: UPGRADE.into(),
+            archive: "divvy upgrade".into(),
+            settings: UPGRADE.into(),
+            replace: false,
+            unloads: None,
+        };
+        let lease = Lease::take(&self.shared, &request).await?;
+        let is_of_stack = matches!(plan, UpgradePlan::OfStack { .. });
+        let done = tokio::select! {
+            biased;
+            done = self.make_index_again(is_of_stack, on_step) => done,
+            lost = lease.keep() => Err(lost),
+        };
+        // An unfinished load stays in the ledger, to be continued.
+        lease.abandon().await;
+        done
+    }
+
+    async fn make_index_again(
+        &self,
+        is_of_stack: bool,
+        on_step: &mut dyn FnMut(UpgradeStep),
+    ) -> Result<(), StoreError> {
+        let shared = &*self.shared;
         let client = &shared.connection.retrying;
         let table = &shared.tables.trip_data;
-        let is_of_stack = matches!(plan, UpgradePlan::OfStack { .. });
         let mut progress = index_progress(client, &table.name).await?;
         while progress == IndexProgress::Deleting {
             sleep(LOOK_AGAIN).await;
@@ -213,23 +229,35 @@ async fn write_first_starts(
     Ok(())
 }
 
-/// Adds the first start to the item of a block. `None` where it has one, or is no block of divvy. A
-/// block that cannot be read, which `divvy check` finds, gets the beginning of its month.
+/// Corrects the first start in the item of a block. `None` where it is right, or the item is no block
+/// of divvy.
 pub(super) fn with_first_start(mut item: Item) -> Option<Item> {
-    let key = key_of(&item).filter(|key| is_block_key(key))?.to_owned();
-    if item.contains_key(STARTED_AT) || !item.contains_key(packed::BLOCK) {
+    let first_start = missing_first_start(&item)?;
+    put_text(&mut item, STARTED_AT, Some(&first_start));
+    Some(item)
+}
+
+/// Returns the first start of a block whose item has another one, or none. `None` where it is right, or the
+/// item is no block of divvy. A block that cannot be read, which `divvy check` finds, gets the beginning
+/// of its month where it has none.
+pub(super) fn missing_first_start(item: &Item) -> Option<String> {
+    let key = key_of(item).filter(|key| is_block_key(key))?;
+    if !item.contains_key(packed::BLOCK) {
         return None;
     }
     let read = || {
-        let (block, _) = packed::packed(&item).ok()?;
+        let (block, _) = packed::packed(item).ok()?;
         let rows = blocks::decode(&block.block).ok()?;
         let all: Vec<u32> = (0..rows.len() as u32).collect();
         first_start_text(blocks::first_start(&rows.batch, &all))
     };
-    let first_start = read().or_else(|| {
-        let month = key.rsplit('#').nth(2)?;
-        Some(format!("{month}-01T00:00:00+00:00"))
-    });
-    put_text(&mut item, STARTED_AT, first_start.as_deref());
-    Some(item)
+    let present = text(item, STARTED_AT);
+    match (read(), present) {
+        (Some(first_start), _) => Some(first_start).filter(|start| present != Some(start)),
+        (None, Some(_)) => None,
+        (None, None) => {
+            let month = key.rsplit('#').nth(2)?;
+            Some(format!("{month}-01T00:00:00+00:00"))
+        }
+    }
 }

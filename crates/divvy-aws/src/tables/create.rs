@@ -7,15 +7,15 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction,
     DeleteGlobalSecondaryIndexAction, GlobalSecondaryIndex, GlobalSecondaryIndexUpdate,
-    KeySchemaElement, KeyType, PointInTimeRecoverySpecification, Projection, ProjectionType,
-    ScalarAttributeType, StreamSpecification, StreamViewType, Tag,
+    KeySchemaElement, KeyType, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus,
+    Projection, ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, Tag,
 };
 use divvy::store::StoreError;
 use tokio::time::sleep;
 
 use super::capacity::throughput;
 use super::describe::wait_until_active;
-use super::{Capacity, Described, Granted, INDEX, Layout, NewTables, Table};
+use super::{Capacity, Described, Granted, INDEX, Layout, NewTables, Table, Tables};
 use crate::connect;
 use crate::item::trip::{INDEX_KEY, KEY, STARTED_AT};
 
@@ -26,7 +26,8 @@ const RECOVERY_ATTEMPTS: u32 = 60;
 /// The time between two such requests.
 const RECOVERY_PAUSE: Duration = Duration::from_secs(5);
 
-/// Creates tables, and waits until they are active and protected. All of them or none.
+/// Creates tables, and waits until they are active and protected. All of them or none. Returns those that
+/// this process has created: another one may have been faster.
 ///
 /// # Errors
 ///
@@ -37,13 +38,13 @@ pub(super) async fn create_all(
     prefix: &str,
     missing: &[Table],
     new: &NewTables,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Table>, StoreError> {
     let mut created = Vec::new();
     let creating = async {
         for table in missing {
             let name = table.named(prefix);
             if create(client, *table, &name, prefix, new).await? {
-                created.push(name);
+                created.push(*table);
             }
         }
         for table in missing {
@@ -57,11 +58,12 @@ pub(super) async fn create_all(
         Ok(())
     };
     let error: StoreError = match Box::pin(creating).await {
-        Ok(()) => return Ok(()),
+        Ok(()) => return Ok(created),
         Err(error) => error,
     };
     let mut left = Vec::new();
-    for name in created {
+    for table in created {
+        let name = table.named(prefix);
         if delete_empty(client, &name, new.is_protected).await.is_err() {
             left.push(name);
         }
@@ -78,6 +80,47 @@ pub(super) async fn create_all(
         message: format!("{}; {outcome}", error.message),
         ..error
     })
+}
+
+/// Enables point-in-time recovery of tables that this program has created and that do not have it, because it was
+/// killed before.
+///
+/// # Errors
+///
+/// Those of the service.
+pub(super) async fn protect_created(client: &Client, tables: &Tables) -> Result<(), StoreError> {
+    for table in [
+        &tables.station_data,
+        &tables.trip_data,
+        &tables.counts,
+        &tables.ledger,
+    ] {
+        if is_created_here(client, table).await && !has_recovery(client, &table.name).await? {
+            enable_recovery(client, &table.name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether a table has the tag of those that are created here. `false` also where its tags cannot be read.
+async fn is_created_here(client: &Client, table: &Described) -> bool {
+    let Some(arn) = &table.arn else { return false };
+    let request = client.list_tags_of_resource().resource_arn(arn);
+    let tags = request.send().await.ok().and_then(|answer| answer.tags);
+    let mut tags = tags.into_iter().flatten();
+    tags.any(|tag| (tag.key(), tag.value()) == APP)
+}
+
+async fn has_recovery(client: &Client, name: &str) -> Result<bool, StoreError> {
+    let answer = client.describe_continuous_backups().table_name(name).send();
+    let doing = format!("describe the backups of {name}");
+    let answer = answer
+        .await
+        .map_err(|error| connect::store_error(&error, &doing))?;
+    let backups = answer.continuous_backups_description;
+    let recovery = backups.and_then(|backups| backups.point_in_time_recovery_description);
+    let status = recovery.and_then(|recovery| recovery.point_in_time_recovery_status);
+    Ok(status == Some(PointInTimeRecoveryStatus::Enabled))
 }
 
 /// Enables point-in-time recovery.
@@ -107,18 +150,27 @@ async fn enable_recovery(client: &Client, name: &str) -> Result<(), StoreError> 
         .map_err(|error| connect::store_error(&error, &doing))
 }
 
-/// Deletes a table that has no items.
-async fn delete_empty(client: &Client, name: &str, is_protected: bool) -> Result<(), StoreError> {
-    let doing = format!("delete {name}");
-    wait_until_active(client, name).await?;
+/// Returns whether a table has items.
+pub(super) async fn has_items(client: &Client, name: &str) -> Result<bool, StoreError> {
     let items = client
         .scan()
         .table_name(name)
         .limit(1)
         .consistent_read(true);
     let items = items.send().await;
-    let items = items.map_err(|error| connect::store_error(&error, &doing))?;
-    if items.count > 0 {
+    let items = items.map_err(|error| connect::store_error(&error, &format!("read {name}")))?;
+    Ok(items.count > 0)
+}
+
+/// Deletes a table that has no items.
+pub(crate) async fn delete_empty(
+    client: &Client,
+    name: &str,
+    is_protected: bool,
+) -> Result<(), StoreError> {
+    let doing = format!("delete {name}");
+    wait_until_active(client, name).await?;
+    if has_items(client, name).await? {
         let message = format!("{name} has items");
         return Err(StoreError::new(divvy::store::StoreErrorKind::Busy, message));
     }

@@ -15,13 +15,15 @@ mod describe;
 mod missing;
 mod shape;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use aws_sdk_dynamodb::Client;
 use divvy::store::{StoreError, StoreErrorKind};
 
 pub use self::capacity::{set_capacity, warm_writes};
-use self::create::create_all;
+pub(crate) use self::create::delete_empty;
+use self::create::{create_all, has_items, protect_created};
 pub use self::create::{create_index, delete_index};
 use self::describe::describe;
 pub(crate) use self::describe::layout_of_items;
@@ -225,77 +227,60 @@ impl Tables {
     ///
     /// Some are missing, one has another shape, or the service fails.
     pub async fn describe(client: &Client, prefix: &str) -> Result<Option<Self>, StoreError> {
-        let mut found = Vec::new();
-        for table in Table::ALL {
-            found.push(describe(client, table, &table.named(prefix)).await?);
-        }
-        if found.iter().all(Option::is_none) {
+        let found = Found::of(client, prefix).await?;
+        if found.described.is_empty() {
             return Ok(None);
         }
-        let missing: Vec<String> = Table::ALL
-            .iter()
-            .zip(&found)
-            .filter(|(_, found)| found.is_none())
-            .map(|(table, _)| table.named(prefix))
-            .collect();
-        if !missing.is_empty() {
-            return Err(StoreError::new(
-                StoreErrorKind::Damaged,
-                format!(
-                    "of the four tables {} missing: {}",
-                    if missing.len() == 1 {
-                        "one is"
-                    } else {
-                        "some are"
-                    },
-                    missing.join(", ")
-                ),
-            ));
+        let missing = found.missing();
+        if missing.is_empty() {
+            return Ok(Some(found.into_tables()));
         }
-        let mut found = found.into_iter().flatten();
-        let mut next = || found.next().expect("all four were found");
-        Ok(Some(Self {
-            station_data: next(),
-            trip_data: next(),
-            counts: next(),
-            ledger: next(),
-        }))
+        let missing: Vec<String> = missing.iter().map(|table| table.named(prefix)).collect();
+        let are = if missing.len() == 1 {
+            "one is"
+        } else {
+            "some are"
+        };
+        Err(StoreError::new(
+            StoreErrorKind::Damaged,
+            format!("of the four tables {are} missing: {}", missing.join(", ")),
+        ))
     }
 
     /// Creates the missing tables of a prefix, and describes all. Everything is checked before the first is created,
-    /// and where one cannot be created, none is left.
+    /// and where one cannot be created, none is left. Returns also which ones it has created.
     ///
     /// # Errors
     ///
     /// One exists in another shape or layout; some are missing and may not be created ([`MissingTables`] is the
-    /// source then); some belong to a CloudFormation stack, which has to create the others; the service fails.
+    /// source then); some belong to a CloudFormation stack, which has to create the others; the trips are there
+    /// without the ledger, or the ledger without them; the service fails.
     pub async fn ensure(
         connection: &Connection,
         prefix: &str,
         new: &NewTables,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<(Self, Vec<Table>), StoreError> {
         let client = &connection.retrying;
-        let mut missing = Vec::new();
-        for table in Table::ALL {
-            match describe(client, table, &table.named(prefix)).await? {
-                None => missing.push(table),
-                Some(found) => {
-                    if let Some(stack) = stack_of(client, &found).await {
-                        refuse_if_missing(client, prefix, &stack).await?;
-                    }
-                    if table == Table::TripData {
-                        expect_layout(&found, new.layout)?;
-                    }
-                }
-            }
+        let found = Found::of(client, prefix).await?;
+        if let Some(trips) = found.described.get(&Table::TripData) {
+            expect_layout(trips, new.layout)?;
         }
-        if !missing.is_empty() {
-            if !new.may_create {
-                let names = missing.iter().map(|table| table.named(prefix)).collect();
-                return Err(MissingTables::of(connection, names).await.into());
+        let missing = found.missing();
+        if missing.is_empty() {
+            let tables = found.into_tables();
+            if new.may_create && new.is_protected {
+                protect_created(client, &tables).await?;
             }
-            create_all(client, prefix, &missing, new).await?;
+            return Ok((tables, Vec::new()));
         }
+        found
+            .expect_complete_parts(client, prefix, &missing)
+            .await?;
+        if !new.may_create {
+            let names = missing.iter().map(|table| table.named(prefix)).collect();
+            return Err(MissingTables::of(connection, names).await.into());
+        }
+        let created = create_all(client, prefix, &missing, new).await?;
         let tables = Self::describe(client, prefix).await?;
         let tables = tables.ok_or_else(|| {
             StoreError::new(
@@ -305,7 +290,84 @@ impl Tables {
         })?;
         // Another process may have created it meanwhile.
         expect_layout(&tables.trip_data, new.layout)?;
-        Ok(tables)
+        Ok((tables, created))
+    }
+}
+
+/// The tables of a prefix that exist.
+struct Found {
+    described: BTreeMap<Table, Described>,
+}
+
+impl Found {
+    async fn of(client: &Client, prefix: &str) -> Result<Self, StoreError> {
+        let described = Table::ALL.map(async |table| {
+            let described = describe(client, table, &table.named(prefix)).await?;
+            Ok::<_, StoreError>(described.map(|described| (table, described)))
+        });
+        let [stations, trips, counts, ledger] = described;
+        let described = tokio::join!(stations, trips, counts, ledger);
+        // Of several errors the first in the order of the tables.
+        let described: Result<Vec<_>, _> = <[_; 4]>::from(described).into_iter().collect();
+        Ok(Self {
+            described: described?.into_iter().flatten().collect(),
+        })
+    }
+
+    fn missing(&self) -> Vec<Table> {
+        let is_missing = |table: &Table| !self.described.contains_key(table);
+        Table::ALL.into_iter().filter(is_missing).collect()
+    }
+
+    /// Returns all four.
+    ///
+    /// # Panics
+    ///
+    /// One is missing.
+    fn into_tables(mut self) -> Tables {
+        let mut take = |table| self.described.remove(&table).expect("none is missing");
+        Tables {
+            station_data: take(Table::StationData),
+            trip_data: take(Table::TripData),
+            counts: take(Table::FromStationCounts),
+            ledger: take(Table::LoadLedger),
+        }
+    }
+
+    /// Refuses to create tables beside others that do not mean anything without the ones that are gone.
+    async fn expect_complete_parts(
+        &self,
+        client: &Client,
+        prefix: &str,
+        missing: &[Table],
+    ) -> Result<(), StoreError> {
+        let damaged = |message| Err(StoreError::new(StoreErrorKind::Damaged, message));
+        for found in self.described.values() {
+            if let Some(stack) = stack_of(client, found).await {
+                return damaged(format!(
+                    "{} is missing, and the stack {stack} owns the tables beside it: deploy the stack \
+                     again, or name another prefix",
+                    missing[0].named(prefix)
+                ));
+            }
+        }
+        for (gone, other) in [
+            (Table::LoadLedger, Table::TripData),
+            (Table::TripData, Table::LoadLedger),
+        ] {
+            let Some(other) = self.described.get(&other) else {
+                continue;
+            };
+            if missing.contains(&gone) && has_items(client, &other.name).await? {
+                return damaged(format!(
+                    "{} is missing, and {} has items that mean nothing without it: restore it from a \
+                     backup; or delete the other tables, too, and load again; or name another prefix",
+                    gone.named(prefix),
+                    other.name
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -333,20 +395,4 @@ pub(crate) async fn stack_of(client: &Client, table: &Described) -> Option<Strin
         .into_iter()
         .find(|tag| tag.key() == "aws:cloudformation:stack-name");
     stack.map(|tag| tag.value().to_owned())
-}
-
-async fn refuse_if_missing(client: &Client, prefix: &str, stack: &str) -> Result<(), StoreError> {
-    for table in Table::ALL {
-        let name = table.named(prefix);
-        if describe(client, table, &name).await?.is_none() {
-            return Err(StoreError::new(
-                StoreErrorKind::Damaged,
-                format!(
-                    "{name} is missing, and the stack {stack} owns the tables beside it: deploy \
-                     the stack again, or name another prefix"
-                ),
-            ));
-        }
-    }
-    Ok(())
 }

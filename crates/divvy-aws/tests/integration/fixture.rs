@@ -109,6 +109,7 @@ pub async fn delete(client: &Client, table: &str, item: &Item) {
     let names: &[&str] = match table {
         "LoadLedger" => &["archive", "part"],
         "TripData" => &["trip_id"],
+        "StationData" => &["station_id"],
         _ => &["from_station_id"],
     };
     let key = names

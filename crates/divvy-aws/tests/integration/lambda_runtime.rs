@@ -451,7 +451,7 @@ async fn a_daily_refresh_counts_what_the_stream_has_missed() -> Done {
     let totals = emulated.store.totals(&divvy().id).await?;
     for count in &counted {
         let departures = totals.stations.departures(&count.from_station_id);
-        assert_eq!(count.from_count as i64, departures);
+        assert_eq!(count.from_count, departures);
     }
     assert!(!counted.is_empty());
 
@@ -646,7 +646,7 @@ async fn a_lambda_that_cannot_begin_says_why_in_one_line() -> Done {
     insta::assert_snapshot!(said.concat(), @r#"
     no AWS region: name it in the store (dynamodb://PREFIX?region=us-east-2), in AWS_REGION, or in the profile
     describe StationData: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
-    describe StationData: nobody listens there: check the endpoint
+    describe StationData: the connection was refused: check the host and the port of the endpoint
     there are no tables without a prefix: deploy the stack first
     DIVVY_FEED_URL is not set: it says which feed to poll
     DIVVY_SYSTEM: no system is called "nowhere": expected one of divvy, citibike, capitalbikeshare, bluebikes, baywheels, biketown, ecobici, santander, pronto, indego, metro, toronto, bixi, mibici, or ID@Area/City for any other, such as velov@Europe/Paris

@@ -226,7 +226,7 @@ async fn a_table_that_cannot_be_warmed_is_refused() {
         assert_eq!(store.used().trip_data.write, 0.0);
     }
     insta::assert_snapshot!(refused.join("\n"), @r"
-    TripData has provisioned capacity, which warm throughput does not raise
+    TripData has provisioned capacity, which limits it whatever its warm throughput
     TripData or its index takes at most 40000 write units a second (a maximum that is configured, or the quota of an account): to be warm for more would be paid for in vain
     ");
 }

@@ -12,6 +12,8 @@ use divvy_aws::tables::{Layout, MissingTables, Table};
 use divvy_aws::{DynamoStore, OpenOptions};
 use throttling_dynamodb::{Emulator, Options};
 
+use crate::fixture::{archive, row};
+
 fn emulator() -> Emulator {
     let local = Emulator::open(Options {
         scratch: true,
@@ -228,4 +230,76 @@ async fn where_a_table_is_refused_none_is_left() {
     create t-FromStationCounts: these credentials may not call dynamodb:CreateTable on arn:aws:dynamodb:us-east-2:123456789012:table/x: grant it, or use others; no table was created
     enable point-in-time recovery of t-LoadLedger: these credentials may not call dynamodb:UpdateContinuousBackups on arn:aws:dynamodb:us-east-2:123456789012:table/x: grant it, or use others; no table was created
     ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_is_gone_is_not_made_again_beside_trips() {
+    let local = crate::fixture::emulator();
+    let layout = Layout::Rows;
+    let store = crate::fixture::open(&local, layout).await;
+    let first = archive("a.zip", (0..30).map(|n| row(n, 1000)));
+    crate::fixture::load(&store, &first).await;
+    let client = sdk(&local);
+    let delete = client.delete_table().table_name("LoadLedger");
+    delete.send().await.unwrap();
+    let refused = DynamoStore::open(crate::fixture::options(&local, layout)).await;
+    insta::assert_snapshot!(refused.unwrap_err(), @"LoadLedger is missing, and TripData has items that mean nothing without it: restore it from a backup; or delete the other tables, too, and load again; or name another prefix");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tables_that_nothing_was_stored_in_are_deleted() {
+    let local = emulator();
+    let options = OpenOptions {
+        create_tables: true,
+        ..remote(local.http_client())
+    };
+    let store = DynamoStore::open(options.clone()).await.unwrap();
+    assert_eq!(tables(&local).await.len(), 4);
+    assert!(store.delete_unused_tables().await.unwrap());
+    assert_eq!(tables(&local).await, Vec::<String>::new());
+
+    let store = DynamoStore::open(options.clone()).await.unwrap();
+    let first = archive("a.zip", (0..3).map(|n| row(n, 1000)));
+    crate::fixture::load(&store, &first).await;
+    assert!(!store.delete_unused_tables().await.unwrap());
+    // Nor are those that were there before.
+    let store = DynamoStore::open(options).await.unwrap();
+    assert!(!store.delete_unused_tables().await.unwrap());
+    assert_eq!(tables(&local).await.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn recovery_that_a_killed_creation_has_not_enabled_is_enabled_on_request() {
+    let local = emulator();
+    let options = OpenOptions {
+        create_tables: true,
+        ..remote(local.http_client())
+    };
+    DynamoStore::open(options.clone()).await.unwrap();
+    let client = sdk(&local);
+    let recovery = async |name: &str| {
+        let backups = client.describe_continuous_backups().table_name(name);
+        let backups = backups.send().await.unwrap().continuous_backups_description;
+        let recovery = backups.unwrap().point_in_time_recovery_description;
+        recovery.unwrap().point_in_time_recovery_status.unwrap()
+    };
+    let off = aws_sdk_dynamodb::types::PointInTimeRecoverySpecification::builder()
+        .point_in_time_recovery_enabled(false)
+        .build()
+        .unwrap();
+    let disable = client.update_continuous_backups().table_name("t-TripData");
+    let disable = disable.point_in_time_recovery_specification(off);
+    disable.send().await.unwrap();
+    DynamoStore::open(remote(local.http_client()))
+        .await
+        .unwrap();
+    assert_eq!(
+        recovery("t-TripData").await,
+        PointInTimeRecoveryStatus::Disabled
+    );
+    DynamoStore::open(options).await.unwrap();
+    assert_eq!(
+        recovery("t-TripData").await,
+        PointInTimeRecoveryStatus::Enabled
+    );
 }

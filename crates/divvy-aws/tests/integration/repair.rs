@@ -90,9 +90,15 @@ enum Damage {
     Ids,
     WrongCount,
     MissingCount,
+    UnreadableCount,
+    CountOfNewerVersion,
+    UnreadableStation,
+    MissingStation,
+    CopiedTrip,
+    StartOfBlock,
 }
 
-const DAMAGES: [Damage; 8] = [
+const DAMAGES: [Damage; 14] = [
     Damage::StrayTrip,
     Damage::StrayPart,
     Damage::TotalsOfStore,
@@ -101,6 +107,12 @@ const DAMAGES: [Damage; 8] = [
     Damage::Ids,
     Damage::WrongCount,
     Damage::MissingCount,
+    Damage::UnreadableCount,
+    Damage::CountOfNewerVersion,
+    Damage::UnreadableStation,
+    Damage::MissingStation,
+    Damage::CopiedTrip,
+    Damage::StartOfBlock,
 ];
 
 /// Damages the tables.
@@ -156,6 +168,41 @@ async fn damage(client: &Client, what: Damage) {
             let item = items(client, "FromStationCounts").await.remove(0);
             delete(client, "FromStationCounts", &item).await;
         }
+        Damage::UnreadableCount => {
+            let mut item = items(client, "FromStationCounts").await.remove(0);
+            item.insert("from_count".into(), AttributeValue::S("many".into()));
+            put(client, "FromStationCounts", item).await;
+        }
+        Damage::CountOfNewerVersion => {
+            let mut item = items(client, "FromStationCounts").await.remove(0);
+            item.insert("trips_version".into(), AttributeValue::N("77".into()));
+            put(client, "FromStationCounts", item).await;
+        }
+        Damage::UnreadableStation => {
+            let mut item = items(client, "StationData").await.remove(0);
+            item.insert("origin_ids".into(), AttributeValue::S("35".into()));
+            item.remove("aliases");
+            put(client, "StationData", item).await;
+        }
+        Damage::MissingStation => {
+            let item = items(client, "StationData").await.remove(0);
+            delete(client, "StationData", &item).await;
+        }
+        Damage::CopiedTrip => {
+            let mut item = items(client, "TripData").await.remove(0);
+            let key = match text(&item, "trip_id").rsplit_once('#') {
+                Some((key, _)) => format!("{key}#99"),
+                None => "X".into(),
+            };
+            item.insert("trip_id".into(), AttributeValue::S(key));
+            put(client, "TripData", item).await;
+        }
+        Damage::StartOfBlock => {
+            let mut item = items(client, "TripData").await.remove(0);
+            let start = AttributeValue::S("2019-01-01T00:00:00+00:00".into());
+            item.insert("started_at".into(), start);
+            put(client, "TripData", item).await;
+        }
     }
 }
 
@@ -181,6 +228,8 @@ async fn what_is_damaged_is_found_and_mended() {
     for (layout, what) in LAYOUTS
         .into_iter()
         .flat_map(|layout| DAMAGES.map(|what| (layout, what)))
+        .filter(|of| *of != (Layout::Rows, Damage::StartOfBlock))
+    // a row is where its start says
     {
         let local = emulator();
         let client = Client::new(&local.sdk_config());

@@ -55,7 +55,11 @@ impl Poll {
             systems: common.known_systems()?.with_stored(&stored),
             ..PollOptions::new(now)
         };
-        let polled = store.run(ingest::poll(&self.sources, store.store(), &options))?;
+        let polled = store.run(ingest::poll(&self.sources, store.store(), &options));
+        if polled.is_err() {
+            store.delete_unused_tables(common)?;
+        }
+        let polled = polled?;
         // Printed before a failure of the counts is returned: the snapshot is stored in any case.
         let followed = store.follow_stream(now);
         let refreshed = match &followed {

@@ -119,8 +119,8 @@ fn a_scheme_that_is_not_that_of_the_port_is_named() {
         refused("http", nginx),
     ];
     insta::assert_snapshot!(refusals.join("\n"), @r"
-    divvy: describe t-StationData: what listens there does not speak https: write http:// in the endpoint, or another port
-    divvy: describe t-StationData: what listens there does not speak http: write https:// in the endpoint, or another port
+    divvy: describe t-StationData: the server at the endpoint does not use https: write http:// in the endpoint, or another port
+    divvy: describe t-StationData: the server at the endpoint does not use http: write https:// in the endpoint, or another port
     divvy: describe t-StationData: the answer (HTTP 400) is none of DynamoDB's: check the endpoint
     ");
 }

@@ -153,11 +153,11 @@ fn every_refusal_is_one_clear_line() {
     let output = refusal(&format!(
         "dynamodb://t?region=us-east-1&endpoint=http://{address}"
     ));
-    insta::assert_snapshot!(output.replace(&address.to_string(), "[address]"), @"divvy: describe t-StationData: nobody listens there: check the endpoint");
+    insta::assert_snapshot!(output.replace(&address.to_string(), "[address]"), @"divvy: describe t-StationData: the connection was refused: check the host and the port of the endpoint");
     insta::assert_snapshot!(refusal(&always(
         "400 Bad Request",
         r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","message":"The security token included in the request is invalid."}"#,
-    )), @"divvy: describe t-StationData: AWS does not know these credentials: check the access key, and that it is active");
+    )), @"divvy: describe t-StationData: AWS rejects these credentials: check that the access key is right and active");
     insta::assert_snapshot!(refusal(&always(
         "400 Bad Request",
         r#"{"__type":"com.amazonaws.dynamodb.v20120810#AccessDeniedException","Message":"User: arn:aws:iam::123456789012:user/ann is not authorized to perform: dynamodb:DescribeTable on resource: arn:aws:dynamodb:us-east-1:123456789012:table/t-StationData because no identity-based policy allows the dynamodb:DescribeTable action"}"#,

@@ -18,7 +18,7 @@ pub struct StoreError {
 /// The kinds of [`StoreError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreErrorKind {
-    /// Another process writes, or the service asks to slow down: try again later.
+    /// Another process writes, or the service throttles: try again later.
     Busy,
     /// What is stored cannot be read: damaged, or made by a newer program.
     Damaged,

@@ -59,9 +59,11 @@ impl StationTotals {
 }
 
 impl Stations {
-    /// Returns the departures from a published id, over its aliases; 0 for one that no trip names.
-    pub fn departures(&self, id: &StationId) -> i64 {
-        self.of_id(id).map(|(_, totals)| totals.departures).sum()
+    /// Returns the departures from a published id, over its aliases; 0 for one that no trip names, and
+    /// where the sum is negative, which it is in differences of totals alone.
+    pub fn departures(&self, id: &StationId) -> u64 {
+        let departures: i64 = self.of_id(id).map(|(_, totals)| totals.departures).sum();
+        departures.max(0) as u64
     }
 
     /// Lists the aliases of a published id.

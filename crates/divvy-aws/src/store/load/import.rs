@@ -69,7 +69,7 @@ pub(super) async fn verify(
     }
     let is_compared = shared.tables.trip_data.index_shape == IndexShape::Compared;
     for origin in totals.stations.origins() {
-        let expected = totals.stations.departures(&origin).max(0) as u64;
+        let expected = totals.stations.departures(&origin);
         let mut found = 0;
         let query = IndexQuery::of(origin.as_str());
         let mut add = |entry: &Item| {

@@ -41,6 +41,9 @@ pub(in crate::store) const UNLOAD: &str = "unload";
 /// The `settings` of the record of a repair.
 pub(in crate::store) const REPAIR: &str = "repair";
 
+/// The `settings` of the record of an upgrade of the index.
+pub(in crate::store) const UPGRADE: &str = "upgrade";
+
 /// A load that a process requests.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct LoadRequest {
@@ -48,7 +51,7 @@ pub(in crate::store) struct LoadRequest {
     pub content: String,
     /// Its name.
     pub archive: String,
-    /// The settings on which the writes of the load depend; or [`UNLOAD`], or [`REPAIR`].
+    /// The settings on which the writes of the load depend; or [`UNLOAD`], [`REPAIR`], or [`UPGRADE`].
     pub settings: String,
     /// Whether it supersedes archives of its name.
     pub replace: bool,
@@ -99,7 +102,7 @@ fn lost(archive: &str) -> StoreError {
     StoreError::new(
         StoreErrorKind::Busy,
         format!(
-            "another divvy has taken over the load of {archive}: nothing is lost, it goes on there"
+            "another process has taken over the load of {archive} and continues it: nothing is lost"
         ),
     )
 }
@@ -161,7 +164,12 @@ impl<'a> Lease<'a> {
             };
             let waited = now.duration_since(since);
             if waited >= wait {
-                if other.replaces && !(other.content == request.content && request.replace) {
+                // An upgrade leaves an unfinished load as it is.
+                let is_upgrade = request.settings == UPGRADE;
+                if other.replaces
+                    && !is_upgrade
+                    && !(other.content == request.content && request.replace)
+                {
                     return Err(unfinished(&other).into());
                 }
                 let renewals = other.renewals + 1;
@@ -185,6 +193,7 @@ impl<'a> Lease<'a> {
             if !std::mem::replace(&mut is_noted, true) {
                 let what = match other.settings.as_str() {
                     REPAIR => "the store is being repaired".to_owned(),
+                    UPGRADE => "the index is being made again".to_owned(),
                     _ => format!("{} is being loaded", other.archive),
                 };
                 shared.listener.note(&format!(

@@ -6,13 +6,13 @@ use divvy::store::{StoreError, StoreErrorKind};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadRefusal {
     /// The capacity of a table that is paid by request cannot be raised.
-    #[error("{table} is paid by request and takes what it is given")]
+    #[error("{table} is paid by request: it has no provisioned capacity to be raised")]
     OnDemand {
         /// The table.
         table: String,
     },
     /// The warm throughput of a table with provisioned capacity does not decide what it takes.
-    #[error("{table} has provisioned capacity, which warm throughput does not raise")]
+    #[error("{table} has provisioned capacity, which limits it whatever its warm throughput")]
     Provisioned {
         /// The table.
         table: String,

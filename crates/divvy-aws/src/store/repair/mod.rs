@@ -2,7 +2,7 @@
 //! loaded again.
 //!
 //! ```text
-//!  lease ─► an unfinished load is undone ─► all trips read ─► strays deleted
+//!  lease ─► an unfinished load is undone ─► all trips read ─► strays and unreadable rows deleted
 //!  ─► totals, ids and entries written under a new generation ─► counts ─► one transaction
 //! ```
 //!
@@ -14,6 +14,7 @@ mod counts;
 mod mend;
 mod stored_items;
 
+use divvy::reports::plural;
 use divvy::store::{Repaired, StoreError, StoreErrorKind};
 use jiff::Timestamp;
 
@@ -150,27 +151,37 @@ impl Repair<'_> {
 
     async fn run(&mut self, lease: Option<&Lease<'_>>, state: State) -> Result<bool, StoreError> {
         let archives = self.shared().ledger.archives().await?;
-        let known = KnownItems::of(self.shared(), &archives).await?;
+        let mut known = KnownItems::of(self.shared(), &archives).await?;
         let mut found = StoredItems::read(self.shared(), &known, self.dry_run).await?;
+        if known.list_ids(self.shared(), &archives, &found).await? {
+            let again = StoredItems::read(self.shared(), &known, self.dry_run).await?;
+            found = found.replaced_by(again);
+        }
         let foreign = std::mem::take(&mut found.foreign);
-        if found.unindexed > 0 {
-            let n = found.unindexed;
+        if found.misplaced > 0 {
+            let n = plural(found.misplaced as i64, "block");
             self.done(format!(
-                "{n} blocks given their started_at, by which the index has them"
+                "{n} given their started_at, by which the index is sorted"
             ));
         }
         for (tag, n) in &found.strays {
             let what = match self.shared().tables.trip_data.layout {
-                Layout::Rows => "trips",
-                Layout::Packed => "blocks of trips",
+                Layout::Rows => "trip",
+                Layout::Packed => "block",
             };
-            self.done(format!(
-                "{n} {what} of no archive in the ledger deleted (archive {tag})"
-            ));
+            let n = plural(*n as i64, what);
+            let archive = archives.iter().find(|archive| archive.tag() == *tag);
+            self.done(match archive {
+                None => format!("{n} of no archive in the ledger deleted (archive {tag})"),
+                Some(archive) => format!(
+                    "{}: {n} deleted that another program has copied",
+                    archive.entry.id.name
+                ),
+            });
         }
         self.delete_stray_chunks(&state, &archives).await?;
         let mended = self.mend(&state, &archives, &known, found).await?;
-        let counts = self.counts(&state.system.id, &mended.all, &foreign).await?;
+        let counts = self.counts(&mended.all, &foreign).await?;
         let Some(lease) = lease else {
             return Ok(false);
         };
@@ -195,13 +206,11 @@ impl Repair<'_> {
         if strays.is_empty() {
             return Ok(());
         }
-        let n = strays.len();
+        let n = plural(strays.len() as i64, "part");
         if !self.dry_run {
             ledger.delete_all(strays).await?;
         }
-        self.done(format!(
-            "{n} parts of the ledger deleted that nothing names"
-        ));
+        self.done(format!("{n} of the ledger deleted that nothing names"));
         Ok(())
     }
 }

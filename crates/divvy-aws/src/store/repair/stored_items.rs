@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use divvy::model::StationId;
 use divvy::store::StoreError;
 use divvy::tally::{Tally, Totals};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::if_readable;
 use crate::item::Item;
-use crate::item::trip::{INDEX_KEY, STARTED_AT};
+use crate::item::trip::INDEX_KEY;
 use crate::ledger::Archive;
 use crate::pace::Write;
 use crate::store::committed_items::{CommittedItems, Membership, hash_of};
 use crate::store::departures::trips_of;
 use crate::store::upgrade::with_first_start;
-use crate::store::{Shared, layout};
+use crate::store::{Shared, duplicates, layout};
 use crate::tables::Layout;
 
 /// The items of TripData that belong to archives of the ledger, as far as it can be read.
@@ -24,6 +25,8 @@ pub(super) struct KnownItems {
     blocks: HashMap<String, u64>,
     /// The tags of archives whose list of keys cannot be read: their blocks are not deleted.
     pub(super) unlisted: HashSet<String>,
+    /// The hashes of the ids of archives of which the table has too many rows, by archive tag.
+    ids: HashMap<String, HashSet<u128>>,
 }
 
 /// Whether an item belongs to an archive.
@@ -33,7 +36,8 @@ pub(super) enum ItemStatus {
     Committed,
     /// It may belong to an archive whose list of keys cannot be read.
     Unknown,
-    /// It is of a load that was not finished, or of an archive that is no longer loaded.
+    /// It is of a load that was not finished, or of an archive that is no longer loaded; or it has the tag
+    /// of an archive and an id that the archive does not have.
     Stray,
     /// It belongs to no archive, and divvy has not written it.
     Foreign,
@@ -49,6 +53,7 @@ impl KnownItems {
                 committed,
                 blocks,
                 unlisted,
+                ids: HashMap::new(),
             });
         }
         let mut hashes = HashSet::new();
@@ -69,12 +74,50 @@ impl KnownItems {
             committed: CommittedItems::Keys(hashes),
             blocks,
             unlisted,
+            ids: HashMap::new(),
         })
+    }
+
+    /// Reads the ids of the archives of which `found` has more rows than the ledger states: rows with
+    /// another id are strays from then on. Returns whether there are such archives; those whose list of ids
+    /// is damaged are left out. Blocks are never too many: they belong to a list of keys.
+    pub(super) async fn list_ids(
+        &mut self,
+        shared: &Shared,
+        archives: &[Archive],
+        found: &StoredItems,
+    ) -> Result<bool, StoreError> {
+        if shared.tables.trip_data.layout == Layout::Packed {
+            return Ok(false);
+        }
+        for archive in archives {
+            let tag = archive.tag();
+            let rows = found.items.get(&tag).copied().unwrap_or(0);
+            if rows <= archive.entry.stored {
+                continue;
+            }
+            let mut ids = HashSet::new();
+            let read = duplicates::visit_ids(shared, archive, &mut |id| {
+                ids.insert(xxh3_128(id));
+                Ok(())
+            })
+            .await;
+            let is_whole = if_readable(read)?.is_some();
+            if is_whole && ids.len() as u64 == archive.entry.stored + archive.duplicates {
+                self.ids.insert(tag, ids);
+            }
+        }
+        Ok(!self.ids.is_empty())
     }
 
     /// Returns the status of an item with an archive tag.
     pub(super) fn status(&self, tag: &str, item: &Item) -> ItemStatus {
+        let is_listed = |ids: &HashSet<u128>| {
+            let key = layout::key_of(item).unwrap_or_default();
+            ids.contains(&xxh3_128(key.as_bytes()))
+        };
         match self.committed.membership(item) {
+            Membership::Committed if !self.ids.get(tag).is_none_or(is_listed) => ItemStatus::Stray,
             _ if self.unlisted.contains(tag) => ItemStatus::Unknown,
             Membership::Committed => ItemStatus::Committed,
             Membership::Uncommitted => ItemStatus::Stray,
@@ -92,8 +135,8 @@ pub(super) struct StoredItems {
     items: HashMap<String, u64>,
     /// The number of items that cannot be read.
     pub(super) damaged: BTreeMap<String, u64>,
-    /// The number of blocks without the first start, by which the index is sorted.
-    pub(super) unindexed: u64,
+    /// The number of blocks whose first start, by which the index is sorted, is missing or wrong.
+    pub(super) misplaced: u64,
     /// The number of trips of no archive, which another program has written, by origin.
     pub(super) foreign: BTreeMap<StationId, u64>,
     /// The number of items that are left over of loads, by archive tag.
@@ -118,10 +161,8 @@ impl StoredItems {
                 let tag = layout::tag_of_item(layout, &item).to_owned();
                 match known.status(&tag, &item) {
                     ItemStatus::Committed => {
-                        if !item.contains_key(STARTED_AT)
-                            && let Some(block) = with_first_start(item.clone())
-                        {
-                            found.unindexed += 1;
+                        if let Some(block) = with_first_start(item.clone()) {
+                            found.misplaced += 1;
                             writes.push(Write::Put(block));
                         }
                         *found.items.entry(tag).or_default() += 1;
@@ -146,6 +187,17 @@ impl StoredItems {
             }
         }
         Ok(found)
+    }
+
+    /// Returns what a second reading with lists of ids has found, with what the first one deleted.
+    pub(super) fn replaced_by(self, again: Self) -> Self {
+        let mut strays = again.strays;
+        strays.extend(self.strays);
+        Self {
+            strays,
+            misplaced: self.misplaced,
+            ..again
+        }
     }
 
     fn count(&mut self, layout: Layout, items: &[Item]) {

@@ -15,7 +15,7 @@ use divvy::store::{
 use divvy::tally::Totals;
 use jiff::Timestamp;
 
-pub(super) use self::rows::StationRows;
+pub(super) use self::rows::{StationRows, UNREADABLE_STATION, Versions, versions_of};
 use super::{DynamoStore, Shared};
 use crate::ledger::{Note, SectionRef};
 
@@ -61,7 +61,7 @@ impl Shared {
             let mut data = fresh();
             // The totals that were used, if any were.
             let mut used = None;
-            let (result, writes) = match change(&mut data, None) {
+            let (result, mut writes) = match change(&mut data, None) {
                 Some(changed) => changed,
                 None => {
                     let section = self.newest_totals().await?;
@@ -76,6 +76,7 @@ impl Shared {
                 }
             };
             let result = first.unwrap_or(result);
+            writes.retain(|write| !known.unreadable.contains(write.id()));
             let mut is_done = self.write_rows(&known.rows, &writes).await?;
             let mut times = known.feed.times.clone();
             if is_done && (!writes.is_empty() || known.feed.state.as_ref() != data.feed()) {
@@ -121,7 +122,7 @@ impl StationTable for DynamoStore {
         if !self.is_of(system).await? {
             return Ok(Vec::new());
         }
-        let rows = self.shared.station_rows().await?.into_values();
+        let rows = self.shared.station_rows().await?;
         // As the rules have them: rows of older programs lack the forms of lists.
         let data = StationData::new(rows, None);
         Ok(data.stations().cloned().collect())

@@ -1,7 +1,7 @@
 //! Rows of StationData: read, kept between polls, and written under the condition that they have not
 //! changed since they were read (optimistic locking).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::feed::{FeedTimes, StoredFeed};
 use crate::item::station::{cause, put_cause};
 use crate::item::{self, Item};
 use crate::pace::{Consistency, PacedTable};
+use crate::store::readable::{ReadItems, describe_unreadable};
 use crate::store::{NO_PANIC, Shared, damaged_item, string_key};
 
 /// Rows that are written at a time.
@@ -25,10 +26,33 @@ const AT_ONCE: usize = 16;
 /// the times of the feed as they were, and only rows that are read again show what it has written.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
+/// What follows from a row that cannot be read.
+pub(in crate::store) const UNREADABLE_STATION: &str =
+    "the station is left out, and not changed, until divvy check --repair has made it again";
+
+/// The versions of the trips of stations, by the ids that trips use for them. `None` for a station of
+/// which no trip was loaded.
+pub(in crate::store) type Versions = HashMap<StationId, Option<u64>>;
+
+/// Returns the version of the trips of every id that trips use for a station, and of the id of
+/// stations that no trip uses. Of an id that two rows have, the newer one.
+pub(in crate::store) fn versions_of<'a>(rows: impl Iterator<Item = &'a Row>) -> Versions {
+    let mut versions = Versions::new();
+    for row in rows.map(|row| &row.station) {
+        for id in row.counted_ids() {
+            let newest: &mut Option<u64> = versions.entry(id).or_default();
+            *newest = row.trips_version.max(*newest);
+        }
+    }
+    versions
+}
+
 /// The rows of StationData with the state of the feed of the same moment.
 #[derive(Debug, Default)]
 pub(in crate::store) struct StationRows {
     pub(super) rows: HashMap<StationId, Row>,
+    /// The ids of rows that cannot be read. They are not changed.
+    pub(super) unreadable: HashSet<StationId>,
     pub(super) feed: StoredFeed,
     /// When the rows were read from the table. `None` where they were not.
     read_at: Option<Instant>,
@@ -43,37 +67,37 @@ impl StationRows {
 
 impl Shared {
     /// Reads all rows by strongly consistent reads.
-    pub(super) async fn station_rows(&self) -> Result<HashMap<StationId, Row>, StoreError> {
+    pub(in crate::store) async fn read_station_rows(&self) -> Result<ReadItems<Row>, StoreError> {
         self.read_rows(Consistency::Strong).await
     }
 
-    async fn read_rows(
-        &self,
-        consistency: Consistency,
-    ) -> Result<HashMap<StationId, Row>, StoreError> {
-        let items = self.stations.scan_with(consistency).all().await?;
-        let mut rows = HashMap::with_capacity(items.len());
-        for item in &items {
-            let row = item::station::row(item).map_err(damaged_item)?;
-            rows.insert(row.station.id.clone(), row);
-        }
-        Ok(rows)
+    /// Reads all rows as [`read_station_rows`](Self::read_station_rows) does, and notes those that cannot
+    /// be read.
+    pub(super) async fn station_rows(&self) -> Result<Vec<Row>, StoreError> {
+        let rows = self.read_station_rows().await?;
+        self.note_unreadable(&rows.unreadable);
+        Ok(rows.read)
     }
 
-    /// Returns the version of the trips of every id that trips use for a station, and of the id of
-    /// stations that no trip uses. Of an id that two rows have, the newer one.
-    pub(in crate::store) async fn station_versions(
-        &self,
-    ) -> Result<HashMap<StationId, Option<u64>>, StoreError> {
-        let rows = self.station_rows().await?;
-        let mut versions = HashMap::new();
-        for row in rows.values().map(|row| &row.station) {
-            for id in row.counted_ids() {
-                let newest: &mut Option<u64> = versions.entry(id).or_default();
-                *newest = row.trips_version.max(*newest);
-            }
+    async fn read_rows(&self, consistency: Consistency) -> Result<ReadItems<Row>, StoreError> {
+        let items = self.stations.scan_with(consistency).all().await?;
+        Ok(ReadItems::of(
+            &items,
+            item::station::KEY,
+            item::station::row,
+        ))
+    }
+
+    fn note_unreadable(&self, unreadable: &BTreeMap<StationId, String>) {
+        for sentence in describe_unreadable(unreadable, UNREADABLE_STATION) {
+            self.listener.note(&sentence);
         }
-        Ok(versions)
+    }
+
+    /// Returns the version of the trips of every station; see [`versions_of`].
+    pub(in crate::store) async fn station_versions(&self) -> Result<Versions, StoreError> {
+        let rows = self.read_station_rows().await?;
+        Ok(versions_of(rows.read.iter()))
     }
 
     /// Returns the rows and the state of the feed, for a change of them. Of a first attempt these are
@@ -106,11 +130,13 @@ impl Shared {
             // times are no longer the stored ones, and the write of the feed fails.
             let rows = self.read_rows(consistency).await?;
             if let Some(feed) = self.feed_of(times).await? {
-                let read_at = Some(Instant::now());
+                self.note_unreadable(&rows.unreadable);
+                let by_id = |row: Row| (row.station.id.clone(), row);
                 return Ok(StationRows {
-                    rows,
+                    rows: rows.read.into_iter().map(by_id).collect(),
+                    unreadable: rows.unreadable.into_keys().collect(),
                     feed,
-                    read_at,
+                    read_at: Some(Instant::now()),
                 });
             }
             times = self.feed_times().await?;
@@ -124,6 +150,11 @@ impl Shared {
         let kept = self.station_rows.lock().expect(NO_PANIC);
         let kept = kept.as_ref().filter(|kept| kept.is_of(times))?;
         Some(kept.feed.clone())
+    }
+
+    /// Drops the rows that are kept, so that they are read again.
+    pub(in crate::store) fn forget_rows(&self) {
+        *self.station_rows.lock().expect(NO_PANIC) = None;
     }
 
     /// Keeps the rows and the state of the feed after a change.

@@ -142,6 +142,7 @@ impl Load {
         if let Some(Err(error)) = store.dynamo().map(|dynamo| block_on(dynamo.end_boost())) {
             results.fail(&error.into());
         }
+        store.delete_unused_tables(common)?;
         loaded?;
         // The summaries are printed even if the counts or the rejected rows fail.
         let followed = store.follow_stream(Timestamp::now());

@@ -315,7 +315,7 @@ impl Check<'_> {
     fn departures(&mut self, system: &System, totals: &Totals) -> Result<(), StoreError> {
         let mut kept = catalog::all_departures(self.catalog, &system.id)?;
         for origin in totals.stations.origins() {
-            let counted = totals.stations.departures(&origin) as u64;
+            let counted = totals.stations.departures(&origin);
             let kept = kept.remove(&origin).unwrap_or(0);
             self.expect(system, kept == counted, || {
                 format!("{kept} departures kept for station {origin}, {counted} counted")
@@ -342,7 +342,7 @@ impl Check<'_> {
             .map(|count| (&count.from_station_id, count.from_count))
             .collect();
         for (origin, count) in &counted {
-            let stored = totals.stations.departures(origin) as u64;
+            let stored = totals.stations.departures(origin);
             self.expect(system, *count == stored, || {
                 format!("from_count of station {origin} is {count}, and {stored} trips start there")
             });

@@ -196,7 +196,7 @@ impl Repair<'_> {
         }
         let departures: BTreeMap<_, _> = (sum.stations.origins())
             .map(|origin| {
-                let n = sum.stations.departures(&origin) as u64;
+                let n = sum.stations.departures(&origin);
                 (origin, n)
             })
             .collect();
