@@ -19,6 +19,7 @@ mod render;
 mod runtime;
 mod store_name;
 mod systems_file;
+mod version;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ use cmd::Verb;
 #[command(
     name = "divvy",
     version,
+    long_version = version::LONG,
     max_term_width = 100,
     arg_required_else_help = true
 )]

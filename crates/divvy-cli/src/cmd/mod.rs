@@ -6,6 +6,7 @@ mod demo;
 mod export;
 mod load;
 mod ls;
+mod man;
 mod places;
 mod plan;
 mod poll;
@@ -41,6 +42,7 @@ pub enum Verb {
     Export(export::Export),
     Sample(sample::SampleArgs),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Verb {
@@ -66,6 +68,7 @@ impl Verb {
             Self::Export(verb) => verb.run(common),
             Self::Sample(verb) => verb.run(common),
             Self::Completions(verb) => verb.run(command()),
+            Self::Man(verb) => verb.run(command()),
         }
     }
 }
