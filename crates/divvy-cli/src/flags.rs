@@ -197,7 +197,7 @@ mod tests {
         });
         insta::assert_snapshot!(sentences.join("\n"), @r"
         t-TripData is paid by request: it has no provisioned capacity to be raised: --boost is for provisioned tables
-        t-TripData has provisioned capacity, which warm throughput does not raise: --warm is for tables that are paid by request, --boost for this one
+        t-TripData has provisioned capacity, which limits it whatever its warm throughput: --warm is for tables that are paid by request, --boost for this one
         t-TripData or its index takes at most 4000 write units a second (a maximum that is configured, or the quota of an account): to be warm for more would be paid for in vain: say --warm 4000 at most
         a.zip: its load with --replace was interrupted: give that command again first
         a.zip: its unloading was interrupted: give that command again first

@@ -135,13 +135,22 @@ impl Opened {
     }
 
     /// Deletes the tables that this command has created on DynamoDB, if nothing was stored in them.
-    pub fn delete_unused_tables(&self, common: &Common) -> anyhow::Result<()> {
-        if let Some(store) = self.dynamo()
-            && block_on(store.delete_unused_tables())?
-        {
-            common.say("nothing was stored: the tables that were created for it are deleted again");
+    /// Returns whether it has. A failure is printed: the command has failed for another reason.
+    pub fn delete_unused_tables(&self, common: &Common) -> bool {
+        let Some(store) = self.dynamo() else {
+            return false;
+        };
+        match block_on(store.delete_unused_tables()) {
+            Ok(false) => false,
+            Ok(true) => {
+                common.say("nothing was stored: the tables that were created for it are deleted");
+                true
+            }
+            Err(error) => {
+                common.say(error);
+                false
+            }
         }
-        Ok(())
     }
 
     /// Brings the counts up to date with the change stream. `None` where a Lambda does that.

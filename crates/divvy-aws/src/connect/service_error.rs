@@ -326,7 +326,7 @@ mod tests {
         Busy …: throttled (ThrottlingException)
         Unreachable …: DynamoDB refuses: One or more parameter values were invalid (ValidationException)
         Busy …: DynamoDB failed (HTTP 500 InternalServerError): try again later
-        Unreachable …: the answer (HTTP 200) is none of DynamoDB's: check the endpoint
+        Unreachable …: the server at the endpoint is not DynamoDB (its answer is HTTP 200): check the endpoint
         ");
     }
 

@@ -119,6 +119,9 @@ pub struct LoadRecord {
     /// Whether its owner ended it with an error. Requests that it gave up may still arrive.
     #[serde(default, rename = "is_left")]
     pub is_abandoned: bool,
+    /// Whether its owner is an upgrade of the index, which writes nothing of the load and keeps its record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_upgrade: bool,
     /// The number of renewals by all owners: while a process is alive, the record changes.
     #[serde(default, rename = "beat")]
     pub renewals: u64,

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::item::Item;
+
 /// The expression of a condition, and its values. `#name` in it is the attribute `name`, for names
 /// that DynamoDB reserves.
 pub type Condition<'a> = (&'a str, HashMap<String, AttributeValue>);
@@ -31,4 +33,27 @@ impl ConditionFields {
             values: (!values.is_empty()).then_some(values),
         }
     }
+}
+
+/// Returns the condition that an item exists and some of its attributes are what they are in `known`: equal,
+/// or left out. `key` is the attribute of the table's key. Attributes whose names a condition cannot have are
+/// not compared.
+pub fn unchanged<'a>(
+    key: &str,
+    names: impl Iterator<Item = &'a str>,
+    known: &Item,
+) -> (String, HashMap<String, AttributeValue>) {
+    let mut text = format!("attribute_exists({key})");
+    let mut values = HashMap::new();
+    let can_be_named = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    for name in names.filter(can_be_named) {
+        match known.get(name) {
+            None => text += &format!(" AND attribute_not_exists(#{name})"),
+            Some(value) => {
+                text += &format!(" AND #{name} = :{name}");
+                values.insert(format!(":{name}"), value.clone());
+            }
+        }
+    }
+    (text, values)
 }

@@ -17,7 +17,7 @@ mod table;
 mod writes;
 
 pub use capacity_limiter::{BURST_S, CapacityLimiter};
-pub use condition::Condition;
+pub use condition::{Condition, unchanged};
 pub use consumption::Used;
 pub use pages::{Consistency, IndexQuery, Scan};
 pub use table::{Key, MAX_BATCH_KEYS, MAX_TRANSACTION_ACTIONS, PacedTable};

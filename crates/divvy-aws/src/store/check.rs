@@ -8,18 +8,18 @@ use divvy::store::{Checked, FromStationCount, PlaceCorrections, StoreError, Stor
 use divvy::tally::{Tally, Totals};
 
 use super::committed_items::{CommittedItems, Membership};
-use super::counts::{UNREADABLE_COUNT, is_ahead};
+use super::counts::UNREADABLE_COUNT;
 use super::departures::trips_of;
 use super::layout;
 use super::load::lease::{REPAIR, UNLOAD, UPGRADE};
-use super::readable::describe_unreadable;
-use super::stations::{UNREADABLE_STATION, versions_of};
+use super::readable::in_short;
+use super::stations::{UNREADABLE_STATION, Versions, versions_of};
 use super::{DynamoStore, duplicates};
 use crate::blocks::Rows;
 use crate::item::Item;
 use crate::item::trip::INDEX_KEY;
 use crate::ledger::{Archive, LoadRecord, SectionOwner};
-use crate::store::upgrade::missing_first_start;
+use crate::store::upgrade::corrected_first_start;
 use crate::tables::{IndexShape, Layout};
 
 impl DynamoStore {
@@ -62,7 +62,7 @@ impl DynamoStore {
             let (items, others): (Vec<_>, Vec<_>) =
                 items.into_iter().partition(|item| committed.has(item));
             count(layout, &items, &mut counted, &mut checked);
-            let is_misplaced = |item: &&Item| missing_first_start(item).is_some();
+            let is_misplaced = |item: &&Item| corrected_first_start(item).is_some();
             misplaced += items.iter().filter(is_misplaced).count();
             for item in &others {
                 found.add(layout, item, committed.membership(item));
@@ -144,11 +144,13 @@ impl DynamoStore {
         checked: &mut Checked,
     ) -> Result<Vec<String>, StoreError> {
         let counts = self.read_counts().await?;
-        let sentences = describe_unreadable(&counts.unreadable, UNREADABLE_COUNT);
-        checked.faults.extend(sentences);
+        checked
+            .faults
+            .extend(counts.describe_unreadable(UNREADABLE_COUNT));
         let rows = self.shared.read_station_rows().await?;
-        let sentences = describe_unreadable(&rows.unreadable, UNREADABLE_STATION);
-        checked.faults.extend(sentences);
+        checked
+            .faults
+            .extend(rows.describe_unreadable(UNREADABLE_STATION));
         let versions = versions_of(rows.read.iter());
         let lags = self.lags().await?;
         let (mut waiting, mut right) = (0, 0);
@@ -157,13 +159,6 @@ impl DynamoStore {
             let version = versions.get(origin).copied().flatten();
             if count.trips_version < version {
                 waiting += 1;
-            } else if is_ahead(count, &versions) {
-                checked.faults.push(format!(
-                    "from_count of {origin} is of version {} of its trips, and StationData has {}: \
-                     no refresh replaces it; divvy check --repair makes it again",
-                    count.trips_version.unwrap_or(0),
-                    version.unwrap_or(0)
-                ));
             } else if expected.has(count) {
                 right += 1;
             } else {
@@ -181,18 +176,9 @@ impl DynamoStore {
         let counted: BTreeSet<&StationId> = (counts.read.iter())
             .map(|count| &count.from_station_id)
             .collect();
-        let without_row = (expected.totals.stations.origins())
-            .filter(|origin| !versions.contains_key(origin))
-            .count();
-        // Which ids an unreadable row has is unknown.
-        let are_unknown = !rows.unreadable.is_empty();
-        checked.expect(without_row == 0 || are_unknown, || {
-            format!(
-                "{} of the trips without a row of StationData: no stream refreshes their counts; \
-                 divvy check --repair adds it",
-                plural(without_row as i64, "station id")
-            )
-        });
+        if rows.unreadable.is_empty() {
+            self.check_rows(expected.totals, &versions, checked).await?;
+        }
         let uncounted = expected.totals.stations.origins();
         waiting += uncounted.filter(|origin| !counted.contains(origin)).count();
         let mut facts = vec![format!("{} are those of the trips", plural(right, "count"))];
@@ -203,6 +189,33 @@ impl DynamoStore {
             ));
         }
         Ok(facts)
+    }
+
+    /// Checks that each id of the trips has a row of StationData. `versions` are those of the rows.
+    async fn check_rows(
+        &self,
+        totals: &Totals,
+        versions: &Versions,
+        checked: &mut Checked,
+    ) -> Result<(), StoreError> {
+        let without_row = |versions: &Versions| -> Vec<StationId> {
+            let origins = totals.stations.origins();
+            origins.filter(|id| !versions.contains_key(id)).collect()
+        };
+        let mut missing = without_row(versions);
+        if !missing.is_empty() {
+            // A poll may have moved an id to another row while the rows were read.
+            missing = without_row(&self.shared.station_versions().await?);
+        }
+        checked.expect(missing.is_empty(), || {
+            format!(
+                "{} of the trips without a row of StationData ({}): no stream refreshes their \
+                 counts; divvy check --repair adds it",
+                plural(missing.len() as i64, "station id"),
+                in_short(missing.iter())
+            )
+        });
+        Ok(())
     }
 
     /// Checks the numbers of ids and duplicates of an archive.
@@ -288,8 +301,6 @@ impl OtherTrips {
     }
 
     fn describe(&self, checked: &mut Checked) {
-        /// Stations that are named.
-        const NAMED: usize = 5;
         for (tag, n) in &self.uncommitted {
             checked.facts.push(format!(
                 "{} of a load that was never finished (archive {tag}): no report counts them",
@@ -300,17 +311,12 @@ impl OtherTrips {
         if n == 0 {
             return;
         }
-        let mut named: Vec<&str> = self.foreign.keys().map(StationId::as_str).collect();
-        let more = named.len().saturating_sub(NAMED);
-        named.truncate(NAMED);
-        let mut at = match named.len() {
+        let named = in_short(self.foreign.keys());
+        let at = match self.foreign.len() {
             0 => "without an origin".to_owned(),
-            1 => format!("at station {}", named[0]),
-            _ => format!("at stations {}", named.join(", ")),
+            1 => format!("at station {named}"),
+            _ => format!("at stations {named}"),
         };
-        if more > 0 {
-            at = format!("{at} and {more} more");
-        }
         checked.notes.push(format!(
             "{} of no archive, which another program has put into the table, {at}: from_count has \
              those with a station and a start, and no other report",

@@ -1,6 +1,6 @@
 //! FromStationCounts: the counts that the handler of the stream keeps.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,9 +9,8 @@ use divvy::model::{StationId, SystemId};
 use divvy::store::{CountsTable, FromStationCount, StoreError};
 use tokio::task::JoinSet;
 
-use super::readable::{ReadItems, describe_unreadable};
-use super::stations::Versions;
-use super::{DynamoStore, NO_PANIC, string_key};
+use super::readable::ReadItems;
+use super::{DynamoStore, NO_PANIC, Shared, string_key};
 use crate::item;
 
 #[async_trait]
@@ -21,7 +20,7 @@ impl CountsTable for DynamoStore {
             return Ok(Vec::new());
         }
         let counts = self.read_counts().await?;
-        self.note_unreadable(&counts.unreadable);
+        self.note_unreadable(&counts);
         Ok(counts.read)
     }
 
@@ -40,8 +39,8 @@ impl CountsTable for DynamoStore {
         distinct.sort_by_key(|key| key[item::count::KEY].as_s().cloned().unwrap_or_default());
         distinct.dedup();
         let items = self.shared.counts.get_all(distinct).await?;
-        let counts = ReadItems::of(&items, item::count::KEY, item::count::count);
-        self.note_unreadable(&counts.unreadable);
+        let counts = ReadItems::of(items, item::count::KEY, item::count::count);
+        self.note_unreadable(&counts);
         let mut found = HashMap::new();
         for count in counts.read {
             found.insert(count.from_station_id.clone(), count);
@@ -62,19 +61,38 @@ impl CountsTable for DynamoStore {
     }
 }
 
-impl DynamoStore {
-    /// Reads all counts, by id.
-    pub(super) async fn read_counts(&self) -> Result<ReadItems<FromStationCount>, StoreError> {
-        let items = self.shared.counts.scan().all().await?;
-        let mut counts = ReadItems::of(&items, item::count::KEY, item::count::count);
-        counts
-            .read
-            .sort_by(|a, b| a.from_station_id.cmp(&b.from_station_id));
+impl Shared {
+    async fn read_counts(&self) -> Result<ReadItems<FromStationCount>, StoreError> {
+        let items = self.counts.scan().all().await?;
+        let mut counts = ReadItems::of(items, item::count::KEY, item::count::count);
+        let by_id =
+            |a: &FromStationCount, b: &FromStationCount| a.from_station_id.cmp(&b.from_station_id);
+        counts.read.sort_by(by_id);
         Ok(counts)
     }
 
-    fn note_unreadable(&self, unreadable: &BTreeMap<StationId, String>) {
-        for sentence in describe_unreadable(unreadable, UNREADABLE_COUNT) {
+    /// Returns a version of the trips that is newer than that of every count. Rows of StationData have
+    /// older versions than that where some were deleted by hand: with the next version of the rows
+    /// alone, counts would be taken for current.
+    pub(super) async fn version_after_counts(&self) -> Result<u64, StoreError> {
+        let counts = self.read_counts().await?;
+        let newest = counts
+            .read
+            .iter()
+            .filter_map(|count| count.trips_version)
+            .max();
+        Ok(newest.map_or(1, |newest| newest + 1))
+    }
+}
+
+impl DynamoStore {
+    /// Reads all counts, by id.
+    pub(super) async fn read_counts(&self) -> Result<ReadItems<FromStationCount>, StoreError> {
+        self.shared.read_counts().await
+    }
+
+    fn note_unreadable(&self, counts: &ReadItems<FromStationCount>) {
+        for sentence in counts.describe_unreadable(UNREADABLE_COUNT) {
             self.shared.listener.note(&sentence);
         }
     }
@@ -95,16 +113,9 @@ pub struct CountsFrom<'a> {
     source_sequence: Option<&'a str>,
 }
 
-/// Returns whether a count is of a newer version of the trips than the row of its station has, so that
-/// no refresh replaces it: the row was deleted by hand, and made again.
-pub(super) fn is_ahead(count: &FromStationCount, versions: &Versions) -> bool {
-    let version = versions.get(&count.from_station_id);
-    version.is_some_and(|version| count.trips_version > *version)
-}
-
 /// What follows from a count that cannot be read.
 pub(super) const UNREADABLE_COUNT: &str =
-    "the station has no count until divvy check --repair has made it again";
+    "the station has no count until a refresh or divvy check --repair makes it again";
 
 /// The number of counts that are put at a time.
 const COUNTS_AT_ONCE: usize = 16;

@@ -250,7 +250,8 @@ impl DynamoStore {
     }
 
     /// Deletes the tables that were created when this store was opened, if nothing was stored since then.
-    /// Returns whether it has deleted some.
+    /// Returns whether it has deleted some. Only on this machine: in AWS other processes may have begun to use
+    /// them, and they are created on request.
     ///
     /// # Errors
     ///
@@ -262,12 +263,15 @@ impl DynamoStore {
             prefix,
             ..
         } = &*self.shared;
-        if created.is_empty() || self.shared.ledger.state().await?.is_some() {
+        if created.is_empty()
+            || !connection.is_local()
+            || self.shared.ledger.state().await?.is_some()
+        {
             return Ok(false);
         }
-        for table in created {
-            let is_protected = !connection.is_local();
-            delete_empty(&connection.retrying, &table.named(prefix), is_protected).await?;
+        // The ledger comes first: without it another process begins nothing.
+        for table in created.iter().rev() {
+            delete_empty(&connection.retrying, &table.named(prefix), false).await?;
         }
         Ok(true)
     }

@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
 use divvy::store::{StoreError, StoreErrorKind};
 use tokio::time::sleep;
 
@@ -21,8 +22,8 @@ use crate::item::trip::STARTED_AT;
 use crate::item::{Item, put_text};
 use crate::pace::Write;
 use crate::tables::{
-    IndexProgress, IndexShape, Layout, Tables, create_index, delete_index, index_progress,
-    layout_of_items, stack_of,
+    Described, IndexProgress, IndexShape, Layout, Tables, create_index, delete_index,
+    index_progress, layout_of_items, stack_of,
 };
 
 /// The time between two looks at an index that is being made.
@@ -72,14 +73,9 @@ impl DynamoStore {
     /// Those of [`open`](Self::open).
     pub async fn open_for_upgrade(options: OpenOptions) -> Result<Option<Self>, StoreError> {
         let connection = connect(&options).await?;
-        let tables = Tables::describe(&connection.retrying, &options.prefix).await?;
-        let Some(mut tables) = tables else {
+        let Some(tables) = existing_tables(&connection.retrying, &options.prefix).await? else {
             return Ok(None);
         };
-        if tables.trip_data.index_shape == IndexShape::Missing {
-            let name = &tables.trip_data.name;
-            tables.trip_data.layout = layout_of_items(&connection.retrying, name).await?;
-        }
         Ok(Some(Self::over(connection, tables, Vec::new(), &options)))
     }
 
@@ -89,7 +85,10 @@ impl DynamoStore {
     ///
     /// Those of the service.
     pub async fn upgrade_plan(&self) -> Result<UpgradePlan, StoreError> {
-        let trips = &self.shared.tables.trip_data;
+        self.plan_of(&self.shared.tables.trip_data).await
+    }
+
+    async fn plan_of(&self, trips: &Described) -> Result<UpgradePlan, StoreError> {
         if trips.index_shape == IndexShape::Counted {
             return Ok(UpgradePlan::Current);
         }
@@ -116,10 +115,6 @@ impl DynamoStore {
     ///
     /// Those of the service; another process has taken over the lease.
     pub async fn upgrade(&self, on_step: &mut dyn FnMut(UpgradeStep)) -> Result<(), StoreError> {
-        let plan = self.upgrade_plan().await?;
-        if plan == UpgradePlan::Current {
-            return Ok(());
-        }
         let request = LoadRequest {
             content: UPGRADE.into(),
             archive: "divvy upgrade".into(),
@@ -128,10 +123,9 @@ impl DynamoStore {
             unloads: None,
         };
         let lease = Lease::take(&self.shared, &request).await?;
-        let is_of_stack = matches!(plan, UpgradePlan::OfStack { .. });
         let done = tokio::select! {
             biased;
-            done = self.make_index_again(is_of_stack, on_step) => done,
+            done = self.make_index_again(on_step) => done,
             lost = lease.keep() => Err(lost),
         };
         // An unfinished load stays in the ledger, to be continued.
@@ -141,12 +135,20 @@ impl DynamoStore {
 
     async fn make_index_again(
         &self,
-        is_of_stack: bool,
         on_step: &mut dyn FnMut(UpgradeStep),
     ) -> Result<(), StoreError> {
         let shared = &*self.shared;
         let client = &shared.connection.retrying;
-        let table = &shared.tables.trip_data;
+        // Another upgrade may have made the index while this one waited for the lease.
+        let tables = existing_tables(client, &shared.prefix).await?;
+        let table = &tables
+            .ok_or_else(|| tables_are_gone(&shared.prefix))?
+            .trip_data;
+        let plan = self.plan_of(table).await?;
+        if plan == UpgradePlan::Current {
+            return Ok(());
+        }
+        let is_of_stack = matches!(plan, UpgradePlan::OfStack { .. });
         let mut progress = index_progress(client, &table.name).await?;
         while progress == IndexProgress::Deleting {
             sleep(LOOK_AGAIN).await;
@@ -194,6 +196,25 @@ impl DynamoStore {
     }
 }
 
+/// Describes the tables, also where the index is missing. `None` where none of them exists.
+async fn existing_tables(client: &Client, prefix: &str) -> Result<Option<Tables>, StoreError> {
+    let mut tables = Tables::describe(client, prefix).await?;
+    if let Some(tables) = &mut tables
+        && tables.trip_data.index_shape == IndexShape::Missing
+    {
+        let trips = &mut tables.trip_data;
+        trips.layout = layout_of_items(client, &trips.name).await?;
+    }
+    Ok(tables)
+}
+
+fn tables_are_gone(prefix: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unreachable,
+        format!("the tables of the prefix {prefix:?} are gone"),
+    )
+}
+
 /// Returns the error of a store whose index is missing or being made.
 pub(super) fn refuse_without_index(tables: &Tables) -> Result<(), StoreError> {
     let trips = &tables.trip_data;
@@ -232,7 +253,7 @@ async fn write_first_starts(
 /// Corrects the first start in the item of a block. `None` where it is right, or the item is no block
 /// of divvy.
 pub(super) fn with_first_start(mut item: Item) -> Option<Item> {
-    let first_start = missing_first_start(&item)?;
+    let first_start = corrected_first_start(&item)?;
     put_text(&mut item, STARTED_AT, Some(&first_start));
     Some(item)
 }
@@ -240,7 +261,7 @@ pub(super) fn with_first_start(mut item: Item) -> Option<Item> {
 /// Returns the first start of a block whose item has another one, or none. `None` where it is right, or the
 /// item is no block of divvy. A block that cannot be read, which `divvy check` finds, gets the beginning
 /// of its month where it has none.
-pub(super) fn missing_first_start(item: &Item) -> Option<String> {
+pub(super) fn corrected_first_start(item: &Item) -> Option<String> {
     let key = key_of(item).filter(|key| is_block_key(key))?;
     if !item.contains_key(packed::BLOCK) {
         return None;

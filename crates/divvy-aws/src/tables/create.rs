@@ -21,6 +21,8 @@ use crate::item::trip::{INDEX_KEY, KEY, STARTED_AT};
 
 /// The tag of all tables that are created: its key, and its value.
 const APP: (&str, &str) = ("app", "divvy-analyze");
+/// The tag of the tables of a CloudFormation stack: its value is the stack's name.
+pub(super) const STACK_TAG: &str = "aws:cloudformation:stack-name";
 /// How often point-in-time recovery is requested of a table for which it is not possible yet.
 const RECOVERY_ATTEMPTS: u32 = 60;
 /// The time between two such requests.
@@ -82,13 +84,16 @@ pub(super) async fn create_all(
     })
 }
 
-/// Enables point-in-time recovery of tables that this program has created and that do not have it, because it was
-/// killed before.
+/// Enables point-in-time recovery of tables that this program has created and that nothing was stored in, since it
+/// was killed before it did. Of others their owner decides.
 ///
 /// # Errors
 ///
 /// Those of the service.
-pub(super) async fn protect_created(client: &Client, tables: &Tables) -> Result<(), StoreError> {
+pub(super) async fn protect_unused(client: &Client, tables: &Tables) -> Result<(), StoreError> {
+    if has_items(client, &tables.ledger.name).await? {
+        return Ok(());
+    }
     for table in [
         &tables.station_data,
         &tables.trip_data,
@@ -102,13 +107,15 @@ pub(super) async fn protect_created(client: &Client, tables: &Tables) -> Result<
     Ok(())
 }
 
-/// Returns whether a table has the tag of those that are created here. `false` also where its tags cannot be read.
+/// Returns whether a table has the tag of those that are created here, and no stack owns it. `false` also where its
+/// tags cannot be read.
 async fn is_created_here(client: &Client, table: &Described) -> bool {
     let Some(arn) = &table.arn else { return false };
     let request = client.list_tags_of_resource().resource_arn(arn);
     let tags = request.send().await.ok().and_then(|answer| answer.tags);
-    let mut tags = tags.into_iter().flatten();
-    tags.any(|tag| (tag.key(), tag.value()) == APP)
+    let tags = tags.unwrap_or_default();
+    let is_ours = tags.iter().any(|tag| (tag.key(), tag.value()) == APP);
+    is_ours && !tags.iter().any(|tag| tag.key() == STACK_TAG)
 }
 
 async fn has_recovery(client: &Client, name: &str) -> Result<bool, StoreError> {

@@ -23,7 +23,7 @@ use divvy::store::{StoreError, StoreErrorKind};
 
 pub use self::capacity::{set_capacity, warm_writes};
 pub(crate) use self::create::delete_empty;
-use self::create::{create_all, has_items, protect_created};
+use self::create::{create_all, has_items, protect_unused};
 pub use self::create::{create_index, delete_index};
 use self::describe::describe;
 pub(crate) use self::describe::layout_of_items;
@@ -269,7 +269,7 @@ impl Tables {
         if missing.is_empty() {
             let tables = found.into_tables();
             if new.may_create && new.is_protected {
-                protect_created(client, &tables).await?;
+                protect_unused(client, &tables).await?;
             }
             return Ok((tables, Vec::new()));
         }
@@ -391,8 +391,6 @@ pub(crate) async fn stack_of(client: &Client, table: &Described) -> Option<Strin
     let arn = table.arn.as_ref()?;
     let request = client.list_tags_of_resource().resource_arn(arn);
     let tags = request.send().await.ok()?.tags.unwrap_or_default();
-    let stack = tags
-        .into_iter()
-        .find(|tag| tag.key() == "aws:cloudformation:stack-name");
+    let stack = tags.into_iter().find(|tag| tag.key() == create::STACK_TAG);
     stack.map(|tag| tag.value().to_owned())
 }

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{
     GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, Projection, ProjectionType,
     ProvisionedThroughput, ScalarAttributeType, UpdateGlobalSecondaryIndexAction,
 };
+use divvy::model::{Availability, Snapshot, SnapshotKind, Station};
 use divvy::refresh;
 use divvy::store::{
     CountsTable as _, Departures as _, Projection as Columns, Republish as _, StationTable as _,
@@ -521,52 +522,149 @@ async fn an_upgrade_leaves_a_killed_load_to_be_continued() {
     assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
 }
 
+/// Writes another value of a text attribute into an item, as another program might.
+async fn damage(client: &Client, table: &str, id: &str, (name, value): (&str, &str)) {
+    let key = if table == "StationData" {
+        "station_id"
+    } else {
+        "from_station_id"
+    };
+    let mut found = items(client, table).await;
+    found.retain(|item| text(item, key) == id);
+    found[0].insert(name.into(), s(value));
+    put(client, table, found.remove(0)).await;
+}
+
+/// Makes a snapshot of three stations at a minute.
+fn snapshot(minutes: i64) -> Snapshot {
+    let station = |id: &str| Station {
+        name: Some(format!("Station {id}")),
+        legacy_id: Some(id.into()),
+        latitude: Some("41.88".parse().unwrap()),
+        longitude: Some("-87.63".parse().unwrap()),
+        available: Availability {
+            vehicles: Some(minutes as u32),
+            ..Availability::default()
+        },
+        ..Station::unknown(format!("uuid-{id}").as_str().into())
+    };
+    Snapshot {
+        system: system(),
+        taken_at: minute(minutes),
+        kind: SnapshotKind::Full,
+        stations: ["35", "76", "517"].map(station).into(),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn items_that_cannot_be_read_hold_up_no_other_station() {
     let local = emulator();
     let client = Client::new(&local.sdk_config());
-    let store = loaded(&local, Layout::Rows).await;
-    let (mut station, mut count) = (
-        items(&client, "StationData").await,
-        items(&client, "FromStationCounts").await,
-    );
-    station.retain(|item| text(item, "station_id") == "35");
-    count.retain(|item| text(item, "from_station_id") == "76");
-    station[0].insert("latitude".into(), s("north"));
-    count[0].insert("refreshed_at".into(), s("today"));
-    put(&client, "StationData", station.remove(0)).await;
-    put(&client, "FromStationCounts", count.remove(0)).await;
-
-    let store_again = open(&local, Layout::Rows).await;
-    let id = system().id;
-    let stations = store_again.stations(&id).await.unwrap();
-    assert_eq!(stations.len(), 2);
-    let counts = store_again.counts(&id).await.unwrap();
-    assert_eq!(counts.len(), 2);
-    // A load, which writes StationData, goes on; so do the counts of the other stations.
-    load(
-        &store_again,
-        &archive("b.zip", (300..330).map(|n| row(n, 1000))),
+    drop(loaded(&local, Layout::Rows).await);
+    damage(&client, "StationData", "35", ("latitude", "north")).await;
+    damage(
+        &client,
+        "FromStationCounts",
+        "76",
+        ("refreshed_at", "today"),
     )
     .await;
-    drain(&store_again).await;
-    assert_eq!(count_of(&store_again, "517").await, 110);
-    // The handler makes the count again, whose row has a new version.
-    assert_eq!(count_of(&store_again, "76").await, 110);
-    let checked = store_again.check().await.unwrap();
+
+    let store = open(&local, Layout::Rows).await;
+    let id = system().id;
+    let stations = store.stations(&id).await.unwrap();
+    assert_eq!(stations.len(), 2);
+    let counts = store.counts(&id).await.unwrap();
+    assert_eq!(counts.len(), 2);
+    let checked = store.check().await.unwrap();
     insta::assert_snapshot!(checked.faults.join("\n"), @r#"
-    StationData: item 35: latitude: expected decimal degrees, found the text "north"; the station is left out, and not changed, until divvy check --repair has made it again
-    from_count of 35 is 100, and 110 trips start there
+    FromStationCounts: item 76: refreshed_at: expected a time such as 2024-06-01T12:00:00Z, found the text "today"; the station has no count until a refresh or divvy check --repair makes it again
+    StationData: item 35: latitude: expected decimal degrees, found the text "north"; the station is left out until a snapshot of its feed, a load of its trips or divvy check --repair makes it again
     "#);
-    let repaired = store_again.repair(false, minute(3)).await.unwrap();
-    insta::assert_snapshot!(repaired.done.join("\n"), @r#"
-    1 row of StationData deleted that could not be read (35): the next divvy poll, or load of a station list, makes them again
-    1 missing row of StationData made
-    1 count of stations corrected
-    "#);
-    drain(&store_again).await;
-    assert_eq!(count_of(&store_again, "35").await, 110);
-    let checked = store_again.check().await.unwrap();
+    // A load goes on, and makes the row and the count again.
+    let second = archive("b.zip", (300..330).map(|n| row(n, 1000)));
+    load(&store, &second).await;
+    drain(&store).await;
+    for id in ["35", "76", "517"] {
+        assert_eq!(count_of(&store, id).await, 110, "{id}");
+    }
+    let checked = store.check().await.unwrap();
     assert_eq!(checked.faults, Vec::<String>::new());
-    drop(store);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_the_feed_that_cannot_be_read_are_made_again() {
+    for is_repaired in [false, true] {
+        let local = emulator();
+        let client = Client::new(&local.sdk_config());
+        let undamaged = emulator();
+        let undamaged = open(&undamaged, Layout::Rows).await;
+        let store = open(&local, Layout::Rows).await;
+        let first = archive("a.zip", (0..300).map(|n| row(n, 1000)));
+        for store in [&store, &undamaged] {
+            load(store, &first).await;
+            store.apply(&snapshot(0), minute(0)).await.unwrap();
+            drain(store).await;
+        }
+        damage(&client, "StationData", "uuid-35", ("origin_ids", "35")).await;
+        damage(&client, "StationData", "uuid-76", ("trips_version", "new")).await;
+        let store = open(&local, Layout::Rows).await;
+        if is_repaired {
+            let repaired = store.repair(false, minute(1)).await.unwrap();
+            assert_ne!(repaired.done, Vec::<String>::new());
+        }
+        let archives = [
+            archive("b.zip", (300..330).map(|n| row(n, 1000))),
+            archive("c.zip", (330..360).map(|n| row(n, 1000))),
+        ];
+        for (minutes, archive) in archives.iter().enumerate() {
+            for store in [&store, &undamaged] {
+                load(store, archive).await;
+                drain(store).await;
+                let minutes = 2 + minutes as i64;
+                store
+                    .apply(&snapshot(minutes), minute(minutes))
+                    .await
+                    .unwrap();
+                drain(store).await;
+            }
+        }
+        let checked = store.check().await.unwrap();
+        assert_eq!(checked.faults, Vec::<String>::new(), "{is_repaired}");
+        let without_versions = async |store: &DynamoStore| {
+            let stations = store.stations(&system().id).await.unwrap().into_iter();
+            let without = stations.map(|station| Station {
+                trips_version: None,
+                ..station
+            });
+            without.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            without_versions(&store).await,
+            without_versions(&undamaged).await
+        );
+        for id in ["35", "76", "517"] {
+            assert_eq!(count_of(&store, id).await, 120, "{id}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_of_a_newer_version_than_its_row_is_refreshed() {
+    let local = emulator();
+    let client = Client::new(&local.sdk_config());
+    drop(loaded(&local, Layout::Rows).await);
+    let mut counts = items(&client, "FromStationCounts").await;
+    for count in &mut counts {
+        count.insert("trips_version".into(), AttributeValue::N("77".into()));
+    }
+    for count in counts {
+        put(&client, "FromStationCounts", count).await;
+    }
+    let store = open(&local, Layout::Rows).await;
+    let second = archive("b.zip", (300..330).map(|n| row(n, 1000)));
+    load(&store, &second).await;
+    drain(&store).await;
+    assert_eq!(count_of(&store, "35").await, 110);
+    assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
 }

@@ -247,25 +247,30 @@ async fn a_ledger_that_is_gone_is_not_made_again_beside_trips() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tables_that_nothing_was_stored_in_are_deleted() {
+async fn tables_that_nothing_was_stored_in_are_deleted_on_this_machine() {
     let local = emulator();
-    let options = OpenOptions {
-        create_tables: true,
-        ..remote(local.http_client())
-    };
-    let store = DynamoStore::open(options.clone()).await.unwrap();
+    let here = crate::fixture::options(&local, Layout::Rows);
+    let store = DynamoStore::open(here.clone()).await.unwrap();
     assert_eq!(tables(&local).await.len(), 4);
     assert!(store.delete_unused_tables().await.unwrap());
     assert_eq!(tables(&local).await, Vec::<String>::new());
 
-    let store = DynamoStore::open(options.clone()).await.unwrap();
+    let store = DynamoStore::open(here.clone()).await.unwrap();
     let first = archive("a.zip", (0..3).map(|n| row(n, 1000)));
     crate::fixture::load(&store, &first).await;
     assert!(!store.delete_unused_tables().await.unwrap());
     // Nor are those that were there before.
-    let store = DynamoStore::open(options).await.unwrap();
+    let store = DynamoStore::open(here).await.unwrap();
     assert!(!store.delete_unused_tables().await.unwrap());
     assert_eq!(tables(&local).await.len(), 4);
+
+    let in_aws = OpenOptions {
+        create_tables: true,
+        ..remote(local.http_client())
+    };
+    let store = DynamoStore::open(in_aws).await.unwrap();
+    assert!(!store.delete_unused_tables().await.unwrap());
+    assert_eq!(tables(&local).await.len(), 8);
 }
 
 #[tokio::test(start_paused = true)]

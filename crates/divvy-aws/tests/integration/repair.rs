@@ -91,14 +91,13 @@ enum Damage {
     WrongCount,
     MissingCount,
     UnreadableCount,
-    CountOfNewerVersion,
     UnreadableStation,
     MissingStation,
     CopiedTrip,
     StartOfBlock,
 }
 
-const DAMAGES: [Damage; 14] = [
+const DAMAGES: [Damage; 13] = [
     Damage::StrayTrip,
     Damage::StrayPart,
     Damage::TotalsOfStore,
@@ -108,7 +107,6 @@ const DAMAGES: [Damage; 14] = [
     Damage::WrongCount,
     Damage::MissingCount,
     Damage::UnreadableCount,
-    Damage::CountOfNewerVersion,
     Damage::UnreadableStation,
     Damage::MissingStation,
     Damage::CopiedTrip,
@@ -171,11 +169,6 @@ async fn damage(client: &Client, what: Damage) {
         Damage::UnreadableCount => {
             let mut item = items(client, "FromStationCounts").await.remove(0);
             item.insert("from_count".into(), AttributeValue::S("many".into()));
-            put(client, "FromStationCounts", item).await;
-        }
-        Damage::CountOfNewerVersion => {
-            let mut item = items(client, "FromStationCounts").await.remove(0);
-            item.insert("trips_version".into(), AttributeValue::N("77".into()));
             put(client, "FromStationCounts", item).await;
         }
         Damage::UnreadableStation => {

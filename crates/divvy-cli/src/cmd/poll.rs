@@ -57,7 +57,7 @@ impl Poll {
         };
         let polled = store.run(ingest::poll(&self.sources, store.store(), &options));
         if polled.is_err() {
-            store.delete_unused_tables(common)?;
+            store.delete_unused_tables(common);
         }
         let polled = polled?;
         // Printed before a failure of the counts is returned: the snapshot is stored in any case.

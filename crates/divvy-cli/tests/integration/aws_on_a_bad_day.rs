@@ -121,7 +121,7 @@ fn a_scheme_that_is_not_that_of_the_port_is_named() {
     insta::assert_snapshot!(refusals.join("\n"), @r"
     divvy: describe t-StationData: the server at the endpoint does not use https: write http:// in the endpoint, or another port
     divvy: describe t-StationData: the server at the endpoint does not use http: write https:// in the endpoint, or another port
-    divvy: describe t-StationData: the answer (HTTP 400) is none of DynamoDB's: check the endpoint
+    divvy: describe t-StationData: the server at the endpoint is not DynamoDB (its answer is HTTP 400): check the endpoint
     ");
 }
 

@@ -65,14 +65,6 @@ impl Write {
         }
     }
 
-    /// Returns the id of the row.
-    pub fn id(&self) -> &StationId {
-        match self {
-            Self::Insert(row) | Self::Change(row) | Self::Report(row) => &row.station.id,
-            Self::Delete(id) => id,
-        }
-    }
-
     /// Returns whether this makes ids of trips belong to another station: after a write of this kind
     /// the same snapshot or list finds nothing to be resolved. `before` is the row that it replaces.
     ///

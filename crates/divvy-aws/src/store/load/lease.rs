@@ -62,7 +62,7 @@ pub(in crate::store) struct LoadRequest {
 impl LoadRequest {
     /// Returns whether an unfinished load writes the same as this one.
     pub(super) fn is_same_as(&self, load: &LoadRecord) -> bool {
-        load.content == self.content && load.settings == self.settings
+        load.content == self.content && load.settings == self.settings && !load.is_of_upgrade
     }
 
     /// Makes the record of a load that has written nothing.
@@ -179,6 +179,7 @@ impl<'a> Lease<'a> {
                     _ => LoadRecord {
                         owner: owner.clone(),
                         is_abandoned: false,
+                        is_of_upgrade: is_upgrade,
                         renewals,
                         ..other
                     },
@@ -304,6 +305,7 @@ impl<'a> Lease<'a> {
             let done = self.done.load(Ordering::Relaxed);
             let abandoned = self.update(|load| {
                 load.is_abandoned = true;
+                load.is_of_upgrade = false;
                 load.done = load.done.max(done);
             });
             let _ = abandoned.await;

@@ -1,4 +1,4 @@
-//! Counts of stations: those that a repair corrects.
+//! Counts of stations, and rows of StationData for them: those that a repair corrects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,55 +9,105 @@ use divvy::tally::Totals;
 
 use super::Repair;
 use crate::item;
-use crate::pace::PacedTable;
-use crate::store::counts::is_ahead;
+use crate::pace::{PacedTable, unchanged};
+use crate::store::readable::{ReadItems, in_short};
 use crate::store::stations::{Versions, versions_of};
 use crate::store::string_key;
 
 impl Repair<'_> {
-    /// Computes the counts that are wrong or missing, without those that wait for the stream. Counts, and
-    /// rows of StationData, that cannot be read or that no refresh would replace are deleted, and these
-    /// counts are missing then. `foreign` are the trips of no archive, by origin: the counts have them too.
+    /// Computes the counts that are wrong or missing, without those that wait for the stream. Counts and
+    /// rows of StationData that cannot be read are deleted, except in a dry run, and missing then. `foreign`
+    /// are the trips of no archive, by origin: the counts have them too.
     pub(super) async fn counts(
         &mut self,
         all: &Totals,
         foreign: &BTreeMap<StationId, u64>,
     ) -> Result<Vec<FromStationCount>, StoreError> {
         let kept = self.store.read_counts().await?;
-        let versions = self.readable_versions().await?;
-        let unreadable: Vec<StationId> = kept.unreadable.into_keys().collect();
-        let (ahead, kept) =
-            (kept.read.into_iter()).partition::<Vec<_>, _>(|count| is_ahead(count, &versions));
-        let ahead: Vec<StationId> = (ahead.into_iter())
-            .map(|count| count.from_station_id)
-            .collect();
+        let rows = self.shared().read_station_rows().await?;
+        let versions = versions_of(rows.read.iter());
+        self.delete_unreadable_counts(&kept).await?;
+        if !rows.unreadable.is_empty() {
+            let table = &self.shared().stations;
+            let deleted = (item::station::KEY, &rows);
+            let n = self.delete_unreadable(table, deleted).await?;
+            self.shared().forget_rows();
+            self.done(format!(
+                "{n} of StationData deleted that could not be read: the next divvy poll, or load of a \
+                 station list, makes the stations again"
+            ));
+        }
+        self.describe_missing_rows(all, &versions);
+        Ok(self.corrected_counts(kept.read, all, foreign, &versions))
+    }
+
+    async fn delete_unreadable_counts(
+        &mut self,
+        counts: &ReadItems<FromStationCount>,
+    ) -> Result<(), StoreError> {
+        if counts.unreadable.is_empty() {
+            return Ok(());
+        }
         let table = &self.shared().counts;
-        let key = item::count::KEY;
-        self.delete_items(table, key, &unreadable).await?;
-        self.delete_items(table, key, &ahead).await?;
-        if !unreadable.is_empty() {
-            let n = plural(unreadable.len() as i64, "count");
-            self.done(format!(
-                "{n} of stations deleted that could not be read ({})",
-                names(&unreadable)
-            ));
+        let n = self
+            .delete_unreadable(table, (item::count::KEY, counts))
+            .await?;
+        self.done(format!(
+            "{n} of FromStationCounts deleted that could not be read"
+        ));
+        Ok(())
+    }
+
+    /// Deletes the unreadable items of a table, whose key is an attribute, except in a dry run, and except
+    /// those that another process has replaced meanwhile. Describes them: `2 items (35, 76)`.
+    async fn delete_unreadable<T>(
+        &self,
+        table: &PacedTable,
+        (key, items): (&str, &ReadItems<T>),
+    ) -> Result<String, StoreError> {
+        for (id, unreadable) in &items.unreadable {
+            if !self.dry_run {
+                let item = &unreadable.item;
+                let names = item.keys().map(String::as_str).filter(|name| *name != key);
+                let (text, values) = unchanged(key, names, item);
+                let condition = Some((text.as_str(), values));
+                table
+                    .delete_if(string_key(key, id.as_str()), condition)
+                    .await?;
+            }
         }
-        if !ahead.is_empty() {
-            let n = plural(ahead.len() as i64, "count");
-            self.done(format!(
-                "{n} of stations deleted that no refresh would replace ({})",
-                names(&ahead)
-            ));
+        Ok(format!(
+            "{} ({})",
+            plural(items.unreadable.len() as i64, "item"),
+            in_short(items.unreadable.keys())
+        ))
+    }
+
+    fn describe_missing_rows(&mut self, all: &Totals, versions: &Versions) {
+        let missing = origins_without_row(all, versions).count();
+        if missing > 0 {
+            let rows = plural(missing as i64, "missing row");
+            self.done(format!("{rows} of StationData made"));
         }
+    }
+
+    /// Computes the counts that are wrong or missing. `versions` are those of the rows of StationData.
+    fn corrected_counts(
+        &mut self,
+        kept: Vec<FromStationCount>,
+        all: &Totals,
+        foreign: &BTreeMap<StationId, u64>,
+        versions: &Versions,
+    ) -> Vec<FromStationCount> {
+        let stored = |origin: &StationId| all.stations.departures(origin);
+        let foreign = |origin: &StationId| foreign.get(origin).copied().unwrap_or(0);
         let mut missing: BTreeSet<StationId> = all.stations.origins().collect();
         let mut counts = Vec::new();
         let mut wrong = 0;
-        let stored = |origin: &StationId| all.stations.departures(origin);
-        let foreign = |origin: &StationId| foreign.get(origin).copied().unwrap_or(0);
         for count in kept {
-            missing.remove(&count.from_station_id);
-            let version = versions.get(&count.from_station_id).copied().flatten();
             let origin = &count.from_station_id;
+            missing.remove(origin);
+            let version = versions.get(origin).copied().flatten();
             let right = stored(origin) + foreign(origin);
             let is_right = (stored(origin)..=right).contains(&count.from_count);
             if !is_right && count.trips_version >= version {
@@ -69,13 +119,7 @@ impl Repair<'_> {
                 });
             }
         }
-        let without_row = (all.stations.origins()).filter(|id| !versions.contains_key(id));
-        let without_row = without_row.count();
-        if without_row > 0 {
-            let rows = plural(without_row as i64, "missing row");
-            self.done(format!("{rows} of StationData made"));
-        }
-        let n = missing.len();
+        let n = missing.len() as i64;
         counts.extend(missing.into_iter().map(|origin| FromStationCount {
             from_count: stored(&origin) + foreign(&origin),
             trips_version: versions.get(&origin).copied().flatten(),
@@ -87,49 +131,13 @@ impl Repair<'_> {
             self.done(format!("{wrong} of stations corrected"));
         }
         if n > 0 {
-            let n = plural(n as i64, "missing count");
+            let n = plural(n, "missing count");
             self.done(format!("{n} of stations made"));
         }
-        Ok(counts)
+        counts
     }
 
-    /// Returns the versions of the readable rows of StationData, and deletes the other rows: the next
-    /// snapshot of the feed, or the repair itself, makes them again.
-    async fn readable_versions(&mut self) -> Result<Versions, StoreError> {
-        let rows = self.shared().read_station_rows().await?;
-        let unreadable: Vec<StationId> = rows.unreadable.into_keys().collect();
-        if !unreadable.is_empty() {
-            let table = &self.shared().stations;
-            self.delete_items(table, item::station::KEY, &unreadable)
-                .await?;
-            self.shared().forget_rows();
-            self.done(format!(
-                "{} of StationData deleted that could not be read ({}): the next divvy poll, or load of a station \
-                 list, makes them again",
-                plural(unreadable.len() as i64, "row"),
-                names(&unreadable)
-            ));
-        }
-        Ok(versions_of(rows.read.iter()))
-    }
-
-    /// Deletes items by their key, unless in a dry run.
-    async fn delete_items(
-        &self,
-        table: &PacedTable,
-        key: &str,
-        ids: &[StationId],
-    ) -> Result<(), StoreError> {
-        if self.dry_run {
-            return Ok(());
-        }
-        for id in ids {
-            table.delete_if(string_key(key, id.as_str()), None).await?;
-        }
-        Ok(())
-    }
-
-    /// Writes counts, and rows of StationData that are missing for the trips.
+    /// Writes counts, and the rows of StationData that are missing for the trips.
     pub(super) async fn put_counts(
         &self,
         system: &SystemId,
@@ -140,8 +148,9 @@ impl Repair<'_> {
         let used = |count: &&FromStationCount| count.from_count > 0;
         let of_counts = counts.iter().filter(used);
         let of_counts = of_counts.map(|count| count.from_station_id.clone());
-        let without_row = (all.stations.origins()).filter(|id| !versions.contains_key(id));
-        let origins: BTreeSet<StationId> = of_counts.chain(without_row).collect();
+        let origins: BTreeSet<StationId> = of_counts
+            .chain(origins_without_row(all, &versions))
+            .collect();
         if counts.is_empty() && origins.is_empty() {
             return Ok(());
         }
@@ -155,13 +164,8 @@ impl Repair<'_> {
     }
 }
 
-/// Lists ids for people: the first five.
-fn names(ids: &[StationId]) -> String {
-    const NAMED: usize = 5;
-    let named: Vec<&str> = ids.iter().take(NAMED).map(StationId::as_str).collect();
-    let named = named.join(", ");
-    match ids.len().checked_sub(NAMED) {
-        Some(more @ 1..) => format!("{named} and {more} more"),
-        _ => named,
-    }
+/// Lists the ids of trips that no row of StationData has.
+fn origins_without_row(all: &Totals, versions: &Versions) -> impl Iterator<Item = StationId> {
+    let origins = all.stations.origins();
+    origins.filter(|id| !versions.contains_key(id))
 }

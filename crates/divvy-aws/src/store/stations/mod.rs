@@ -61,7 +61,7 @@ impl Shared {
             let mut data = fresh();
             // The totals that were used, if any were.
             let mut used = None;
-            let (result, mut writes) = match change(&mut data, None) {
+            let (result, writes) = match change(&mut data, None) {
                 Some(changed) => changed,
                 None => {
                     let section = self.newest_totals().await?;
@@ -76,8 +76,7 @@ impl Shared {
                 }
             };
             let result = first.unwrap_or(result);
-            writes.retain(|write| !known.unreadable.contains(write.id()));
-            let mut is_done = self.write_rows(&known.rows, &writes).await?;
+            let mut is_done = self.write_rows(&known, &writes).await?;
             let mut times = known.feed.times.clone();
             if is_done && (!writes.is_empty() || known.feed.state.as_ref() != data.feed()) {
                 times = self.put_feed(&known.feed, data.feed()).await?;
@@ -105,11 +104,12 @@ impl Shared {
         origins: &BTreeSet<StationId>,
         totals: &Totals,
     ) -> Result<(), StoreError> {
+        let after_counts = self.version_after_counts().await?;
         // One version for all attempts: rows that have it are done. With a new one for each attempt,
         // all rows would have to be written between two writes of a poll.
         let mut version = None;
         self.change_rows(|data, _| {
-            let version = *version.get_or_insert_with(|| data.next_version());
+            let version = *version.get_or_insert_with(|| data.next_version().max(after_counts));
             Some(((), data.trips_changed(origins, version, totals)))
         })
         .await
@@ -196,10 +196,11 @@ impl Republish for DynamoStore {
         if !self.is_of(system).await? {
             return Ok(0);
         }
+        let after_counts = self.shared.version_after_counts().await?;
         let mut version = None;
         self.shared
             .change_rows(|data, _| {
-                let version = *version.get_or_insert_with(|| data.next_version());
+                let version = *version.get_or_insert_with(|| data.next_version().max(after_counts));
                 let writes = data.republish_all(version);
                 Some((writes.len() as u64, writes))
             })

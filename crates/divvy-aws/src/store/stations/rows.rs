@@ -1,7 +1,7 @@
 //! Rows of StationData: read, kept between polls, and written under the condition that they have not
 //! changed since they were read (optimistic locking).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use super::feed::{FeedTimes, StoredFeed};
 use crate::item::station::{cause, put_cause};
 use crate::item::{self, Item};
-use crate::pace::{Consistency, PacedTable};
-use crate::store::readable::{ReadItems, describe_unreadable};
+use crate::pace::{Consistency, PacedTable, unchanged};
+use crate::store::readable::ReadItems;
 use crate::store::{NO_PANIC, Shared, damaged_item, string_key};
 
 /// Rows that are written at a time.
@@ -27,8 +27,8 @@ const AT_ONCE: usize = 16;
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// What follows from a row that cannot be read.
-pub(in crate::store) const UNREADABLE_STATION: &str =
-    "the station is left out, and not changed, until divvy check --repair has made it again";
+pub(in crate::store) const UNREADABLE_STATION: &str = "the station is left out until a snapshot of \
+     its feed, a load of its trips or divvy check --repair makes it again";
 
 /// The versions of the trips of stations, by the ids that trips use for them. `None` for a station of
 /// which no trip was loaded.
@@ -51,8 +51,8 @@ pub(in crate::store) fn versions_of<'a>(rows: impl Iterator<Item = &'a Row>) -> 
 #[derive(Debug, Default)]
 pub(in crate::store) struct StationRows {
     pub(super) rows: HashMap<StationId, Row>,
-    /// The ids of rows that cannot be read. They are not changed.
-    pub(super) unreadable: HashSet<StationId>,
+    /// The rows that cannot be read. A new row of the same id replaces them.
+    pub(super) unreadable: HashMap<StationId, Item>,
     pub(super) feed: StoredFeed,
     /// When the rows were read from the table. `None` where they were not.
     read_at: Option<Instant>,
@@ -75,21 +75,17 @@ impl Shared {
     /// be read.
     pub(super) async fn station_rows(&self) -> Result<Vec<Row>, StoreError> {
         let rows = self.read_station_rows().await?;
-        self.note_unreadable(&rows.unreadable);
+        self.note_unreadable(&rows);
         Ok(rows.read)
     }
 
     async fn read_rows(&self, consistency: Consistency) -> Result<ReadItems<Row>, StoreError> {
         let items = self.stations.scan_with(consistency).all().await?;
-        Ok(ReadItems::of(
-            &items,
-            item::station::KEY,
-            item::station::row,
-        ))
+        Ok(ReadItems::of(items, item::station::KEY, item::station::row))
     }
 
-    fn note_unreadable(&self, unreadable: &BTreeMap<StationId, String>) {
-        for sentence in describe_unreadable(unreadable, UNREADABLE_STATION) {
+    fn note_unreadable(&self, rows: &ReadItems<Row>) {
+        for sentence in rows.describe_unreadable(UNREADABLE_STATION) {
             self.listener.note(&sentence);
         }
     }
@@ -130,11 +126,12 @@ impl Shared {
             // times are no longer the stored ones, and the write of the feed fails.
             let rows = self.read_rows(consistency).await?;
             if let Some(feed) = self.feed_of(times).await? {
-                self.note_unreadable(&rows.unreadable);
+                self.note_unreadable(&rows);
                 let by_id = |row: Row| (row.station.id.clone(), row);
+                let unreadable = rows.unreadable.into_iter();
                 return Ok(StationRows {
                     rows: rows.read.into_iter().map(by_id).collect(),
-                    unreadable: rows.unreadable.into_keys().collect(),
+                    unreadable: unreadable.map(|(id, it)| (id, it.item)).collect(),
                     feed,
                     read_at: Some(Instant::now()),
                 });
@@ -165,6 +162,7 @@ impl Shared {
                     kept.rows.remove(&id);
                 }
                 Write::Insert(row) | Write::Change(row) | Write::Report(row) => {
+                    kept.unreadable.remove(&row.station.id);
                     kept.rows.insert(row.station.id.clone(), row);
                 }
             }
@@ -184,9 +182,10 @@ impl Shared {
     /// where the capacity is too small for all, none is left out for ever.
     pub(super) async fn write_rows(
         &self,
-        before: &HashMap<StationId, Row>,
+        known: &StationRows,
         writes: &[Write],
     ) -> Result<bool, StoreError> {
+        let before = &known.rows;
         let mut waves: [Vec<&Write>; 3] = Default::default();
         for write in writes {
             let wave = match write.row() {
@@ -202,7 +201,7 @@ impl Shared {
                 let is_report = matches!(write, Write::Report(_));
                 (is_report, row.and_then(|row| row.written_at))
             });
-            if !self.write_all(before, &wave).await? {
+            if !self.write_all(known, &wave).await? {
                 return Ok(false);
             }
         }
@@ -210,11 +209,7 @@ impl Shared {
     }
 
     /// Writes rows, many at once. Returns whether none of them had changed since it was read.
-    async fn write_all(
-        &self,
-        before: &HashMap<StationId, Row>,
-        writes: &[&Write],
-    ) -> Result<bool, StoreError> {
+    async fn write_all(&self, rows: &StationRows, writes: &[&Write]) -> Result<bool, StoreError> {
         let mut running: JoinSet<Result<bool, StoreError>> = JoinSet::new();
         let mut all = true;
         for write in writes {
@@ -224,11 +219,12 @@ impl Shared {
                 Write::Insert(row) | Write::Change(row) | Write::Report(row) => {
                     let id = &row.station.id;
                     let mut item = item::station::item(row);
-                    put_cause(&mut item, cause(before.get(id), row));
+                    put_cause(&mut item, cause(rows.rows.get(id), row));
                     (id, Some(item))
                 }
             };
-            let known = before.get(id).map(item::station::item);
+            let known = rows.rows.get(id).map(item::station::item);
+            let known = known.or_else(|| rows.unreadable.get(id).cloned());
             let id = id.clone();
             if running.len() >= AT_ONCE
                 && let Some(done) = running.join_next().await
@@ -261,10 +257,13 @@ async fn put_row(
     if written {
         return Ok(true);
     }
-    let row = |item: &Item| item::station::row(item).map_err(damaged_item);
+    let row = |item: &Item| item::station::row(item);
     let stored = table.get(key.clone()).await?;
-    let found = stored.as_ref().map(row).transpose()?;
-    if found == item.as_ref().map(row).transpose()? {
+    let Ok(found) = stored.as_ref().map(row).transpose() else {
+        // Another program has written it meanwhile, in a form that cannot be read.
+        return Ok(false);
+    };
+    if found == item.as_ref().map(row).transpose().map_err(damaged_item)? {
         // A write that is repeated because its response was lost fails on its own row.
         return Ok(true);
     }
@@ -292,18 +291,6 @@ fn is_unchanged(known: Option<&Item>) -> (String, HashMap<String, AttributeValue
         let new = format!("attribute_not_exists({})", item::station::KEY);
         return (new, HashMap::new());
     };
-    let mut values = HashMap::new();
-    let attributes = item::station::OPTIMISTIC_LOCK_ATTRIBUTES.iter();
-    let clauses = attributes.map(|name| match known.get(*name) {
-        None => format!("attribute_not_exists(#{name})"),
-        Some(value) => {
-            values.insert(format!(":{name}"), value.clone());
-            format!("#{name} = :{name}")
-        }
-    });
-    let text = clauses.collect::<Vec<_>>().join(" AND ");
-    (
-        format!("attribute_exists({}) AND {text}", item::station::KEY),
-        values,
-    )
+    let names = item::station::OPTIMISTIC_LOCK_ATTRIBUTES.into_iter();
+    unchanged(item::station::KEY, names, known)
 }

@@ -142,10 +142,14 @@ impl Load {
         if let Some(Err(error)) = store.dynamo().map(|dynamo| block_on(dynamo.end_boost())) {
             results.fail(&error.into());
         }
-        store.delete_unused_tables(common)?;
+        let is_deleted = store.delete_unused_tables(common);
         loaded?;
         // The summaries are printed even if the counts or the rejected rows fail.
-        let followed = store.follow_stream(Timestamp::now());
+        let followed = if is_deleted {
+            Ok(None)
+        } else {
+            store.follow_stream(Timestamp::now())
+        };
         let finished = rejects.finish();
         let printed = match self.format {
             Some(LoadFormat::Json) => outputs::print_json(&results.summaries),
