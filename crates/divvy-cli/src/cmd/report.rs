@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use clap::builder::StyledStr;
 use divvy::model::{Rider, System};
@@ -19,7 +19,7 @@ use crate::open::Common;
 use crate::own_report::{self, ALL};
 use crate::render::html::{self, Section};
 use crate::render::json::{self, Asked};
-use crate::render::plot::{self, Plot};
+use crate::render::plot::{self, Base, NotDrawn, Plot};
 use crate::render::{Format, ROWS, sentence};
 use crate::runtime::block_on;
 use crate::{flags, outputs};
@@ -79,6 +79,9 @@ pub struct Report {
     /// Draw the report's picture into a file: .svg, .png or .html
     #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "output", "explain"])]
     plot: Option<PathBuf>,
+    /// Draw this shoreline or border under the stations of maps: lines and areas of GeoJSON
+    #[arg(long, value_name = "FILE")]
+    base: Option<PathBuf>,
     /// How to write it [default: by the ending of --output, else table]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -157,10 +160,21 @@ impl Report {
         if common.verbose {
             common.say(how);
         }
-        let plot = || plot_of(report, &table, store, &system, &filters);
+        let base = self.base(format)?;
+        let base = base.as_ref();
+        let plot = || plot_of(report, &table, store, (&system, &filters), base);
         if let Some(path) = &self.plot {
-            let file = plot::file(&plot()?, path)
-                .with_context(|| format!("the report \"{}\"", report.name()))?;
+            let file = match plot::file(&plot()?, path) {
+                Err(error) => match error.downcast::<NotDrawn>()? {
+                    // As for a table without rows.
+                    nothing @ NotDrawn::Nothing(_) => {
+                        common.say(nothing);
+                        return Ok(());
+                    }
+                    refused => return Err(refused.into()),
+                },
+                drawn => drawn?,
+            };
             outputs::write(Some(path), |out, _| out.write_all(&file.bytes))?;
             common.say(format_args!("{}: {}", path.display(), file.title));
             return Ok(());
@@ -226,10 +240,12 @@ impl Report {
             }
             answers.push((*report, filters, table));
         }
+        let base = self.base(format)?;
+        let base = base.as_ref();
         outputs::write(self.output.as_deref(), |out, width| {
             if format == Format::Html {
                 let sections = answers.iter().map(|(report, filters, table)| {
-                    let plot = plot_of(*report, table, store, &system, filters);
+                    let plot = plot_of(*report, table, store, (&system, filters), base);
                     section(*report, table, plot)
                 });
                 let sections: Vec<Section<'_>> = sections.collect();
@@ -263,6 +279,21 @@ impl Report {
             sort: self.sort.clone(),
             top: self.top,
         }
+    }
+
+    /// Reads the file of `--base`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is no GeoJSON with lines or areas, or nothing is drawn.
+    fn base(&self, format: Format) -> anyhow::Result<Option<Base>> {
+        let Some(path) = &self.base else {
+            return Ok(None);
+        };
+        if self.plot.is_none() && format != Format::Html {
+            bail!("--base is for maps: with --plot or --format html");
+        }
+        Base::read(path).map(Some)
     }
 
     /// Returns the format of `--format`, else that of the ending of `--output`, else a table.
@@ -301,17 +332,26 @@ fn plot_of<'a>(
     report: &dyn reports::Report,
     table: &'a Table,
     store: &dyn Store,
-    system: &System,
-    filters: &Filters,
+    (system, filters): (&System, &'a Filters),
+    base: Option<&'a Base>,
 ) -> anyhow::Result<Plot<'a>> {
     let Some(picture) = report.picture() else {
-        bail!("the report \"{}\" has no natural picture", report.name());
+        let drawn = REPORTS.iter().filter(|other| other.picture().is_some());
+        let drawn: Vec<&str> = drawn.map(|other| other.name()).collect();
+        bail!(
+            "{} cannot be plotted; these can: {}",
+            report.name(),
+            drawn.join(", ")
+        );
     };
     let durations = match picture {
-        Picture::Histogram => Some(block_on(reports::histogram(store, system, filters))?),
+        Picture::Histogram if filters.by.is_empty() => {
+            Some(block_on(reports::histogram(store, system, filters))?)
+        }
         _ => None,
     };
-    Ok(Plot::new(report, picture, table, durations, system))
+    let plot = Plot::new(report, picture, table, durations, (system, filters));
+    Ok(plot.with_base(base))
 }
 
 /// Returns the section of a page. It has no picture if the report has none.
@@ -324,7 +364,10 @@ fn section<'a>(
         name: report.name(),
         about: report.about(),
         table,
-        picture: plot.map_or(String::new(), |plot| plot::figures(&plot)),
+        picture: plot
+            .ok()
+            .and_then(|plot| plot::figures(&plot).ok())
+            .unwrap_or_default(),
         columns: report.columns(),
     }
 }
