@@ -14,10 +14,11 @@ use divvy::reports::{
     Weekdays,
 };
 use divvy::store::Store;
+use jiff::Timestamp;
 
 use crate::open::Common;
 use crate::own_report::{self, ALL};
-use crate::render::html::{self, Section};
+use crate::render::html::{self, Front, Page, Section, Source, SourceArchive};
 use crate::render::json::{self, Asked};
 use crate::render::plot::{self, Base, NotDrawn, Plot};
 use crate::render::{Format, ROWS, sentence};
@@ -179,10 +180,20 @@ impl Report {
             common.say(format_args!("{}: {}", path.display(), file.title));
             return Ok(());
         }
+        let source = match format {
+            Format::Html => Some(source(common, store, &system)?),
+            _ => None,
+        };
         outputs::write(self.output.as_deref(), |out, width| match format {
             Format::Html => {
-                let title = format!("{}: {}", system.name, report.name());
-                html::write(&title, &[section(report, &table, plot())], out)
+                let page = Page {
+                    title: &format!("{}: {}", system.name, report.name()),
+                    filters: filters.to_string(),
+                    front: None,
+                    sections: vec![section(report, &table, plot())],
+                    source: source.clone(),
+                };
+                page.write(out)
             }
             Format::Json if self.with_scope => {
                 let asked = Asked {
@@ -242,14 +253,20 @@ impl Report {
         }
         let base = self.base(format)?;
         let base = base.as_ref();
-        outputs::write(self.output.as_deref(), |out, width| {
-            if format == Format::Html {
+        let page = match format {
+            Format::Html => {
+                let source = source(common, store, &system)?;
                 let sections = answers.iter().map(|(report, filters, table)| {
                     let plot = plot_of(*report, table, store, (&system, filters), base);
                     section(*report, table, plot)
                 });
-                let sections: Vec<Section<'_>> = sections.collect();
-                return html::write(&system.name, &sections, out);
+                Some(page_of_all(&system, &given, sections.collect(), source))
+            }
+            _ => None,
+        };
+        outputs::write(self.output.as_deref(), |out, width| {
+            if let Some(page) = &page {
+                return page.write(out);
             }
             for (index, (report, _, table)) in answers.iter().enumerate() {
                 let separator = if index == 0 { "" } else { "\n" };
@@ -354,22 +371,70 @@ fn plot_of<'a>(
     Ok(plot.with_base(base))
 }
 
-/// Returns the section of a page. It has no picture if the report has none.
+/// Returns the section of a page. A sentence stands in place of a picture that cannot be drawn;
+/// nothing if the report has none.
 fn section<'a>(
     report: &'a dyn reports::Report,
     table: &'a Table,
     plot: anyhow::Result<Plot<'_>>,
 ) -> Section<'a> {
+    let figures = plot.ok().map(|plot| plot::figures(&plot));
+    let picture = figures.map(|figures| {
+        figures.unwrap_or_else(|not_drawn| html::no_picture(&format!("No picture: {not_drawn}")))
+    });
     Section {
         name: report.name(),
         about: report.about(),
         table,
-        picture: plot
-            .ok()
-            .and_then(|plot| plot::figures(&plot).ok())
-            .unwrap_or_default(),
+        picture: picture.unwrap_or_default(),
         columns: report.columns(),
     }
+}
+
+/// The report whose map stands at the top of a page of all reports.
+const MAP_OF_PAGE: &str = "balance";
+
+/// Returns the page of all reports, with figures and a map at its top.
+fn page_of_all<'a>(
+    system: &'a System,
+    filters: &Filters,
+    mut sections: Vec<Section<'a>>,
+    source: Source,
+) -> Page<'a> {
+    let answers = sections.iter().map(|section| (section.name, section.table));
+    let headlines = html::headlines(&answers.collect::<Vec<_>>());
+    let mut map = String::new();
+    if let Some(section) = sections.iter_mut().find(|it| it.name == MAP_OF_PAGE)
+        && section.picture.contains("<svg")
+    {
+        let link = "<p class=\"scope\">Drawn as <a href=\"#map\">the map at the top</a>.</p>\n";
+        map = std::mem::replace(&mut section.picture, link.to_owned());
+    }
+    Page {
+        title: &system.name,
+        filters: filters.to_string(),
+        front: Some(Front { headlines, map }),
+        sections,
+        source: Some(source),
+    }
+}
+
+/// Returns what a page is made from.
+fn source(common: &Common, store: &dyn Store, system: &System) -> anyhow::Result<Source> {
+    let zone = system.zone();
+    let date = |at: Timestamp| zone.rfc3339(at)[..10].to_owned();
+    let entries = block_on(store.entries(&system.id))?;
+    let archives = entries.into_iter().map(|entry| SourceArchive {
+        loaded_on: date(entry.loaded_at),
+        trips: entry.stored.try_into().unwrap_or(i64::MAX),
+        name: entry.id.name,
+    });
+    Ok(Source {
+        made_at: date(Timestamp::now()),
+        version: env!("CARGO_PKG_VERSION"),
+        store: common.store.to_string(),
+        archives: archives.collect(),
+    })
 }
 
 /// Returns those of the filters that a report takes.

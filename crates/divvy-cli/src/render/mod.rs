@@ -73,7 +73,14 @@ impl Format {
                     picture: String::new(),
                     columns: Vec::new(),
                 };
-                html::write("Divvy Analyze", &[section], out)
+                let page = html::Page {
+                    title: "Divvy Analyze",
+                    filters: String::new(),
+                    front: None,
+                    sections: vec![section],
+                    source: None,
+                };
+                page.write(out)
             }
             Self::Parquet => parquet::write(table, out),
         }

@@ -146,12 +146,11 @@ impl Chart {
         if self.scale == Scale::Named {
             self.write_names(&mut frame, &middles, slot_width);
         } else {
-            let widest = if self.scale == Scale::Numbers {
-                "0000"
-            } else {
-                "2020-00"
+            let widest = match self.scale {
+                Scale::Numbers => last.to_string(),
+                _ => "2020-00".to_owned(),
             };
-            let ticks = self.scale.ticks(first, last, frame.fitting(widest));
+            let ticks = self.scale.ticks(first, last, frame.fitting(&widest));
             let left = frame.left;
             let x = |place: i64| left + slot_width * ((place - first) as f64 + 0.5);
             let ticks = ticks.into_iter().map(|(place, label)| (x(place), label));

@@ -7,7 +7,7 @@ use std::fmt;
 
 use divvy::model::System;
 use divvy::reports::{
-    Dim, Filters, Measure, Picture, Report, Role, Table, Value, ValueKind, grouped, plural,
+    self, Dim, Filters, Measure, Picture, Report, Role, Table, Value, ValueKind, grouped, plural,
 };
 
 use super::base::Base;
@@ -21,6 +21,8 @@ pub struct Plot<'a> {
     pub(super) report: String,
     /// What the report shows.
     pub(super) about: String,
+    /// The user has defined the report.
+    pub(super) is_own: bool,
     /// Which trips are counted.
     pub(super) scope: String,
     pub(super) picture: Picture,
@@ -79,6 +81,7 @@ impl<'a> Plot<'a> {
         Self {
             report: report.name().to_owned(),
             about: capitalized(report.about()),
+            is_own: reports::find(report.name()).is_err(),
             scope,
             picture,
             table,

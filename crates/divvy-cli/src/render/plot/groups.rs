@@ -83,6 +83,9 @@ impl Columns {
 
     /// Returns the title of the picture: what it shows, by which groups.
     pub(super) fn title(&self, plot: &Plot<'_>) -> String {
+        if plot.is_own && plot.filters.by.is_empty() {
+            return plot.about.clone();
+        }
         let column = &plot.table.columns[self.measures[0]];
         let what = match column.role {
             _ if self.measures.len() > 1 => "Trips that start and stop".to_owned(),

@@ -28,7 +28,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use divvy::reports::{Dim, Measure, Picture, Role, Table};
 
-use super::html::{self, Section};
+use super::html::{Page, Section};
 
 pub use base::Base;
 pub use colours::{Theme, style_sheet};
@@ -122,9 +122,16 @@ pub fn file(plot: &Plot<'_>, path: &Path) -> anyhow::Result<File> {
                 picture: figures(plot)?,
                 columns: Vec::new(),
             };
-            let mut page = Vec::new();
-            html::write(&title, &[section], &mut page)?;
-            page
+            let page = Page {
+                title: &title,
+                filters: String::new(),
+                front: None,
+                sections: vec![section],
+                source: None,
+            };
+            let mut bytes = Vec::new();
+            page.write(&mut bytes)?;
+            bytes
         }
     };
     Ok(File { title, bytes })

@@ -33,7 +33,7 @@ pub(super) fn draw(plot: &Plot<'_>, columns: &Columns, groups: &Groups, sheet: S
     let (bar, space) = if beside == 1 {
         (20.0, 6.0)
     } else {
-        (11.0, 9.0)
+        (14.0, 8.0)
     };
     let height = bar * beside as f64 + space;
     let mut sentences = groups.left_out.clone();
@@ -118,6 +118,9 @@ fn title(plot: &Plot<'_>, columns: &Columns, shown: usize) -> String {
         Some(sort) => {
             let column = plot.table.columns.iter().find(|it| it.name == sort.column);
             let by = column.map_or_else(|| sort.column.clone(), |it| it.heading());
+            if sort.column == measure.name {
+                return format!("The first {stations} by {by}");
+            }
             format!("The first {stations} by {by}: {shown_words}")
         }
     }

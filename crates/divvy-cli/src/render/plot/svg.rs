@@ -148,6 +148,18 @@ impl Svg {
         self.element("circle", attributes, tooltip);
     }
 
+    /// Draws a disc of the same size at each point, as one element.
+    pub(super) fn dots(&mut self, points: &[Point], radius: f64, (fill, opacity): (Colour, f64)) {
+        let dot = |(x, y): &Point| format!("M{},{}h.01", short(*x), short(*y));
+        let path: String = points.iter().map(dot).collect();
+        let (width, stroke) = (short(2.0 * radius), fill.paint(self.theme));
+        let attributes = format_args!(
+            "d=\"{path}\" stroke=\"{stroke}\" stroke-width=\"{width}\" stroke-linecap=\"round\" \
+             stroke-opacity=\"{opacity}\""
+        );
+        self.element("path", attributes, "");
+    }
+
     /// Draws a circle without a filling.
     pub(super) fn ring(&mut self, at: Point, radius: f64, stroke: Stroke, tooltip: &str) {
         let (x, y, radius) = (short(at.0), short(at.1), short(radius));

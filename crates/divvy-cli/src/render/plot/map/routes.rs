@@ -154,12 +154,10 @@ fn busiest<'a>(routes: &[Route<'a>]) -> Vec<&'a MapStation> {
 }
 
 fn draw_stations(canvas: &mut Canvas, map: &Map, sheet: Sheet) {
+    let points = map.stations.iter().filter_map(|it| canvas.point(it));
+    let points: Vec<Point> = points.collect();
     let radius = sheet.pick(1.6, 1.0);
-    for station in &map.stations {
-        if let Some(at) = canvas.point(station) {
-            canvas.frame.svg.circle(at, radius, (STATION, 0.8), "");
-        }
-    }
+    canvas.frame.svg.dots(&points, radius, (STATION, 0.8));
 }
 
 /// Draws an arrow that bends to the right, so that both directions are seen; a ring for a route that
