@@ -211,20 +211,20 @@ mod tests {
         let riders = answer(
             "riders",
             &[
-                &[("rider", text("member")), ("trips", 70.into())],
-                &[("rider", text("casual")), ("trips", 20.into())],
-                &[("rider", text("member")), ("trips", 10.into())],
-                &[("rider", text("unknown")), ("trips", 900.into())],
+                &[("rider", text("member")), ("trips", 70_i64.into())],
+                &[("rider", text("casual")), ("trips", 20_i64.into())],
+                &[("rider", text("member")), ("trips", 10_i64.into())],
+                &[("rider", text("unknown")), ("trips", 900_i64.into())],
             ],
         );
         let growth = answer(
             "growth",
             &[
-                &[("month", text("2021-01")), ("trips", 50.into())],
+                &[("month", text("2021-01")), ("trips", 50_i64.into())],
                 &[
                     ("month", text("2022-01")),
-                    ("trips", 75.into()),
-                    ("year_before", 50.into()),
+                    ("trips", 75_i64.into()),
+                    ("year_before", 50_i64.into()),
                     ("growth", 0.5.into()),
                 ],
             ],
@@ -232,8 +232,8 @@ mod tests {
         let hours = answer(
             "hours",
             &[
-                &[("hour", 8.into()), ("starts", 5.into())],
-                &[("hour", 17.into()), ("starts", 9.into())],
+                &[("hour", 8_i64.into()), ("starts", 5_i64.into())],
+                &[("hour", 17_i64.into()), ("starts", 9_i64.into())],
             ],
         );
         let found = headlines(&[("riders", &riders), ("growth", &growth), ("hours", &hours)]);

@@ -155,6 +155,7 @@ fn part_of(section: &Section<'_>) -> usize {
 
 impl Front {
     fn write(&self, page: &mut String) {
+        *page += "<div class=\"front\">\n";
         if !self.headlines.is_empty() {
             *page += "<dl class=\"cards\">\n";
             for Headline {
@@ -174,6 +175,7 @@ impl Front {
         if !self.map.is_empty() {
             let _ = writeln!(page, "<div id=\"map\">\n{}</div>", self.map);
         }
+        *page += "</div>\n";
     }
 }
 

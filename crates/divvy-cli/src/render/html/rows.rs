@@ -169,7 +169,7 @@ mod tests {
         let row = |at: usize| {
             vec![
                 format!("St {at} </script>").as_str().into(),
-                1_234.into(),
+                1_234_i64.into(),
                 Value::Empty,
             ]
         };

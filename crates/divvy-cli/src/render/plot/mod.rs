@@ -20,6 +20,8 @@ mod ranking;
 mod refusals;
 mod scale;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod text;
 mod words;
 

@@ -142,7 +142,7 @@ mod tests {
             let ticks = Scale::Months.ticks(place("2016-06"), place("2022-08"), most);
             assert!(!ticks.is_empty() && ticks.len() <= most, "{ticks:?}");
         }
-        let years = Scale::Months.ticks(place("2016-06"), place("2022-08"), 6);
+        let years = Scale::Months.ticks(place("2016-06"), place("2022-08"), 8);
         assert_eq!(years[0], (2017 * 12, "2017".to_owned()));
         let ages = Scale::Numbers.ticks(16, 78, 10);
         let ages: Vec<&str> = ages.iter().map(|(_, label)| label.as_str()).collect();
