@@ -28,7 +28,7 @@ const PALETTE: [(&str, u32, u32); 51] = [
     ("member", 0x00_72_b2, 0x4a_a8_e8),
     ("casual", 0xd6_6a_00, 0xf0_a0_4b),
     ("dependent", 0x8a_2b_5a, 0xf7_c0_dd),
-    ("classic", 0x00_7a_5e, 0x2f_bf_95),
+    ("classic", 0x00_80_63, 0x2f_bf_95),
     ("electric", 0x8f_1a_6e, 0xf5_b5_e2),
     ("docked", 0x5c_4a_00, 0xf0_dc_8a),
     ("scooter", 0x3a_6f_d0, 0x6f_9b_f0),
@@ -112,7 +112,7 @@ pub(super) const SURPLUS: [Colour; 5] = [
 const VALUES: [(&str, Colour); 25] = [
     ("member", named("member")),
     ("casual", named("casual")),
-    ("Dependent", named("dependent")),
+    ("dependent", named("dependent")),
     ("classic_bike", named("classic")),
     ("electric_bike", named("electric")),
     ("docked_bike", named("docked")),
@@ -264,7 +264,7 @@ mod tests {
         let member = Some(named("member"));
         assert_eq!(colour(&["casual", "member"], "member"), member);
         assert_eq!(
-            colour(&["not stated", "Dependent", "member"], "member"),
+            colour(&["not stated", "dependent", "member"], "member"),
             member
         );
         assert_eq!(colour(&["casual"], "casual"), Some(named("casual")));
@@ -358,7 +358,7 @@ mod tests {
             ],
         ];
         let dimensions: [&[&str]; 4] = [
-            &["member", "casual", "Dependent", NOT_STATED],
+            &["member", "casual", "dependent", NOT_STATED],
             &[
                 "classic_bike",
                 "electric_bike",

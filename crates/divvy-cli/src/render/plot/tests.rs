@@ -75,7 +75,7 @@ fn a_rider_has_the_same_colour_in_any_order_and_beside_any_group() {
         &["member", "casual"][..],
         &["casual", "member"],
         &["member"],
-        &["Dependent", "member"],
+        &["dependent", "member"],
     ] {
         let table = answer("weekdays", &["weekday", "rider", "per_day"], rows(riders));
         let svg = svg("weekdays", &table, &Filters::default());
