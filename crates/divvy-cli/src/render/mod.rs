@@ -1,5 +1,6 @@
 //! Formats of reports: each file here writes a [`Table`] in one of them.
 
+mod colours;
 mod delimited;
 pub mod html;
 pub mod json;

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use divvy::reports::{Column, Table, plural};
 
 use self::rows::Limits;
-use super::plot;
+use super::colours;
 
 pub use headlines::{Headline, headlines};
 
@@ -32,7 +32,7 @@ pub struct Page<'a> {
 pub struct Front {
     /// The figures.
     pub headlines: Vec<Headline>,
-    /// The map of stations, as [`plot::figures`] draws it. Empty without one.
+    /// The map of stations, as `plot::figures` draws it. Empty without one.
     pub map: String,
 }
 
@@ -44,7 +44,7 @@ pub struct Section<'a> {
     pub about: &'a str,
     /// The report's rows and notes.
     pub table: &'a Table,
-    /// The picture as [`plot::figures`] draws it, or a paragraph in its place. Empty for none.
+    /// The picture as `plot::figures` draws it, or a paragraph in its place. Empty for none.
     pub picture: String,
     /// The columns whose definitions are written below the table.
     pub columns: Vec<Column>,
@@ -85,7 +85,7 @@ impl Page<'_> {
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut page = String::new();
         let title = escape(self.title);
-        let colours = plot::style_sheet();
+        let colours = colours::style_sheet();
         let _ = write!(
             page,
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

@@ -22,7 +22,7 @@ impl Limits {
     /// A page of one report.
     pub(super) const ALONE: Self = Self {
         spare: u8::MAX,
-        bytes: 1_700_000,
+        bytes: 1_400_000,
     };
     /// A page of all reports: together they stay below 2 MB.
     pub(super) const OF_MANY: Self = Self {
@@ -143,7 +143,7 @@ fn write_rest(page: &mut String, name: &str, table: &Table, shown: usize, folded
     }
     if held < all {
         *page += &format!(
-            " <span>This page holds {}; all: <code>divvy report {} --format csv</code></span>",
+            " <span>This page holds and sorts the first {}; all: <code>divvy report {} --format csv</code></span>",
             number(held),
             escape(name)
         );

@@ -1,12 +1,13 @@
 //! Bars: one for each group, side by side for each series.
 
-use divvy::reports::{Dim, Measure, plural};
+use divvy::reports::{Dim, Measure, WEEKDAY_NAMES};
 
-use super::data::{NotDrawn, Plot, in_words, short};
+use super::data::{NotDrawn, Plot};
 use super::frame::{Drawing, Frame, Heading, LABEL, SMALL, Sheet, width_of};
 use super::groups::{Columns, Groups};
 use super::scale::Scale;
 use super::svg::{Anchor, Fill};
+use super::words::{in_words, short};
 use super::{ranking, text, words};
 
 /// More names than these do not fit beside each other.
@@ -93,7 +94,7 @@ fn chart(plot: &Plot<'_>, columns: &Columns, groups: &Groups) -> Chart {
 /// Returns the entry of a legend for months of which only some days are stored.
 pub(super) fn light_entry() -> (String, Fill) {
     let text = "light: not all days of the month are stored";
-    (text.into(), Fill::Light(super::colours::SOFT))
+    (text.into(), Fill::Light(crate::render::colours::SOFT))
 }
 
 /// Returns the months of which only some days are stored, where bars show sums over months.
@@ -165,7 +166,10 @@ impl Chart {
         let most = width - 8.0;
         for (label, x) in self.labels.iter().zip(middles) {
             let words = in_words(label);
-            let mut lines = if width_of(&words) > most {
+            let is_wide = width_of(&words) > most;
+            let mut lines = if is_wide && WEEKDAY_NAMES.contains(&&*words) {
+                vec![words[..3].to_owned()]
+            } else if is_wide {
                 text::wrap(&words, SMALL, most)
             } else {
                 vec![words.to_string()]
@@ -177,7 +181,8 @@ impl Chart {
             for (index, line) in lines.iter().enumerate() {
                 let at = (*x, frame.bottom + (SMALL + 4.0) * (index + 1) as f64);
                 let cut = text::cut_middle(line, SMALL, most);
-                let tooltip = if cut == *line { "" } else { &*words };
+                let is_short = cut != *line || lines.len() == 1 && *line != words;
+                let tooltip = if is_short { &*words } else { "" };
                 let shown = (cut.as_str(), tooltip);
                 frame.svg.short_text(at, LABEL, Anchor::Middle, shown);
             }
@@ -187,15 +192,5 @@ impl Chart {
         frame
             .svg
             .text(below, LABEL, Anchor::Middle, &self.across_title);
-    }
-}
-
-/// Says how many of the groups are drawn: `the first 15 of 1,811 stations`.
-pub(super) fn first_of(shown: usize, all: usize, noun: &str) -> String {
-    if shown < all {
-        let all = plural(all as i64, noun);
-        format!("the first {shown} of {all} drawn")
-    } else {
-        String::new()
     }
 }

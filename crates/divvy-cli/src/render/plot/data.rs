@@ -1,18 +1,17 @@
 //! The input of pictures: a report's answer, with its columns by their roles.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
 use divvy::model::System;
 use divvy::reports::{
-    self, Dim, Filters, Measure, Picture, Report, Role, Table, Value, ValueKind, grouped, plural,
+    self, Dim, Filters, Measure, Picture, Report, Role, Table, Value, ValueKind, plural,
 };
 
 use super::base::Base;
-use super::colours::NOT_STATED;
-use super::frame::number;
+use super::words::capitalized;
+use crate::render::colours::NOT_STATED;
 use crate::render::people;
 
 /// A report's answer that is to be drawn.
@@ -227,39 +226,11 @@ impl<'a> Plot<'a> {
     }
 }
 
-/// Writes the first letter of a text large.
-pub(super) fn capitalized(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next();
-    first.map_or(String::new(), |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
-}
-
 /// Formats a group's value for people.
 pub(super) fn label(value: &Value) -> String {
     match value {
         Value::Empty => NOT_STATED.into(),
         value => people::text(ValueKind::Ordinal, value),
-    }
-}
-
-/// Formats the value of a group with few names: `electric bike`.
-pub(super) fn in_words(label: &str) -> Cow<'_, str> {
-    match label {
-        "classic_bike" | "electric_bike" | "docked_bike" | "electric_scooter" => {
-            label.replace('_', " ").into()
-        }
-        _ => label.into(),
-    }
-}
-
-/// Formats a number of a tooltip: whole, else with at most three decimals.
-pub(super) fn short(value: f64) -> String {
-    if value.fract() == 0.0 {
-        grouped(value as i64)
-    } else {
-        number((value * 1e3).round() / 1e3)
     }
 }
 

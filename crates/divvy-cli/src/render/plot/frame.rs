@@ -1,11 +1,9 @@
 //! Everything around the data of a chart: title, legend, axes.
 
-use divvy::reports::grouped;
-
-use super::colours::{Colour, INK, LINE, SOFT, Theme};
-use super::data::in_words;
 use super::svg::{Anchor, Fill, Font, Point, Stroke, Svg};
 use super::text;
+use super::words::{in_words, number};
+use crate::render::colours::{Colour, INK, LINE, SOFT, Theme};
 
 /// The size of labels.
 pub(super) const SMALL: f64 = 13.0;
@@ -245,15 +243,6 @@ fn ticks(most: f64) -> Vec<f64> {
     let step = round_up(most / 5.0);
     let n = (most / step).ceil() as usize;
     (0..=n).map(|tick| tick as f64 * step).collect()
-}
-
-/// Formats a number of an axis: `1,500`, `2.5`.
-pub(super) fn number(value: f64) -> String {
-    if value.fract().abs() < 1e-9 {
-        return grouped(value.round() as i64);
-    }
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use divvy::reports::{Dim, Measure, Role, Value, plural};
 
-use super::colours::{ALL, Colour, NONE, NOT_STATED, OTHERS, assign};
 use super::data::{NotDrawn, Plot, index_of};
 use super::scale::{Scale, is_stated};
 use super::words;
+use crate::render::colours::{ALL, Colour, NONE, NOT_STATED, OTHERS, assign};
 
 /// More series than these cannot be told apart.
 const MOST_SERIES: usize = 8;
@@ -90,7 +90,7 @@ impl Columns {
         let what = match column.role {
             _ if self.measures.len() > 1 => "Trips that start and stop".to_owned(),
             Role::Measure(measure) => words::measure(measure).to_owned(),
-            _ => super::data::capitalized(&column.heading()),
+            _ => super::words::capitalized(&column.heading()),
         };
         let mut title = format!("{what} by {}", words::dim(self.dim));
         if let Some(Role::Group(by)) = self.by.map(|by| plot.table.columns[by].role) {

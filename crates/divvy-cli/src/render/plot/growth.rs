@@ -3,12 +3,13 @@
 use divvy::reports::{Dim, Measure, Role, Value};
 
 use super::bars::{Bar, Chart, light_entry};
-use super::colours::{ALL, Colour, SOFT, assign};
-use super::data::{NotDrawn, Plot, index_of, label, short};
+use super::data::{NotDrawn, Plot, index_of, label};
 use super::frame::{Drawing, Heading, Sheet};
 use super::scale::Scale;
 use super::svg::Fill;
 use super::words;
+use super::words::short;
+use crate::render::colours::{ALL, Colour, SOFT, assign};
 
 /// The columns that are shown, by their indices.
 struct Columns {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use divvy::reports::{Dim, Measure, Role, WEEKDAY_NAMES};
 
-use super::colours::{Colour, HEAT};
-use super::data::{NotDrawn, Plot, label, short};
+use super::data::{NotDrawn, Plot, label};
 use super::frame::{BOTTOM_AXIS, Drawing, Frame, Heading, LABEL, SMALL, Sheet, round_up, width_of};
 use super::svg::{Anchor, Fill};
 use super::words;
+use super::words::short;
+use crate::render::colours::{Colour, HEAT};
 
 /// The columns that are shown, by their indices.
 pub(super) struct Columns {

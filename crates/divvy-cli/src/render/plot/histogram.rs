@@ -2,10 +2,10 @@
 
 use divvy::reports::plural;
 
-use super::colours::{ALL, INK};
 use super::data::{NotDrawn, Plot};
 use super::frame::{Drawing, Frame, Heading, NAME, Sheet};
 use super::svg::{Anchor, Fill};
+use crate::render::colours::{ALL, INK};
 
 /// Draws how many trips take how many minutes.
 pub(super) fn draw(plot: &Plot<'_>, sheet: Sheet) -> Result<Drawing, NotDrawn> {

@@ -5,13 +5,14 @@ use std::ops::RangeInclusive;
 
 use divvy::reports::{Dim, Measure};
 
-use super::colours::{Colour, GAP};
-use super::data::{NotDrawn, Plot, in_words, short};
+use super::data::{NotDrawn, Plot};
 use super::frame::{Drawing, Frame, Heading, Sheet};
 use super::groups::{Columns, Groups};
 use super::scale::{Scale, date_of};
 use super::svg::{Fill, Point, Stroke};
 use super::words;
+use super::words::{in_words, short};
+use crate::render::colours::{Colour, GAP};
 
 /// Numbers by days since 1970-01-01.
 type Days = BTreeMap<i64, f64>;

@@ -6,7 +6,6 @@
 
 mod bars;
 mod base;
-mod colours;
 mod data;
 mod frame;
 mod groups;
@@ -30,10 +29,10 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use divvy::reports::{Dim, Measure, Picture, Role, Table};
 
+use super::colours::Theme;
 use super::html::{Page, Section};
 
 pub use base::Base;
-pub use colours::{Theme, style_sheet};
 pub use data::{NotDrawn, Plot};
 pub use frame::{Drawing, Layout, Sheet};
 

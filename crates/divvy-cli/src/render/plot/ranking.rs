@@ -1,13 +1,13 @@
 //! Names with horizontal bars beside them, such as stations.
 
-use divvy::reports::{Dim, Measure, Role};
+use divvy::reports::{Dim, Measure, Role, plural};
 
-use super::bars::first_of;
-use super::data::{NotDrawn, Plot, in_words, short};
+use super::data::{NotDrawn, Plot};
 use super::frame::{Drawing, Frame, Heading, LABEL, NAME, SMALL, Sheet};
 use super::groups::{Columns, Groups};
 use super::svg::{Anchor, Fill};
 use super::text;
+use super::words::{in_words, short};
 
 /// The names that are drawn if no number of rows is requested.
 const MOST: usize = 15;
@@ -123,5 +123,15 @@ fn title(plot: &Plot<'_>, columns: &Columns, shown: usize) -> String {
             }
             format!("The first {stations} by {by}: {shown_words}")
         }
+    }
+}
+
+/// Says how many of the groups are drawn: `the first 15 of 1,811 stations`.
+fn first_of(shown: usize, all: usize, noun: &str) -> String {
+    if shown < all {
+        let all = plural(all as i64, noun);
+        format!("the first {shown} of {all} drawn")
+    } else {
+        String::new()
     }
 }

@@ -3,7 +3,7 @@
 use divvy::reports::{Dim, ValueKind};
 use jiff::civil::Date;
 
-use super::colours::NOT_STATED;
+use crate::render::colours::NOT_STATED;
 
 /// An axis of groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

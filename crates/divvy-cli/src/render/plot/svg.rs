@@ -2,7 +2,7 @@
 
 use std::fmt::{Arguments, Write};
 
-use super::colours::{Colour, PAPER, Theme};
+use crate::render::colours::{Colour, PAPER, Theme};
 use crate::render::html::escape;
 
 /// x and y of a point. y grows downwards.
@@ -103,14 +103,17 @@ impl Svg {
     pub(super) fn rect(&mut self, at: Point, size: (f64, f64), fill: Fill, tooltip: &str) {
         let (x, y) = (short(at.0), short(at.1));
         let (width, height) = (short(size.0), short(size.1));
-        let fill = self.fill(fill);
+        let fill = self.fill(fill, size.0);
         let attributes =
             format_args!("x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" {fill}");
         self.element("rect", attributes, tooltip);
     }
 
-    fn fill(&self, fill: Fill) -> String {
+    /// Writes the attributes of an area of a width. The outline of a narrow one is thin, so that it
+    /// remains open.
+    fn fill(&self, fill: Fill, width: f64) -> String {
         let paint = |colour: Colour| colour.paint(self.theme);
+        let stroke = short((width * 0.3).clamp(0.3, 1.4));
         match fill {
             Fill::Solid(colour) => format!("fill=\"{}\"", paint(colour)),
             Fill::Light(colour) => {
@@ -121,12 +124,12 @@ impl Svg {
             }
             Fill::Outline(colour) => {
                 format!(
-                    "fill=\"none\" stroke=\"{}\" stroke-width=\"1.4\"",
+                    "fill=\"none\" stroke=\"{}\" stroke-width=\"{stroke}\"",
                     paint(colour)
                 )
             }
             Fill::DashedOutline(colour) => format!(
-                "fill=\"none\" stroke=\"{}\" stroke-width=\"1.4\" stroke-dasharray=\"3 2\"",
+                "fill=\"none\" stroke=\"{}\" stroke-width=\"{stroke}\" stroke-dasharray=\"3 2\"",
                 paint(colour)
             ),
         }

@@ -1,6 +1,7 @@
 use divvy::reports::{Column, Filters, Map, MapStation, Note, REPORTS, Report, Scope, Value};
 
 use super::*;
+use crate::render::colours::style_sheet;
 
 const SHEET: Sheet = Sheet {
     layout: Layout::Wide,

@@ -1,6 +1,8 @@
-//! The words of titles and axes.
+//! The words and numbers of titles, axes and tooltips.
 
-use divvy::reports::{Dim, Measure};
+use std::borrow::Cow;
+
+use divvy::reports::{Dim, Measure, grouped};
 
 /// Describes what a measure counts, for a title: `Trips`.
 pub(super) fn measure(measure: Measure) -> &'static str {
@@ -57,4 +59,41 @@ pub(super) fn axis(of: Dim) -> &'static str {
         Dim::Station => "station of the start",
         other => dim(other),
     }
+}
+
+/// Writes the first letter of a text large.
+pub(super) fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next();
+    first.map_or(String::new(), |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
+/// Formats the value of a group with few names: `electric bike`.
+pub(super) fn in_words(label: &str) -> Cow<'_, str> {
+    match label {
+        "classic_bike" | "electric_bike" | "docked_bike" | "electric_scooter" => {
+            label.replace('_', " ").into()
+        }
+        _ => label.into(),
+    }
+}
+
+/// Formats a number of a tooltip: whole, else with at most three decimals.
+pub(super) fn short(value: f64) -> String {
+    if value.fract() == 0.0 {
+        grouped(value as i64)
+    } else {
+        number((value * 1e3).round() / 1e3)
+    }
+}
+
+/// Formats a number of an axis: `1,500`, `2.5`.
+pub(super) fn number(value: f64) -> String {
+    if value.fract().abs() < 1e-9 {
+        return grouped(value.round() as i64);
+    }
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

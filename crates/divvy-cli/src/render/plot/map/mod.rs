@@ -10,9 +10,9 @@ pub(super) use stations::draw as stations;
 use divvy::reports::MapStation;
 
 use super::base::{Base, Position};
-use super::colours::{LAND, SHORE, SOFT};
 use super::frame::{Frame, Heading, LABEL, Sheet};
 use super::svg::{Anchor, Point, Stroke};
+use crate::render::colours::{LAND, SHORE, SOFT};
 
 /// Space for the scale and the legend of sizes below a map.
 const FOOT: f64 = 46.0;
@@ -227,9 +227,9 @@ fn round_down(most: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::colours::Theme;
     use super::super::frame::Layout;
     use super::*;
+    use crate::render::colours::Theme;
 
     fn station(latitude: f64, longitude: f64) -> MapStation {
         MapStation {
@@ -261,10 +261,7 @@ mod tests {
             for layout in [Layout::Wide, Layout::Narrow] {
                 let canvas = canvas(&stations, layout);
                 let frame = &canvas.frame;
-                assert_eq!(
-                    frame.width() > frame.height(),
-                    is_wide && layout == Layout::Wide || is_wide
-                );
+                assert_eq!(frame.width() > frame.height(), is_wide);
                 let points: Vec<Point> = stations
                     .iter()
                     .map(|it| canvas.point(it).unwrap())

@@ -76,9 +76,9 @@ fn overlap(a: &Area, b: &Area) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::colours::Theme;
     use super::super::super::frame::{Heading, Layout, Sheet};
     use super::*;
+    use crate::render::colours::Theme;
 
     #[test]
     fn names_do_not_cover_each_other() {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use divvy::reports::{Map, MapStation, Measure, Role, Value, plural};
 
-use super::super::colours::{ROUTE, STATION};
 use super::super::data::{NotDrawn, Plot};
 use super::super::frame::{Drawing, Frame, Heading, LABEL, Layout, Sheet, width_of};
 use super::super::svg::{Anchor, Point, Stroke};
 use super::names::{self, Named};
 use super::{Canvas, Extent, FOOT, round_down};
+use crate::render::colours::{ROUTE, STATION};
 
 /// The routes that are drawn if no number of rows is requested.
 const MOST: usize = 150;

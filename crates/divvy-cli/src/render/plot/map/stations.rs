@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 
 use divvy::reports::{MapStation, grouped, plural};
 
-use super::super::colours::{Colour, SOFT, SURPLUS};
 use super::super::data::{NotDrawn, Plot};
 use super::super::frame::{Drawing, Frame, Heading, LABEL, Layout, Sheet, width_of};
 use super::super::svg::{Anchor, Stroke};
 use super::names::{self, Named};
 use super::{Canvas, Extent, FOOT, round_down};
+use crate::render::colours::{Colour, SOFT, SURPLUS};
 
 /// The stations whose names are written.
 const NAMED: usize = 5;

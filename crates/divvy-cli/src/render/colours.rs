@@ -69,7 +69,7 @@ const PALETTE: [(&str, u32, u32); 51] = [
     ("station", 0xa5_ad_b5, 0x5b_65_6f),
     ("land", 0xf3_f4_f2, 0x1d_22_28),
     ("shore", 0x9a_a8_b5, 0x55_62_6f),
-    ("gap", 0xf4_f5_f7, 0x1c_21_27),
+    ("gap", 0xe8_eb_ef, 0x27_2e_36),
 ];
 
 pub(super) const INK: Colour = named("ink");
