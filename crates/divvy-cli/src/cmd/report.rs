@@ -257,6 +257,7 @@ impl Report {
             Format::Html => {
                 let source = source(common, store, &system)?;
                 let sections = answers.iter().map(|(report, filters, table)| {
+                    let base = base.filter(|_| plot::is_map(*report));
                     let plot = plot_of(*report, table, store, (&system, filters), base);
                     section(*report, table, plot)
                 });

@@ -24,26 +24,60 @@ impl Limits {
         spare: u8::MAX,
         bytes: 1_400_000,
     };
-    /// A page of all reports: together they stay below 2 MB.
-    pub(super) const OF_MANY: Self = Self {
-        spare: 3,
-        bytes: 130_000,
-    };
+    /// A report on a page of several, whose folded rows have a share of the page.
+    pub(super) const fn of_many(bytes: usize) -> Self {
+        Self { spare: 3, bytes }
+    }
+}
+
+/// Returns the share of each table of a number of bytes: what it needs, if that is no more than what an equal
+/// part leaves.
+pub(super) fn shares(needs: &[usize], total: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..needs.len()).collect();
+    order.sort_by_key(|at| needs[*at]);
+    let mut shares = vec![0; needs.len()];
+    let mut left = total;
+    for (place, at) in order.iter().enumerate() {
+        let part = left / (needs.len() - place);
+        shares[*at] = needs[*at].min(part);
+        left -= shares[*at];
+    }
+    shares
+}
+
+/// Returns the size of all rows of a table that are folded on a page of several reports.
+pub(super) fn folded_bytes(table: &Table) -> usize {
+    let (columns, shown) = (shown_columns(table, Limits::of_many(0)), first_rows(table));
+    let rows = folded(table, &columns, shown, usize::MAX);
+    rows.iter().map(|row| row.len() + SEPARATOR).sum()
+}
+
+/// The size of what stands between two folded rows.
+const SEPARATOR: usize = 2;
+
+/// Returns the indices of the columns on a page: empty ones are left out.
+fn shown_columns(table: &Table, limits: Limits) -> Vec<usize> {
+    (0..table.columns.len())
+        .filter(|at| table.columns[*at].spare < limits.spare)
+        .filter(|at| table.rows.iter().any(|row| row[*at] != Value::Empty))
+        .collect()
+}
+
+/// Returns how many rows are not folded.
+fn first_rows(table: &Table) -> usize {
+    match table.rows.len() {
+        rows if rows > MOST_UNFOLDED => ROWS,
+        rows => rows,
+    }
 }
 
 /// Writes the table of the report `name`. Nothing for one without rows.
 pub(super) fn write(page: &mut String, name: &str, table: &Table, limits: Limits) {
-    let columns: Vec<usize> = (0..table.columns.len())
-        .filter(|at| table.columns[*at].spare < limits.spare)
-        .filter(|at| table.rows.iter().any(|row| row[*at] != Value::Empty))
-        .collect();
+    let columns = shown_columns(table, limits);
     if table.rows.is_empty() || columns.is_empty() {
         return;
     }
-    let shown = match table.rows.len() {
-        rows if rows > MOST_UNFOLDED => ROWS,
-        rows => rows,
-    };
+    let shown = first_rows(table);
     *page += "<div class=\"rows\">\n<div class=\"wide\" tabindex=\"0\" role=\"group\" \
               aria-label=\"table\"><table>\n<thead><tr>";
     for at in &columns {
@@ -109,10 +143,11 @@ fn folded(table: &Table, columns: &[usize], shown: usize, bytes: usize) -> Vec<S
             .map(|at| cell(&table.columns[*at], &row[*at]));
         serde_json::Value::from(cells.collect::<Vec<String>>()).to_string()
     });
+    // A script's text ends at the first "</", whatever it belongs to.
+    let rows = rows.map(|row| row.replace('<', "\\u003c"));
     let rows = rows.map_while(|row| {
-        left = left.checked_sub(row.len() + 2)?;
-        // A script's text ends at the first "</", whatever it belongs to.
-        Some(row.replace('<', "\\u003c"))
+        left = left.checked_sub(row.len() + SEPARATOR)?;
+        Some(row)
     });
     rows.collect()
 }
@@ -159,6 +194,16 @@ fn write_rest(page: &mut String, name: &str, table: &Table, shown: usize, folded
 mod tests {
     use super::*;
     use divvy::reports::ValueKind;
+
+    #[test]
+    fn small_tables_are_whole_and_large_ones_share_the_rest() {
+        assert_eq!(shares(&[10, 500, 300, 0], 1_000), [10, 500, 300, 0]);
+        assert_eq!(shares(&[10, 5_000, 300, 9_000], 1_000), [10, 345, 300, 345]);
+        assert!(shares(&[], 10).is_empty());
+        let table = table(100);
+        let page = written(&table, Limits::of_many(folded_bytes(&table)));
+        assert!(page.contains("Show all rows"), "{page}");
+    }
 
     fn table(rows: usize) -> Table {
         let columns = vec![

@@ -27,7 +27,7 @@ mod words;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use divvy::reports::{Dim, Measure, Picture, Role, Table};
+use divvy::reports::{Dim, Measure, Picture, Report, Role, Table};
 
 use super::colours::Theme;
 use super::html::{Page, Section};
@@ -85,6 +85,14 @@ pub fn figures(plot: &Plot<'_>) -> Result<String, NotDrawn> {
          <figure class=\"on-narrow\">\n{}</figure>\n",
         wide.svg, narrow.svg
     ))
+}
+
+/// Returns whether the picture of a report is a map, which takes a [`Base`].
+pub fn is_map(report: &dyn Report) -> bool {
+    matches!(
+        report.picture(),
+        Some(Picture::StationMap | Picture::RouteMap)
+    )
 }
 
 /// A picture as a file.

@@ -1,4 +1,4 @@
-use divvy::reports::{Column, Filters, Map, MapStation, Note, REPORTS, Report, Scope, Value};
+use divvy::reports::{Column, Filters, Map, MapStation, Note, REPORTS, Scope, Value};
 
 use super::*;
 use crate::render::colours::style_sheet;
@@ -352,6 +352,41 @@ fn what_a_picture_ignores_is_refused() {
     let dates = (0..61).map(|day| vec![format!("2021-01-{day}").as_str().into(), 5_i64.into()]);
     let dates = answer("days", &["date", "trips"], dates.collect());
     assert!(not_drawn("days", &dates, &sorted("trips")).contains("or add --top"));
+}
+
+#[test]
+fn a_base_is_drawn_below_maps_and_refused_elsewhere() {
+    let base = Base {
+        lines: vec![vec![(-87.7, 41.8), (-87.5, 42.0)]],
+        areas: Vec::new(),
+    };
+    let filters = Filters::default();
+    for report in REPORTS.iter().filter(|report| report.picture().is_some()) {
+        let row = vec!["1".into(), "2".into(), 5_i64.into()];
+        let table = match report.name() {
+            "routes" => map_table(
+                vec![row],
+                &["from_place_id", "to_place_id", "trips"],
+                "routes",
+            ),
+            "balance" => map_table(Vec::new(), &["name"], "balance"),
+            _ => Table::of(report.columns(), Vec::new(), Vec::new()),
+        };
+        let drawn = draw(
+            &plot(report.name(), &table, &filters).with_base(Some(&base)),
+            SHEET,
+        );
+        match drawn {
+            Ok(drawing) => assert!(is_map(*report) && drawing.svg.contains("#9aa8b5")),
+            Err(why) => {
+                assert!(!is_map(*report));
+                assert!(
+                    why.to_string().contains("is no map: leave --base out"),
+                    "{why}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
