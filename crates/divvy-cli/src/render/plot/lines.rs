@@ -69,7 +69,12 @@ pub(super) fn draw(plot: &Plot<'_>, up: Measure, sheet: Sheet) -> Result<Drawing
         }
     }
     frame.base_line();
-    let ticks = Scale::Dates.ticks(first, last, frame.fitting("2020-00-00"));
+    let widest = if last - first > 92 {
+        "2020-00"
+    } else {
+        "2020-00-00"
+    };
+    let ticks = Scale::Dates.ticks(first, last, frame.fitting(widest));
     let ticks = ticks
         .into_iter()
         .map(|(day, label)| (point(day, 0.0).0, label));

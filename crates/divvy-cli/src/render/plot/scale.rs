@@ -81,7 +81,10 @@ const EPOCH: Date = Date::constant(1970, 1, 1);
 /// several years.
 fn months(first: i64, last: i64, most: i64) -> Vec<(i64, String)> {
     let steps = [1, 2, 3, 6, 12, 24, 60];
-    let step = steps.into_iter().find(|step| (last - first) / step < most);
+    // A year is shorter than a year and a month.
+    let fitting = |step: i64| if step >= 12 { most * 8 / 5 } else { most };
+    let mut steps = steps.into_iter();
+    let step = steps.find(|step| (last - first) / step < fitting(*step));
     let step = step.unwrap_or(120);
     let label = |month: i64| {
         let year = month.div_euclid(12);
