@@ -277,7 +277,7 @@ mod tests {
         ];
         let table = Table::of(columns, rows, Vec::new());
         insta::assert_snapshot!(written(&table, Format::Table, None), @r"
-        birth year  age         trips
+        birth year         age  trips
         ─────────────────────────────
               1985          33      5
               1890                  4
