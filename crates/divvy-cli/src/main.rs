@@ -9,6 +9,7 @@
 
 mod allocator;
 mod cmd;
+mod completion_values;
 mod flags;
 mod messages;
 mod open;
@@ -17,25 +18,29 @@ mod own_report;
 mod progress;
 mod render;
 mod runtime;
+mod screen;
 mod store_name;
 mod systems_file;
 mod version;
+mod wrap;
 
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser};
+use clap_complete::CompleteEnv;
 
 use cmd::Verb;
 
-/// What bike-share systems publish, loaded, joined to the stations of this minute, and reported.
+/// Load bike-share trips, follow live stations, report on both.
 #[derive(Debug, Parser)]
 #[command(
     name = "divvy",
     version,
     long_version = version::LONG,
     max_term_width = 100,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    styles = screen::HELP
 )]
 #[command(after_help = "Try it without any data: divvy demo")]
 struct Cli {
@@ -47,6 +52,12 @@ struct Cli {
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
+    // Prints the words for a shell and exits, where a shell asks for them.
+    CompleteEnv::with_factory(Cli::command)
+        .var(cmd::COMPLETION_VARIABLE)
+        .complete();
+    // Also the messages about other arguments follow it.
+    screen::choose_colours(std::env::args_os());
     let done = match parse() {
         Ok(cli) => run(cli),
         Err(help_or_mistake) => outputs::print_usage(&help_or_mistake),
@@ -72,5 +83,5 @@ fn parse() -> clap::error::Result<Cli> {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     cli.common.start()?;
-    cli.verb.run(&cli.common, &Cli::command)
+    cli.verb.run(&cli.common)
 }

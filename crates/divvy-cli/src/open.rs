@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Arg, Args};
+use clap::{Arg, Args, ColorChoice};
+use clap_complete::ArgValueCandidates;
 use divvy::model::{System, Systems};
 use divvy::refresh::{RefreshCounts, Refreshed};
 use divvy::store::embedded::{EmbeddedStore, OnWait};
@@ -17,6 +18,7 @@ use divvy_aws::{DynamoStore, OpenOptions};
 use jiff::Timestamp;
 use throttling_dynamodb::{Emulator, Options};
 
+use crate::completion_values;
 use crate::messages;
 use crate::runtime::{self, Kind, block_on};
 use crate::store_name::{FOLDER, StoreName};
@@ -39,8 +41,15 @@ pub struct Common {
     /// The store was named by an argument, not by the environment or the default.
     #[arg(skip)]
     pub store_is_argument: bool,
-    /// The system, such as divvy or citibike; ID@Area/City for one that divvy does not know
-    #[arg(long, global = true, value_name = "NAME", value_parser = system_name)]
+    /// The system, such as divvy or citibike; ID@Area/City for one that divvy does not know; all, for
+    /// reports on every system of the store
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        value_parser = system_name,
+        add = ArgValueCandidates::new(completion_values::systems)
+    )]
     system: Option<String>,
     /// More systems that files may be of: a TOML file [default: systems.toml in the store's folder]
     #[arg(long, global = true, value_name = "FILE")]
@@ -54,6 +63,15 @@ pub struct Common {
     /// Say more
     #[arg(long, short, global = true)]
     pub verbose: bool,
+    /// Colours: auto shows them on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    color: ColorChoice,
 }
 
 /// Returns arguments that exclude common flags from a verb: not in its help, and refused.
@@ -63,6 +81,9 @@ pub fn without(flags: &'static [&'static str]) -> impl Iterator<Item = Arg> {
         move |flag: &&'static str| Arg::new(*flag).long(*flag).hide(true).value_parser(refuse);
     flags.iter().map(refused)
 }
+
+/// The value of `--system` for every system of the store.
+const ALL_SYSTEMS: &str = "all";
 
 /// Returns the id of a system from the value of --system.
 fn id_of(system: &str) -> &str {
@@ -175,7 +196,8 @@ impl Common {
     /// The system provides too few threads or file handles; --system names none that is known, and
     /// there is no store that may know it.
     pub fn start(&self) -> anyhow::Result<()> {
-        if matches!(&self.store, StoreName::Folder(folder) if !folder.exists()) {
+        let is_new = matches!(&self.store, StoreName::Folder(folder) if !folder.exists());
+        if is_new && !self.is_of_all_systems() {
             self.named_system(&[])?;
         }
         let kind = match self.store {
@@ -388,6 +410,26 @@ impl Common {
         Ok(Systems::default().with(systems_file::read(&path)?))
     }
 
+    /// Returns whether `--system all` selects every system of the store.
+    pub fn is_of_all_systems(&self) -> bool {
+        self.system.as_deref() == Some(ALL_SYSTEMS)
+    }
+
+    /// Lists the systems of a store that `--system` selects: without it, all.
+    ///
+    /// # Errors
+    ///
+    /// There is no system of that name.
+    pub fn selected_systems(&self, store: &dyn Store) -> anyhow::Result<Vec<System>> {
+        let mut systems = block_on(store.systems())?;
+        if !self.is_of_all_systems()
+            && let Some(named) = self.named_system(&systems)?
+        {
+            systems.retain(|system| system.id == named.id);
+        }
+        Ok(systems)
+    }
+
     /// Returns the system that `--system` names. `None` without it. `stored` are the systems of the
     /// store.
     ///
@@ -398,6 +440,9 @@ impl Common {
         let Some(name) = &self.system else {
             return Ok(None);
         };
+        if self.is_of_all_systems() {
+            bail!("--system all is for report, ls and status: name one system");
+        }
         let systems = self.known_systems()?.with_stored(stored);
         Ok(Some(systems.parse(name)?))
     }
@@ -424,7 +469,7 @@ impl Common {
                 self.store
             ),
             (None, _) => bail!(
-                "the store has several systems ({}): say which with --system NAME",
+                "the store has several systems ({}): say which with --system NAME, or --system all",
                 names(&known)
             ),
         }

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::open::Common;
 use crate::render::Format;
+use crate::screen::Screen;
 use crate::store_name::StoreName;
 
 /// Writes a table to stdout.
@@ -21,7 +22,10 @@ use crate::store_name::StoreName;
 ///
 /// Stdout cannot be written. A broken pipe is among these errors: the reader has stopped reading.
 pub fn print(table: &Table, format: Format) -> anyhow::Result<()> {
-    write(None, |out, width| format.write(table, width, out))
+    if format.is_binary() && io::stdout().is_terminal() {
+        bail!("this format is no text for a terminal: send it to a file, > FILE");
+    }
+    write(None, |out, screen| format.write(table, screen, out))
 }
 
 /// Prints the message of clap: the help or the version to stdout, a mistake to stderr. Returns the
@@ -71,37 +75,33 @@ pub fn print_json(value: &impl Serialize) -> io::Result<()> {
     writeln!(out)
 }
 
-/// Writes to a file; to stdout if `path` is `None`. `write` takes the width of the terminal in
-/// columns, `None` without one.
+/// Writes to a file; to stdout if `path` is `None`. `write` takes what it writes to.
 ///
 /// # Errors
 ///
 /// The file cannot be made or written, or as [`print()`].
 pub fn write(
     path: Option<&Path>,
-    write: impl Fn(&mut dyn Write, Option<u16>) -> io::Result<()>,
+    write: impl Fn(&mut dyn Write, Screen) -> io::Result<()>,
 ) -> anyhow::Result<()> {
     let Some(path) = path else {
         let mut out = BufWriter::new(io::stdout().lock());
-        write(&mut out, terminal_width())?;
+        write(&mut out, screen(None))?;
         return Ok(out.flush()?);
     };
     let writing = || format!("cannot write {}", path.display());
     let mut out = BufWriter::new(File::create(path).with_context(writing)?);
-    write(&mut out, None)
+    write(&mut out, screen(Some(path)))
         .and_then(|()| out.flush())
         .with_context(writing)
 }
 
-/// Returns the width of the terminal in columns: `COLUMNS`, else that of stdout. `None` if stdout is
-/// no terminal: then nothing is cut.
-fn terminal_width() -> Option<u16> {
-    let columns = std::env::var("COLUMNS").ok();
-    let columns = columns.and_then(|columns| columns.parse().ok());
-    columns.or_else(|| {
-        let (terminal_size::Width(columns), _) = terminal_size::terminal_size()?;
-        io::stdout().is_terminal().then_some(columns)
-    })
+/// Returns what [`write()`] writes to.
+pub fn screen(path: Option<&Path>) -> Screen {
+    match path {
+        None => Screen::stdout(),
+        Some(_) => Screen::file(),
+    }
 }
 
 /// Refuses to write to a file that the command reads, or that lies in the store. Links of either kind

@@ -2,43 +2,104 @@
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use divvy::ingest::Progress;
-use divvy::reports::grouped;
+use divvy::reports::{grouped, plural};
 use divvy_aws::store::{Compared, Listener, Written};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::messages;
 use crate::open::Common;
 
-/// A bar of bytes. It is hidden if stderr is no terminal.
-pub struct Bar(ProgressBar);
+/// The progress of reading an archive, and of storing its trips: a bar of bytes with the trips so far.
+/// It is hidden if stderr is no terminal.
+pub struct Bar {
+    bar: ProgressBar,
+    trips: AtomicU64,
+    started: Instant,
+}
+
+/// The longest name before a bar, in letters.
+const LONGEST_NAME: usize = 40;
 
 impl Bar {
     /// Makes a bar with a name before it.
     pub fn new(common: &Common, name: &str) -> Self {
-        let template = "{prefix}  {bar:30} {bytes}/{total_bytes}  {binary_bytes_per_sec}";
+        let template = "{prefix}  {bar:20} {percent:>3} %  {wide_msg}";
         let bar = bar(common, template, 10);
-        bar.set_prefix(name.to_owned());
+        bar.set_prefix(ending_of(name));
         if !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(100));
         }
-        Self(bar)
+        Self {
+            bar,
+            trips: AtomicU64::new(0),
+            started: Instant::now(),
+        }
+    }
+
+    /// Makes the bar of a file of several: `file 3 of 18`.
+    pub fn of_file(common: &Common, name: &str, (number, all): (usize, usize)) -> Self {
+        let bar = Self::new(common, name);
+        if all > 1 {
+            let name = ending_of(name);
+            bar.bar
+                .set_prefix(format!("file {number} of {all}  {name}"));
+        }
+        bar
     }
 
     /// Removes the bar.
     pub fn finish(self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
+
+    /// Shows the trips so far, how many a second, and how long the rest takes.
+    fn show_reading(&self) {
+        let trips = self.trips.load(Ordering::Relaxed);
+        let seconds = self.started.elapsed().as_secs_f64();
+        let mut message = format!("reading: {}", plural(trips as i64, "trip"));
+        // Before that, rates are guesses.
+        if seconds > 0.5 {
+            let rate = grouped((trips as f64 / seconds) as i64);
+            let rest = people_time(self.bar.eta().as_secs_f64());
+            message += &format!(", {rate} a second, {rest} to go");
+        }
+        self.bar.set_message(message);
+    }
+}
+
+/// Returns a name, or its end if it is long: the end of a path says more than its begin.
+fn ending_of(name: &str) -> String {
+    let letters = name.chars().count();
+    if letters <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let ending: String = name.chars().skip(letters + 1 - LONGEST_NAME).collect();
+    format!("…{ending}")
 }
 
 impl Progress for Bar {
     fn bytes(&self, done: u64, of: u64) {
         if of > 0 {
-            self.0.set_length(of.max(done));
+            self.bar.set_length(of.max(done));
         }
-        self.0.set_position(done);
+        self.bar.set_position(done);
+        if !self.bar.is_hidden() {
+            self.show_reading();
+        }
+    }
+
+    fn trips(&self, more: u64) {
+        self.trips.fetch_add(more, Ordering::Relaxed);
+    }
+
+    fn storing(&self) {
+        let trips = self.trips.load(Ordering::Relaxed);
+        let trips = plural(trips as i64, "trip");
+        self.bar.set_message(format!("storing: {trips}"));
     }
 }
 
@@ -183,5 +244,19 @@ pub fn people_time(seconds: f64) -> String {
         (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
         (0, ..) => format!("{hours} h {minutes} min"),
         _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_keeps_its_end() {
+        assert_eq!(ending_of("a.zip"), "a.zip");
+        let long = format!("{}/202004-divvy-tripdata.zip", "folder/".repeat(9));
+        let shown = ending_of(&long);
+        assert_eq!(shown.chars().count(), LONGEST_NAME);
+        assert!(shown.starts_with('…') && shown.ends_with("/202004-divvy-tripdata.zip"));
     }
 }

@@ -7,6 +7,7 @@ pub mod ingest;
 pub mod issue;
 pub mod model;
 pub mod new_folder;
+pub mod numerals;
 pub mod refresh;
 pub mod reports;
 pub mod sample;

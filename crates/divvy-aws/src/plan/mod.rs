@@ -29,15 +29,19 @@ impl Row for Forecast {
     fn columns() -> Vec<Column> {
         vec![
             Column::new("way", ValueKind::Text),
-            Column::new("load_s", ValueKind::Seconds),
-            Column::new("refresh_s", ValueKind::Seconds).spare(2),
+            Column::new("load_s", ValueKind::Seconds).headed("load time"),
+            Column::new("refresh_s", ValueKind::Seconds)
+                .headed("refresh time")
+                .spare(2),
             Column::new("table_write_units", ValueKind::Count).spare(4),
             Column::new("index_write_units", ValueKind::Count).spare(5),
             Column::new("other_write_units", ValueKind::Count).spare(6),
             Column::new("read_units", ValueKind::Count).spare(3),
-            Column::new("once_usd", ValueKind::Dollars),
-            Column::new("idle_month_usd", ValueKind::Dollars),
-            Column::new("live_month_usd", ValueKind::Dollars).spare(1),
+            Column::new("once_usd", ValueKind::Dollars).headed("to load"),
+            Column::new("idle_month_usd", ValueKind::Dollars).headed("per month idle"),
+            Column::new("live_month_usd", ValueKind::Dollars)
+                .headed("per month polling")
+                .spare(1),
         ]
     }
 

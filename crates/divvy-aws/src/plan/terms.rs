@@ -199,7 +199,7 @@ impl LoadMethod {
             Self::RowsFree => "rows, free tier",
             Self::PackedFree => "packed, free tier",
             Self::Import => "S3 import",
-            Self::ProofOfConcept => "proof of concept",
+            Self::ProofOfConcept => "the original's 5 units",
         }
     }
 

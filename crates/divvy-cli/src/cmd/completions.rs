@@ -2,25 +2,59 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Command};
-use clap_complete::Shell;
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use clap_complete::env::Shells;
 
 use crate::open::without;
 
-/// Prints completions for a shell.
+/// The environment variable by which a shell requests the words for a command line.
+pub const COMPLETION_VARIABLE: &str = "DIVVY_COMPLETE";
+
+/// Prints a script by which a shell completes verbs, flags and values: reports, dimensions, formats,
+/// systems and stations of the store.
+///
+/// The script runs divvy, which has to be in the PATH, for each list of words.
 #[derive(Debug, Args)]
 #[command(args = without(&["store", "system", "systems"]))]
-#[command(after_help = "Example:
-  divvy completions bash > ~/.local/share/bash-completion/completions/divvy")]
+#[command(after_help = "Examples:
+  divvy completions bash > ~/.local/share/bash-completion/completions/divvy
+  divvy completions fish > ~/.config/fish/completions/divvy.fish
+  divvy completions zsh > ~/.zfunc/_divvy")]
 pub struct Completions {
     /// The shell
     shell: Shell,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+impl Shell {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Elvish => "elvish",
+            Self::Fish => "fish",
+            Self::Powershell => "powershell",
+            Self::Zsh => "zsh",
+        }
+    }
+}
+
 impl Completions {
-    pub fn run(self, mut command: Command) -> anyhow::Result<ExitCode> {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        const NAME: &str = "divvy";
+        let shells = Shells::builtins();
+        let shell = shells.completer(self.shell.as_str());
+        let shell = shell.context("there are no completions for this shell")?;
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut command, "divvy", &mut script);
+        shell.write_registration(COMPLETION_VARIABLE, NAME, NAME, NAME, &mut script)?;
         std::io::Write::write_all(&mut std::io::stdout(), &script)?;
         Ok(ExitCode::SUCCESS)
     }

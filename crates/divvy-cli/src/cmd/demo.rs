@@ -1,25 +1,30 @@
 //! `divvy demo`
 
+mod story;
+
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use divvy::ingest::{self, LoadOptions, PollOptions, SameName};
 use divvy::model::System;
-use divvy::reports::{self, Filters, Report};
+use divvy::reports::{self, Filters, Table};
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
+use divvy::store::LedgerEntry;
 use divvy::store::embedded::EmbeddedStore;
+use divvy_aws::DynamoStore;
 use jiff::Timestamp;
 
-use super::grouped;
+use self::story::Story;
+use super::report::page::{answer_all, page_of_all, source};
 use crate::open::{Common, Opened, without};
 use crate::outputs;
 use crate::progress::Bar;
-use crate::render::Format;
 use crate::runtime::block_on;
 use crate::store_name::{FOLDER, StoreName};
 
@@ -44,6 +49,8 @@ pub struct Demo {
 /// The demo has the same trips every day; only the time of its feed changes.
 const SEED: u64 = 1;
 const ERA: Era = Era::Y2024;
+/// The page of all reports, in the demo's folder.
+const REPORT: &str = "report.html";
 
 impl Demo {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
@@ -63,70 +70,62 @@ impl Demo {
             .trips
             .unwrap_or(if on_dynamo { 10_000 } else { 100_000 });
 
-        common.say("1. A trip archive, as a publisher would put it on the web");
-        let archive = self.write_samples(trips, now, common)?;
+        let report = self.folder.join(REPORT);
+        expect_sample(&report)?;
+        let files = self.write_samples(trips, now)?;
 
-        common.say("2. divvy load: every row becomes a trip or a rejected row");
-        let store = if on_dynamo {
-            let store = common.open()?;
-            say_tables(&store, common);
-            store
+        let store: Opened = if on_dynamo {
+            common.open()?
         } else {
             EmbeddedStore::open(&folder)?.into()
         };
-        load(&archive, &store, now, common)?;
-
-        common.say("3. divvy poll: the stations of this minute");
-        let feed = self.folder.join("feed");
-        let polled = block_on(ingest::poll(&[feed], store.store(), &PollOptions::new(now)))?;
-        common.say(format_args!(
-            "   {} stations",
-            grouped(polled.stations as u64)
-        ));
-
-        common.say("4. The change stream brings the counts up to date");
+        let loading = Instant::now();
+        let loaded = load(&files.archive, &store, now, common)?;
+        let load_s = loading.elapsed().as_secs_f64();
+        let options = PollOptions::new(now);
+        let polled = block_on(ingest::poll(&[&files.feed], store.store(), &options))?;
+        let refreshing = Instant::now();
         let refreshed = store.follow_stream(now)?.unwrap_or_default();
-        common.say(format_args!(
-            "   {} changes, {} counts refreshed",
-            grouped(refreshed.changes),
-            grouped(refreshed.recounted)
-        ));
+        let refresh_s = refreshing.elapsed().as_secs_f64();
+        let store_name = if on_dynamo {
+            common.store.clone()
+        } else {
+            StoreName::Folder(folder)
+        };
+        write_page(&report, &store, &polled.system, &store_name)?;
 
-        common.say("5. divvy report: history joined to the stations of this minute");
-        print_reports(&store, &polled.system, common)?;
-        common.say(format_args!(
-            "\nThe store is in {name}. Look around in it:\n  \
-             divvy report hours --store {name}\n  \
-             divvy report stations --rider casual --top 5 --store {name}\n  \
-             divvy check --store {name}\nOr load real archives:\n  \
-             divvy load https://divvy-tripdata.s3.amazonaws.com/202101-divvy-tripdata.zip\n  \
-             divvy poll https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json\n  \
-             divvy report stations",
-        ));
+        let story = Story {
+            archive: files.archive,
+            loaded,
+            load_s,
+            feed: files.feed,
+            stations: polled.stations as u64,
+            taken_at: polled.system.zone().rfc3339(polled.taken_at),
+            refreshed,
+            refresh_s,
+            busiest: busiest(&store, &polled.system)?,
+            starts: starts_by_hour(&store, &polled.system)?,
+            tables: store.dynamo().map(table_names),
+            store: store_name.to_string(),
+            report,
+        };
+        outputs::write(None, |out, screen| story.write(screen, out))?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Writes the archive and the feed. Returns the path of the archive.
-    fn write_samples(
-        &self,
-        trips: u64,
-        now: Timestamp,
-        common: &Common,
-    ) -> anyhow::Result<PathBuf> {
+    /// Writes the archive and the feed.
+    fn write_samples(&self, trips: u64, now: Timestamp) -> anyhow::Result<SampleFiles> {
         let making = || format!("cannot make {}", self.folder.display());
         let feed = self.folder.join("feed");
         std::fs::create_dir_all(&feed).with_context(making)?;
-        let path = self.folder.join(ERA.archive_name());
+        let archive = self.folder.join(ERA.archive_name());
         let files: Vec<(PathBuf, Vec<u8>)> = (sample::feed(ERA, SEED, now).into_iter())
             .map(|(name, bytes)| (feed.join(name), bytes))
             .collect();
-        for path in files.iter().map(|(path, _)| path).chain([&path]) {
+        for path in files.iter().map(|(path, _)| path).chain([&archive]) {
             expect_sample(path)?;
         }
-        if path.exists() {
-            common.say("   (in place of the archive and the feed of an earlier demo)");
-        }
-        let file = File::create(&path).with_context(making)?;
+        let file = File::create(&archive).with_context(making)?;
         let sample = Sample {
             era: ERA,
             trips,
@@ -138,9 +137,14 @@ impl Demo {
         for (path, bytes) in files {
             std::fs::write(path, bytes).with_context(making)?;
         }
-        common.say(format_args!("   {} and {}", path.display(), feed.display()));
-        Ok(path)
+        Ok(SampleFiles { archive, feed })
     }
+}
+
+/// What the demo makes: a trip archive, and the folder of a feed.
+struct SampleFiles {
+    archive: PathBuf,
+    feed: PathBuf,
 }
 
 /// Returns whether the demo is to run on an emulator of DynamoDB, rather than in a folder.
@@ -169,21 +173,13 @@ fn is_on_dynamo(store: &StoreName) -> anyhow::Result<bool> {
     }
 }
 
-fn say_tables(store: &Opened, common: &Common) {
-    if let Some(dynamo) = store.dynamo() {
-        let tables = dynamo.tables();
-        common.say(format_args!(
-            "   tables {}, {}, {} and {}, in {}",
-            tables.station_data.name,
-            tables.trip_data.name,
-            tables.counts.name,
-            tables.ledger.name,
-            common.store
-        ));
-    }
-}
-
-fn load(path: &Path, store: &Opened, now: Timestamp, common: &Common) -> anyhow::Result<()> {
+/// Loads the archive. `None` where it is loaded already.
+fn load(
+    path: &Path,
+    store: &Opened,
+    now: Timestamp,
+    common: &Common,
+) -> anyhow::Result<Option<LedgerEntry>> {
     let archive = Archive::open(path)?;
     let options = LoadOptions {
         same_name: SameName::Replace,
@@ -192,33 +188,73 @@ fn load(path: &Path, store: &Opened, now: Timestamp, common: &Common) -> anyhow:
     let bar = Bar::new(common, archive.name());
     let loaded = block_on(ingest::load(&archive, store.store(), &options, &(), &bar));
     bar.finish();
-    if let Some(entry) = loaded?.entry {
-        common.say(format_args!(
-            "   {} rows: {} trips stored, {} rejected",
-            grouped(entry.rows_read),
-            grouped(entry.stored),
-            grouped(entry.rejected_total())
-        ));
-    }
-    Ok(())
+    Ok(loaded?.entry)
 }
 
-fn print_reports(store: &Opened, system: &System, common: &Common) -> anyhow::Result<()> {
-    let reports: [(&dyn Report, Option<usize>); 3] = [
-        (&reports::Stations, Some(10)),
-        (&reports::DURATIONS, None),
-        (&reports::RIDERS, None),
+/// Writes the page of all reports, with the label of a sample.
+fn write_page(
+    path: &Path,
+    store: &Opened,
+    system: &System,
+    name: &StoreName,
+) -> anyhow::Result<()> {
+    let store = store.store();
+    let all = Filters::default();
+    let answers = answer_all(store, system, &all)?;
+    let source = source(name, store, system)?;
+    let page = page_of_all(&answers, (store, system, &all), None, source);
+    outputs::write(Some(path), |out, _| {
+        page.write(out)?;
+        writeln!(out, "<!-- {} -->", sample::LABEL)
+    })
+}
+
+/// Returns the five stations at which most trips start, with the bikes that stand there now.
+fn busiest(store: &Opened, system: &System) -> anyhow::Result<Table> {
+    const SHOWN: [&str; 5] = [
+        "name",
+        "from_count",
+        "available_bikes",
+        "available_ebikes",
+        "available_docks",
     ];
-    for (report, top) in reports {
-        let filters = Filters {
-            top,
-            ..Filters::default()
-        };
-        let table = block_on(reports::answer(report, store.store(), system, &filters))?;
-        common.say(format_args!("\n   divvy report {}", report.name()));
-        outputs::print(&table, Format::Table)?;
-    }
-    Ok(())
+    let filters = Filters {
+        top: Some(5),
+        ..Filters::default()
+    };
+    let report = &reports::Stations;
+    let table = block_on(reports::answer(report, store.store(), system, &filters))?;
+    Ok(table.with_columns(&SHOWN))
+}
+
+/// Counts the starts of trips in each hour of the day.
+fn starts_by_hour(store: &Opened, system: &System) -> anyhow::Result<Vec<f64>> {
+    let filters = Filters::default();
+    let table = block_on(reports::answer(
+        &reports::HOURS,
+        store.store(),
+        system,
+        &filters,
+    ))?;
+    let starts = table
+        .columns
+        .iter()
+        .position(|column| column.name == "starts");
+    let starts = starts.context("the report of hours counts starts")?;
+    let starts = table.rows.iter().map(|row| row[starts].number());
+    Ok(starts.map(Option::unwrap_or_default).collect())
+}
+
+/// Lists the names of the tables on DynamoDB.
+fn table_names(store: &DynamoStore) -> Vec<String> {
+    let tables = store.tables();
+    let all = [
+        &tables.station_data,
+        &tables.trip_data,
+        &tables.counts,
+        &tables.ledger,
+    ];
+    all.map(|table| table.name.clone()).into()
 }
 
 /// Refuses to load the sample into a store with other archives.

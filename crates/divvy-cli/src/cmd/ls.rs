@@ -27,12 +27,7 @@ impl Ls {
         let opened = common.open_existing()?;
         let store = opened.store();
         let mut rows = Vec::new();
-        let systems = block_on(store.systems())?;
-        let named = common.named_system(&systems)?;
-        for system in systems {
-            if named.as_ref().is_some_and(|named| named.id != system.id) {
-                continue;
-            }
+        for system in common.selected_systems(store)? {
             let entries = block_on(store.entries(&system.id))?;
             rows.extend(entries.iter().map(|entry| row(&system, entry)));
         }
@@ -44,10 +39,14 @@ impl Ls {
 fn columns() -> Vec<Column> {
     vec![
         Column::new("archive", ValueKind::Name),
-        Column::new("content", ValueKind::Text),
+        Column::new("content", ValueKind::Text).spare(2),
         Column::new("system", ValueKind::Text),
-        Column::new("loaded_at", ValueKind::Instant).spare(1),
-        Column::new("rows_read", ValueKind::Count).spare(2),
+        Column::new("loaded_at", ValueKind::Instant)
+            .headed("loaded")
+            .spare(1),
+        Column::new("rows_read", ValueKind::Count)
+            .headed("rows")
+            .spare(2),
         Column::new("trips", ValueKind::Count),
         Column::new("rejected", ValueKind::Count),
         // Members that may be tables and were not loaded.

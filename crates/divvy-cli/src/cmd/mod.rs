@@ -11,16 +11,19 @@ mod places;
 mod plan;
 mod poll;
 mod refresh;
-mod report;
+pub mod report;
 mod sample;
 mod status;
+mod systems;
 mod unload;
 mod upgrade;
 
 use std::process::ExitCode;
 
-use clap::{Command, Subcommand};
+use clap::{CommandFactory, Subcommand};
 use divvy::store::ContentHash;
+
+pub use completions::COMPLETION_VARIABLE;
 
 use crate::open::Common;
 
@@ -34,6 +37,7 @@ pub enum Verb {
     Report(report::Report),
     Status(status::Status),
     Ls(ls::Ls),
+    Systems(systems::SystemsArgs),
     Unload(unload::Unload),
     Check(check::Check),
     Upgrade(upgrade::Upgrade),
@@ -46,12 +50,12 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Runs the verb and returns its exit status. `command` makes the definition of all verbs.
+    /// Runs the verb and returns its exit status.
     ///
     /// # Errors
     ///
     /// The command failed. The exit status is 2.
-    pub fn run(self, common: &Common, command: &dyn Fn() -> Command) -> anyhow::Result<ExitCode> {
+    pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         match self {
             Self::Demo(verb) => verb.run(common),
             Self::Load(verb) => verb.run(common),
@@ -60,6 +64,7 @@ impl Verb {
             Self::Report(verb) => verb.run(common),
             Self::Status(verb) => verb.run(common),
             Self::Ls(verb) => verb.run(common),
+            Self::Systems(verb) => verb.run(common),
             Self::Unload(verb) => verb.run(common),
             Self::Check(verb) => verb.run(common),
             Self::Upgrade(verb) => verb.run(common),
@@ -67,8 +72,8 @@ impl Verb {
             Self::Plan(verb) => verb.run(common),
             Self::Export(verb) => verb.run(common),
             Self::Sample(verb) => verb.run(common),
-            Self::Completions(verb) => verb.run(command()),
-            Self::Man(verb) => verb.run(command()),
+            Self::Completions(verb) => verb.run(),
+            Self::Man(verb) => verb.run(crate::Cli::command()),
         }
     }
 }

@@ -63,7 +63,7 @@ impl Poll {
         // Printed before a failure of the counts is returned: the snapshot is stored in any case.
         let followed = store.follow_stream(now);
         let refreshed = match &followed {
-            Ok(Some(refreshed)) => format!("counts refreshed: {}", grouped(refreshed.recounted)),
+            Ok(Some(refreshed)) => format!("{} updated", plural(refreshed.recounted as i64, "count")),
             // DynamoDB does not state what reads a stream.
             Ok(None) => "counts are refreshed by the Lambda of the stack where it is deployed, else by divvy \
                          refresh"
@@ -79,11 +79,8 @@ impl Poll {
                 changed,
                 reported,
             } => format!(
-                "{id}: {stations} at {at}: {} new, {} changed, {} only reported; \
-                 {refreshed}",
-                grouped(*inserted),
-                grouped(*changed),
-                grouped(*reported),
+                "{id}: {stations} at {at}, {}; {refreshed}",
+                kinds(polled.stations as u64, [*inserted, *changed, *reported]),
             ),
             Applied::Repeated => format!("{id}: the snapshot of {at} is known already"),
             Applied::Refused { last, added } => format!(
@@ -118,5 +115,47 @@ impl Poll {
         }
         followed?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Writes how many stations are new, changed and only reported anew: the kinds that occur.
+fn kinds(stations: u64, counts: [u64; 3]) -> String {
+    let kinds = ["new", "changed", "with a newer report time alone"];
+    let named = counts
+        .into_iter()
+        .zip(kinds)
+        .filter(|(count, _)| *count > 0);
+    let named: Vec<(u64, &str)> = named.collect();
+    match named.as_slice() {
+        [] => "none changed".into(),
+        [(count, kind)] if *count == stations && stations > 1 => format!("all {kind}"),
+        _ => {
+            let texts = named
+                .iter()
+                .map(|(count, kind)| format!("{} {kind}", grouped(*count)));
+            texts.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_occurs_is_said() {
+        let texts = [
+            kinds(1_811, [1_811, 0, 0]),
+            kinds(1_811, [0, 1_200, 3]),
+            kinds(1_811, [0, 0, 0]),
+            kinds(1, [1, 0, 0]),
+        ];
+        let expected = [
+            "all new",
+            "1,200 changed, 3 with a newer report time alone",
+            "none changed",
+            "1 new",
+        ];
+        assert_eq!(texts, expected);
     }
 }

@@ -1,28 +1,40 @@
 //! `divvy report`
 
-use std::io::{self, Write};
+mod explain;
+mod list;
+pub mod page;
+mod stacked;
+
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use clap::builder::StyledStr;
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use divvy::model::{Rider, System};
 use divvy::reports::{
-    self, Dim, Filter, Filters, HoursOfDay, Period, Picture, REPORTS, ReportError, Sort, Table,
-    Weekdays,
+    self, Dim, Filters, HoursOfDay, Period, REPORTS, ReportError, Sort, Table, Weekdays,
 };
 use divvy::store::Store;
 
+use explain::explain;
+use list::write_list;
+use page::{Answered, answer_all, page_of_all, plot_of, section, source};
+
 use crate::open::Common;
 use crate::own_report::{self, ALL};
-use crate::render::html::{self, Section};
+use crate::render::html::Page;
 use crate::render::json::{self, Asked};
-use crate::render::plot::{self, Plot};
+use crate::render::plot::{self, Base, NotDrawn};
 use crate::render::{Format, ROWS, sentence};
 use crate::runtime::block_on;
-use crate::{flags, outputs};
+use crate::screen::BOLD;
+use crate::wrap::wrapped;
+use crate::{completion_values, outputs};
 
 /// Prints a report on the trips and stations of the store.
 ///
@@ -38,9 +50,9 @@ use crate::{flags, outputs};
   divvy report all --output report.html
   divvy report stations --format csv --output stations.csv")]
 pub struct Report {
-    /// Which report, or all
-    #[arg(value_name = "NAME", help = names())]
-    name: String,
+    /// Which report, or all; without it, the reports are listed
+    #[arg(value_name = "NAME", help = names(), add = ArgValueCandidates::new(completion_values::reports))]
+    name: Option<String>,
     /// Count trips from this date, month or year on: 2024-06-30, 2024-06, 2024
     #[arg(long, value_name = "DATE")]
     from: Option<Period>,
@@ -54,7 +66,7 @@ pub struct Report {
     #[arg(long, value_name = "KIND")]
     bike: Option<String>,
     /// Count trips that start at this station: an id of the trips or of the feed, or a name
-    #[arg(long, value_name = "STATION")]
+    #[arg(long, value_name = "STATION", add = ArgValueCompleter::new(completion_values::stations))]
     station: Option<String>,
     /// Count trips that start on these weekdays: mon, sat,sun, mon-fri, weekend, workday
     #[arg(long, value_name = "DAYS")]
@@ -64,21 +76,29 @@ pub struct Report {
     hour: Option<HoursOfDay>,
     /// Group by one or two of these instead: rider, bike, gender, birth_year, age, year, month,
     /// date, weekday, hour, station
-    #[arg(long, value_name = "DIMENSIONS", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "DIMENSIONS",
+        value_delimiter = ',',
+        add = ArgValueCompleter::new(completion_values::dimensions)
+    )]
     by: Vec<Dim>,
     /// Sort by this column: numbers from the largest down, texts from A on; COLUMN:asc or
     /// COLUMN:desc says otherwise
     #[arg(long, value_name = "COLUMN")]
     sort: Option<Sort>,
-    /// Show this many rows
-    #[arg(long, value_name = "N")]
-    top: Option<usize>,
+    /// Show this many rows, or all: a terminal shows 20 of a long table, all else all
+    #[arg(long, value_name = "N|all")]
+    top: Option<Top>,
     /// Say how each number is defined, instead of the numbers
     #[arg(long)]
     explain: bool,
     /// Draw the report's picture into a file: .svg, .png or .html
     #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "output", "explain"])]
     plot: Option<PathBuf>,
+    /// Draw this shoreline or border under the stations of maps: lines and areas of GeoJSON
+    #[arg(long, value_name = "FILE")]
+    base: Option<PathBuf>,
     /// How to write it [default: by the ending of --output, else table]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -86,14 +106,14 @@ pub struct Report {
     /// archives, what was left out and why, incomplete months
     #[arg(long)]
     with_scope: bool,
-    /// Write it to a file
+    /// Write it to a file; - is stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 /// Lists the reports for the help.
 fn names() -> StyledStr {
-    let mut text = String::from("Which report:\n\n");
+    let mut text = String::from("Which report; without it, they are listed:\n\n");
     for report in REPORTS {
         text += &format!(
             "- {:<12} {}\n",
@@ -106,69 +126,133 @@ fn names() -> StyledStr {
     text.into()
 }
 
+/// How many rows are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Top {
+    Rows(usize),
+    All,
+}
+
+impl FromStr for Top {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self::All),
+            number => {
+                (number.parse().map(Self::Rows)).map_err(|_| "expected a number of rows, or all")
+            }
+        }
+    }
+}
+
+/// The answer of a report.
+struct Answer {
+    table: Table,
+    /// How it was found, and how long that took.
+    how: String,
+}
+
 impl Report {
-    pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub fn run(mut self, common: &Common) -> anyhow::Result<ExitCode> {
+        let Some(name) = self.name.take() else {
+            outputs::write(None, |out, screen| write_list(screen, out))?;
+            common.say("\ndivvy report NAME prints one; divvy report NAME --explain says what its numbers mean");
+            return Ok(ExitCode::SUCCESS);
+        };
+        let is_stdout = |path: &PathBuf| path.as_os_str() == "-";
+        self.output = self.output.filter(|path| !is_stdout(path));
         let outputs = [("--output", &self.output), ("--plot", &self.plot)];
         for (flag, path) in outputs {
             if let Some(path) = path {
-                let own = own_report::path_of(&self.name);
+                let own = own_report::path_of(&name);
                 outputs::expect_apart(common, flag, path, &[own])?;
             }
         }
-        if self.name == ALL {
+        if name == ALL {
             self.run_all(common)?;
         } else {
-            self.run_one(common)?;
+            self.run_one(&name, common)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn run_one(&self, common: &Common) -> anyhow::Result<()> {
-        let own = own_report::read(&self.name)?;
+    fn run_one(&self, name: &str, common: &Common) -> anyhow::Result<()> {
+        let own = own_report::read(name)?;
         let report: &dyn reports::Report = match &own {
             Some(own) => own,
-            None => reports::find(&self.name).map_err(with_own_names)?,
+            None => reports::find(name).map_err(with_own_names)?,
         };
         if self.explain {
             return Ok(explain(report, &mut io::stdout().lock())?);
         }
-        let opened = common.open_existing()?;
-        let store = opened.store();
-        let system = common.system_of(store)?;
         let format = self.format()?;
         if self.with_scope && format != Format::Json {
             bail!("--with-scope is for --format json");
         }
+        let opened = common.open_existing()?;
+        let store = opened.store();
         let mut filters = match &own {
             Some(own) => own.filters(&self.filters()),
             None => self.filters(),
         };
-        // A table that shows only the first rows does not need the others sorted.
-        let is_cut = format == Format::Table
-            && reports::is_long(report, &filters.by)
-            && filters.top.is_none()
-            && filters.sort.is_none()
-            && self.plot.is_none();
-        if is_cut {
-            filters.top = Some(ROWS);
+        if self.top == Some(Top::All) {
+            filters.top = None;
         }
-        let (mut table, how) = answer(report, store, &system, &filters)?;
-        table.may_be_cut |= is_cut;
+        // A table that shows only the first rows does not need the others sorted.
+        let rows = outputs::screen(self.output.as_deref()).rows;
+        let rows = rows.filter(|_| {
+            format == Format::Table
+                && reports::is_long(report, &filters.by)
+                && filters.top.is_none()
+                && filters.sort.is_none()
+                && self.top.is_none()
+                && self.plot.is_none()
+        });
+        if common.is_of_all_systems() {
+            return self.run_stacked(report, store, filters, rows, format, common);
+        }
+        let system = common.system_of(store)?;
+        let is_cut = rows.is_some();
+        filters.top = filters.top.or(rows);
+        let Answer { mut table, how } = answer(report, store, &system, &filters)?;
+        table.may_be_cut = (table.may_be_cut && self.top.is_none()) || is_cut;
         if common.verbose {
             common.say(how);
         }
-        let plot = || plot_of(report, &table, store, &system, &filters);
+        let base = self.base(format)?;
+        let base = base.as_ref();
+        let plot = || plot_of(report, &table, store, (&system, &filters), base);
         if let Some(path) = &self.plot {
-            let file = plot::file(&plot()?, path)
-                .with_context(|| format!("the report \"{}\"", report.name()))?;
+            let file = match plot::file(&plot()?, path) {
+                Err(error) => match error.downcast::<NotDrawn>()? {
+                    // As for a table without rows.
+                    nothing @ NotDrawn::Nothing(_) => {
+                        common.say(nothing);
+                        return Ok(());
+                    }
+                    refused => return Err(refused.into()),
+                },
+                drawn => drawn?,
+            };
             outputs::write(Some(path), |out, _| out.write_all(&file.bytes))?;
             common.say(format_args!("{}: {}", path.display(), file.title));
             return Ok(());
         }
-        outputs::write(self.output.as_deref(), |out, width| match format {
+        let source = match format {
+            Format::Html => Some(source(&common.store, store, &system)?),
+            _ => None,
+        };
+        outputs::write(self.output.as_deref(), |out, screen| match format {
             Format::Html => {
-                let title = format!("{}: {}", system.name, report.name());
-                html::write(&title, &[section(report, &table, plot())], out)
+                let page = Page {
+                    title: &format!("{}: {}", system.name, report.name()),
+                    filters: filters.to_string(),
+                    front: None,
+                    sections: vec![section(report, &table, plot())],
+                    source: source.clone(),
+                };
+                page.write(out)
             }
             Format::Json if self.with_scope => {
                 let asked = Asked {
@@ -178,13 +262,9 @@ impl Report {
                 };
                 json::write_with_scope(&asked, &table, out)
             }
-            _ => format.write(&table, width, out),
+            _ => format.write(&table, screen, out),
         })?;
-        if !format.has_notes() {
-            for note in &table.notes {
-                common.say(sentence(note));
-            }
-        }
+        say_notes(&table, format, common);
         Ok(())
     }
 
@@ -210,41 +290,58 @@ impl Report {
         if !format.has_notes() {
             bail!("all reports together are a table, markdown or html: other formats hold one");
         }
+        if common.is_of_all_systems() {
+            bail!(
+                "all reports of all systems are too much for one page: name a report or a system"
+            );
+        }
         let opened = common.open_existing()?;
         let store = opened.store();
         let system = common.system_of(store)?;
         let given = self.filters();
-        let mut answers = Vec::new();
-        for report in REPORTS {
-            let filters = narrowed(&given, report.takes());
-            let (mut table, how) = answer(*report, store, &system, &filters)?;
-            if table.may_be_cut && format == Format::Markdown {
-                table.keep(ROWS);
+        let mut answers = answer_all(store, &system, &given)?;
+        for answered in &mut answers {
+            answered.table.may_be_cut &= self.top.is_none();
+            if answered.table.may_be_cut && format == Format::Markdown {
+                answered.table.keep(ROWS);
             }
             if common.verbose {
-                common.say(format_args!("{}: {how}", report.name()));
+                common.say(format_args!("{}: {}", answered.report.name(), answered.how));
             }
-            answers.push((*report, filters, table));
         }
-        outputs::write(self.output.as_deref(), |out, width| {
-            if format == Format::Html {
-                let sections = answers.iter().map(|(report, filters, table)| {
-                    let plot = plot_of(*report, table, store, &system, filters);
-                    section(*report, table, plot)
-                });
-                let sections: Vec<Section<'_>> = sections.collect();
-                return html::write(&system.name, &sections, out);
+        let base = self.base(format)?;
+        let page = match format {
+            Format::Html => {
+                let source = source(&common.store, store, &system)?;
+                Some(page_of_all(
+                    &answers,
+                    (store, &system, &given),
+                    base.as_ref(),
+                    source,
+                ))
             }
-            for (index, (report, _, table)) in answers.iter().enumerate() {
-                let separator = if index == 0 { "" } else { "\n" };
+            _ => None,
+        };
+        outputs::write(self.output.as_deref(), |out, screen| {
+            if let Some(page) = &page {
+                return page.write(out);
+            }
+            for (index, Answered { report, table, .. }) in answers.iter().enumerate() {
                 let prefix = if format == Format::Markdown {
                     "## "
                 } else {
                     ""
                 };
                 let (name, about) = (report.name(), report.about());
-                writeln!(out, "{separator}{prefix}{name}: {about}\n")?;
-                format.write(table, width, out)?;
+                let title = format!("{prefix}{name}: {about}");
+                if index > 0 {
+                    writeln!(out)?;
+                }
+                for line in wrapped(&title, screen.width, 2) {
+                    writeln!(out, "{}", screen.paint(BOLD, line))?;
+                }
+                writeln!(out)?;
+                format.write(table, screen, out)?;
             }
             Ok(())
         })
@@ -261,15 +358,33 @@ impl Report {
             hours: self.hour,
             by: self.by.clone(),
             sort: self.sort.clone(),
-            top: self.top,
+            top: match self.top {
+                Some(Top::Rows(rows)) => Some(rows),
+                Some(Top::All) | None => None,
+            },
         }
+    }
+
+    /// Reads the file of `--base`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is no GeoJSON with lines or areas, or nothing is drawn.
+    fn base(&self, format: Format) -> anyhow::Result<Option<Base>> {
+        let Some(path) = &self.base else {
+            return Ok(None);
+        };
+        if self.plot.is_none() && format != Format::Html {
+            bail!("--base is for maps: with --plot or --format html");
+        }
+        Base::read(path).map(Some)
     }
 
     /// Returns the format of `--format`, else that of the ending of `--output`, else a table.
     ///
     /// # Errors
     ///
-    /// The ending is that of a picture.
+    /// No format has the ending, or it is that of a picture; the format is not for a terminal.
     fn format(&self) -> anyhow::Result<Format> {
         let path = self.output.as_deref();
         let ending = path.and_then(|path| path.extension()?.to_str());
@@ -277,73 +392,44 @@ impl Report {
         if let (None, Some(path), "svg" | "png") = (self.format, path, ending.as_str()) {
             bail!("{}: a picture is drawn with --plot", path.display());
         }
-        let format = self.format.or_else(|| Format::of_ending(&ending));
-        Ok(format.unwrap_or(Format::Table))
+        let format = match (self.format, path) {
+            (Some(format), _) => format,
+            (None, Some(path)) if !ending.is_empty() => {
+                Format::of_ending(&ending).with_context(|| {
+                    let (path, endings) = (path.display(), Format::endings());
+                    format!("{path}: no format has the ending .{ending}: expected one of {endings}, or --format")
+                })?
+            }
+            _ => Format::Table,
+        };
+        if format.is_binary() && path.is_none() && io::stdout().is_terminal() {
+            bail!("this format is no text for a terminal: give --output FILE");
+        }
+        Ok(format)
     }
 }
 
-/// Answers a report. Returns with the table how it was answered and how long that took.
+/// Prints the notes of a table whose format has none.
+fn say_notes(table: &Table, format: Format, common: &Common) {
+    if !format.has_notes() {
+        for note in &table.notes {
+            common.say(sentence(note));
+        }
+    }
+}
+
+/// Answers a report.
 fn answer(
     report: &dyn reports::Report,
     store: &dyn Store,
     system: &System,
     filters: &Filters,
-) -> anyhow::Result<(Table, String)> {
+) -> anyhow::Result<Answer> {
     let start = Instant::now();
     let table = block_on(reports::answer(report, store, system, filters))?;
     let ms = start.elapsed().as_secs_f64() * 1e3;
     let how = format!("{} ({ms:.1} ms)", table.how);
-    Ok((table, how))
-}
-
-/// Prepares the picture of an answer. A histogram reads more of the store than the rows.
-fn plot_of<'a>(
-    report: &dyn reports::Report,
-    table: &'a Table,
-    store: &dyn Store,
-    system: &System,
-    filters: &Filters,
-) -> anyhow::Result<Plot<'a>> {
-    let Some(picture) = report.picture() else {
-        bail!("the report \"{}\" has no natural picture", report.name());
-    };
-    let durations = match picture {
-        Picture::Histogram => Some(block_on(reports::histogram(store, system, filters))?),
-        _ => None,
-    };
-    Ok(Plot::new(report, picture, table, durations, system))
-}
-
-/// Returns the section of a page. It has no picture if the report has none.
-fn section<'a>(
-    report: &'a dyn reports::Report,
-    table: &'a Table,
-    plot: anyhow::Result<Plot<'_>>,
-) -> Section<'a> {
-    Section {
-        name: report.name(),
-        about: report.about(),
-        table,
-        picture: plot.map_or(String::new(), |plot| plot::figures(&plot)),
-        columns: report.columns(),
-    }
-}
-
-/// Returns those of the filters that a report takes.
-fn narrowed(given: &Filters, takes: &[Filter]) -> Filters {
-    let takes = |filter| takes.contains(&filter);
-    Filters {
-        from: given.from.filter(|_| takes(Filter::Dates)),
-        to: given.to.filter(|_| takes(Filter::Dates)),
-        rider: given.rider.clone().filter(|_| takes(Filter::Rider)),
-        bike: given.bike.clone().filter(|_| takes(Filter::Bike)),
-        station: given.station.clone().filter(|_| takes(Filter::Station)),
-        weekdays: given.weekdays.filter(|_| takes(Filter::Weekday)),
-        hours: given.hours.filter(|_| takes(Filter::Hour)),
-        by: Vec::new(),
-        sort: None,
-        top: given.top.filter(|_| takes(Filter::Top)),
-    }
+    Ok(Answer { table, how })
 }
 
 /// Adds the names of the user's own reports to an error.
@@ -354,27 +440,4 @@ fn with_own_names(error: ReportError) -> anyhow::Error {
     } else {
         anyhow::anyhow!("{error}, or of your own {}", own.join(", "))
     }
-}
-
-/// Writes the definitions of the columns of a report, and the filters that it takes.
-fn explain(report: &dyn reports::Report, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}: {}\n", report.name(), report.about())?;
-    let columns = report.columns();
-    let widest = columns.iter().map(|column| column.name.len()).max();
-    let width = widest.unwrap_or(0);
-    for column in columns {
-        writeln!(out, "{:<width$}  {}", column.name, column.definition)?;
-    }
-    let narrows = |filter: &&Filter| !matches!(filter, Filter::By | Filter::Top);
-    let takes = report.takes().iter().filter(narrows);
-    let mut takes: Vec<&str> = takes.map(|filter| flags::of_filter(*filter)).collect();
-    if takes.is_empty() {
-        takes.push("nothing");
-    }
-    writeln!(out, "\nnarrowed by: {}", takes.join(", "))?;
-    let by: Vec<&str> = report.groups_by().iter().map(|dim| dim.as_str()).collect();
-    if !by.is_empty() {
-        writeln!(out, "grouped by one or two of: {}", by.join(", "))?;
-    }
-    Ok(())
 }

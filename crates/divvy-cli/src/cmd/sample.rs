@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use divvy::reports::plural;
 use divvy::sample::{Era, Sample};
 
-use super::grouped;
 use crate::open::{Common, without};
 use crate::outputs;
 
@@ -54,9 +54,9 @@ impl SampleArgs {
             .write_zip(BufWriter::with_capacity(1 << 20, file), &mut |_| {})
             .with_context(writing)?;
         common.say(format_args!(
-            "{}: {} trips in {}",
+            "{}: {} in {}",
             self.out.display(),
-            grouped(written.trips),
+            plural(written.trips as i64, "trip"),
             written.trip_files.join(" and ")
         ));
         Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use anstyle::Style;
 use clap::{Args, ValueEnum};
 use divvy::model::System;
 use divvy::model::civil_date::date_of;
@@ -15,6 +16,8 @@ use super::grouped;
 use crate::open::{Common, Opened};
 use crate::outputs;
 use crate::runtime::block_on;
+use crate::screen::{BOLD, GOOD, Screen, WARNING};
+use crate::wrap::wrapped;
 
 /// Says what is in the store: systems, archives, trips, dates, the last poll, and its health at a
 /// glance.
@@ -60,18 +63,16 @@ impl Status {
         let opened = common.open_existing()?;
         let store = opened.store();
         let mut systems = Vec::new();
-        let stored = block_on(store.systems())?;
-        let named = common.named_system(&stored)?;
-        for system in stored {
-            if named.as_ref().is_none_or(|named| named.id == system.id) {
-                systems.push(block_on(status_of(store, system))?);
-            }
+        for system in common.selected_systems(store)? {
+            systems.push(block_on(status_of(store, system))?);
         }
         let health = health(&opened)?;
         match self.format {
             StatusFormat::Text => {
-                let mut out = std::io::stdout().lock();
-                write_text(&mut out, common, &systems, health.as_ref())?;
+                outputs::write(None, |out, screen| {
+                    let lines = lines(common, &systems, health.as_ref());
+                    write_lines(out, screen, &lines)
+                })?;
             }
             StatusFormat::Json => {
                 outputs::print_json(&json!({
@@ -113,45 +114,72 @@ fn health(opened: &Opened) -> anyhow::Result<Option<Health>> {
     }))
 }
 
-fn write_text(
-    out: &mut dyn Write,
-    common: &Common,
-    systems: &[SystemStatus],
-    health: Option<&Health>,
-) -> std::io::Result<()> {
+/// A line of the status.
+enum Line {
+    /// The name of a system.
+    Heading(String),
+    /// A label and what is said of it.
+    Fact(&'static str, String, Style),
+}
+
+fn lines(common: &Common, systems: &[SystemStatus], health: Option<&Health>) -> Vec<Line> {
+    let fact = |label, text: String| Line::Fact(label, text, Style::new());
     let size = health.map(|health| format!(", {}", megabytes(health.size_bytes)));
-    writeln!(
-        out,
-        "store      {}{}",
-        common.store,
-        size.unwrap_or_default()
-    )?;
+    let store = format!("{}{}", common.store, size.unwrap_or_default());
+    let mut lines = vec![fact("store", store)];
     if systems.is_empty() {
-        writeln!(out, "           empty")?;
+        lines.push(fact("", "empty".into()));
     }
     for status in systems {
-        writeln!(out, "\n{} ({})", status.system.name, status.system.id)?;
+        let name = format!("{} ({})", status.system.name, status.system.id);
+        lines.push(Line::Heading(name));
         let count = |n: usize| grouped(n as u64);
-        writeln!(out, "archives   {}", count(status.archives))?;
-        writeln!(
-            out,
-            "trips      {}",
-            grouped(status.trips.try_into().unwrap_or(0))
-        )?;
+        lines.push(fact("archives", count(status.archives)));
+        let trips = grouped(status.trips.try_into().unwrap_or(0));
+        lines.push(fact("trips", trips));
         if let Some((first, last)) = &status.dates {
-            writeln!(out, "dates      {first} to {last}")?;
+            lines.push(fact("dates", format!("{first} to {last}")));
         }
-        writeln!(out, "stations   {}", count(status.stations))?;
+        lines.push(fact("stations", count(status.stations)));
         let last_poll = status.last_poll.as_deref().unwrap_or("never");
-        writeln!(out, "last poll  {last_poll}")?;
+        lines.push(fact("last poll", last_poll.to_owned()));
     }
     if let Some(health) = health {
-        let counts = if health.counts_wait {
-            "changes wait for divvy refresh"
-        } else {
-            "up to date"
+        lines.push(Line::Heading(String::new()));
+        let (counts, style) = match health.counts_wait {
+            true => ("changes wait for divvy refresh", WARNING),
+            false => ("up to date", GOOD),
         };
-        writeln!(out, "\ncounts     {counts}")?;
+        lines.push(Line::Fact("counts", counts.into(), style));
+    }
+    lines
+}
+
+fn write_lines(out: &mut dyn Write, screen: Screen, lines: &[Line]) -> std::io::Result<()> {
+    /// The width of the labels, with the blanks behind them.
+    const LABEL: usize = 11;
+    for line in lines {
+        match line {
+            Line::Heading(name) if name.is_empty() => writeln!(out)?,
+            Line::Heading(name) => {
+                writeln!(out)?;
+                for line in wrapped(name, screen.width, 2) {
+                    writeln!(out, "{}", screen.paint(BOLD, line))?;
+                }
+            }
+            Line::Fact(label, text, style) => {
+                let width = screen.width.map(|width| width.saturating_sub(LABEL as u16));
+                let mut label = *label;
+                for line in wrapped(text, width, 0) {
+                    let text = match *style == Style::new() {
+                        true => line,
+                        false => screen.paint(*style, line),
+                    };
+                    writeln!(out, "{label:<LABEL$}{text}")?;
+                    label = "";
+                }
+            }
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use divvy::model::System;
+use divvy::reports::plural;
 use divvy::store::{ContentHash, LedgerEntry, Store};
 use jiff::Timestamp;
 use serde_json::json;
@@ -61,9 +62,9 @@ impl Unload {
         let would = if self.dry_run { "would be " } else { "" };
         for entry in &unloaded.entries {
             common.say(format_args!(
-                "{}: {would}unloaded, {} trips  ({}, {})",
+                "{}: {would}unloaded, {}  ({}, {})",
                 entry.id.name,
-                grouped(entry.stored),
+                plural(entry.stored as i64, "trip"),
                 system.id,
                 short(entry.id.content)
             ));

@@ -1,12 +1,15 @@
-//! Comma-separated values.
+//! Values separated by commas or tabs.
 
 use std::io::{self, Write};
 
 use divvy::reports::{Table, Value};
 
-/// Writes a header and the rows, numbers raw, unknown values empty.
-pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
+/// Writes a header and the rows, numbers raw, unknown values empty. A value with a separator, a quote
+/// or a line break is quoted.
+pub fn write(table: &Table, separator: u8, out: &mut dyn Write) -> io::Result<()> {
+    let mut csv = csv::WriterBuilder::new()
+        .delimiter(separator)
+        .from_writer(out);
     csv.write_record(table.columns.iter().map(|column| column.name))
         .map_err(io_error)?;
     for row in &table.rows {

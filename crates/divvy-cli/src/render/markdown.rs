@@ -2,25 +2,23 @@
 
 use std::io::{self, Write};
 
-use divvy::reports::{Column, Table, grouped};
+use divvy::reports::{Table, grouped};
 
 use super::people;
 
 /// Writes the rows with units, and the notes as a list.
 pub fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    let columns = table.columns.iter();
-    write_row(out, columns.clone().map(Column::heading))?;
-    let rules = columns.map(|column| {
-        let is_numeric = column.kind.is_numeric();
+    let columns: Vec<usize> = people::columns_in_use(table).collect();
+    let columns = || columns.iter().copied();
+    write_row(out, columns().map(|at| table.columns[at].heading()))?;
+    let rules = columns().map(|at| {
+        let is_numeric = table.columns[at].kind.is_numeric();
         if is_numeric { "---:" } else { "---" }.to_owned()
     });
     write_row(out, rules)?;
     for row in &table.rows {
-        let cells = table.columns.iter().zip(row);
-        write_row(
-            out,
-            cells.map(|(column, value)| escape(&people::text(column.kind, value))),
-        )?;
+        let cells = columns().map(|at| escape(&people::cell(table, row, at)));
+        write_row(out, cells)?;
     }
     writeln!(out)?;
     if table.more > 0 {

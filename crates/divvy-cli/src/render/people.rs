@@ -2,7 +2,74 @@
 
 use std::borrow::Cow;
 
-use divvy::reports::{Note, Value, ValueKind, grouped};
+use anstyle::Style;
+use divvy::model::Rider;
+use divvy::reports::{Column, Dim, NOT_IN_FEED, Note, Role, Table, Value, ValueKind, grouped};
+
+use crate::screen::{DIM, GOOD, WARNING};
+
+/// The text of a group of trips whose files do not state it.
+const NOT_STATED: &str = "not stated";
+
+/// Lists the indexes of the columns that a table for people shows: those with a value in any row. The
+/// first column is shown if trips are grouped by it, since its rows are then those not stated.
+pub fn columns_in_use(table: &Table) -> impl Iterator<Item = usize> {
+    let is_stated = |at: usize| table.rows.iter().any(|row| row[at] != Value::Empty);
+    let is_key = |at: usize| at == 0 && may_be_unstated(table.columns[at].role);
+    let columns = 0..table.columns.len();
+    columns.filter(move |at| table.rows.is_empty() || is_stated(*at) || is_key(*at))
+}
+
+/// Formats one value of a row, as [`text`] does. A blank group reads "not stated"; an estimate has
+/// `≈` before it.
+pub fn cell(table: &Table, row: &[Value], at: usize) -> String {
+    let (column, value) = (&table.columns[at], &row[at]);
+    match value {
+        _ if is_unstated(column.role, value) && !is_implausible_age(table, row, at) => {
+            NOT_STATED.into()
+        }
+        Value::Empty => String::new(),
+        _ if column.is_approximate => format!("≈ {}", text(column.kind, value)),
+        _ => text(column.kind, value),
+    }
+}
+
+/// Returns whether a group of trips is blank where files do not state it.
+fn may_be_unstated(role: Role) -> bool {
+    use Dim::{Age, Bike, BirthYear, Gender, Rider};
+    matches!(role, Role::Group(Rider | Bike | Gender | BirthYear | Age))
+}
+
+/// Returns whether a value is the group of the trips whose files do not state it.
+fn is_unstated(role: Role, value: &Value) -> bool {
+    match value {
+        Value::Empty => may_be_unstated(role),
+        Value::Text(rider) => {
+            role == Role::Group(Dim::Rider) && *rider == Rider::Unknown.to_string()
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether an age is blank although the year of birth is stated: it is none that a rider has.
+fn is_implausible_age(table: &Table, row: &[Value], at: usize) -> bool {
+    let is_birth = |column: &Column| column.role == Role::Group(Dim::BirthYear);
+    table.columns[at].role == Role::Group(Dim::Age)
+        && (table.columns.iter().zip(row))
+            .any(|(column, value)| is_birth(column) && *value != Value::Empty)
+}
+
+/// Returns the style of a value: that of what a station says of its state; none for others.
+pub fn style(column: &Column, value: &Value) -> Style {
+    match value {
+        Value::Text(status) if column.name == "status" => match status.as_str() {
+            "in service" => GOOD,
+            NOT_IN_FEED => DIM,
+            _ => WARNING,
+        },
+        _ => Style::new(),
+    }
+}
 
 /// Formats a value with its unit on one line. Empty for an unknown value.
 pub fn text(kind: ValueKind, value: &Value) -> String {

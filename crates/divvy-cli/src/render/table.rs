@@ -2,188 +2,397 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{
-    Cell, CellAlignment, ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle,
-    TableStyle, Width,
-};
+use anstyle::Style;
 use divvy::reports::{Column, Table, Value, ValueKind, grouped};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{ROWS, people};
+use super::people;
+use crate::screen::{BOLD, DIM, Screen, WARNING};
+use crate::wrap::wrapped;
 
 /// The number of blanks between columns.
-const GAP: u16 = 2;
+const GAP: usize = 2;
 
-/// The width to which a name may be cut.
-const LEAST_NAME: u16 = 16;
-
-/// No lines but one below the header.
-const STYLE: TableStyle = TableStyle::new()
-    .header_lines(ContentLineStyle::none())
-    .header_separator(LineStyle::none().fill('─').junction('─'))
-    .content_lines(ContentLineStyle::none());
+/// The widths to which names may be cut: before any column of importance is left out, and after.
+const LEAST_NAMES: [usize; 2] = [16, 8];
 
 /// A column with the text and width of its cells.
 struct Shown<'a> {
     column: &'a Column,
-    cells: Vec<String>,
+    /// The words of the heading.
+    heading: Vec<String>,
+    /// Text and style of each cell.
+    cells: Vec<(String, Style)>,
     /// In terminal columns, without the gap.
-    width: u16,
+    width: usize,
     /// All values are unknown or 0.
     is_blank: bool,
+    /// It is the key of the rows or their first number, which no table lacks.
+    stays: bool,
 }
 
-/// Writes a table, and the notes below it. `width` is that of the terminal in columns; with `None`
-/// nothing is cut.
-pub fn write(table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
-    let most = if table.may_be_cut { ROWS } else { usize::MAX };
-    let rows = &table.rows[..table.rows.len().min(most)];
-    let mut shown: Vec<Shown<'_>> = (table.columns.iter().enumerate())
-        .map(|(index, column)| Shown::new(column, rows, index))
+/// Writes a table, and the notes below it.
+pub fn write(table: &Table, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
+    let most = screen.rows.filter(|_| table.may_be_cut);
+    let rows = &table.rows[..table.rows.len().min(most.unwrap_or(usize::MAX))];
+    let mut shown: Vec<Shown<'_>> = people::columns_in_use(table)
+        .map(|at| Shown::new(table, rows, at))
         .collect();
-    let left_out = width.map_or_else(Vec::new, |width| fit(&mut shown, width));
+    let headings: Vec<String> = shown.iter().map(|it| it.column.heading()).collect();
+    if let Some(width) = screen.width {
+        fit(&mut shown, usize::from(width));
+    }
+    let is_hidden = |heading: &String| shown.iter().all(|it| it.column.heading() != *heading);
+    let hidden: Vec<String> = headings.into_iter().filter(is_hidden).collect();
     if !rows.is_empty() {
-        for line in lay_out(&shown, rows.len()).lines() {
-            writeln!(out, "{}", line.trim_end())?;
-        }
+        write_rows(&shown, rows.len(), screen, out)?;
     }
     let more = table.more + table.rows.len() - rows.len();
     if more > 0 {
-        let more = grouped(more as i64);
         let advice = if table.may_be_cut {
-            " (use --top N or --format csv)"
+            " (--top N or --top all shows them)"
         } else {
             ""
         };
-        writeln!(out, "… and {more} more{advice}")?;
+        let text = format!("… and {} more{advice}", grouped(more as i64));
+        write_note(&text, DIM, screen, out)?;
     }
-    if !left_out.is_empty() {
-        let names = left_out.join(", ");
-        write_wrapped(out, &format!("not shown for want of width: {names}"), width)?;
+    if !hidden.is_empty() {
+        let names = hidden.join(", ");
+        let text = format!("Hidden columns: {names} (widen the terminal, or --format csv)");
+        write_note(&text, DIM, screen, out)?;
     }
-    if !rows.is_empty() {
+    if !rows.is_empty() && !table.notes.is_empty() {
         writeln!(out)?;
     }
     for note in &table.notes {
-        write_wrapped(out, &people::sentence(note), width)?;
+        let style = if note.is_warning() {
+            WARNING
+        } else {
+            Style::new()
+        };
+        write_note(&people::sentence(note), style, screen, out)?;
+    }
+    Ok(())
+}
+
+fn write_note(text: &str, style: Style, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
+    for line in wrapped(text, screen.width, 2) {
+        writeln!(out, "{}", screen.paint(style, line))?;
     }
     Ok(())
 }
 
 impl<'a> Shown<'a> {
-    fn new(column: &'a Column, rows: &[Vec<Value>], index: usize) -> Self {
-        let values = || rows.iter().map(|row| &row[index]);
-        let cells: Vec<String> = values()
-            .map(|value| people::text(column.kind, value))
-            .collect();
-        let mut alone = comfy_table::Table::new();
-        alone.add_rows(cells.iter().map(|cell| [cell]));
-        let widest = alone.column_max_content_widths();
-        // A heading is broken between words.
-        let heading = column.heading();
-        let words = heading.split(' ').map(|word| word.len() as u16);
+    fn new(table: &'a Table, rows: &[Vec<Value>], at: usize) -> Self {
+        let column = &table.columns[at];
+        let cells = rows.iter().map(|row| {
+            let text = people::cell(table, row, at);
+            (text, people::style(column, &row[at]))
+        });
+        let cells: Vec<(String, Style)> = cells.collect();
+        let heading: Vec<String> = column.heading().split(' ').map(str::to_owned).collect();
+        let widths = cells.iter().map(|(text, _)| text.width());
+        let widths = widths.chain(heading.iter().map(|word| word.width()));
+        let is_blank = |value: &Value| matches!(value, Value::Empty | Value::Integer(0));
         Self {
+            width: widths.max().unwrap_or(0),
             column,
+            heading,
             cells,
-            width: widest.into_iter().chain(words).max().unwrap_or(0),
-            is_blank: values().all(|value| matches!(value, Value::Empty | Value::Integer(0))),
+            is_blank: rows.iter().all(|row| is_blank(&row[at])),
+            stays: false,
         }
     }
 
-    /// Returns the text of a row, cut to the width.
-    fn cell(&self, row: usize) -> String {
-        let (text, width) = (&self.cells[row], usize::from(self.width));
-        if text.chars().count() <= width {
-            return text.clone();
+    /// Returns the width to which it may be cut.
+    fn least_width(&self, least_name: usize) -> usize {
+        match self.column.kind {
+            ValueKind::Name => self.width.min(least_name),
+            _ => self.width,
         }
-        let kept: String = text.chars().take(width.saturating_sub(1)).collect();
-        format!("{}…", kept.trim_end())
     }
 
-    /// Returns the least width.
-    fn least_width(&self) -> u16 {
-        let is_name = self.column.kind == ValueKind::Name;
-        if is_name {
-            self.width.min(LEAST_NAME)
+    /// Breaks the heading between words into lines of the width.
+    fn heading_lines(&self) -> Vec<String> {
+        let width = u16::try_from(self.width).unwrap_or(u16::MAX);
+        let lines = wrapped(&self.heading.join(" "), Some(width), 0).into_iter();
+        lines.map(|line: String| cut(&line, self.width)).collect()
+    }
+
+    fn pad(&self, text: &str, painted: &str) -> String {
+        let blanks = " ".repeat(self.width.saturating_sub(text.width()));
+        if self.column.kind.is_numeric() {
+            blanks + painted
         } else {
-            self.width
+            painted.to_owned() + &blanks
         }
     }
 }
 
-/// Leaves out columns and cuts names until all fit a width. Returns the names of the columns left out.
-fn fit(shown: &mut Vec<Shown<'_>>, width: u16) -> Vec<&'static str> {
-    let mut left_out = Vec::new();
-    let least_width = |shown: &[Shown<'_>]| -> u16 {
-        let gaps = GAP * (shown.len() as u16).saturating_sub(1);
-        shown.iter().map(Shown::least_width).sum::<u16>() + gaps
-    };
-    while least_width(shown) > width {
-        let spare = (shown.iter().enumerate())
-            .filter(|(_, shown)| shown.column.spare > 0)
-            .max_by_key(|(index, shown)| (shown.is_blank, shown.column.spare, *index));
-        let Some((index, _)) = spare else { break };
-        let first = shown.remove(index);
-        left_out.insert(0, first.column.name);
-        // Pairs of ids, and of latitude and longitude, are left out together.
-        let is_of_pair = |shown: &Shown<'_>| {
-            let key = |it: &Shown<'_>| (it.is_blank, it.column.kind, it.column.spare);
-            key(shown) == key(&first)
-                && matches!(shown.column.kind, ValueKind::Text | ValueKind::Degrees)
-        };
-        while let Some(index) = shown.iter().rposition(is_of_pair) {
-            left_out.insert(0, shown.remove(index).column.name);
-        }
+/// Cuts a text to a width in terminal columns, with `…` in place of what is missing.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
     }
-    let mut free = width.saturating_sub(least_width(shown));
-    for name in shown
-        .iter_mut()
-        .filter(|it| it.column.kind == ValueKind::Name)
-    {
-        let grown = name.width.min(name.least_width() + free);
-        free -= grown - name.least_width();
+    let mut kept = String::new();
+    let mut used = 1;
+    for letter in text.chars() {
+        used += letter.width().unwrap_or(0);
+        if used > width {
+            break;
+        }
+        kept.push(letter);
+    }
+    format!("{}…", kept.trim_end())
+}
+
+/// Leaves out columns and cuts names until all fit a width. The key and one number stay, whatever the
+/// width.
+fn fit(shown: &mut Vec<Shown<'_>>, width: usize) {
+    let first = |wanted: &dyn Fn(&Shown<'_>) -> bool| {
+        let important = shown
+            .iter()
+            .position(|it| it.column.spare == 0 && wanted(it));
+        important.or_else(|| shown.iter().position(wanted))
+    };
+    let stay = [
+        first(&|_| true),
+        first(&|it| it.column.kind.is_numeric() && !matches!(it.column.kind, ValueKind::Ordinal)),
+    ];
+    for at in stay.into_iter().flatten() {
+        shown[at].stays = true;
+    }
+    let [least_name, least_of_all] = LEAST_NAMES;
+    while least_width(shown, least_name) > width {
+        let spare = (shown.iter().enumerate())
+            .filter(|(_, it)| it.column.spare > 0 && !it.stays)
+            .max_by_key(|(index, it)| (it.is_blank, it.column.spare, *index));
+        let Some((index, _)) = spare else { break };
+        hide_with_pair(shown, index);
+    }
+    while least_width(shown, least_of_all) > width {
+        let Some(index) = shown.iter().rposition(|it| !it.stays) else {
+            break;
+        };
+        shown.remove(index);
+    }
+    let least_name = match least_width(shown, least_name) > width {
+        true => least_of_all,
+        false => least_name,
+    };
+    share_width(shown, width, least_name);
+}
+
+fn least_width(shown: &[Shown<'_>], least_name: usize) -> usize {
+    let gaps = GAP * shown.len().saturating_sub(1);
+    let widths = shown.iter().map(|it| it.least_width(least_name));
+    widths.sum::<usize>() + gaps
+}
+
+/// Leaves out a column. Pairs of ids, of dates, and of latitude and longitude are left out together.
+fn hide_with_pair(shown: &mut Vec<Shown<'_>>, index: usize) {
+    let first = shown.remove(index);
+    let is_of_pair = |it: &Shown<'_>| {
+        let key = |it: &Shown<'_>| (it.is_blank, it.column.kind, it.column.spare);
+        key(it) == key(&first)
+            && !it.stays
+            && matches!(
+                it.column.kind,
+                ValueKind::Text | ValueKind::Degrees | ValueKind::Date
+            )
+    };
+    while let Some(index) = shown.iter().rposition(is_of_pair) {
+        shown.remove(index);
+    }
+}
+
+/// Divides a width among the columns: names share what the others leave, the shortest first. Where even
+/// that is too wide, the key is cut.
+fn share_width(shown: &mut [Shown<'_>], width: usize, least_name: usize) {
+    let too_wide = least_width(shown, least_name).saturating_sub(width);
+    let mut free = width.saturating_sub(least_width(shown, least_name));
+    let mut names: Vec<usize> = (0..shown.len())
+        .filter(|at| shown[*at].column.kind == ValueKind::Name)
+        .collect();
+    names.sort_by_key(|at| shown[*at].width);
+    let all = names.len();
+    for (done, at) in names.into_iter().enumerate() {
+        let name = &mut shown[at];
+        let least = name.least_width(least_name);
+        let grown = name.width.min(least + free / (all - done));
+        free -= grown - least;
         name.width = grown;
     }
-    left_out
+    if let Some(key) = shown.iter_mut().find(|it| it.stays) {
+        key.width = key.width.saturating_sub(too_wide).max(1);
+    }
 }
 
-fn lay_out(shown: &[Shown<'_>], rows: usize) -> String {
-    let mut table = comfy_table::Table::new();
-    table
-        .load_style(STYLE)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(shown.iter().map(|it| Cell::new(it.column.heading())));
+fn write_rows(
+    shown: &[Shown<'_>],
+    rows: usize,
+    screen: Screen,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let gap = " ".repeat(GAP);
+    let headings: Vec<Vec<String>> = shown.iter().map(Shown::heading_lines).collect();
+    let lines = headings.iter().map(Vec::len).max().unwrap_or(0);
+    for line in 0..lines {
+        let cells = shown.iter().zip(&headings).map(|(it, heading)| {
+            let text = heading.get(line).map_or("", String::as_str);
+            it.pad(text, text)
+        });
+        let text = cells.collect::<Vec<_>>().join(&gap);
+        writeln!(out, "{}", screen.paint(BOLD, text.trim_end()))?;
+    }
+    let widths = shown.iter().map(|it| it.width).sum::<usize>();
+    let rule = "─".repeat(widths + GAP * shown.len().saturating_sub(1));
+    writeln!(out, "{}", screen.paint(DIM, rule))?;
     for row in 0..rows {
-        table.add_row(shown.iter().map(|it| it.cell(row)));
+        let cells = shown.iter().map(|it| {
+            let (text, style) = &it.cells[row];
+            let text = cut(text, it.width);
+            let painted = match *style == Style::new() {
+                true => text.clone(),
+                false => screen.paint(*style, &text),
+            };
+            it.pad(&text, &painted)
+        });
+        let line = cells.collect::<Vec<_>>().join(&gap);
+        writeln!(out, "{}", line.trim_end())?;
     }
-    for (index, it) in shown.iter().enumerate() {
-        // The last blank of a gap is the separator, which this style leaves blank.
-        let gap = if index + 1 < shown.len() { GAP - 1 } else { 0 };
-        let Some(column) = table.column_mut(index) else {
-            continue;
-        };
-        column.set_padding((0, gap));
-        column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(it.width + gap)));
-        if it.column.kind.is_numeric() {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.to_string()
+    Ok(())
 }
 
-/// Writes a sentence, broken between words into lines of a width.
-fn write_wrapped(out: &mut dyn Write, text: &str, width: Option<u16>) -> io::Result<()> {
-    let width = width.map_or(usize::MAX, usize::from);
-    let mut line = String::new();
-    for word in text.split(' ') {
-        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            writeln!(out, "{line}")?;
-            line = "  ".to_owned() + word;
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line += word;
+#[cfg(test)]
+mod tests {
+    use divvy::ingest::{self, LoadOptions, PollOptions};
+    use divvy::model::System;
+    use divvy::reports::{self, Filters, Note, REPORTS};
+    use divvy::sample::{self, Era, Sample};
+    use divvy::sources::archive::Archive;
+    use divvy::store::embedded::EmbeddedStore;
+    use jiff::Timestamp;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Loads invented trips and polls an invented feed. Returns every report.
+    async fn answers(folder: &TempDir) -> Vec<(&'static str, Table)> {
+        let store = EmbeddedStore::open(&folder.path().join("store")).unwrap();
+        let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        for era in [Era::Y2018, Era::Y2024] {
+            let path = folder.path().join(era.archive_name());
+            let sample = Sample {
+                era,
+                trips: 3_000,
+                seed: 1,
+            };
+            let file = std::fs::File::create(&path).unwrap();
+            sample.write_zip(file, &mut |_| {}).unwrap();
+            let archive = Archive::open(&path).unwrap();
+            let options = LoadOptions::new(now);
+            ingest::load(&archive, &store, &options, &(), &())
+                .await
+                .unwrap();
+        }
+        let feed = folder.path().join("feed");
+        std::fs::create_dir(&feed).unwrap();
+        for (name, bytes) in sample::feed(Era::Y2024, 1, now) {
+            std::fs::write(feed.join(name), bytes).unwrap();
+        }
+        let options = PollOptions::new(now);
+        ingest::poll(&[feed], &store, &options).await.unwrap();
+        let mut answers = Vec::new();
+        let (system, filters) = (System::sample(), Filters::default());
+        for report in REPORTS {
+            let table = reports::answer(*report, &store, &system, &filters).await;
+            answers.push((report.name(), table.unwrap()));
+        }
+        answers
+    }
+
+    fn written(table: &Table, screen: Screen) -> String {
+        let mut out = Vec::new();
+        write(table, screen, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn terminal(width: u16) -> Screen {
+        Screen {
+            width: Some(width),
+            rows: Some(20),
+            is_coloured: false,
         }
     }
-    writeln!(out, "{line}")
+
+    #[tokio::test]
+    async fn every_report_fits_every_terminal_and_keeps_key_and_number() {
+        let folder = TempDir::new().unwrap();
+        for (report, table) in answers(&folder).await {
+            for width in 40..=200 {
+                let text = written(&table, terminal(width));
+                let too_wide = text.lines().find(|line| line.width() > usize::from(width));
+                assert_eq!(too_wide, None, "{report} at {width}");
+                let headings = text.split_once('─').map_or("", |(headings, _)| headings);
+                let is_number = |column: &&Column| {
+                    let first = column.heading();
+                    let first = first.split(' ').next().unwrap().to_owned();
+                    column.kind.is_numeric() && headings.contains(&first)
+                };
+                assert!(
+                    table.columns.iter().any(|it| is_number(&it)),
+                    "{report} at {width}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pipe_gets_all_rows_and_all_columns_with_values() {
+        let folder = TempDir::new().unwrap();
+        for (report, table) in answers(&folder).await {
+            let text = written(&table, Screen::default());
+            let rows = text
+                .lines()
+                .skip_while(|line| !line.starts_with('─'))
+                .skip(1);
+            let rows = rows.take_while(|line| !line.is_empty()).count();
+            assert_eq!(rows, table.rows.len(), "{report}");
+            assert!(!text.contains("Hidden columns"), "{report}: {text}");
+            assert!(!text.contains('…'), "{report}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_status_has_its_colour_and_a_warning_too() {
+        let columns = vec![
+            Column::new("name", ValueKind::Name),
+            Column::new("status", ValueKind::Text),
+        ];
+        let rows = ["in service", "closed", "not in feed"]
+            .map(|status| vec!["A".into(), Value::from(status)]);
+        let notes = vec![Note::Warning("few".into())];
+        let table = Table::of(columns, rows.to_vec(), notes);
+        let screen = Screen {
+            is_coloured: true,
+            ..Screen::default()
+        };
+        insta::assert_snapshot!(written(&table, screen).replace('\u{1b}', "^"), @r"
+        ^[1mname  status^[0m
+        ^[2m─────────────────^[0m
+        A     ^[32min service^[0m
+        A     ^[33mclosed^[0m
+        A     ^[2mnot in feed^[0m
+
+        ^[33mwarning: few^[0m
+        ");
+    }
+
+    #[test]
+    fn letters_of_two_columns_are_counted_as_two() {
+        assert_eq!(cut("日本橋駅前", 7), "日本橋…");
+        assert_eq!(cut("short", 5), "short");
+    }
 }

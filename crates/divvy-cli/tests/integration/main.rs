@@ -10,6 +10,7 @@ mod inputs;
 mod kill;
 mod other_engine;
 mod program;
+mod screens;
 mod silent;
 mod transcripts;
 mod whose;

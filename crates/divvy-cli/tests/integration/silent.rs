@@ -181,8 +181,7 @@ fn a_loaded_archive_writes_its_rejected_rows_again() {
     );
     let (output, _) = load(folder.path(), &file, &["--rejects", "rejected.csv"]);
     let errors = errors_of(&output);
-    let line =
-        "1 rejected are in rejected.csv without 1 duplicates, which only the first load lists";
+    let line = "1 rejected is in rejected.csv without 1 duplicate, which only the first load lists";
     assert!(errors.contains(line), "{errors}");
     let rejected = std::fs::read_to_string(folder.path().join("rejected.csv")).unwrap();
     let lines = rows_of(&rejected);

@@ -76,6 +76,7 @@ pub async fn load(
     load.store_station_lists(&mut contents, system).await?;
     let entry = match staged {
         Some(staged) => {
+            progress.storing();
             contents.notes.extend(staged.note);
             contents.warnings.extend(staged.warnings);
             contents.skipped = staged.read.skipped.clone();

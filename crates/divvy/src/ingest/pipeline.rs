@@ -23,6 +23,12 @@ use crate::tally::{Tally, Totals};
 pub trait Progress: Sync {
     /// `done` of `total` unpacked bytes have been read; `total` is 0 where it is not known.
     fn bytes(&self, done: u64, total: u64);
+
+    /// So many more trips have been read.
+    fn trips(&self, _more: u64) {}
+
+    /// All trips have been read, and are now put into the store.
+    fn storing(&self) {}
 }
 
 /// Ignores the progress.
@@ -339,6 +345,7 @@ impl Run<'_> {
                 batch = select(batch, fraction);
                 left_out += (rows - batch.len()) as u64;
             }
+            self.outputs.progress.trips(batch.len() as u64);
             totals.count(&batch, 1);
             if batches.send(batch).is_err() {
                 break;

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::PollError;
 use super::feed_sources::FeedSources;
 use crate::model::{Snapshot, SnapshotKind, StationId, System, Systems};
+use crate::numerals::grouped;
 use crate::sample;
 use crate::sources::http::Client;
 use crate::sources::station_feed::{self, Fault, Feed, FeedError};
@@ -229,10 +230,15 @@ fn compare(snapshot: &Snapshot, before: &FeedState) -> Vec<String> {
         return notes;
     }
     let all = before.listed.len();
+    let all_text = grouped(all as i64);
     notes.push(if gone == all && !now.is_empty() {
-        format!("none of the {all} ids of the last snapshot is in this one: the feed has new ids")
+        format!(
+            "none of the {all_text} ids of the last snapshot is in this one: the feed has new ids"
+        )
     } else {
-        format!("{gone} of the {all} stations of the last snapshot are not in this one")
+        let verb = if gone == 1 { "is" } else { "are" };
+        let gone = grouped(gone as i64);
+        format!("{gone} of the {all_text} stations of the last snapshot {verb} not in this one")
     });
     notes
 }

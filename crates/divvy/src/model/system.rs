@@ -56,6 +56,27 @@ impl BoundingBox {
 pub(super) const SAMPLE: &str = "sample";
 
 impl System {
+    /// Returns the name without the city behind it: `Divvy` of `Divvy (Chicago)`.
+    pub fn short_name(&self) -> &str {
+        self.name_and_city().map_or(&self.name, |(name, _)| name)
+    }
+
+    /// Returns its city: the one in the name, else that of the time zone. `None` for the system of
+    /// invented trips.
+    pub fn city(&self) -> Option<String> {
+        if self.is_sample() {
+            return None;
+        }
+        match self.name_and_city() {
+            Some((_, city)) => Some(city.to_owned()),
+            None => Some(self.time_zone.rsplit('/').next()?.replace('_', " ")),
+        }
+    }
+
+    fn name_and_city(&self) -> Option<(&str, &str)> {
+        self.name.strip_suffix(')')?.rsplit_once(" (")
+    }
+
     /// Returns whether this is the system of invented trips.
     pub fn is_sample(&self) -> bool {
         self.id.as_str() == SAMPLE

@@ -119,7 +119,6 @@ impl Report for Places {
             known,
             trips: None,
             how: "from the totals over all trips".into(),
-            no_such_station: selected.as_ref().is_some_and(Vec::is_empty),
             with_origin: false,
         };
         let known = &counted.known.totals;

@@ -104,7 +104,6 @@ impl Report for Balance {
         let (known, cube, how) = read_cube(question).await?;
         let places = question.places(&known.totals).await?;
         let selected = question.resolve_places(&places, &known.totals);
-        let no_such_station = selected.as_ref().is_some_and(Vec::is_empty);
         let selected = selected.unwrap_or_else(|| (0..places.len()).collect());
         let place_of: HashMap<&StationAlias, usize> = selected
             .into_iter()
@@ -120,7 +119,6 @@ impl Report for Balance {
             trips: None,
             how,
             known,
-            no_such_station,
             with_origin: false,
         };
         let more = all - rows.len();
@@ -282,7 +280,7 @@ fn notes(
         plural(departures, "departure"),
         plural(arrivals, "arrival"),
     )));
-    if buckets == 0 && known.trips != 0 && !counted.no_such_station {
+    if buckets == 0 && known.trips != 0 {
         notes.push(Note::Warning(format!(
             "no departure or arrival matches{filters}"
         )));

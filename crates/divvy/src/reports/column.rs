@@ -15,6 +15,10 @@ pub struct Column {
     /// The order in which a narrow table leaves columns out, the largest first. 0 for a column that
     /// is always shown.
     pub spare: u8,
+    /// The heading for people. Empty where it follows from the name: see [`Column::heading`].
+    pub words: &'static str,
+    /// The numbers are estimates, which the definition bounds.
+    pub is_approximate: bool,
     /// The definition, a text for people. Empty for a column of a table that is no report.
     pub definition: &'static str,
 }
@@ -27,6 +31,8 @@ impl Column {
             kind,
             role: Role::Other,
             spare: 0,
+            words: "",
+            is_approximate: false,
             definition: "",
         }
     }
@@ -41,8 +47,25 @@ impl Column {
         Self { role, ..self }
     }
 
-    /// Returns the heading for people: the name in words, without the unit, which the values have.
+    /// Sets the heading for people, where the words of the name are not what people say.
+    pub const fn headed(self, words: &'static str) -> Self {
+        Self { words, ..self }
+    }
+
+    /// Marks its numbers as estimates.
+    pub const fn approximate(self) -> Self {
+        Self {
+            is_approximate: true,
+            ..self
+        }
+    }
+
+    /// Returns the heading for people: the declared one, else the name in words without the unit,
+    /// which the values have.
     pub fn heading(&self) -> String {
+        if !self.words.is_empty() {
+            return self.words.to_owned();
+        }
         let name = match self.kind {
             ValueKind::Seconds => self.name.trim_end_matches("_s"),
             ValueKind::Dollars => self.name.trim_end_matches("_usd"),
@@ -50,6 +73,13 @@ impl Column {
             _ => self.name,
         };
         name.replace('_', " ")
+    }
+
+    /// Returns whether a word is its name or its heading, ignoring case; blanks may be written as `_`
+    /// or `-`.
+    pub fn is_called(&self, word: &str) -> bool {
+        let plain = |text: &str| text.to_lowercase().replace(['_', '-'], " ");
+        word == self.name || plain(word) == plain(&self.heading())
     }
 
     /// Sets the order in which a narrow table leaves it out.
@@ -179,8 +209,13 @@ impl Dim {
             Self::Station => "name",
             _ => self.as_str(),
         };
+        let words = match self {
+            Self::Station => "station",
+            _ => "",
+        };
         Column::new(name, kind)
             .role(Role::Group(self))
+            .headed(words)
             .defined(definition)
     }
 }
@@ -197,6 +232,14 @@ impl Measure {
             Self::MeanM | Self::MedianM | Self::P90M | Self::MaxM => ValueKind::Meters,
             _ => ValueKind::Count,
         };
+        let words = match self {
+            Self::Starts => "departures",
+            Self::Stops => "arrivals",
+            Self::PerDay => "trips per day",
+            Self::NoOrigin => "no start station",
+            Self::NoDestination => "no end station",
+            _ => "",
+        };
         let spare = match self {
             Self::MinS | Self::MaxS | Self::MaxM => 2,
             Self::P99S => 1,
@@ -205,6 +248,7 @@ impl Measure {
         Column::new(self.as_str(), kind)
             .role(Role::Measure(self))
             .spare(spare)
+            .headed(words)
             .defined(self.definition())
     }
 

@@ -31,10 +31,14 @@ impl Row for FromCountRow {
     fn columns() -> Vec<Column> {
         vec![
             Column::new("from_station_id", ValueKind::Text)
+                .headed("station id")
                 .defined("the id as the trips use it; the feed's, for a station without trips"),
             Column::new("from_count", ValueKind::Count)
+                .headed("departures")
                 .defined("stored trips that start there, as the change stream counted them last"),
             Column::new("refreshed_at", ValueKind::Instant)
+                .headed("counted")
+                .spare(1)
                 .defined("when they were counted; empty where they never were"),
         ]
     }
@@ -79,7 +83,6 @@ impl Report for FromCounts {
             known,
             trips: None,
             how: "from the counts that the change stream keeps".into(),
-            no_such_station: selected.as_ref().is_some_and(Vec::is_empty),
             with_origin: false,
         };
         let known = &counted.known.totals;

@@ -156,7 +156,7 @@ pub static DISTANCE: Grouping = Grouping {
     ],
     order: Order::Natural,
     is_long: false,
-    picture: None,
+    picture: bars(Dim::Rider, Measure::MedianM),
 };
 
 /// Trips away from stations.

@@ -56,10 +56,7 @@ impl Report for Growth {
     }
 
     fn picture(&self) -> Option<Picture> {
-        Some(Picture::Bars {
-            across: Dim::Month,
-            up: Measure::Trips,
-        })
+        Some(Picture::Growth)
     }
 
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {

@@ -30,6 +30,7 @@ mod question;
 mod routes;
 mod stations;
 mod table;
+mod unknown_value;
 mod value;
 
 use std::sync::Arc;
@@ -53,9 +54,12 @@ pub use picture::{Map, MapStation, Picture};
 pub use quality::{Quality, QualityRow};
 pub use question::Question;
 pub use routes::{RouteRow, Routes};
-pub use stations::{Range, StationRow, Stations};
-pub use table::{Note, Row, Scope, Sort, Table, grouped, plural};
+pub use stations::{NOT_IN_FEED, Range, StationRow, Stations};
+pub use table::{Note, Row, Scope, Sort, Table};
+pub use unknown_value::UnknownValue;
 pub use value::Value;
+
+pub use crate::numerals::{grouped, plural};
 
 use crate::model::System;
 use crate::store::{LoadedArchive, Store, StoreError};
@@ -155,6 +159,9 @@ pub enum ReportError {
         /// What it has.
         columns: String,
     },
+    /// No stored trip or station has the value of a filter.
+    #[error(transparent)]
+    UnknownValue(#[from] UnknownValue),
     /// The last day comes before the first.
     #[error("no date is both from {from} on and up to {to}: the first date comes after the last")]
     Dates {
@@ -268,6 +275,9 @@ pub async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, 
         return Err(ReportError::Dates { from, to });
     }
     check_groups(report, filters)?;
+    if let Some(unknown) = question.unknown_value().await? {
+        return Err(unknown.into());
+    }
     let mut table = answer_of_one_moment(report, question).await?;
     if let Some(sort) = &filters.sort {
         table.sort(sort).ok_or_else(|| ReportError::Sort {

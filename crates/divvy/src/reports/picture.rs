@@ -22,11 +22,13 @@ pub enum Picture {
     },
     /// How often each duration occurs.
     Histogram,
+    /// Trips by month, beside those of the same month a year before.
+    Growth,
     /// The busiest stations as horizontal bars.
     Ranking,
     /// Stations at their positions, sized by trips and coloured by net gain or loss.
     StationMap,
-    /// The busiest routes as lines between stations.
+    /// The busiest routes as arrows between stations.
     RouteMap,
 }
 
@@ -66,6 +68,11 @@ mod tests {
                 Some(Picture::Bars { across, up } | Picture::Line { across, up }) => {
                     vec![Role::Group(across), Role::Measure(up)]
                 }
+                Some(Picture::Growth) => vec![
+                    Role::Group(Dim::Month),
+                    Role::Group(Dim::Rider),
+                    Role::Measure(Measure::Trips),
+                ],
                 Some(Picture::Ranking) => vec![
                     Role::Group(Dim::Station),
                     Role::StationId,

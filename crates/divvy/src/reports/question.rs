@@ -1,6 +1,7 @@
 //! The question that a report answers, and the trips that it counts.
 
 mod notes;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +17,11 @@ use super::incomplete_months::incomplete_months;
 use super::measures::Needs;
 use super::picture::{Map, MapStation};
 use super::places::{self, Place};
-use super::table::{Note, Scope, Table, plural};
+use super::table::{Note, Scope, Table};
 use super::{Filter, Filters, ReportError};
 use crate::model::civil_date::{date_of, month_of};
 use crate::model::{StationAlias, StationId, System, TripBatch, Zone};
+use crate::numerals::plural;
 use crate::store::{LoadedArchive, Projection, Store, StoreError};
 use crate::tally::{Cube, Parts, Tally, Totals};
 
@@ -55,8 +57,6 @@ pub(super) struct Counted {
     pub trips: Option<i64>,
     /// How they were counted, which `-v` prints.
     pub how: String,
-    /// The filters name a station that does not exist.
-    pub no_such_station: bool,
     /// Trips without an origin are left out.
     pub with_origin: bool,
 }
@@ -176,8 +176,6 @@ impl Question<'_> {
             origins = self.origins(&places, &known.totals);
             query.origins = Some(&origins);
         }
-        let no_such_station =
-            (query.origins.and_then(|it| it.only.as_ref())).is_some_and(Vec::is_empty);
         let (groups, how) = match source {
             Some(source) => {
                 let cube = std::mem::take(&mut known.totals.cube);
@@ -201,7 +199,6 @@ impl Question<'_> {
                 known,
                 trips: narrowed.then_some(trips),
                 how,
-                no_such_station,
                 with_origin: dims.contains(&Dim::Station),
             },
             groups,
@@ -240,7 +237,6 @@ impl Question<'_> {
                     known,
                     trips: None,
                     how: "from the totals over all trips".into(),
-                    no_such_station: false,
                     with_origin: false,
                 },
             });
@@ -279,7 +275,6 @@ impl Question<'_> {
                 known,
                 trips: Some(trips),
                 how,
-                no_such_station: false,
                 with_origin: false,
             },
             ends,
@@ -367,7 +362,7 @@ impl Question<'_> {
             .await?;
         let read = plural(read.into_inner() as i64, "trip");
         let counted = counted.into_inner().expect("no holder of this lock panics");
-        Ok((counted, format!("the cube does not have it: {read} read")))
+        Ok((counted, format!("not pre-aggregated; scanned {read}")))
     }
 
     /// Returns the number of rows that will be shown. `None` if all are, or if another order than the
@@ -427,14 +422,10 @@ impl Question<'_> {
                 let trips_counted = plural(trips, "trip");
                 let text = format!("{trips_counted}{which} counted ({said}), of {stored}");
                 notes.push(Note::Scope(text));
-                if trips == 0 && !counted.no_such_station {
+                if trips == 0 {
                     notes.push(Note::Warning(why_nothing(filters, known)));
                 }
             }
-        }
-        if let Some(text) = filters.station.as_ref().filter(|_| counted.no_such_station) {
-            let text = format!("no station is called {text:?}, by id or by name");
-            notes.push(Note::Warning(text));
         }
         notes
     }

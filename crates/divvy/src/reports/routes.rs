@@ -46,31 +46,40 @@ impl Row for RouteRow {
     fn columns() -> Vec<Column> {
         vec![
             Column::new("from_station_id", ValueKind::Text)
+                .headed("from id")
                 .defined(
                     "the station of the start: the feed's id, the trips' where no feed knows it",
                 )
                 .spare(3),
             Column::new("from_name", ValueKind::Name)
+                .headed("from")
                 .defined("the feed's name, else the latest that trips use"),
             Column::new("to_station_id", ValueKind::Text)
+                .headed("to id")
                 .defined("the station of the end")
                 .spare(3),
-            Column::new("to_name", ValueKind::Name).defined("its name"),
+            Column::new("to_name", ValueKind::Name)
+                .headed("to")
+                .defined("its name"),
             Measure::Trips
                 .column()
                 .defined("stored trips from the one to the other"),
-            Column::new("median_s", ValueKind::Seconds).defined(
-                "median duration in seconds, within 5 % of the exact one; trips under 60 s, over \
-                 24 h or negative are left out of it",
-            ),
+            Column::new("median_s", ValueKind::Seconds)
+                .defined(
+                    "median duration in seconds, within 5 % of the exact one; trips under 60 s, \
+                     over 24 h or negative are left out of it",
+                )
+                .approximate(),
             Column::new("round_trip", ValueKind::Truth)
                 .defined("whether both stations are the same")
                 .spare(1),
             Column::new("from_place_id", ValueKind::Text)
+                .headed("from place")
                 .role(Role::OriginId)
                 .defined("the place of the start: unlike an id, no two stations share it")
                 .spare(7),
             Column::new("to_place_id", ValueKind::Text)
+                .headed("to place")
                 .role(Role::DestinationId)
                 .defined("the place of the end")
                 .spare(7),
@@ -198,7 +207,6 @@ impl Report for Routes {
             trips: narrowed.then_some(counted_trips),
             how,
             known,
-            no_such_station: only.as_ref().is_some_and(Vec::is_empty),
             with_origin: false,
         };
         let mut notes = question.scope(&counted, filters);

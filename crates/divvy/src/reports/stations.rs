@@ -1,9 +1,12 @@
 //! The report of all stations: their trips and their last reported state.
 
+mod matched;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
+use matched::Matched;
 
 use super::column::STATION_ID;
 use super::dims::Dim;
@@ -12,10 +15,9 @@ use super::places::Place;
 use super::question::{CountedStations, unmatched};
 use super::{
     Column, Filter, Filters, Note, Picture, Question, Report, Role, Row, Table, Value, ValueKind,
-    grouped, plural,
+    plural,
 };
 use crate::model::{Degrees, Station, StationAlias, StationId, StationSource};
-use crate::stations::identity::MatchKey;
 use crate::store::{FeedState, FromStationCount, StoreError};
 use crate::tally::Totals;
 
@@ -73,18 +75,18 @@ impl Row for StationRow {
             Column::new("longitude", ValueKind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
             Column::new("status", ValueKind::Text).defined("what the newest snapshot says; \"not in feed\" where it lacks the station; empty \
                  where there is no feed").spare(1),
-            count("available_bikes").defined("vehicles that can be rented, e-bikes included"),
-            count("available_ebikes").defined("e-bikes among them").spare(2),
-            count("available_docks").defined("docks that accept a vehicle"),
-            count("total_docks").defined("docks installed; those of station lists where no feed states them").spare(2),
-            Column::new("reported_at", ValueKind::Instant).defined("when the station last reported, by the system's clocks").spare(4),
-            count("from_count").role(Role::Measure(Measure::Trips)).defined("stored trips that start here, at any of the station's ids"),
-            Column::new("from_range", ValueKind::Text).defined("XS below 10, S below 100, M below 1,500, L below 5,000, XL from there"),
-            count("to_count").defined("stored trips that end here"),
-            Column::new("to_range", ValueKind::Text).defined("as from_range"),
-            Column::new("from_per_day", ValueKind::Rate).defined("from_count / days in service: those with any stored trip, from the first to the \
+            count("available_bikes").headed("bikes").defined("vehicles that can be rented, e-bikes included"),
+            count("available_ebikes").headed("e-bikes").defined("e-bikes among them").spare(2),
+            count("available_docks").headed("docks").defined("docks that accept a vehicle"),
+            count("total_docks").headed("capacity").defined("docks installed; those of station lists where no feed states them").spare(2),
+            Column::new("reported_at", ValueKind::Instant).headed("reported").defined("when the station last reported, by the system's clocks").spare(4),
+            count("from_count").headed("departures").role(Role::Measure(Measure::Trips)).defined("stored trips that start here, at any of the station's ids"),
+            Column::new("from_range", ValueKind::Text).headed("departure size").defined("XS below 10, S below 100, M below 1,500, L below 5,000, XL from there").spare(2),
+            count("to_count").headed("arrivals").defined("stored trips that end here"),
+            Column::new("to_range", ValueKind::Text).headed("arrival size").defined("as from_range").spare(2),
+            Column::new("from_per_day", ValueKind::Rate).headed("departures per day").defined("from_count / days in service: those with any stored trip, from the first to the \
                  last with a trip that names the station, within the dates asked for").spare(6),
-            Column::new("from_per_dock", ValueKind::Rate).defined("from_count / total_docks").spare(6),
+            Column::new("from_per_dock", ValueKind::Rate).headed("departures per dock").defined("from_count / total_docks").spare(6),
             Column::new("place_id", ValueKind::Text).defined("the place: unlike the id, no two stations share it; an addition in brackets \
                  where trips use the id for another station, too").spare(7),
         ]
@@ -233,14 +235,19 @@ impl Report for Stations {
         if !question.filters.narrow_trips() {
             notes.extend(behind(known, &kept));
         }
+        let mut how = String::new();
         match (&feed, &question.filters.station) {
-            (_, Some(text)) if rows.is_empty() => notes.push(Note::Warning(format!(
-                "no station is called {text:?}, by id or by name"
-            ))),
-            (Some(feed), None) => notes.extend(joined(question, known, feed, &places, &ends)),
+            (Some(feed), None) => {
+                let matched = Matched::of(&places, known, &ends);
+                notes.extend(matched.notes(question, feed));
+                how = matched.by_key();
+            }
+            (None, _) => notes.push(Note::Scope("no live data yet: divvy poll URL".into())),
             _ => {}
         }
-        Ok(Table::new(rows, notes).counted_as(&counted, question.filters))
+        let mut table = Table::new(rows, notes).counted_as(&counted, question.filters);
+        table.how += &how;
+        Ok(table)
     }
 }
 
@@ -379,64 +386,4 @@ pub(super) fn behind(known: &Totals, kept: &[FromStationCount]) -> Option<Note> 
         plural(behind, "station id")
     );
     (behind != 0).then_some(Note::Warning(text))
-}
-
-/// Writes how many ids of the trips, and how many trips, were matched to the feed, by key.
-fn joined(
-    question: &Question<'_>,
-    known: &Totals,
-    feed: &FeedState,
-    places: &[Place],
-    ends: &HashMap<StationAlias, [i64; 2]>,
-) -> Vec<Note> {
-    let mut found: BTreeMap<Option<MatchKey>, (i64, i64)> = BTreeMap::new();
-    for name in places.iter().flat_map(|place| place.names(known)) {
-        let (ids, trips) = found.entry(name.key).or_default();
-        *ids += 1;
-        let starts = |alias| ends.get(alias).map_or(0, |ends| ends[0]);
-        *trips += name.aliases.into_iter().map(starts).sum::<i64>();
-    }
-    let (lost_ids, lost_trips) = found.remove(&None).unwrap_or_default();
-    let (ids, trips) = found
-        .values()
-        .fold((0, 0), |sum, (ids, trips)| (sum.0 + ids, sum.1 + trips));
-    let (all_ids, all_trips) = (ids + lost_ids, trips + lost_trips);
-    let at = feed.status_at.max(feed.information_at);
-    let mut text = format!(
-        "feed{}: {}; ",
-        at.map_or(String::new(), |at| format!(" of {}", question.instant(at))),
-        plural(feed.listed.len() as i64, "station"),
-    );
-    if all_ids == 0 {
-        text += "no trip names a station yet";
-        return vec![Note::Scope(text)];
-    }
-    let by_key: Vec<String> = (found.iter())
-        .filter_map(|(key, (ids, trips))| Some(((*key)?, *ids, *trips)))
-        .map(|(key, ids, trips)| {
-            let (ids, key) = (grouped(ids), key.as_str());
-            format!("{ids} by {key} ({})", plural(trips, "trip"))
-        })
-        .collect();
-    let by_key = if by_key.is_empty() {
-        "none".to_owned()
-    } else {
-        by_key.join(", ")
-    };
-    text += &format!(
-        "of {} of id and name in the trips it has {}; not matched: {} ({})",
-        plural(all_ids, "pair"),
-        by_key,
-        grouped(lost_ids),
-        plural(lost_trips, "trip"),
-    );
-    let mut notes = vec![Note::Scope(text)];
-    if 2 * trips < all_trips {
-        notes.push(Note::Warning(format!(
-            "only {} % of the trips start at a station of this feed: the live columns say little \
-             about them; a feed of the same years would match more",
-            100 * trips / all_trips,
-        )));
-    }
-    notes
 }

@@ -6,10 +6,12 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 
-use super::column::{Column, Role};
+use super::column::{Column, Role, ValueKind};
 use super::dims::{Dim, WEEKDAYS};
 use super::picture::Map;
 use super::value::Value;
+use crate::model::System;
+use crate::numerals::{grouped, plural};
 
 /// One row of one report.
 pub trait Row {
@@ -40,6 +42,19 @@ impl Note {
     /// Returns whether the numbers may mislead.
     pub fn is_warning(&self) -> bool {
         matches!(self, Self::Warning(_))
+    }
+
+    /// Returns the same sentence with the id of a system before it, unless it begins with its name.
+    fn about(self, system: &System) -> Self {
+        let text = self.text();
+        if text.starts_with(&system.name) {
+            return self;
+        }
+        let text = format!("{}: {text}", system.id);
+        match self {
+            Self::Warning(_) => Self::Warning(text),
+            Self::Scope(_) | Self::LeftOut { .. } => Self::Scope(text),
+        }
     }
 
     /// Returns the sentence.
@@ -103,6 +118,23 @@ pub struct Table {
 }
 
 impl Table {
+    /// Returns some columns by their names, in that order, without notes. Names that it does not have are
+    /// left out.
+    pub fn with_columns(mut self, names: &[&str]) -> Self {
+        let position = |name: &&str| self.columns.iter().position(|column| column.name == *name);
+        let kept: Vec<usize> = names.iter().filter_map(position).collect();
+        let take = |row: &mut Vec<Value>| {
+            kept.iter()
+                .map(|at| std::mem::replace(&mut row[*at], Value::Empty))
+                .collect()
+        };
+        self.rows = self.rows.iter_mut().map(take).collect();
+        self.columns = kept.iter().map(|at| self.columns[*at].clone()).collect();
+        self.notes.clear();
+        self.more = 0;
+        self
+    }
+
     /// Makes a table of rows of one type.
     pub fn new<R: Row>(rows: impl IntoIterator<Item = R>, notes: Vec<Note>) -> Self {
         let rows = rows.into_iter().map(R::values).collect();
@@ -123,12 +155,47 @@ impl Table {
         }
     }
 
+    /// Makes one table of those of several systems: their rows one below the other, with the id of the
+    /// system in a first column, and all notes. It has no map, and does not state which trips were
+    /// counted.
+    pub fn stacked(tables: Vec<(System, Self)>) -> Self {
+        let mut stacked = Self::of(Vec::new(), Vec::new(), Vec::new());
+        for (system, table) in tables {
+            let Self {
+                columns,
+                rows,
+                more,
+                may_be_cut,
+                notes,
+                how,
+                ..
+            } = table;
+            let id = system.id.as_str();
+            let first = Column::new("system", ValueKind::Text).defined("the id of the system");
+            stacked.columns = std::iter::once(first).chain(columns).collect();
+            let rows = rows.into_iter();
+            let rows = rows.map(|row| std::iter::once(id.into()).chain(row).collect());
+            stacked.rows.extend(rows);
+            stacked.more += more;
+            stacked.may_be_cut |= may_be_cut;
+            let notes = notes.into_iter().map(|note| note.about(&system));
+            stacked.notes.extend(notes);
+            let between = if stacked.how.is_empty() { "" } else { "; " };
+            stacked.how += &format!("{between}{id}: {how}");
+        }
+        stacked
+    }
+
     /// Sorts the rows by a column. `None` if there is no such column.
     pub(super) fn sort(&mut self, sort: &Sort) -> Option<()> {
-        let place = self.columns.iter();
-        let place = place
-            .clone()
-            .position(|column| column.name == sort.column)?;
+        let columns = &self.columns;
+        let named = columns.iter().position(|column| column.name == sort.column);
+        let headed = || {
+            columns
+                .iter()
+                .position(|column| column.is_called(&sort.column))
+        };
+        let place = named.or_else(headed)?;
         let column = self.columns[place];
         let descending = sort.descending.unwrap_or(column.kind.is_numeric());
         self.rows.sort_by(|a, b| {
@@ -169,7 +236,7 @@ impl Column {
 /// An order of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sort {
-    /// The column.
+    /// The column: its name or its heading.
     pub column: String,
     /// The direction. `None` for numbers from the largest down, texts from A on and weekdays from
     /// Monday on.
@@ -190,37 +257,5 @@ impl FromStr for Sort {
             column: column.into(),
             descending,
         })
-    }
-}
-
-/// Formats a whole number with separators of thousands: `1,048,576`.
-pub fn grouped(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::from(if number < 0 { "-" } else { "" });
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Formats a number of things: `1 trip`, `2,000 trips`.
-pub fn plural(number: i64, noun: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{ending}", grouped(number))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_stand_apart() {
-        let texts = [0, 999, 1_000, -12_345, 1_048_576].map(grouped);
-        assert_eq!(texts, ["0", "999", "1,000", "-12,345", "1,048,576"]);
-        assert_eq!(plural(1, "trip"), "1 trip");
-        assert_eq!(plural(84_776, "trip"), "84,776 trips");
     }
 }

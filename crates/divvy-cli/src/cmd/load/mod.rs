@@ -1,14 +1,14 @@
 //! `divvy load`
 
 mod dynamo_args;
+mod inputs;
 mod rejects;
 mod results;
 mod summary;
 
 use std::cell::OnceCell;
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -17,17 +17,18 @@ use clap::{Args, ValueEnum};
 use divvy::ingest::{self, LoadError, LoadOptions, Loaded, SameName};
 use divvy::issue::Skipped;
 use divvy::model::{SampleFraction, System};
+use divvy::reports::plural;
 use divvy::sample;
-use divvy::sources::archive::{self, Archive, ArchiveError, Found, FoundKind};
+use divvy::sources::archive::{Archive, ArchiveError, FoundKind};
 use divvy::sources::http;
 use divvy::sources::trips_csv::UtcTimes;
 use divvy::store::Ledger;
-use divvy::store::embedded::EmbeddedStore;
 use divvy_aws::plan::{self, Terms};
 use divvy_aws::tables::Layout;
 use jiff::Timestamp;
 
 use dynamo_args::DynamoArgs;
+use inputs::{Content, Input, fetch};
 use rejects::Rejects;
 use results::Results;
 
@@ -136,8 +137,10 @@ impl Load {
         let _ = self.system.set(common.named_system(&stored)?);
         let rejects = Rejects::create(self.rejects.as_deref())?;
         let mut results = Results::new(common, self.rejects.as_deref());
-        let loaded = (self.sources.iter())
-            .try_for_each(|source| self.load_source(source, &store, &rejects, &mut results));
+        let inputs: Vec<Input<'_>> = self.sources.iter().map(|it| Input::of(it)).collect();
+        results.files = inputs.iter().map(Input::files).sum();
+        let loaded = (inputs.into_iter())
+            .try_for_each(|input| self.load_input(input, &store, &rejects, &mut results));
         // Also after an error: the capacity is paid for.
         if let Some(Err(error)) = store.dynamo().map(|dynamo| block_on(dynamo.end_boost())) {
             results.fail(&error.into());
@@ -155,6 +158,7 @@ impl Load {
             Some(LoadFormat::Json) => outputs::print_json(&results.summaries),
             None => Ok(()),
         };
+        results.say_total();
         followed?;
         finished?;
         outputs::unless_closed(printed)?;
@@ -230,9 +234,9 @@ impl Load {
                 + warm_usd
         };
         common.say(format_args!(
-            "{}: {} trips as {}: {} write units, {}, {}",
+            "{}: {} as {}: {} write units, {}, {}",
             archive.name(),
-            grouped((workload.rows as f64 * share) as u64),
+            plural((workload.rows as f64 * share) as i64, "trip"),
             method.as_str(),
             grouped(((forecast.table_write_units + forecast.index_write_units) * share) as u64),
             forecast
@@ -259,25 +263,26 @@ impl Load {
     }
 
     /// Loads the archives of one argument. Those that fail are reported and do not stop the others.
-    fn load_source(
+    fn load_input(
         &self,
-        source: &OsStr,
+        input: Input<'_>,
         store: &Opened,
         rejects: &Rejects,
         results: &mut Results<'_>,
     ) -> anyhow::Result<()> {
-        let url = source.to_str().filter(|source| http::is_url(source));
-        let files = match url {
-            Some(url) => {
+        let source = input.source;
+        let files = match input.content {
+            Content::Url(url) => {
                 results.common.say(format_args!("fetching {url}"));
                 fetch(url).map(|fetched| vec![(fetched, FoundKind::Archive)])
             }
-            None => expand(Path::new(source)).map_err(Into::into),
+            Content::Files(files) => files.map_err(Into::into),
         };
         let files = match files {
             Ok(files) => files,
             Err(error) => {
-                results.fail(&error);
+                results.begin_file();
+                results.fail_file(&source.to_string_lossy(), &error);
                 return Ok(());
             }
         };
@@ -289,26 +294,30 @@ impl Load {
             }
             let start = Instant::now();
             let name = file.name();
+            let at = results.begin_file();
+            let common = results.common;
             let loaded = file
                 .open()
                 .map_err(|error| LoadError::from(error).into())
-                .and_then(|archive| self.load_file(&archive, results.common, store, rejects));
+                .and_then(|archive| self.load_file(&archive, at, common, store, rejects));
             match loaded {
                 Ok(loaded) => results.add(&loaded, start.elapsed().as_secs_f64()),
                 Err(error) if kind == FoundKind::Perhaps => match no_archive(&error, &name) {
                     Some(file) => skipped.push(file),
-                    None => results.fail(&error),
+                    None => results.fail_file(&name, &error),
                 },
-                Err(error) => results.fail(&error),
+                Err(error) => results.fail_file(&name, &error),
             }
         }
         results.skip(source, &skipped);
         Ok(())
     }
 
+    /// Loads one archive. `at` is the number of its file, and how many files there are.
     fn load_file(
         &self,
         archive: &Archive,
+        at: (usize, usize),
         common: &Common,
         store: &Opened,
         rejects: &Rejects,
@@ -331,7 +340,7 @@ impl Load {
         };
         expect_own_system(archive, options.system.as_ref())?;
         self.expect_affordable(archive, &options, common, store)?;
-        let bar = Bar::new(common, archive.name());
+        let bar = Bar::of_file(common, archive.name(), at);
         let loading = ingest::load(archive, store.store(), &options, rejects, &bar);
         let loaded = block_on(async {
             match store.dynamo() {
@@ -384,45 +393,6 @@ fn expect_own_system(archive: &Archive, named: Option<&System>) -> anyhow::Resul
     }
 }
 
-/// One archive to be loaded.
-enum Source {
-    Path(PathBuf),
-    /// A downloaded file, with the name in its address.
-    Download {
-        file: File,
-        name: String,
-    },
-}
-
-impl Source {
-    fn name(&self) -> String {
-        match self {
-            Self::Path(path) => path.display().to_string(),
-            Self::Download { name, .. } => name.clone(),
-        }
-    }
-
-    fn open(self) -> Result<Archive, ArchiveError> {
-        match self {
-            Self::Path(path) => Archive::open(&path),
-            Self::Download { file, name } => Archive::of(file, Path::new(&name)),
-        }
-    }
-}
-
-/// Lists the files of a path. Files of stores are none to load.
-fn expand(path: &Path) -> Result<Vec<(Source, FoundKind)>, ArchiveError> {
-    let is_of_store = |found: &Found| {
-        let mut folders = found.path.ancestors().skip(1);
-        found.kind != FoundKind::Archive && folders.any(EmbeddedStore::is_store)
-    };
-    let found = archive::expand(path)?.into_iter();
-    Ok(found
-        .filter(|found| !is_of_store(found))
-        .map(|found| (Source::Path(found.path), found.kind))
-        .collect())
-}
-
 /// Returns the entry of `skipped` for a file of a folder that is no archive. `None` for other errors of
 /// loading it.
 fn no_archive(error: &anyhow::Error, file: &str) -> Option<Skipped> {
@@ -446,13 +416,4 @@ fn no_archive(error: &anyhow::Error, file: &str) -> Option<Skipped> {
         )),
         _ => None,
     }
-}
-
-fn fetch(url: &str) -> anyhow::Result<Source> {
-    /// Larger than any published archive.
-    const LIMIT_BYTES: u64 = 16 << 30;
-    // A file without a name: the system deletes it when the process ends.
-    let mut file = tempfile::tempfile().context("cannot make a file for the download")?;
-    let name = http::Client::new().download(url, &mut file, LIMIT_BYTES)?;
-    Ok(Source::Download { file, name })
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use divvy::ingest::Loaded;
 use divvy::issue::{Reason, Skipped};
 use divvy::model::Flag;
+use divvy::reports::plural;
 use divvy::store::LedgerEntry;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +16,7 @@ pub fn sentence(loaded: &Loaded, seconds: f64, rejects: Option<&Path>) -> String
     let lists = loaded
         .station_lists
         .iter()
-        .map(|(name, n)| format!("{name}: {} stations", grouped(*n as u64)));
+        .map(|(name, n)| format!("{name}: {}", plural(*n as i64, "station")));
     let Some(entry) = &loaded.entry else {
         return format!(
             "{}  ({} {})",
@@ -25,18 +26,15 @@ pub fn sentence(loaded: &Loaded, seconds: f64, rejects: Option<&Path>) -> String
         );
     };
     let name = &entry.id.name;
-    let stored = grouped(entry.stored);
+    let stored = plural(entry.stored as i64, "trip");
     if loaded.already {
         let rejected = rejected_before(entry, rejects);
         return format!(
-            "{name}: loaded before, {stored} trips{rejected}  ({})",
+            "{name}: loaded before, {stored}{rejected}  ({})",
             loaded.attribution.system.id
         );
     }
-    let mut counts = vec![
-        format!("{} rows", grouped(entry.rows_read)),
-        format!("{stored} trips"),
-    ];
+    let mut counts = vec![plural(entry.rows_read as i64, "row"), stored];
     for reason in Reason::ALL {
         if let Some(n) = entry.rejected.get(&reason) {
             counts.push(format!("{} {reason}", grouped(*n)));
@@ -67,15 +65,20 @@ fn rejected_before(entry: &LedgerEntry, rejects: Option<&Path>) -> String {
             _ => format!(", {} rejected; --rejects FILE lists them", grouped(all)),
         };
     };
-    let listed = grouped(all - duplicates);
+    let listed = all - duplicates;
+    let verb = if listed == 1 { "is" } else { "are" };
+    let listed = grouped(listed);
     let others = match duplicates {
         0 => String::new(),
         _ => format!(
-            " without {} duplicates, which only the first load lists",
-            grouped(duplicates)
+            " without {}, which only the first load lists",
+            plural(duplicates as i64, "duplicate")
         ),
     };
-    format!(", {listed} rejected are in {}{others}", rejects.display())
+    format!(
+        ", {listed} rejected {verb} in {}{others}",
+        rejects.display()
+    )
 }
 
 /// Returns the object of `--format json`. `None` for an archive of station lists alone of which nothing

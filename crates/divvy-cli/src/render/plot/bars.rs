@@ -1,153 +1,196 @@
-//! Bars: one for each value of a column, side by side for each series.
+//! Bars: one for each group, side by side for each series.
 
-use std::collections::BTreeMap;
+use divvy::reports::{Dim, Measure, WEEKDAY_NAMES};
 
-use divvy::reports::{Dim, Measure, Role, ValueKind};
+use super::data::{NotDrawn, Plot};
+use super::frame::{Drawing, Frame, Heading, LABEL, SMALL, Sheet, width_of};
+use super::groups::{Columns, Groups};
+use super::scale::Scale;
+use super::svg::{Anchor, Fill};
+use super::words::{in_words, short};
+use super::{ranking, text, words};
 
-use super::colours::Colour;
-use super::data::{NOT_STATED, Plot, index_of, label, short};
-use super::frame::{Drawing, Frame, Layout};
+/// More names than these do not fit beside each other.
+const MOST_NAMES: usize = 12;
 
-/// The columns that are shown, by their indices.
-struct Columns {
-    /// The one whose values run from left to right.
-    across: usize,
-    /// The one whose values have different colours. `None` without a second group.
-    by: Option<usize>,
-    /// Those whose numbers are shown, a series each. One alone where `by` makes the series.
-    measures: Vec<usize>,
+/// A chart of bars on an axis.
+pub(super) struct Chart {
+    pub(super) heading: Heading,
+    pub(super) scale: Scale,
+    pub(super) across_title: String,
+    pub(super) up_title: String,
+    /// The labels of the groups.
+    pub(super) labels: Vec<String>,
+    /// The bars that stand beside each other in each group.
+    pub(super) beside: usize,
+    pub(super) bars: Vec<Bar>,
 }
 
-/// Numbers by bar and series.
-struct Bars {
-    /// Labels of the bars.
-    labels: Vec<String>,
-    /// Names of the series. A single one may be empty.
-    series: Vec<String>,
-    /// By the indices of label and series.
-    values: BTreeMap<(usize, usize), f64>,
+/// One bar.
+pub(super) struct Bar {
+    /// The index of its label.
+    pub(super) label: usize,
+    /// Its place beside the others of the group.
+    pub(super) beside: usize,
+    pub(super) value: f64,
+    pub(super) fill: Fill,
+    pub(super) tooltip: String,
 }
 
-/// Draws bars of a measure from left to right for the groups of a dimension. `None` if there is
-/// nothing to show.
-pub(super) fn draw(plot: &Plot<'_>, across: Dim, up: Measure, layout: Layout) -> Option<Drawing> {
-    let columns = Columns::of(plot, across, up)?;
-    let bars = Bars::read(plot, &columns)?;
-    Some(bars.draw(plot, &columns, layout))
+/// Draws bars of a measure for the groups of a dimension.
+pub(super) fn draw(
+    plot: &Plot<'_>,
+    across: Dim,
+    up: Measure,
+    sheet: Sheet,
+) -> Result<Drawing, NotDrawn> {
+    let columns = Columns::of(plot, across, up).ok_or_else(|| plot.nothing())?;
+    let groups = Groups::read(plot, &columns)?;
+    let is_long = columns.scale == Scale::Named && groups.labels.len() > MOST_NAMES;
+    if is_long || columns.dim == Dim::Station {
+        return Ok(ranking::draw(plot, &columns, &groups, sheet));
+    }
+    Ok(chart(plot, &columns, &groups).draw(sheet))
 }
 
-impl Columns {
-    /// Returns the columns. The first one runs from left to right where the rows are not grouped by
-    /// `across`.
-    fn of(plot: &Plot<'_>, across: Dim, up: Measure) -> Option<Self> {
-        let columns = &plot.table.columns;
-        let groups = (columns.iter())
-            .take_while(|column| !column.kind.is_numeric() || column.kind == ValueKind::Ordinal)
-            .count();
-        let across = plot.column(Role::Group(across));
-        let across = across.filter(|at| *at < groups).unwrap_or(0);
-        let measure = plot.column(Role::Measure(up))?;
-        let is_series = |at: &usize| {
-            let is_detail = matches!(
-                columns[*at].role,
-                Role::Group(Dim::BirthYear | Dim::Station) | Role::StationId
-            );
-            *at != across && !is_detail
+fn chart(plot: &Plot<'_>, columns: &Columns, groups: &Groups) -> Chart {
+    let incomplete = incomplete_months(plot, columns);
+    let bars = groups.values.iter().map(|((label, series), value)| {
+        let colour = groups.colour_of(columns, *label, *series);
+        let (label_text, name) = (&groups.labels[*label], &groups.series[*series].0);
+        let is_incomplete = incomplete.contains(label_text);
+        let separator = if name.is_empty() { "" } else { ", " };
+        let (words, name) = (in_words(label_text), in_words(name));
+        let note = if is_incomplete { " (not all days)" } else { "" };
+        Bar {
+            label: *label,
+            beside: *series,
+            value: *value,
+            fill: match is_incomplete {
+                true => Fill::Light(colour),
+                false => Fill::Solid(colour),
+            },
+            tooltip: format!("{words}{separator}{name}: {}{note}", short(*value)),
+        }
+    });
+    let bars: Vec<Bar> = bars.collect();
+    let scope = plot.scope_with(&groups.left_out);
+    let mut heading = Heading::new(columns.title(plot), scope, &groups.legend());
+    let mut drawn = bars.iter();
+    if drawn.any(|bar| matches!(bar.fill, Fill::Light(_))) {
+        heading.legend.push(light_entry());
+    }
+    Chart {
+        heading,
+        scale: columns.scale,
+        across_title: words::axis(columns.dim).into(),
+        up_title: plot.axis_title(columns.measures[0]),
+        labels: groups.labels.clone(),
+        beside: groups.series.len(),
+        bars,
+    }
+}
+
+/// Returns the entry of a legend for months of which only some days are stored.
+pub(super) fn light_entry() -> (String, Fill) {
+    let text = "light: not all days of the month are stored";
+    (text.into(), Fill::Light(crate::render::colours::SOFT))
+}
+
+/// Returns the months of which only some days are stored, where bars show sums over months.
+fn incomplete_months<'a>(plot: &Plot<'a>, columns: &Columns) -> &'a [String] {
+    match &plot.table.scope {
+        Some(scope) if columns.dim == Dim::Month && plot.has_sum(columns.measures[0]) => {
+            &scope.incomplete_months
+        }
+        _ => &[],
+    }
+}
+
+impl Chart {
+    /// Returns the places of the groups on the axis, and the first and the last place.
+    fn places(&self) -> (Vec<i64>, i64, i64) {
+        let places: Vec<i64> = (self.labels.iter().zip(0..))
+            .map(|(label, at)| self.scale.place(label).unwrap_or(at))
+            .collect();
+        let first = places.iter().copied().min().unwrap_or(0);
+        let last = places.iter().copied().max().unwrap_or(0);
+        // One bar alone would be as wide as the picture.
+        let spare = match (self.scale, last - first) {
+            (Scale::Named, ..3) => 0,
+            (_, between @ ..5) => (5 - between) / 2,
+            _ => 0,
         };
-        let by = (0..groups).find(is_series);
-        let mut measures = vec![measure];
-        if by.is_none() && up == Measure::Starts {
-            measures.push(plot.column(Role::Measure(Measure::Stops))?);
-        }
-        Some(Self {
-            across,
-            by,
-            measures,
-        })
-    }
-}
-
-impl Bars {
-    /// Reads the rows. `None` where no row has a number and a stated group, and where rows cannot
-    /// be added up to one bar.
-    fn read(plot: &Plot<'_>, columns: &Columns) -> Option<Self> {
-        let (mut labels, mut series) = (Vec::new(), Vec::new());
-        let mut values = BTreeMap::new();
-        for row in &plot.table.rows {
-            for measure in &columns.measures {
-                let Some(value) = plot.scaled(row, *measure) else {
-                    continue;
-                };
-                let name = match columns.by {
-                    Some(by) => label(&row[by]),
-                    None if columns.measures.len() > 1 => plot.table.columns[*measure].name.into(),
-                    None => String::new(),
-                };
-                let bar = index_of(&mut labels, label(&row[columns.across]));
-                let key = (bar, index_of(&mut series, name));
-                plot.add(&mut values, key, *measure, value)?;
-            }
-        }
-        let is_stated = labels.iter().any(|label| label != NOT_STATED);
-        is_stated.then_some(Self {
-            labels,
-            series,
-            values,
-        })
+        (places, first - spare, last + spare)
     }
 
-    /// Returns the indices of the bars from left to right: numbers ascending, names as in the
-    /// report.
-    fn order(&self, across: ValueKind) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.labels.len()).collect();
-        if across == ValueKind::Ordinal {
-            order.sort_by_key(|bar| self.labels[*bar].parse::<i64>().unwrap_or(i64::MAX));
-        }
-        order
-    }
-
-    fn legend(&self) -> Vec<(String, Colour)> {
-        if self.series.len() == 1 {
-            return Vec::new();
-        }
-        let series = self.series.iter().enumerate();
-        series
-            .map(|(index, name)| (name.clone(), Colour::of_series(index)))
-            .collect()
-    }
-
-    fn draw(&self, plot: &Plot<'_>, columns: &Columns, layout: Layout) -> Drawing {
-        let across = &plot.table.columns[columns.across];
-        let size = (layout.width(), layout.pick(520.0, 380.0));
-        let mut frame = Frame::new(&plot.title, &plot.scope, size, &self.legend());
-        let most = self.values.values().copied().fold(0.0, f64::max);
-        let y_of = frame.number_axis(&plot.axis_title(columns.measures[0]), most);
-        let group_width = frame.width() / self.labels.len() as f64;
-        let bar_width = group_width * 0.82 / self.series.len() as f64;
-        let mut labels = Vec::new();
-        for (slot, bar) in self.order(across.kind).into_iter().enumerate() {
-            let left = frame.left + group_width * slot as f64;
-            for (index, series) in self.series.iter().enumerate() {
-                let Some(value) = self.values.get(&(bar, index)) else {
-                    continue;
-                };
-                let top = y_of(*value);
-                let at = (left + group_width * 0.09 + bar_width * index as f64, top);
-                let size = ((bar_width - 0.6).max(0.6), (frame.bottom - top).max(0.0));
-                let separator = if series.is_empty() { "" } else { ", " };
-                let label = &self.labels[bar];
-                let tooltip = format!("{label}{separator}{series}: {}", short(*value));
-                frame.svg.rect(at, size, Colour::of_series(index), &tooltip);
-            }
-            labels.push((left + group_width / 2.0, self.labels[bar].clone()));
+    pub(super) fn draw(&self, sheet: Sheet) -> Drawing {
+        let mut frame = Frame::new(sheet, &self.heading, sheet.chart());
+        let most = self.bars.iter().map(|bar| bar.value).fold(0.0, f64::max);
+        let y_of = frame.number_axis(&self.up_title, most);
+        let (places, first, last) = self.places();
+        let slots = (last - first + 1) as f64;
+        let slot_width = frame.width() / slots;
+        let most_width = sheet.pick(110.0, 70.0);
+        let group_width = (slot_width * 0.82).min(most_width * self.beside as f64);
+        let bar_width = group_width / self.beside as f64;
+        let gap = (bar_width * 0.12).min(1.0);
+        let middle = |place: i64| frame.left + slot_width * ((place - first) as f64 + 0.5);
+        let middles: Vec<f64> = places.iter().map(|place| middle(*place)).collect();
+        for bar in &self.bars {
+            let top = y_of(bar.value);
+            let left = middles[bar.label] - group_width / 2.0 + bar_width * bar.beside as f64;
+            let size = ((bar_width - gap).max(0.5), (frame.bottom - top).max(0.0));
+            frame.svg.rect((left, top), size, bar.fill, &bar.tooltip);
         }
         frame.base_line();
-        let title = match across.role {
-            Role::Group(Dim::Age) => "age (years)".into(),
-            Role::Group(Dim::Hour) => "hour of the day (local time)".into(),
-            _ => across.name.replace('_', " "),
-        };
-        frame.labels(&title, &labels);
+        if self.scale == Scale::Named {
+            self.write_names(&mut frame, &middles, slot_width);
+        } else {
+            let widest = match self.scale {
+                Scale::Numbers => last.to_string(),
+                _ => "2020-00".to_owned(),
+            };
+            let ticks = self.scale.ticks(first, last, frame.fitting(&widest));
+            let left = frame.left;
+            let x = |place: i64| left + slot_width * ((place - first) as f64 + 0.5);
+            let ticks = ticks.into_iter().map(|(place, label)| (x(place), label));
+            let ticks: Vec<_> = ticks.collect();
+            frame.labels(&self.across_title, &ticks);
+        }
         frame.finish()
+    }
+
+    /// Writes the names below the bars on up to two lines, cut to their width.
+    fn write_names(&self, frame: &mut Frame, middles: &[f64], width: f64) {
+        let most = width - 8.0;
+        for (label, x) in self.labels.iter().zip(middles) {
+            let words = in_words(label);
+            let is_wide = width_of(&words) > most;
+            let mut lines = if is_wide && WEEKDAY_NAMES.contains(&&*words) {
+                vec![words[..3].to_owned()]
+            } else if is_wide {
+                text::wrap(&words, SMALL, most)
+            } else {
+                vec![words.to_string()]
+            };
+            if lines.len() > 2 {
+                let rest = lines.split_off(1).join(" ");
+                lines.push(rest);
+            }
+            for (index, line) in lines.iter().enumerate() {
+                let at = (*x, frame.bottom + (SMALL + 4.0) * (index + 1) as f64);
+                let cut = text::cut_middle(line, SMALL, most);
+                let is_short = cut != *line || lines.len() == 1 && *line != words;
+                let tooltip = if is_short { &*words } else { "" };
+                let shown = (cut.as_str(), tooltip);
+                frame.svg.short_text(at, LABEL, Anchor::Middle, shown);
+            }
+        }
+        let middle = (frame.left + frame.right) / 2.0;
+        let below = (middle, frame.bottom + 3.0 * (SMALL + 4.0));
+        frame
+            .svg
+            .text(below, LABEL, Anchor::Middle, &self.across_title);
     }
 }

@@ -1,10 +1,9 @@
 //! Everything around the data of a chart: title, legend, axes.
 
-use divvy::reports::grouped;
-
-use super::colours::{Colour, DARK_GREY, INK, LIGHT_GREY};
-use super::svg::{Anchor, Font, Point, Stroke, Svg};
+use super::svg::{Anchor, Fill, Font, Point, Stroke, Svg};
 use super::text;
+use super::words::{in_words, number};
+use crate::render::colours::{Colour, INK, LINE, SOFT, Theme};
 
 /// The size of labels.
 pub(super) const SMALL: f64 = 13.0;
@@ -13,7 +12,7 @@ const TITLE: f64 = 19.0;
 /// The font of axes and of what explains them.
 pub(super) const LABEL: Font = Font {
     size: SMALL,
-    colour: DARK_GREY,
+    colour: SOFT,
 };
 /// The font of names in a chart.
 pub(super) const NAME: Font = Font {
@@ -36,16 +35,52 @@ pub enum Layout {
     Narrow,
 }
 
-impl Layout {
+/// What a picture is drawn on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sheet {
+    /// Its size.
+    pub layout: Layout,
+    /// Its colours.
+    pub theme: Theme,
+}
+
+impl Sheet {
     pub(super) fn width(self) -> f64 {
         self.pick(960.0, 400.0)
     }
 
-    /// Returns the value for this layout.
+    /// Returns the size of charts with two axes.
+    pub(super) fn chart(self) -> (f64, f64) {
+        (self.width(), self.pick(500.0, 380.0))
+    }
+
+    /// Returns the value for its layout.
     pub(super) fn pick<T>(self, wide: T, narrow: T) -> T {
-        match self {
-            Self::Wide => wide,
-            Self::Narrow => narrow,
+        match self.layout {
+            Layout::Wide => wide,
+            Layout::Narrow => narrow,
+        }
+    }
+}
+
+/// What a chart is headed by.
+pub(super) struct Heading {
+    pub(super) title: String,
+    /// Which trips are counted, and what is not drawn.
+    pub(super) scope: String,
+    pub(super) legend: Vec<(String, Fill)>,
+}
+
+impl Heading {
+    /// Makes a heading whose legend has plain colours.
+    pub(super) fn new(title: String, scope: String, legend: &[(String, Colour)]) -> Self {
+        let legend = legend.iter();
+        Self {
+            title,
+            scope,
+            legend: legend
+                .map(|(name, colour)| (in_words(name).into_owned(), Fill::Solid(*colour)))
+                .collect(),
         }
     }
 }
@@ -69,15 +104,15 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Begins a chart with its title, the trips that it counts (`scope`), and a legend.
-    pub(super) fn new(
-        title: &str,
-        scope: &str,
-        (width, height): (f64, f64),
-        legend: &[(String, Colour)],
-    ) -> Self {
+    /// Begins a chart with its heading.
+    pub(super) fn new(sheet: Sheet, heading: &Heading, (width, height): (f64, f64)) -> Self {
+        let Heading {
+            title,
+            scope,
+            legend,
+        } = heading;
         let whole_title = format!("{title} ({scope})");
-        let mut svg = Svg::new(&whole_title, (width, height));
+        let mut svg = Svg::new(sheet.theme, &whole_title, (width, height));
         let (left, right) = (20.0, width - 24.0);
         let title_font = Font {
             size: TITLE,
@@ -96,13 +131,13 @@ impl Frame {
         if !legend.is_empty() {
             y += 26.0;
             let mut x = left;
-            for (name, colour) in legend {
+            for (name, fill) in legend {
                 let width = 18.0 + width_of(name) + 22.0;
                 if x + width > right && x > left {
                     x = left;
                     y += SMALL + 8.0;
                 }
-                svg.rect((x, y - 10.0), (12.0, 12.0), *colour, "");
+                svg.rect((x, y - 10.0), (12.0, 12.0), *fill, "");
                 svg.text((x + 18.0, y), NAME, Anchor::Start, name);
                 x += width;
             }
@@ -145,7 +180,7 @@ impl Frame {
     /// Draws the lower edge of the data's area.
     pub(super) fn base_line(&mut self) {
         let points = [(self.left, self.bottom), (self.right, self.bottom)];
-        self.line(&points, DARK_GREY, 1.0);
+        self.line(&points, SOFT, 1.0);
     }
 
     /// Draws the axis at the left, from 0 to at least `most`, and takes the space of both axes from
@@ -165,54 +200,49 @@ impl Frame {
         let y_of = move |value: f64| bottom - (bottom - top) * value / last;
         for (tick, label) in ticks.iter().zip(&labels) {
             let y = y_of(*tick);
-            self.line(&[(self.left, y), (self.right, y)], LIGHT_GREY, 1.0);
+            self.line(&[(self.left, y), (self.right, y)], LINE, 1.0);
             self.svg
                 .text((self.left - 8.0, y + 4.5), LABEL, Anchor::End, label);
         }
         y_of
     }
 
-    /// Writes the labels of the axis at the bottom, as many as fit, each at its x, and its title.
+    /// Writes the labels of the axis at the bottom, each at its x, and its title.
     pub(super) fn labels(&mut self, title: &str, labels: &[(f64, String)]) {
         let y = self.bottom + SMALL + 6.0;
-        let widest = labels.iter().map(|(_, label)| width_of(label) + 10.0);
-        let widest = widest.fold(1.0, f64::max);
-        let distance = labels.windows(2).map(|pair| pair[1].0 - pair[0].0);
-        let distance = distance.fold(f64::INFINITY, f64::min).max(0.01);
-        let step = ((widest / distance).ceil() as usize).max(1);
-        for (x, label) in labels.iter().step_by(step) {
+        for (x, label) in labels {
             self.svg.text((*x, y), LABEL, Anchor::Middle, label);
         }
         let middle = (self.left + self.right) / 2.0;
         let below = (middle, y + SMALL + 9.0);
         self.svg.text(below, LABEL, Anchor::Middle, title);
     }
+
+    /// Returns how many labels as wide as one fit beside each other.
+    pub(super) fn fitting(&self, label: &str) -> usize {
+        (self.width() / (width_of(label) + 14.0)) as usize
+    }
 }
 
 /// Returns the width of a label, in a wide font.
-fn width_of(label: &str) -> f64 {
+pub(super) fn width_of(label: &str) -> f64 {
     text::width(label, SMALL) * SPARE_WIDTH
+}
+
+/// Returns the smallest of the round numbers 1, 2, 2.5 and 5, times a power of ten, that is not less.
+pub(super) fn round_up(least: f64) -> f64 {
+    let ten = 10_f64.powf(least.max(1e-9).log10().floor());
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|step| step * ten);
+    let step = steps.into_iter().find(|step| *step >= least);
+    step.unwrap_or(10.0 * ten)
 }
 
 /// Returns round numbers in even steps from 0 to at least the largest value: three to eight.
 fn ticks(most: f64) -> Vec<f64> {
     let most = if most > 0.0 { most } else { 1.0 };
-    let rough = most / 5.0;
-    let ten = 10_f64.powf(rough.log10().floor());
-    let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|step| step * ten);
-    let step = steps.into_iter().find(|step| *step >= rough);
-    let step = step.unwrap_or(10.0 * ten);
+    let step = round_up(most / 5.0);
     let n = (most / step).ceil() as usize;
     (0..=n).map(|tick| tick as f64 * step).collect()
-}
-
-/// Formats a number of an axis: `1,500`, `2.5`.
-pub(super) fn number(value: f64) -> String {
-    if value.fract().abs() < 1e-9 {
-        return grouped(value.round() as i64);
-    }
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

@@ -2,14 +2,20 @@
 
 use divvy::reports::plural;
 
-use super::colours::{BLUE, INK};
-use super::data::Plot;
-use super::frame::{Drawing, Frame, Layout, NAME};
-use super::svg::Anchor;
+use super::data::{NotDrawn, Plot};
+use super::frame::{Drawing, Frame, Heading, NAME, Sheet};
+use super::svg::{Anchor, Fill};
+use crate::render::colours::{ALL, INK};
 
-/// Draws how many trips take how many minutes. `None` without trips.
-pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
-    let durations = plot.durations.as_ref()?;
+/// Draws how many trips take how many minutes.
+pub(super) fn draw(plot: &Plot<'_>, sheet: Sheet) -> Result<Drawing, NotDrawn> {
+    let drawing = plot.durations.as_deref();
+    let drawing = drawing.and_then(|durations| draw_counts(plot, durations, sheet));
+    drawing.ok_or_else(|| plot.nothing())
+}
+
+/// Draws the trips of each minute. `None` without trips.
+fn draw_counts(plot: &Plot<'_>, durations: &[(i64, i64)], sheet: Sheet) -> Option<Drawing> {
     let trips: i64 = durations.iter().map(|(_, n)| n).sum();
     // With the longest fiftieth of the trips, the bars of all others would be a few pixels wide.
     let longest = quantile(durations, trips * 49, 50)?;
@@ -23,12 +29,9 @@ pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
         }
     }
     let longer = plural(longer, "trip");
-    let scope = format!(
-        "{}; {longer} longer than {minutes} min not shown",
-        plot.scope
-    );
-    let size = (layout.width(), layout.pick(520.0, 380.0));
-    let mut frame = Frame::new("How long trips take", &scope, size, &[]);
+    let scope = plot.scope_with(&[format!("{longer} longer than {minutes} min not drawn")]);
+    let heading = Heading::new("How long trips take".into(), scope, &[]);
+    let mut frame = Frame::new(sheet, &heading, sheet.chart());
     let most = counts.iter().copied().max().unwrap_or(0) as f64;
     let y_of = frame.number_axis("trips per minute of duration", most);
     let width = frame.width() / counts.len() as f64;
@@ -37,7 +40,7 @@ pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
         let at = (frame.left + width * minute as f64, top);
         let size = ((width - 0.6).max(0.6), frame.bottom - top);
         let tooltip = format!("{minute} to {} min: {}", minute + 1, plural(*n, "trip"));
-        frame.svg.rect(at, size, BLUE, &tooltip);
+        frame.svg.rect(at, size, Fill::Solid(ALL), &tooltip);
     }
     let median = quantile(durations, trips, 2)?;
     let x = frame.left + width * (median as f64 / 60.0);
@@ -46,7 +49,11 @@ pub(super) fn draw(plot: &Plot<'_>, layout: Layout) -> Option<Drawing> {
     let beside = (x + 6.0, frame.top + 10.0);
     frame.svg.text(beside, NAME, Anchor::Start, &text);
     frame.base_line();
-    let step = if minutes > 60 { 15 } else { 5 };
+    let step = match minutes {
+        ..=60 => 5,
+        61..=120 => sheet.pick(15, 30),
+        _ => sheet.pick(30, 60),
+    };
     let labels: Vec<(f64, String)> = (0..=minutes)
         .step_by(step)
         .map(|minute| (frame.left + width * minute as f64, minute.to_string()))

@@ -33,18 +33,6 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
     advances.sum::<f64>() * size
 }
 
-/// Cuts a text to a width, with an ellipsis at its end.
-pub(super) fn cut(text: &str, size: f64, most: f64) -> String {
-    if width(text, size) <= most {
-        return text.to_owned();
-    }
-    let mut kept = text.to_owned();
-    while !kept.is_empty() && width(&kept, size) + width("…", size) > most {
-        kept.pop();
-    }
-    format!("{}…", kept.trim_end())
-}
-
 /// Breaks a text between words into lines of at most a width. A single longer word stays whole.
 pub(super) fn wrap(text: &str, size: f64, most: f64) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -62,4 +50,41 @@ pub(super) fn wrap(text: &str, size: f64, most: f64) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Cuts a text to a width, with an ellipsis in its middle: both ends of a station's name matter.
+pub(super) fn cut_middle(text: &str, size: f64, most: f64) -> String {
+    if width(text, size) <= most {
+        return text.to_owned();
+    }
+    let letters: Vec<char> = text.chars().collect();
+    let mut shown = String::from("…");
+    for kept in 1..letters.len() {
+        let start: String = letters[..kept.div_ceil(2)].iter().collect();
+        let end: String = letters[letters.len() - kept / 2..].iter().collect();
+        let longer = format!("{}…{}", start.trim_end(), end.trim_start());
+        if width(&longer, size) > most {
+            break;
+        }
+        shown = longer;
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_cut_in_its_middle_to_the_width() {
+        let name = "Outside Lake Shore Dr & North Blvd";
+        assert_eq!(cut_middle(name, 13.0, 1_000.0), name);
+        for most in [40.0, 60.0, 140.0] {
+            let cut = cut_middle(name, 13.0, most);
+            assert!(width(&cut, 13.0) <= most, "{cut}");
+            assert!(cut.starts_with('O') && cut.contains('…'), "{cut}");
+        }
+        assert!(cut_middle(name, 13.0, 140.0).ends_with("Blvd"));
+        assert_eq!(cut_middle("", 13.0, 10.0), "");
+    }
 }

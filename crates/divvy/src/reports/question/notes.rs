@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::model::civil_date::date_of;
 use crate::model::{Flags, SampleFraction};
+use crate::numerals::{grouped, plural};
 use crate::reports::Filters;
-use crate::reports::table::{Note, plural};
+use crate::reports::table::Note;
 use crate::tally::{FlagCounts, Parts, Totals};
 
 /// Writes which parts of the cube answered.
 pub(super) fn from_the_cube(parts: Parts) -> String {
-    format!("from the cube: {parts}")
+    format!("pre-aggregated: {parts}")
 }
 
 /// Formats the number of archives, and the names of those that were loaded in part.
@@ -60,12 +61,23 @@ pub(crate) fn left_out(why: Flags, total: i64, flags: Option<&FlagCounts>) -> Op
 
 /// Writes how many trips have no station at their start or end. `None` if all have both.
 pub(crate) fn unmatched([origin, destination]: [i64; 2]) -> Option<Note> {
-    let text = format!(
-        "{} and {} of trips are at no station",
-        plural(origin, "start"),
-        plural(destination, "end"),
-    );
-    (origin + destination != 0).then_some(Note::Scope(text))
+    let verb = |trips: i64, verb: &str| match trips {
+        1 => format!("{verb}s"),
+        _ => verb.to_owned(),
+    };
+    let (starts, ends) = (verb(origin, "start"), verb(destination, "end"));
+    let trips = plural(origin, "trip");
+    let ended = plural(destination, "trip");
+    let text = match (origin, destination) {
+        (0, 0) => return None,
+        (_, 0) => format!("{trips} {starts} away from a station"),
+        (0, _) => format!("{ended} {ends} away from a station"),
+        _ => format!(
+            "{trips} {starts} and {} {ends} away from a station",
+            grouped(destination)
+        ),
+    };
+    Some(Note::Scope(text))
 }
 
 /// Writes the first and last of some days, counted from 1970-01-01.

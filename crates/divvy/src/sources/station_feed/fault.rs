@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::issue::READABLE_CHARS;
 use crate::model::StationId;
+use crate::numerals::plural;
 
 /// A departure from the specification: a value in another form, a value that could not be read, or
 /// a station that was left out.
@@ -117,7 +118,7 @@ fn sentence(kind: &[&Fault]) -> String {
         let is_each = kind.iter().all(|fault| fault.times == most);
         // The stations are not known, only their number for each field.
         let at = if is_each { "at" } else { "each at up to" };
-        return format!("{all} ({at} {most} stations)");
+        return format!("{all} ({at} {})", plural(most as i64, "station"));
     };
     let stations: BTreeSet<_> = kind.iter().filter_map(|f| f.station.as_ref()).collect();
     if stations.len() == 1 {

@@ -43,6 +43,7 @@ pub use reader::{BATCH_ROWS, DetectAt, TripReader};
 pub use zoned::{TimeHints, UtcTimes};
 
 use crate::issue::{Rejected, Skipped};
+use crate::numerals::plural;
 
 /// Why a file cannot be read as trips.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,8 @@ pub enum TripsError {
     },
     /// The first line is not the header of a trip file.
     #[error(
-        "{file} holds no trips: its first line is {first_line:?}, which is the header of no known trip file"
+        "{file} holds no trips: unrecognised header {first_line:?}; expected columns such as ride_id, \
+         started_at"
     )]
     NotTrips {
         /// The file, or member of an archive.
@@ -123,7 +125,7 @@ pub enum TripsError {
         found: String,
     },
     /// No row is a trip.
-    #[error("{file}: none of its {rows} rows can be read: {}", cause(.first))]
+    #[error("{file}: none of its {} can be read: {}", plural(*.rows as i64, "row"), cause(.first))]
     NothingReadable {
         /// The file, or member of an archive.
         file: String,
@@ -264,7 +266,8 @@ impl TripsError {
             ),
             Self::NothingReadable { rows, first, .. } => (
                 format!(
-                    "a trip file with {rows} rows of which none can be read ({})",
+                    "a trip file with {} of which none can be read ({})",
+                    plural(*rows as i64, "row"),
                     cause(first)
                 ),
                 "load the original file",

@@ -24,6 +24,7 @@ use super::trips_file::TripsFile;
 use super::verify;
 use crate::issue::Reason;
 use crate::model::{StationId, System, TripBatch};
+use crate::numerals::plural;
 use crate::store::{COUNTS_CONSUMER, Checked, LedgerEntry, StoreError, StoreErrorKind};
 use crate::tally::{Parts, Tally, Totals};
 
@@ -231,10 +232,11 @@ impl Check<'_> {
         self.departures(system, &totals)?;
         let counts = self.counts(system, &totals)?;
         if is_whole && self.checked.faults.len() == before {
-            let archives = if loaded == 1 { "archive" } else { "archives" };
             self.checked.facts.push(format!(
-                "{}: {} trips of {loaded} {archives}, each stored once; tallies equal a recount",
-                system.id, totals.trips
+                "{}: {} of {}, each stored once; tallies equal a recount",
+                system.id,
+                plural(totals.trips, "trip"),
+                plural(loaded as i64, "archive"),
             ));
             self.checked.facts.push(format!("{}: {counts}", system.id));
         }
@@ -360,7 +362,13 @@ impl Check<'_> {
                 format!("trips start at station {origin}, and it has no count")
             });
         }
-        Ok(format!("{} counts are those of the trips", counts.len()))
+        let verb = if counts.len() == 1 {
+            "is that"
+        } else {
+            "are those"
+        };
+        let counts = plural(counts.len() as i64, "count");
+        Ok(format!("{counts} {verb} of the trips"))
     }
 }
 
