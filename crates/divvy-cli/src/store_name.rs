@@ -77,12 +77,15 @@ impl StoreName {
             ));
         }
         let endpoint = query.value("endpoint");
-        let has_scheme =
-            |endpoint: &str| endpoint.starts_with("http://") || endpoint.starts_with("https://");
-        if let Some(endpoint) = endpoint.filter(|endpoint| !has_scheme(endpoint)) {
+        let has_host = |endpoint: &str| {
+            let mut schemes = ["http://", "https://"].into_iter();
+            let host = schemes.find_map(|scheme| endpoint.strip_prefix(scheme));
+            host.is_some_and(|host| !host.is_empty())
+        };
+        if let Some(endpoint) = endpoint.filter(|endpoint| !has_host(endpoint)) {
             return Err(format!(
-                "endpoint={endpoint}: expected http:// or https:// before the host, such as \
-                 http://{endpoint}"
+                "endpoint={endpoint}: expected http:// or https:// and a host, such as \
+                 http://localhost:8000"
             ));
         }
         Ok(Self::Dynamo {

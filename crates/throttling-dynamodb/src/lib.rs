@@ -81,8 +81,9 @@ mod warm_units;
 mod wire;
 mod write_cost;
 
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -140,6 +141,14 @@ pub enum OpenError {
     /// The path is not UTF-8, which the emulator requires.
     #[error("cannot use {} for a database: its name is not UTF-8", .0.display())]
     Path(PathBuf),
+    /// The file is not one that the emulator has made, and stays as it is.
+    #[error("{} is no file of the emulator: {found}", .path.display())]
+    OtherFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        found: &'static str,
+    },
     /// The emulator cannot open the database.
     #[error("cannot open the emulated DynamoDB in {name}")]
     Open {
@@ -166,6 +175,39 @@ pub struct Emulator {
     service: Arc<Service>,
 }
 
+/// Refuses a file of another program.
+///
+/// # Errors
+///
+/// [`OpenError::OtherFile`]. A file that cannot be read is refused when it is opened.
+fn expect_own_file(path: &Path) -> Result<(), OpenError> {
+    let other = |found| {
+        Err(OpenError::OtherFile {
+            path: path.to_owned(),
+            found,
+        })
+    };
+    let mut header = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut header));
+    if read.is_err() || header.is_empty() {
+        return Ok(());
+    }
+    if header != b"SQLite format 3\0" {
+        return other("it is no database of SQLite");
+    }
+    let tables = || {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = rusqlite::Connection::open_with_flags(path, flags)?;
+        let select = "SELECT count(*), coalesce(sum(name = '_tables'), 0) FROM sqlite_master \
+                      WHERE type = 'table'";
+        database.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    };
+    match tables() {
+        Ok((1_i64.., 0_i64)) => other("it is a database of another program"),
+        _ => Ok(()),
+    }
+}
+
 impl Emulator {
     /// Opens an emulator.
     ///
@@ -173,6 +215,9 @@ impl Emulator {
     ///
     /// The file is not a database of the emulator, is of a newer version, or cannot be written.
     pub fn open(options: Options) -> Result<Self, OpenError> {
+        if let Some(path) = &options.path {
+            expect_own_file(path)?;
+        }
         let name = match options.path {
             Some(path) => path
                 .into_os_string()

@@ -10,6 +10,7 @@ use divvy::tally::{Tally, Totals};
 use super::committed_items::{CommittedItems, Membership};
 use super::counts::UNREADABLE_COUNT;
 use super::departures::trips_of;
+use super::duplicates::IdSum;
 use super::layout;
 use super::load::lease::{REPAIR, UNLOAD, UPGRADE};
 use super::readable::in_short;
@@ -19,7 +20,7 @@ use crate::blocks::Rows;
 use crate::item::Item;
 use crate::item::trip::INDEX_KEY;
 use crate::ledger::{Archive, LoadRecord, SectionOwner};
-use crate::store::upgrade::corrected_first_start;
+use crate::store::upgrade::corrected_block;
 use crate::tables::{IndexShape, Layout};
 
 impl DynamoStore {
@@ -32,7 +33,10 @@ impl DynamoStore {
         let shared = &self.shared;
         let mut checked = Checked::default();
         let Some(state) = shared.ledger.state().await? else {
-            checked.facts.push("the store is empty".into());
+            match self.trips_without_ledger().await? {
+                None => checked.facts.push("the store is empty".into()),
+                Some(fault) => checked.faults.push(fault),
+            }
             return Ok(checked);
         };
         let id = &state.system.id;
@@ -49,7 +53,7 @@ impl DynamoStore {
         };
 
         // The stored trips, counted by archive tag.
-        let mut counted: HashMap<String, Totals> = HashMap::new();
+        let mut counted: HashMap<String, Recount> = HashMap::new();
         let mut found = OtherTrips::default();
         let mut misplaced = 0;
         let committed = CommittedItems::of(shared, &archives).await;
@@ -62,7 +66,7 @@ impl DynamoStore {
             let (items, others): (Vec<_>, Vec<_>) =
                 items.into_iter().partition(|item| committed.has(item));
             count(layout, &items, &mut counted, &mut checked);
-            let is_misplaced = |item: &&Item| corrected_first_start(item).is_some();
+            let is_misplaced = |item: &&Item| corrected_block(item).is_some();
             misplaced += items.iter().filter(is_misplaced).count();
             for item in &others {
                 found.add(layout, item, committed.membership(item));
@@ -72,8 +76,8 @@ impl DynamoStore {
         let is_counted = shared.tables.trip_data.index_shape == IndexShape::Counted;
         checked.expect(misplaced == 0 || !is_counted, || {
             format!(
-                "{} whose started_at is missing or is not their first start, so that the index lacks \
-                 or misplaces them: divvy check --repair corrects it",
+                "{} whose started_at or n is missing or not that of its trips, so that the index counts \
+                 them wrongly: divvy check --repair corrects it",
                 plural(misplaced as i64, "block")
             )
         });
@@ -92,10 +96,10 @@ impl DynamoStore {
                 continue;
             };
             let recount = counted.remove(&archive.tag()).unwrap_or_default();
-            check_totals(archive, &totals, recount, &mut checked);
+            check_totals(archive, &totals, recount.totals, &mut checked);
             trips += archive.entry.stored;
             all.merge(&totals);
-            self.check_ids(archive, &mut checked).await?;
+            self.check_ids(archive, recount.ids, &mut checked).await?;
         }
         let totals = shared
             .ledger
@@ -135,6 +139,21 @@ impl DynamoStore {
         }
         checked.facts.extend(counts);
         Ok(checked)
+    }
+
+    /// Returns a sentence where TripData has trips, and the ledger nothing at all. Trips that were imported
+    /// from S3 and are not loaded yet are such trips. `None` for an empty store.
+    pub(super) async fn trips_without_ledger(&self) -> Result<Option<String>, StoreError> {
+        let shared = &self.shared;
+        let first = shared.trips.scan().next().await?;
+        let is_empty = first.is_none_or(|items| items.is_empty());
+        Ok((!is_empty).then(|| {
+            format!(
+                "{} is empty, and {} has trips: restore it from a backup, or load the archives with \
+                 --imported; divvy load --imported is also the next step after an import from S3",
+                shared.ledger.table.name, shared.trips.name
+            )
+        }))
     }
 
     /// Checks the counts of stations. Returns what holds, one sentence each.
@@ -218,8 +237,13 @@ impl DynamoStore {
         Ok(())
     }
 
-    /// Checks the numbers of ids and duplicates of an archive.
-    async fn check_ids(&self, archive: &Archive, checked: &mut Checked) -> Result<(), StoreError> {
+    /// Checks the ids and the number of duplicates of an archive. `found` are the ids of its stored trips.
+    async fn check_ids(
+        &self,
+        archive: &Archive,
+        found: IdSum,
+        checked: &mut Checked,
+    ) -> Result<(), StoreError> {
         let shared = &self.shared;
         let mut ids = 0_u64;
         let read = duplicates::visit_ids(shared, archive, &mut |_| {
@@ -238,9 +262,23 @@ impl DynamoStore {
                     archive.entry.id.name
                 )
             });
+            let listed = duplicates::stored_ids(shared, archive).await?;
+            checked.expect(listed == found, || {
+                format!(
+                    "{}: the ids of its stored trips are not those of its list",
+                    archive.entry.id.name
+                )
+            });
         }
         Ok(())
     }
+}
+
+/// The stored trips of an archive, as they were found.
+#[derive(Default)]
+struct Recount {
+    totals: Totals,
+    ids: IdSum,
 }
 
 /// The counts that stations are expected to have.
@@ -381,13 +419,15 @@ fn if_readable<T>(
 fn count(
     layout: Layout,
     items: &[Item],
-    counted: &mut HashMap<String, Totals>,
+    counted: &mut HashMap<String, Recount>,
     checked: &mut Checked,
 ) {
     match layout::rows_of_items(layout, items) {
         Ok(rows) => {
             for (tag, rows) in rows {
-                counted.entry(tag).or_default().count(&rows.batch, 1);
+                let recount = counted.entry(tag).or_default();
+                recount.totals.count(&rows.batch, 1);
+                recount.ids.add_rows(&rows);
             }
         }
         // One of them cannot be read: each is counted alone.

@@ -263,11 +263,15 @@ impl Shared {
     }
 
     fn is_behind(&self, origin: &StationId, found: u64, stored: u64) -> StoreError {
+        let why = if found < stored {
+            "it has not caught up"
+        } else {
+            "trips were added by another program, or deleted ones are still in it"
+        };
         StoreError::new(
             StoreErrorKind::Behind,
             format!(
-                "the index of {} has {found} trips from {origin}, and {stored} are stored: it has \
-                 not caught up",
+                "the index of {} has {found} trips from {origin}, and the ledger {stored}: {why}",
                 self.trips.name
             ),
         )

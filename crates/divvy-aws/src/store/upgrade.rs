@@ -13,13 +13,13 @@ use aws_sdk_dynamodb::Client;
 use divvy::store::{StoreError, StoreErrorKind};
 use tokio::time::sleep;
 
-use super::layout::{is_block_key, key_of, text};
+use super::layout::{is_block_key, key_of};
 use super::load::lease::{Lease, LoadRequest, UPGRADE};
 use super::{DynamoStore, OpenOptions, Shared, connect};
 use crate::blocks;
 use crate::item::packed::{self, first_start_text};
 use crate::item::trip::STARTED_AT;
-use crate::item::{Item, put_text};
+use crate::item::{Item, put_number, put_text};
 use crate::pace::Write;
 use crate::tables::{
     Described, IndexProgress, IndexShape, Layout, Tables, create_index, delete_index,
@@ -241,7 +241,7 @@ async fn write_first_starts(
     while let Some(items) = scan.next().await? {
         let mut puts = Vec::new();
         for item in items {
-            puts.extend(with_first_start(item).map(Write::Put));
+            puts.extend(corrected_block(&item).map(Write::Put));
         }
         done += puts.len() as u64;
         shared.trips.write_all(puts).await?;
@@ -250,35 +250,26 @@ async fn write_first_starts(
     Ok(())
 }
 
-/// Corrects the first start in the item of a block. `None` where it is right, or the item is no block
-/// of divvy.
-pub(super) fn with_first_start(mut item: Item) -> Option<Item> {
-    let first_start = corrected_first_start(&item)?;
-    put_text(&mut item, STARTED_AT, Some(&first_start));
-    Some(item)
-}
-
-/// Returns the first start of a block whose item has another one, or none. `None` where it is right, or the
-/// item is no block of divvy. A block that cannot be read, which `divvy check` finds, gets the beginning
-/// of its month where it has none.
-pub(super) fn corrected_first_start(item: &Item) -> Option<String> {
+/// Returns the item of a block with the first start and the number of trips that its trips have. `None` where
+/// they are right, or the item is no block of divvy. A block that cannot be read, which `divvy check` finds,
+/// gets the beginning of its month where it has no first start.
+pub(super) fn corrected_block(item: &Item) -> Option<Item> {
     let key = key_of(item).filter(|key| is_block_key(key))?;
-    if !item.contains_key(packed::BLOCK) {
-        return None;
-    }
-    let read = || {
-        let (block, _) = packed::packed(item).ok()?;
-        let rows = blocks::decode(&block.block).ok()?;
-        let all: Vec<u32> = (0..rows.len() as u32).collect();
-        first_start_text(blocks::first_start(&rows.batch, &all))
-    };
-    let present = text(item, STARTED_AT);
-    match (read(), present) {
-        (Some(first_start), _) => Some(first_start).filter(|start| present != Some(start)),
-        (None, Some(_)) => None,
-        (None, None) => {
+    let block = item.get(packed::BLOCK)?.as_b().ok()?;
+    let mut corrected = item.clone();
+    match blocks::decode(block.as_ref()) {
+        Ok(rows) => {
+            let all: Vec<u32> = (0..rows.len() as u32).collect();
+            let first_start = first_start_text(blocks::first_start(&rows.batch, &all));
+            put_text(&mut corrected, STARTED_AT, first_start.as_deref());
+            put_number(&mut corrected, packed::N, Some(rows.len()));
+        }
+        Err(_) if item.contains_key(STARTED_AT) => {}
+        Err(_) => {
             let month = key.rsplit('#').nth(2)?;
-            Some(format!("{month}-01T00:00:00+00:00"))
+            let first_start = format!("{month}-01T00:00:00+00:00");
+            put_text(&mut corrected, STARTED_AT, Some(&first_start));
         }
     }
+    Some(corrected).filter(|corrected| corrected != item)
 }

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use divvy::refresh;
-use divvy::store::{Republish as _, Store, Unload as _};
+use divvy::store::{Republish as _, Store, Trips as _, Unload as _};
 use divvy::tally::Totals;
 use divvy_aws::DynamoStore;
 use divvy_aws::tables::Layout;
@@ -95,9 +95,10 @@ enum Damage {
     MissingStation,
     CopiedTrip,
     StartOfBlock,
+    NumberOfBlock,
 }
 
-const DAMAGES: [Damage; 13] = [
+const DAMAGES: [Damage; 14] = [
     Damage::StrayTrip,
     Damage::StrayPart,
     Damage::TotalsOfStore,
@@ -111,6 +112,7 @@ const DAMAGES: [Damage; 13] = [
     Damage::MissingStation,
     Damage::CopiedTrip,
     Damage::StartOfBlock,
+    Damage::NumberOfBlock,
 ];
 
 /// Damages the tables.
@@ -196,6 +198,11 @@ async fn damage(client: &Client, what: Damage) {
             item.insert("started_at".into(), start);
             put(client, "TripData", item).await;
         }
+        Damage::NumberOfBlock => {
+            let mut item = items(client, "TripData").await.remove(0);
+            item.insert("n".into(), AttributeValue::N("999".into()));
+            put(client, "TripData", item).await;
+        }
     }
 }
 
@@ -221,8 +228,10 @@ async fn what_is_damaged_is_found_and_mended() {
     for (layout, what) in LAYOUTS
         .into_iter()
         .flat_map(|layout| DAMAGES.map(|what| (layout, what)))
-        .filter(|of| *of != (Layout::Rows, Damage::StartOfBlock))
-    // a row is where its start says
+        .filter(|(layout, what)| {
+            let is_of_block = matches!(what, Damage::StartOfBlock | Damage::NumberOfBlock);
+            !is_of_block || *layout == Layout::Packed
+        })
     {
         let local = emulator();
         let client = Client::new(&local.sdk_config());
@@ -298,6 +307,85 @@ async fn an_archive_whose_trips_are_gone_is_to_be_loaded_again() {
         drain(&store).await;
         assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
         assert_eq!(contents(&store).await, contents(&model).await, "{layout}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trip_under_another_id_is_found() {
+    let local = emulator();
+    let client = Client::new(&local.sdk_config());
+    let (_, model) = loaded(&local, Layout::Rows).await;
+    let mut trip = items(&client, "TripData").await.remove(0);
+    delete(&client, "TripData", &trip).await;
+    trip.insert("trip_id".into(), AttributeValue::S("X".into()));
+    put(&client, "TripData", trip).await;
+    let store = open(&local, Layout::Rows).await;
+    let faults = store.check().await.unwrap().faults;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+
+    let repaired = store.repair(false, minute(1)).await.unwrap();
+    let name = &repaired.to_load_again[0].name;
+    let archives = [
+        archive("a.zip", (0..60).map(|n| row(n, 1000))),
+        archive("b.zip", (40..90).map(|n| row(n, 1000 - n as i32 % 2))),
+    ];
+    let damaged = archives.iter().find(|archive| archive.name == *name);
+    let damaged = damaged.unwrap();
+    let content = [damaged.id().content];
+    store.unload(&system().id, &content, false).await.unwrap();
+    load(&store, damaged).await;
+    drain(&store).await;
+    assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
+    assert_eq!(contents(&store).await.trips, contents(&model).await.trips);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copied_trip_of_an_archive_that_repeats_ids_is_deleted() {
+    let local = emulator();
+    let client = Client::new(&local.sdk_config());
+    let store = open(&local, Layout::Rows).await;
+    let repeated = (0..60).chain(0..8).map(|n| row(n, 1000));
+    load(&store, &archive("a.zip", repeated)).await;
+    drain(&store).await;
+    let sound = store.check().await.unwrap();
+    let mut trip = items(&client, "TripData").await.remove(0);
+    trip.insert("trip_id".into(), AttributeValue::S("X".into()));
+    put(&client, "TripData", trip).await;
+    assert_ne!(store.check().await.unwrap().faults, Vec::<String>::new());
+    let repaired = store.repair(false, minute(1)).await.unwrap();
+    assert_eq!(repaired.to_load_again, []);
+    assert_eq!(store.check().await.unwrap(), sound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_without_its_state_is_refused() {
+    for layout in LAYOUTS {
+        let local = emulator();
+        let client = Client::new(&local.sdk_config());
+        drop(loaded(&local, layout).await);
+        let mut state = items(&client, "LoadLedger").await;
+        state.retain(|item| text(item, "archive") == "#store" && text(item, "part") == "state");
+        delete(&client, "LoadLedger", &state[0]).await;
+        let store = open(&local, layout).await;
+        let damaged = divvy::store::StoreErrorKind::Damaged;
+        assert_eq!(store.check().await.unwrap_err().kind, damaged);
+        assert_eq!(
+            store.repair(false, minute(1)).await.unwrap_err().kind,
+            damaged
+        );
+        let incoming = store.begin(&archive("c.zip", [].into_iter()).id()).await;
+        assert_eq!(incoming.err().unwrap().kind, damaged);
+
+        // The whole ledger.
+        for item in items(&client, "LoadLedger").await {
+            delete(&client, "LoadLedger", &item).await;
+        }
+        let faults = store.check().await.unwrap().faults;
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(
+            store.repair(false, minute(1)).await.unwrap_err().kind,
+            damaged
+        );
     }
 }
 

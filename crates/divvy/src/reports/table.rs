@@ -129,7 +129,7 @@ impl Table {
                 .collect()
         };
         self.rows = self.rows.iter_mut().map(take).collect();
-        self.columns = kept.iter().map(|at| self.columns[*at].clone()).collect();
+        self.columns = kept.iter().map(|at| self.columns[*at]).collect();
         self.notes.clear();
         self.more = 0;
         self

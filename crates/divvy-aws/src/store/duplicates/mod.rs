@@ -32,7 +32,8 @@ use self::candidates::{
 use self::changes::Changes;
 use self::partitions::{Partition, Partitions, SourceKind};
 pub(super) use self::section::{
-    count_duplicates, put_duplicates, visit_duplicates, visit_ids, visit_set_aside,
+    IdSum, count_duplicates, put_duplicates, stored_ids, visit_duplicates, visit_ids,
+    visit_set_aside,
 };
 use super::copies::Copies;
 use super::spool::{Bits, SharedIds, SpooledRows};

@@ -1,6 +1,7 @@
 //! Sections of archives in the ledger: ids, and duplicates, the copies of trips that are not stored.
 
 use divvy::store::{StoreError, StoreErrorKind};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::blocks::{self, Gatherer, PACKED_LEVEL, Rows, encode_some};
 use crate::ledger::{Archive, IdsReader, LoadRecord, SectionKind, SectionOwner, SectionRef};
@@ -91,6 +92,52 @@ pub(in crate::store) async fn count_duplicates(
     })
     .await?;
     Ok(n)
+}
+
+/// Returns the checksum of the ids of an archive's stored trips: those of its list, without those of the
+/// copies that are set aside.
+pub(in crate::store) async fn stored_ids(
+    shared: &Shared,
+    archive: &Archive,
+) -> Result<IdSum, StoreError> {
+    let mut ids = IdSum::default();
+    visit_ids(shared, archive, &mut |id| {
+        ids.add(id);
+        Ok(())
+    })
+    .await?;
+    let section = archive.sections.duplicates;
+    visit_duplicates(shared, &archive.content(), section, &mut |rows| {
+        for row in 0..rows.len() {
+            ids.remove(rows.batch.id_raw(row));
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(ids)
+}
+
+/// A checksum of ids that does not depend on their order: the sum of their hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct IdSum(u128);
+
+impl IdSum {
+    /// Adds an id.
+    pub(in crate::store) fn add(&mut self, id: &[u8]) {
+        self.0 = self.0.wrapping_add(xxh3_128(id));
+    }
+
+    /// Takes an id away that was added.
+    fn remove(&mut self, id: &[u8]) {
+        self.0 = self.0.wrapping_sub(xxh3_128(id));
+    }
+
+    /// Adds the ids of rows.
+    pub(in crate::store) fn add_rows(&mut self, rows: &Rows) {
+        for row in 0..rows.len() {
+            self.add(rows.batch.id_raw(row));
+        }
+    }
 }
 
 /// Writes duplicates of an archive under a generation. Returns where they are stored.

@@ -195,6 +195,7 @@ impl<'a> Lease<'a> {
                 let what = match other.settings.as_str() {
                     REPAIR => "the store is being repaired".to_owned(),
                     UPGRADE => "the index is being made again".to_owned(),
+                    UNLOAD => format!("{} is being unloaded", other.archive),
                     _ => format!("{} is being loaded", other.archive),
                 };
                 shared.listener.note(&format!(

@@ -110,7 +110,9 @@ impl Repair<'_> {
                 && found.has_blocks_of(known, &tag)
                 && !known.unlisted.contains(&tag)
                 && !found.damaged.contains_key(&tag);
-            if !is_complete || !has_duplicates {
+            let entry = &archive.entry;
+            let adds_up = entry.rows_read == entry.stored + entry.rejected_total();
+            if !is_complete || !has_duplicates || !adds_up {
                 self.repaired.to_load_again.push(DamagedArchive {
                     system: state.system.id.clone(),
                     name: archive.entry.id.name.clone(),

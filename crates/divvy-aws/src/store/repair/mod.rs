@@ -40,7 +40,9 @@ impl DynamoStore {
     pub async fn repair(&self, dry_run: bool, now: Timestamp) -> Result<Repaired, StoreError> {
         let shared = &*self.shared;
         let Some(state) = shared.ledger.state().await? else {
-            return Ok(Repaired::default());
+            let fault = self.trips_without_ledger().await?;
+            let damaged = |fault| Err(StoreError::new(StoreErrorKind::Damaged, fault));
+            return fault.map_or(Ok(Repaired::default()), damaged);
         };
         let mut repair = Repair {
             store: self,
@@ -160,9 +162,7 @@ impl Repair<'_> {
         let foreign = std::mem::take(&mut found.foreign);
         if found.misplaced > 0 {
             let n = plural(found.misplaced as i64, "block");
-            self.done(format!(
-                "{n} given their started_at, by which the index is sorted"
-            ));
+            self.done(format!("{n} given started_at and n as its trips have them"));
         }
         for (tag, n) in &found.strays {
             let what = match self.shared().tables.trip_data.layout {

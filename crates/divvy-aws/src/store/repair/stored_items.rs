@@ -14,7 +14,8 @@ use crate::ledger::Archive;
 use crate::pace::Write;
 use crate::store::committed_items::{CommittedItems, Membership, hash_of};
 use crate::store::departures::trips_of;
-use crate::store::upgrade::with_first_start;
+use crate::store::duplicates::IdSum;
+use crate::store::upgrade::corrected_block;
 use crate::store::{Shared, duplicates, layout};
 use crate::tables::Layout;
 
@@ -78,9 +79,9 @@ impl KnownItems {
         })
     }
 
-    /// Reads the ids of the archives of which `found` has more rows than the ledger states: rows with
-    /// another id are strays from then on. Returns whether there are such archives; those whose list of ids
-    /// is damaged are left out. Blocks are never too many: they belong to a list of keys.
+    /// Reads the ids of the archives of which `found` has other ids than their lists: rows with an id that
+    /// is not in the list are strays from then on. Returns whether there are such archives; those whose list
+    /// of ids is damaged are left out. Blocks are never too many: they belong to a list of keys.
     pub(super) async fn list_ids(
         &mut self,
         shared: &Shared,
@@ -92,18 +93,20 @@ impl KnownItems {
         }
         for archive in archives {
             let tag = archive.tag();
-            let rows = found.items.get(&tag).copied().unwrap_or(0);
-            if rows <= archive.entry.stored {
+            let listed = if_readable(duplicates::stored_ids(shared, archive).await)?;
+            let found = found.ids.get(&tag).copied().unwrap_or_default();
+            if listed.is_none_or(|listed| listed == found) {
                 continue;
             }
-            let mut ids = HashSet::new();
-            let read = duplicates::visit_ids(shared, archive, &mut |id| {
+            let (mut ids, mut n) = (HashSet::new(), 0);
+            duplicates::visit_ids(shared, archive, &mut |id| {
                 ids.insert(xxh3_128(id));
+                n += 1;
                 Ok(())
             })
-            .await;
-            let is_whole = if_readable(read)?.is_some();
-            if is_whole && ids.len() as u64 == archive.entry.stored + archive.duplicates {
+            .await?;
+            // A list that was shortened would make strays of good rows.
+            if n == archive.entry.stored + archive.duplicates {
                 self.ids.insert(tag, ids);
             }
         }
@@ -131,11 +134,13 @@ impl KnownItems {
 pub(super) struct StoredItems {
     /// The totals of committed trips.
     pub(super) counted: HashMap<String, Totals>,
+    /// The ids of committed trips.
+    ids: HashMap<String, IdSum>,
     /// The number of committed items.
     items: HashMap<String, u64>,
     /// The number of items that cannot be read.
     pub(super) damaged: BTreeMap<String, u64>,
-    /// The number of blocks whose first start, by which the index is sorted, is missing or wrong.
+    /// The number of blocks whose first start or number of trips, which the index has, is missing or wrong.
     pub(super) misplaced: u64,
     /// The number of trips of no archive, which another program has written, by origin.
     pub(super) foreign: BTreeMap<StationId, u64>,
@@ -161,7 +166,7 @@ impl StoredItems {
                 let tag = layout::tag_of_item(layout, &item).to_owned();
                 match known.status(&tag, &item) {
                     ItemStatus::Committed => {
-                        if let Some(block) = with_first_start(item.clone()) {
+                        if let Some(block) = corrected_block(&item) {
                             found.misplaced += 1;
                             writes.push(Write::Put(block));
                         }
@@ -214,6 +219,7 @@ impl StoredItems {
             }
         };
         for (tag, rows) in rows {
+            self.ids.entry(tag.clone()).or_default().add_rows(&rows);
             self.counted.entry(tag).or_default().count(&rows.batch, 1);
         }
     }
