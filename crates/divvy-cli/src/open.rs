@@ -469,7 +469,7 @@ impl Common {
                 self.store
             ),
             (None, _) => bail!(
-                "the store has several systems ({}): say which with --system NAME, or --system all",
+                "the store has several systems ({}): say which with --system NAME (reports also take --system all)",
                 names(&known)
             ),
         }

@@ -23,7 +23,7 @@ use crate::store_name::StoreName;
 /// Stdout cannot be written. A broken pipe is among these errors: the reader has stopped reading.
 pub fn print(table: &Table, format: Format) -> anyhow::Result<()> {
     if format.is_binary() && io::stdout().is_terminal() {
-        bail!("this format is no text for a terminal: send it to a file, > FILE");
+        bail!("this format is binary: send it to a file, > FILE");
     }
     write(None, |out, screen| format.write(table, screen, out))
 }

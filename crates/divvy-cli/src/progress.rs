@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::messages;
 use crate::open::Common;
+use crate::screen::Screen;
 
 /// The progress of reading an archive, and of storing its trips: a bar of bytes with the trips so far.
 /// It is hidden if stderr is no terminal.
@@ -23,11 +24,22 @@ pub struct Bar {
 
 /// The longest name before a bar, in letters.
 const LONGEST_NAME: usize = 40;
+/// The width of everything else in a line of progress: which file it is, numbers, rate and time to go.
+const NUMBERS: usize = 66;
+
+/// Returns the width of the terminal.
+fn screen_width() -> usize {
+    Screen::stderr().width.map_or(80, usize::from)
+}
 
 impl Bar {
     /// Makes a bar with a name before it.
     pub fn new(common: &Common, name: &str) -> Self {
-        let template = "{prefix}  {bar:20} {percent:>3} %  {wide_msg}";
+        // The numbers are worth more than the bar where there is no room for both.
+        let template = match screen_width() {
+            ..100 => "{prefix}  {percent:>3} %  {wide_msg}",
+            _ => "{prefix}  {bar:20} {percent:>3} %  {wide_msg}",
+        };
         let bar = bar(common, template, 10);
         bar.set_prefix(ending_of(name));
         if !bar.is_hidden() {
@@ -60,12 +72,12 @@ impl Bar {
     fn show_reading(&self) {
         let trips = self.trips.load(Ordering::Relaxed);
         let seconds = self.started.elapsed().as_secs_f64();
-        let mut message = format!("reading: {}", plural(trips as i64, "trip"));
+        let mut message = format!("reading {}", plural(trips as i64, "trip"));
         // Before that, rates are guesses.
         if seconds > 0.5 {
             let rate = grouped((trips as f64 / seconds) as i64);
             let rest = people_time(self.bar.eta().as_secs_f64());
-            message += &format!(", {rate} a second, {rest} to go");
+            message += &format!(", {rate}/s, {rest} to go");
         }
         self.bar.set_message(message);
     }
@@ -73,11 +85,14 @@ impl Bar {
 
 /// Returns a name, or its end if it is long: the end of a path says more than its begin.
 fn ending_of(name: &str) -> String {
+    let longest = screen_width()
+        .saturating_sub(NUMBERS)
+        .clamp(12, LONGEST_NAME);
     let letters = name.chars().count();
-    if letters <= LONGEST_NAME {
+    if letters <= longest {
         return name.to_owned();
     }
-    let ending: String = name.chars().skip(letters + 1 - LONGEST_NAME).collect();
+    let ending: String = name.chars().skip(letters + 1 - longest).collect();
     format!("…{ending}")
 }
 
@@ -99,7 +114,7 @@ impl Progress for Bar {
     fn storing(&self) {
         let trips = self.trips.load(Ordering::Relaxed);
         let trips = plural(trips as i64, "trip");
-        self.bar.set_message(format!("storing: {trips}"));
+        self.bar.set_message(format!("storing {trips}"));
     }
 }
 

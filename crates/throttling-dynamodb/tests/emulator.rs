@@ -944,3 +944,38 @@ async fn warm_throughput_is_kept_and_taken_at_once() {
     let refused = warmed(4_000).await.unwrap_err().into_service_error();
     assert_eq!(refused.code(), Some("ValidationException"));
 }
+
+#[test]
+fn a_file_of_another_program_is_refused_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |path: &Path| {
+        Emulator::open(Options {
+            path: Some(path.to_owned()),
+            ..Options::default()
+        })
+    };
+    let table = folder.path().join("trips.csv");
+    std::fs::write(&table, "ride_id,started_at\n1,2024-01-01\n").unwrap();
+    let refused = open(&table).unwrap_err().to_string();
+    assert!(
+        refused.ends_with("it is no database of SQLite"),
+        "{refused}"
+    );
+    let other = folder.path().join("other.db");
+    let database = rusqlite::Connection::open(&other).unwrap();
+    database.execute("CREATE TABLE notes (text)", []).unwrap();
+    drop(database);
+    let before = std::fs::read(&other).unwrap();
+    let refused = open(&other).unwrap_err().to_string();
+    assert!(
+        refused.ends_with("it is a database of another program"),
+        "{refused}"
+    );
+    assert_eq!(std::fs::read(&other).unwrap(), before);
+
+    // An empty file, and one that the emulator has made, are opened.
+    let own = folder.path().join("own.db");
+    std::fs::write(&own, "").unwrap();
+    drop(open(&own).unwrap());
+    drop(open(&own).unwrap());
+}

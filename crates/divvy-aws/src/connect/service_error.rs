@@ -420,8 +420,8 @@ mod tests {
         Busy …: the connection was closed before an answer came: try again
         Unreachable …: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
         Unreachable …: no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in (aws sso login)
-        Unreachable …: the AWS credentials cannot be had (the SSO token has expired): sign in again (aws sso login)
-        Unreachable …: the AWS credentials cannot be had (profile ann names no source_profile)
+        Unreachable …: the AWS credentials cannot be obtained (the SSO token has expired): sign in again (aws sso login)
+        Unreachable …: the AWS credentials cannot be obtained (profile ann names no source_profile)
         ");
     }
 }

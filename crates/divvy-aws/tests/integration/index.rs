@@ -436,7 +436,7 @@ async fn a_block_without_its_start_is_found_and_repaired() {
     put(&client, "TripData", block).await;
     let faults = store.check().await.unwrap().faults;
     assert!(
-        faults[0].starts_with("1 block whose started_at is missing"),
+        faults[0].starts_with("1 block whose started_at or n is missing"),
         "{faults:?}"
     );
     let repaired = store.repair(false, minute(1)).await.unwrap();

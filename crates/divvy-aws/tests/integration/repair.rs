@@ -373,8 +373,13 @@ async fn a_ledger_without_its_state_is_refused() {
             store.repair(false, minute(1)).await.unwrap_err().kind,
             damaged
         );
-        let incoming = store.begin(&archive("c.zip", [].into_iter()).id()).await;
-        assert_eq!(incoming.err().unwrap().kind, damaged);
+        let third = archive("c.zip", (90..99).map(|n| row(n, 1000)));
+        let incoming = store.begin(&third.id()).await.unwrap();
+        for (member, batch) in third.batches() {
+            incoming.write(member, batch).unwrap();
+        }
+        let refused = incoming.commit(third.read(minute(0)), &()).await;
+        assert_eq!(refused.unwrap_err().kind, damaged);
 
         // The whole ledger.
         for item in items(&client, "LoadLedger").await {

@@ -15,6 +15,8 @@ use crate::open::{Common, Opened, without};
 use crate::outputs;
 use crate::progress::RowsBar;
 use crate::runtime::block_on;
+use crate::screen::{ERROR, GOOD, Screen, WARNING};
+use crate::wrap::wrapped;
 
 /// Proves that the store is sound.
 ///
@@ -60,7 +62,7 @@ impl Check {
                     .chain(checked.notes.iter().map(|note| ("·", note)))
                     .chain(checked.faults.iter().map(|fault| ("✗", fault)));
                 let mut out = std::io::stdout().lock();
-                lines.try_for_each(|(symbol, line)| writeln!(out, "{symbol} {line}"))
+                lines.try_for_each(|(symbol, line)| write_line(&mut out, symbol, line))
             }
             CheckFormat::Json => outputs::print_json(&json!({
                 "sound": checked.faults.is_empty(),
@@ -108,26 +110,43 @@ fn exit_code(is_sound: bool) -> ExitCode {
     ExitCode::from(if is_sound { 0 } else { 2 })
 }
 
+/// Writes a finding with its symbol, which is coloured on a terminal and broken to its width.
+fn write_line(out: &mut dyn Write, symbol: &str, text: &str) -> io::Result<()> {
+    let screen = Screen::stdout();
+    let style = match symbol {
+        "✓" => GOOD,
+        "✗" => ERROR,
+        _ => WARNING,
+    };
+    let width = screen.width.map(|width| width.saturating_sub(2));
+    let mut symbol = screen.paint(style, symbol);
+    for line in wrapped(text, width, 0) {
+        writeln!(out, "{symbol} {line}")?;
+        symbol = " ".into();
+    }
+    Ok(())
+}
+
 fn write_repaired(out: &mut dyn Write, repaired: &Repaired) -> io::Result<()> {
     if *repaired == Repaired::default() {
-        writeln!(out, "✓ nothing to repair")?;
+        write_line(out, "✓", "nothing to repair")?;
     }
     for line in &repaired.done {
-        writeln!(out, "✓ {line}")?;
+        write_line(out, "✓", line)?;
     }
     for archive in &repaired.to_load_again {
         let DamagedArchive { system, name, .. } = archive;
         if archive.unload_first {
-            writeln!(
-                out,
-                "✗ {name}: some of its trips are gone or cannot be read: divvy unload {name}, then \
+            let advice = format!(
+                "{name}: some of its trips are gone or cannot be read: divvy unload {name}, then \
                  divvy load {name} --system {system}"
-            )?;
+            );
+            write_line(out, "✗", &advice)?;
         } else {
-            writeln!(
-                out,
-                "✗ {name}: its trips cannot be read: divvy load {name} --replace --system {system}"
-            )?;
+            let advice = format!(
+                "{name}: its trips cannot be read: divvy load {name} --replace --system {system}"
+            );
+            write_line(out, "✗", &advice)?;
         }
     }
     Ok(())

@@ -173,7 +173,7 @@ fn is_on_dynamo(store: &StoreName) -> anyhow::Result<bool> {
     }
 }
 
-/// Loads the archive. `None` where it is loaded already.
+/// Loads the archive. `None` where it was loaded before.
 fn load(
     path: &Path,
     store: &Opened,
@@ -188,7 +188,8 @@ fn load(
     let bar = Bar::new(common, archive.name());
     let loaded = block_on(ingest::load(&archive, store.store(), &options, &(), &bar));
     bar.finish();
-    Ok(loaded?.entry)
+    let loaded = loaded?;
+    Ok(loaded.entry.filter(|_| !loaded.already))
 }
 
 /// Writes the page of all reports, with the label of a sample.

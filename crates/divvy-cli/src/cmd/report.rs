@@ -403,7 +403,7 @@ impl Report {
             _ => Format::Table,
         };
         if format.is_binary() && path.is_none() && io::stdout().is_terminal() {
-            bail!("this format is no text for a terminal: give --output FILE");
+            bail!("this format is binary: write it to a file with --output FILE");
         }
         Ok(format)
     }

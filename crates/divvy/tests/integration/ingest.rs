@@ -71,7 +71,7 @@ fn a_poll_names_a_clock_that_stands_still_and_stations_that_are_gone() {
                  the publisher's clock stands still";
     assert_eq!(notes(1_700_000_000, &[("a", 3), ("b", 2)]), [clock]);
     assert_eq!(notes(1_700_000_000, &[("a", 3), ("b", 2)]), none);
-    let gone = "1 of the 2 stations of the last snapshot are not in this one";
+    let gone = "1 of the 2 stations of the last snapshot is not in this one";
     assert_eq!(notes(1_700_000_060, &[("a", 3), ("c", 2)]), [gone]);
     let renewed = "none of the 2 ids of the last snapshot is in this one: the feed has new ids";
     assert_eq!(notes(1_700_000_090, &[("d", 3), ("e", 2)]), [renewed]);

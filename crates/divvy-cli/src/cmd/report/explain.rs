@@ -5,15 +5,24 @@ use std::io::{self, Write};
 use divvy::reports::{Dim, Filter, Report};
 
 use crate::flags;
+use crate::screen::Screen;
+use crate::wrap::wrapped;
 
 /// Writes the definitions of the columns of a report, and the filters that it takes.
 pub(super) fn explain(report: &dyn Report, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}: {}\n", report.name(), report.about())?;
+    let screen = Screen::stdout();
+    let mut write = |text: String, indent: usize| {
+        let mut lines = wrapped(&text, screen.width, indent).into_iter();
+        lines.try_for_each(|line| writeln!(out, "{line}"))
+    };
+    write(format!("{}: {}", report.name(), report.about()), 2)?;
+    write(String::new(), 0)?;
     let columns = report.columns();
     let widest = columns.iter().map(|column| column.name.len()).max();
     let width = widest.unwrap_or(0);
     for column in columns {
-        writeln!(out, "{:<width$}  {}", column.name, column.definition)?;
+        let text = format!("{:<width$}  {}", column.name, column.definition);
+        write(text, width + 2)?;
     }
     let narrows = |filter: &&Filter| !matches!(filter, Filter::By | Filter::Top);
     let takes = report.takes().iter().filter(narrows);
@@ -21,14 +30,15 @@ pub(super) fn explain(report: &dyn Report, out: &mut dyn Write) -> io::Result<()
     if takes.is_empty() {
         takes.push("nothing");
     }
-    writeln!(out, "\nnarrowed by: {}", takes.join(", "))?;
+    write(String::new(), 0)?;
+    write(format!("narrowed by: {}", takes.join(", ")), 2)?;
     let by: Vec<&str> = report
         .groups_by()
         .iter()
         .map(|dim: &Dim| dim.as_str())
         .collect();
     if !by.is_empty() {
-        writeln!(out, "grouped by one or two of: {}", by.join(", "))?;
+        write(format!("grouped by one or two of: {}", by.join(", ")), 2)?;
     }
     Ok(())
 }

@@ -47,7 +47,8 @@ impl Report {
             }
         }
         if tables.is_empty() && !unknown.is_empty() {
-            return Err(unknown.swap_remove(0));
+            let all: Vec<String> = unknown.iter().map(|error| format!("{error:#}")).collect();
+            bail!("{}", all.join("; "));
         }
         let tables = tables.into_iter();
         let tables = tables.map(|(system, answer)| {

@@ -93,7 +93,7 @@ pub(super) fn write(page: &mut String, name: &str, table: &Table, limits: Limits
             } else {
                 ""
             };
-            *page += &format!("<td{class}>{}</td>", escape(&cell(column, &row[*at])));
+            *page += &format!("<td{class}>{}</td>", escape(&people::cell(table, row, *at)));
         }
         *page += "</tr>\n";
     }
@@ -119,28 +119,11 @@ fn head(column: &Column) -> String {
     format!("<th scope=\"col\"{class}{order}>{heading}</th>")
 }
 
-/// Formats a value. A group of which the files do not state the value has words for it.
-fn cell(column: &Column, value: &Value) -> String {
-    let is_stated = !matches!(
-        (column.role, value),
-        (
-            Role::Group(Dim::Rider | Dim::Bike | Dim::Gender),
-            Value::Empty
-        )
-    );
-    match is_stated {
-        true => people::text(column.kind, value),
-        false => "not stated".into(),
-    }
-}
-
 /// Returns the rows behind the first ones as JSON texts, as many as fit.
 fn folded(table: &Table, columns: &[usize], shown: usize, bytes: usize) -> Vec<String> {
     let mut left = bytes;
     let rows = table.rows[shown..].iter().map(|row| {
-        let cells = columns
-            .iter()
-            .map(|at| cell(&table.columns[*at], &row[*at]));
+        let cells = columns.iter().map(|at| people::cell(table, row, *at));
         serde_json::Value::from(cells.collect::<Vec<String>>()).to_string()
     });
     // A script's text ends at the first "</", whatever it belongs to.

@@ -72,6 +72,10 @@ impl<'a> Plot<'a> {
         let scope = table.notes.iter().find(|note| !note.is_warning());
         let scope = scope.map(|note| note.text().into_owned());
         let mut scope = scope.unwrap_or_else(|| system.name.clone());
+        let filtered = filters.to_string();
+        if !scope.contains(&filtered) {
+            scope += &format!("; {filtered}");
+        }
         // A map shows all stations, whatever the number of rows.
         if table.more > 0 && picture != Picture::StationMap {
             let more = plural(table.more as i64, "more row");

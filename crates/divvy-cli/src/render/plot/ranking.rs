@@ -117,7 +117,12 @@ fn title(plot: &Plot<'_>, columns: &Columns, shown: usize) -> String {
         None => plain,
         Some(sort) => {
             let column = plot.table.columns.iter().find(|it| it.name == sort.column);
-            let by = column.map_or_else(|| sort.column.clone(), |it| it.heading());
+            let by = match column {
+                // Its heading is "station".
+                Some(column) if column.role == Role::Group(Dim::Station) => "name".to_owned(),
+                Some(column) => column.heading(),
+                None => sort.column.clone(),
+            };
             if sort.column == measure.name {
                 return format!("The first {stations} by {by}");
             }

@@ -224,15 +224,15 @@ const CASES: &[Case] = &[
     loads("33-silent-skips/utf16-member.zip", 2, 2),
     loads("33-silent-skips/xlsx-member.zip", 1, 1)
         .skipping(&["may.xlsx was not loaded: it is a spreadsheet workbook"]),
-    loads("34-station-lists/Hubway_Stations_2011_2016.csv", 0, 0).saying(&["1 stations"]),
-    loads("34-station-lists/current_bluebikes_stations.csv", 0, 0).saying(&["1 stations"]),
-    loads("34-station-lists/divvy-excel-es.csv", 0, 0).saying(&["1 stations"]),
+    loads("34-station-lists/Hubway_Stations_2011_2016.csv", 0, 0).saying(&["1 station"]),
+    loads("34-station-lists/current_bluebikes_stations.csv", 0, 0).saying(&["1 station"]),
+    loads("34-station-lists/divvy-excel-es.csv", 0, 0).saying(&["1 station"]),
     loads("34-station-lists/metro-stations.csv", 0, 0)
         .with(&["--system", "metro@America/Los_Angeles"])
-        .saying(&["1 stations"]),
+        .saying(&["1 station"]),
     loads("34-station-lists/pronto_station.csv", 0, 0)
         .with(&["--system", "pronto@America/Los_Angeles"])
-        .saying(&["1 stations"]),
+        .saying(&["1 station"]),
     // One row has no end.
     loads("35-london-variants/odd-times.csv", 6, 5).of("santander"),
     loads("35-london-variants/schema3-no-end-id.csv", 1, 1).of("santander"),

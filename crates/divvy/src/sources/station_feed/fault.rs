@@ -78,7 +78,7 @@ impl fmt::Display for Fault {
 /// };
 /// assert_eq!(
 ///     in_short(&[fault("is_renting".into()), fault("is_returning".into())]),
-///     ["is_renting, is_returning: expected true or false, found 1 (at 1998 stations)"]
+///     ["is_renting, is_returning: expected true or false, found 1 (at 1,998 stations)"]
 /// );
 /// ```
 pub fn in_short(faults: &[Fault]) -> Vec<String> {
