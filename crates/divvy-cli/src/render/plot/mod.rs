@@ -68,7 +68,7 @@ fn draw(plot: &Plot<'_>, sheet: Sheet) -> Result<Drawing, NotDrawn> {
 ///
 /// # Errors
 ///
-/// As for [`file`].
+/// As for [`file()`].
 pub fn figures(plot: &Plot<'_>) -> Result<String, NotDrawn> {
     let [wide, narrow] = [Layout::Wide, Layout::Narrow].map(|layout| {
         draw(
