@@ -85,9 +85,12 @@ impl Bar {
 
 /// Returns a name, or its end if it is long: the end of a path says more than its begin.
 fn ending_of(name: &str) -> String {
-    let longest = screen_width()
-        .saturating_sub(NUMBERS)
-        .clamp(12, LONGEST_NAME);
+    ending_in(name, screen_width())
+}
+
+/// Returns a name, or its end if it is long for a terminal of that width.
+fn ending_in(name: &str, width: usize) -> String {
+    let longest = width.saturating_sub(NUMBERS).clamp(12, LONGEST_NAME);
     let letters = name.chars().count();
     if letters <= longest {
         return name.to_owned();
@@ -268,10 +271,11 @@ mod tests {
 
     #[test]
     fn a_long_name_keeps_its_end() {
-        assert_eq!(ending_of("a.zip"), "a.zip");
+        assert_eq!(ending_in("a.zip", 80), "a.zip");
         let long = format!("{}/202004-divvy-tripdata.zip", "folder/".repeat(9));
-        let shown = ending_of(&long);
+        let shown = ending_in(&long, 200);
         assert_eq!(shown.chars().count(), LONGEST_NAME);
         assert!(shown.starts_with('…') && shown.ends_with("/202004-divvy-tripdata.zip"));
+        assert_eq!(ending_in(&long, 80), "…-tripdata.zip");
     }
 }
