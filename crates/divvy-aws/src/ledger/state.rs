@@ -166,23 +166,12 @@ impl LedgerTable {
     pub async fn state(&self) -> Result<Option<State>, StoreError> {
         match self.table.get(key(STORE, "state")).await? {
             Some(item) => state_of(&item).map(Some),
-            None if self.has_archives().await? => Err(damaged(
+            None if !self.archives().await?.is_empty() => Err(damaged(
                 "#store state",
                 "it is gone, and the ledger has archives: restore the table from a backup",
             )),
             None => Ok(None),
         }
-    }
-
-    /// Returns whether the first items of the table are of archives: for a table without a state, which is
-    /// empty unless an item was deleted.
-    async fn has_archives(&self) -> Result<bool, StoreError> {
-        let first = self.table.scan().next().await?.unwrap_or_default();
-        let of_archive = |item: &Item| {
-            let archive = item.get("archive").and_then(|archive| archive.as_s().ok());
-            archive.is_some_and(|archive| archive == ARCHIVES || !archive.starts_with('#'))
-        };
-        Ok(first.iter().any(of_archive))
     }
 
     /// Returns the state of the store; writes the first one where there is none.
