@@ -35,7 +35,7 @@ fn screen_width() -> usize {
 impl Bar {
     /// Makes a bar with a name before it.
     pub fn new(common: &Common, name: &str) -> Self {
-        // The numbers are worth more than the bar where there is no room for both.
+        // A narrow terminal has no room for both the bar and the numbers.
         let template = match screen_width() {
             ..100 => "{prefix}  {percent:>3} %  {wide_msg}",
             _ => "{prefix}  {bar:20} {percent:>3} %  {wide_msg}",

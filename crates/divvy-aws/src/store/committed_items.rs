@@ -71,7 +71,7 @@ impl CommittedItems {
         let mut keys = HashSet::new();
         for archive in listed {
             let of_archive = keys_of(shared, &archive.content, archive.keys).await?;
-            keys.extend(of_archive.iter().map(|key| hash_of(key)));
+            keys.extend(of_archive.iter().map(hash_of));
         }
         Ok(Self::Keys(keys))
     }
@@ -102,7 +102,7 @@ impl CommittedItems {
     }
 }
 
-/// Returns the hash of a key of a block.
-pub(super) fn hash_of(key: &str) -> u128 {
-    xxh3_128(key.as_bytes())
+/// Returns the hash of a key of a block, or of the id of a trip.
+pub(super) fn hash_of(key: impl AsRef<[u8]>) -> u128 {
+    xxh3_128(key.as_ref())
 }

@@ -118,7 +118,7 @@ fn health(opened: &Opened) -> anyhow::Result<Option<Health>> {
 enum Line {
     /// The name of a system.
     Heading(String),
-    /// A label and what is said of it.
+    /// A label, its value, and the style of the value.
     Fact(&'static str, String, Style),
 }
 

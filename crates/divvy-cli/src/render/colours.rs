@@ -321,8 +321,8 @@ mod tests {
         }
     }
 
-    /// Returns the colour as somebody without one kind of cones perceives it, in Oklab (Machado and
-    /// others, 2009, for the full deficiency).
+    /// Simulates how a dichromat sees the colour. Returns it in Oklab. `matrix` is that of Machado, Oliveira
+    /// and Fernandes (2009) for one kind of colour blindness, at severity 1.
     fn perceived(colour: u32, matrix: [[f64; 3]; 3]) -> [f64; 3] {
         let rgb = linear(colour);
         let [r, g, b] = matrix.map(|row| {

@@ -2,7 +2,7 @@
 //! loaded again.
 //!
 //! ```text
-//!  lease ─► an unfinished load is undone ─► all trips read ─► strays and unreadable rows deleted
+//!  lease ─► an unfinished load is undone ─► all trips read ─► strays deleted
 //!  ─► totals, ids and entries written under a new generation ─► counts ─► one transaction
 //! ```
 //!

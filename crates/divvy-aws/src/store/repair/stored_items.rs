@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use divvy::model::StationId;
 use divvy::store::StoreError;
 use divvy::tally::{Tally, Totals};
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::if_readable;
 use crate::item::Item;
@@ -64,7 +63,7 @@ impl KnownItems {
             match if_readable(keys)? {
                 Some(keys) => {
                     blocks.insert(tag, keys.len() as u64);
-                    hashes.extend(keys.iter().map(|key| hash_of(key)));
+                    hashes.extend(keys.iter().map(hash_of));
                 }
                 None => {
                     unlisted.insert(tag);
@@ -100,7 +99,7 @@ impl KnownItems {
             }
             let (mut ids, mut n) = (HashSet::new(), 0);
             duplicates::visit_ids(shared, archive, &mut |id| {
-                ids.insert(xxh3_128(id));
+                ids.insert(hash_of(id));
                 n += 1;
                 Ok(())
             })
@@ -117,7 +116,7 @@ impl KnownItems {
     pub(super) fn status(&self, tag: &str, item: &Item) -> ItemStatus {
         let is_listed = |ids: &HashSet<u128>| {
             let key = layout::key_of(item).unwrap_or_default();
-            ids.contains(&xxh3_128(key.as_bytes()))
+            ids.contains(&hash_of(key))
         };
         match self.committed.membership(item) {
             Membership::Committed if !self.ids.get(tag).is_none_or(is_listed) => ItemStatus::Stray,

@@ -47,7 +47,7 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// Writes the story.
+    /// Writes the results for people.
     pub(super) fn write(&self, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
         let title = "An invented month of a bike-share system: no network, no account";
         writeln!(out, "{}\n", screen.paint(BOLD, title))?;

@@ -9,7 +9,7 @@ use super::scale::{Scale, is_stated};
 use super::words;
 use crate::render::colours::{ALL, Colour, NONE, NOT_STATED, OTHERS, assign};
 
-/// More series than these cannot be told apart.
+/// The largest number of series in a picture: readers do not distinguish more colours.
 const MOST_SERIES: usize = 8;
 
 /// Which columns are shown, by their indices.

@@ -177,8 +177,8 @@ impl Canvas {
         }
     }
 
-    /// Projects a line, without points that are too close together to be told apart. `None` for one
-    /// that lies outside of the map.
+    /// Projects a line. Leaves out points that are less than `CLOSE` pixels from the one before. `None` for
+    /// a line that lies outside of the map.
     fn visible(&self, line: &[Position]) -> Option<Vec<Point>> {
         const CLOSE: f64 = 0.7;
         let mut points: Vec<Point> = Vec::new();
