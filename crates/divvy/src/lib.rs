@@ -8,6 +8,7 @@ pub mod issue;
 pub mod model;
 pub mod new_folder;
 pub mod numerals;
+pub mod outlook;
 pub mod refresh;
 pub mod reports;
 pub mod sample;

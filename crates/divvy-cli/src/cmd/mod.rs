@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+mod backtest;
 mod check;
 mod completions;
 mod demo;
@@ -41,6 +42,7 @@ pub enum Verb {
     Unload(unload::Unload),
     Check(check::Check),
     Upgrade(upgrade::Upgrade),
+    Backtest(backtest::Backtest),
     Places(places::Places),
     Plan(plan::Plan),
     Export(export::Export),
@@ -68,6 +70,7 @@ impl Verb {
             Self::Unload(verb) => verb.run(common),
             Self::Check(verb) => verb.run(common),
             Self::Upgrade(verb) => verb.run(common),
+            Self::Backtest(verb) => verb.run(common),
             Self::Places(verb) => verb.run(common),
             Self::Plan(verb) => verb.run(common),
             Self::Export(verb) => verb.run(common),

@@ -39,6 +39,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 use calendar::Calendar;
 use city::{City, DEGREE};
 pub use feed::feed;
+pub(crate) use rng::Rng;
 use rows::Lines;
 use trips::Trips;
 

@@ -7,51 +7,51 @@
 ///
 /// The last step of splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number
 /// generators", 2014.
-pub(super) fn mix(mut n: u64) -> u64 {
+pub(crate) fn mix(mut n: u64) -> u64 {
     n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     n ^ (n >> 31)
 }
 
 /// A stream of random numbers (splitmix64).
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
     /// Begins the stream of a trip or a station, by its number `subject`. Streams of different
     /// subjects are independent.
-    pub(super) fn of(seed: u64, subject: u64) -> Self {
+    pub(crate) fn of(seed: u64, subject: u64) -> Self {
         Self(mix(seed ^ mix(subject.wrapping_add(0x5851_f42d_4c95_7f2d))))
     }
 
     /// Draws 64 bits.
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// Draws from 0 up to 1, exclusive.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Draws a whole number below `n`.
-    pub(super) fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.bits()) * u128::from(n)) >> 64) as u64
     }
 
     /// Draws a whole number from `from` up to `until`, exclusive.
-    pub(super) fn between(&mut self, from: i64, until: i64) -> i64 {
+    pub(crate) fn between(&mut self, from: i64, until: i64) -> i64 {
         from + self.below((until - from) as u64) as i64
     }
 
     /// Draws `true` with that probability.
-    pub(super) fn happens(&mut self, probability: f64) -> bool {
+    pub(crate) fn happens(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 
     /// Draws from an approximation of the normal distribution with mean 0 and standard deviation 1,
     /// within ±3.5: the sum of four uniform draws.
-    pub(super) fn bell(&mut self) -> f64 {
+    pub(crate) fn bell(&mut self) -> f64 {
         const MEAN: f64 = 2.0 * 65_535.0;
         const DEVIATION: f64 = 37_837.2; // 65536 / sqrt(3)
         let bits = self.bits();
@@ -61,12 +61,12 @@ impl Rng {
 }
 
 /// Draws indexes by weight: a table that holds each index as often as its weight demands.
-pub(super) struct WeightedIndex(Vec<u16>);
+pub(crate) struct WeightedIndex(Vec<u16>);
 
 impl WeightedIndex {
     /// Makes a table of `entries` indexes of `weights`. An index whose weight is less than one entry
     /// may be missing.
-    pub(super) fn new(entries: usize, weights: &[f64]) -> Self {
+    pub(crate) fn new(entries: usize, weights: &[f64]) -> Self {
         let total: f64 = weights.iter().sum();
         let mut table = Vec::with_capacity(entries);
         let mut reached = 0.0;
@@ -78,7 +78,7 @@ impl WeightedIndex {
     }
 
     /// Draws an index.
-    pub(super) fn draw(&self, rng: &mut Rng) -> usize {
+    pub(crate) fn draw(&self, rng: &mut Rng) -> usize {
         let entry = rng.below(self.0.len() as u64);
         usize::from(self.0[entry as usize])
     }

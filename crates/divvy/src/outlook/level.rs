@@ -1,0 +1,118 @@
+//! How busy the system is, compared with the rates of the hour: weather, events and seasons change all
+//! stations alike.
+
+use super::chain::FlowRates;
+use super::flows;
+use super::observations::Observations;
+
+/// An exponentially weighted mean over this many minutes, with a prior of this many departures that
+/// are as expected.
+const WINDOWS: [(f64, f64); 2] = [(60.0, 20.0), (24.0 * 60.0, 50.0)];
+/// The lowest and highest level.
+const LIMITS: (f64, f64) = (0.05, 6.0);
+
+/// Factors of the rates: 1 is as usual.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// The factor of departures.
+    pub departures: f64,
+    /// The factor of arrivals.
+    pub arrivals: f64,
+}
+
+impl Level {
+    /// As usual.
+    pub const USUAL: Self = Self {
+        departures: 1.0,
+        arrivals: 1.0,
+    };
+
+    /// Returns the rates at this level.
+    pub fn times(self, rates: FlowRates) -> FlowRates {
+        FlowRates {
+            departures: self.departures * rates.departures,
+            arrivals: self.arrivals * rates.arrivals,
+        }
+    }
+}
+
+/// Follows the level minute by minute: it depends on the past alone.
+#[derive(Clone, Debug, Default)]
+pub struct LevelTracker {
+    departures: Ratio,
+    arrivals: Ratio,
+}
+
+impl LevelTracker {
+    /// Adds one minute of the whole system: the flows, and those that the rates let expect at the
+    /// stations where they were possible.
+    pub fn add(&mut self, departures: f64, arrivals: f64, expected: FlowRates) {
+        self.departures.add(departures, expected.departures);
+        self.arrivals.add(arrivals, expected.arrivals);
+    }
+
+    /// Returns the level after the last minute.
+    pub fn level(&self) -> Level {
+        Level {
+            departures: self.departures.level(),
+            arrivals: self.arrivals.level(),
+        }
+    }
+}
+
+/// Observed and expected events, weighted by `exp(-age / window)` for each of [`WINDOWS`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Ratio([(f64, f64); 2]);
+
+impl Ratio {
+    fn add(&mut self, observed: f64, expected: f64) {
+        for ((seen, usual), (minutes, _)) in self.0.iter_mut().zip(WINDOWS) {
+            let decay = (-1.0 / minutes).exp();
+            *seen = *seen * decay + observed;
+            *usual = *usual * decay + expected;
+        }
+    }
+
+    /// Returns the geometric mean of the levels of the windows.
+    fn level(&self) -> f64 {
+        let levels = self.0.iter().zip(WINDOWS);
+        let product: f64 = levels
+            .map(|((seen, usual), (_, prior))| (prior + seen) / (prior + usual))
+            .product();
+        product.sqrt().clamp(LIMITS.0, LIMITS.1)
+    }
+}
+
+/// Returns the level after each minute of a period.
+pub(super) fn levels<'a>(
+    observations: &Observations,
+    rates: impl Fn(usize) -> &'a super::StationRates,
+) -> Vec<Level> {
+    let rates: Vec<_> = (0..observations.stations().len()).map(rates).collect();
+    let mut tracker = LevelTracker::default();
+    let of_minute = |minute| {
+        let slot = observations.slot(minute);
+        let (mut departures, mut arrivals) = (0.0, 0.0);
+        let mut expected = FlowRates {
+            departures: 0.0,
+            arrivals: 0.0,
+        };
+        for (station, rates) in rates.iter().enumerate() {
+            let Some(flow) = flows::flow(observations, station, minute) else {
+                continue;
+            };
+            let usual = rates.at(slot);
+            if flow.may_depart {
+                departures += f64::from(flow.departures);
+                expected.departures += usual.departures;
+            }
+            if flow.may_arrive {
+                arrivals += f64::from(flow.arrivals);
+                expected.arrivals += usual.arrivals;
+            }
+        }
+        tracker.add(departures, arrivals, expected);
+        tracker.level()
+    };
+    (0..observations.minutes()).map(of_minute).collect()
+}

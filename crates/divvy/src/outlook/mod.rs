@@ -1,0 +1,86 @@
+//! The probability that a station will be empty or full, minutes to hours ahead.
+//!
+//! ```text
+//!  observations   snapshots → bikes and docks of each station, minute by minute
+//!  flows          two minutes → departures and arrivals, without trucks
+//!  rates          flows of weeks → departures and arrivals a minute by station and half hour
+//!  level          flows of the last hours → how busy the system is, compared with the rates
+//!  chain          bikes now, rates, level → the distribution of bikes at each horizon
+//!  calibration    past forecasts and outcomes → corrected probabilities
+//!  model          all of these: trained on weeks, asked for forecasts
+//!  baselines      simpler forecasts to compare with;  scores: how good forecasts are
+//!  backtest       trains on one period and scores on another
+//! ```
+//!
+//! The chain is the M/M/1/K queue whose rates change with time: Raviv and Kolka, "Optimal inventory
+//! management of a bike-sharing station", IIE Transactions 45(10), 2013; Gast, Massonnet, Reijsbergen
+//! and Tribastone, "Probabilistic forecasts of bike-sharing systems for journey planning", CIKM 2015.
+//! `docs/OUTLOOK.md` has the formulas and what was measured.
+
+mod backtest;
+mod baselines;
+mod calibration;
+mod chain;
+mod flows;
+mod level;
+mod model;
+mod observations;
+mod rates;
+mod scores;
+
+pub use backtest::{BacktestOptions, backtest};
+pub use calibration::{OnlineIntercept, Platt};
+pub use chain::{Chain, FlowRates, Outlook};
+pub use level::{Level, LevelTracker};
+pub use model::Model;
+pub use observations::{Calendar, Observations, ObservationsBuilder, Reading, SLOTS};
+pub use rates::StationRates;
+pub use scores::{Bin, Score};
+
+use serde::{Deserialize, Serialize};
+
+/// What may happen to a station until a horizon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// No bike at the horizon.
+    EmptyAt,
+    /// No bike in at least one minute until the horizon, at a station that has one now.
+    EmptyWithin,
+    /// No free dock at the horizon.
+    FullAt,
+    /// No free dock in at least one minute until the horizon, at a station that has one now.
+    FullWithin,
+}
+
+impl Event {
+    /// All events.
+    pub const ALL: [Self; 4] = [
+        Self::EmptyAt,
+        Self::EmptyWithin,
+        Self::FullAt,
+        Self::FullWithin,
+    ];
+
+    /// Returns whether the event is about free docks, not bikes.
+    pub fn is_of_docks(self) -> bool {
+        matches!(self, Self::FullAt | Self::FullWithin)
+    }
+
+    /// Returns whether the event may be in any minute until the horizon.
+    pub fn is_within(self) -> bool {
+        matches!(self, Self::EmptyWithin | Self::FullWithin)
+    }
+
+    /// Returns the number that is 0 when the event happens: bikes or free docks.
+    pub fn count(self, reading: Reading) -> u16 {
+        if self.is_of_docks() {
+            reading.docks
+        } else {
+            reading.bikes
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! How good probabilities are: Brier, "Verification of forecasts expressed in terms of probability",
+//! 1950; its parts by Murphy, "A new vector partition of the probability score", 1973; the log score
+//! by Good, "Rational decisions", 1952.
+
+use serde::Serialize;
+
+use super::Event;
+use super::baselines::Baseline;
+
+/// The upper limits of the bins of forecasts. Events are rare: most forecasts are below 0.1.
+const LIMITS: [f64; 13] = [
+    0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0,
+];
+/// Probabilities closer to 0 or 1 are scored as this close by the log score, which is infinite for an
+/// event that was said to be impossible.
+const CLIP: f64 = 1e-5;
+
+/// The forecasts of one event at one horizon, against what happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// Minutes ahead.
+    pub horizon_min: usize,
+    /// The event.
+    pub event: Event,
+    /// Forecasts.
+    pub n: usize,
+    /// Forecasts whose event happened.
+    pub events: usize,
+    /// The mean square of the probability's error: 0 is perfect.
+    pub brier: f64,
+    /// By how much the Brier score is below that of persistence, as a share of it. `None` where that
+    /// one is perfect.
+    pub skill_persistence: Option<f64>,
+    /// The same against the frequency at the station in the half hour of weekdays or days off.
+    pub skill_climatology: Option<f64>,
+    /// The same against the frequency at stations with as many bikes (or docks).
+    pub skill_bikes_table: Option<f64>,
+    /// The mean of `-ln p` of what happened: 0 is perfect.
+    pub log_score: f64,
+    /// The forecasts by their probability.
+    pub calibration: Vec<Bin>,
+    /// The log score of the frequency at stations with as many bikes (or docks).
+    pub log_score_bikes_table: f64,
+    /// The part of the Brier score that is due to frequencies that differ from the probabilities, by
+    /// bins: 0 is best.
+    pub reliability: f64,
+    /// The part by which the frequencies of the bins differ from each other: more is better.
+    pub resolution: f64,
+    /// The Brier score of the frequency of the event, whoever forecasts.
+    pub uncertainty: f64,
+}
+
+/// Forecasts of similar probability.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Bin {
+    /// The lowest probability of the bin.
+    pub from: f64,
+    /// The probability that it ends before.
+    pub until: f64,
+    /// Forecasts.
+    pub n: usize,
+    /// The mean probability.
+    pub forecast: f64,
+    /// The share whose event happened.
+    pub observed: f64,
+}
+
+/// Adds up forecasts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    bins: [Sum; LIMITS.len()],
+    n: usize,
+    brier: f64,
+    log_score: f64,
+    /// Of persistence, climatology, and the table by bikes.
+    brier_of_baselines: [f64; 3],
+    log_score_bikes_table: f64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    n: usize,
+    probability: f64,
+    happened: usize,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, probability: f64, baseline: Baseline, happened: bool) {
+        let bin = LIMITS.partition_point(|limit| *limit <= probability);
+        let bin = &mut self.bins[bin.min(LIMITS.len() - 1)];
+        bin.n += 1;
+        bin.probability += probability;
+        bin.happened += usize::from(happened);
+        self.n += 1;
+        self.brier += brier(probability, happened);
+        self.log_score += log_score(probability, happened);
+        self.log_score_bikes_table += log_score(baseline.bikes_table, happened);
+        let forecasts = [
+            baseline.persistence,
+            baseline.climatology,
+            baseline.bikes_table,
+        ];
+        for (sum, forecast) in self.brier_of_baselines.iter_mut().zip(forecasts) {
+            *sum += brier(forecast, happened);
+        }
+    }
+
+    pub(super) fn score(&self, horizon_min: usize, event: Event) -> Score {
+        let n = self.n.max(1) as f64;
+        let events = self.bins.iter().map(|bin| bin.happened).sum();
+        let frequency = events as f64 / n;
+        let skill = |sum: f64| (sum > 0.0).then(|| 1.0 - self.brier / sum);
+        let [persistence, climatology, bikes_table] = self.brier_of_baselines;
+        let calibration: Vec<Bin> = self.bins().collect();
+        let by_bins = |difference: fn(&Bin, f64) -> f64| {
+            let parts = calibration
+                .iter()
+                .map(|bin| bin.n as f64 * difference(bin, frequency).powi(2));
+            parts.sum::<f64>() / n
+        };
+        Score {
+            horizon_min,
+            event,
+            n: self.n,
+            events,
+            brier: self.brier / n,
+            skill_persistence: skill(persistence),
+            skill_climatology: skill(climatology),
+            skill_bikes_table: skill(bikes_table),
+            log_score: self.log_score / n,
+            log_score_bikes_table: self.log_score_bikes_table / n,
+            reliability: by_bins(|bin, _| bin.forecast - bin.observed),
+            resolution: by_bins(|bin, frequency| bin.observed - frequency),
+            uncertainty: frequency * (1.0 - frequency),
+            calibration,
+        }
+    }
+
+    /// Returns the bins that have forecasts.
+    fn bins(&self) -> impl Iterator<Item = Bin> {
+        let from = std::iter::once(0.0).chain(LIMITS);
+        let bins = self
+            .bins
+            .iter()
+            .zip(from.zip(LIMITS))
+            .filter(|(sum, _)| sum.n > 0);
+        bins.map(|(sum, (from, until))| Bin {
+            from,
+            until,
+            n: sum.n,
+            forecast: sum.probability / sum.n as f64,
+            observed: sum.happened as f64 / sum.n as f64,
+        })
+    }
+}
+
+fn brier(probability: f64, happened: bool) -> f64 {
+    (probability - f64::from(u8::from(happened))).powi(2)
+}
+
+fn log_score(probability: f64, happened: bool) -> f64 {
+    let of_outcome = if happened {
+        probability
+    } else {
+        1.0 - probability
+    };
+    -of_outcome.clamp(CLIP, 1.0).ln()
+}
