@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use divvy::history::StatusHistory;
 use divvy::issue::{Reason, RejectSink, Rejected};
 use divvy::model::{
     Snapshot, Station, StationAlias, StationId, System, SystemId, Trip, TripBatch, TripId,
@@ -22,6 +23,8 @@ use divvy::store::{
     Unload, Unloaded,
 };
 use divvy::tally::{FlagCounts, Tally, Totals};
+
+use crate::memory_history::MemoryHistory;
 
 /// Trips in a batch of a scan.
 const BATCH: usize = 4096;
@@ -53,6 +56,7 @@ struct SystemHeld {
     /// Every copy of every trip. The first is the one stored; no list is empty.
     trips: BTreeMap<TripId, Vec<TripCopy>>,
     stations: StationData,
+    history: MemoryHistory,
     corrections: Corrections,
     counts: BTreeMap<StationId, FromStationCount>,
     /// Ids that no trip uses any more: counts of them before this version, but 0, are of trips
@@ -93,6 +97,7 @@ impl SystemHeld {
             last_sequence: 0,
             trips: BTreeMap::new(),
             stations: StationData::default(),
+            history: MemoryHistory::default(),
             corrections: Corrections::default(),
             counts: BTreeMap::new(),
             forgotten: BTreeMap::new(),
@@ -303,6 +308,15 @@ impl MemoryStore {
             .map(question)
             .unwrap_or_default()
     }
+
+    /// Reads something of the history of a system; the default value for an unknown system.
+    pub(crate) fn ask_history<T: Default>(
+        &self,
+        system: &SystemId,
+        question: impl FnOnce(&MemoryHistory) -> T,
+    ) -> T {
+        self.ask(system, |held| question(&held.history))
+    }
 }
 
 #[async_trait]
@@ -390,16 +404,27 @@ impl StationTable for MemoryStore {
         Ok(self.ask(system, |held| held.stations.stations().cloned().collect()))
     }
 
-    async fn apply(&self, snapshot: &Snapshot, _: Timestamp) -> Result<Applied, StoreError> {
+    async fn apply(
+        &self,
+        snapshot: &Snapshot,
+        fetched_at: Timestamp,
+    ) -> Result<Applied, StoreError> {
         let mut held = self.held();
         let system = held.system(&snapshot.system);
         // Taken out, because the totals are calculated from the other fields of the system.
         let mut stations = std::mem::take(&mut system.stations);
         let Ok((applied, writes)) =
             stations.apply(snapshot, || Ok::<_, Infallible>(system.totals()));
+        if stations.has_taken_states(snapshot, &applied) {
+            system.history.push(snapshot, fetched_at);
+        }
         system.stations = stations;
         held.record(&snapshot.system.id, writes);
         Ok(applied)
+    }
+
+    fn history(&self) -> Option<&dyn StatusHistory> {
+        Some(self)
     }
 
     async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError> {

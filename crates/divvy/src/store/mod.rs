@@ -30,6 +30,7 @@ use jiff::Timestamp;
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::ledger::{ArchiveId, ArchiveRead, ContentHash, LedgerEntry, LoadedArchive};
 pub use self::projection::Projection;
+use crate::history::StatusHistory;
 use crate::issue::RejectSink;
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 pub use crate::stations::corrections::{Corrections, CorrectionsChange};
@@ -118,6 +119,11 @@ pub trait StationTable: Send + Sync {
 
     /// Returns the state of a system's feed. `None` before the first snapshot.
     async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError>;
+
+    /// Returns the history of what stations report. `None` where the store keeps none.
+    fn history(&self) -> Option<&dyn StatusHistory> {
+        None
+    }
 
     /// Stores the names, positions and capacities of a published station list beside those of other
     /// lists ([`Station::listed_as`]); values from a feed are never overwritten. Returns how many rows
