@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod http;
+pub mod recordings;
 pub mod sniff;
 pub mod station_feed;
 pub mod station_list;

@@ -17,6 +17,7 @@ mod real_archives;
 mod real_feeds;
 mod real_loads;
 mod real_reports;
+mod recordings;
 mod refresh;
 mod reports;
 mod simulator;

@@ -19,6 +19,7 @@ mod error;
 mod fault;
 mod gbfs;
 mod plausibility;
+mod replace;
 mod snapshot;
 mod stations;
 mod time;
