@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use divvy::history::StatusHistory;
+use divvy::history::{AsOf, SnapshotEntry, StateChange};
 use divvy::issue::{Reason, RejectSink, Rejected};
 use divvy::model::{
     Snapshot, Station, StationAlias, StationId, System, SystemId, Trip, TripBatch, TripId,
@@ -19,8 +19,8 @@ use divvy::stations::data::{StationData, Write};
 use divvy::store::{
     Applied, ArchiveId, ArchiveRead, Change, ChangeStream, ContentHash, Corrections,
     CorrectionsChange, CountsTable, Departures, FeedState, FromStationCount, Incoming, Ledger,
-    LedgerEntry, PlaceCorrections, Republish, StationTable, StoreError, TotalsReader, Trips,
-    Unload, Unloaded,
+    LedgerEntry, PlaceCorrections, Republish, StationTable, StatusHistory, StoreError,
+    TotalsReader, Trips, Unload, Unloaded,
 };
 use divvy::tally::{FlagCounts, Tally, Totals};
 
@@ -308,15 +308,6 @@ impl MemoryStore {
             .map(question)
             .unwrap_or_default()
     }
-
-    /// Reads something of the history of a system; the default value for an unknown system.
-    pub(crate) fn ask_history<T: Default>(
-        &self,
-        system: &SystemId,
-        question: impl FnOnce(&MemoryHistory) -> T,
-    ) -> T {
-        self.ask(system, |held| question(&held.history))
-    }
 }
 
 #[async_trait]
@@ -439,6 +430,40 @@ impl StationTable for MemoryStore {
         let Ok(writes) = stations.describe(listed, || Ok::<_, Infallible>(known.totals()));
         known.stations = stations;
         Ok(held.record(&system.id, writes))
+    }
+}
+
+#[async_trait]
+impl StatusHistory for MemoryStore {
+    async fn as_of(&self, system: &SystemId, at: Timestamp) -> Result<Option<AsOf>, StoreError> {
+        Ok(self.ask(system, |held| held.history.as_of(at)))
+    }
+
+    async fn state_changes(
+        &self,
+        system: &SystemId,
+        station: &StationId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<StateChange>, StoreError> {
+        let mut changes = self.ask(system, |held| held.history.changes(station));
+        changes.retain(|change| change.taken_at >= from && change.taken_at < to);
+        Ok(changes)
+    }
+
+    async fn snapshots(
+        &self,
+        system: &SystemId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<SnapshotEntry>, StoreError> {
+        let mut entries = self.ask(system, |held| held.history.snapshots());
+        entries.retain(|entry| entry.taken_at >= from && entry.taken_at < to);
+        Ok(entries)
+    }
+
+    async fn count_state_changes(&self, system: &SystemId) -> Result<u64, StoreError> {
+        Ok(self.ask(system, |held| held.history.count_changes()))
     }
 }
 

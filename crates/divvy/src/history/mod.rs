@@ -15,14 +15,12 @@ pub(crate) mod part_file;
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use diff::{States, apply_change, diff, states_of};
 
-use crate::model::{Availability, Station, StationId, StationStatus, SystemId, VehiclesByType};
-use crate::store::StoreError;
+use crate::model::{Availability, Station, StationId, StationStatus, VehiclesByType};
 
 /// What a station reports at one instant, but for the time of its report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,31 +77,4 @@ pub struct AsOf {
     pub snapshot: SnapshotEntry,
     /// The stations that it lists.
     pub states: BTreeMap<StationId, StationState>,
-}
-
-/// The history of states. [`StationTable::apply`] appends to it in the same transaction.
-///
-/// [`StationTable::apply`]: crate::store::StationTable::apply
-#[async_trait]
-pub trait StatusHistory: Send + Sync {
-    /// Returns the states of the last snapshot that was made at an instant or before. `None` if there
-    /// is none.
-    async fn as_of(&self, system: &SystemId, at: Timestamp) -> Result<Option<AsOf>, StoreError>;
-
-    /// Lists the changes of a station made from `from` on and before `to`, in order.
-    async fn state_changes(
-        &self,
-        system: &SystemId,
-        station: &StationId,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<Vec<StateChange>, StoreError>;
-
-    /// Lists the snapshots made from `from` on and before `to`, in order.
-    async fn snapshots(
-        &self,
-        system: &SystemId,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<Vec<SnapshotEntry>, StoreError>;
 }

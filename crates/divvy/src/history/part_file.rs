@@ -213,21 +213,36 @@ fn text(value: &Option<ByteArray>) -> Result<Option<&str>> {
 }
 
 /// Reads a column of a row group, `None` for NULL.
-fn read_column<T: DataType>(group: &dyn RowGroupReader, column: usize) -> Result<Vec<Option<T::T>>> {
+fn read_column<T: DataType>(
+    group: &dyn RowGroupReader,
+    column: usize,
+) -> Result<Vec<Option<T::T>>> {
     let reader = group.get_column_reader(column)?;
-    let is_optional = group.metadata().column(column).column_descr().max_def_level() > 0;
+    let is_optional = group
+        .metadata()
+        .column(column)
+        .column_descr()
+        .max_def_level()
+        > 0;
     let mut reader = get_typed_column_reader::<T>(reader);
     let rows = usize::try_from(group.metadata().num_rows()).unwrap_or_default();
     let (mut values, mut levels) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
     loop {
-        let left = rows - if is_optional { levels.len() } else { values.len() };
+        let left = rows
+            - if is_optional {
+                levels.len()
+            } else {
+                values.len()
+            };
         if left == 0 {
             break;
         }
         let levels = Some(&mut levels).filter(|_| is_optional);
         let (read, _, _) = reader.read_records(left, levels, None, &mut values)?;
         if read == 0 {
-            return Err(ParquetError::EOF("a column ends before its row group".into()));
+            return Err(ParquetError::EOF(
+                "a column ends before its row group".into(),
+            ));
         }
     }
     if !is_optional {

@@ -30,7 +30,9 @@ use snapshots::listed;
 
 use super::corrections::Corrections;
 use super::{Applied, FeedState, identity};
-use crate::model::{ListedStation, Snapshot, SnapshotKind, Station, StationAlias, StationId, StationSource};
+use crate::model::{
+    ListedStation, Snapshot, SnapshotKind, Station, StationAlias, StationId, StationSource,
+};
 use crate::tally::Totals;
 
 /// One row of StationData, as a store keeps it.

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::ledger::{ArchiveId, ArchiveRead, ContentHash, LedgerEntry, LoadedArchive};
 pub use self::projection::Projection;
-use crate::history::StatusHistory;
+use crate::history::{AsOf, SnapshotEntry, StateChange};
 use crate::issue::RejectSink;
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 pub use crate::stations::corrections::{Corrections, CorrectionsChange};
@@ -129,6 +129,34 @@ pub trait StationTable: Send + Sync {
     /// lists ([`Station::listed_as`]); values from a feed are never overwritten. Returns how many rows
     /// were inserted or changed.
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError>;
+}
+
+/// The history of states. [`StationTable::apply`] appends to it in the same transaction.
+#[async_trait]
+pub trait StatusHistory: Send + Sync {
+    /// Returns the states of the last snapshot that was made at an instant or before. `None` if there
+    /// is none.
+    async fn as_of(&self, system: &SystemId, at: Timestamp) -> Result<Option<AsOf>, StoreError>;
+
+    /// Lists the changes of a station made from `from` on and before `to`, in order.
+    async fn state_changes(
+        &self,
+        system: &SystemId,
+        station: &StationId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<StateChange>, StoreError>;
+
+    /// Lists the snapshots made from `from` on and before `to`, in order.
+    async fn snapshots(
+        &self,
+        system: &SystemId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<SnapshotEntry>, StoreError>;
+
+    /// Counts the changes of all stations.
+    async fn count_state_changes(&self, system: &SystemId) -> Result<u64, StoreError>;
 }
 
 /// Corrections of the join between trips and stations, made by hand.

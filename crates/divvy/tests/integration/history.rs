@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use divvy::history::StatusHistory;
 use divvy::model::{
     Availability, Snapshot, SnapshotKind, Station, StationId, StationStatus, System,
 };
 use divvy::store::embedded::EmbeddedStore;
-use divvy::store::StationTable;
+use divvy::store::{StationTable, StatusHistory};
 use divvy_testkit::MemoryStore;
 use futures_executor::block_on;
 use jiff::{SignedDuration, Timestamp};
@@ -91,6 +90,9 @@ fn expect_same(found: &dyn StatusHistory, expected: &dyn StatusHistory, steps: &
     let times: Vec<Timestamp> = times
         .flat_map(|at| [-1, 0, 1].map(|ms| at + SignedDuration::from_millis(ms)))
         .collect();
+    let count =
+        |history: &dyn StatusHistory| block_on(history.count_state_changes(&system)).unwrap();
+    assert_eq!(count(found), count(expected));
     for at in &times {
         let found = block_on(found.as_of(&system, *at)).unwrap();
         assert_eq!(found, block_on(expected.as_of(&system, *at)).unwrap());

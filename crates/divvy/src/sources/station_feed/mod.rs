@@ -42,7 +42,9 @@ pub use snapshot::snapshot;
 pub use time::FeedTime;
 pub use vehicle_types::VehicleTypes;
 
-use crate::model::{BoundingBox, Position, Station, StationId, System, SystemId, Systems, VehiclesByType};
+use crate::model::{
+    BoundingBox, Position, Station, StationId, System, SystemId, Systems, VehiclesByType,
+};
 use entry::Entry;
 
 /// One JSON file of a feed.

@@ -161,7 +161,11 @@ impl Check<'_> {
             .collect();
         let leftovers = catalog::leftovers(self.catalog)?;
         let parts = catalog::history_parts(self.catalog, None)?;
-        faults.extend(parts.iter().filter_map(|part| verify::part_fault(root, part)));
+        faults.extend(
+            parts
+                .iter()
+                .filter_map(|part| verify::part_fault(root, part)),
+        );
         let known: BTreeSet<PathBuf> = (files.iter().map(|file| &file.path))
             .chain(parts.iter().map(|part| &part.path))
             .chain(&leftovers)

@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use rusqlite::Connection;
 
+use super::EmbeddedStore;
 use super::catalog::{self, Moment, PartRow};
 use super::commit::move_into_place;
 use super::error::damaged;
@@ -20,31 +21,15 @@ use super::hashed_file::HashedFile;
 use super::lock::ReadersLock;
 use super::shared::Shared;
 use super::staging::Staging;
-use super::EmbeddedStore;
-use crate::history::{
-    AsOf, SnapshotEntry, StateChange, StatusHistory, apply_change, diff, part_file, states_of,
-};
+use crate::history::{AsOf, SnapshotEntry, StateChange, apply_change, diff, part_file, states_of};
 use crate::model::{Snapshot, StationId, SystemId};
-use crate::store::StoreError;
+use crate::store::{StatusHistory, StoreError};
 
-/// When changes are sealed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SealAfter {
-    /// Changes of days that are over (UTC), if they are at least as many.
-    pub(super) day_over: u64,
-    /// Changes of a day that is not over.
-    pub(super) in_day: u64,
-}
+/// Changes of days that are over (UTC) are sealed if they are at least as many.
+const SEALED_OF_A_DAY: u64 = 4_096;
 
-impl Default for SealAfter {
-    /// A day of 300 stations is one part, a day of 4,000 stations some parts.
-    fn default() -> Self {
-        Self {
-            day_over: 4_096,
-            in_day: 262_144,
-        }
-    }
-}
+/// Changes of a day that is not over are sealed if they are at least as many.
+const SEALED_WITHIN_A_DAY: u64 = 262_144;
 
 /// The number of snapshots of a day after which the changes are counted again.
 const COUNT_EVERY: u64 = 32;
@@ -100,14 +85,14 @@ fn is_due(shared: &Shared, system: &SystemId, taken_at: Timestamp) -> Result<boo
     };
     let is_over = day(taken_at) > day(first_at);
     let last = catalog::last_snapshot(&catalog, system)?.map_or(first, |last| last.number);
-    if !is_over && !(last - first + 1).is_multiple_of(shared.seal_after.count_every()) {
+    if !is_over && !(last - first + 1).is_multiple_of(COUNT_EVERY) {
         return Ok(false);
     }
     let recent = catalog::count_recent(&catalog, system)?;
     let needed = if is_over {
-        shared.seal_after.day_over
+        SEALED_OF_A_DAY
     } else {
-        shared.seal_after.in_day
+        SEALED_WITHIN_A_DAY
     };
     Ok(recent >= needed)
 }
@@ -115,13 +100,6 @@ fn is_due(shared: &Shared, system: &SystemId, taken_at: Timestamp) -> Result<boo
 /// Returns the day of an instant (UTC).
 fn day(at: Timestamp) -> Date {
     Offset::UTC.to_datetime(at).date()
-}
-
-impl SealAfter {
-    /// Returns the number of snapshots after which changes of a day that is not over are counted.
-    fn count_every(self) -> u64 {
-        self.in_day.clamp(1, COUNT_EVERY)
-    }
 }
 
 /// Writes all changes that are in no part as a part. The caller holds the writer lock.
@@ -190,7 +168,9 @@ impl StatusHistory for EmbeddedStore {
         let parts = catalog::history_parts(&catalog, Some(system))?;
         let recent = catalog::first_recent(&catalog, system)?;
         let is_recent = recent.is_some_and(|(first, _)| first < after);
+        // Snapshots before the first change are in no part: the states before the first one are theirs.
         let part = parts.iter().rev().find(|part| part.snapshots.0 < after);
+        let part = part.or(parts.first());
         let (mut states, mut changes) = match part {
             Some(part) if !is_recent => (
                 catalog::states_before_part(&catalog, &part.path)?,
@@ -226,7 +206,12 @@ impl StatusHistory for EmbeddedStore {
             }
         }
         let all = u64::MAX >> 1;
-        changes.extend(catalog::recent_changes(&catalog, system, Some(station), all)?);
+        changes.extend(catalog::recent_changes(
+            &catalog,
+            system,
+            Some(station),
+            all,
+        )?);
         changes.retain(|change| change.taken_at >= from && change.taken_at < to);
         Ok(changes)
     }
@@ -244,6 +229,14 @@ impl StatusHistory for EmbeddedStore {
         let first = catalog::first_snapshot_after(&catalog, system, before(from))?;
         let end = catalog::first_snapshot_after(&catalog, system, before(to))?;
         catalog::snapshots(&catalog, system, first, end)
+    }
+
+    async fn count_state_changes(&self, system: &SystemId) -> Result<u64, StoreError> {
+        let mut catalog = self.shared.catalog()?;
+        let catalog = catalog::read(&mut catalog)?;
+        let parts = catalog::history_parts(&catalog, Some(system))?;
+        let sealed: u64 = parts.iter().map(|part| part.rows).sum();
+        Ok(sealed + catalog::count_recent(&catalog, system)?)
     }
 }
 

@@ -9,7 +9,6 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::folder::FolderContent;
-use super::history::SealAfter;
 use super::lock::{OnWait, ReadersLock, WriterLock};
 use super::{catalog, folder};
 use crate::store::{StoreError, StoreErrorKind};
@@ -76,8 +75,6 @@ pub(super) struct Shared {
     catalog: Mutex<Catalog>,
     access: Access,
     on_wait: Box<OnWait>,
-    /// When changes of states are sealed.
-    pub(super) seal_after: SealAfter,
 }
 
 impl Shared {
@@ -96,7 +93,6 @@ impl Shared {
             catalog: Mutex::new(catalog),
             access,
             on_wait,
-            seal_after: SealAfter::default(),
         }
     }
 

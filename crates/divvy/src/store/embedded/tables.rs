@@ -13,14 +13,13 @@ use super::incoming::EmbeddedIncoming;
 use super::lock::ReadersLock;
 use super::trips_file::{SCAN_THREADS, for_each_row_group};
 use super::{EmbeddedStore, commit, history, places_file};
-use crate::history::StatusHistory;
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 use crate::stations::data::{StationData, Write};
 use crate::store::{
     Applied, ArchiveId, Change, ChangeStream, Check, Checked, ContentHash, Corrections,
     CorrectionsChange, CountsTable, Departures, FeedState, FromStationCount, Incoming, Ledger,
     LedgerEntry, LoadedArchive, PlaceCorrections, Projection, Repair, Repaired, Republish,
-    StationTable, StoreError, TotalsReader, Trips, Unload, Unloaded,
+    StationTable, StatusHistory, StoreError, TotalsReader, Trips, Unload, Unloaded,
 };
 use crate::tally::{Parts, Totals};
 

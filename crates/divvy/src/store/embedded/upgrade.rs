@@ -187,7 +187,7 @@ impl Rebuilt {
              ) WITHOUT ROWID;
              DELETE FROM cube;
              DELETE FROM departures;";
-        let is_new = |name: &str| catalog::HISTORY_TABLES.contains(name);
+        let is_new = |name| catalog::HISTORY_TABLES.contains(&format!("CREATE TABLE {name} ("));
         for table in catalog::CHECKED.iter().filter(|it| !is_new(it.name)) {
             let (table, columns) = (table.name, table.columns);
             tables += &format!(

@@ -7,7 +7,7 @@ use super::tables::{CHECKED, STATUS_CHANGE, STATUS_PART, STATUS_SNAPSHOT, STATUS
 use super::tallies::{compress, decompress};
 use super::{ReadError, execute, from_json, from_ms, query, query_first, to_ms};
 use crate::history::part_file::by_type_text;
-use crate::history::{SnapshotEntry, StateChange, StationState, States};
+use crate::history::{SnapshotEntry, StateChange, States, StationState};
 use crate::model::{Availability, StationId, StationStatus, SystemId};
 use crate::store::StoreError;
 use crate::store::embedded::error::corrupt_catalog;
@@ -71,11 +71,15 @@ pub(crate) fn states(
     moment: Moment,
 ) -> Result<States, StoreError> {
     let is_intact = STATUS_STATES.is_intact();
-    let select = format!(
-        "SELECT states FROM status_states WHERE system = ? AND moment = ? AND {is_intact}"
-    );
+    let select =
+        format!("SELECT states FROM status_states WHERE system = ? AND moment = ? AND {is_intact}");
     let params = params![system.as_str(), moment.as_str()];
-    let blob = query_first(catalog, &select, params, |row| Ok(row.get::<_, Vec<u8>>(0)?))?;
+    let blob = query_first(
+        catalog,
+        &select,
+        params,
+        |row| Ok(row.get::<_, Vec<u8>>(0)?),
+    )?;
     blob.map_or_else(|| Ok(States::new()), |blob| unpack_states(&blob))
 }
 
@@ -129,7 +133,12 @@ fn snapshot_from(
         "SELECT {SNAPSHOT_COLUMNS} FROM status_snapshot
          WHERE system = ? AND number >= ? AND {is_intact} ORDER BY number LIMIT 1"
     );
-    query_first(catalog, &select, params![system.as_str(), number], snapshot_of)
+    query_first(
+        catalog,
+        &select,
+        params![system.as_str(), number],
+        snapshot_of,
+    )
 }
 
 /// Returns the smallest number from which on no snapshot was made at `at` or before.
@@ -162,7 +171,12 @@ pub(crate) fn snapshot_before(
         "SELECT {SNAPSHOT_COLUMNS} FROM status_snapshot
          WHERE system = ? AND number < ? AND {is_intact} ORDER BY number DESC LIMIT 1"
     );
-    query_first(catalog, &select, params![system.as_str(), number], snapshot_of)
+    query_first(
+        catalog,
+        &select,
+        params![system.as_str(), number],
+        snapshot_of,
+    )
 }
 
 /// Lists the snapshots with numbers from `from` on and below `to`.
@@ -177,7 +191,12 @@ pub(crate) fn snapshots(
         "SELECT {SNAPSHOT_COLUMNS} FROM status_snapshot
          WHERE system = ? AND number >= ? AND number < ? AND {is_intact} ORDER BY number"
     );
-    query(catalog, &select, params![system.as_str(), from, to], snapshot_of)
+    query(
+        catalog,
+        &select,
+        params![system.as_str(), from, to],
+        snapshot_of,
+    )
 }
 
 /// Adds a snapshot.
@@ -244,29 +263,34 @@ pub(crate) fn recent_changes(
          ORDER BY snapshot, station"
     );
     let station = station.map(StationId::as_str);
-    query(catalog, &select, params![system.as_str(), to, station], |row| {
-        let listed: bool = row.get(3)?;
-        let state = StationState {
-            status: row.get::<_, Option<String>>(4)?.map(StationStatus::from),
-            available: Availability {
-                vehicles: row.get(5)?,
-                ebikes: row.get(6)?,
-                vehicles_disabled: row.get(7)?,
-                docks: row.get(8)?,
-                docks_disabled: row.get(9)?,
-            },
-            by_type: match row.get::<_, Option<String>>(10)? {
-                None => Default::default(),
-                Some(json) => from_json(&json)?,
-            },
-        };
-        Ok(StateChange {
-            snapshot: row.get(0)?,
-            station: row.get::<_, String>(1)?.into(),
-            taken_at: from_ms(row.get(2)?)?,
-            state: listed.then_some(state),
-        })
-    })
+    query(
+        catalog,
+        &select,
+        params![system.as_str(), to, station],
+        |row| {
+            let listed: bool = row.get(3)?;
+            let state = StationState {
+                status: row.get::<_, Option<String>>(4)?.map(StationStatus::from),
+                available: Availability {
+                    vehicles: row.get(5)?,
+                    ebikes: row.get(6)?,
+                    vehicles_disabled: row.get(7)?,
+                    docks: row.get(8)?,
+                    docks_disabled: row.get(9)?,
+                },
+                by_type: match row.get::<_, Option<String>>(10)? {
+                    None => Default::default(),
+                    Some(json) => from_json(&json)?,
+                },
+            };
+            Ok(StateChange {
+                snapshot: row.get(0)?,
+                station: row.get::<_, String>(1)?.into(),
+                taken_at: from_ms(row.get(2)?)?,
+                state: listed.then_some(state),
+            })
+        },
+    )
 }
 
 /// Returns the number and the time of the first snapshot with a change in no part. `None` if there is no such

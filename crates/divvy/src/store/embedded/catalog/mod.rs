@@ -93,7 +93,9 @@ fn prepare(connection: &Connection) -> Result<(), StoreError> {
 fn create_tables(connection: &Connection) -> Result<(), StoreError> {
     let create = format!(
         "BEGIN IMMEDIATE; {} PRAGMA user_version = {VERSION}; COMMIT;",
-        [tables::TABLES, HISTORY_TABLES].concat().replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
+        [tables::TABLES, HISTORY_TABLES]
+            .concat()
+            .replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
     );
     connection
         .execute_batch(&create)
