@@ -110,6 +110,7 @@ impl Feed {
             kind: SnapshotKind::Full,
             taken_at,
             stations: self.stations.clone(),
+            by_type: Default::default(),
         }
     }
 }

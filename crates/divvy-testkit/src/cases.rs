@@ -299,6 +299,7 @@ pub fn steps_of_any_order() -> [Step; 6] {
             taken_at: minute(taken_at),
             kind,
             stations: stations.into_iter().map(with_states).collect(),
+            by_type: Default::default(),
         })
     };
     let trip = |n: usize, (id, place): (&str, usize)| {
@@ -398,6 +399,7 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
             taken_at: minute(taken_at),
             kind,
             stations,
+            by_type: Default::default(),
         }
     })
 }

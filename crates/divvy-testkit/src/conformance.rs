@@ -257,6 +257,7 @@ pub async fn only_stations_whose_trips_changed_are_recounted(
             taken_at: minute(1000 + i64::from(round)),
             kind: SnapshotKind::Status,
             stations,
+            by_type: Default::default(),
         };
         store.apply(&poll, poll.taken_at).await?;
         let refreshed = refresh::drain(store, refresh::CONSUMER, minute(1)).await?;

@@ -18,6 +18,7 @@ mod contents;
 mod driver;
 pub mod inputs;
 mod memory;
+mod memory_history;
 mod model;
 pub mod simulator;
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use divvy::history::{AsOf, SnapshotEntry, StateChange};
 use divvy::issue::{Reason, RejectSink, Rejected};
 use divvy::model::{
     Snapshot, Station, StationAlias, StationId, System, SystemId, Trip, TripBatch, TripId,
@@ -18,10 +19,12 @@ use divvy::stations::data::{StationData, Write};
 use divvy::store::{
     Applied, ArchiveId, ArchiveRead, Change, ChangeStream, ContentHash, Corrections,
     CorrectionsChange, CountsTable, Departures, FeedState, FromStationCount, Incoming, Ledger,
-    LedgerEntry, PlaceCorrections, Republish, StationTable, StoreError, TotalsReader, Trips,
-    Unload, Unloaded,
+    LedgerEntry, PlaceCorrections, Republish, StationTable, StatusHistory, StoreError,
+    TotalsReader, Trips, Unload, Unloaded,
 };
 use divvy::tally::{FlagCounts, Tally, Totals};
+
+use crate::memory_history::MemoryHistory;
 
 /// Trips in a batch of a scan.
 const BATCH: usize = 4096;
@@ -53,6 +56,7 @@ struct SystemHeld {
     /// Every copy of every trip. The first is the one stored; no list is empty.
     trips: BTreeMap<TripId, Vec<TripCopy>>,
     stations: StationData,
+    history: MemoryHistory,
     corrections: Corrections,
     counts: BTreeMap<StationId, FromStationCount>,
     /// Ids that no trip uses any more: counts of them before this version, but 0, are of trips
@@ -93,6 +97,7 @@ impl SystemHeld {
             last_sequence: 0,
             trips: BTreeMap::new(),
             stations: StationData::default(),
+            history: MemoryHistory::default(),
             corrections: Corrections::default(),
             counts: BTreeMap::new(),
             forgotten: BTreeMap::new(),
@@ -390,16 +395,27 @@ impl StationTable for MemoryStore {
         Ok(self.ask(system, |held| held.stations.stations().cloned().collect()))
     }
 
-    async fn apply(&self, snapshot: &Snapshot, _: Timestamp) -> Result<Applied, StoreError> {
+    async fn apply(
+        &self,
+        snapshot: &Snapshot,
+        fetched_at: Timestamp,
+    ) -> Result<Applied, StoreError> {
         let mut held = self.held();
         let system = held.system(&snapshot.system);
         // Taken out, because the totals are calculated from the other fields of the system.
         let mut stations = std::mem::take(&mut system.stations);
         let Ok((applied, writes)) =
             stations.apply(snapshot, || Ok::<_, Infallible>(system.totals()));
+        if stations.has_taken_states(snapshot, &applied) {
+            system.history.push(snapshot, fetched_at);
+        }
         system.stations = stations;
         held.record(&snapshot.system.id, writes);
         Ok(applied)
+    }
+
+    fn history(&self) -> Option<&dyn StatusHistory> {
+        Some(self)
     }
 
     async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError> {
@@ -414,6 +430,40 @@ impl StationTable for MemoryStore {
         let Ok(writes) = stations.describe(listed, || Ok::<_, Infallible>(known.totals()));
         known.stations = stations;
         Ok(held.record(&system.id, writes))
+    }
+}
+
+#[async_trait]
+impl StatusHistory for MemoryStore {
+    async fn as_of(&self, system: &SystemId, at: Timestamp) -> Result<Option<AsOf>, StoreError> {
+        Ok(self.ask(system, |held| held.history.as_of(at)))
+    }
+
+    async fn state_changes(
+        &self,
+        system: &SystemId,
+        station: &StationId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<StateChange>, StoreError> {
+        let mut changes = self.ask(system, |held| held.history.changes(station));
+        changes.retain(|change| change.taken_at >= from && change.taken_at < to);
+        Ok(changes)
+    }
+
+    async fn snapshots(
+        &self,
+        system: &SystemId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<SnapshotEntry>, StoreError> {
+        let mut entries = self.ask(system, |held| held.history.snapshots());
+        entries.retain(|entry| entry.taken_at >= from && entry.taken_at < to);
+        Ok(entries)
+    }
+
+    async fn count_state_changes(&self, system: &SystemId) -> Result<u64, StoreError> {
+        Ok(self.ask(system, |held| held.history.count_changes()))
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod attribution;
 #[cfg(feature = "export")]
 pub mod export;
+pub mod history;
 pub mod ingest;
 pub mod issue;
 pub mod model;

@@ -27,6 +27,16 @@ const STATION_FEEDS: [&str; 2] = ["station_information", "station_status"];
 const VEHICLE_TYPES: &str = "vehicle_types";
 
 impl FeedSources {
+    /// Takes feeds that have been read. `name` is where they come from, for messages.
+    pub(super) fn of(feeds: Vec<Feed>, name: &str) -> Self {
+        Self {
+            feeds,
+            system_id: None,
+            vehicle_types: None,
+            name: name.into(),
+        }
+    }
+
     /// Reads files, folders and addresses.
     pub(super) fn read(sources: &[&OsStr], client: &Client) -> Result<Self, PollError> {
         let names: Vec<_> = sources

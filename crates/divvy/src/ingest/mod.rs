@@ -4,6 +4,7 @@
 //!  load   contents (what the members are) ─► attribute (whose they are) ─► pipeline (inflate ▸ parse, tally ▸ store) ─► commit
 //!  read   contents ─► pipeline ─► a TripSink of the caller, no store
 //!  poll   feed_sources (files or addresses) ─► snapshot ─► apply
+//!  replay recorded feeds, one after another ─► snapshot ─► apply
 //! ```
 //!
 //! Both `load` and `poll` add changes to the store's change stream;
@@ -18,12 +19,14 @@ mod pipeline;
 mod poll;
 mod read;
 mod rejects_once;
+mod replay;
 
 pub use error::{LoadError, PollError};
 pub use load::{LoadOptions, Loaded, SameName};
 pub use pipeline::{Progress, TripSink};
 pub use poll::{PollOptions, Polled, apply, poll};
 pub use read::{ReadThrough, read, read_rejected};
+pub use replay::{Replay, ReplaySummary};
 
 use self::contents::Contents;
 use self::load::Load;

@@ -75,7 +75,7 @@ pub async fn poll(
 }
 
 /// Decides to which system the stations belong.
-async fn system(
+pub(super) async fn system(
     sources: &FeedSources,
     options: &PollOptions,
     store: &dyn Store,
@@ -163,6 +163,27 @@ pub async fn apply(
     system: &System,
     fetched_at: Timestamp,
 ) -> Result<Polled, PollError> {
+    apply_fetched(feeds, store, system, Fetched::At(fetched_at)).await
+}
+
+/// When feeds were fetched.
+#[derive(Clone, Copy)]
+pub(super) enum Fetched {
+    At(Timestamp),
+    /// They are recorded: about when they were made, and before `now`.
+    WhenMade {
+        now: Timestamp,
+    },
+}
+
+/// Updates StationData as [`apply`] does.
+pub(super) async fn apply_fetched(
+    feeds: Vec<Feed>,
+    store: &dyn Store,
+    system: &System,
+    fetched: Fetched,
+) -> Result<Polled, PollError> {
+    let (Fetched::At(now) | Fetched::WhenMade { now }) = fetched;
     let state = store.feed(&system.id).await?;
     let last = state.as_ref();
     let last = last.and_then(|state| state.status_at.max(state.information_at));
@@ -179,16 +200,20 @@ pub async fn apply(
         &mut snapshot.stations,
         system.area,
     ));
-    faults.extend(station_feed::mend_states(&mut snapshot, fetched_at));
+    faults.extend(station_feed::mend_states(&mut snapshot, now));
     faults.extend(of_feeds);
-    if snapshot.taken_at.duration_since(fetched_at) > MAX_AHEAD {
+    if snapshot.taken_at.duration_since(now) > MAX_AHEAD {
         let zone = system.zone();
         return Err(PollError::FeedTimeAheadOfClock {
             file,
             taken_at: zone.rfc3339(snapshot.taken_at),
-            fetched_at: zone.rfc3339(fetched_at),
+            fetched_at: zone.rfc3339(now),
         });
     }
+    let fetched_at = match fetched {
+        Fetched::At(at) => at,
+        Fetched::WhenMade { .. } => snapshot.taken_at,
+    };
     let applied = store.apply(&snapshot, fetched_at).await?;
     let notes = match (&applied, &state) {
         (Applied::Accepted { .. }, Some(before)) => compare(&snapshot, before),

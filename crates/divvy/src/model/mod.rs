@@ -27,6 +27,7 @@ pub use position::{Degrees, Position};
 pub use sample_fraction::{InvalidSampleFraction, SampleFraction};
 pub use station::{
     Availability, FilledByLists, Snapshot, SnapshotKind, Station, StationSource, StationStatus,
+    VehiclesByType,
 };
 pub use system::{BoundingBox, System, SystemNameError};
 pub use systems::{ColumnNames, KnownSystem, Systems};

@@ -1,6 +1,6 @@
 //! Stations: their properties and what they report at one instant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -284,7 +284,12 @@ pub struct Snapshot {
     pub kind: SnapshotKind,
     /// The stations, each id once. Fields that a feed of this kind does not carry are `None`.
     pub stations: Vec<Station>,
+    /// Vehicles that can be rented by the publisher's id of their type, of the stations that count them so.
+    pub by_type: BTreeMap<StationId, VehiclesByType>,
 }
+
+/// Vehicles at a station by the publisher's id of their type.
+pub type VehiclesByType = BTreeMap<String, u32>;
 
 /// Which feeds a snapshot was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

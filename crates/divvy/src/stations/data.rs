@@ -29,8 +29,10 @@ use jiff::Timestamp;
 use snapshots::listed;
 
 use super::corrections::Corrections;
-use super::{FeedState, identity};
-use crate::model::{ListedStation, Snapshot, Station, StationAlias, StationId, StationSource};
+use super::{Applied, FeedState, identity};
+use crate::model::{
+    ListedStation, Snapshot, SnapshotKind, Station, StationAlias, StationId, StationSource,
+};
 use crate::tally::Totals;
 
 /// One row of StationData, as a store keeps it.
@@ -137,6 +139,15 @@ impl StationData {
     /// Returns the state of the feed. `None` before its first snapshot.
     pub fn feed(&self) -> Option<&FeedState> {
         self.feed.as_ref()
+    }
+
+    /// Returns whether the states of a snapshot, which has just been applied, are those of the feed now. `false`
+    /// for one that is repeated, older, or has no states.
+    pub fn has_taken_states(&self, snapshot: &Snapshot, applied: &Applied) -> bool {
+        let status_at = self.feed.as_ref().and_then(|feed| feed.status_at);
+        snapshot.kind != SnapshotKind::Information
+            && status_at == Some(snapshot.taken_at)
+            && matches!(applied, Applied::Accepted { .. })
     }
 
     /// Returns a version newer than that of every row, for the next load.

@@ -30,6 +30,7 @@ use jiff::Timestamp;
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::ledger::{ArchiveId, ArchiveRead, ContentHash, LedgerEntry, LoadedArchive};
 pub use self::projection::Projection;
+use crate::history::{AsOf, SnapshotEntry, StateChange};
 use crate::issue::RejectSink;
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 pub use crate::stations::corrections::{Corrections, CorrectionsChange};
@@ -119,10 +120,43 @@ pub trait StationTable: Send + Sync {
     /// Returns the state of a system's feed. `None` before the first snapshot.
     async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError>;
 
+    /// Returns the history of what stations report. `None` where the store keeps none.
+    fn history(&self) -> Option<&dyn StatusHistory> {
+        None
+    }
+
     /// Stores the names, positions and capacities of a published station list beside those of other
     /// lists ([`Station::listed_as`]); values from a feed are never overwritten. Returns how many rows
     /// were inserted or changed.
     async fn describe(&self, system: &System, listed: &[Station]) -> Result<u64, StoreError>;
+}
+
+/// The history of states. [`StationTable::apply`] appends to it in the same transaction.
+#[async_trait]
+pub trait StatusHistory: Send + Sync {
+    /// Returns the states of the last snapshot that was made at an instant or before. `None` if there
+    /// is none.
+    async fn as_of(&self, system: &SystemId, at: Timestamp) -> Result<Option<AsOf>, StoreError>;
+
+    /// Lists the changes of a station made from `from` on and before `to`, in order.
+    async fn state_changes(
+        &self,
+        system: &SystemId,
+        station: &StationId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<StateChange>, StoreError>;
+
+    /// Lists the snapshots made from `from` on and before `to`, in order.
+    async fn snapshots(
+        &self,
+        system: &SystemId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<SnapshotEntry>, StoreError>;
+
+    /// Counts the changes of all stations.
+    async fn count_state_changes(&self, system: &SystemId) -> Result<u64, StoreError>;
 }
 
 /// Corrections of the join between trips and stations, made by hand.

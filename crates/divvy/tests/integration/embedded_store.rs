@@ -87,6 +87,7 @@ fn snapshot(at: i64) -> Snapshot {
         taken_at: minute(at),
         kind: SnapshotKind::Full,
         stations: stations.collect(),
+        by_type: Default::default(),
     }
 }
 
@@ -258,7 +259,7 @@ fn stream_and_history(root: &Path) -> rusqlite::Result<String> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let catalog = rusqlite::Connection::open_with_flags(root.join("catalog.db"), flags)?;
     let mut text = String::new();
-    for table in ["change", "status_history", "checkpoint"] {
+    for table in ["change", "status_change", "status_snapshot", "checkpoint"] {
         let mut statement = catalog.prepare(&format!("SELECT * FROM {table}"))?;
         let columns = statement.column_count();
         let mut rows = statement.query([])?;
@@ -377,7 +378,9 @@ fn a_changed_value_is_found_in_every_table() {
         ("from_station_count", "from_count = from_count + 1"),
         ("change", "made_at = made_at + 1"),
         ("change", "sequence = sequence + 1024"),
-        ("status_history", "vehicles = vehicles + 1"),
+        ("status_change", "vehicles = vehicles + 1"),
+        ("status_snapshot", "taken_at = taken_at + 1"),
+        ("status_states", "moment = 'before'"),
         ("checkpoint", "sequence = sequence + 1024"),
     ] {
         let copy = folder.path().join(format!("{table}-{}", change.len()));

@@ -10,6 +10,8 @@ mod divvy_history;
 mod embedded_store;
 mod export;
 mod formats_doc;
+#[cfg(feature = "embedded")]
+mod history;
 mod ingest;
 mod real_archives;
 mod real_feeds;

@@ -166,6 +166,7 @@ fn poll(store: &dyn Store, taken_at: &str, ids: &[&str]) {
             .into_iter()
             .filter(|station| ids.contains(&station.id.as_str()))
             .collect(),
+        by_type: Default::default(),
     };
     block_on(store.apply(&snapshot, at(taken_at))).unwrap();
 }
@@ -430,6 +431,7 @@ fn of_two_places_with_one_id_the_one_that_is_meant_is_counted() {
         taken_at: at("2021-03-02T09:00:00Z"),
         kind: SnapshotKind::Full,
         stations: vec![far],
+        by_type: Default::default(),
     };
     let all: &dyn Store = &store;
     block_on(all.apply(&snapshot, snapshot.taken_at)).unwrap();

@@ -31,15 +31,15 @@ pub(super) fn read(
     let mut by_type: BTreeMap<usize, Vec<(String, u32)>> = BTreeMap::new();
     for entry in entries {
         let id = value::id(&entry.get("station_id"));
-        let mut unresolved = None;
+        let mut counted = None;
         let index = stations.take(entry, ("station_id", id), |station, fields| match kind {
             FeedKind::StationStatus => {
-                unresolved = fill_status(station, fields, flags_are_digits);
+                counted = fill_status(station, fields, flags_are_digits);
             }
             _ => fill_information(station, fields),
         });
         // An entry replaces an earlier one of the same id.
-        match (index, unresolved) {
+        match (index, counted) {
             (Some(index), Some(counts)) => _ = by_type.insert(index, counts),
             (Some(index), None) => _ = by_type.remove(&index),
             (None, _) => {}
@@ -100,8 +100,7 @@ fn fill_information(station: &mut Station, fields: &mut Fields) {
     station.capacity = fields.count("capacity", Optional);
 }
 
-/// Sets the state of a station. Returns its vehicles by type if these have to be known to count the
-/// e-bikes.
+/// Sets the state of a station. Returns its vehicles by type, where it counts them so.
 fn fill_status(
     station: &mut Station,
     fields: &mut Fields,
@@ -132,7 +131,7 @@ fn fill_status(
     };
     station.status = status(fields, flags_are_digits);
     station.reported_at = fields.report_time("last_reported", Required);
-    (ebikes.is_none() && !types.0.is_empty()).then_some(types.0)
+    (!types.0.is_empty()).then_some(types.0)
 }
 
 /// Reads the number of free docks. `None` for a station without docks, which lacks the field.

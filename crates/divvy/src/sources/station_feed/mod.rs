@@ -42,7 +42,9 @@ pub use snapshot::snapshot;
 pub use time::FeedTime;
 pub use vehicle_types::VehicleTypes;
 
-use crate::model::{BoundingBox, Position, Station, System, SystemId, Systems};
+use crate::model::{
+    BoundingBox, Position, Station, StationId, System, SystemId, Systems, VehiclesByType,
+};
 use entry::Entry;
 
 /// One JSON file of a feed.
@@ -76,8 +78,7 @@ pub struct Feed {
     pub made_by: Option<String>,
     /// Times of the stations' reports that lack an offset, with the index in `stations`.
     local_reports: Vec<(usize, i64)>,
-    /// Vehicles by the id of their type, with the index in `stations`, where e-bikes are not counted
-    /// otherwise.
+    /// Vehicles by the id of their type, with the index in `stations`.
     by_type: BTreeMap<usize, Vec<(String, u32)>>,
 }
 
@@ -142,13 +143,28 @@ impl Feed {
 
     /// Returns whether a list of vehicle types would tell how many e-bikes there are.
     pub fn needs_vehicle_types(&self) -> bool {
-        !self.by_type.is_empty()
+        let mut indexes = self.by_type.keys();
+        indexes.any(|index| self.stations[*index].available.ebikes.is_none())
+    }
+
+    /// Returns the vehicles of the stations that count them by type.
+    fn by_type(&self) -> BTreeMap<StationId, VehiclesByType> {
+        let with_id = |(index, counts): (&usize, &Vec<(String, u32)>)| {
+            let mut by_type = VehiclesByType::new();
+            for (vehicle_type, count) in counts {
+                let sum = by_type.entry(vehicle_type.clone()).or_default();
+                *sum = sum.saturating_add(*count);
+            }
+            (self.stations[*index].id.clone(), by_type)
+        };
+        self.by_type.iter().map(with_id).collect()
     }
 
     /// Counts the e-bikes of stations that count vehicles by type.
     pub fn set_vehicle_types(&mut self, types: &VehicleTypes) {
         for (index, counts) in &self.by_type {
-            self.stations[*index].available.ebikes = types.ebikes(counts);
+            let ebikes = &mut self.stations[*index].available.ebikes;
+            *ebikes = ebikes.or_else(|| types.ebikes(counts));
         }
     }
 }

@@ -36,6 +36,7 @@ pub fn snapshot(
     };
     let clock = Clock { system, after };
     let status = feeds.pop().expect("every kind of snapshot has a feed");
+    let by_type = status.by_type();
     let (taken_at, states) = clock.resolve(status)?;
     let stations = match feeds.pop() {
         None => states,
@@ -46,6 +47,7 @@ pub fn snapshot(
         taken_at,
         kind,
         stations,
+        by_type,
     })
 }
 

@@ -20,6 +20,7 @@ fn snapshot(kind: SnapshotKind, minute: i64, stations: &[Station]) -> Snapshot {
         taken_at: at(minute),
         kind,
         stations: stations.to_vec(),
+        by_type: Default::default(),
     }
 }
 

@@ -69,10 +69,10 @@ pub(super) fn check(shared: &Shared, on_rows: &dyn Fn(u64, u64)) -> Result<Check
     Ok(check.checked)
 }
 
-/// Lists all files below `trips/` and `duplicates/`.
+/// Lists all files below `trips/`, `duplicates/` and `history/`.
 fn found_files(shared: &Shared) -> Result<BTreeSet<PathBuf>, StoreError> {
     let mut found = BTreeSet::new();
-    for folder in [folder::TRIPS, folder::DUPLICATES] {
+    for folder in [folder::TRIPS, folder::DUPLICATES, folder::HISTORY] {
         folder::walk(&shared.root.join(folder), &mut |path| {
             found.insert(path.to_path_buf());
         })?;
@@ -160,7 +160,14 @@ impl Check<'_> {
             .flat_map(|file| verify::faults(root, file))
             .collect();
         let leftovers = catalog::leftovers(self.catalog)?;
+        let parts = catalog::history_parts(self.catalog, None)?;
+        faults.extend(
+            parts
+                .iter()
+                .filter_map(|part| verify::part_fault(root, part)),
+        );
         let known: BTreeSet<PathBuf> = (files.iter().map(|file| &file.path))
+            .chain(parts.iter().map(|part| &part.path))
             .chain(&leftovers)
             .map(|path| root.join(path))
             .collect();
@@ -188,6 +195,15 @@ impl Check<'_> {
                     "files: {n} in the ledger, each is there and is what was written{unknown}"
                 ),
             });
+            if !parts.is_empty() {
+                let n = parts.len();
+                let rows: u64 = parts.iter().map(|part| part.rows).sum();
+                self.checked.facts.push(format!(
+                    "history: {} in {}, each is there and is what was written",
+                    plural(rows as i64, "change"),
+                    plural(n as i64, "file"),
+                ));
+            }
         }
         self.checked.faults.extend(faults);
         Ok(())

@@ -17,6 +17,7 @@ pub(super) const STAGING: &str = "staging";
 pub(super) const TRIPS: &str = "trips";
 pub(super) const DUPLICATES: &str = "duplicates";
 pub(super) const INDEX: &str = "index";
+pub(super) const HISTORY: &str = "history";
 pub(super) const PLACES: &str = "places.toml";
 /// The systems of the user, which the program only reads.
 const SYSTEMS: &str = "systems.toml";
@@ -29,11 +30,11 @@ pub(super) const MARKER: &str = "divvy-store.txt";
 /// The text of [`MARKER`], for people: the program reads only its name.
 const MARKER_TEXT: &str = "\
 This folder is a store of Divvy Analyze. The program writes, replaces and removes files in it;
-trips/**/*.parquet may be read by anything. Keep no other files here.
+trips/**/*.parquet and history/**/*.parquet may be read by anything. Keep no other files here.
 ";
 
 /// All names at the top level of a store.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     CATALOG,
     "catalog.db-wal",
     "catalog.db-shm",
@@ -41,6 +42,7 @@ const NAMES: [&str; 13] = [
     TRIPS,
     DUPLICATES,
     INDEX,
+    HISTORY,
     STAGING,
     WRITER_LOCK,
     READERS_LOCK,
@@ -234,7 +236,7 @@ pub(super) fn index_path(root: &Path, relative: &str) -> PathBuf {
 
 /// Returns whether a path relative to the store's folder has the form of a trips file, a duplicates
 /// file or an id index: `[index/](trips|duplicates)/SYSTEM/ARCHIVE-HASH/MEMBER.(parquet|index)`,
-/// where HASH is eight hexadecimal digits.
+/// where HASH is eight hexadecimal digits; or that of a part of the history ([`is_history_part`]).
 pub(super) fn is_store_file(relative: &Path) -> bool {
     let names: Option<Vec<&str>> = relative
         .components()
@@ -244,6 +246,9 @@ pub(super) fn is_store_file(relative: &Path) -> bool {
         })
         .collect();
     let Some(mut names) = names else { return false };
+    if let [HISTORY, _system, file] = names[..] {
+        return is_history_part(file);
+    }
     let extension = if names.first() == Some(&INDEX) {
         names.remove(0);
         "index"
@@ -259,6 +264,17 @@ pub(super) fn is_store_file(relative: &Path) -> bool {
     (kind == TRIPS || kind == DUPLICATES)
         && has_hash
         && Path::new(file).extension() == Some(OsStr::new(extension))
+}
+
+/// Returns whether a name is that of a part of the history: `DATE-FIRST-LAST.parquet`, where FIRST and
+/// LAST are numbers of snapshots.
+fn is_history_part(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(".parquet") else {
+        return false;
+    };
+    let parts: Vec<&str> = stem.split('-').collect();
+    let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    parts.len() == 5 && parts.iter().all(is_number)
 }
 
 /// Lists the existing trips and duplicates files that are not among `files`, relative to the
@@ -318,6 +334,7 @@ mod tests {
             "duplicates/divvy/a-0a1b2c3d/b-r2.parquet",
             "index/trips/divvy/a-0a1b2c3d/b.index",
             "index/duplicates/divvy/a-0a1b2c3d/b.index",
+            "history/divvy/2024-06-30-12-1440.parquet",
         ] {
             assert!(is_store_file(Path::new(name)), "{name}");
         }
@@ -330,6 +347,9 @@ mod tests {
             "index/divvy/a-0a1b2c3d/b.index",
             "index/trips/divvy/a-0a1b2c3d/b.parquet",
             "other/divvy/a-0a1b2c3d/b.parquet",
+            "history/divvy/2024-06-30-12.parquet",
+            "history/divvy/2024-06-30-12-a.parquet",
+            "history/2024-06-30-12-1440.parquet",
             "trips/../trips/a-0a1b2c3d/b.parquet",
         ] {
             assert!(!is_store_file(Path::new(name)), "{name}");

@@ -4,6 +4,7 @@
 //!  divvy-data/
 //!    trips/<system>/<archive>/<member>.parquet        exactly the stored trips
 //!    duplicates/<system>/<archive>/<member>.parquet   copies of trips that are stored elsewhere
+//!    history/<system>/<date>-<first>-<last>.parquet   changes of what stations report
 //!    index/trips/…, index/duplicates/…                sorted ids of each of these files
 //!    catalog.db                                       everything else (SQLite)
 //!    staging/                                         files that the catalog does not name yet
@@ -23,6 +24,7 @@ mod duplicates;
 mod error;
 mod folder;
 mod hashed_file;
+mod history;
 mod incoming;
 mod index;
 mod index_rebuild;

@@ -12,14 +12,14 @@ use super::error::{corrupt_catalog, sqlite_error};
 use super::incoming::EmbeddedIncoming;
 use super::lock::ReadersLock;
 use super::trips_file::{SCAN_THREADS, for_each_row_group};
-use super::{EmbeddedStore, commit, places_file};
+use super::{EmbeddedStore, commit, history, places_file};
 use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 use crate::stations::data::{StationData, Write};
 use crate::store::{
     Applied, ArchiveId, Change, ChangeStream, Check, Checked, ContentHash, Corrections,
     CorrectionsChange, CountsTable, Departures, FeedState, FromStationCount, Incoming, Ledger,
     LedgerEntry, LoadedArchive, PlaceCorrections, Projection, Repair, Repaired, Republish,
-    StationTable, StoreError, TotalsReader, Trips, Unload, Unloaded,
+    StationTable, StatusHistory, StoreError, TotalsReader, Trips, Unload, Unloaded,
 };
 use crate::tally::{Parts, Totals};
 
@@ -131,12 +131,22 @@ impl StationTable for EmbeddedStore {
     async fn apply(
         &self,
         snapshot: &Snapshot,
-        _fetched_at: Timestamp,
+        fetched_at: Timestamp,
     ) -> Result<Applied, StoreError> {
         let system = &snapshot.system;
+        // Before the snapshot, so that a part ends with the last snapshot of a day.
+        history::seal_if_due(&self.shared, &system.id, snapshot.taken_at)?;
         self.write_stations(system, Some(snapshot.taken_at), |catalog, stations| {
-            stations.apply(snapshot, || catalog::totals(catalog, &system.id))
+            let applied = stations.apply(snapshot, || catalog::totals(catalog, &system.id))?;
+            if stations.has_taken_states(snapshot, &applied.0) {
+                history::append(catalog, snapshot, fetched_at)?;
+            }
+            Ok(applied)
         })
+    }
+
+    fn history(&self) -> Option<&dyn StatusHistory> {
+        Some(self)
     }
 
     async fn feed(&self, system: &SystemId) -> Result<Option<FeedState>, StoreError> {

@@ -6,13 +6,14 @@
 //! | 2 | the cube |
 //! | 3 | checksums of rows, hashes of files, leftovers; id indexes of version 2 |
 //! | 4 | trips files of layout 3 |
+//! | 5 | the history of states: changes only, snapshots, sealed parts |
 //!
 //! ```text
 //!  old catalog ─► names of stations ─┐
 //!  trips files ─► tallies ───────────┴─► one transaction: tables, tallies, checksums, version 3
 //!              └► id indexes, each in its place
 //!
-//!  trips files ─► new ones, each named by a transaction ─► version 4
+//!  trips files ─► new ones, each named by a transaction ─► the history in new tables ─► version 5
 //! ```
 //!
 //! For versions 1 and 2 tallies are counted again from the trips: version 2 was written with different
@@ -23,13 +24,14 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::catalog::{self, OldArchive, PackedParts};
+use super::catalog::{self, Moment, OldArchive, PackedParts};
 use super::error::sqlite_error;
 use super::folder;
 use super::index::Written;
 use super::lock::OnWait;
 use super::repair::{count_again, count_file, put_system_totals, rebuild_index};
 use super::rewrite::rewrite_old_files;
+use crate::history::{States, apply_change};
 use crate::model::SystemId;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::tally::{Cube, Tally, Totals};
@@ -55,10 +57,10 @@ pub(super) fn upgrade(
     if version >= catalog::VERSION {
         return Ok(());
     }
-    let trips_are = if version < CHECKSUMS {
-        "trips are counted and written again"
-    } else {
-        "trips files are written again"
+    let trips_are = match version {
+        ..CHECKSUMS => "trips are counted and written again",
+        ..HISTORY => "trips files are written again",
+        _ => "history of states is written again",
     };
     on_wait(&format!(
         "{} was made by an older divvy: its {trips_are}, to bring it up to date",
@@ -71,7 +73,50 @@ pub(super) fn upgrade(
     for why in rewrite_old_files(root, connection)?.left {
         on_wait(&format!("a trips file could not be written again: {why}"));
     }
-    catalog::set_version(connection)
+    catalog::in_transaction(connection, |catalog| {
+        write_history(catalog)?;
+        catalog::set_version(catalog)
+    })
+}
+
+/// The version of the catalog that first had trips files of layout 3, and still the old history.
+const HISTORY: i64 = 4;
+
+/// Makes the history of states from that of older programs, which has a row for each station that a
+/// snapshot wrote, and no list of snapshots: the times of the rows are taken for theirs.
+fn write_history(catalog: &Connection) -> Result<(), StoreError> {
+    const COPY: &str = "
+INSERT INTO status_snapshot (system, number, taken_at)
+    SELECT system, row_number() OVER (PARTITION BY system ORDER BY taken_at), taken_at
+    FROM (SELECT DISTINCT system, taken_at FROM status_history);
+INSERT INTO status_change
+    (system, snapshot, station, taken_at, listed, status, vehicles, ebikes, vehicles_disabled, docks,
+     docks_disabled)
+    SELECT system, number, station, taken_at, 1, status, vehicles, ebikes, vehicles_disabled, docks,
+        docks_disabled
+    FROM (SELECT *, json_array(status, vehicles, ebikes, vehicles_disabled, docks, docks_disabled) AS state,
+              lag(json_array(status, vehicles, ebikes, vehicles_disabled, docks, docks_disabled))
+                  OVER (PARTITION BY system, station ORDER BY taken_at) AS state_before
+          FROM status_history)
+        JOIN status_snapshot USING (system, taken_at)
+    WHERE state IS NOT state_before;
+DROP TABLE status_history;";
+    let failed = sqlite_error("bring the catalog up to date");
+    catalog
+        .execute_batch(catalog::HISTORY_TABLES)
+        .map_err(&failed)?;
+    catalog.execute_batch(COPY).map_err(&failed)?;
+    for table in ["status_snapshot", "status_change"] {
+        catalog::put_checksums(catalog, table)?;
+    }
+    for system in catalog::systems(catalog)? {
+        let mut latest = States::new();
+        for change in catalog::recent_changes(catalog, &system.id, None, u64::MAX >> 1)? {
+            apply_change(&mut latest, change);
+        }
+        catalog::put_states(catalog, &system.id, Moment::Latest, &latest)?;
+    }
+    Ok(())
 }
 
 /// The version of the catalog that first had checksums.
@@ -142,7 +187,8 @@ impl Rebuilt {
              ) WITHOUT ROWID;
              DELETE FROM cube;
              DELETE FROM departures;";
-        for table in catalog::CHECKED {
+        let is_new = |name| catalog::HISTORY_TABLES.contains(&format!("CREATE TABLE {name} ("));
+        for table in catalog::CHECKED.iter().filter(|it| !is_new(it.name)) {
             let (table, columns) = (table.name, table.columns);
             tables += &format!(
                 "ALTER TABLE {table} ADD COLUMN checksum INTEGER;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::catalog::FileRow;
+use super::catalog::{FileRow, PartRow};
 use super::folder::index_path;
 use super::hashed_file::hash_of;
+use crate::history::part_file;
 
 /// Lists what is wrong with a trips file and its id index, one sentence each: missing, unreadable,
 /// or of another hash than when they were written. Reads both whole.
@@ -30,4 +31,18 @@ fn fault(path: &Path, expected: Option<u128>) -> Option<String> {
         Ok(_) => Some(format!("{shown} is damaged: it is not what was written")),
         Err(error) => Some(error.to_string()),
     }
+}
+
+/// Returns what is wrong with a part of the history. Reads it whole.
+pub(super) fn part_fault(root: &Path, part: &PartRow) -> Option<String> {
+    let path = root.join(&part.path);
+    fault(&path, Some(part.hash)).or_else(|| match part_file::rows(&path) {
+        Ok(rows) if rows == part.rows => None,
+        Ok(rows) => Some(format!(
+            "{} has {rows} rows, and the ledger says {}",
+            path.display(),
+            part.rows
+        )),
+        Err(error) => Some(format!("{} cannot be read: {error}", path.display())),
+    })
 }

@@ -129,6 +129,7 @@ pub(super) fn fill(store: &dyn Store) {
         taken_at: Timestamp::UNIX_EPOCH,
         kind: SnapshotKind::Full,
         stations: vec![station],
+        by_type: Default::default(),
     };
     block_on(store.apply(&snapshot, Timestamp::UNIX_EPOCH)).unwrap();
 }

@@ -6,6 +6,7 @@
 mod counts;
 mod damage;
 mod files;
+mod history;
 mod identify;
 mod ledger;
 mod past_versions;
@@ -27,17 +28,18 @@ use crate::store::{StoreError, StoreErrorKind};
 pub(super) use self::counts::*;
 pub(super) use self::damage::*;
 pub(super) use self::files::*;
+pub(super) use self::history::*;
 pub(super) use self::identify::*;
 pub(super) use self::ledger::*;
 pub(super) use self::past_versions::*;
 pub(super) use self::read_only::{open_read_only, open_read_only_copy};
 pub(super) use self::stations::*;
-pub(super) use self::tables::CHECKED;
+pub(super) use self::tables::{CHECKED, HISTORY_TABLES};
 pub(super) use self::tallies::*;
 
 /// The version of the tables, kept in `user_version`. Older catalogs are upgraded, newer ones
 /// refused.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 /// How long SQLite waits for a lock of its own. Another process holds one for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -91,7 +93,9 @@ fn prepare(connection: &Connection) -> Result<(), StoreError> {
 fn create_tables(connection: &Connection) -> Result<(), StoreError> {
     let create = format!(
         "BEGIN IMMEDIATE; {} PRAGMA user_version = {VERSION}; COMMIT;",
-        tables::TABLES.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
+        [tables::TABLES, HISTORY_TABLES]
+            .concat()
+            .replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
     );
     connection
         .execute_batch(&create)
@@ -146,6 +150,13 @@ pub(super) fn begin(catalog: &mut Connection) -> Result<Transaction<'_>, StoreEr
     catalog
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(sqlite_error("write the catalog"))
+}
+
+/// Begins a transaction that reads, so that all its queries are answered of one moment.
+pub(super) fn read(catalog: &mut Connection) -> Result<Transaction<'_>, StoreError> {
+    catalog
+        .transaction()
+        .map_err(sqlite_error("read the catalog"))
 }
 
 /// Runs `change` in a transaction of its own and commits it.

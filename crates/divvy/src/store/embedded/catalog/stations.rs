@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::tables::{CHANGE, CHECKPOINT, FEED, STATION, STATUS_HISTORY};
+use super::tables::{CHANGE, CHECKPOINT, FEED, STATION};
 use super::{execute, from_json, from_ms, last_sequence, query, query_first, to_json, to_ms};
-use crate::model::{Station, SystemId};
+use crate::model::SystemId;
 use crate::stations::data::{Row, StationData, Write};
 use crate::store::{COUNTS_CONSUMER, Change, FeedState, StoreError};
 
@@ -66,8 +66,7 @@ pub(crate) fn put_feed(
 
 /// Writes or deletes stations, and appends all but deletions to the change stream.
 ///
-/// `taken_at` is the time of the snapshot that caused the changes: the states of its stations are
-/// added to the history. `None` if no snapshot did.
+/// `taken_at` is the time of the snapshot that caused the changes. `None` if no snapshot did.
 pub(crate) fn write_stations(
     catalog: &Connection,
     system: &SystemId,
@@ -103,41 +102,8 @@ pub(crate) fn write_stations(
             &append,
             params![sequence, system.as_str(), text, report_time_only, made_at],
         )?;
-        // Other rows that it writes are of stations whose states it does not have.
-        if let Some(taken_at) = taken_at.filter(|_| row.written_at == taken_at) {
-            put_history(catalog, system, station, taken_at)?;
-        }
     }
     Ok(())
-}
-
-/// Adds the state of a station to the history, if it has one.
-fn put_history(
-    catalog: &Connection,
-    system: &SystemId,
-    station: &Station,
-    taken_at: Timestamp,
-) -> Result<(), StoreError> {
-    let Some(status) = &station.status else {
-        return Ok(());
-    };
-    let available = &station.available;
-    execute(
-        catalog,
-        &STATUS_HISTORY.insert_or_replace(),
-        params![
-            system.as_str(),
-            station.id.as_str(),
-            to_ms(taken_at),
-            status.as_str(),
-            available.vehicles,
-            available.ebikes,
-            available.vehicles_disabled,
-            available.docks,
-            available.docks_disabled,
-            station.reported_at.map(to_ms)
-        ],
-    )
 }
 
 /// Deletes the changes that every consumer has acknowledged, [`COUNTS_CONSUMER`] among them.

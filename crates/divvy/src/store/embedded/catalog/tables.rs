@@ -57,12 +57,6 @@ CREATE TABLE feed (
     listed TEXT NOT NULL, -- ids as JSON
     checksum INTEGER
 ) WITHOUT ROWID;
-CREATE TABLE status_history (
-    system TEXT, station TEXT, taken_at INTEGER, status TEXT,
-    vehicles INTEGER, ebikes INTEGER, vehicles_disabled INTEGER,
-    docks INTEGER, docks_disabled INTEGER, reported_at INTEGER, checksum INTEGER,
-    PRIMARY KEY (system, station, taken_at)
-) WITHOUT ROWID;
 CREATE TABLE change (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     system TEXT NOT NULL, station TEXT NOT NULL, report_time_only INTEGER NOT NULL,
@@ -79,6 +73,40 @@ CREATE TABLE from_station_count (
 ) WITHOUT ROWID;
 ";
 
+/// The tables of the history, which catalogs before version 5 do not have.
+pub(in crate::store::embedded) const HISTORY_TABLES: &str = "
+CREATE TABLE status_snapshot (
+    system TEXT, number INTEGER, taken_at INTEGER NOT NULL,
+    fetched_at INTEGER, stations INTEGER,   -- NULL in rows made from catalogs of version 4
+    checksum INTEGER,
+    PRIMARY KEY (system, number)
+) WITHOUT ROWID;
+CREATE TABLE status_change (
+    -- changes that are in no part yet
+    system TEXT, snapshot INTEGER, station TEXT, taken_at INTEGER NOT NULL,
+    listed INTEGER NOT NULL,                -- 0: not in the list any more; the state is NULL
+    status TEXT, vehicles INTEGER, ebikes INTEGER, vehicles_disabled INTEGER,
+    docks INTEGER, docks_disabled INTEGER, by_type TEXT,
+    checksum INTEGER,
+    PRIMARY KEY (system, snapshot, station)
+) WITHOUT ROWID;
+CREATE TABLE status_states (
+    -- all states: before the first row of status_change, and after the last one
+    system TEXT, moment TEXT CHECK (moment IN ('before', 'latest')), states BLOB NOT NULL,
+    checksum INTEGER,
+    PRIMARY KEY (system, moment)
+) WITHOUT ROWID;
+CREATE TABLE status_part (
+    path TEXT PRIMARY KEY,                  -- below the store's folder
+    system TEXT NOT NULL, rows INTEGER NOT NULL,
+    first_snapshot INTEGER NOT NULL, last_snapshot INTEGER NOT NULL,
+    first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+    hash BLOB NOT NULL,                     -- XXH3-128 of the file
+    before BLOB NOT NULL,                   -- all states before its first row
+    checksum INTEGER
+) WITHOUT ROWID;
+";
+
 /// A table whose rows carry a checksum ([`row_checksum`](super::row_checksum)).
 pub(crate) struct CheckedTable {
     pub(crate) name: &'static str,
@@ -87,7 +115,7 @@ pub(crate) struct CheckedTable {
 }
 
 /// All tables with checksums.
-pub(crate) const CHECKED: [&CheckedTable; 11] = [
+pub(crate) const CHECKED: [&CheckedTable; 14] = [
     &SYSTEM,
     &ARCHIVE,
     &CUBE,
@@ -96,7 +124,10 @@ pub(crate) const CHECKED: [&CheckedTable; 11] = [
     &STATION,
     &FEED,
     &FROM_STATION_COUNT,
-    &STATUS_HISTORY,
+    &STATUS_SNAPSHOT,
+    &STATUS_CHANGE,
+    &STATUS_STATES,
+    &STATUS_PART,
     &CHANGE,
     &CHECKPOINT,
 ];
@@ -118,10 +149,19 @@ pub(super) const FROM_STATION_COUNT: CheckedTable = table(
     "from_station_count",
     "system, from_station_id, from_count, trips_version, refreshed_at",
 );
-pub(super) const STATUS_HISTORY: CheckedTable = table(
-    "status_history",
-    "system, station, taken_at, status, vehicles, ebikes, vehicles_disabled, docks, \
-     docks_disabled, reported_at",
+pub(super) const STATUS_SNAPSHOT: CheckedTable = table(
+    "status_snapshot",
+    "system, number, taken_at, fetched_at, stations",
+);
+pub(super) const STATUS_CHANGE: CheckedTable = table(
+    "status_change",
+    "system, snapshot, station, taken_at, listed, status, vehicles, ebikes, vehicles_disabled, \
+     docks, docks_disabled, by_type",
+);
+pub(super) const STATUS_STATES: CheckedTable = table("status_states", "system, moment, states");
+pub(super) const STATUS_PART: CheckedTable = table(
+    "status_part",
+    "path, system, rows, first_snapshot, last_snapshot, first_at, last_at, hash, before",
 );
 pub(super) const CHANGE: CheckedTable = table(
     "change",

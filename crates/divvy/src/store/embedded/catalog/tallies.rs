@@ -28,7 +28,7 @@ pub(super) fn unpack(blob: &[u8]) -> Result<Totals, StoreError> {
     postcard::from_bytes(&decompress(blob)?).map_err(corrupt_catalog)
 }
 
-fn compress(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn compress(bytes: &[u8]) -> Vec<u8> {
     zstd::bulk::compress(bytes, 1).expect("compressing in memory does not fail")
 }
 

@@ -70,6 +70,7 @@ fn poll(store: &EmbeddedStore, archives: &Path, minute: i64) {
         taken_at: at(minute),
         kind: SnapshotKind::Full,
         stations: stations.collect(),
+        by_type: Default::default(),
     };
     block_on(store.apply(&snapshot, at(minute))).unwrap();
 }

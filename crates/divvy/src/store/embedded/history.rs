@@ -1,0 +1,265 @@
+//! The history of states: appended to by each snapshot, sealed as Parquet files.
+//!
+//! ```text
+//!  apply ─► transaction: stations, snapshot, changes, latest states
+//!  a day is over, or many changes ─► part in staging ─► leftover noted ─► moved ─► transaction: named,
+//!  its changes deleted
+//! ```
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use rusqlite::Connection;
+
+use super::EmbeddedStore;
+use super::catalog::{self, Moment, PartRow};
+use super::commit::move_into_place;
+use super::error::damaged;
+use super::folder;
+use super::hashed_file::HashedFile;
+use super::lock::ReadersLock;
+use super::shared::Shared;
+use super::staging::Staging;
+use crate::history::{AsOf, SnapshotEntry, StateChange, apply_change, diff, part_file, states_of};
+use crate::model::{Snapshot, StationId, SystemId};
+use crate::store::{StatusHistory, StoreError};
+
+/// Changes of days that are over (UTC) are sealed if they are at least as many.
+const SEALED_OF_A_DAY: u64 = 4_096;
+
+/// Changes of a day that is not over are sealed if they are at least as many.
+const SEALED_WITHIN_A_DAY: u64 = 262_144;
+
+/// The number of snapshots of a day after which the changes are counted again.
+const COUNT_EVERY: u64 = 32;
+
+/// Adds a snapshot whose states were taken, and the changes that it makes, to the history. Within the
+/// transaction of the caller.
+pub(super) fn append(
+    catalog: &Connection,
+    snapshot: &Snapshot,
+    fetched_at: Timestamp,
+) -> Result<(), StoreError> {
+    let system = &snapshot.system.id;
+    let last = catalog::last_snapshot(catalog, system)?;
+    let entry = SnapshotEntry {
+        number: last.map_or(1, |last| last.number + 1),
+        taken_at: snapshot.taken_at,
+        fetched_at: Some(fetched_at),
+        stations: Some(snapshot.stations.len() as u64),
+    };
+    catalog::put_snapshot(catalog, system, &entry)?;
+    let before = catalog::states(catalog, system, Moment::Latest)?;
+    let changes = diff(&before, snapshot, entry.number);
+    for change in &changes {
+        catalog::put_state_change(catalog, system, change)?;
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    catalog::put_states(catalog, system, Moment::Latest, &states_of(snapshot))
+}
+
+/// Seals the changes of a system if enough have come before a snapshot made at `taken_at`.
+pub(super) fn seal_if_due(
+    shared: &Shared,
+    system: &SystemId,
+    taken_at: Timestamp,
+) -> Result<(), StoreError> {
+    if shared.is_absent()? || !is_due(shared, system, taken_at)? {
+        return Ok(());
+    }
+    let _lock = shared.writer_lock()?;
+    // Again under the lock: another process may have sealed them.
+    if is_due(shared, system, taken_at)? {
+        seal(shared, system)?;
+    }
+    Ok(())
+}
+
+fn is_due(shared: &Shared, system: &SystemId, taken_at: Timestamp) -> Result<bool, StoreError> {
+    let catalog = shared.catalog()?;
+    let Some((first, first_at)) = catalog::first_recent(&catalog, system)? else {
+        return Ok(false);
+    };
+    let is_over = day(taken_at) > day(first_at);
+    let last = catalog::last_snapshot(&catalog, system)?.map_or(first, |last| last.number);
+    if !is_over && !(last - first + 1).is_multiple_of(COUNT_EVERY) {
+        return Ok(false);
+    }
+    let recent = catalog::count_recent(&catalog, system)?;
+    let needed = if is_over {
+        SEALED_OF_A_DAY
+    } else {
+        SEALED_WITHIN_A_DAY
+    };
+    Ok(recent >= needed)
+}
+
+/// Returns the day of an instant (UTC).
+fn day(at: Timestamp) -> Date {
+    Offset::UTC.to_datetime(at).date()
+}
+
+/// Writes all changes that are in no part as a part. The caller holds the writer lock.
+fn seal(shared: &Shared, system: &SystemId) -> Result<(), StoreError> {
+    let mut catalog = shared.catalog()?;
+    let mut changes = catalog::recent_changes(&catalog, system, None, u64::MAX >> 1)?;
+    let (Some(first), Some(last)) = (changes.first(), changes.last()) else {
+        return Ok(());
+    };
+    let snapshots = (first.snapshot, last.snapshot);
+    let times = (first.taken_at, last.taken_at);
+    let date = day(times.0);
+    let path = format!(
+        "{}/{system}/{date}-{}-{}.parquet",
+        folder::HISTORY,
+        snapshots.0,
+        snapshots.1
+    );
+    changes.sort_by(|a, b| (&a.station, a.snapshot).cmp(&(&b.station, b.snapshot)));
+    let staging = Staging::create(&shared.root)?;
+    let staged = staging.path.join("history.parquet");
+    let file = HashedFile::create(&staged)?;
+    let file = part_file::write(file, &changes).map_err(|error| damaged(&staged, error))?;
+    let part = PartRow {
+        path,
+        system: system.clone(),
+        rows: changes.len() as u64,
+        snapshots,
+        times,
+        hash: file.finish()?,
+    };
+    catalog::in_transaction(&mut catalog, |catalog| {
+        catalog::put_leftover(catalog, &part.path)
+    })?;
+    move_into_place(&shared.root, &[(staged, shared.root.join(&part.path))])?;
+    catalog::in_transaction(&mut catalog, |catalog| {
+        let before = catalog::states(catalog, system, Moment::Before)?;
+        catalog::put_part(catalog, &part, &before)?;
+        catalog::delete_leftover(catalog, &part.path)?;
+        catalog::delete_recent(catalog, system)?;
+        let latest = catalog::states(catalog, system, Moment::Latest)?;
+        catalog::put_states(catalog, system, Moment::Before, &latest)
+    })
+}
+
+/// Reads the changes of a part.
+fn read_part(
+    shared: &Shared,
+    part: &PartRow,
+    station: Option<&StationId>,
+) -> Result<Vec<StateChange>, StoreError> {
+    let path = shared.root.join(&part.path);
+    part_file::read(&path, station).map_err(|error| damaged(&path, error))
+}
+
+#[async_trait]
+impl StatusHistory for EmbeddedStore {
+    async fn as_of(&self, system: &SystemId, at: Timestamp) -> Result<Option<AsOf>, StoreError> {
+        let _reading = self.reading()?;
+        let mut catalog = self.shared.catalog()?;
+        let catalog = catalog::read(&mut catalog)?;
+        let after = catalog::first_snapshot_after(&catalog, system, at)?;
+        let Some(snapshot) = catalog::snapshot_before(&catalog, system, after)? else {
+            return Ok(None);
+        };
+        let parts = catalog::history_parts(&catalog, Some(system))?;
+        let recent = catalog::first_recent(&catalog, system)?;
+        let is_recent = recent.is_some_and(|(first, _)| first < after);
+        // Snapshots before the first change are in no part: the states before the first one are theirs.
+        let part = parts.iter().rev().find(|part| part.snapshots.0 < after);
+        let part = part.or(parts.first());
+        let (mut states, mut changes) = match part {
+            Some(part) if !is_recent => (
+                catalog::states_before_part(&catalog, &part.path)?,
+                read_part(&self.shared, part, None)?,
+            ),
+            _ => (
+                catalog::states(&catalog, system, Moment::Before)?,
+                catalog::recent_changes(&catalog, system, None, after)?,
+            ),
+        };
+        changes.retain(|change| change.snapshot < after);
+        // Those of a part are sorted by station: the order of one station's is what counts.
+        for change in changes {
+            apply_change(&mut states, change);
+        }
+        Ok(Some(AsOf { snapshot, states }))
+    }
+
+    async fn state_changes(
+        &self,
+        system: &SystemId,
+        station: &StationId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<StateChange>, StoreError> {
+        let _reading = self.reading()?;
+        let mut catalog = self.shared.catalog()?;
+        let catalog = catalog::read(&mut catalog)?;
+        let mut changes = Vec::new();
+        for part in catalog::history_parts(&catalog, Some(system))? {
+            if part.times.0 < to && part.times.1 >= from {
+                changes.extend(read_part(&self.shared, &part, Some(station))?);
+            }
+        }
+        let all = u64::MAX >> 1;
+        changes.extend(catalog::recent_changes(
+            &catalog,
+            system,
+            Some(station),
+            all,
+        )?);
+        changes.retain(|change| change.taken_at >= from && change.taken_at < to);
+        Ok(changes)
+    }
+
+    async fn snapshots(
+        &self,
+        system: &SystemId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<SnapshotEntry>, StoreError> {
+        let mut catalog = self.shared.catalog()?;
+        let catalog = catalog::read(&mut catalog)?;
+        let millisecond = jiff::SignedDuration::from_millis(1);
+        let before = |at: Timestamp| at.checked_sub(millisecond).unwrap_or(Timestamp::MIN);
+        let first = catalog::first_snapshot_after(&catalog, system, before(from))?;
+        let end = catalog::first_snapshot_after(&catalog, system, before(to))?;
+        catalog::snapshots(&catalog, system, first, end)
+    }
+
+    async fn count_state_changes(&self, system: &SystemId) -> Result<u64, StoreError> {
+        let mut catalog = self.shared.catalog()?;
+        let catalog = catalog::read(&mut catalog)?;
+        let parts = catalog::history_parts(&catalog, Some(system))?;
+        let sealed: u64 = parts.iter().map(|part| part.rows).sum();
+        Ok(sealed + catalog::count_recent(&catalog, system)?)
+    }
+}
+
+impl EmbeddedStore {
+    /// Writes all changes of a system's states that are in no file of `history/` yet as one. Snapshots
+    /// do this by themselves when a day is over.
+    ///
+    /// # Errors
+    ///
+    /// The file or the catalog cannot be written.
+    pub fn seal_history(&self, system: &SystemId) -> Result<(), StoreError> {
+        if self.shared.is_absent()? {
+            return Ok(());
+        }
+        let _lock = self.shared.writer_lock()?;
+        seal(&self.shared, system)
+    }
+
+    /// Keeps the files that the catalog names while they are read.
+    fn reading(&self) -> Result<Option<ReadersLock>, StoreError> {
+        if self.shared.is_absent()? {
+            return Ok(None);
+        }
+        ReadersLock::share(&self.shared.root)
+    }
+}
