@@ -10,6 +10,7 @@ mod places;
 mod plan;
 mod poll;
 mod refresh;
+mod replay;
 mod report;
 mod sample;
 mod status;
@@ -32,6 +33,7 @@ pub enum Verb {
     Demo(demo::Demo),
     Load(load::Load),
     Poll(poll::Poll),
+    Replay(replay::Replay),
     Refresh(refresh::Refresh),
     Report(report::Report),
     Status(status::Status),
@@ -58,6 +60,7 @@ impl Verb {
             Self::Demo(verb) => verb.run(common),
             Self::Load(verb) => verb.run(common),
             Self::Poll(verb) => verb.run(common),
+            Self::Replay(verb) => verb.run(common),
             Self::Refresh(verb) => verb.run(common),
             Self::Report(verb) => verb.run(common),
             Self::Status(verb) => verb.run(common),
