@@ -155,6 +155,31 @@ impl RowsBar {
     }
 }
 
+/// A counter of snapshots. It is hidden if stderr is no terminal.
+pub struct SnapshotsBar(ProgressBar);
+
+impl SnapshotsBar {
+    /// Makes a counter with a name before it.
+    pub fn new(common: &Common, name: &str) -> Self {
+        let bar = bar(common, "{prefix}  {human_pos} snapshots  {wide_msg}", 5);
+        bar.set_prefix(ending_of(name));
+        Self(bar)
+    }
+
+    /// Counts one snapshot of a file.
+    pub fn snapshot(&self, file: &str) {
+        self.0.inc(1);
+        if !self.0.is_hidden() {
+            self.0.set_message(file.to_owned());
+        }
+    }
+
+    /// Removes the counter.
+    pub fn finish(self) {
+        self.0.finish_and_clear();
+    }
+}
+
 fn is_shown(common: &Common) -> bool {
     !common.quiet && !common.no_progress && std::io::stderr().is_terminal()
 }

@@ -12,6 +12,7 @@ mod places;
 mod plan;
 mod poll;
 mod refresh;
+mod replay;
 pub mod report;
 mod sample;
 mod status;
@@ -34,6 +35,7 @@ pub enum Verb {
     Demo(demo::Demo),
     Load(load::Load),
     Poll(poll::Poll),
+    Replay(replay::Replay),
     Refresh(refresh::Refresh),
     Report(report::Report),
     Status(status::Status),
@@ -62,6 +64,7 @@ impl Verb {
             Self::Demo(verb) => verb.run(common),
             Self::Load(verb) => verb.run(common),
             Self::Poll(verb) => verb.run(common),
+            Self::Replay(verb) => verb.run(common),
             Self::Refresh(verb) => verb.run(common),
             Self::Report(verb) => verb.run(common),
             Self::Status(verb) => verb.run(common),

@@ -29,6 +29,7 @@ mod quality;
 mod question;
 mod routes;
 mod stations;
+mod status_history;
 mod table;
 mod unknown_value;
 mod value;
@@ -55,6 +56,7 @@ pub use quality::{Quality, QualityRow};
 pub use question::Question;
 pub use routes::{RouteRow, Routes};
 pub use stations::{NOT_IN_FEED, Range, StationRow, Stations};
+pub use status_history::{Coverage, CoverageRow, History, HistoryRow};
 pub use table::{Note, Row, Scope, Sort, Table};
 pub use unknown_value::UnknownValue;
 pub use value::Value;
@@ -118,6 +120,8 @@ pub static REPORTS: &[&dyn Report] = &[
     &DOCKLESS,
     &ROUND_TRIPS,
     &Quality,
+    &History,
+    &Coverage,
 ];
 
 /// Why a report has no answer.
