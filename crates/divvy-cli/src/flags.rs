@@ -53,6 +53,7 @@ pub fn of_filter(filter: Filter) -> &'static str {
         Filter::Hour => "--hour",
         Filter::By => "--by",
         Filter::Top => "--top",
+        Filter::AsOf => "--as-of",
     }
 }
 

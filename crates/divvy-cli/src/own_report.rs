@@ -183,6 +183,7 @@ impl Source<'_> {
             by: Vec::new(),
             sort: self.parse_some(file.sort.as_ref())?,
             top: file.top,
+            as_of: None,
         })
     }
 

@@ -462,6 +462,14 @@ impl StatusHistory for MemoryStore {
         Ok(entries)
     }
 
+    async fn first_snapshot_from(
+        &self,
+        system: &SystemId,
+        from: Timestamp,
+    ) -> Result<Option<SnapshotEntry>, StoreError> {
+        Ok(self.ask(system, |held| held.history.first_snapshot_from(from)))
+    }
+
     async fn count_state_changes(&self, system: &SystemId) -> Result<u64, StoreError> {
         Ok(self.ask(system, |held| held.history.count_changes()))
     }

@@ -49,6 +49,11 @@ impl MemoryHistory {
         self.0.iter().map(|held| held.snapshot.clone()).collect()
     }
 
+    pub(crate) fn first_snapshot_from(&self, from: Timestamp) -> Option<SnapshotEntry> {
+        let mut entries = self.0.iter().map(|held| &held.snapshot);
+        entries.find(|entry| entry.taken_at >= from).cloned()
+    }
+
     pub(crate) fn count_changes(&self) -> u64 {
         let stations = self.0.iter().flat_map(|held| held.states.keys());
         let stations: BTreeSet<&StationId> = stations.collect();

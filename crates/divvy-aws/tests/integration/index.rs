@@ -552,6 +552,7 @@ fn snapshot(minutes: i64) -> Snapshot {
         system: system(),
         taken_at: minute(minutes),
         kind: SnapshotKind::Full,
+        by_type: Default::default(),
         stations: ["35", "76", "517"].map(station).into(),
     }
 }

@@ -17,7 +17,7 @@ use clap::builder::StyledStr;
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use divvy::model::{Rider, System};
 use divvy::reports::{
-    self, Dim, Filters, HoursOfDay, Period, REPORTS, ReportError, Sort, Table, Weekdays,
+    self, AsOfTime, Dim, Filters, HoursOfDay, Period, REPORTS, ReportError, Sort, Table, Weekdays,
 };
 use divvy::store::Store;
 
@@ -47,6 +47,7 @@ use crate::{completion_values, outputs};
   divvy report durations --from 2024-06 --to 2024-08 --rider member
   divvy report hours --by weekday,hour --plot hours.svg
   divvy report balance --by station --weekday mon-fri --hour 7-9
+  divvy report stations --as-of 2024-06-01T08:00
   divvy report all --output report.html
   divvy report stations --format csv --output stations.csv")]
 pub struct Report {
@@ -90,6 +91,10 @@ pub struct Report {
     /// Show this many rows, or all: a terminal shows 20 of a long table, all else all
     #[arg(long, value_name = "N|all")]
     top: Option<Top>,
+    /// Show the states that stations had at this time: 2024-06-01T08:00 by the system's clocks, or with
+    /// an offset; a date is its midnight
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<AsOfTime>,
     /// Say how each number is defined, instead of the numbers
     #[arg(long)]
     explain: bool,
@@ -362,6 +367,7 @@ impl Report {
                 Some(Top::Rows(rows)) => Some(rows),
                 Some(Top::All) | None => None,
             },
+            as_of: self.as_of,
         }
     }
 

@@ -83,6 +83,7 @@ impl Asked<'_> {
             by,
             sort,
             top,
+            as_of,
         } = self.filters;
         let by: Vec<&str> = by.iter().map(|dim| dim.as_str()).collect();
         let all = [
@@ -99,6 +100,7 @@ impl Asked<'_> {
                 sort.as_ref().map(|sort| sort.column.as_str().into()),
             ),
             ("top", top.map(Into::into)),
+            ("as_of", as_of.map(|at| at.to_string().into())),
         ];
         let given = all.into_iter();
         let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?)));

@@ -266,9 +266,9 @@ mod tests {
             snapshot,
             taken_at: Timestamp::from_millisecond(1_700_000_000_000 + snapshot as i64).unwrap(),
             state: (snapshot % 7 != 3).then(|| StationState {
-                status: (snapshot % 5 > 0).then_some(StationStatus::InService),
+                status: (!snapshot.is_multiple_of(5)).then_some(StationStatus::InService),
                 available: Availability {
-                    vehicles: (snapshot % 3 > 0).then_some(snapshot as u32),
+                    vehicles: (!snapshot.is_multiple_of(3)).then_some(snapshot as u32),
                     docks_disabled: Some(u32::MAX),
                     ..Availability::default()
                 },

@@ -136,6 +136,22 @@ impl Zone {
         }
     }
 
+    /// Returns the instant of a local time, of a repeated hour the first one. Of a time out of range, the
+    /// first or the last instant.
+    pub fn instant(&self, local_ms: i64) -> Timestamp {
+        const DAY_MS: i64 = 24 * 3_600_000;
+        let first = Timestamp::MIN.as_millisecond() + DAY_MS;
+        let last = Timestamp::MAX.as_millisecond() - DAY_MS;
+        if local_ms < first {
+            return Timestamp::MIN;
+        }
+        if local_ms > last {
+            return Timestamp::MAX;
+        }
+        let offset_ms = 1_000 * i64::from(self.resolve(local_ms).offset_s);
+        Timestamp::from_millisecond(local_ms - offset_ms).unwrap_or(Timestamp::MAX)
+    }
+
     /// Returns the period around `local_ms` between two changes of the clocks; `None` inside a
     /// repeated or skipped hour. With it, a loop over the trips of a year searches the table twice.
     pub fn steady_period(&self, local_ms: i64) -> Option<SteadyPeriod> {

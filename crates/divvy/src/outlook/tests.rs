@@ -191,6 +191,7 @@ fn observed(stations: &[&dyn Fn(usize) -> Option<u32>], minutes: usize) -> Obser
             system: system.clone(),
             taken_at: at(minute),
             kind: SnapshotKind::Full,
+            by_type: Default::default(),
             stations: stations.iter().enumerate().map(station).collect(),
         });
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 
+use super::as_of::AsOfTime;
 use super::dims::{Dim, WEEKDAYS, weekday_of};
 use super::table::Sort;
 use crate::model::civil_date::{DAY_MS, day_of, day_of_ms};
@@ -37,6 +38,8 @@ pub struct Filters {
     pub sort: Option<Sort>,
     /// How many rows to show.
     pub top: Option<usize>,
+    /// The instant whose states are shown. `None` for the newest ones.
+    pub as_of: Option<AsOfTime>,
 }
 
 /// One way to narrow a report.
@@ -58,11 +61,26 @@ pub enum Filter {
     By,
     /// By number of rows.
     Top,
+    /// By the instant of states.
+    AsOf,
 }
 
 impl Filter {
     /// Every way.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::Dates,
+        Self::Rider,
+        Self::Bike,
+        Self::Station,
+        Self::Weekday,
+        Self::Hour,
+        Self::By,
+        Self::Top,
+        Self::AsOf,
+    ];
+
+    /// Every way to narrow a report on trips.
+    pub const OF_TRIPS: [Self; 8] = [
         Self::Dates,
         Self::Rider,
         Self::Bike,
@@ -84,6 +102,7 @@ impl Filter {
             Self::Hour => "hour",
             Self::By => "by",
             Self::Top => "top",
+            Self::AsOf => "as-of",
         }
     }
 }
@@ -106,6 +125,7 @@ impl Filters {
             self.hours.is_some(),
             !self.by.is_empty(),
             self.top.is_some(),
+            self.as_of.is_some(),
         ];
         Filter::ALL
             .into_iter()
@@ -202,6 +222,7 @@ impl fmt::Display for Filters {
             self.station.as_ref().map(|id| format!("station {id}")),
             self.weekdays.map(|days| format!("weekday {days}")),
             self.hours.map(|hours| format!("hour {hours}")),
+            self.as_of.map(|at| format!("as of {at}")),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         f.write_str(&parts.join(", "))

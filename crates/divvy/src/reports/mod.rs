@@ -11,6 +11,7 @@
 //! A new report is a new [`Grouping`] or a new file, and a new line in [`REPORTS`].
 
 mod aliases;
+mod as_of;
 mod balance;
 mod column;
 mod dims;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use aliases::{PlaceAliasRow, Places};
+pub use as_of::{AsOfTime, NoTime};
 pub use balance::{Balance, BalanceRow};
 pub use column::{Column, Role, ValueKind};
 pub use dims::{Dim, NoDim, WEEKDAYS as WEEKDAY_NAMES};
@@ -88,6 +90,11 @@ pub trait Report: Send + Sync {
 
     /// Returns whether its first rows are the most important ones, so that a table may show only them.
     fn is_long(&self) -> bool {
+        false
+    }
+
+    /// Returns whether it is of one station, and has no rows without a filter by station.
+    fn is_of_one_station(&self) -> bool {
         false
     }
 

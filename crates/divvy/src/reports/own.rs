@@ -45,6 +45,7 @@ impl OwnReport {
             by: asked.by.clone(),
             sort: asked.sort.clone().or(own.sort),
             top: asked.top.or(own.top),
+            as_of: asked.as_of,
         }
     }
 }
@@ -60,7 +61,7 @@ impl Report for OwnReport {
     }
 
     fn takes(&self) -> &'static [Filter] {
-        &Filter::ALL
+        &Filter::OF_TRIPS
     }
 
     fn groups_by(&self) -> &'static [Dim] {

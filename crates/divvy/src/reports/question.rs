@@ -22,7 +22,7 @@ use super::{Filter, Filters, ReportError};
 use crate::model::civil_date::{date_of, month_of};
 use crate::model::{StationAlias, StationId, System, TripBatch, Zone};
 use crate::numerals::plural;
-use crate::store::{LoadedArchive, Projection, Store, StoreError};
+use crate::store::{FeedState, LoadedArchive, Projection, Store, StoreError};
 use crate::tally::{Cube, Parts, Tally, Totals};
 
 /// Which system's trips a report counts, and which of them.
@@ -133,9 +133,18 @@ impl Question<'_> {
 
     /// Lists every place that trips, station lists or feeds name.
     pub(super) async fn places(&self, known: &Totals) -> Result<Vec<Place>, StoreError> {
-        let stations = self.store.stations(&self.system.id).await?;
         let feed = self.store.feed(&self.system.id).await?;
-        let listed = feed.map(|feed| feed.listed).unwrap_or_default();
+        self.places_of(known, feed.as_ref()).await
+    }
+
+    /// Lists every place that trips, station lists or a state of the feed name.
+    pub(super) async fn places_of(
+        &self,
+        known: &Totals,
+        feed: Option<&FeedState>,
+    ) -> Result<Vec<Place>, StoreError> {
+        let stations = self.store.stations(&self.system.id).await?;
+        let listed = feed.map(|feed| feed.listed.clone()).unwrap_or_default();
         let corrections = self.store.corrections(&self.system.id).await?;
         Ok(places::places(stations, &listed, known, &corrections))
     }

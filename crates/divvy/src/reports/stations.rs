@@ -8,17 +8,20 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use matched::Matched;
 
+use super::as_of::FeedStates;
 use super::column::STATION_ID;
 use super::dims::Dim;
 use super::measures::{Measure, rounded};
 use super::places::Place;
 use super::question::{CountedStations, unmatched};
+use super::status_history::no_history;
 use super::{
     Column, Filter, Filters, Note, Picture, Question, Report, Role, Row, Table, Value, ValueKind,
     plural,
 };
+use crate::history::StationState;
 use crate::model::{Degrees, Station, StationAlias, StationId, StationSource};
-use crate::store::{FeedState, FromStationCount, StoreError};
+use crate::store::{FromStationCount, StoreError};
 use crate::tally::Totals;
 
 /// Stations with their counts and their state.
@@ -190,6 +193,7 @@ impl Report for Stations {
             Filter::Weekday,
             Filter::Hour,
             Filter::Top,
+            Filter::AsOf,
         ]
     }
 
@@ -206,6 +210,9 @@ impl Report for Stations {
     }
 
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
+        let Some(states) = question.feed_states().await? else {
+            return Ok(Table::new(Vec::<StationRow>::new(), vec![no_history()]));
+        };
         let CountedStations {
             counted,
             ends,
@@ -213,12 +220,11 @@ impl Report for Stations {
         } = question.by_station().await?;
         let known = &counted.known.totals;
         let kept = question.store.counts(&question.system.id).await?;
-        let feed = question.store.feed(&question.system.id).await?;
-        let places = question.places(known).await?;
+        let places = question.places_of(known, states.feed.as_ref()).await?;
         let selected = question.resolve_places(&places, known);
         let selected = selected.unwrap_or_else(|| (0..places.len()).collect());
         let shown = selected.into_iter().map(|index| &places[index]);
-        let facts = Facts::new(question, known, &ends, &kept, feed.as_ref());
+        let facts = Facts::new(question, known, &ends, &kept, &states);
         let mut rows: Vec<StationRow> = shown.map(|place| facts.row(place)).collect();
         rows.sort_by(|a, b| {
             let key = |row: &StationRow| Reverse(row.from_count);
@@ -236,13 +242,16 @@ impl Report for Stations {
             notes.extend(behind(known, &kept));
         }
         let mut how = String::new();
-        match (&feed, &question.filters.station) {
+        notes.extend(states.notes);
+        match (&states.feed, &question.filters.station) {
             (Some(feed), None) => {
                 let matched = Matched::of(&places, known, &ends);
                 notes.extend(matched.notes(question, feed));
                 how = matched.by_key();
             }
-            (None, _) => notes.push(Note::Scope("no live data yet: divvy poll URL".into())),
+            (None, _) if question.filters.as_of.is_none() => {
+                notes.push(Note::Scope("no live data yet: divvy poll URL".into()));
+            }
             _ => {}
         }
         let mut table = Table::new(rows, notes).counted_as(&counted, question.filters);
@@ -261,7 +270,7 @@ struct Facts<'a> {
     kept: Option<HashMap<&'a StationId, i64>>,
     /// How many aliases trips use for each id.
     aliases_of: HashMap<StationId, usize>,
-    feed: Option<&'a FeedState>,
+    states: &'a FeedStates,
 }
 
 impl<'a> Facts<'a> {
@@ -270,7 +279,7 @@ impl<'a> Facts<'a> {
         known: &'a Totals,
         ends: &'a HashMap<StationAlias, [i64; 2]>,
         kept: &'a [FromStationCount],
-        feed: Option<&'a FeedState>,
+        states: &'a FeedStates,
     ) -> Self {
         let by_id = || {
             kept.iter()
@@ -286,23 +295,24 @@ impl<'a> Facts<'a> {
             ends,
             aliases_of,
             kept: (!question.filters.narrow_trips()).then(|| by_id().collect()),
-            feed,
+            states,
         }
     }
 
     fn row(&self, place: &Place) -> StationRow {
-        let listed = self
-            .feed
-            .is_some_and(|feed| feed.listed.contains(&place.id));
+        let feed = self.states.feed.as_ref();
+        let listed = feed.is_some_and(|feed| feed.listed.contains(&place.id));
         let listed = listed && place.is_of_feed();
         let station = place.station.as_ref();
         let live = station.filter(|_| listed);
+        let reported_at = live.and_then(|station| station.reported_at);
+        let state = live.map(|station| self.state(station)).unwrap_or_default();
         let status = match live {
-            Some(station) => station.status.as_ref().map(ToString::to_string),
-            None => self.feed.map(|_| NOT_IN_FEED.to_owned()),
+            Some(_) => state.status.map(|status| status.to_string()),
+            None => feed.map(|_| NOT_IN_FEED.to_owned()),
         };
         let (latitude, longitude) = place.position(self.known).unzip();
-        let available = live.map(|station| station.available).unwrap_or_default();
+        let available = state.available;
         let from_count = self.departures(place);
         // No feed says what became of a station of lists alone.
         let is_of_lists = |station: &&Station| station.source == StationSource::List;
@@ -318,14 +328,23 @@ impl<'a> Facts<'a> {
             available_ebikes: available.ebikes,
             available_docks: available.docks,
             total_docks,
-            reported_at: live
-                .and_then(|station| station.reported_at)
+            // The history has no times of reports.
+            reported_at: reported_at
+                .filter(|_| self.states.by_station.is_none())
                 .map(|at| self.question.instant(at)),
             from_count,
             to_count: place.aliases().map(|alias| self.ends(alias)[1]).sum(),
             from_per_day: rate(from_count, self.days_in_service(place)),
             from_per_dock: total_docks.and_then(|docks| rate(from_count, docks.into())),
             place_id: place.id.clone(),
+        }
+    }
+
+    /// Returns the newest state of a station, or that of the instant asked for.
+    fn state(&self, station: &Station) -> StationState {
+        match &self.states.by_station {
+            None => StationState::of(station, None),
+            Some(states) => states.get(&station.id).cloned().unwrap_or_default(),
         }
     }
 

@@ -110,6 +110,10 @@ impl Report for History {
         true
     }
 
+    fn is_of_one_station(&self) -> bool {
+        true
+    }
+
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
         let Some(history) = question.store.history() else {
             return Ok(Table::new(Vec::<HistoryRow>::new(), vec![no_history()]));
@@ -117,7 +121,8 @@ impl Report for History {
         let known = question.known(Parts::NONE).await?;
         let places = question.places(&known.totals).await?;
         let Some(selected) = question.resolve_places(&places, &known.totals) else {
-            let note = Note::Scope("the history is that of one station: say which with --station".into());
+            let note =
+                Note::Scope("the history is that of one station: say which with --station".into());
             return Ok(Table::new(Vec::<HistoryRow>::new(), vec![note]));
         };
         let (from, to) = period(question);
@@ -220,37 +225,32 @@ impl Report for Coverage {
         let mut notes = vec![Note::Scope(format!(
             "{} on {}",
             plural(snapshots.len() as i64, "snapshot"),
-            plural(rows.iter().filter(|row| row.snapshots > 0).count() as i64, "day"),
+            plural(
+                rows.iter().filter(|row| row.snapshots > 0).count() as i64,
+                "day"
+            ),
         ))];
         if snapshots.is_empty() {
-            notes.push(Note::Scope("no snapshot with states is stored: divvy poll URL".into()));
+            notes.push(Note::Scope(
+                "no snapshot with states is stored: divvy poll URL".into(),
+            ));
         }
         Ok(Table::new(rows, notes))
     }
 }
 
-fn no_history() -> Note {
+/// The note of a store without a history.
+pub(super) fn no_history() -> Note {
     Note::Warning("this store keeps no history of states: stores in a folder do".into())
 }
 
 /// Returns the instants between which the local dates of the filters lie.
 fn period(question: &Question<'_>) -> (Timestamp, Timestamp) {
-    let (from, to) = question.filters.started_ms().unwrap_or((i64::MIN, i64::MAX));
-    (instant(&question.zone, from), instant(&question.zone, to))
-}
-
-/// Returns the instant of a local time; the first or the last one for a time out of range.
-fn instant(zone: &Zone, local_ms: i64) -> Timestamp {
-    let first = Timestamp::MIN.as_millisecond() + DAY_MS;
-    let last = Timestamp::MAX.as_millisecond() - DAY_MS;
-    if local_ms < first {
-        return Timestamp::MIN;
-    }
-    if local_ms > last {
-        return Timestamp::MAX;
-    }
-    let offset_ms = 1_000 * i64::from(zone.resolve(local_ms).offset_s);
-    Timestamp::from_millisecond(local_ms - offset_ms).unwrap_or(Timestamp::MAX)
+    let (from, to) = question
+        .filters
+        .started_ms()
+        .unwrap_or((i64::MIN, i64::MAX));
+    (question.zone.instant(from), question.zone.instant(to))
 }
 
 /// Summarises snapshots, which are in order, by local day: every day from the first to the last.
@@ -274,8 +274,8 @@ fn days(zone: &Zone, snapshots: &[SnapshotEntry]) -> Vec<CoverageRow> {
 }
 
 fn summarise(zone: &Zone, day: i32, of_day: &[SnapshotEntry]) -> CoverageRow {
-    let start = instant(zone, i64::from(day) * DAY_MS);
-    let end = instant(zone, i64::from(day + 1) * DAY_MS);
+    let start = zone.instant(i64::from(day) * DAY_MS);
+    let end = zone.instant(i64::from(day + 1) * DAY_MS);
     let mut longest = SignedDuration::ZERO;
     let (mut before, mut minutes, mut last_minute) = (start, 0_i64, None);
     for entry in of_day {
@@ -321,7 +321,12 @@ mod tests {
         .map(entry);
         let rows = days(&zone, &entries);
         let found = rows.iter().map(|row| {
-            (row.date.to_string(), row.snapshots, row.longest_gap_s, row.minutes_share)
+            (
+                row.date.to_string(),
+                row.snapshots,
+                row.longest_gap_s,
+                row.minutes_share,
+            )
         });
         let expected = [
             ("2024-03-10".to_owned(), 3, 12 * 3600, 0.0014),
@@ -329,6 +334,9 @@ mod tests {
             ("2024-03-12".to_owned(), 1, 23 * 3600, 0.0007),
         ];
         assert_eq!(found.collect::<Vec<_>>(), expected);
-        assert_eq!(rows[0].first_at.as_deref(), Some("2024-03-10T00:30:00-06:00"));
+        assert_eq!(
+            rows[0].first_at.as_deref(),
+            Some("2024-03-10T00:30:00-06:00")
+        );
     }
 }

@@ -155,6 +155,13 @@ pub trait StatusHistory: Send + Sync {
         to: Timestamp,
     ) -> Result<Vec<SnapshotEntry>, StoreError>;
 
+    /// Returns the first snapshot made at an instant or after. `None` if there is none.
+    async fn first_snapshot_from(
+        &self,
+        system: &SystemId,
+        from: Timestamp,
+    ) -> Result<Option<SnapshotEntry>, StoreError>;
+
     /// Counts the changes of all stations.
     async fn count_state_changes(&self, system: &SystemId) -> Result<u64, StoreError>;
 }

@@ -24,13 +24,16 @@ pub struct Answered {
     pub how: String,
 }
 
-/// Answers every report, each with those of the filters that it takes.
+/// Answers every report, each with those of the filters that it takes. Reports of one station are left
+/// out unless the filters name one.
 pub fn answer_all(
     store: &dyn Store,
     system: &System,
     given: &Filters,
 ) -> anyhow::Result<Vec<Answered>> {
-    let answered = REPORTS.iter().map(|report| {
+    let reports = REPORTS.iter();
+    let reports = reports.filter(|report| given.station.is_some() || !report.is_of_one_station());
+    let answered = reports.map(|report| {
         let filters = narrowed(given, report.takes());
         let Answer { table, how } = answer(*report, store, system, &filters)?;
         Ok(Answered {
@@ -157,5 +160,6 @@ fn narrowed(given: &Filters, takes: &[Filter]) -> Filters {
         by: Vec::new(),
         sort: None,
         top: given.top.filter(|_| takes(Filter::Top)),
+        as_of: given.as_of.filter(|_| takes(Filter::AsOf)),
     }
 }

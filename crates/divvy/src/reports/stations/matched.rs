@@ -50,16 +50,21 @@ impl Matched {
     pub(super) fn notes(&self, question: &Question<'_>, feed: &FeedState) -> Vec<Note> {
         let at = feed.status_at.max(feed.information_at);
         let of = at.map_or(String::new(), |at| format!(" of {}", question.instant(at)));
+        // The states of an instant are stated by a note of their own.
+        let status = match question.filters.as_of {
+            None => "Live status",
+            Some(_) => "Status",
+        };
         let stations = plural(feed.listed.len() as i64, "station");
         if self.ids.is_empty() {
-            let text = format!("Live status{of}: {stations}; no trip names a station yet");
+            let text = format!("{status}{of}: {stations}; no trip names a station yet");
             return vec![Note::Scope(text)];
         }
         let matched = self.ids.values().filter(|matched| **matched).count() as i64;
         let (trips, all_trips) = self.trips();
         let percent = 100 * trips / all_trips.max(1);
         let mut notes = vec![Note::Scope(format!(
-            "Live status{of} ({stations}) matched for {} of {} ({percent} % of trips)",
+            "{status}{of} ({stations}) matched for {} of {} ({percent} % of trips)",
             grouped(matched),
             plural(self.ids.len() as i64, "station id"),
         ))];

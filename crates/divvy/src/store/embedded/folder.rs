@@ -8,8 +8,11 @@ use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
+use jiff::civil::Date;
+
 use super::catalog::{self, DatabaseContent, FileRow};
 use super::error::io_error;
+use crate::model::SystemId;
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(super) const CATALOG: &str = "catalog.db";
@@ -266,6 +269,13 @@ pub(super) fn is_store_file(relative: &Path) -> bool {
         && Path::new(file).extension() == Some(OsStr::new(extension))
 }
 
+/// Returns the path of a part of the history, relative to the store's folder. `snapshots` are the numbers of
+/// the first and the last one with a change in it, `date` is the day of the first (UTC).
+pub(super) fn history_part(system: &SystemId, date: Date, snapshots: (u64, u64)) -> String {
+    let (first, last) = snapshots;
+    format!("{HISTORY}/{system}/{date}-{first}-{last}.parquet")
+}
+
 /// Returns whether a name is that of a part of the history: `DATE-FIRST-LAST.parquet`, where FIRST and
 /// LAST are numbers of snapshots.
 fn is_history_part(name: &str) -> bool {
@@ -301,6 +311,24 @@ pub(super) fn unnamed(root: &Path, files: &[FileRow]) -> Result<BTreeSet<String>
             }
         })?;
     }
+    Ok(unnamed)
+}
+
+/// Lists the existing parts of the history that are not among `named`, relative to the store's folder.
+pub(super) fn unnamed_history(
+    root: &Path,
+    named: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut unnamed = BTreeSet::new();
+    walk(&root.join(HISTORY), &mut |path| {
+        let Ok(relative) = path.strip_prefix(root) else {
+            return;
+        };
+        let part = relative.to_string_lossy().replace('\\', "/");
+        if is_store_file(relative) && !named.contains(&part) {
+            unnamed.insert(part);
+        }
+    })?;
     Ok(unnamed)
 }
 

@@ -7,9 +7,9 @@
 //! ```
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
 use super::EmbeddedStore;
@@ -23,7 +23,7 @@ use super::shared::Shared;
 use super::staging::Staging;
 use crate::history::{AsOf, SnapshotEntry, StateChange, apply_change, diff, part_file, states_of};
 use crate::model::{Snapshot, StationId, SystemId};
-use crate::store::{StatusHistory, StoreError};
+use crate::store::{StatusHistory, StoreError, StoreErrorKind};
 
 /// Changes of days that are over (UTC) are sealed if they are at least as many.
 const SEALED_OF_A_DAY: u64 = 4_096;
@@ -102,57 +102,88 @@ fn day(at: Timestamp) -> Date {
     Offset::UTC.to_datetime(at).date()
 }
 
-/// Writes all changes that are in no part as a part. The caller holds the writer lock.
+/// Writes all changes that are in no part as parts of about [`SEALED_WITHIN_A_DAY`] changes. The caller
+/// holds the writer lock.
 fn seal(shared: &Shared, system: &SystemId) -> Result<(), StoreError> {
     let mut catalog = shared.catalog()?;
-    let mut changes = catalog::recent_changes(&catalog, system, None, u64::MAX >> 1)?;
+    loop {
+        let end = catalog::recent_after(&catalog, system, SEALED_WITHIN_A_DAY)?;
+        if !seal_before(shared, &mut catalog, system, end.unwrap_or(ANY_NUMBER))? {
+            return Ok(());
+        }
+    }
+}
+
+/// A number that no snapshot reaches: integers of SQLite have a sign.
+pub(super) const ANY_NUMBER: u64 = u64::MAX >> 1;
+
+/// Writes the changes that are in no part, of snapshots with numbers below `end`, as a part. Returns whether
+/// there were any.
+fn seal_before(
+    shared: &Shared,
+    catalog: &mut Connection,
+    system: &SystemId,
+    end: u64,
+) -> Result<bool, StoreError> {
+    let mut changes = catalog::recent_changes(catalog, system, None, end)?;
     let (Some(first), Some(last)) = (changes.first(), changes.last()) else {
-        return Ok(());
+        return Ok(false);
     };
     let snapshots = (first.snapshot, last.snapshot);
     let times = (first.taken_at, last.taken_at);
-    let date = day(times.0);
-    let path = format!(
-        "{}/{system}/{date}-{}-{}.parquet",
-        folder::HISTORY,
-        snapshots.0,
-        snapshots.1
-    );
+    let before = catalog::states(catalog, system, Moment::Before)?;
+    let mut after = before.clone();
+    for change in changes.iter().cloned() {
+        apply_change(&mut after, change);
+    }
     changes.sort_by(|a, b| (&a.station, a.snapshot).cmp(&(&b.station, b.snapshot)));
     let staging = Staging::create(&shared.root)?;
     let staged = staging.path.join("history.parquet");
     let file = HashedFile::create(&staged)?;
     let file = part_file::write(file, &changes).map_err(|error| damaged(&staged, error))?;
     let part = PartRow {
-        path,
+        path: folder::history_part(system, day(times.0), snapshots),
         system: system.clone(),
         rows: changes.len() as u64,
         snapshots,
         times,
         hash: file.finish()?,
     };
-    catalog::in_transaction(&mut catalog, |catalog| {
+    let target = shared.root.join(&part.path);
+    if target.exists() && !catalog::leftovers(catalog)?.contains(&part.path) {
+        let text = format!(
+            "{} is in no ledger, and another file of that name is to be written: divvy check --repair",
+            target.display()
+        );
+        return Err(StoreError::new(StoreErrorKind::Damaged, text));
+    }
+    catalog::in_transaction(catalog, |catalog| {
         catalog::put_leftover(catalog, &part.path)
     })?;
-    move_into_place(&shared.root, &[(staged, shared.root.join(&part.path))])?;
-    catalog::in_transaction(&mut catalog, |catalog| {
-        let before = catalog::states(catalog, system, Moment::Before)?;
+    move_into_place(&shared.root, &[(staged, target)])?;
+    catalog::in_transaction(catalog, |catalog| {
         catalog::put_part(catalog, &part, &before)?;
         catalog::delete_leftover(catalog, &part.path)?;
-        catalog::delete_recent(catalog, system)?;
-        let latest = catalog::states(catalog, system, Moment::Latest)?;
-        catalog::put_states(catalog, system, Moment::Before, &latest)
-    })
+        catalog::delete_recent(catalog, system, end)?;
+        catalog::put_states(catalog, system, Moment::Before, &after)
+    })?;
+    Ok(true)
 }
 
 /// Reads the changes of a part.
-fn read_part(
+pub(super) fn read_part(
     shared: &Shared,
     part: &PartRow,
     station: Option<&StationId>,
 ) -> Result<Vec<StateChange>, StoreError> {
     let path = shared.root.join(&part.path);
     part_file::read(&path, station).map_err(|error| damaged(&path, error))
+}
+
+/// Returns the instant a millisecond before: times of snapshots are in milliseconds.
+fn just_before(at: Timestamp) -> Timestamp {
+    let millisecond = SignedDuration::from_millis(1);
+    at.checked_sub(millisecond).unwrap_or(Timestamp::MIN)
 }
 
 #[async_trait]
@@ -166,17 +197,15 @@ impl StatusHistory for EmbeddedStore {
             return Ok(None);
         };
         let parts = catalog::history_parts(&catalog, Some(system))?;
-        let recent = catalog::first_recent(&catalog, system)?;
-        let is_recent = recent.is_some_and(|(first, _)| first < after);
-        // Snapshots before the first change are in no part: the states before the first one are theirs.
-        let part = parts.iter().rev().find(|part| part.snapshots.0 < after);
-        let part = part.or(parts.first());
+        // The first part that does not end before the snapshot: its rows begin with the states before it.
+        let mut parts = parts.iter();
+        let part = parts.find(|part| part.snapshots.1 >= snapshot.number);
         let (mut states, mut changes) = match part {
-            Some(part) if !is_recent => (
+            Some(part) => (
                 catalog::states_before_part(&catalog, &part.path)?,
                 read_part(&self.shared, part, None)?,
             ),
-            _ => (
+            None => (
                 catalog::states(&catalog, system, Moment::Before)?,
                 catalog::recent_changes(&catalog, system, None, after)?,
             ),
@@ -205,12 +234,11 @@ impl StatusHistory for EmbeddedStore {
                 changes.extend(read_part(&self.shared, &part, Some(station))?);
             }
         }
-        let all = u64::MAX >> 1;
         changes.extend(catalog::recent_changes(
             &catalog,
             system,
             Some(station),
-            all,
+            ANY_NUMBER,
         )?);
         changes.retain(|change| change.taken_at >= from && change.taken_at < to);
         Ok(changes)
@@ -224,11 +252,20 @@ impl StatusHistory for EmbeddedStore {
     ) -> Result<Vec<SnapshotEntry>, StoreError> {
         let mut catalog = self.shared.catalog()?;
         let catalog = catalog::read(&mut catalog)?;
-        let millisecond = jiff::SignedDuration::from_millis(1);
-        let before = |at: Timestamp| at.checked_sub(millisecond).unwrap_or(Timestamp::MIN);
-        let first = catalog::first_snapshot_after(&catalog, system, before(from))?;
-        let end = catalog::first_snapshot_after(&catalog, system, before(to))?;
+        let first = catalog::first_snapshot_after(&catalog, system, just_before(from))?;
+        let end = catalog::first_snapshot_after(&catalog, system, just_before(to))?;
         catalog::snapshots(&catalog, system, first, end)
+    }
+
+    async fn first_snapshot_from(
+        &self,
+        system: &SystemId,
+        from: Timestamp,
+    ) -> Result<Option<SnapshotEntry>, StoreError> {
+        let mut catalog = self.shared.catalog()?;
+        let catalog = catalog::read(&mut catalog)?;
+        let first = catalog::first_snapshot_after(&catalog, system, just_before(from))?;
+        catalog::snapshot_from(&catalog, system, first)
     }
 
     async fn count_state_changes(&self, system: &SystemId) -> Result<u64, StoreError> {

@@ -25,6 +25,7 @@ mod error;
 mod folder;
 mod hashed_file;
 mod history;
+mod history_repair;
 mod incoming;
 mod index;
 mod index_rebuild;

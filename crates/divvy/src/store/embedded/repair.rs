@@ -14,6 +14,7 @@ use super::check::read_file;
 use super::commit::{Deduplication, DeduplicationInput};
 use super::error::{io_error, sqlite_error};
 use super::folder::{self, index_path};
+use super::history_repair::repair_history;
 use super::index_rebuild::{Rebuilt, rebuild};
 use super::rewrite::{OldFiles, rewrite_old_files};
 use super::shared::Shared;
@@ -54,9 +55,12 @@ pub(super) fn repair(shared: &Shared, dry_run: bool) -> Result<Repaired, StoreEr
             Err(error) => format!("catalog.db: malformed pages stay: {error}"),
         });
     }
-    let lost_rows = repair.remove_damaged_rows()? || malformed;
+    let (lost_rows, lost_changes) = repair.remove_damaged_rows()?;
+    let lost_rows = lost_rows || malformed;
     repair.note_unnamed_files(lost_rows)?;
     let systems = catalog::systems(&transaction)?;
+    let of_history = repair_history(shared, &transaction, &systems, lost_changes, dry_run)?;
+    repair.repaired.done.extend(of_history);
     for system in &systems {
         repair.system(system)?;
     }
@@ -142,19 +146,22 @@ impl Repair<'_> {
     /// Removes damaged rows. Their content is rebuilt or comes with the next poll; archives have to be
     /// loaded again.
     ///
-    /// Returns whether the catalog had lost rows of archives or files.
-    fn remove_damaged_rows(&mut self) -> Result<bool, StoreError> {
+    /// Returns whether the catalog had lost rows of archives or files, and whether it had lost changes of
+    /// states.
+    fn remove_damaged_rows(&mut self) -> Result<(bool, bool), StoreError> {
         for archive in catalog::archives_with_damage(self.catalog)? {
             self.add_damaged(archive.system.into(), archive.name);
         }
         let mut lost_rows = !self.repaired.to_load_again.is_empty();
+        let mut lost_changes = false;
         for (table, n) in catalog::remove_damaged(self.catalog)? {
+            lost_changes |= table == "status_change";
             lost_rows |= ["archive", "file"].contains(&table);
             self.done(format!(
                 "catalog.db: {n} damaged rows of its table {table} removed"
             ));
         }
-        Ok(lost_rows)
+        Ok((lost_rows, lost_changes))
     }
 
     /// Makes leftovers of files that the catalog does not name. Where it has lost rows, it may have

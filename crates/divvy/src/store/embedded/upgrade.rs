@@ -59,7 +59,7 @@ pub(super) fn upgrade(
     }
     let trips_are = match version {
         ..CHECKSUMS => "trips are counted and written again",
-        ..HISTORY => "trips files are written again",
+        CHECKSUMS..HISTORY => "trips files are written again",
         _ => "history of states is written again",
     };
     on_wait(&format!(
@@ -111,7 +111,7 @@ DROP TABLE status_history;";
     }
     for system in catalog::systems(catalog)? {
         let mut latest = States::new();
-        for change in catalog::recent_changes(catalog, &system.id, None, u64::MAX >> 1)? {
+        for change in catalog::last_changes(catalog, &system.id)? {
             apply_change(&mut latest, change);
         }
         catalog::put_states(catalog, &system.id, Moment::Latest, &latest)?;

@@ -1,7 +1,7 @@
 //! The history of states: recent changes, the snapshots, and which parts are sealed.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, ToSql, params};
 
 use super::tables::{CHECKED, STATUS_CHANGE, STATUS_PART, STATUS_SNAPSHOT, STATUS_STATES};
 use super::tallies::{compress, decompress};
@@ -123,7 +123,7 @@ pub(crate) fn last_snapshot(
 }
 
 /// Returns the first snapshot whose number is not smaller. `None` if there is none.
-fn snapshot_from(
+pub(crate) fn snapshot_from(
     catalog: &Connection,
     system: &SystemId,
     number: u64,
@@ -218,6 +218,18 @@ pub(crate) fn put_snapshot(
     )
 }
 
+/// Adds a snapshot, unless one of its number is stored.
+pub(crate) fn put_snapshot_unless_there(
+    catalog: &Connection,
+    system: &SystemId,
+    entry: &SnapshotEntry,
+) -> Result<(), StoreError> {
+    match snapshot_from(catalog, system, entry.number)? {
+        Some(found) if found.number == entry.number => Ok(()),
+        _ => put_snapshot(catalog, system, entry),
+    }
+}
+
 /// Adds a change.
 pub(crate) fn put_state_change(
     catalog: &Connection,
@@ -254,43 +266,49 @@ pub(crate) fn recent_changes(
     station: Option<&StationId>,
     to: u64,
 ) -> Result<Vec<StateChange>, StoreError> {
+    let station = station.map(StationId::as_str);
+    changes_where(
+        catalog,
+        "system = ?1 AND snapshot < ?2 AND (?3 IS NULL OR station = ?3)",
+        params![system.as_str(), to, station],
+    )
+}
+
+/// Lists the changes in no part that fulfil a condition, by snapshot and station.
+fn changes_where(
+    catalog: &Connection,
+    condition: &str,
+    params: &[&dyn ToSql],
+) -> Result<Vec<StateChange>, StoreError> {
     let is_intact = STATUS_CHANGE.is_intact();
     let select = format!(
         "SELECT snapshot, station, taken_at, listed, status, vehicles, ebikes, vehicles_disabled,
              docks, docks_disabled, by_type
-         FROM status_change
-         WHERE system = ?1 AND snapshot < ?2 AND (?3 IS NULL OR station = ?3) AND {is_intact}
-         ORDER BY snapshot, station"
+         FROM status_change WHERE {condition} AND {is_intact} ORDER BY snapshot, station"
     );
-    let station = station.map(StationId::as_str);
-    query(
-        catalog,
-        &select,
-        params![system.as_str(), to, station],
-        |row| {
-            let listed: bool = row.get(3)?;
-            let state = StationState {
-                status: row.get::<_, Option<String>>(4)?.map(StationStatus::from),
-                available: Availability {
-                    vehicles: row.get(5)?,
-                    ebikes: row.get(6)?,
-                    vehicles_disabled: row.get(7)?,
-                    docks: row.get(8)?,
-                    docks_disabled: row.get(9)?,
-                },
-                by_type: match row.get::<_, Option<String>>(10)? {
-                    None => Default::default(),
-                    Some(json) => from_json(&json)?,
-                },
-            };
-            Ok(StateChange {
-                snapshot: row.get(0)?,
-                station: row.get::<_, String>(1)?.into(),
-                taken_at: from_ms(row.get(2)?)?,
-                state: listed.then_some(state),
-            })
-        },
-    )
+    query(catalog, &select, params, |row| {
+        let listed: bool = row.get(3)?;
+        let state = StationState {
+            status: row.get::<_, Option<String>>(4)?.map(StationStatus::from),
+            available: Availability {
+                vehicles: row.get(5)?,
+                ebikes: row.get(6)?,
+                vehicles_disabled: row.get(7)?,
+                docks: row.get(8)?,
+                docks_disabled: row.get(9)?,
+            },
+            by_type: match row.get::<_, Option<String>>(10)? {
+                None => Default::default(),
+                Some(json) => from_json(&json)?,
+            },
+        };
+        Ok(StateChange {
+            snapshot: row.get(0)?,
+            station: row.get::<_, String>(1)?.into(),
+            taken_at: from_ms(row.get(2)?)?,
+            state: listed.then_some(state),
+        })
+    })
 }
 
 /// Returns the number and the time of the first snapshot with a change in no part. `None` if there is no such
@@ -313,10 +331,43 @@ pub(crate) fn count_recent(catalog: &Connection, system: &SystemId) -> Result<u6
     Ok(count.unwrap_or(0))
 }
 
-/// Deletes the changes in no part, which a part has now.
-pub(crate) fn delete_recent(catalog: &Connection, system: &SystemId) -> Result<(), StoreError> {
-    let delete = "DELETE FROM status_change WHERE system = ?";
-    execute(catalog, delete, [system.as_str()])
+/// Returns the number of the first snapshot whose changes come after `changes` others that are in no part.
+/// `None` if there are not that many.
+pub(crate) fn recent_after(
+    catalog: &Connection,
+    system: &SystemId,
+    changes: u64,
+) -> Result<Option<u64>, StoreError> {
+    let select = "SELECT snapshot FROM status_change AS it
+                  WHERE system = ?1 AND snapshot >
+                      (SELECT snapshot FROM status_change WHERE system = ?1
+                       ORDER BY snapshot LIMIT 1 OFFSET ?2)
+                  ORDER BY snapshot LIMIT 1";
+    let params = params![system.as_str(), changes];
+    query_first(catalog, select, params, |row| Ok(row.get(0)?))
+}
+
+/// Deletes the changes in no part of snapshots with numbers below `end`, which a part has now.
+pub(crate) fn delete_recent(
+    catalog: &Connection,
+    system: &SystemId,
+    end: u64,
+) -> Result<(), StoreError> {
+    let delete = "DELETE FROM status_change WHERE system = ? AND snapshot < ?";
+    execute(catalog, delete, params![system.as_str(), end])
+}
+
+/// Lists the last change of each station that is in no part.
+pub(crate) fn last_changes(
+    catalog: &Connection,
+    system: &SystemId,
+) -> Result<Vec<StateChange>, StoreError> {
+    changes_where(
+        catalog,
+        "system = ?1 AND (station, snapshot) IN
+             (SELECT station, max(snapshot) FROM status_change WHERE system = ?1 GROUP BY station)",
+        params![system.as_str()],
+    )
 }
 
 /// Names a part. `before` are all states before its first row.
@@ -370,4 +421,31 @@ pub(crate) fn states_before_part(catalog: &Connection, path: &str) -> Result<Sta
     let select = "SELECT before FROM status_part WHERE path = ?";
     let blob = query_first(catalog, select, [path], |row| Ok(row.get::<_, Vec<u8>>(0)?))?;
     blob.map_or_else(|| Ok(States::new()), |blob| unpack_states(&blob))
+}
+
+/// Forgets a part.
+pub(crate) fn delete_part(catalog: &Connection, path: &str) -> Result<(), StoreError> {
+    execute(catalog, "DELETE FROM status_part WHERE path = ?", [path])
+}
+
+/// Deletes the snapshots with numbers from `from` on and below `to`.
+pub(crate) fn delete_snapshots(
+    catalog: &Connection,
+    system: &SystemId,
+    from: u64,
+    to: u64,
+) -> Result<(), StoreError> {
+    let delete = "DELETE FROM status_snapshot WHERE system = ? AND number >= ? AND number < ?";
+    execute(catalog, delete, params![system.as_str(), from, to])
+}
+
+/// Returns whether the states of a moment are stored.
+pub(crate) fn has_states(
+    catalog: &Connection,
+    system: &SystemId,
+    moment: Moment,
+) -> Result<bool, StoreError> {
+    let select = "SELECT 1 FROM status_states WHERE system = ? AND moment = ?";
+    let params = params![system.as_str(), moment.as_str()];
+    Ok(query_first(catalog, select, params, |_| Ok(()))?.is_some())
 }

@@ -1,0 +1,175 @@
+//! The states of all stations at an instant, as the history has them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Note, Question, plural};
+use crate::history::{AsOf, SnapshotEntry, States};
+use crate::model::Zone;
+use crate::store::{FeedState, StatusHistory, StoreError};
+
+/// A time between snapshots that is longer than this is a gap.
+pub const LONGEST_STEP: SignedDuration = SignedDuration::from_mins(15);
+
+/// An instant, as a person writes it: RFC 3339, or a local time of the system. A date is its midnight.
+///
+/// ```
+/// use divvy::reports::AsOfTime;
+/// let text = |text: &str| text.parse::<AsOfTime>().unwrap().to_string();
+/// assert_eq!(text("2024-06-01T08:00:00-05:00"), "2024-06-01T13:00:00Z");
+/// assert_eq!(text("2024-06-01T08:00"), "2024-06-01T08:00:00");
+/// assert_eq!(text("2024-06-01"), "2024-06-01T00:00:00");
+/// assert!("08:00".parse::<AsOfTime>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOfTime {
+    /// Given with its offset.
+    Instant(Timestamp),
+    /// By the system's clocks. Of a repeated hour, the first one is meant.
+    Local(DateTime),
+}
+
+impl AsOfTime {
+    /// Returns the instant, in a system with this zone.
+    pub fn instant(self, zone: &Zone) -> Timestamp {
+        match self {
+            Self::Instant(at) => at,
+            Self::Local(local) => {
+                let as_utc = Offset::UTC.to_timestamp(local).ok();
+                let local_ms = as_utc.map_or(i64::MAX, Timestamp::as_millisecond);
+                zone.instant(local_ms)
+            }
+        }
+    }
+}
+
+impl FromStr for AsOfTime {
+    type Err = NoTime;
+
+    fn from_str(text: &str) -> Result<Self, NoTime> {
+        let instant = text.parse().map(Self::Instant);
+        instant
+            .or_else(|_| text.parse().map(Self::Local))
+            .map_err(|_| NoTime)
+    }
+}
+
+impl fmt::Display for AsOfTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instant(at) => at.fmt(f),
+            Self::Local(local) => local.fmt(f),
+        }
+    }
+}
+
+/// A text that is no time.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a time like 2024-06-01T08:00, 2024-06-01T08:00:00-05:00 or 2024-06-01")]
+pub struct NoTime;
+
+/// The newest states, or those of an instant.
+pub(super) struct FeedStates {
+    /// The feed: when its states are from, which stations are listed. `None` without a snapshot.
+    pub(super) feed: Option<FeedState>,
+    /// The states of an instant. `None` for the newest ones, which StationData has.
+    pub(super) by_station: Option<States>,
+    /// How old the states are, and what the history lacks.
+    pub(super) notes: Vec<Note>,
+}
+
+impl Question<'_> {
+    /// Reads the newest states, or those of the instant that the filters name. `None` where the store
+    /// keeps no history.
+    pub(super) async fn feed_states(&self) -> Result<Option<FeedStates>, StoreError> {
+        let Some(time) = self.filters.as_of else {
+            return Ok(Some(FeedStates {
+                feed: self.store.feed(&self.system.id).await?,
+                by_station: None,
+                notes: Vec::new(),
+            }));
+        };
+        let Some(history) = self.store.history() else {
+            return Ok(None);
+        };
+        let at = time.instant(&self.zone);
+        let as_of = history.as_of(&self.system.id, at).await?;
+        let notes = vec![self.age(history, at, as_of.as_ref()).await?];
+        let feed = as_of.as_ref().map(|as_of| FeedState {
+            status_at: Some(as_of.snapshot.taken_at),
+            information_at: None,
+            listed: as_of.states.keys().cloned().collect(),
+        });
+        Ok(Some(FeedStates {
+            feed,
+            by_station: as_of.map(|as_of| as_of.states),
+            notes,
+        }))
+    }
+
+    /// Writes which snapshot the states of an instant are from, and whether that lies in a gap.
+    async fn age(
+        &self,
+        history: &dyn StatusHistory,
+        at: Timestamp,
+        as_of: Option<&AsOf>,
+    ) -> Result<Note, StoreError> {
+        let asked = self.instant(at);
+        let next = self.next_snapshot(history, at).await?;
+        let Some(AsOf { snapshot, .. }) = as_of else {
+            return Ok(Note::Warning(match next {
+                Some(first) => format!(
+                    "no states of {asked}: the first snapshot was made {}",
+                    self.instant(first.taken_at)
+                ),
+                None => "no snapshot with states is stored: divvy poll URL".into(),
+            }));
+        };
+        let made = self.instant(snapshot.taken_at);
+        let old = at.duration_since(snapshot.taken_at);
+        let states = format!("States as of {asked}: those of the snapshot made {made}");
+        if old <= LONGEST_STEP {
+            return Ok(Note::Scope(states));
+        }
+        let gap = match next {
+            Some(next) => format!(
+                "it is in a gap of {} without a snapshot, which ends {}",
+                length(next.taken_at.duration_since(snapshot.taken_at)),
+                self.instant(next.taken_at)
+            ),
+            None => "no later snapshot is stored".into(),
+        };
+        Ok(Note::Warning(format!(
+            "{states}, {} before; {gap}",
+            length(old)
+        )))
+    }
+
+    /// Returns the first snapshot made after an instant.
+    async fn next_snapshot(
+        &self,
+        history: &dyn StatusHistory,
+        at: Timestamp,
+    ) -> Result<Option<SnapshotEntry>, StoreError> {
+        let millisecond = SignedDuration::from_millis(1);
+        let Ok(from) = at.checked_add(millisecond) else {
+            return Ok(None);
+        };
+        history.first_snapshot_from(&self.system.id, from).await
+    }
+}
+
+/// Writes a duration in its two largest units: `3 days 4 h`, `5 h 20 min`, `16 min`.
+pub(super) fn length(duration: SignedDuration) -> String {
+    let minutes = duration.as_mins();
+    let (days, hours) = (minutes / 1_440, minutes / 60 % 24);
+    match (days, hours, minutes % 60) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{} {hours} h", plural(days, "day")),
+    }
+}
