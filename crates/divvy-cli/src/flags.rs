@@ -54,6 +54,7 @@ pub fn of_filter(filter: Filter) -> &'static str {
         Filter::By => "--by",
         Filter::Top => "--top",
         Filter::AsOf => "--as-of",
+        Filter::MaxUnusable => "--max-unusable",
     }
 }
 

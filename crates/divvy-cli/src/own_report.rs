@@ -184,6 +184,7 @@ impl Source<'_> {
             sort: self.parse_some(file.sort.as_ref())?,
             top: file.top,
             as_of: None,
+            max_unusable: None,
         })
     }
 

@@ -451,6 +451,20 @@ impl StatusHistory for MemoryStore {
         Ok(changes)
     }
 
+    async fn each_state_change(
+        &self,
+        system: &SystemId,
+        from: Timestamp,
+        to: Timestamp,
+        pass: &mut (dyn FnMut(&StateChange) + Send),
+    ) -> Result<(), StoreError> {
+        for station in self.ask(system, |held| held.history.stations()) {
+            let changes = self.state_changes(system, &station, from, to).await?;
+            changes.iter().for_each(&mut *pass);
+        }
+        Ok(())
+    }
+
     async fn snapshots(
         &self,
         system: &SystemId,

@@ -54,10 +54,15 @@ impl MemoryHistory {
         entries.find(|entry| entry.taken_at >= from).cloned()
     }
 
-    pub(crate) fn count_changes(&self) -> u64 {
+    /// Lists the stations that any snapshot lists.
+    pub(crate) fn stations(&self) -> BTreeSet<StationId> {
         let stations = self.0.iter().flat_map(|held| held.states.keys());
-        let stations: BTreeSet<&StationId> = stations.collect();
-        let changes = stations.into_iter().map(|id| self.changes(id).len());
+        stations.cloned().collect()
+    }
+
+    pub(crate) fn count_changes(&self) -> u64 {
+        let stations = self.stations().into_iter();
+        let changes = stations.map(|id| self.changes(&id).len());
         changes.sum::<usize>() as u64
     }
 }

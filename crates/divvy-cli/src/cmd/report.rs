@@ -17,7 +17,8 @@ use clap::builder::StyledStr;
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use divvy::model::{Rider, System};
 use divvy::reports::{
-    self, AsOfTime, Dim, Filters, HoursOfDay, Period, REPORTS, ReportError, Sort, Table, Weekdays,
+    self, AsOfTime, Dim, Filters, HoursOfDay, MaxUnusable, Period, REPORTS, ReportError, Sort,
+    Table, Weekdays,
 };
 use divvy::store::Store;
 
@@ -95,6 +96,9 @@ pub struct Report {
     /// an offset; a date is its midnight
     #[arg(long, value_name = "TIME")]
     as_of: Option<AsOfTime>,
+    /// Count the minutes in which stations were unusable for more than this share of the time: 2%
+    #[arg(long, value_name = "SHARE")]
+    max_unusable: Option<MaxUnusable>,
     /// Say how each number is defined, instead of the numbers
     #[arg(long)]
     explain: bool,
@@ -368,6 +372,7 @@ impl Report {
                 Some(Top::All) | None => None,
             },
             as_of: self.as_of,
+            max_unusable: self.max_unusable,
         }
     }
 

@@ -10,6 +10,9 @@ use jiff::civil::Date;
 /// Milliseconds in a day of 24 hours.
 pub const DAY_MS: i64 = 86_400_000;
 
+/// Milliseconds in an hour.
+pub const HOUR_MS: i64 = 3_600_000;
+
 /// Seconds in a day of 24 hours.
 pub const DAY_S: i64 = 86_400;
 

@@ -8,11 +8,10 @@ use jiff::civil::Date;
 use super::as_of::AsOfTime;
 use super::dims::{Dim, WEEKDAYS, weekday_of};
 use super::table::Sort;
-use crate::model::civil_date::{DAY_MS, day_of, day_of_ms};
+use crate::model::civil_date::{DAY_MS, HOUR_MS, day_of, day_of_ms};
 use crate::model::{Rider, TripBatch};
 
 /// Milliseconds in an hour.
-const HOUR_MS: i64 = 3_600_000;
 
 /// What narrows a report. The default narrows nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,6 +39,8 @@ pub struct Filters {
     pub top: Option<usize>,
     /// The instant whose states are shown. `None` for the newest ones.
     pub as_of: Option<AsOfTime>,
+    /// The share of the time that a station may be unusable; more of it is counted. `None` to count none.
+    pub max_unusable: Option<MaxUnusable>,
 }
 
 /// One way to narrow a report.
@@ -63,11 +64,13 @@ pub enum Filter {
     Top,
     /// By the instant of states.
     AsOf,
+    /// By the share of the time that a station may be unusable.
+    MaxUnusable,
 }
 
 impl Filter {
     /// Every way.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Dates,
         Self::Rider,
         Self::Bike,
@@ -77,6 +80,7 @@ impl Filter {
         Self::By,
         Self::Top,
         Self::AsOf,
+        Self::MaxUnusable,
     ];
 
     /// Every way to narrow a report on trips.
@@ -103,6 +107,7 @@ impl Filter {
             Self::By => "by",
             Self::Top => "top",
             Self::AsOf => "as-of",
+            Self::MaxUnusable => "max-unusable",
         }
     }
 }
@@ -126,6 +131,7 @@ impl Filters {
             !self.by.is_empty(),
             self.top.is_some(),
             self.as_of.is_some(),
+            self.max_unusable.is_some(),
         ];
         Filter::ALL
             .into_iter()
@@ -228,6 +234,44 @@ impl fmt::Display for Filters {
         f.write_str(&parts.join(", "))
     }
 }
+
+/// A share of the time, as a person writes it.
+///
+/// ```
+/// use divvy::reports::MaxUnusable;
+/// let share = |text: &str| text.parse::<MaxUnusable>().map(MaxUnusable::share);
+/// assert_eq!(share("2%").unwrap(), 0.02);
+/// assert_eq!(share("0.02").unwrap(), 0.02);
+/// assert!(share("200%").is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MaxUnusable(f64);
+
+impl MaxUnusable {
+    /// Returns the share, from 0 to 1.
+    pub fn share(self) -> f64 {
+        self.0
+    }
+}
+
+impl FromStr for MaxUnusable {
+    type Err = NoShare;
+
+    fn from_str(text: &str) -> Result<Self, NoShare> {
+        let (number, whole) = match text.trim().strip_suffix('%') {
+            Some(percent) => (percent, 100.0),
+            None => (text.trim(), 1.0),
+        };
+        let share = number.trim().parse::<f64>().map_err(|_| NoShare)? / whole;
+        let is_share = (0.0..=1.0).contains(&share);
+        is_share.then_some(Self(share)).ok_or(NoShare)
+    }
+}
+
+/// A text that is no share.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a share like 2% or 0.02")]
+pub struct NoShare;
 
 /// Some days of the week.
 ///

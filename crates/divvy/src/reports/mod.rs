@@ -29,6 +29,7 @@ mod places;
 mod quality;
 mod question;
 mod routes;
+mod service;
 mod stations;
 mod status_history;
 mod table;
@@ -44,7 +45,9 @@ pub use as_of::{AsOfTime, NoTime};
 pub use balance::{Balance, BalanceRow};
 pub use column::{Column, Role, ValueKind};
 pub use dims::{Dim, NoDim, WEEKDAYS as WEEKDAY_NAMES};
-pub use filters::{Filter, Filters, HoursOfDay, NoHours, NoPeriod, NoWeekdays, Period, Weekdays};
+pub use filters::{
+    Filter, Filters, HoursOfDay, MaxUnusable, NoHours, NoPeriod, NoShare, NoWeekdays, Period, Weekdays,
+};
 pub use from_counts::{FromCountRow, FromCounts};
 pub use groupings::{
     AGES, DAYS, DISTANCE, DOCKLESS, DURATIONS, GENDERS, Grouping, HOURS, MONTHS, RIDERS,
@@ -57,6 +60,7 @@ pub use picture::{Map, MapStation, Picture};
 pub use quality::{Quality, QualityRow};
 pub use question::Question;
 pub use routes::{RouteRow, Routes};
+pub use service::{Service, ServiceRow};
 pub use stations::{NOT_IN_FEED, Range, StationRow, Stations};
 pub use status_history::{Coverage, CoverageRow, History, HistoryRow};
 pub use table::{Note, Row, Scope, Sort, Table};
@@ -129,6 +133,7 @@ pub static REPORTS: &[&dyn Report] = &[
     &Quality,
     &History,
     &Coverage,
+    &Service,
 ];
 
 /// Why a report has no answer.

@@ -231,21 +231,23 @@ impl Report for Coverage {
             ),
         ))];
         if snapshots.is_empty() {
-            notes.push(Note::Scope(
-                "no snapshot with states is stored: divvy poll URL".into(),
-            ));
+            notes.push(no_snapshots());
         }
         Ok(Table::new(rows, notes))
     }
 }
 
 /// The note of a store without a history.
-pub(super) fn no_history() -> Note {
+pub(super) pub(super) fn no_history() -> Note {
     Note::Warning("this store keeps no history of states: stores in a folder do".into())
 }
 
+pub(super) fn no_snapshots() -> Note {
+    Note::Scope("no snapshots with states are stored for this period: divvy poll URL".into())
+}
+
 /// Returns the instants between which the local dates of the filters lie.
-fn period(question: &Question<'_>) -> (Timestamp, Timestamp) {
+pub(super) fn period(question: &Question<'_>) -> (Timestamp, Timestamp) {
     let (from, to) = question
         .filters
         .started_ms()

@@ -147,6 +147,16 @@ pub trait StatusHistory: Send + Sync {
         to: Timestamp,
     ) -> Result<Vec<StateChange>, StoreError>;
 
+    /// Passes the changes of all stations made from `from` on and before `to`. Those of a station are in
+    /// order.
+    async fn each_state_change(
+        &self,
+        system: &SystemId,
+        from: Timestamp,
+        to: Timestamp,
+        pass: &mut (dyn FnMut(&StateChange) + Send),
+    ) -> Result<(), StoreError>;
+
     /// Lists the snapshots made from `from` on and before `to`, in order.
     async fn snapshots(
         &self,

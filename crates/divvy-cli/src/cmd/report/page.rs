@@ -161,5 +161,6 @@ fn narrowed(given: &Filters, takes: &[Filter]) -> Filters {
         sort: None,
         top: given.top.filter(|_| takes(Filter::Top)),
         as_of: given.as_of.filter(|_| takes(Filter::AsOf)),
+        max_unusable: given.max_unusable.filter(|_| takes(Filter::MaxUnusable)),
     }
 }

@@ -244,6 +244,29 @@ impl StatusHistory for EmbeddedStore {
         Ok(changes)
     }
 
+    async fn each_state_change(
+        &self,
+        system: &SystemId,
+        from: Timestamp,
+        to: Timestamp,
+        pass: &mut (dyn FnMut(&StateChange) + Send),
+    ) -> Result<(), StoreError> {
+        let _reading = self.reading()?;
+        let mut catalog = self.shared.catalog()?;
+        let catalog = catalog::read(&mut catalog)?;
+        let mut pass_all = |changes: Vec<StateChange>| {
+            let is_within = |change: &&StateChange| change.taken_at >= from && change.taken_at < to;
+            changes.iter().filter(is_within).for_each(&mut *pass);
+        };
+        for part in catalog::history_parts(&catalog, Some(system))? {
+            if part.times.0 < to && part.times.1 >= from {
+                pass_all(read_part(&self.shared, &part, None)?);
+            }
+        }
+        pass_all(catalog::recent_changes(&catalog, system, None, ANY_NUMBER)?);
+        Ok(())
+    }
+
     async fn snapshots(
         &self,
         system: &SystemId,

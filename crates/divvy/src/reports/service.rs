@@ -1,0 +1,354 @@
+//! The service level: how much of the time stations were empty, full or out of service.
+
+mod tally;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use self::tally::{Kind, StationTimes, Tally, Times};
+use self::watch::{WEEK, Watch};
+use super::as_of::length;
+use super::column::STATION_ID;
+use super::dims::{Dim, WEEKDAYS};
+use super::measures::rounded;
+use super::status_history::{no_history, no_snapshots, period};
+use super::{Column, Filter, Filters, Note, Question, Report, Row, Table, Value, ValueKind, plural};
+use crate::history::SnapshotEntry;
+use crate::model::StationId;
+use crate::store::{StatusHistory, StoreError};
+use crate::tally::Parts;
+
+/// Shares of the time in which stations were empty, full, out of service or not observed.
+pub struct Service;
+
+/// A group of station-hours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceRow {
+    /// The feed's id. `None` for all stations together.
+    pub station_id: Option<StationId>,
+    /// The feed's name.
+    pub name: Option<String>,
+    /// 0 for Monday. `None` for all weekdays together.
+    pub weekday: Option<usize>,
+    /// 0 to 23. `None` for all hours together.
+    pub hour: Option<usize>,
+    times: Times,
+    /// The lengths of the spells without a bike, and without a free dock, in milliseconds, ascending. `None` for
+    /// rows of an hour or a weekday, which spells are longer than.
+    spells: Option<[Vec<i64>; 2]>,
+    /// The minutes above the share of the filters. `None` without that filter.
+    beyond_min: Option<i64>,
+}
+
+/// Milliseconds of a minute.
+const MINUTE_MS: i64 = 60_000;
+
+impl Row for ServiceRow {
+    fn columns() -> Vec<Column> {
+        let share = |name| Column::new(name, ValueKind::Share);
+        let spell = |name| Column::new(name, ValueKind::Seconds).spare(2);
+        vec![
+            STATION_ID.defined("the feed's id; empty over all stations"),
+            Dim::Station.column().defined("the feed's name; empty over all stations"),
+            Dim::Weekday.column().defined("the local weekday; empty over all weekdays"),
+            Dim::Hour.column().defined("the local hour, 0 to 23; empty over all hours"),
+            Column::new("minutes", ValueKind::Count)
+                .spare(1)
+                .defined("minutes in which the feed listed the station, summed over the stations of the row"),
+            share("unusable").defined(
+                "the share of the observed minutes in which nobody could rent a bike or nobody could return one: \
+                 empty, full, out of service or without docks",
+            ),
+            share("empty").defined("the share of the minutes in service without a bike to rent"),
+            share("full").defined("the share of the minutes in service without a free dock"),
+            share("no_ebikes").headed("no e-bikes").spare(1).defined(
+                "the share of the minutes in service without an e-bike; empty where the feed does not count e-bikes",
+            ),
+            share("no_classic_bikes").spare(1).defined(
+                "the share of the minutes in service without a classic bike; empty where the feed does not count \
+                 e-bikes",
+            ),
+            share("out_of_service").defined(
+                "the share of the observed minutes in which the station did not both rent bikes and accept them",
+            ),
+            share("without_docks").spare(4).defined(
+                "the share of the observed minutes in which it was in service with no dock and no bike at all: such \
+                 minutes are neither empty nor full",
+            ),
+            share("unknown").defined(
+                "the share of the minutes that were not observed: in a gap between snapshots, which is never filled \
+                 in, or without a number of bikes",
+            ),
+            Column::new("minutes_beyond", ValueKind::Count).defined(
+                "unusable minutes above the share of --max-unusable of the observed ones; empty without it",
+            ),
+            Column::new("empty_spells", ValueKind::Count)
+                .spare(3)
+                .defined("how often it became empty; a gap ends a spell"),
+            spell("empty_median_s").defined("half of the spells without a bike were no longer"),
+            spell("empty_longest_s").defined("the longest spell without a bike"),
+            Column::new("full_spells", ValueKind::Count)
+                .spare(3)
+                .defined("how often it became full; a gap ends a spell"),
+            spell("full_median_s").defined("half of the spells without a free dock were no longer"),
+            spell("full_longest_s").defined("the longest spell without a free dock"),
+        ]
+    }
+
+    fn values(self) -> Vec<Value> {
+        let share = |part: Kind, whole: Kind| share(self.times.ms(part), self.times.ms(whole));
+        let listed = self.times.ms(Kind::Listed);
+        let mut values: Vec<Value> = vec![
+            self.station_id.map(|id| id.as_str().to_owned()).into(),
+            self.name.into(),
+            self.weekday.map(|day| WEEKDAYS[day]).into(),
+            self.hour.map(|hour| hour as i64).into(),
+            minutes(listed).into(),
+            self::share(self.times.unusable_ms(), self.times.ms(Kind::Observed)).into(),
+            share(Kind::Empty, Kind::InService).into(),
+            share(Kind::Full, Kind::InService).into(),
+            share(Kind::NoEbikes, Kind::EbikesCounted).into(),
+            share(Kind::NoClassicBikes, Kind::EbikesCounted).into(),
+            share(Kind::OutOfService, Kind::Observed).into(),
+            share(Kind::WithoutDocks, Kind::Observed).into(),
+            self::share(listed - self.times.ms(Kind::Observed), listed).into(),
+            self.beyond_min.into(),
+        ];
+        for spells in self.spells.unwrap_or_default() {
+            let seconds = |at: usize| spells.get(at).map(|ms| ms / 1_000);
+            let median = spells.len().checked_sub(1).map(|last| last / 2);
+            values.extend([
+                Value::from(spells.len() as i64),
+                median.and_then(seconds).into(),
+                spells.len().checked_sub(1).and_then(seconds).into(),
+            ]);
+        }
+        values
+    }
+}
+
+/// Returns a part of a whole. `None` for a whole of 0.
+fn share(part: i64, whole: i64) -> Option<f64> {
+    (whole != 0).then(|| rounded(part as f64 / whole as f64, 1e6))
+}
+
+fn minutes(ms: i64) -> i64 {
+    (ms + MINUTE_MS / 2) / MINUTE_MS
+}
+
+#[async_trait]
+impl Report for Service {
+    fn name(&self) -> &str {
+        "service"
+    }
+
+    fn about(&self) -> &str {
+        "how much of the time stations were empty, full or out of service"
+    }
+
+    fn takes(&self) -> &'static [Filter] {
+        &[
+            Filter::Dates,
+            Filter::Station,
+            Filter::Weekday,
+            Filter::Hour,
+            Filter::By,
+            Filter::Top,
+            Filter::MaxUnusable,
+        ]
+    }
+
+    fn groups_by(&self) -> &'static [Dim] {
+        &[Dim::Station, Dim::Weekday, Dim::Hour]
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        ServiceRow::columns()
+    }
+
+    fn is_long(&self) -> bool {
+        true
+    }
+
+    async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
+        let nothing = |note| Ok(Table::new(Vec::<ServiceRow>::new(), vec![note]));
+        let Some(history) = question.store.history() else {
+            return nothing(no_history());
+        };
+        let period = period(question);
+        let snapshots = snapshots(question, history, period).await?;
+        let Some(watch) = Watch::new(&question.zone, &snapshots, period) else {
+            return nothing(no_snapshots());
+        };
+        let mut times = times(question, history, &watch, &snapshots).await?;
+
+        let known = question.known(Parts::NONE).await?;
+        let places = question.places(&known.totals).await?;
+        if let Some(selected) = question.resolve_places(&places, &known.totals) {
+            let selected = selected.into_iter().map(|at| &places[at].station_id);
+            let selected: BTreeSet<&StationId> = selected.collect();
+            times.retain(|station, _| selected.contains(station));
+        }
+        let stations = times.len();
+        let (mut rows, all) = group(question.filters, times);
+        let named = places.iter().map(|place| (&place.station_id, place));
+        let named: BTreeMap<&StationId, _> = named.collect();
+        for row in &mut rows {
+            let place = row.station_id.as_ref().and_then(|id| named.get(id));
+            row.name = place.and_then(|place| place.name(&known.totals).map(str::to_owned));
+        }
+        let notes = notes(question, &watch, (&snapshots, period), (&all, stations));
+        Ok(Table::new(rows, notes))
+    }
+}
+
+/// Lists the snapshots of a period, with the one before it and the one after it, whose states hold at its ends.
+async fn snapshots(
+    question: &Question<'_>,
+    history: &dyn StatusHistory,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<Vec<SnapshotEntry>, StoreError> {
+    let system = &question.system.id;
+    let mut snapshots = history.snapshots(system, from, to).await?;
+    if let Some(before) = history.as_of(system, from).await?
+        && snapshots.first().is_none_or(|first| first.number > before.snapshot.number)
+    {
+        snapshots.insert(0, before.snapshot);
+    }
+    snapshots.extend(history.first_snapshot_from(system, to).await?);
+    Ok(snapshots)
+}
+
+/// Sums the times of every station over the snapshots.
+async fn times(
+    question: &Question<'_>,
+    history: &dyn StatusHistory,
+    watch: &Watch,
+    snapshots: &[SnapshotEntry],
+) -> Result<BTreeMap<StationId, StationTimes>, StoreError> {
+    let system = &question.system.id;
+    let (Some(first), Some(last)) = (snapshots.first(), snapshots.last()) else {
+        return Ok(BTreeMap::new());
+    };
+    let begin = history.as_of(system, first.taken_at).await?;
+    // Snapshots of one time have the states of the last of them.
+    let after = begin.as_ref().map_or(0, |begin| begin.snapshot.number);
+    let states = begin.map(|begin| begin.states).unwrap_or_default();
+    let mut tally = Tally::new(watch, states);
+    let mut add = |change: &crate::history::StateChange| {
+        if change.snapshot > after {
+            tally.add(change);
+        }
+    };
+    history
+        .each_state_change(system, first.taken_at, last.taken_at, &mut add)
+        .await?;
+    Ok(tally.finish())
+}
+
+/// Groups the times of stations as the filters ask: by station if they do not. Returns the rows and the sum of
+/// all.
+fn group(
+    filters: &Filters,
+    times: BTreeMap<StationId, StationTimes>,
+) -> (Vec<ServiceRow>, Times) {
+    let by = |dim| filters.by.contains(&dim) || filters.by.is_empty() && dim == Dim::Station;
+    let (by_station, by_weekday, by_hour) = (by(Dim::Station), by(Dim::Weekday), by(Dim::Hour));
+    let is_whole = !by_weekday && !by_hour && filters.weekdays.is_none() && filters.hours.is_none();
+    let mut groups: BTreeMap<(Option<StationId>, Option<usize>, Option<usize>), ServiceRow> =
+        BTreeMap::new();
+    let mut all = Times::default();
+    for (station, times) in times {
+        let mut spells = is_whole.then_some([times.empty_ms, times.full_ms]);
+        for hour_of_week in 0..WEEK {
+            let (weekday, hour) = (hour_of_week / 24, hour_of_week % 24);
+            let of_hour = &times.hours[hour_of_week];
+            let is_counted = filters.has_weekday(weekday as i32) && filters.has_hour(hour);
+            if !is_counted || of_hour.ms(Kind::Listed) == 0 {
+                continue;
+            }
+            all.add(of_hour);
+            let station = by_station.then(|| station.clone());
+            let (weekday, hour) = (by_weekday.then_some(weekday), by_hour.then_some(hour));
+            let key = (station.clone(), weekday, hour);
+            let row = groups.entry(key).or_insert_with(|| ServiceRow {
+                station_id: station,
+                name: None,
+                weekday,
+                hour,
+                times: Times::default(),
+                spells: is_whole.then(Default::default),
+                beyond_min: None,
+            });
+            row.times.add(of_hour);
+            if let (Some(all), Some(own)) = (&mut row.spells, spells.take()) {
+                for (all, own) in all.iter_mut().zip(own) {
+                    all.extend(own);
+                }
+            }
+        }
+    }
+    let mut rows: Vec<ServiceRow> = groups.into_values().collect();
+    for row in &mut rows {
+        for spells in row.spells.iter_mut().flatten() {
+            spells.sort_unstable();
+        }
+        let (unusable, observed) = (row.times.unusable_ms(), row.times.ms(Kind::Observed));
+        row.beyond_min = filters.max_unusable.map(|most| {
+            let permitted = (most.share() * observed as f64).round() as i64;
+            minutes((unusable - permitted).max(0))
+        });
+    }
+    if by_station {
+        let unusable = |row: &ServiceRow| {
+            share(row.times.unusable_ms(), row.times.ms(Kind::Observed)).unwrap_or_default()
+        };
+        rows.sort_by(|a, b| unusable(b).total_cmp(&unusable(a)));
+    }
+    (rows, all)
+}
+
+/// Writes what was observed, and the shares over all stations.
+fn notes(
+    question: &Question<'_>,
+    watch: &Watch,
+    (snapshots, (from, to)): (&[SnapshotEntry], (Timestamp, Timestamp)),
+    (all, stations): (&Times, usize),
+) -> Vec<Note> {
+    let ends = snapshots.first().zip(snapshots.last());
+    let begin = ends.map_or(from, |(first, _)| first.taken_at.max(from));
+    let end = ends.map_or(to, |(_, last)| last.taken_at.min(to));
+    let percent = |part: i64, whole: Kind| {
+        let whole = all.ms(whole).max(1);
+        format!("{:.1} %", 100.0 * part as f64 / whole as f64)
+    };
+    let mut notes = vec![
+        Note::Scope(format!(
+            "{}: {} from {} to {}",
+            question.system.name,
+            plural(stations as i64, "station"),
+            question.instant(begin),
+            question.instant(end),
+        )),
+        Note::Scope(format!(
+            "All together: empty {}, full {} of the time in service; out of service {}, unusable {} of the time observed",
+            percent(all.ms(Kind::Empty), Kind::InService),
+            percent(all.ms(Kind::Full), Kind::InService),
+            percent(all.ms(Kind::OutOfService), Kind::Observed),
+            percent(all.unusable_ms(), Kind::Observed),
+        )),
+    ];
+    if watch.gap_count() > 0 {
+        let text = |ms: i64| length(SignedDuration::from_millis(ms));
+        notes.push(Note::Warning(format!(
+            "{} of more than {} between snapshots, {} together: what happened in them is not known",
+            plural(watch.gap_count() as i64, "gap"),
+            text(watch.shortest_gap_ms),
+            text(watch.gaps_ms),
+        )));
+    }
+    notes
+}
