@@ -456,7 +456,7 @@ impl StatusHistory for MemoryStore {
         system: &SystemId,
         from: Timestamp,
         to: Timestamp,
-        pass: &mut (dyn FnMut(&StateChange) + Send),
+        pass: &mut (dyn for<'c> FnMut(&'c StateChange) + Send),
     ) -> Result<(), StoreError> {
         for station in self.ask(system, |held| held.history.stations()) {
             let changes = self.state_changes(system, &station, from, to).await?;

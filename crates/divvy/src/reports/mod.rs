@@ -46,7 +46,8 @@ pub use balance::{Balance, BalanceRow};
 pub use column::{Column, Role, ValueKind};
 pub use dims::{Dim, NoDim, WEEKDAYS as WEEKDAY_NAMES};
 pub use filters::{
-    Filter, Filters, HoursOfDay, MaxUnusable, NoHours, NoPeriod, NoShare, NoWeekdays, Period, Weekdays,
+    Filter, Filters, HoursOfDay, MaxUnusable, NoHours, NoPeriod, NoShare, NoWeekdays, Period,
+    Weekdays,
 };
 pub use from_counts::{FromCountRow, FromCounts};
 pub use groupings::{

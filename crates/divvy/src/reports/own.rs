@@ -46,6 +46,7 @@ impl OwnReport {
             sort: asked.sort.clone().or(own.sort),
             top: asked.top.or(own.top),
             as_of: asked.as_of,
+            max_unusable: asked.max_unusable,
         }
     }
 }

@@ -15,7 +15,9 @@ use super::column::STATION_ID;
 use super::dims::{Dim, WEEKDAYS};
 use super::measures::rounded;
 use super::status_history::{no_history, no_snapshots, period};
-use super::{Column, Filter, Filters, Note, Question, Report, Row, Table, Value, ValueKind, plural};
+use super::{
+    Column, Filter, Filters, Note, Question, Report, Row, Table, Value, ValueKind, plural,
+};
 use crate::history::SnapshotEntry;
 use crate::model::StationId;
 use crate::store::{StatusHistory, StoreError};
@@ -214,7 +216,9 @@ async fn snapshots(
     let system = &question.system.id;
     let mut snapshots = history.snapshots(system, from, to).await?;
     if let Some(before) = history.as_of(system, from).await?
-        && snapshots.first().is_none_or(|first| first.number > before.snapshot.number)
+        && snapshots
+            .first()
+            .is_none_or(|first| first.number > before.snapshot.number)
     {
         snapshots.insert(0, before.snapshot);
     }
@@ -251,10 +255,7 @@ async fn times(
 
 /// Groups the times of stations as the filters ask: by station if they do not. Returns the rows and the sum of
 /// all.
-fn group(
-    filters: &Filters,
-    times: BTreeMap<StationId, StationTimes>,
-) -> (Vec<ServiceRow>, Times) {
+fn group(filters: &Filters, times: BTreeMap<StationId, StationTimes>) -> (Vec<ServiceRow>, Times) {
     let by = |dim| filters.by.contains(&dim) || filters.by.is_empty() && dim == Dim::Station;
     let (by_station, by_weekday, by_hour) = (by(Dim::Station), by(Dim::Weekday), by(Dim::Hour));
     let is_whole = !by_weekday && !by_hour && filters.weekdays.is_none() && filters.hours.is_none();

@@ -238,7 +238,7 @@ impl Report for Coverage {
 }
 
 /// The note of a store without a history.
-pub(super) pub(super) fn no_history() -> Note {
+pub(super) fn no_history() -> Note {
     Note::Warning("this store keeps no history of states: stores in a folder do".into())
 }
 

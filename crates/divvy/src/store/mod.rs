@@ -154,7 +154,7 @@ pub trait StatusHistory: Send + Sync {
         system: &SystemId,
         from: Timestamp,
         to: Timestamp,
-        pass: &mut (dyn FnMut(&StateChange) + Send),
+        pass: &mut (dyn for<'c> FnMut(&'c StateChange) + Send),
     ) -> Result<(), StoreError>;
 
     /// Lists the snapshots made from `from` on and before `to`, in order.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use divvy::history::StateChange;
 use divvy::model::{
     Availability, Snapshot, SnapshotKind, Station, StationId, StationStatus, System,
 };
@@ -105,7 +106,13 @@ fn expect_same(found: &dyn StatusHistory, expected: &dyn StatusHistory, steps: &
             let changes = stations.map(|station| {
                 block_on(history.state_changes(&system, &station, from, to)).unwrap()
             });
-            (snapshots, changes.collect::<Vec<_>>())
+            let changes: Vec<StateChange> = changes.flatten().collect();
+            let mut all = Vec::new();
+            let mut pass = |change: &StateChange| all.push(change.clone());
+            block_on(history.each_state_change(&system, from, to, &mut pass)).unwrap();
+            all.sort_by(|a, b| (&a.station, a.snapshot).cmp(&(&b.station, b.snapshot)));
+            assert_eq!(all, changes);
+            (snapshots, changes)
         };
         assert_eq!(of(found), of(expected));
     }

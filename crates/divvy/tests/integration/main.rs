@@ -20,4 +20,5 @@ mod real_reports;
 mod recordings;
 mod refresh;
 mod reports;
+mod service;
 mod simulator;

@@ -44,10 +44,15 @@ impl Times {
 
     /// Returns the time in which nobody could rent a bike or nobody could return one.
     pub(super) fn unusable_ms(&self) -> i64 {
-        [Kind::Empty, Kind::Full, Kind::OutOfService, Kind::WithoutDocks]
-            .map(|kind| self.ms(kind))
-            .iter()
-            .sum()
+        [
+            Kind::Empty,
+            Kind::Full,
+            Kind::OutOfService,
+            Kind::WithoutDocks,
+        ]
+        .map(|kind| self.ms(kind))
+        .iter()
+        .sum()
     }
 
     pub(super) fn add(&mut self, other: &Self) {

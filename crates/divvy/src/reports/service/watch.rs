@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use crate::history::SnapshotEntry;
-use crate::reports::dims::weekday_of;
 use crate::model::Zone;
 use crate::model::civil_date::{HOUR_MS, day_of_ms};
+use crate::reports::dims::weekday_of;
 
 /// Hours in a week, from Monday 0:00 on.
 pub(super) const WEEK: usize = 168;
@@ -166,9 +166,8 @@ impl Watch {
         let gaps = self.gaps[first..].iter().take_while(|gap| **gap < to);
         let mut lengths = Vec::new();
         let mut start = from;
-        let between = |start: usize, end: usize| {
-            self.snapshots[end].at_ms - self.snapshots[start].at_ms
-        };
+        let between =
+            |start: usize, end: usize| self.snapshots[end].at_ms - self.snapshots[start].at_ms;
         for gap in gaps {
             lengths.push(between(start, *gap));
             start = gap + 1;
@@ -204,7 +203,12 @@ mod tests {
         });
         let entries: Vec<SnapshotEntry> = entries.collect();
         let (from, to) = period;
-        Watch::new(&zone, &entries, (from.parse().unwrap(), to.parse().unwrap())).unwrap()
+        Watch::new(
+            &zone,
+            &entries,
+            (from.parse().unwrap(), to.parse().unwrap()),
+        )
+        .unwrap()
     }
 
     fn hours(watch: &Watch, from: usize, to: usize) -> Vec<(usize, i64, i64)> {
@@ -228,7 +232,10 @@ mod tests {
             ("2024-06-03T08:55:00-05:00", "2024-06-03T11:05:00-05:00"),
         );
         assert_eq!(watch.shortest_gap_ms, 15 * 60_000);
-        assert_eq!(hours(&watch, 0, 4), [(8, 5, 5), (9, 60, 10), (10, 60, 0), (11, 5, 5)]);
+        assert_eq!(
+            hours(&watch, 0, 4),
+            [(8, 5, 5), (9, 60, 10), (10, 60, 0), (11, 5, 5)]
+        );
         assert_eq!(hours(&watch, 1, 2), [(9, 10, 10)]);
         assert_eq!(watch.unbroken(0, 4), [15 * 60_000, 5 * 60_000]);
         assert_eq!((watch.gap_count(), watch.gaps_ms), (1, 110 * 60_000));
@@ -242,7 +249,12 @@ mod tests {
             ("2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"),
         );
         let sunday = 6 * 24;
-        let expected = [(sunday, 30, 30), (sunday + 1, 60, 60), (sunday + 1, 60, 60), (sunday + 2, 30, 30)];
+        let expected = [
+            (sunday, 30, 30),
+            (sunday + 1, 60, 60),
+            (sunday + 1, 60, 60),
+            (sunday + 2, 30, 30),
+        ];
         assert_eq!(hours(&watch, 0, 1), expected);
     }
 }

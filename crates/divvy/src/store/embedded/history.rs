@@ -249,14 +249,17 @@ impl StatusHistory for EmbeddedStore {
         system: &SystemId,
         from: Timestamp,
         to: Timestamp,
-        pass: &mut (dyn FnMut(&StateChange) + Send),
+        pass: &mut (dyn for<'c> FnMut(&'c StateChange) + Send),
     ) -> Result<(), StoreError> {
         let _reading = self.reading()?;
         let mut catalog = self.shared.catalog()?;
         let catalog = catalog::read(&mut catalog)?;
         let mut pass_all = |changes: Vec<StateChange>| {
-            let is_within = |change: &&StateChange| change.taken_at >= from && change.taken_at < to;
-            changes.iter().filter(is_within).for_each(&mut *pass);
+            for change in &changes {
+                if change.taken_at >= from && change.taken_at < to {
+                    pass(change);
+                }
+            }
         };
         for part in catalog::history_parts(&catalog, Some(system))? {
             if part.times.0 < to && part.times.1 >= from {
