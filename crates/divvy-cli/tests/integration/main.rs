@@ -8,6 +8,7 @@ mod cases;
 mod dynamodb;
 mod inputs;
 mod kill;
+mod killed_replay;
 mod other_engine;
 mod program;
 mod screens;

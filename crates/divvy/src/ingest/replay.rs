@@ -38,7 +38,7 @@ pub struct Replay<'a> {
 }
 
 /// After how many snapshots the changes of stations are read, so that their table stays small.
-const DRAIN_EVERY: u64 = 500;
+const DRAIN_EVERY: u64 = 16;
 
 impl<'a> Replay<'a> {
     /// Begins a replay. The system is that of the options, else that of the first snapshot.
@@ -62,6 +62,7 @@ impl<'a> Replay<'a> {
         feeds: Vec<Feed>,
         name: &str,
     ) -> Result<Option<PollError>, StoreError> {
+        self.store.defer_sync(true).await?;
         let applied = self.try_apply(feeds, name).await;
         let polled = match applied {
             Ok(polled) => polled,
@@ -122,13 +123,14 @@ impl<'a> Replay<'a> {
         self.system.as_ref()
     }
 
-    /// Ends the replay: brings the counts up to date.
+    /// Ends the replay: brings the counts up to date, and waits until all is on the disk.
     ///
     /// # Errors
     ///
     /// The store fails.
     pub async fn finish(self) -> Result<ReplaySummary, StoreError> {
         self.drain().await?;
+        self.store.defer_sync(false).await?;
         Ok(self.summary)
     }
 }

@@ -131,9 +131,9 @@ impl Question<'_> {
         };
         let made = self.instant(snapshot.taken_at);
         let old = at.duration_since(snapshot.taken_at);
-        let states = format!("States as of {asked}: those of the snapshot made {made}");
+        let states = format!("as of {asked}: those of the snapshot made {made}");
         if old <= LONGEST_STEP {
-            return Ok(Note::Scope(states));
+            return Ok(Note::Scope(format!("States {states}")));
         }
         let gap = match next {
             Some(next) => format!(
@@ -144,7 +144,7 @@ impl Question<'_> {
             None => "no later snapshot is stored".into(),
         };
         Ok(Note::Warning(format!(
-            "{states}, {} before; {gap}",
+            "states {states}, {} before; {gap}",
             length(old)
         )))
     }

@@ -80,7 +80,7 @@ impl Report for Balance {
     }
 
     fn takes(&self) -> &'static [Filter] {
-        &Filter::ALL
+        &Filter::OF_TRIPS
     }
 
     fn groups_by(&self) -> &'static [Dim] {

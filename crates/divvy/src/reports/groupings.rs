@@ -202,7 +202,7 @@ impl Report for Grouping {
     }
 
     fn takes(&self) -> &'static [Filter] {
-        &Filter::ALL
+        &Filter::OF_TRIPS
     }
 
     fn groups_by(&self) -> &'static [Dim] {

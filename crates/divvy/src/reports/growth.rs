@@ -26,7 +26,7 @@ impl Report for Growth {
     }
 
     fn takes(&self) -> &'static [Filter] {
-        &Filter::ALL
+        &Filter::OF_TRIPS
     }
 
     fn groups_by(&self) -> &'static [Dim] {

@@ -292,7 +292,7 @@ pub async fn ask(report: &dyn Report, question: &Question<'_>) -> Result<Table, 
         return Err(ReportError::Dates { from, to });
     }
     check_groups(report, filters)?;
-    if let Some(unknown) = question.unknown_value().await? {
+    if let Some(unknown) = question.unknown_value(report).await? {
         return Err(unknown.into());
     }
     let mut table = answer_of_one_moment(report, question).await?;

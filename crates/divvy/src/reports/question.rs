@@ -20,7 +20,7 @@ use super::places::{self, Place};
 use super::table::{Note, Scope, Table};
 use super::{Filter, Filters, ReportError};
 use crate::model::civil_date::{date_of, month_of};
-use crate::model::{StationAlias, StationId, System, TripBatch, Zone};
+use crate::model::{StationAlias, StationId, StationSource, System, TripBatch, Zone};
 use crate::numerals::plural;
 use crate::store::{FeedState, LoadedArchive, Projection, Store, StoreError};
 use crate::tally::{Cube, Parts, Tally, Totals};
@@ -147,6 +147,30 @@ impl Question<'_> {
         let listed = feed.map(|feed| feed.listed.clone()).unwrap_or_default();
         let corrections = self.store.corrections(&self.system.id).await?;
         Ok(places::places(stations, &listed, known, &corrections))
+    }
+
+    /// Lists the places that the station filter selects among all that any snapshot has named, also those
+    /// that the newest one lacks and no trip names.
+    pub(super) async fn places_of_the_past(
+        &self,
+        known: &Totals,
+    ) -> Result<Vec<Place>, StoreError> {
+        let stations = self.store.stations(&self.system.id).await?;
+        let of_feed = stations
+            .into_iter()
+            .filter(|it| it.source == StationSource::Feed);
+        let feed = FeedState {
+            status_at: None,
+            information_at: None,
+            listed: of_feed.map(|station| station.id).collect(),
+        };
+        let mut places = self.places_of(known, Some(&feed)).await?;
+        let selected = self.resolve_places(&places, known).unwrap_or_default();
+        let selected = selected
+            .into_iter()
+            .rev()
+            .map(|index| places.swap_remove(index));
+        Ok(selected.collect())
     }
 
     /// Returns the indexes of the places that the station filter selects. `None` without that filter.

@@ -125,10 +125,17 @@ impl Report for History {
                 Note::Scope("the history is that of one station: say which with --station".into());
             return Ok(Table::new(Vec::<HistoryRow>::new(), vec![note]));
         };
+        let mut selected: Vec<StationId> = selected
+            .into_iter()
+            .map(|index| places[index].station_id.clone())
+            .collect();
+        if selected.is_empty() {
+            let past = question.places_of_the_past(&known.totals).await?;
+            selected = past.into_iter().map(|place| place.station_id).collect();
+        }
         let (from, to) = period(question);
         let mut rows = Vec::new();
-        for place in selected.into_iter().map(|index| &places[index]) {
-            let id = &place.station_id;
+        for id in &selected {
             let changes = history
                 .state_changes(&question.system.id, id, from, to)
                 .await?;

@@ -176,23 +176,23 @@ fn assert_same_stations(stations: &[Station], state: &State) {
 }
 
 /// The feed at one minute.
-struct State {
+pub struct State {
     /// The minute, for messages.
-    name: String,
+    pub name: String,
     /// The document as the publisher sent it.
     json: Vec<u8>,
     /// The stations of the document.
-    stations: Vec<Recorded>,
-    time: Value,
+    pub stations: Vec<Recorded>,
+    pub time: Value,
 }
 
 /// A station of the document, with its text: a patch changes few stations.
-struct Recorded {
-    fields: Value,
+pub struct Recorded {
+    pub fields: Value,
     text: String,
-    id: String,
+    pub id: String,
     /// Bikes and free docks.
-    counts: (Option<u32>, Option<u32>),
+    pub counts: (Option<u32>, Option<u32>),
 }
 
 impl Recorded {
@@ -238,7 +238,7 @@ fn replay(
     }
 }
 
-fn replay_day(file: &Path, take: &mut dyn FnMut(&State)) {
+pub fn replay_day(file: &Path, take: &mut dyn FnMut(&State)) {
     let name = file.file_stem().unwrap().to_str().unwrap();
     let json = fs::read(file).unwrap();
     let mut state = State {

@@ -1,6 +1,7 @@
 //! The history of states, split over files anywhere, is that of the raw snapshots.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use divvy::history::StateChange;
 use divvy::model::{
@@ -169,4 +170,158 @@ fn a_day_is_sealed_by_the_first_snapshot_of_the_next() {
     bytes[100] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     assert!(checked(&store)[0].ends_with("is damaged: it is not what was written"));
+}
+
+/// A history with three parts and recent changes, and the snapshots that it is made of.
+fn three_days(folder: &Path) -> (EmbeddedStore, MemoryStore, Vec<Step>) {
+    let (memory, embedded) = (MemoryStore::default(), EmbeddedStore::open(folder).unwrap());
+    let mut steps = Vec::new();
+    for at in 0..40 {
+        let listed: Listed = (0..6_u8)
+            .filter(|id| (u32::from(*id) + at) % 7 > 0)
+            .map(|id| (id, u32::from(id) * at % 8))
+            .collect();
+        let snapshot = snapshot(i64::from(at) * 100, SnapshotKind::Full, &listed);
+        for store in [&memory as &dyn StationTable, &embedded] {
+            block_on(store.apply(&snapshot, snapshot.taken_at)).unwrap();
+        }
+        let is_sealed = at % 10 == 9 && at < 39;
+        if is_sealed {
+            embedded.seal_history(&system().id).unwrap();
+        }
+        steps.push(Step {
+            snapshot,
+            is_sealed,
+        });
+    }
+    (embedded, memory, steps)
+}
+
+/// Runs SQL on the catalog of a store, as damage does: without new checksums.
+fn alter(folder: &Path, sql: &str) {
+    let catalog = rusqlite::Connection::open(folder.join("catalog.db")).unwrap();
+    assert!(catalog.execute(sql, []).unwrap() > 0, "{sql}");
+}
+
+fn parts(folder: &Path) -> Vec<PathBuf> {
+    let parts = std::fs::read_dir(folder.join("history/divvy")).unwrap();
+    let mut parts: Vec<PathBuf> = parts.map(|entry| entry.unwrap().path()).collect();
+    parts.sort();
+    parts
+}
+
+/// Repairs a store, dry at first. Returns what was done.
+fn repaired(store: &EmbeddedStore, folder: &Path) -> Vec<String> {
+    assert_ne!(store.check(&|_, _| ()).unwrap().faults, [""; 0]);
+    let before = parts(folder);
+    let dry = store.repair(true).unwrap().done;
+    assert_eq!(parts(folder), before, "a dry run moves no file");
+    let done = store.repair(false).unwrap().done;
+    assert_eq!(done, dry);
+    assert_eq!(store.check(&|_, _| ()).unwrap().faults, [""; 0]);
+    done
+}
+
+#[test]
+fn what_the_catalog_has_lost_of_the_history_is_rebuilt_from_its_files() {
+    for damage in [
+        "UPDATE status_part SET rows = rows + 1",
+        "UPDATE status_part SET last_at = 0 WHERE first_snapshot > 10",
+        "UPDATE status_states SET states = x'00'",
+        "UPDATE status_states SET states = x'00' WHERE moment = 'before'",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let (store, memory, steps) = three_days(folder);
+        std::fs::write(
+            folder.join("history/divvy/mine.parquet"),
+            "not of the store",
+        )
+        .unwrap();
+        alter(folder, damage);
+        let done = repaired(&store, folder);
+        assert!(!done.is_empty(), "{damage}");
+        assert_eq!(parts(folder).len(), 4, "{damage}: {done:?}");
+        expect_same(&store, &memory, &steps);
+        // The states after the last change are those that the next snapshot is compared with.
+        let listed: Listed = [(1, 7), (2, 2)].into();
+        let next = snapshot(9_000, SnapshotKind::Full, &listed);
+        for store in [&memory as &dyn StationTable, &store] {
+            block_on(store.apply(&next, next.taken_at)).unwrap();
+        }
+        let step = Step {
+            snapshot: next,
+            is_sealed: false,
+        };
+        expect_same(&store, &memory, &[step]);
+    }
+}
+
+/// Expects the states of the snapshots that are left, and returns their numbers.
+fn left(store: &EmbeddedStore, memory: &MemoryStore) -> Vec<u64> {
+    let id = system().id;
+    let (from, to) = (Timestamp::MIN, Timestamp::MAX);
+    let snapshots = block_on(store.snapshots(&id, from, to)).unwrap();
+    for snapshot in &snapshots {
+        let at = snapshot.taken_at;
+        let (found, expected) = (store.as_of(&id, at), memory.as_of(&id, at));
+        assert_eq!(block_on(found).unwrap(), block_on(expected).unwrap());
+    }
+    snapshots
+        .into_iter()
+        .map(|snapshot| snapshot.number)
+        .collect()
+}
+
+#[test]
+fn what_is_lost_of_the_history_is_a_gap_and_the_rest_is_exact() {
+    for lost in 0..3_usize {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let (store, memory, _) = three_days(folder);
+        let part = &parts(folder)[lost];
+        let mut bytes = std::fs::read(part).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(part, &bytes).unwrap();
+        let done = repaired(&store, folder);
+        assert!(
+            done.iter().any(|what| what.contains("of states lost")),
+            "{done:?}"
+        );
+        let kept = left(&store, &memory);
+        assert!(kept.len() >= 29 && kept.len() < 40, "{kept:?}");
+        let aside = PathBuf::from(format!("{}.aside", part.display()));
+        assert_eq!(std::fs::read(aside).unwrap(), bytes);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (store, memory, _) = three_days(folder);
+    alter(
+        folder,
+        "UPDATE status_change SET vehicles = 9 WHERE snapshot = 33",
+    );
+    repaired(&store, folder);
+    assert_eq!(left(&store, &memory), (1..=30).collect::<Vec<u64>>());
+}
+
+#[test]
+fn a_foreign_file_is_not_overwritten_by_a_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = EmbeddedStore::open(folder).unwrap();
+    let snapshot = snapshot(0, SnapshotKind::Full, &[(1_u8, 1_u32)].into());
+    block_on(store.apply(&snapshot, snapshot.taken_at)).unwrap();
+    let date = snapshot.taken_at.to_string()[..10].to_owned();
+    let path = folder.join(format!("history/divvy/{date}-1-1.parquet"));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, "mine").unwrap();
+    let error = store.seal_history(&system().id).unwrap_err();
+    assert!(
+        error.to_string().contains("divvy check --repair"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+    repaired(&store, folder);
+    store.seal_history(&system().id).unwrap();
+    assert_eq!(parts(folder).len(), 2);
 }

@@ -5,6 +5,8 @@
 
 mod any_bytes;
 mod architecture;
+#[cfg(feature = "embedded")]
+mod as_of;
 mod conformance;
 mod divvy_history;
 mod embedded_store;

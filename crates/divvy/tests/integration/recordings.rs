@@ -44,7 +44,7 @@ fn counted(folder: &str, is_wanted: &dyn Fn(&str) -> bool) -> Option<(usize, usi
     Some(counts)
 }
 
-fn unpack(archive: &Path, folder: &Path) {
+pub fn unpack(archive: &Path, folder: &Path) {
     let status = Command::new("tar")
         .arg("xJf")
         .args([archive, Path::new("-C"), folder])

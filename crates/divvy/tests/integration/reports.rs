@@ -687,6 +687,29 @@ fn top_keeps_the_first_rows_and_counts_the_rest() {
 }
 
 #[test]
+fn stations_have_the_states_of_an_instant() {
+    let store = winter();
+    let as_of = |text: &str| {
+        let filters = Filters {
+            as_of: Some(text.parse().unwrap()),
+            ..Filters::default()
+        };
+        show(&ask(&store, "stations", filters))
+    };
+    insta::assert_snapshot!(as_of("2021-03-02T03:04"));
+    let only_notes = |text: &str| {
+        let shown = as_of(text);
+        let (_, notes) = shown.split_once("Scope(\"Divvy").unwrap();
+        notes.lines().skip(1).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(only_notes("2021-03-02"), @"");
+    insta::assert_snapshot!(only_notes("2021-03-02T09:20:00Z"), @"");
+    insta::assert_snapshot!(only_notes("2021-03-04"), @"");
+    let before = as_of("2021-03-02");
+    assert!(!before.contains("in service"), "{before}");
+}
+
+#[test]
 fn an_empty_system_has_empty_reports() {
     let store = MemoryStore::default();
     for report in REPORTS {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::reports::places::{self, Place};
-use crate::reports::{Filter, Question, UnknownValue};
+use crate::reports::{Filter, Question, Report, UnknownValue};
 use crate::store::StoreError;
 use crate::tally::{Parts, Totals};
 
@@ -16,6 +16,7 @@ impl Question<'_> {
     /// other filters let through. `None` if each has some, or nothing is stored.
     pub(in crate::reports) async fn unknown_value(
         &self,
+        report: &dyn Report,
     ) -> Result<Option<UnknownValue>, StoreError> {
         let filters = self.filters;
         if filters.rider.is_none() && filters.bike.is_none() && filters.station.is_none() {
@@ -30,6 +31,10 @@ impl Question<'_> {
         };
         let places = self.places(&known).await?;
         if places.is_empty() || !places::resolve_places(&places, text, &known).is_empty() {
+            return Ok(None);
+        }
+        let is_of_the_past = filters.as_of.is_some() || report.is_of_one_station();
+        if is_of_the_past && !self.places_of_the_past(&known).await?.is_empty() {
             return Ok(None);
         }
         Ok(Some(unknown_station(text, &places, &known)))

@@ -137,6 +137,8 @@ fn seal_before(
         apply_change(&mut after, change);
     }
     changes.sort_by(|a, b| (&a.station, a.snapshot).cmp(&(&b.station, b.snapshot)));
+    // A file must not be in place before the catalog has a durable note of it.
+    catalog::defer_sync(catalog, false)?;
     let staging = Staging::create(&shared.root)?;
     let staged = staging.path.join("history.parquet");
     let file = HashedFile::create(&staged)?;

@@ -74,6 +74,8 @@ pub(super) struct Shared {
     may_have_created: AtomicBool,
     catalog: Mutex<Catalog>,
     access: Access,
+    /// Commits need not be on the disk when they return.
+    sync_is_deferred: AtomicBool,
     on_wait: Box<OnWait>,
 }
 
@@ -92,6 +94,7 @@ impl Shared {
             may_have_created: AtomicBool::new(false),
             catalog: Mutex::new(catalog),
             access,
+            sync_is_deferred: AtomicBool::new(false),
             on_wait,
         }
     }
@@ -181,7 +184,20 @@ impl Shared {
     ) -> Result<T, StoreError> {
         self.create()?;
         let _lock = self.writer_lock()?;
-        catalog::in_transaction(&mut *self.catalog()?, change)
+        let mut catalog = self.catalog()?;
+        catalog::defer_sync(&catalog, self.sync_is_deferred.load(Ordering::Relaxed))?;
+        catalog::in_transaction(&mut catalog, change)
+    }
+
+    /// See [`StationTable::defer_sync`](crate::store::StationTable::defer_sync).
+    pub(super) fn defer_sync(&self, is_deferred: bool) -> Result<(), StoreError> {
+        let was_deferred = self.sync_is_deferred.swap(is_deferred, Ordering::Relaxed);
+        if was_deferred && !is_deferred && !self.is_absent()? {
+            let catalog = self.catalog()?;
+            catalog::defer_sync(&catalog, false)?;
+            catalog::sync(&catalog)?;
+        }
+        Ok(())
     }
 }
 

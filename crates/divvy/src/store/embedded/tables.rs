@@ -145,6 +145,10 @@ impl StationTable for EmbeddedStore {
         })
     }
 
+    async fn defer_sync(&self, is_deferred: bool) -> Result<(), StoreError> {
+        self.shared.defer_sync(is_deferred)
+    }
+
     fn history(&self) -> Option<&dyn StatusHistory> {
         Some(self)
     }

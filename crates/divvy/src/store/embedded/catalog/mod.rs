@@ -79,6 +79,25 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Sets whether commits return before they are on the disk. With a write-ahead log the catalog stays
+/// consistent either way, also after a power cut.
+pub(super) fn defer_sync(catalog: &Connection, is_deferred: bool) -> Result<(), StoreError> {
+    let pragmas = if is_deferred {
+        "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8000;"
+    } else {
+        "PRAGMA synchronous = EXTRA; PRAGMA wal_autocheckpoint = 1000;"
+    };
+    let failed = sqlite_error("prepare the catalog");
+    catalog.execute_batch(pragmas).map_err(failed)
+}
+
+/// Writes all commits to the disk, into the database itself as far as no reader needs the log.
+pub(super) fn sync(catalog: &Connection) -> Result<(), StoreError> {
+    let failed = sqlite_error("write the catalog");
+    let checkpoint = catalog.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    checkpoint.map_err(failed)
+}
+
 /// Sets what every connection needs: timeout, statement cache, SQL functions, foreign keys.
 fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let prepare = || {

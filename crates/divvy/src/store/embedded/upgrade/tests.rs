@@ -21,10 +21,11 @@ use crate::store::embedded::testing::{divvy, drain, faults, stored};
 use crate::store::{Ledger, StationTable, TotalsReader, Unload};
 
 /// A store of each past version; see the README beside them.
-const PAST: [(i64, &[u8]); 3] = [
+const PAST: [(i64, &[u8]); 4] = [
     (1, include_bytes!("../past_stores/catalog_1.zip")),
     (2, include_bytes!("../past_stores/catalog_2.zip")),
     (3, include_bytes!("../past_stores/catalog_3.zip")),
+    (4, include_bytes!("../past_stores/catalog_4.zip")),
 ];
 
 /// The archives that they were loaded from.
