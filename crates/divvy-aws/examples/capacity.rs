@@ -33,7 +33,7 @@ type Done<T> = Result<T, Box<dyn Error>>;
 
 /// Units a second of each table and of the index, for writes and again for reads.
 const UNITS: u32 = 5;
-/// What the proof of concept read to count all its stations: `research`, measured.
+/// What the original program read to count all its stations: `research`, measured.
 const SEED_REFRESH_UNITS: f64 = 70_930.0;
 
 /// What a layout took.
@@ -127,8 +127,8 @@ fn main() -> Done<()> {
         "| way | WCU, table | WCU, index | forecast | seen / forecast | days | least | seen / \
          least | $ once |\n|---|---|---|---|---|---|---|---|---|"
     );
-    let seed = forecast(LoadMethod::ProofOfConcept)?;
-    println!("{}", computed("proof of concept (computed)", seed));
+    let seed = forecast(LoadMethod::Original)?;
+    println!("{}", computed("the original (computed)", seed));
     for took in &all {
         let way = match took.layout {
             Layout::Rows => LoadMethod::Rows,
@@ -166,7 +166,7 @@ fn main() -> Done<()> {
          ledger | minutes |\n|---|---|---|---|---|---|---|"
     );
     println!(
-        "| proof of concept, each time | | all | {SEED_REFRESH_UNITS} | | | {:.0} |",
+        "| the original, each time | | all | {SEED_REFRESH_UNITS} | | | {:.0} |",
         SEED_REFRESH_UNITS / f64::from(UNITS) / 60.0
     );
     for took in &all {

@@ -1,11 +1,12 @@
-//! Values that a shell offers while a command is typed: reports, dimensions, systems and stations.
+//! Values that a shell offers while a command is typed: reports, dimensions, columns, kinds of riders and
+//! bikes, systems, stations and archives.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap_complete::CompletionCandidate;
 use divvy::model::Systems;
-use divvy::reports::{self, Dim, Filters, REPORTS, Report, Stations, Value};
+use divvy::reports::{self, Dim, Filters, REPORTS, Report, Stations, Value, WEEKDAY_NAMES};
 use divvy::store::Ledger;
 use divvy::store::embedded::EmbeddedStore;
 
@@ -41,6 +42,60 @@ pub fn dimensions(current: &OsStr) -> Vec<CompletionCandidate> {
     fitting
         .map(|dim| CompletionCandidate::new(format!("{before}{dim}")))
         .collect()
+}
+
+/// Lists the columns of the report of the command line.
+pub fn columns() -> Vec<CompletionCandidate> {
+    let mut arguments = std::env::args().skip(1);
+    let report = arguments.find_map(|argument| reports::find(&argument).ok());
+    let columns = report.map(|report| report.columns()).unwrap_or_default();
+    let candidate = |column: &reports::Column| {
+        CompletionCandidate::new(column.name).help(Some(column.heading().into()))
+    };
+    columns.iter().map(candidate).collect()
+}
+
+/// Lists the kinds of riders, in today's words.
+pub fn riders() -> Vec<CompletionCandidate> {
+    ["member", "casual"].map(CompletionCandidate::new).into()
+}
+
+/// Lists the kinds of bikes.
+pub fn bikes() -> Vec<CompletionCandidate> {
+    ["electric", "classic", "docked"]
+        .map(CompletionCandidate::new)
+        .into()
+}
+
+/// Lists weekdays, and names of several.
+pub fn weekdays() -> Vec<CompletionCandidate> {
+    let days = WEEKDAY_NAMES.iter();
+    let days = days.map(|day| (day[..3].to_lowercase(), *day));
+    let several = [
+        ("workday", "Monday to Friday"),
+        ("weekend", "Saturday and Sunday"),
+    ];
+    let several = several.map(|(name, days)| (name.to_owned(), days));
+    let candidate = |(name, days): (String, &'static str)| {
+        CompletionCandidate::new(name).help(Some(days.into()))
+    };
+    days.chain(several).map(candidate).collect()
+}
+
+/// Lists the archives of the store.
+pub fn archives() -> Vec<CompletionCandidate> {
+    let archives = with_store(|store| {
+        let mut archives = Vec::new();
+        for system in block_on(store.systems()).ok()? {
+            let entries = block_on(store.entries(&system.id)).ok()?;
+            archives.extend(entries.into_iter().map(|entry| {
+                CompletionCandidate::new(quoted(&entry.id.name))
+                    .help(Some(system.id.to_string().into()))
+            }));
+        }
+        Some(archives)
+    });
+    archives.unwrap_or_default()
 }
 
 /// Lists the systems of the store; without a store, those that are known.

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::error::Error;
 
 use divvy::ingest::{LoadError, PollError};
-use divvy::reports::{Filter, ReportError};
+use divvy::reports::{Filter, Filters, ReportError};
 use divvy::sources::trips_csv::TripsError;
 use divvy::store::StoreError;
 use divvy_aws::duplicate_estimate::DuplicateEstimateError;
 use divvy_aws::store::LoadRefusal;
 use divvy_aws::tables::MissingTables;
+
+use crate::store_name::{FOLDER, StoreName};
 
 /// Returns the message of an error, with the flags that it concerns.
 pub fn message(error: &(dyn Error + 'static)) -> String {
@@ -40,6 +42,57 @@ pub fn message(error: &(dyn Error + 'static)) -> String {
         "".into()
     };
     format!("{error}{advice}")
+}
+
+/// Returns the flags that name a store and a system, each with a blank before it, as a shell takes them.
+/// Empty for the default store and no system.
+pub fn of_store(store: &StoreName, system: Option<&str>) -> String {
+    let store = store.to_string();
+    let store = (store != FOLDER).then_some(("--store", store));
+    let system = system.map(|system| ("--system", system.to_owned()));
+    joined(store.into_iter().chain(system))
+}
+
+/// Returns the flags that pick the same trips, each with a blank before it, as a shell takes them.
+pub fn of_filters(filters: &Filters) -> String {
+    let Filters {
+        from,
+        to,
+        rider,
+        bike,
+        station,
+        weekdays,
+        hours,
+        by,
+        ..
+    } = filters;
+    let dims: Vec<&str> = by.iter().map(|dim| dim.as_str()).collect();
+    let flags = [
+        ("--from", from.map(|date| date.to_string())),
+        ("--to", to.map(|date| date.to_string())),
+        ("--rider", rider.as_ref().map(ToString::to_string)),
+        ("--bike", bike.clone()),
+        ("--station", station.clone()),
+        ("--weekday", weekdays.map(|days| days.to_string())),
+        ("--hour", hours.map(|hours| hours.to_string())),
+        ("--by", (!dims.is_empty()).then(|| dims.join(","))),
+    ];
+    joined(
+        flags
+            .into_iter()
+            .filter_map(|(flag, value)| Some((flag, value?))),
+    )
+}
+
+fn joined(flags: impl Iterator<Item = (&'static str, String)>) -> String {
+    let flags = flags.map(|(flag, value)| format!(" {flag} {}", shell_word(&value)));
+    flags.collect()
+}
+
+/// Quotes a text so that a shell takes it as one word. The text itself if it has a NUL, which no shell
+/// takes.
+pub fn shell_word(text: &str) -> Cow<'_, str> {
+    shlex::try_quote(text).unwrap_or(Cow::Borrowed(text))
 }
 
 /// Returns the flags of a filter.
@@ -171,6 +224,42 @@ mod tests {
 
     use super::*;
     use crate::messages;
+
+    #[test]
+    fn flags_of_filters_pick_the_same_trips_in_a_shell() {
+        let filters = Filters {
+            from: Some("2024-06-01".parse().unwrap()),
+            rider: Some(divvy::model::Rider::parse("Subscriber")),
+            station: Some("Clark & O'Hare".into()),
+            weekdays: Some("mon-fri".parse().unwrap()),
+            hours: Some("7-9,22".parse().unwrap()),
+            by: vec!["rider".parse().unwrap(), "hour".parse().unwrap()],
+            ..Filters::default()
+        };
+        let flags = of_filters(&filters);
+        let words = [
+            "--from",
+            "2024-06-01",
+            "--rider",
+            "member",
+            "--station",
+            "Clark & O'Hare",
+            "--weekday",
+            "Mon-Fri",
+            "--hour",
+            "7-9,22",
+            "--by",
+            "rider,hour",
+        ];
+        assert_eq!(shlex::split(&flags).unwrap(), words);
+        let store = StoreName::parse("my trips".into()).unwrap();
+        assert_eq!(
+            of_store(&store, Some("divvy")),
+            " --store 'my trips' --system divvy"
+        );
+        let default = StoreName::parse(FOLDER.into()).unwrap();
+        assert_eq!(of_store(&default, None), "");
+    }
 
     #[test]
     fn a_refused_load_names_the_flag() {

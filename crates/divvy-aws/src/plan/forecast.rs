@@ -10,7 +10,7 @@ const ON_DEMAND: Units = Units {
     write: ON_DEMAND_WRITE_UNITS,
     read: ON_DEMAND_READ_UNITS,
 };
-/// The capacity of the table of the proof of concept, and of its index.
+/// The capacity of the table of the original program, and of its index.
 const PROOF_OF_CONCEPT: Units = Units { write: 5, read: 5 };
 
 /// The usual size of a row of StationData.
@@ -71,7 +71,7 @@ pub fn forecasts(workload: &Workload, terms: &Terms) -> Vec<Forecast> {
     if terms.free_tier {
         methods.extend([LoadMethod::RowsFree, LoadMethod::PackedFree]);
     }
-    methods.push(LoadMethod::ProofOfConcept);
+    methods.push(LoadMethod::Original);
     methods
         .into_iter()
         .filter(|method| method.is_packed() || !terms.packed_only)
@@ -89,13 +89,13 @@ impl Forecaster<'_> {
     /// Makes the forecast of a method. `None` for blocks where these were not measured.
     fn forecast(&self, method: LoadMethod) -> Option<Forecast> {
         let Self { workload, terms } = self;
-        let is_proof_of_concept = method == LoadMethod::ProofOfConcept;
+        let is_original = method == LoadMethod::Original;
         let mut items = if method.is_packed() {
             workload.blocks?
         } else {
             workload.items
         };
-        if is_proof_of_concept {
+        if is_original {
             items.count_read_units = workload.whole_items_read_units;
             items.index_bytes = items.bytes;
             items.index_write_units = items
@@ -106,7 +106,7 @@ impl Forecaster<'_> {
         let capacities = match method {
             LoadMethod::Rows | LoadMethod::Packed => Some(terms.capacities?),
             LoadMethod::RowsFree | LoadMethod::PackedFree => Some(self.free_split(&items)),
-            LoadMethod::ProofOfConcept => Some(Capacities {
+            LoadMethod::Original => Some(Capacities {
                 index: Some(PROOF_OF_CONCEPT),
                 trip_data: Some(PROOF_OF_CONCEPT),
                 ..Capacities::each(Some(Units { write: 1, read: 1 }))
@@ -119,9 +119,9 @@ impl Forecaster<'_> {
             (items.write_units as f64, items.index_write_units as f64)
         };
         let counts = workload.origins as f64;
-        // The proof of concept had no ledger and no stream; now each origin's row in StationData is
+        // The original program had no ledger and no stream; now each origin's row in StationData is
         // written, and its count so far is read.
-        let (ledger, stations, versions) = if is_proof_of_concept {
+        let (ledger, stations, versions) = if is_original {
             (0.0, 0.0, 0.0)
         } else {
             (self.ledger_write_units(), counts, counts)

@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(prices.storage_usd_month(25 << 30), 0.0);
         assert_eq!(prices.storage_usd_month(27 << 30), 0.5);
         assert_eq!(prices.lambda_usd_month(9e5, 1e5), 0.0);
-        // The proof of concept's table and index, for a month without the free tier.
+        // The original program's table and index, for a month without the free tier.
         let month = prices.capacity_usd(10, 10, HOURS_A_MONTH);
         assert!((month - 5.694).abs() < 1e-9, "{month}");
     }

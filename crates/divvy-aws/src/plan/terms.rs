@@ -184,8 +184,8 @@ pub enum LoadMethod {
     PackedFree,
     /// An export, and an import from S3.
     Import,
-    /// As in the proof of concept: an index of whole items, 5 units each.
-    ProofOfConcept,
+    /// As in the original program: an index of whole items, 5 units each.
+    Original,
 }
 
 impl LoadMethod {
@@ -199,7 +199,7 @@ impl LoadMethod {
             Self::RowsFree => "rows, free tier",
             Self::PackedFree => "packed, free tier",
             Self::Import => "S3 import",
-            Self::ProofOfConcept => "the original's 5 units",
+            Self::Original => "the original's 5 units",
         }
     }
 

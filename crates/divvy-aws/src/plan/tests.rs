@@ -68,8 +68,8 @@ fn five_units_take_as_long_as_the_slowest_table() {
         ..terms(5)
     };
     assert_eq!(of(LoadMethod::Packed, &busy).load_s, Some(4_080.0));
-    // The proof of concept reads whole items.
-    let seed = of(LoadMethod::ProofOfConcept, &terms(5));
+    // The original program reads whole items.
+    let seed = of(LoadMethod::Original, &terms(5));
     assert_eq!(seed.refresh_s, 70_930.0 / 5.0 - 300.0);
 }
 

@@ -17,7 +17,7 @@ use crate::ledger::{SECTION_LEVEL, encode_ids, encode_totals};
 
 /// Bytes that DynamoDB adds to every item and every index entry for storage.
 const STORAGE_OVERHEAD: u64 = 100;
-/// The measured average size of the items of the proof of concept, half of it names.
+/// The measured average size of the items of the original program, half of it names.
 const PROOF_OF_CONCEPT_ITEM_BYTES: u64 = 276;
 /// The most ids in memory. The size of further ones is estimated from these.
 const MAX_IDS: usize = 4_000_000;
@@ -35,7 +35,7 @@ pub struct Workload {
     pub items: Items,
     /// Blocks. `None` where they were not measured.
     pub blocks: Option<Items>,
-    /// Read units to count all origins by an index of whole items, as in the proof of concept.
+    /// Read units to count all origins by an index of whole items, as in the original program.
     pub whole_items_read_units: f64,
     /// Bytes of the items as DynamoDB JSON, unpacked.
     pub json_bytes: u64,

@@ -21,7 +21,7 @@ use divvy_aws::DynamoStore;
 use jiff::Timestamp;
 
 use self::story::Story;
-use super::report::page::{answer_all, page_of_all, source};
+use super::report::page::{answer_all, page_of_all, rows_command, source};
 use crate::open::{Common, Opened, without};
 use crate::outputs;
 use crate::progress::Bar;
@@ -38,7 +38,7 @@ use crate::store_name::{FOLDER, StoreName};
   divvy demo
   divvy demo --store dynamodb-local:demo.db")]
 pub struct Demo {
-    /// The folder to work in
+    /// The folder to work in; the demo's store is in it
     #[arg(long, default_value = "divvy-demo", value_name = "FOLDER")]
     folder: PathBuf,
     /// How many trips to invent [default: 100000; 10000 on DynamoDB]
@@ -203,7 +203,8 @@ fn write_page(
     let all = Filters::default();
     let answers = answer_all(store, system, &all)?;
     let source = source(name, store, system)?;
-    let page = page_of_all(&answers, (store, system, &all), None, source);
+    let rows_command = rows_command(name, store, (system, &all))?;
+    let page = page_of_all(&answers, (store, system, &all), None, source, rows_command);
     outputs::write(Some(path), |out, _| {
         page.write(out)?;
         writeln!(out, "<!-- {} -->", sample::LABEL)

@@ -1,11 +1,12 @@
 //! `divvy report`
 
+mod all;
 mod explain;
 mod list;
 pub mod page;
 mod stacked;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -24,17 +25,15 @@ use divvy::store::Store;
 
 use explain::explain;
 use list::write_list;
-use page::{Answered, answer_all, page_of_all, plot_of, section, source};
+use page::{plot_of, rows_command, section, source};
 
 use crate::open::Common;
 use crate::own_report::{self, ALL};
 use crate::render::html::Page;
 use crate::render::json::{self, Asked};
 use crate::render::plot::{self, Base, NotDrawn};
-use crate::render::{Format, ROWS, sentence};
+use crate::render::{Format, sentence};
 use crate::runtime::block_on;
-use crate::screen::BOLD;
-use crate::wrap::wrapped;
 use crate::{completion_values, outputs};
 
 /// Prints a report on the trips and stations of the store.
@@ -62,16 +61,16 @@ pub struct Report {
     #[arg(long, value_name = "DATE")]
     to: Option<Period>,
     /// Count trips of these riders: member (or Subscriber), casual (or Customer)
-    #[arg(long, value_name = "RIDER")]
+    #[arg(long, value_name = "RIDER", add = ArgValueCandidates::new(completion_values::riders))]
     rider: Option<String>,
     /// Count trips on this kind of bike: electric, classic, docked
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", add = ArgValueCandidates::new(completion_values::bikes))]
     bike: Option<String>,
     /// Count trips that start at this station: an id of the trips or of the feed, or a name
     #[arg(long, value_name = "STATION", add = ArgValueCompleter::new(completion_values::stations))]
     station: Option<String>,
     /// Count trips that start on these weekdays: mon, sat,sun, mon-fri, weekend, workday
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", add = ArgValueCandidates::new(completion_values::weekdays))]
     weekday: Option<Weekdays>,
     /// Count trips that start in these hours: 8, 7-9,16-18, 22-2
     #[arg(long, value_name = "HOURS")]
@@ -87,7 +86,7 @@ pub struct Report {
     by: Vec<Dim>,
     /// Sort by this column: numbers from the largest down, texts from A on; COLUMN:asc or
     /// COLUMN:desc says otherwise
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, value_name = "COLUMN", add = ArgValueCandidates::new(completion_values::columns))]
     sort: Option<Sort>,
     /// Show this many rows, or all: a terminal shows 20 of a long table, all else all
     #[arg(long, value_name = "N|all")]
@@ -252,6 +251,7 @@ impl Report {
             Format::Html => Some(source(&common.store, store, &system)?),
             _ => None,
         };
+        let rows_command = rows_command(&common.store, store, (&system, &filters))?;
         outputs::write(self.output.as_deref(), |out, screen| match format {
             Format::Html => {
                 let page = Page {
@@ -260,6 +260,7 @@ impl Report {
                     front: None,
                     sections: vec![section(report, &table, plot())],
                     source: source.clone(),
+                    rows_command: rows_command.clone(),
                 };
                 page.write(out)
             }
@@ -275,85 +276,6 @@ impl Report {
         })?;
         say_notes(&table, format, common);
         Ok(())
-    }
-
-    /// Answers every report, each with those of the filters that it takes.
-    fn run_all(&self, common: &Common) -> anyhow::Result<()> {
-        if self.explain {
-            let mut out = io::stdout().lock();
-            for (index, report) in REPORTS.iter().enumerate() {
-                if index > 0 {
-                    writeln!(out)?;
-                }
-                explain(*report, &mut out)?;
-            }
-            return Ok(());
-        }
-        let for_one = self.plot.is_some() || !self.by.is_empty() || self.sort.is_some();
-        if for_one || self.with_scope {
-            bail!(
-                "--plot, --by, --sort and --with-scope are for one report: name it instead of all"
-            );
-        }
-        let format = self.format()?;
-        if !format.has_notes() {
-            bail!("all reports together are a table, markdown or html: other formats hold one");
-        }
-        if common.is_of_all_systems() {
-            bail!(
-                "all reports of all systems are too much for one page: name a report or a system"
-            );
-        }
-        let opened = common.open_existing()?;
-        let store = opened.store();
-        let system = common.system_of(store)?;
-        let given = self.filters();
-        let mut answers = answer_all(store, &system, &given)?;
-        for answered in &mut answers {
-            answered.table.may_be_cut &= self.top.is_none();
-            if answered.table.may_be_cut && format == Format::Markdown {
-                answered.table.keep(ROWS);
-            }
-            if common.verbose {
-                common.say(format_args!("{}: {}", answered.report.name(), answered.how));
-            }
-        }
-        let base = self.base(format)?;
-        let page = match format {
-            Format::Html => {
-                let source = source(&common.store, store, &system)?;
-                Some(page_of_all(
-                    &answers,
-                    (store, &system, &given),
-                    base.as_ref(),
-                    source,
-                ))
-            }
-            _ => None,
-        };
-        outputs::write(self.output.as_deref(), |out, screen| {
-            if let Some(page) = &page {
-                return page.write(out);
-            }
-            for (index, Answered { report, table, .. }) in answers.iter().enumerate() {
-                let prefix = if format == Format::Markdown {
-                    "## "
-                } else {
-                    ""
-                };
-                let (name, about) = (report.name(), report.about());
-                let title = format!("{prefix}{name}: {about}");
-                if index > 0 {
-                    writeln!(out)?;
-                }
-                for line in wrapped(&title, screen.width, 2) {
-                    writeln!(out, "{}", screen.paint(BOLD, line))?;
-                }
-                writeln!(out)?;
-                format.write(table, screen, out)?;
-            }
-            Ok(())
-        })
     }
 
     fn filters(&self) -> Filters {
@@ -395,7 +317,8 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// No format has the ending, or it is that of a picture; the format is not for a terminal.
+    /// No format has the ending, or it is that of a picture, or of another format than --format; the
+    /// format is not for a terminal.
     fn format(&self) -> anyhow::Result<Format> {
         let path = self.output.as_deref();
         let ending = path.and_then(|path| path.extension()?.to_str());
@@ -404,6 +327,10 @@ impl Report {
             bail!("{}: a picture is drawn with --plot", path.display());
         }
         let format = match (self.format, path) {
+            (Some(format), Some(path)) if format.is_other_than_ending(&ending) => {
+                let path = path.display();
+                bail!("{path}: --format and the ending .{ending} are two formats: leave one of them out")
+            }
             (Some(format), _) => format,
             (None, Some(path)) if !ending.is_empty() => {
                 Format::of_ending(&ending).with_context(|| {

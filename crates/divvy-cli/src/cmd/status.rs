@@ -131,7 +131,7 @@ fn lines(common: &Common, systems: &[SystemStatus], health: Option<&Health>) -> 
         lines.push(fact("", "empty".into()));
     }
     for status in systems {
-        let name = format!("{} ({})", status.system.name, status.system.id);
+        let name = format!("{}: {}", status.system.id, status.system.name);
         lines.push(Line::Heading(name));
         let count = |n: usize| grouped(n as u64);
         lines.push(fact("archives", count(status.archives)));

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use clap_complete::ArgValueCandidates;
 use divvy::model::System;
 use divvy::reports::plural;
 use divvy::store::{ContentHash, LedgerEntry, Store};
@@ -12,8 +13,8 @@ use serde_json::json;
 
 use super::{grouped, short};
 use crate::open::Common;
-use crate::outputs;
 use crate::runtime::block_on;
+use crate::{completion_values, outputs};
 
 /// Takes archives out again: the inverse of a load.
 ///
@@ -25,7 +26,7 @@ use crate::runtime::block_on;
   divvy unload 3f2a91c0")]
 pub struct Unload {
     /// Names of archives, or the beginnings of their content hashes, as divvy ls shows both
-    #[arg(required = true, value_name = "ARCHIVE")]
+    #[arg(required = true, value_name = "ARCHIVE", add = ArgValueCandidates::new(completion_values::archives))]
     archives: Vec<String>,
     /// Say what would go, and change nothing
     #[arg(long)]

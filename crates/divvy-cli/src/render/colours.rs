@@ -35,8 +35,8 @@ const PALETTE: [(&str, u32, u32); 51] = [
     ("female", 0x8a_5c_d6, 0xa0_7f_ee),
     ("male", 0x0b_66_75, 0x6f_e3_f0),
     ("other-gender", 0xa8_5a_14, 0xe0_a0_60),
-    ("starts", 0x43_50_c4, 0x98_a2_ff),
-    ("stops", 0xa6_7c_00, 0xe0_b9_3b),
+    ("departures", 0x43_50_c4, 0x98_a2_ff),
+    ("arrivals", 0xa6_7c_00, 0xe0_b9_3b),
     ("monday", 0x1b_3f_8b, 0x7f_9b_e6),
     ("tuesday", 0x2b_6c_b0, 0x5f_a9_ee),
     ("wednesday", 0x1f_89_a6, 0x5c_c6_e0),
@@ -121,8 +121,8 @@ const VALUES: [(&str, Colour); 25] = [
     ("Male", named("male")),
     ("Other", named("other-gender")),
     ("Non-binary", named("other-gender")),
-    ("starts", named("starts")),
-    ("stops", named("stops")),
+    ("departures", named("departures")),
+    ("arrivals", named("arrivals")),
     ("Monday", named("monday")),
     ("Tuesday", named("tuesday")),
     ("Wednesday", named("wednesday")),
@@ -367,7 +367,7 @@ mod tests {
                 NOT_STATED,
             ],
             &["Female", "Male", "Other", NOT_STATED],
-            &["starts", "stops"],
+            &["departures", "arrivals"],
         ];
         for (values, matrix) in dimensions
             .iter()

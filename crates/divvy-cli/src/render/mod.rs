@@ -66,6 +66,14 @@ impl Format {
         known.next().map(|(_, format)| *format)
     }
 
+    /// Returns whether a program that opens files by their ending would take a file of this format for
+    /// another: JSON as lines is JSON to most, and a text may have any ending.
+    pub fn is_other_than_ending(self, ending: &str) -> bool {
+        let is_json = |format| matches!(format, Self::Json | Self::Ndjson);
+        let others = Self::of_ending(ending).filter(|other| *other != self);
+        others.is_some_and(|other| other != Self::Table && !(is_json(self) && is_json(other)))
+    }
+
     /// Lists the endings of file names that have a format: `.csv, .json`.
     pub fn endings() -> String {
         let endings = ENDINGS.map(|(ending, _)| format!(".{ending}"));
@@ -105,6 +113,7 @@ impl Format {
                     front: None,
                     sections: vec![section],
                     source: None,
+                    rows_command: html::RowsCommand::default(),
                 };
                 page.write(out)
             }
@@ -378,15 +387,14 @@ mod tests {
     #[test]
     fn people_read_units() {
         insta::assert_snapshot!(written(&sample(), Format::Table, None), @r#"
-    id      name                                          latitude  reported at       available         mean    share
-                                                                                          docks
-    ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-    uuid-1  Canal St | "Adams", south of the long bridge  41.87926  2021-03-02 02:00     12,345  12 min 05 s   43.2 %
-    7       Ærø                                                                               0   2 h 03 min  100.0 %
+        id      name                                          latitude  reported at       available docks         mean    share
+        ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+        uuid-1  Canal St | "Adams", south of the long bridge  41.87926  2021-03-02 02:00           12,345  12 min 05 s   43.2 %
+        7       Ærø                                                                                     0   2 h 03 min  100.0 %
 
-    7 trips from 1 archive
-    warning: only 12 % of the trips start at a station of this feed
-    "#);
+        7 trips from 1 archive
+        warning: only 12 % of the trips start at a station of this feed
+        "#);
         insta::assert_snapshot!(written(&sample(), Format::Markdown, None), @r#"
     | id | name | latitude | reported at | available docks | mean | share |
     | --- | --- | ---: | --- | ---: | ---: | ---: |

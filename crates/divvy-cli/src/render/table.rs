@@ -42,6 +42,7 @@ pub fn write(table: &Table, screen: Screen, out: &mut dyn Write) -> io::Result<(
     if let Some(width) = screen.width {
         fit(&mut shown, usize::from(width));
     }
+    write_headings_on_one_line(&mut shown, screen.width.map(usize::from));
     let is_hidden = |heading: &String| shown.iter().all(|it| it.column.heading() != *heading);
     let hidden: Vec<String> = headings.into_iter().filter(is_hidden).collect();
     if !rows.is_empty() {
@@ -182,6 +183,18 @@ fn fit(shown: &mut Vec<Shown<'_>>, width: usize) {
         false => least_name,
     };
     share_width(shown, width, least_name);
+}
+
+/// Widens columns to their headings where all of them fit, so that no heading is broken.
+fn write_headings_on_one_line(shown: &mut [Shown<'_>], width: Option<usize>) {
+    let wanted = |it: &Shown<'_>| it.width.max(it.heading.join(" ").width());
+    let gaps = GAP * shown.len().saturating_sub(1);
+    let all = shown.iter().map(wanted).sum::<usize>() + gaps;
+    if width.is_none_or(|width| all <= width) {
+        for it in shown {
+            it.width = wanted(it);
+        }
+    }
 }
 
 fn least_width(shown: &[Shown<'_>], least_name: usize) -> usize {

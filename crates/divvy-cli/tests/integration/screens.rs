@@ -91,10 +91,18 @@ fn an_output_is_stdout_or_a_file_whose_ending_is_known() {
     let refusal = refused(path, &["hours", "-o", "hours.foo"]);
     assert!(refusal.contains("no format has the ending .foo: expected one of .txt, .csv"));
     assert!(!path.join("hours.foo").exists());
+    let refusal = refused(path, &["hours", "-o", "hours.csv", "--format", "xlsx"]);
+    assert!(
+        refusal.contains("--format and the ending .csv are two formats"),
+        "{refusal}"
+    );
+    assert!(!path.join("hours.csv").exists());
+    printed(path, &["hours", "-o", "hours.json", "--format", "ndjson"]);
+    printed(path, &["hours", "-o", "hours.txt", "--format", "csv"]);
 }
 
 #[test]
-fn a_shell_completes_reports_dimensions_systems_and_stations() {
+fn a_shell_completes_values() {
     let folder = store();
     let words = |typed: &[&str]| {
         let mut command = divvy(folder.path());
@@ -114,6 +122,23 @@ fn a_shell_completes_reports_dimensions_systems_and_stations() {
         words(&["divvy", "report", "hours", "--system", ""]),
         "sample"
     );
+    assert_eq!(
+        words(&["divvy", "report", "hours", "--sort", "st"]),
+        "starts\nstops"
+    );
+    assert_eq!(
+        words(&["divvy", "report", "hours", "--rider", "c"]),
+        "casual"
+    );
+    assert_eq!(
+        words(&["divvy", "report", "hours", "--bike", "e"]),
+        "electric"
+    );
+    assert_eq!(
+        words(&["divvy", "report", "hours", "--weekday", "w"]),
+        "wed\nworkday\nweekend"
+    );
+    assert!(words(&["divvy", "unload", ""]).contains("a.zip"));
     let (stations, _) =
         succeed(divvy(folder.path()).args(["report", "stations", "--top", "1", "--format", "csv"]));
     let name = stations.lines().nth(1).unwrap().split(',').nth(1).unwrap();

@@ -47,7 +47,7 @@ pub struct PlaceAliasRow {
 impl Row for PlaceAliasRow {
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("place_id", ValueKind::Text).defined("the place: unlike an id, no two stations share it"),
+            Column::new("place_id", ValueKind::Text).defined("the place: unlike an id, no two stations share it").spare(6),
             Column::new("name", ValueKind::Name).defined("its name: the feed's, else the latest that trips use"),
             Column::new("latitude", ValueKind::Degrees).defined("its position: of the feed or a station list, else the mean of its trip ends").spare(5),
             Column::new("longitude", ValueKind::Degrees).defined("see latitude").spare(5),

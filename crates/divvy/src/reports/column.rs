@@ -202,7 +202,7 @@ impl Dim {
             Self::Weekday => (ValueKind::Text, "the local weekday of the start"),
             Self::Hour => (
                 ValueKind::Ordinal,
-                "the local hour of the start, 0 to 23; of the end, where stops are counted",
+                "the local hour of the start, 0 to 23; of the end, where arrivals are counted",
             ),
         };
         let name = match self {

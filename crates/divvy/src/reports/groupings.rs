@@ -50,10 +50,10 @@ const fn bars(across: Dim, up: Measure) -> Option<Picture> {
     Some(Picture::Bars { across, up })
 }
 
-/// Trips that start and stop in each hour of the day.
+/// Departures and arrivals in each hour of the day.
 pub static HOURS: Grouping = Grouping {
     name: "hours",
-    about: "trips that start and stop in each hour of the day",
+    about: "departures and arrivals in each hour of the day",
     dims: &[Dim::Hour],
     measures: &[(Measure::Starts, "starts"), (Measure::Stops, "stops")],
     order: Order::Natural,

@@ -15,6 +15,9 @@ use crate::store::StoreError;
 /// Trips by month, and those of the same month a year before.
 pub struct Growth;
 
+/// The index of the column of the trips a year before.
+const YEAR_BEFORE: usize = 3;
+
 #[async_trait]
 impl Report for Growth {
     fn name(&self) -> &str {
@@ -137,6 +140,11 @@ impl Report for Growth {
                 "not all days are stored of {}: no growth is shown for such a month",
                 list_incomplete(&named, &incomplete),
             )));
+        }
+        let is_year_before = |row: &Vec<Value>| row[YEAR_BEFORE] != Value::Empty;
+        if !rows.is_empty() && !rows.iter().any(is_year_before) {
+            let text = "for none of these months is the same month a year before stored: there is no growth to show";
+            notes.push(Note::Scope(text.into()));
         }
         Ok(Table::of(self.columns(), rows, notes).counted_as(&counted, question.filters))
     }

@@ -63,9 +63,12 @@ impl Note {
             Self::Scope(text) | Self::Warning(text) => text.into(),
             Self::LeftOut { trips, reasons } => {
                 let is_counted = reasons.iter().all(|(_, trips)| trips.is_some());
-                let reasons = reasons.iter().map(|(why, trips)| match trips {
-                    Some(trips) => format!("{} {why}", grouped(*trips)),
-                    None => why.clone(),
+                let reasons = reasons.iter().map(|(why, trips)| {
+                    let why = why.replace('_', " ");
+                    match trips {
+                        Some(trips) => format!("{} {why}", grouped(*trips)),
+                        None => why,
+                    }
                 });
                 let reasons: Vec<String> = reasons.collect();
                 let between = if is_counted { ", " } else { " or " };

@@ -7,8 +7,10 @@ use divvy::numerals;
 use divvy::refresh::Refreshed;
 use divvy::reports::Table;
 use divvy::store::LedgerEntry;
+use unicode_width::UnicodeWidthStr;
 
 use crate::cmd::grouped;
+use crate::flags::shell_word;
 use crate::render::Format;
 use crate::screen::{BOLD, DIM, GOOD, Screen};
 use crate::wrap::wrapped;
@@ -69,12 +71,21 @@ impl Story {
         writeln!(out, "\n{heading}\n\n  {report}\n")?;
         writeln!(out, "{}\n", screen.paint(BOLD, "Look around"))?;
         let program = program();
+        let program = shell_word(&program);
         for arguments in [
             "report hours --by weekday,hour",
             "report stations --rider casual --top 5",
             "check",
         ] {
-            writeln!(out, "  {program} {arguments} --store {}", self.store)?;
+            let command = format!("  {program} {arguments}");
+            let store = format!("--store {}", shell_word(&self.store));
+            let width = command.width() + 1 + store.width();
+            // A shell continues a line after a backslash.
+            let between = match screen.width {
+                Some(most) if width > usize::from(most) => " \\\n    ",
+                _ => " ",
+            };
+            writeln!(out, "{command}{between}{store}")?;
         }
         let next = "Then load real archives, and poll a live feed: see divvy load --help";
         writeln!(out, "\n{}", screen.paint(DIM, next))

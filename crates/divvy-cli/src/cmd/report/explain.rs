@@ -21,7 +21,12 @@ pub(super) fn explain(report: &dyn Report, out: &mut dyn Write) -> io::Result<()
     let widest = columns.iter().map(|column| column.name.len()).max();
     let width = widest.unwrap_or(0);
     for column in columns {
-        let text = format!("{:<width$}  {}", column.name, column.definition);
+        // A table for people has another heading than CSV and JSON.
+        let shown = match column.words {
+            "" => String::new(),
+            heading => format!("\"{heading}\": "),
+        };
+        let text = format!("{:<width$}  {shown}{}", column.name, column.definition);
         write(text, width + 2)?;
     }
     let narrows = |filter: &&Filter| !matches!(filter, Filter::By | Filter::Top);

@@ -7,7 +7,8 @@ use divvy::store::Store;
 use jiff::Timestamp;
 
 use super::{Answer, answer};
-use crate::render::html::{self, Front, Page, Section, Source, SourceArchive};
+use crate::flags;
+use crate::render::html::{self, Front, Page, RowsCommand, Section, Source, SourceArchive};
 use crate::render::plot::{self, Base, Plot};
 use crate::runtime::block_on;
 use crate::store_name::StoreName;
@@ -55,6 +56,7 @@ pub fn page_of_all<'a>(
     (store, system, given): (&dyn Store, &'a System, &Filters),
     base: Option<&Base>,
     source: Source,
+    rows_command: RowsCommand,
 ) -> Page<'a> {
     let sections = answers.iter().map(|answered| {
         let base = base.filter(|_| plot::is_map(answered.report));
@@ -78,6 +80,7 @@ pub fn page_of_all<'a>(
         front: Some(Front { headlines, map }),
         sections,
         source: Some(source),
+        rows_command,
     }
 }
 
@@ -126,6 +129,20 @@ pub(super) fn section<'a>(
         picture: picture.unwrap_or_default(),
         columns: report.columns(),
     }
+}
+
+/// Returns the command that prints all rows of a report. The system is named where the store has several.
+pub fn rows_command(
+    name: &StoreName,
+    store: &dyn Store,
+    (system, filters): (&System, &Filters),
+) -> anyhow::Result<RowsCommand> {
+    let is_one_of_several = block_on(store.systems())?.len() > 1;
+    let system = is_one_of_several.then_some(system.id.as_str());
+    Ok(RowsCommand {
+        store_flags: flags::of_store(name, system),
+        filter_flags: flags::of_filters(filters),
+    })
 }
 
 /// Returns what a page is made from.

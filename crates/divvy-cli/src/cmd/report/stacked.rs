@@ -5,10 +5,10 @@ use divvy::reports::{self, Filters, Note, ReportError, Table};
 use divvy::store::Store;
 
 use super::{Report, answer, say_notes, section};
-use crate::open::Common;
-use crate::outputs;
+use crate::open::{ALL_SYSTEMS, Common};
 use crate::render::Format;
-use crate::render::html::Page;
+use crate::render::html::{Page, RowsCommand};
+use crate::{flags, outputs};
 
 impl Report {
     /// Answers a report for every system of the store, in one table.
@@ -72,6 +72,10 @@ impl Report {
                     front: None,
                     sections: vec![section(report, &table, no_picture)],
                     source: None,
+                    rows_command: RowsCommand {
+                        store_flags: flags::of_store(&common.store, Some(ALL_SYSTEMS)),
+                        filter_flags: flags::of_filters(&filters),
+                    },
                 };
                 page.write(out)
             }

@@ -26,6 +26,28 @@ pub struct Page<'a> {
     pub sections: Vec<Section<'a>>,
     /// What the page was made from. `None` for a picture alone.
     pub source: Option<Source>,
+    /// The command that prints all rows of a report.
+    pub rows_command: RowsCommand,
+}
+
+/// The command that prints all rows of a report.
+#[derive(Clone, Debug, Default)]
+pub struct RowsCommand {
+    /// The flags of the store and the system, each with a blank before it.
+    pub store_flags: String,
+    /// The flags of the filters, likewise.
+    pub filter_flags: String,
+}
+
+impl RowsCommand {
+    /// Returns the command of a report.
+    fn of(&self, report: &str) -> String {
+        let Self {
+            store_flags,
+            filter_flags,
+        } = self;
+        format!("divvy{store_flags} report {report}{filter_flags} --format csv")
+    }
 }
 
 /// What stands at the top of a page of several reports.
@@ -109,7 +131,7 @@ impl Page<'_> {
             self.write_parts(&mut page);
         } else {
             for section in &self.sections {
-                section.write(&mut page, section.name, Limits::ALONE);
+                section.write(&mut page, section.name, &self.rows_command, Limits::ALONE);
             }
         }
         page += "</main>\n";
@@ -145,7 +167,12 @@ impl Page<'_> {
             let _ = writeln!(page, "<h2 class=\"part\">{heading}</h2>");
             for section in part {
                 let bytes = shares.next().unwrap_or(0);
-                section.write(page, section.heading(), Limits::of_many(bytes));
+                section.write(
+                    page,
+                    section.heading(),
+                    &self.rows_command,
+                    Limits::of_many(bytes),
+                );
             }
         }
     }
@@ -201,7 +228,7 @@ impl Section<'_> {
         sections::heading(self.name)
     }
 
-    fn write(&self, page: &mut String, heading: &str, limits: Limits) {
+    fn write(&self, page: &mut String, heading: &str, rows_command: &RowsCommand, limits: Limits) {
         let (name, heading) = (escape(self.name), escape(heading));
         let about = escape(self.about);
         if name.is_empty() {
@@ -214,7 +241,7 @@ impl Section<'_> {
             );
         }
         *page += &self.picture;
-        rows::write(page, self.name, self.table, limits);
+        rows::write(page, &rows_command.of(self.name), self.table, limits);
         for note in &self.table.notes {
             let class = if note.is_warning() {
                 "warning"
@@ -336,6 +363,7 @@ mod tests {
             front: None,
             sections: sections.collect(),
             source: None,
+            rows_command: RowsCommand::default(),
         };
         let mut out = Vec::new();
         page.write(&mut out).unwrap();

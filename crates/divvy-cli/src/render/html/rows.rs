@@ -9,6 +9,9 @@ use super::escape;
 /// A table with no more rows is shown whole.
 const MOST_UNFOLDED: usize = 30;
 
+/// A table of more columns has smaller letters on paper.
+const MOST_ON_PAPER: usize = 9;
+
 /// What of a table is on a page.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
@@ -71,14 +74,20 @@ fn first_rows(table: &Table) -> usize {
     }
 }
 
-/// Writes the table of the report `name`. Nothing for one without rows.
-pub(super) fn write(page: &mut String, name: &str, table: &Table, limits: Limits) {
+/// Writes the table of a report, of which `command` prints all rows. Nothing for one without rows.
+pub(super) fn write(page: &mut String, command: &str, table: &Table, limits: Limits) {
     let columns = shown_columns(table, limits);
     if table.rows.is_empty() || columns.is_empty() {
         return;
     }
     let shown = first_rows(table);
-    *page += "<div class=\"rows\">\n<div class=\"wide\" tabindex=\"0\" role=\"group\" \
+    let class = if columns.len() > MOST_ON_PAPER {
+        "rows many"
+    } else {
+        "rows"
+    };
+    *page += &format!("<div class=\"{class}\">\n");
+    *page += "<div class=\"wide\" tabindex=\"0\" role=\"group\" \
               aria-label=\"table\"><table>\n<thead><tr>";
     for at in &columns {
         *page += &head(&table.columns[*at]);
@@ -99,7 +108,7 @@ pub(super) fn write(page: &mut String, name: &str, table: &Table, limits: Limits
     }
     *page += "</tbody></table></div>\n";
     let folded = folded(table, &columns, shown, limits.bytes);
-    write_rest(page, name, table, shown, &folded);
+    write_rest(page, command, table, shown, &folded);
     *page += "</div>\n";
 }
 
@@ -136,7 +145,7 @@ fn folded(table: &Table, columns: &[usize], shown: usize, bytes: usize) -> Vec<S
 }
 
 /// Writes how many rows are shown, and those that are folded.
-fn write_rest(page: &mut String, name: &str, table: &Table, shown: usize, folded: &[String]) {
+fn write_rest(page: &mut String, command: &str, table: &Table, shown: usize, folded: &[String]) {
     let all = table.rows.len() + table.more;
     if shown == all {
         return;
@@ -161,9 +170,9 @@ fn write_rest(page: &mut String, name: &str, table: &Table, shown: usize, folded
     }
     if held < all {
         *page += &format!(
-            " <span>This page holds and sorts the first {}; all: <code>divvy report {} --format csv</code></span>",
+            " <span>This page holds and sorts the first {}; all: <code>{}</code></span>",
             number(held),
-            escape(name)
+            escape(command)
         );
     }
     *page += "</p>\n";
@@ -206,7 +215,12 @@ mod tests {
 
     fn written(table: &Table, limits: Limits) -> String {
         let mut page = String::new();
-        write(&mut page, "stations", table, limits);
+        write(
+            &mut page,
+            "divvy report stations --format csv",
+            table,
+            limits,
+        );
         page
     }
 

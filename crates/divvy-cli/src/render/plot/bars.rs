@@ -1,14 +1,18 @@
 //! Bars: one for each group, side by side for each series.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
 use divvy::reports::{Dim, Measure, WEEKDAY_NAMES};
 
 use super::data::{NotDrawn, Plot};
 use super::frame::{Drawing, Frame, Heading, LABEL, SMALL, Sheet, width_of};
 use super::groups::{Columns, Groups};
-use super::scale::Scale;
+use super::scale::{Scale, month_label};
 use super::svg::{Anchor, Fill};
 use super::words::{in_words, short};
 use super::{ranking, text, words};
+use crate::render::colours::{GAP, SOFT};
 
 /// More names than these do not fit beside each other.
 const MOST_NAMES: usize = 12;
@@ -89,12 +93,13 @@ fn chart(plot: &Plot<'_>, columns: &Columns, groups: &Groups) -> Chart {
         beside: groups.series.len(),
         bars,
     }
+    .with_legend_of_gaps()
 }
 
 /// Returns the entry of a legend for months of which only some days are stored.
 pub(super) fn light_entry() -> (String, Fill) {
     let text = "light: not all days of the month are stored";
-    (text.into(), Fill::Light(crate::render::colours::SOFT))
+    (text.into(), Fill::Light(SOFT))
 }
 
 /// Returns the months of which only some days are stored, where bars show sums over months.
@@ -124,6 +129,27 @@ impl Chart {
         (places, first - spare, last + spare)
     }
 
+    /// Adds what an area without months means, if there is one.
+    pub(super) fn with_legend_of_gaps(mut self) -> Self {
+        if !self.gaps().is_empty() {
+            let text = "no trips stored";
+            self.heading.legend.push((text.into(), Fill::Solid(GAP)));
+        }
+        self
+    }
+
+    /// Returns the months without a bar between others, from the first to the last of each gap. Other
+    /// axes have none: an age without trips is one of which there are 0.
+    fn gaps(&self) -> Vec<RangeInclusive<i64>> {
+        if self.scale != Scale::Months {
+            return Vec::new();
+        }
+        let places: BTreeSet<i64> = self.places().0.into_iter().collect();
+        let following = places.iter().zip(places.iter().skip(1));
+        let gaps = following.filter(|(before, after)| **after - **before > 1);
+        gaps.map(|(before, after)| before + 1..=after - 1).collect()
+    }
+
     pub(super) fn draw(&self, sheet: Sheet) -> Drawing {
         let mut frame = Frame::new(sheet, &self.heading, sheet.chart());
         let most = self.bars.iter().map(|bar| bar.value).fold(0.0, f64::max);
@@ -137,6 +163,19 @@ impl Chart {
         let gap = (bar_width * 0.12).min(1.0);
         let middle = |place: i64| frame.left + slot_width * ((place - first) as f64 + 0.5);
         let middles: Vec<f64> = places.iter().map(|place| middle(*place)).collect();
+        for gap in self.gaps() {
+            let (from, to) = (*gap.start(), *gap.end());
+            let tooltip = match from == to {
+                true => format!("no trips stored of {}", month_label(from)),
+                false => {
+                    let months = [from, to].map(month_label);
+                    format!("no trips stored from {} to {}", months[0], months[1])
+                }
+            };
+            let at = (middle(from) - slot_width / 2.0, frame.top);
+            let size = (slot_width * (to - from + 1) as f64, frame.height());
+            frame.svg.rect(at, size, Fill::Solid(GAP), &tooltip);
+        }
         for bar in &self.bars {
             let top = y_of(bar.value);
             let left = middles[bar.label] - group_width / 2.0 + bar_width * bar.beside as f64;

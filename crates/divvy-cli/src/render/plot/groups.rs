@@ -88,7 +88,7 @@ impl Columns {
         }
         let column = &plot.table.columns[self.measures[0]];
         let what = match column.role {
-            _ if self.measures.len() > 1 => "Trips that start and stop".to_owned(),
+            _ if self.measures.len() > 1 => "Departures and arrivals".to_owned(),
             Role::Measure(measure) => words::measure(measure).to_owned(),
             _ => super::words::capitalized(&column.heading()),
         };
@@ -267,7 +267,7 @@ impl Columns {
 fn series_of(plot: &Plot<'_>, columns: &Columns, row: &[Value], measure: usize) -> String {
     match columns.by {
         Some(by) => plot.label_of(row, by),
-        None if columns.measures.len() > 1 => plot.table.columns[measure].name.into(),
+        None if columns.measures.len() > 1 => plot.table.columns[measure].heading(),
         None => String::new(),
     }
 }

@@ -98,6 +98,7 @@ impl Columns {
             beside: 2 * riders.len(),
             bars,
         }
+        .with_legend_of_gaps()
     }
 
     /// Returns the bar of a row, and the outline of that of the year before.

@@ -30,7 +30,7 @@ use anyhow::{Context, bail};
 use divvy::reports::{Dim, Measure, Picture, Report, Role, Table};
 
 use super::colours::Theme;
-use super::html::{Page, Section};
+use super::html::{Page, RowsCommand, Section};
 
 pub use base::Base;
 pub use data::{NotDrawn, Plot};
@@ -137,6 +137,7 @@ pub fn file(plot: &Plot<'_>, path: &Path) -> anyhow::Result<File> {
                 front: None,
                 sections: vec![section],
                 source: None,
+                rows_command: RowsCommand::default(),
             };
             let mut bytes = Vec::new();
             page.write(&mut bytes)?;

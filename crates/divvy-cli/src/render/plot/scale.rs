@@ -91,7 +91,7 @@ fn months(first: i64, last: i64, most: i64) -> Vec<(i64, String)> {
         if step >= 12 {
             format!("{year:04}")
         } else {
-            format!("{year:04}-{:02}", month.rem_euclid(12) + 1)
+            month_label(month)
         }
     };
     let is_labelled = |month: &i64| month % step == 0;
@@ -101,6 +101,12 @@ fn months(first: i64, last: i64, most: i64) -> Vec<(i64, String)> {
         labelled.push((first, label(first)));
     }
     labelled
+}
+
+/// Returns the label of a month's place on the axis: `2021-03`.
+pub(super) fn month_label(month: i64) -> String {
+    let (year, month) = (month.div_euclid(12), month.rem_euclid(12) + 1);
+    format!("{year:04}-{month:02}")
 }
 
 fn month_of(date: Date) -> i64 {

@@ -126,8 +126,18 @@ fn months_are_to_scale_with_gaps_and_stay_in_the_order_of_the_rows_if_sorted() {
     let step = left(&drawn, "2020-04") - left(&drawn, "2020-03");
     let gap = left(&drawn, "2021-04") - left(&drawn, "2020-04");
     assert!((gap / step - 12.0).abs() < 0.1, "{gap} {step}");
+    let area = number(&drawn, "no trips stored from 2020-05 to 2021-03", "width");
+    assert!((area / step - 11.0).abs() < 0.1, "{area} {step}");
+    assert!(
+        drawn.contains(">no trips stored<"),
+        "the legend has it: {drawn}"
+    );
     table.rows.swap(1, 2);
     let drawn = svg("months", &table, &sorted("trips"));
+    assert!(
+        !drawn.contains("no trips stored"),
+        "sorted rows have no gaps"
+    );
     let step = left(&drawn, "2021-04") - left(&drawn, "2020-03");
     let next = left(&drawn, "2020-04") - left(&drawn, "2021-04");
     assert!((step - next).abs() < 0.2, "{step} {next}");
@@ -179,6 +189,7 @@ fn growth_has_both_years_and_marks_months_that_are_not_complete() {
         0.3
     );
     for text in [
+        "<title>no trips stored from 2021-02 to 2021-12",
         "outline: a year before",
         "light: not all days of the month are stored",
     ] {
