@@ -64,7 +64,11 @@ pub fn of_filters(filters: &Filters) -> String {
         weekdays,
         hours,
         by,
-        ..
+        as_of,
+        max_unusable,
+        // Which rows are shown, and in which order.
+        sort: _,
+        top: _,
     } = filters;
     let dims: Vec<&str> = by.iter().map(|dim| dim.as_str()).collect();
     let flags = [
@@ -76,6 +80,11 @@ pub fn of_filters(filters: &Filters) -> String {
         ("--weekday", weekdays.map(|days| days.to_string())),
         ("--hour", hours.map(|hours| hours.to_string())),
         ("--by", (!dims.is_empty()).then(|| dims.join(","))),
+        ("--as-of", as_of.map(|time| time.to_string())),
+        (
+            "--max-unusable",
+            max_unusable.map(|most| most.share().to_string()),
+        ),
     ];
     joined(
         flags
