@@ -4,6 +4,7 @@
 //!  load   contents (what the members are) ─► attribute (whose they are) ─► pipeline (inflate ▸ parse, tally ▸ store) ─► commit
 //!  read   contents ─► pipeline ─► a TripSink of the caller, no store
 //!  poll   feed_sources (files or addresses) ─► snapshot ─► apply
+//!  watch  a system's addresses, again and again ─► snapshot ─► apply
 //! ```
 //!
 //! Both `load` and `poll` add changes to the store's change stream;
@@ -18,6 +19,7 @@ mod pipeline;
 mod poll;
 mod read;
 mod rejects_once;
+pub mod watch;
 
 pub use error::{LoadError, PollError};
 pub use load::{LoadOptions, Loaded, SameName};
