@@ -17,6 +17,7 @@ mod status;
 mod systems;
 mod unload;
 mod upgrade;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ pub enum Verb {
     Demo(demo::Demo),
     Load(load::Load),
     Poll(poll::Poll),
+    Watch(watch::Watch),
     Refresh(refresh::Refresh),
     Report(report::Report),
     Status(status::Status),
@@ -60,6 +62,7 @@ impl Verb {
             Self::Demo(verb) => verb.run(common),
             Self::Load(verb) => verb.run(common),
             Self::Poll(verb) => verb.run(common),
+            Self::Watch(verb) => verb.run(common),
             Self::Refresh(verb) => verb.run(common),
             Self::Report(verb) => verb.run(common),
             Self::Status(verb) => verb.run(common),
