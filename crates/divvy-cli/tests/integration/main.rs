@@ -13,4 +13,5 @@ mod program;
 mod screens;
 mod silent;
 mod transcripts;
+mod watch;
 mod whose;

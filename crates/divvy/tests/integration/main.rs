@@ -18,3 +18,4 @@ mod real_reports;
 mod refresh;
 mod reports;
 mod simulator;
+mod watch;
