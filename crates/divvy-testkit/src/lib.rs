@@ -1,5 +1,5 @@
 //! For tests of stores, and never part of a program: the laws that every store obeys, a store in
-//! memory to compare with, and a simulator of faults.
+//! memory to compare with, a simulator of faults, and a server of feeds that misbehaves.
 //!
 //! A new store needs one line in a test, [`conforms!`], which calls each law of [`conformance`] on
 //! it with generated [`cases`]:
@@ -16,6 +16,7 @@ pub mod cases;
 pub mod conformance;
 mod contents;
 mod driver;
+pub mod feed_server;
 pub mod inputs;
 mod memory;
 mod memory_history;

@@ -19,6 +19,7 @@ mod status;
 mod systems;
 mod unload;
 mod upgrade;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ pub enum Verb {
     Load(load::Load),
     Poll(poll::Poll),
     Replay(replay::Replay),
+    Watch(watch::Watch),
     Refresh(refresh::Refresh),
     Report(report::Report),
     Status(status::Status),
@@ -65,6 +67,7 @@ impl Verb {
             Self::Load(verb) => verb.run(common),
             Self::Poll(verb) => verb.run(common),
             Self::Replay(verb) => verb.run(common),
+            Self::Watch(verb) => verb.run(common),
             Self::Refresh(verb) => verb.run(common),
             Self::Report(verb) => verb.run(common),
             Self::Status(verb) => verb.run(common),

@@ -14,4 +14,5 @@ mod program;
 mod screens;
 mod silent;
 mod transcripts;
+mod watch;
 mod whose;

@@ -21,10 +21,10 @@ pub(super) struct FeedSources {
 }
 
 /// The feeds with stations, by their names in a discovery file.
-const STATION_FEEDS: [&str; 2] = ["station_information", "station_status"];
+pub(super) const STATION_FEEDS: [&str; 2] = ["station_information", "station_status"];
 
 /// The feed with the types of vehicles, by its name in a discovery file.
-const VEHICLE_TYPES: &str = "vehicle_types";
+pub(super) const VEHICLE_TYPES: &str = "vehicle_types";
 
 impl FeedSources {
     /// Takes feeds that have been read. `name` is where they come from, for messages.
@@ -202,7 +202,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, PollError> {
 
 /// Returns the address of a feed as its discovery file at `base` writes it: whole, from the root of the
 /// server, or from the folder of the discovery file.
-fn resolve_url(base: &str, address: &str) -> String {
+pub(super) fn resolve_url(base: &str, address: &str) -> String {
     if http::is_url(address) {
         return address.into();
     }

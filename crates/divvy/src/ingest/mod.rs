@@ -5,6 +5,7 @@
 //!  read   contents ─► pipeline ─► a TripSink of the caller, no store
 //!  poll   feed_sources (files or addresses) ─► snapshot ─► apply
 //!  replay recorded feeds, one after another ─► snapshot ─► apply
+//!  watch  a system's addresses, again and again ─► snapshot ─► apply
 //! ```
 //!
 //! Both `load` and `poll` add changes to the store's change stream;
@@ -20,6 +21,7 @@ mod poll;
 mod read;
 mod rejects_once;
 mod replay;
+pub mod watch;
 
 pub use error::{LoadError, PollError};
 pub use load::{LoadOptions, Loaded, SameName};

@@ -229,6 +229,10 @@ pub(super) async fn apply_fetched(
     })
 }
 
+/// The note about a snapshot with changes that has the time of the last one.
+pub(super) const CLOCK_STANDS_STILL: &str = "the time of the feed is that of the last snapshot, although \
+     stations have changed: the publisher's clock stands still";
+
 /// Writes in what way an accepted snapshot differs from the one before it: a time that stands still, and
 /// stations that are not listed any more.
 fn compare(snapshot: &Snapshot, before: &FeedState) -> Vec<String> {
@@ -239,11 +243,7 @@ fn compare(snapshot: &Snapshot, before: &FeedState) -> Vec<String> {
         SnapshotKind::Full => before.status_at.min(before.information_at),
     };
     if last == Some(snapshot.taken_at) {
-        notes.push(
-            "the time of the feed is that of the last snapshot, although stations have changed: the \
-             publisher's clock stands still"
-                .into(),
-        );
+        notes.push(CLOCK_STANDS_STILL.into());
     }
     // Names alone say nothing about which stations are in use where states are known.
     if snapshot.kind == SnapshotKind::Information && before.status_at.is_some() {

@@ -24,3 +24,4 @@ mod refresh;
 mod reports;
 mod service;
 mod simulator;
+mod watch;

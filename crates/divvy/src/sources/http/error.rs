@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::MAX_REDIRECTS;
 use super::public_only::NotPublic;
@@ -59,6 +60,8 @@ pub enum Problem {
     Status {
         /// The number, 404 for example.
         status: u16,
+        /// For how long the server asks not to be asked again. `None` where it does not state that.
+        retry_after: Option<Duration>,
     },
     /// The body is longer than the limit.
     #[error("the answer is longer than {} MiB and is not read: check the address", .max_bytes >> 20)]
@@ -97,7 +100,10 @@ impl From<ureq::Error> for Problem {
     fn from(error: ureq::Error) -> Self {
         use ureq::Error;
         match error {
-            Error::StatusCode(status) => Self::Status { status },
+            Error::StatusCode(status) => Self::Status {
+                status,
+                retry_after: None,
+            },
             Error::HostNotFound => Self::NoSuchHost,
             Error::Timeout(_) => Self::Timeout,
             Error::BodyExceedsLimit(max_bytes) => Self::TooLarge { max_bytes },

@@ -1,8 +1,10 @@
 //! HTTP requests: feeds into memory, archives onto disk. No other module opens connections.
 
 mod body;
+mod conditional;
 mod error;
 mod public_only;
+mod retry_after;
 mod transfer_rate;
 
 use std::fs::File;
@@ -10,11 +12,13 @@ use std::io::Write;
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
+use jiff::Timestamp;
 use ureq::http::{Response, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 
+pub use self::conditional::{Answer, Validators};
 pub use self::error::{HttpError, Problem};
 use self::public_only::PublicOnly;
 use self::transfer_rate::RateLimited;
@@ -62,10 +66,18 @@ impl Client {
         Self::with_max_wait(MAX_WAIT, true)
     }
 
+    /// Makes a client with another limit than 30 seconds: for how long a server may send nothing, and
+    /// for how long a feed may take in all.
+    pub fn with_time_limit(max_wait: Duration) -> Self {
+        Self::with_max_wait(max_wait, false)
+    }
+
     fn with_max_wait(max_wait: Duration, public_only: bool) -> Self {
         let config = Agent::config_builder()
             .user_agent(concat!("divvy/", env!("CARGO_PKG_VERSION")))
             .max_redirects(MAX_REDIRECTS)
+            // The headers of a failure may state when to try again.
+            .http_status_as_error(false)
             .timeout_resolve(Some(max_wait))
             .timeout_connect(Some(max_wait))
             .timeout_recv_response(Some(max_wait))
@@ -87,32 +99,25 @@ impl Client {
     /// [`HttpError`]. The bytes are not examined, and servers send web pages with a status of
     /// success.
     pub fn get(&self, url: &str) -> Result<Vec<u8>, HttpError> {
-        self.fetch_feed(url).map_err(|problem| HttpError {
+        let body = self.fetch_feed(url, &Validators::default());
+        let body = body.and_then(|response| read_feed(successful(response)?, self.max_wait));
+        body.map_err(|problem| HttpError {
             url: url.into(),
             problem,
         })
     }
 
-    fn fetch_feed(&self, url: &str) -> Result<Vec<u8>, Problem> {
-        let request = self
+    /// Sends the request for a feed, with the headers that ask for a newer version only.
+    fn fetch_feed(&self, url: &str, held: &Validators) -> Result<Response<Body>, Problem> {
+        let mut request = self
             .agent
             .get(parse(url)?)
             .header("accept-encoding", "gzip");
-        let request = request.config().timeout_global(Some(self.max_wait)).build();
-        let response = successful(request.call())?;
-        let is_compressed = body::is_compressed(&response);
-        let body = RateLimited::new(response.into_body().into_reader(), self.max_wait);
-        let mut bytes = Vec::new();
-        let keep = |block: &[u8]| {
-            bytes.extend_from_slice(block);
-            Ok(())
-        };
-        if is_compressed {
-            body::copy(MultiGzDecoder::new(body), MAX_FEED_BYTES, keep)?;
-        } else {
-            body::copy(body, MAX_FEED_BYTES, keep)?;
+        for (name, value) in held.request_headers() {
+            request = request.header(name, value);
         }
-        Ok(bytes)
+        let request = request.config().timeout_global(Some(self.max_wait)).build();
+        Ok(request.call()?)
     }
 
     /// Downloads an archive of at most `max_bytes` into a file, and returns its name: the last
@@ -133,7 +138,7 @@ impl Client {
         let uri = parse(url)?;
         let name = body::file_name(&uri);
         let request = self.agent.get(uri).header("accept-encoding", "identity");
-        let response = successful(request.call())?;
+        let response = successful(request.call()?)?;
         let is_compressed = body::is_compressed(&response);
         let body = RateLimited::new(response.into_body().into_reader(), self.max_wait);
         let save = |block: &[u8]| to.write_all(block).map_err(Problem::Save);
@@ -156,15 +161,34 @@ fn parse(url: &str) -> Result<Uri, Problem> {
     }
 }
 
+/// Reads the body of a feed, without the compression that was added for the transfer.
+fn read_feed(response: Response<Body>, max_wait: Duration) -> Result<Vec<u8>, Problem> {
+    let is_compressed = body::is_compressed(&response);
+    let body = RateLimited::new(response.into_body().into_reader(), max_wait);
+    let mut bytes = Vec::new();
+    let keep = |block: &[u8]| {
+        bytes.extend_from_slice(block);
+        Ok(())
+    };
+    if is_compressed {
+        body::copy(MultiGzDecoder::new(body), MAX_FEED_BYTES, keep)?;
+    } else {
+        body::copy(body, MAX_FEED_BYTES, keep)?;
+    }
+    Ok(bytes)
+}
+
 /// Returns a response whose body is the whole file.
-fn successful(response: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Problem> {
-    let response = response?;
+fn successful(response: Response<Body>) -> Result<Response<Body>, Problem> {
     let status = response.status().as_u16();
     // 203 comes through a proxy. Other successes have no file, or a section of one (206).
     if matches!(status, 200 | 203) {
         return Ok(response);
     }
-    Err(Problem::Status { status })
+    Err(Problem::Status {
+        status,
+        retry_after: retry_after::of(response.headers(), Timestamp::now()),
+    })
 }
 
 #[cfg(test)]

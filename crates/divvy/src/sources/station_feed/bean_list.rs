@@ -46,6 +46,7 @@ pub(super) fn read(
         stations,
         faults,
         made_by: None,
+        ttl_s: None,
         local_reports,
         by_type: Default::default(),
     })

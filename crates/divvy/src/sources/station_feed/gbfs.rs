@@ -58,9 +58,15 @@ pub(super) fn read(
         stations,
         faults,
         made_by: value::text(&Json::of(raw(envelope.made_by))).value(),
+        ttl_s: ttl_s(raw(envelope.ttl)),
         local_reports,
         by_type,
     })
+}
+
+/// Reads a number of seconds, which some publishers write as a text.
+fn ttl_s(json: &str) -> Option<u64> {
+    json.trim_matches('"').trim().parse().ok()
 }
 
 /// Recognises the feed by the fields that only one of the two has. For an empty list the name of the

@@ -76,6 +76,9 @@ pub struct Feed {
     pub faults: Vec<Fault>,
     /// The program that made the file, if it has a field `made_by`. Those of publishers have none.
     pub made_by: Option<String>,
+    /// After how many seconds the publisher makes it anew, by its field `ttl`. `None` where the file
+    /// has no such field, or one that is no number from 0 on.
+    pub ttl_s: Option<u64>,
     /// Times of the stations' reports that lack an offset, with the index in `stations`.
     local_reports: Vec<(usize, i64)>,
     /// Vehicles by the id of their type, with the index in `stations`.
@@ -199,6 +202,8 @@ struct Envelope<'a> {
     version: Option<&'a RawValue>,
     #[serde(borrow)]
     made_by: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ttl: Option<&'a RawValue>,
 }
 
 /// Returns the JSON of a value that may be absent.

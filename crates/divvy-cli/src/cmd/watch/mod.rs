@@ -1,0 +1,225 @@
+//! `divvy watch`
+
+mod gate;
+mod metrics;
+mod metrics_server;
+mod signals;
+mod snapshot_line;
+mod source;
+mod totals;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use divvy::ingest::watch::{
+    ClockSteps, DEFAULT_FLOOR, Recorder, SystemWatch, WatchOptions, spoken,
+};
+use divvy::reports::plural;
+use divvy::sources::http::Client;
+use jiff::Timestamp;
+
+use gate::Gate;
+use metrics::Metrics;
+use signals::Signals;
+use source::{Source, parse_every};
+use worker::{Clock, Shared};
+
+use crate::flags;
+use crate::open::{Common, DynamoOptions, Opened};
+use crate::runtime::block_on;
+use crate::store_name::StoreName;
+
+/// Polls one or many systems for ever, and refreshes the counts they concern.
+///
+/// Each system is polled at the ttl of its feed, at least a minute and at most an hour apart, with
+/// requests that are answered by "not modified" while nothing has changed. What goes wrong is printed
+/// when it begins, each hour while it lasts, and when it ends; the polls go on. SIGINT (Ctrl-C) and
+/// SIGTERM end it with exit status 0 and a line of totals, a second signal at once. The store is locked
+/// for a snapshot at a time, so that loads run beside it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  divvy watch https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json
+  divvy watch --record recorded --metrics 9184 https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json
+  divvy watch divvy=https://host.example/a/gbfs.json velov@Europe/Paris=https://host.example/b/gbfs.json")]
+pub struct Watch {
+    /// A discovery file (gbfs.json) or the older stations.json of each system; SYSTEM= before it names
+    /// the system
+    #[arg(required = true, value_name = "[SYSTEM=]URL", value_parser = Source::parse)]
+    sources: Vec<Source>,
+    /// The shortest time between two polls of a system, such as 30s or 5m [default: 1m]
+    #[arg(long, value_name = "TIME", value_parser = parse_every)]
+    every: Option<Duration>,
+    /// Keep the bodies as they came, compressed by Zstandard, with a manifest of their hashes
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Serve metrics for Prometheus at http://127.0.0.1:PORT/metrics, and /healthz; 0 takes a free port
+    #[arg(long, value_name = "PORT")]
+    metrics: Option<u16>,
+    /// What to print to stdout: nothing, or with ndjson a line of JSON for each snapshot
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<WatchFormat>,
+    /// On DynamoDB: create the tables where they are missing, also in AWS
+    #[arg(long)]
+    create_tables: bool,
+}
+
+/// What is printed to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WatchFormat {
+    Ndjson,
+}
+
+/// How many systems one process watches: each has a thread.
+const MAX_SYSTEMS: usize = 500;
+
+/// The first polls of several systems begin this far apart.
+const FIRST_POLLS_APART: Duration = Duration::from_millis(100);
+
+/// How long a snapshot that is being stored is waited for after a signal.
+const MAX_STORING: Duration = Duration::from_secs(5);
+
+/// The exit status of a process that a second signal ends, as shells write it for SIGINT.
+const ENDED_AT_ONCE: i32 = 130;
+
+impl Watch {
+    pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        source::expect_different(&self.sources)?;
+        if self.sources.len() > MAX_SYSTEMS {
+            bail!("one process watches {MAX_SYSTEMS} systems at most: start several");
+        }
+        if let (StoreName::Folder(folder), true) = (&common.store, self.create_tables) {
+            bail!(
+                "--create-tables is for stores on DynamoDB, and {} is a folder",
+                folder.display()
+            );
+        }
+        let recorder = self.record.as_deref().map(Recorder::open).transpose()?;
+        let opened = common.open_with(DynamoOptions {
+            create_tables: self.create_tables,
+            ..DynamoOptions::default()
+        })?;
+        let watches = self.watches(common, &opened)?;
+        let clock = Clock::start();
+        let metrics = Metrics::new(watches.len());
+        let shared = Shared {
+            common,
+            opened: &opened,
+            is_folder: matches!(common.store, StoreName::Folder(_)),
+            prints_snapshots: self.format == Some(WatchFormat::Ndjson),
+            gate: Gate::default(),
+            clock,
+            clock_steps: Mutex::new(ClockSteps::new(clock.now())),
+            turn: Mutex::new(()),
+            recorder: recorder.map(Mutex::new),
+            metrics,
+        };
+        // Before the first line: a signal after it is handled.
+        let mut signals = block_on(async { Signals::listen() })?;
+        thread::scope(|scope| {
+            if let Some(port) = self.metrics {
+                let address = metrics_server::start(scope, port, &shared)?;
+                common.say(format_args!("metrics at http://{address}/metrics"));
+            }
+            let systems = plural(watches.len() as i64, "system");
+            common.say(format_args!("watching {systems}; Ctrl-C ends it"));
+            for (index, mut watch) in watches.into_iter().enumerate() {
+                let (gate, shared) = (shared.gate.enter(), &shared);
+                let spawned = thread::Builder::new().spawn_scoped(scope, move || {
+                    let _inside = gate;
+                    worker::follow(shared, &mut watch, index);
+                });
+                if let Err(error) = spawned {
+                    shared.gate.stop();
+                    return Err(error).context("the system provides too few threads");
+                }
+            }
+            block_on(async {
+                tokio::select! {
+                    () = signals.next() => {}
+                    () = shared.gate.stopped() => {}
+                }
+            });
+            shared.gate.stop();
+            let is_ended = block_on(wait_for_workers(&mut signals, &shared.gate));
+            Ok(end(&shared, is_ended))
+        })
+    }
+
+    /// Makes what watches each system.
+    fn watches(&self, common: &Common, opened: &Opened) -> anyhow::Result<Vec<SystemWatch>> {
+        let stored = block_on(opened.store().systems())?;
+        let systems = common.known_systems()?.with_stored(&stored);
+        let named = common.named_system(&stored)?;
+        if named.is_some() && self.sources.len() > 1 {
+            bail!("--system names one system: write SYSTEM=URL for each of several");
+        }
+        let client = Client::new();
+        let watch = |(index, source): (usize, &Source)| {
+            let system = match &source.system {
+                Some(name) => Some(systems.parse(name)?),
+                None => named.clone(),
+            };
+            let options = WatchOptions {
+                system,
+                systems: systems.clone(),
+                client: client.clone(),
+                floor: self.every.unwrap_or(DEFAULT_FLOOR),
+                first_poll_at: FIRST_POLLS_APART * index as u32,
+                seed: (u64::from(std::process::id()) << 32) + index as u64,
+                keeps_bodies: self.record.is_some(),
+                describe: |error| flags::message(error),
+            };
+            Ok(SystemWatch::new(&source.url, options))
+        };
+        self.sources.iter().enumerate().map(watch).collect()
+    }
+}
+
+/// Waits until no worker runs, or none stores a snapshot. A second signal ends the process. Returns
+/// whether all workers have ended.
+async fn wait_for_workers(signals: &mut Signals, gate: &Gate) -> bool {
+    const STEP: Duration = Duration::from_millis(10);
+    let settled = async {
+        let steps = MAX_STORING.as_millis() / STEP.as_millis();
+        for _ in 0..steps {
+            if gate.is_settled() {
+                return;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    };
+    tokio::select! {
+        () = signals.next() => std::process::exit(ENDED_AT_ONCE),
+        () = settled => {}
+    }
+    gate.is_empty()
+}
+
+/// Prints the totals and returns the exit status. Where workers still wait for a server, or for another
+/// process that writes to the store, it ends the process: what they would do next is not begun.
+fn end(shared: &Shared, is_ended: bool) -> ExitCode {
+    let common = shared.common;
+    let length = spoken(shared.clock.now().since_start);
+    let totals = shared.metrics.totals();
+    common.say(format_args!("watched for {length}: {totals}"));
+    let code: u8 = match shared.gate.is_broken.load(Ordering::Relaxed) {
+        true => 2,
+        false => 0,
+    };
+    if !is_ended {
+        std::process::exit(i32::from(code));
+    }
+    ExitCode::from(code)
+}
+
+/// Returns the present moment of day.
+fn now() -> Timestamp {
+    Timestamp::now()
+}

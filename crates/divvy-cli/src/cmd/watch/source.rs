@@ -1,0 +1,116 @@
+//! The arguments of a watch.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anyhow::bail;
+use divvy::ingest::watch::MAX_INTERVAL;
+use divvy::sources::http;
+
+/// A system to watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The name of the system. `None` where it is to be detected.
+    pub system: Option<String>,
+    /// The address of its discovery file, or of its only feed.
+    pub url: String,
+}
+
+impl Source {
+    /// Reads `URL` or `SYSTEM=URL`.
+    ///
+    /// # Errors
+    ///
+    /// It is no address.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        // An address may have the sign in its query.
+        let (system, url) = match text.split_once('=') {
+            Some((system, url)) if !system.contains("://") => (Some(system), url),
+            _ => (None, text),
+        };
+        if !http::is_url(url) {
+            return Err(
+                "expected an address that begins with http:// or https://; divvy poll reads files"
+                    .into(),
+            );
+        }
+        if system == Some("") {
+            return Err("expected the name of a system before =".into());
+        }
+        Ok(Self {
+            system: system.map(str::to_owned),
+            url: url.into(),
+        })
+    }
+}
+
+/// Refuses an address that occurs twice.
+pub fn expect_different(sources: &[Source]) -> anyhow::Result<()> {
+    let mut seen = HashSet::new();
+    for source in sources {
+        if !seen.insert(&source.url) {
+            bail!("{} is named twice", source.url);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a length of time from a second to an hour: `30s`, `5m`, `1h`, or seconds.
+///
+/// # Errors
+///
+/// It is none.
+pub fn parse_every(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a time from 1s to 1h, such as 30s or 5m";
+    let digits_end = text.find(|c: char| !c.is_ascii_digit());
+    let (digits, unit) = text.split_at(digits_end.unwrap_or(text.len()));
+    let unit_s = match unit.trim() {
+        "" | "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        _ => return Err(EXPECTED.into()),
+    };
+    let count: Option<u64> = digits.parse().ok();
+    let seconds = count.and_then(|count| count.checked_mul(unit_s));
+    let length = seconds.map(Duration::from_secs);
+    length
+        .filter(|length| !length.is_zero() && *length <= MAX_INTERVAL)
+        .ok_or_else(|| EXPECTED.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_may_have_the_name_of_a_system() {
+        let parsed = |text| Source::parse(text).map(|it| (it.system, it.url));
+        let url = "https://h.example/gbfs.json?key=1".to_owned();
+        assert_eq!(parsed(&url), Ok((None, url.clone())));
+        let named = parsed(&format!("velov@Europe/Paris={url}"));
+        assert_eq!(named, Ok((Some("velov@Europe/Paris".into()), url)));
+        assert!(parsed("stations.json").is_err());
+        assert!(parsed("=https://h.example").is_err());
+    }
+
+    #[test]
+    fn times_have_units() {
+        let seconds = |text| parse_every(text).ok().map(|time| time.as_secs());
+        assert_eq!(seconds("30s"), Some(30));
+        assert_eq!(seconds("30"), Some(30));
+        assert_eq!(seconds("5m"), Some(300));
+        assert_eq!(seconds("1h"), Some(3_600));
+        for refused in [
+            "",
+            "0s",
+            "s",
+            "-1",
+            "2h",
+            "1d",
+            "99999999999999999999h",
+            "1.5m",
+        ] {
+            assert_eq!(seconds(refused), None, "{refused}");
+        }
+    }
+}
