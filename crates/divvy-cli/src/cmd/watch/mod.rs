@@ -47,7 +47,7 @@ use crate::store_name::StoreName;
 #[command(after_help = "Examples:
   divvy watch https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json
   divvy watch --record recorded --metrics 9184 https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json
-  divvy watch divvy=https://host.example/a/gbfs.json velov@Europe/Paris=https://host.example/b/gbfs.json")]
+  divvy watch divvy=https://a.example/gbfs.json velov@Europe/Paris=https://b.example/gbfs.json")]
 pub struct Watch {
     /// A discovery file (gbfs.json) or the older stations.json of each system; SYSTEM= before it names
     /// the system
