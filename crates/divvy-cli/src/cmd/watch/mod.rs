@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
@@ -47,7 +47,7 @@ use crate::store_name::StoreName;
 #[command(after_help = "Examples:
   divvy watch https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json
   divvy watch --record recorded --metrics 9184 https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json
-  divvy watch divvy=https://host.example/a/gbfs.json velov@Europe/Paris=https://host.example/b/gbfs.json")]
+  divvy watch divvy=https://a.example/gbfs.json velov@Europe/Paris=https://b.example/gbfs.json")]
 pub struct Watch {
     /// A discovery file (gbfs.json) or the older stations.json of each system; SYSTEM= before it names
     /// the system
@@ -186,12 +186,9 @@ impl Watch {
 /// whether all workers have ended.
 async fn wait_for_workers(signals: &mut Signals, gate: &Gate) -> bool {
     const STEP: Duration = Duration::from_millis(10);
+    let until = Instant::now() + MAX_STORING;
     let settled = async {
-        let steps = MAX_STORING.as_millis() / STEP.as_millis();
-        for _ in 0..steps {
-            if gate.is_settled() {
-                return;
-            }
+        while !gate.is_settled() && Instant::now() < until {
             tokio::time::sleep(STEP).await;
         }
     };

@@ -68,17 +68,16 @@ pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
         shared.note_clock_step();
         let began = Instant::now();
         let fetched = watch.fetch(shared.clock.now());
+        // The turn comes first: a worker that waits for it ends at once when the watch ends.
+        let turn = shared.is_folder.then(|| lock(&shared.turn));
         let Some(storing) = shared.gate.begin_storing() else {
             return;
         };
-        let report = {
-            let _turn = shared.is_folder.then(|| lock(&shared.turn));
-            let now = shared.clock.now();
-            let applying = watch.apply(fetched, shared.opened.store(), now);
-            let report = shared.opened.run(applying);
-            shared.refresh_counts(watch, &report);
-            report
-        };
+        let now = shared.clock.now();
+        let applying = watch.apply(fetched, shared.opened.store(), now);
+        let report = shared.opened.run(applying);
+        shared.refresh_counts(watch, &report);
+        drop(turn);
         shared.record(watch, &report);
         shared.print(watch, &report, began.elapsed());
         shared.metrics.add(index, watch, &report, began.elapsed());

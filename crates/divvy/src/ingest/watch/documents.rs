@@ -91,6 +91,7 @@ impl Documents {
                 return Err(error);
             }
             self.expire_root(now.since_start);
+            incomplete = None;
             self.fetch_root(now, &mut moved, &mut incomplete)?;
             self.fetch_named(now, interval, &mut incomplete)?;
         }

@@ -79,7 +79,7 @@ impl ClockSteps {
 
 /// Writes a length of time for people: `40 s`, `12 minutes`, `2 h 30 min`, `3 days 4 h`.
 pub fn spoken(length: Duration) -> String {
-    let seconds = length.as_secs();
+    let seconds = length.as_secs_f64().round() as u64;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     let plural = |count: u64, unit: &str| match count {
         1 => format!("1 {unit}"),
