@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
-use divvy::reports::{Column, Table, Value, ValueKind, grouped};
+use divvy::reports::{Column, Role, Table, Value, ValueKind, grouped};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::people;
@@ -157,8 +157,9 @@ fn fit(shown: &mut Vec<Shown<'_>>, width: usize) {
             .position(|it| it.column.spare == 0 && wanted(it));
         important.or_else(|| shown.iter().position(wanted))
     };
+    let is_group = |it: &Shown<'_>| matches!(it.column.role, Role::Group(_) | Role::StationId);
     let stay = [
-        first(&|_| true),
+        first(&is_group).or_else(|| first(&|_| true)),
         first(&|it| it.column.kind.is_numeric() && !matches!(it.column.kind, ValueKind::Ordinal)),
     ];
     for at in stay.into_iter().flatten() {
