@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 
-use super::as_of::AsOfTime;
+use super::as_of_time::AsOfTime;
 use super::dims::{Dim, WEEKDAYS, weekday_of};
 use super::table::Sort;
 use crate::model::civil_date::{DAY_MS, HOUR_MS, day_of, day_of_ms};

@@ -11,7 +11,7 @@
 //! A new report is a new [`Grouping`] or a new file, and a new line in [`REPORTS`].
 
 mod aliases;
-mod as_of;
+mod as_of_time;
 mod balance;
 mod column;
 mod dims;
@@ -41,7 +41,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use aliases::{PlaceAliasRow, Places};
-pub use as_of::{AsOfTime, NoTime};
+pub use as_of_time::{AsOfTime, NoTime};
 pub use balance::{Balance, BalanceRow};
 pub use column::{Column, Role, ValueKind};
 pub use dims::{Dim, NoDim, WEEKDAYS as WEEKDAY_NAMES};

@@ -14,7 +14,8 @@ use super::as_of::length;
 use super::column::STATION_ID;
 use super::dims::{Dim, WEEKDAYS};
 use super::measures::rounded;
-use super::status_history::{no_history, no_snapshots, period};
+use super::question::no_history;
+use super::status_history::{no_snapshots, period};
 use super::{
     Column, Filter, Filters, Note, Question, Report, Row, Table, Value, ValueKind, plural,
 };

@@ -8,13 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use matched::Matched;
 
-use super::as_of::FeedStates;
 use super::column::STATION_ID;
 use super::dims::Dim;
 use super::measures::{Measure, rounded};
 use super::places::Place;
-use super::question::{CountedStations, unmatched};
-use super::status_history::no_history;
+use super::question::{CountedStations, FeedStates, no_history, unmatched};
 use super::{
     Column, Filter, Filters, Note, Picture, Question, Report, Role, Row, Table, Value, ValueKind,
     plural,

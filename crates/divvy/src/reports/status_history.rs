@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::measures::rounded;
+use super::question::no_history;
 use super::stations::NOT_IN_FEED;
 use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, plural};
 use crate::history::{SnapshotEntry, StateChange};
@@ -244,11 +245,7 @@ impl Report for Coverage {
     }
 }
 
-/// The note of a store without a history.
-pub(super) fn no_history() -> Note {
-    Note::Warning("this store keeps no history of states: stores in a folder do".into())
-}
-
+/// Writes that nothing was observed.
 pub(super) fn no_snapshots() -> Note {
     Note::Scope("no snapshots with states are stored for this period: divvy poll URL".into())
 }

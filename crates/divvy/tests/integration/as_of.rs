@@ -291,10 +291,7 @@ impl Clock {
     fn instant(&mut self, local: DateTime) -> Timestamp {
         let zone = jiff::tz::TimeZone::get("America/Chicago").unwrap();
         let ambiguous = zone.to_ambiguous_timestamp(local);
-        let (earlier, later) = (
-            ambiguous.clone().earlier().unwrap(),
-            ambiguous.later().unwrap(),
-        );
+        let (earlier, later) = (ambiguous.earlier().unwrap(), ambiguous.later().unwrap());
         let is_back = |last: Timestamp| last.duration_since(earlier) > SignedDuration::from_mins(5);
         let in_autumn = later > earlier && zone.to_datetime(earlier) == local;
         let at = match self.last {

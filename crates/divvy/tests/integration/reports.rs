@@ -235,8 +235,8 @@ fn every_answer_has_the_columns_it_promises() {
     for report in REPORTS {
         let table = ask(&store, report.name(), Filters::default());
         assert_eq!(table.columns, report.columns());
-        let without_places = report.name() == "distance";
-        assert_eq!(table.rows.is_empty(), without_places, "{}", report.name());
+        let is_empty = ["distance", "history"].contains(&report.name());
+        assert_eq!(table.rows.is_empty(), is_empty, "{}", report.name());
         for row in &table.rows {
             assert_eq!(row.len(), table.columns.len(), "{}", report.name());
         }
@@ -669,7 +669,7 @@ fn what_cannot_be_asked_is_refused_in_a_sentence() {
     insta::assert_snapshot!(refuse("quality", rider.clone()), @r#"the report "quality" cannot be narrowed by rider: it takes top"#);
     insta::assert_snapshot!(refuse("from-counts", rider), @r#"the report "from-counts" cannot be narrowed by rider: it takes station, top"#);
     insta::assert_snapshot!(refuse("hours", swapped), @"no date is both from 2021-02-01 on and up to 2021-01-01: the first date comes after the last");
-    insta::assert_snapshot!(refuse("station", Filters::default()), @r#"there is no report "station" (did you mean stations?): expected one of stations, from-counts, places, hours, weekdays, months, days, durations, riders, genders, ages, routes, balance, growth, distance, dockless, roundtrips, quality"#);
+    insta::assert_snapshot!(refuse("station", Filters::default()), @r#"there is no report "station" (did you mean stations?): expected one of stations, from-counts, places, hours, weekdays, months, days, durations, riders, genders, ages, routes, balance, growth, distance, dockless, roundtrips, quality, history, coverage"#);
 }
 
 #[test]
@@ -697,16 +697,23 @@ fn stations_have_the_states_of_an_instant() {
         show(&ask(&store, "stations", filters))
     };
     insta::assert_snapshot!(as_of("2021-03-02T03:04"));
-    let only_notes = |text: &str| {
-        let shown = as_of(text);
-        let (_, notes) = shown.split_once("Scope(\"Divvy").unwrap();
-        notes.lines().skip(1).collect::<Vec<_>>().join("\n")
-    };
-    insta::assert_snapshot!(only_notes("2021-03-02"), @"");
-    insta::assert_snapshot!(only_notes("2021-03-02T09:20:00Z"), @"");
-    insta::assert_snapshot!(only_notes("2021-03-04"), @"");
+    let of_the_last = "States as of 2021-03-02T03:20:00-06:00: those of the snapshot made \
+                       2021-03-02T03:05:00-06:00\")";
+    assert!(as_of("2021-03-02T09:20:00Z").contains(of_the_last));
+    let later = as_of("2021-03-04");
+    assert!(
+        later.contains("1 day 20 h before; no later snapshot is stored"),
+        "{later}"
+    );
     let before = as_of("2021-03-02");
-    assert!(!before.contains("in service"), "{before}");
+    assert!(
+        !before.contains("InService") && !before.contains("in service"),
+        "{before}"
+    );
+    assert!(
+        before.contains("the first snapshot was made 2021-03-02T03:00:00-06:00"),
+        "{before}"
+    );
 }
 
 #[test]

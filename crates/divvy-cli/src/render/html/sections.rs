@@ -43,6 +43,8 @@ const PARTS: [(&str, &[(&str, &str)]); 5] = [
             ("places", "Stations under all their ids and names"),
             ("from-counts", "Departures by station id"),
             ("quality", "What the archives hold"),
+            ("coverage", "When the feed was recorded"),
+            ("history", "What the station reported"),
         ],
     ),
 ];

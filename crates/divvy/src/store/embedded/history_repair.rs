@@ -35,12 +35,15 @@ pub(super) fn repair_history(
         shared,
         catalog,
         dry_run,
+        moved: BTreeSet::new(),
         done: Vec::new(),
     };
     let parts_are_whole = repair.remove_damaged_parts()?;
     let named = catalog::history_parts(catalog, None)?.into_iter();
     let mut named: BTreeSet<String> = named.map(|part| part.path).collect();
     named.extend(catalog::leftovers(catalog)?);
+    // A dry run leaves them where they are.
+    named.append(&mut repair.moved);
     for path in folder::unnamed_history(&shared.root, &named)? {
         let part = repair.part_of(&path, systems);
         match part.filter(|_| parts_are_whole) {
@@ -61,6 +64,8 @@ struct HistoryRepair<'a> {
     shared: &'a Shared,
     catalog: &'a Connection,
     dry_run: bool,
+    /// The damaged files that were moved aside.
+    moved: BTreeSet<String>,
     done: Vec<String>,
 }
 
@@ -107,6 +112,7 @@ impl HistoryRepair<'_> {
             let changed: [PathBuf; 2] = [from, to];
             folder::sync_names(&self.shared.root, changed.iter().map(PathBuf::as_path))?;
         }
+        self.moved.insert(path.to_owned());
         self.done.push(format!("{path} moved to {name}: {why}"));
         Ok(())
     }

@@ -70,6 +70,7 @@ pub(super) fn upgrade(
         let rebuilt = Rebuilt::of(root, connection, version)?;
         catalog::in_transaction(connection, |catalog| rebuilt.write(root, catalog, version))?;
     }
+    create_history_tables(connection)?;
     for why in rewrite_old_files(root, connection)?.left {
         on_wait(&format!("a trips file could not be written again: {why}"));
     }
@@ -81,6 +82,19 @@ pub(super) fn upgrade(
 
 /// The version of the catalog that first had trips files of layout 3, and still the old history.
 const HISTORY: i64 = 4;
+
+/// Creates the tables of the history, unless an upgrade that was killed has done so. A sweep reads them.
+fn create_history_tables(connection: &mut Connection) -> Result<(), StoreError> {
+    let failed = sqlite_error("bring the catalog up to date");
+    catalog::in_transaction(connection, |catalog| {
+        let exist = catalog.table_exists(None, "status_part").map_err(&failed)?;
+        if exist {
+            return Ok(());
+        }
+        let created = catalog.execute_batch(catalog::HISTORY_TABLES);
+        created.map_err(&failed)
+    })
+}
 
 /// Makes the history of states from that of older programs, which has a row for each station that a
 /// snapshot wrote, and no list of snapshots: the times of the rows are taken for theirs.
@@ -102,9 +116,6 @@ INSERT INTO status_change
     WHERE state IS NOT state_before;
 DROP TABLE status_history;";
     let failed = sqlite_error("bring the catalog up to date");
-    catalog
-        .execute_batch(catalog::HISTORY_TABLES)
-        .map_err(&failed)?;
     catalog.execute_batch(COPY).map_err(&failed)?;
     for table in ["status_snapshot", "status_change"] {
         catalog::put_checksums(catalog, table)?;

@@ -1,91 +1,30 @@
-//! The states of all stations at an instant, as the history has them.
+//! The states of all stations, the newest ones or those of an instant, as the history has them.
 
-use std::fmt;
-use std::str::FromStr;
-
-use jiff::civil::DateTime;
-use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Note, Question, plural};
+use super::Question;
 use crate::history::{AsOf, SnapshotEntry, States};
-use crate::model::Zone;
+use crate::numerals::plural;
+use crate::reports::table::Note;
 use crate::store::{FeedState, StatusHistory, StoreError};
 
 /// A time between snapshots that is longer than this is a gap.
-pub const LONGEST_STEP: SignedDuration = SignedDuration::from_mins(15);
-
-/// An instant, as a person writes it: RFC 3339, or a local time of the system. A date is its midnight.
-///
-/// ```
-/// use divvy::reports::AsOfTime;
-/// let text = |text: &str| text.parse::<AsOfTime>().unwrap().to_string();
-/// assert_eq!(text("2024-06-01T08:00:00-05:00"), "2024-06-01T13:00:00Z");
-/// assert_eq!(text("2024-06-01T08:00"), "2024-06-01T08:00:00");
-/// assert_eq!(text("2024-06-01"), "2024-06-01T00:00:00");
-/// assert!("08:00".parse::<AsOfTime>().is_err());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AsOfTime {
-    /// Given with its offset.
-    Instant(Timestamp),
-    /// By the system's clocks. Of a repeated hour, the first one is meant.
-    Local(DateTime),
-}
-
-impl AsOfTime {
-    /// Returns the instant, in a system with this zone.
-    pub fn instant(self, zone: &Zone) -> Timestamp {
-        match self {
-            Self::Instant(at) => at,
-            Self::Local(local) => {
-                let as_utc = Offset::UTC.to_timestamp(local).ok();
-                let local_ms = as_utc.map_or(i64::MAX, Timestamp::as_millisecond);
-                zone.instant(local_ms)
-            }
-        }
-    }
-}
-
-impl FromStr for AsOfTime {
-    type Err = NoTime;
-
-    fn from_str(text: &str) -> Result<Self, NoTime> {
-        let instant = text.parse().map(Self::Instant);
-        instant
-            .or_else(|_| text.parse().map(Self::Local))
-            .map_err(|_| NoTime)
-    }
-}
-
-impl fmt::Display for AsOfTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Instant(at) => at.fmt(f),
-            Self::Local(local) => local.fmt(f),
-        }
-    }
-}
-
-/// A text that is no time.
-#[derive(Debug, thiserror::Error)]
-#[error("expected a time like 2024-06-01T08:00, 2024-06-01T08:00:00-05:00 or 2024-06-01")]
-pub struct NoTime;
+const LONGEST_STEP: SignedDuration = SignedDuration::from_mins(15);
 
 /// The newest states, or those of an instant.
-pub(super) struct FeedStates {
+pub(in crate::reports) struct FeedStates {
     /// The feed: when its states are from, which stations are listed. `None` without a snapshot.
-    pub(super) feed: Option<FeedState>,
+    pub(in crate::reports) feed: Option<FeedState>,
     /// The states of an instant. `None` for the newest ones, which StationData has.
-    pub(super) by_station: Option<States>,
+    pub(in crate::reports) by_station: Option<States>,
     /// How old the states are, and what the history lacks.
-    pub(super) notes: Vec<Note>,
+    pub(in crate::reports) notes: Vec<Note>,
 }
 
 impl Question<'_> {
     /// Reads the newest states, or those of the instant that the filters name. `None` where the store
     /// keeps no history.
-    pub(super) async fn feed_states(&self) -> Result<Option<FeedStates>, StoreError> {
+    pub(in crate::reports) async fn feed_states(&self) -> Result<Option<FeedStates>, StoreError> {
         let Some(time) = self.filters.as_of else {
             return Ok(Some(FeedStates {
                 feed: self.store.feed(&self.system.id).await?,
@@ -164,7 +103,7 @@ impl Question<'_> {
 }
 
 /// Writes a duration in its two largest units: `3 days 4 h`, `5 h 20 min`, `16 min`.
-pub(super) fn length(duration: SignedDuration) -> String {
+fn length(duration: SignedDuration) -> String {
     let minutes = duration.as_mins();
     let (days, hours) = (minutes / 1_440, minutes / 60 % 24);
     match (days, hours, minutes % 60) {
@@ -172,4 +111,9 @@ pub(super) fn length(duration: SignedDuration) -> String {
         (0, hours, minutes) => format!("{hours} h {minutes} min"),
         (days, hours, _) => format!("{} {hours} h", plural(days, "day")),
     }
+}
+
+/// Makes the note of a store without a history.
+pub(in crate::reports) fn no_history() -> Note {
+    Note::Warning("this store keeps no history of states: stores in a folder do".into())
 }
