@@ -122,8 +122,8 @@ mod tests {
         let gate = Gate::default();
         assert!(gate.wait_until(Instant::now()));
         let storing = gate.begin_storing().unwrap();
+        let hour = Instant::now() + Duration::from_secs(3600);
         thread::scope(|scope| {
-            let hour = Instant::now() + Duration::from_secs(3600);
             let waiting = scope.spawn(|| gate.wait_until(hour));
             gate.stop();
             assert!(!waiting.join().unwrap());

@@ -216,7 +216,8 @@ fn end(shared: &Shared, is_ended: bool) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Returns the present moment of day.
+/// Returns the present time of day, to the millisecond.
 fn now() -> Timestamp {
-    Timestamp::now()
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }

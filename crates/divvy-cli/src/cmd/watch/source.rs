@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn addresses_may_have_the_name_of_a_system() {
-        let parsed = |text| Source::parse(text).map(|it| (it.system, it.url));
+        let parsed = |text: &str| Source::parse(text).map(|it| (it.system, it.url));
         let url = "https://h.example/gbfs.json?key=1".to_owned();
         assert_eq!(parsed(&url), Ok((None, url.clone())));
         let named = parsed(&format!("velov@Europe/Paris={url}"));
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        let seconds = |text| parse_every(text).ok().map(|time| time.as_secs());
+        let seconds = |text: &str| parse_every(text).ok().map(|time| time.as_secs());
         assert_eq!(seconds("30s"), Some(30));
         assert_eq!(seconds("30"), Some(30));
         assert_eq!(seconds("5m"), Some(300));
