@@ -1,30 +1,31 @@
 //! `divvy backtest`
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use divvy::model::System;
-use divvy::outlook::{self, BacktestOptions, Calendar, Observations, ObservationsBuilder};
+use divvy::outlook::{
+    self, Added, BacktestOptions, Calendar, Observations, ObservationsBuilder, OnlineOptions,
+};
 use divvy::reports::Period;
 use divvy::sources::recordings::Recording;
 use divvy::sources::station_feed::{self, Feed};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::grouped;
+use super::left_out::{self, LeftOut};
 use crate::open::{Common, without};
 use crate::outputs;
 
 /// Scores forecasts of empty and full stations against what happened then.
 ///
-/// The model is trained on the recorded feed of one period, and its forecasts for random
-/// station-minutes of another are compared with the feed. Skills are shares by which the Brier score
+/// The model is trained on the recorded feed of one period, and its forecasts for random readings of
+/// another are compared with later snapshots. Horizons shorter than the interval between snapshots are left out. Skills are shares by which the Brier score
 /// is below that of a simpler forecast: that nothing changes (persistence), how often it happened at
 /// the station in that half hour (climatology), how often at stations with as many bikes (bikes table).
 #[derive(Debug, Args)]
@@ -51,12 +52,16 @@ pub struct Backtest {
     )]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1440))]
     horizon: Vec<u16>,
-    /// How many station-minutes are drawn
-    #[arg(long, default_value_t = 200_000, value_name = "N")]
-    samples: usize,
-    /// Which station-minutes are drawn
+    /// How many readings of stations are drawn, each at most once
+    #[arg(long, default_value_t = 250_000, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    samples: u64,
+    /// The seed of the random draw
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
+    /// Do not correct forecasts by the outcomes of earlier ones in the test
+    #[arg(long)]
+    no_online_intercept: bool,
     /// How to write it
     #[arg(long, value_enum, default_value = "json")]
     format: BacktestFormat,
@@ -101,106 +106,112 @@ impl Backtest {
                 self.train.last
             );
         }
+        let recording = Recording::open(&self.recording)?;
+        // Both periods are looked for before one of them is read.
+        let of = |days: Days| recording.clone().between(days.first, days.last);
+        let (train, test) = (of(self.train)?, of(self.test)?);
         let system = match common.named_system(&[])? {
             Some(named) => named,
-            None => system_of(&self.recording, common)?,
+            None => system_of(&recording, common)?,
         };
-        let mut left_out = 0;
-        let mut read = |days: Days| -> anyhow::Result<Observations> {
-            let (observations, errors) = observations(&self.recording, &system, days, common)?;
-            left_out += errors;
-            Ok(observations)
-        };
-        let (train, test) = (read(self.train)?, read(self.test)?);
-        let scores = outlook::backtest(
-            &train,
-            &test,
-            &BacktestOptions {
-                horizons: self
-                    .horizon
-                    .iter()
-                    .map(|minutes| usize::from(*minutes))
-                    .collect(),
-                samples: self.samples,
-                seed: self.seed,
-                ..BacktestOptions::default()
-            },
-        );
-        match self.format {
-            BacktestFormat::Json => outputs::print_json(&scores)?,
+        let mut left_out = LeftOut::default();
+        let train = observations(&train, &system, self.train, &mut left_out, common)?;
+        let test = observations(&test, &system, self.test, &mut left_out, common)?;
+        let tested = outlook::backtest(&train, &test, &self.options())?;
+        left_out.say(common);
+        for horizon in &tested.left_out {
+            common.say(format_args!("  left out: {horizon}"));
         }
-        Ok(ExitCode::from(u8::from(left_out > 0)))
+        if (tested.samples as u64) < self.samples {
+            common.say(format_args!(
+                "  the test has {} readings: all of them are scored",
+                grouped(tested.samples as u64)
+            ));
+        }
+        match self.format {
+            BacktestFormat::Json => outputs::print_json(&tested.scores)?,
+        }
+        let is_complete = left_out.is_empty() && tested.left_out.is_empty();
+        Ok(ExitCode::from(u8::from(!is_complete)))
+    }
+
+    fn options(&self) -> BacktestOptions {
+        BacktestOptions {
+            horizons: self.horizon.iter().copied().map(usize::from).collect(),
+            samples: usize::try_from(self.samples).unwrap_or(usize::MAX),
+            seed: self.seed,
+            online: (!self.no_online_intercept).then(OnlineOptions::default),
+        }
     }
 }
 
-/// Reads the observations of some days. Returns with them how many snapshots could not be read.
+/// Reads the observations of some days.
 fn observations(
-    folder: &Path,
+    recording: &Recording,
     system: &System,
     days: Days,
+    left_out: &mut LeftOut,
     common: &Common,
-) -> anyhow::Result<(Observations, usize)> {
+) -> anyhow::Result<Observations> {
     let zone = TimeZone::get(&system.time_zone).context("the time zone of the system")?;
     let midnight = |date: Date| zone.to_timestamp(date.at(0, 0, 0, 0));
     let period = midnight(days.first)?..midnight(days.last.tomorrow()?)?;
-    let calendar = Calendar {
-        zone: system.zone(),
-        holidays: holidays(system, days),
-    };
+    let calendar = Calendar::of(system, days.first, days.last);
     let mut builder = ObservationsBuilder::new(calendar, period);
-    let (mut snapshots, mut errors) = (0, 0);
-    let mut last: Option<Timestamp> = None;
-    let recording = Recording::open(folder)?.between(days.first, days.last)?;
+    let mut snapshots = 0;
     let _: ControlFlow<()> = recording.visit(|recorded| {
+        let name = left_out::name(&recorded);
+        let after = builder.last_taken();
         let snapshot = recorded
             .feeds
             .map_err(anyhow::Error::from)
-            .and_then(|feeds| Ok(station_feed::snapshot(feeds, system, last)?));
-        match snapshot {
-            Ok(snapshot) => {
-                snapshots += 1;
-                last = Some(snapshot.taken_at);
-                builder.add(&snapshot);
+            .and_then(|feeds| Ok(station_feed::snapshot(feeds, system, after)?));
+        match snapshot.map(|snapshot| builder.add(&snapshot)) {
+            Ok(Added::Taken) => snapshots += 1,
+            Ok(Added::Information | Added::OutsidePeriod) => {}
+            Ok(Added::Older) => left_out.add_reason("older than the snapshot before it"),
+            Ok(Added::LastRevoked) => {
+                left_out.add_reason("its time is after that of the snapshots after it");
             }
-            Err(error) => {
-                errors += 1;
-                common.say(format_args!("{error}"));
-            }
+            Err(error) => left_out.add(&name, &error),
         }
         ControlFlow::Continue(())
     });
     let observations = builder.finish();
-    let minutes = observations.station_minutes();
+    let readings = observations.count_readings();
     common.say(format_args!(
-        "{} to {}: {} snapshots, {} stations, {} station-minutes in service",
+        "{} to {}: {} snapshots, usually {} minutes apart; {} stations, {} readings in service",
         days.first,
         days.last,
         grouped(snapshots),
+        observations.interval(),
         grouped(observations.stations().len() as u64),
-        grouped(minutes as u64)
+        grouped(readings as u64)
     ));
-    if minutes == 0 {
+    if readings == 0 {
         bail!(
             "the recording has no station in service from {} to {}",
             days.first,
             days.last
         );
     }
-    Ok((observations, errors))
+    Ok(observations)
 }
 
+/// How many snapshots are read to find coordinates. Feeds without any need `--system`.
+const LOOKED_AT: usize = 500;
+
 /// Finds the system by the coordinates of the first snapshot that has any.
-fn system_of(folder: &Path, common: &Common) -> anyhow::Result<System> {
+fn system_of(recording: &Recording, common: &Common) -> anyhow::Result<System> {
     let known = common.known_systems()?;
-    let found = Recording::open(folder)?.visit(|recorded| {
+    let mut looked_at = 0;
+    let found = recording.visit(|recorded| {
+        looked_at += 1;
         let feeds: Vec<Feed> = recorded.feeds.unwrap_or_default();
-        match feeds
-            .iter()
-            .flat_map(|feed| feed.systems(&known))
-            .collect::<Vec<_>>()
-        {
-            systems if systems.is_empty() => ControlFlow::Continue(()),
-            systems => ControlFlow::Break(systems),
+        let systems: Vec<System> = feeds.iter().flat_map(|feed| feed.systems(&known)).collect();
+        match systems.is_empty() && looked_at < LOOKED_AT {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(systems),
         }
     });
     match found {
@@ -209,61 +220,9 @@ fn system_of(folder: &Path, common: &Common) -> anyhow::Result<System> {
     }
 }
 
-/// Returns the holidays of the United States in a period on which few people commute. Elsewhere none
-/// are known: these days count as what their weekday is.
-fn holidays(system: &System, days: Days) -> BTreeSet<Date> {
-    const ZONES: [&str; 6] = [
-        "America/Chicago",
-        "America/Denver",
-        "America/Detroit",
-        "America/Los_Angeles",
-        "America/New_York",
-        "America/Phoenix",
-    ];
-    if !ZONES.contains(&system.time_zone.as_str()) {
-        return BTreeSet::new();
-    }
-    (days.first.year()..=days.last.year())
-        .flat_map(united_states)
-        .collect()
-}
-
-fn united_states(year: i16) -> Vec<Date> {
-    use jiff::civil::Weekday::{Monday, Thursday};
-    let fixed = [(1, 1), (7, 4), (12, 25)];
-    // The last Monday of May, the first of September, the fourth Thursday of November.
-    let moving = [(5, -1, Monday), (9, 1, Monday), (11, 4, Thursday)];
-    let fixed = fixed
-        .into_iter()
-        .filter_map(|(month, day)| Date::new(year, month, day).ok());
-    let moving = moving.into_iter().filter_map(|(month, nth, weekday)| {
-        Date::new(year, month, 1)
-            .ok()?
-            .nth_weekday_of_month(nth, weekday)
-            .ok()
-    });
-    fixed.chain(moving).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn holidays_fall_on_their_weekdays() {
-        let dates: Vec<String> = united_states(2013).iter().map(Date::to_string).collect();
-        assert_eq!(
-            dates,
-            [
-                "2013-01-01",
-                "2013-07-04",
-                "2013-12-25",
-                "2013-05-27",
-                "2013-09-02",
-                "2013-11-28"
-            ]
-        );
-    }
 
     #[test]
     fn days_are_a_period_or_two() {
