@@ -533,6 +533,20 @@ fn a_score_without_forecasts_is_null() {
     assert_eq!((score.reliability, score.skill_persistence), (None, None));
 }
 
+/// Programs read these names.
+#[test]
+fn the_json_of_a_score_is_a_contract() {
+    let score = super::scores::Tally::default().score(60, Event::FullWithin);
+    assert_eq!(
+        serde_json::to_string(&score).unwrap(),
+        r#"{"horizon_min":60,"event":"full_within","n":0,"events":0,"brier":null,"skill_persistence":null,"skill_climatology":null,"skill_bikes_table":null,"log_score":null,"calibration":[],"log_score_bikes_table":null,"reliability":null,"resolution":null,"uncertainty":null}"#
+    );
+    assert_eq!(
+        serde_json::to_string(&Bin::default()).unwrap(),
+        r#"{"from":0.0,"until":0.0,"n":0,"forecast":0.0,"observed":0.0}"#
+    );
+}
+
 /// Levels and intercepts of the first days are the same without the days after them.
 #[test]
 fn nothing_depends_on_later_observations() {

@@ -1,42 +1,47 @@
 //! `divvy backtest`
 
+mod stored;
+
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use divvy::model::System;
+use divvy::model::{Snapshot, System};
 use divvy::outlook::{
     self, Added, BacktestOptions, Calendar, Observations, ObservationsBuilder, OnlineOptions,
 };
 use divvy::reports::Period;
 use divvy::sources::recordings::Recording;
 use divvy::sources::station_feed::{self, Feed};
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::grouped;
 use super::left_out::{self, LeftOut};
-use crate::open::{Common, without};
+use crate::open::Common;
 use crate::outputs;
 
 /// Scores forecasts of empty and full stations against what happened then.
 ///
-/// The model is trained on the recorded feed of one period, and its forecasts for random readings of
+/// The model is trained on the history of the store, or a recorded feed, of one period, and its forecasts for random readings of
 /// another are compared with later snapshots. Horizons shorter than the interval between snapshots are left out. Skills are shares by which the Brier score
 /// is below that of a simpler forecast: that nothing changes (persistence), how often it happened at
 /// the station in that half hour (climatology), how often at stations with as many bikes (bikes table).
 #[derive(Debug, Args)]
-#[command(args = without(&["store"]))]
 #[command(after_help = "Examples:
-  divvy backtest --recording recorded/ --train 2013-10 --test 2013-11 > scores.json
+  divvy backtest --train 2024-05 --test 2024-06 > scores.json
+  divvy backtest --recording recorded/ --train 2013-10 --test 2013-11
   divvy backtest --recording recorded/ --train 2013-10-01..2013-10-31 --test 2013-11-01..2013-11-30 --horizon 60")]
 pub struct Backtest {
-    /// The folder with the recorded feed: bodies, days with patches, or tables
+    /// The folder with a recorded feed: bodies, days with patches, or tables. Without it the history
+    /// of the store is read
     #[arg(long, value_name = "FOLDER")]
-    recording: PathBuf,
+    recording: Option<PathBuf>,
     /// The days that the model is trained on, first and last
     #[arg(long, value_name = "DAY..DAY")]
     train: Days,
@@ -106,17 +111,11 @@ impl Backtest {
                 self.train.last
             );
         }
-        let recording = Recording::open(&self.recording)?;
-        // Both periods are looked for before one of them is read.
-        let of = |days: Days| recording.clone().between(days.first, days.last);
-        let (train, test) = (of(self.train)?, of(self.test)?);
-        let system = match common.named_system(&[])? {
-            Some(named) => named,
-            None => system_of(&recording, common)?,
-        };
         let mut left_out = LeftOut::default();
-        let train = observations(&train, &system, self.train, &mut left_out, common)?;
-        let test = observations(&test, &system, self.test, &mut left_out, common)?;
+        let (train, test) = match &self.recording {
+            Some(folder) => self.recorded(folder, &mut left_out, common)?,
+            None => self.stored(&mut left_out, common)?,
+        };
         let tested = outlook::backtest(&train, &test, &self.options())?;
         left_out.say(common);
         for horizon in &tested.left_out {
@@ -135,6 +134,48 @@ impl Backtest {
         Ok(ExitCode::from(u8::from(!is_complete)))
     }
 
+    /// Reads both periods of a recording.
+    fn recorded(
+        &self,
+        folder: &Path,
+        left_out: &mut LeftOut,
+        common: &Common,
+    ) -> anyhow::Result<(Observations, Observations)> {
+        let recording = Recording::open(folder)?;
+        // Both periods are looked for before one of them is read.
+        let of = |days: Days| recording.clone().between(days.first, days.last);
+        let (train, test) = (of(self.train)?, of(self.test)?);
+        let system = match common.named_system(&[])? {
+            Some(named) => named,
+            None => system_of(&recording, common)?,
+        };
+        let mut read = |recording: &Recording, days: Days| {
+            let mut reader = Reader::new(&system, days)?;
+            reader.read(recording, left_out);
+            reader.finish(common)
+        };
+        Ok((read(&train, self.train)?, read(&test, self.test)?))
+    }
+
+    /// Reads both periods of the store's own history.
+    fn stored(
+        &self,
+        left_out: &mut LeftOut,
+        common: &Common,
+    ) -> anyhow::Result<(Observations, Observations)> {
+        let opened = common.open_existing()?;
+        let system = common.system_of(opened.store())?;
+        let mut read = |days: Days| {
+            let mut reader = Reader::new(&system, days)?;
+            let period = reader.period.clone();
+            stored::visit(opened.store(), &system, &period, |snapshot| {
+                reader.add(snapshot, left_out);
+            })?;
+            reader.finish(common)
+        };
+        Ok((read(self.train)?, read(self.test)?))
+    }
+
     fn options(&self) -> BacktestOptions {
         BacktestOptions {
             horizons: self.horizon.iter().copied().map(usize::from).collect(),
@@ -145,57 +186,73 @@ impl Backtest {
     }
 }
 
-/// Reads the observations of some days.
-fn observations(
-    recording: &Recording,
-    system: &System,
+/// Makes observations of the snapshots of some days.
+struct Reader<'a> {
+    system: &'a System,
     days: Days,
-    left_out: &mut LeftOut,
-    common: &Common,
-) -> anyhow::Result<Observations> {
-    let zone = TimeZone::get(&system.time_zone).context("the time zone of the system")?;
-    let midnight = |date: Date| zone.to_timestamp(date.at(0, 0, 0, 0));
-    let period = midnight(days.first)?..midnight(days.last.tomorrow()?)?;
-    let calendar = Calendar::of(system, days.first, days.last);
-    let mut builder = ObservationsBuilder::new(calendar, period);
-    let mut snapshots = 0;
-    let _: ControlFlow<()> = recording.visit(|recorded| {
-        let name = left_out::name(&recorded);
-        let after = builder.last_taken();
-        let snapshot = recorded
-            .feeds
-            .map_err(anyhow::Error::from)
-            .and_then(|feeds| Ok(station_feed::snapshot(feeds, system, after)?));
-        match snapshot.map(|snapshot| builder.add(&snapshot)) {
-            Ok(Added::Taken) => snapshots += 1,
-            Ok(Added::Information | Added::OutsidePeriod) => {}
-            Ok(Added::Older) => left_out.add_reason("older than the snapshot before it"),
-            Ok(Added::LastRevoked) => {
+    period: Range<Timestamp>,
+    builder: ObservationsBuilder,
+    snapshots: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(system: &'a System, days: Days) -> anyhow::Result<Self> {
+        let zone = TimeZone::get(&system.time_zone).context("the time zone of the system")?;
+        let midnight = |date: Date| zone.to_timestamp(date.at(0, 0, 0, 0));
+        let period = midnight(days.first)?..midnight(days.last.tomorrow()?)?;
+        let calendar = Calendar::of(system, days.first, days.last);
+        Ok(Self {
+            system,
+            days,
+            builder: ObservationsBuilder::new(calendar, period.clone()),
+            period,
+            snapshots: 0,
+        })
+    }
+
+    fn read(&mut self, recording: &Recording, left_out: &mut LeftOut) {
+        let _: ControlFlow<()> = recording.visit(|recorded| {
+            let name = left_out::name(&recorded);
+            let after = self.builder.last_taken();
+            let snapshot = recorded
+                .feeds
+                .map_err(anyhow::Error::from)
+                .and_then(|feeds| Ok(station_feed::snapshot(feeds, self.system, after)?));
+            match snapshot {
+                Ok(snapshot) => self.add(&snapshot, left_out),
+                Err(error) => left_out.add(&name, &error),
+            }
+            ControlFlow::Continue(())
+        });
+    }
+
+    fn add(&mut self, snapshot: &Snapshot, left_out: &mut LeftOut) {
+        match self.builder.add(snapshot) {
+            Added::Taken => self.snapshots += 1,
+            Added::Information | Added::OutsidePeriod => {}
+            Added::Older => left_out.add_reason("older than the snapshot before it"),
+            Added::LastRevoked => {
                 left_out.add_reason("its time is after that of the snapshots after it");
             }
-            Err(error) => left_out.add(&name, &error),
         }
-        ControlFlow::Continue(())
-    });
-    let observations = builder.finish();
-    let readings = observations.count_readings();
-    common.say(format_args!(
-        "{} to {}: {} snapshots, usually {} minutes apart; {} stations, {} readings in service",
-        days.first,
-        days.last,
-        grouped(snapshots),
-        observations.interval(),
-        grouped(observations.stations().len() as u64),
-        grouped(readings as u64)
-    ));
-    if readings == 0 {
-        bail!(
-            "the recording has no station in service from {} to {}",
-            days.first,
-            days.last
-        );
     }
-    Ok(observations)
+
+    fn finish(self, common: &Common) -> anyhow::Result<Observations> {
+        let observations = self.builder.finish();
+        let readings = observations.count_readings();
+        let Days { first, last } = self.days;
+        common.say(format_args!(
+            "{first} to {last}: {} snapshots, usually {} minutes apart; {} stations, {} readings in service",
+            grouped(self.snapshots),
+            observations.interval(),
+            grouped(observations.stations().len() as u64),
+            grouped(readings as u64)
+        ));
+        if readings == 0 {
+            bail!("no snapshot has a station in service from {first} to {last}");
+        }
+        Ok(observations)
+    }
 }
 
 /// How many snapshots are read to find coordinates. Feeds without any need `--system`.
