@@ -180,7 +180,7 @@ pub(super) fn shifts(
         .iter()
         .map(|_| std::array::from_fn(|_| new()))
         .collect();
-    // By the first hour at whose start they are known, from the next hour on.
+    // By the first hour at which they are known, from the next hour on.
     let mut outcomes: VecDeque<Vec<Outcome>> = VecDeque::new();
     let of_hour = |hour: usize| {
         for (at, event, logit, happened) in outcomes.pop_front().unwrap_or_default() {

@@ -5,7 +5,7 @@
 //! Taylor series of second order in steps of a minute or less, for all horizons in one pass.
 
 /// The largest sum of departures and arrivals expected in one step. The probabilities differ by less
-/// than half a point from the exact ones.
+/// than one point from the exact ones.
 const MAX_STEP: f64 = 0.25;
 
 /// Departures and arrivals a minute at a station neither empty nor full.

@@ -137,9 +137,8 @@ impl Observations {
             observed += 1;
             happened |= count == 0;
         }
-        // At least one: a horizon may be shorter than the interval between two snapshots.
-        let is_observed = observed > 0 && 5 * observed * self.interval >= 4 * horizon;
-        is_observed.then_some(happened)
+        let usual = (horizon / self.interval).max(1);
+        (5 * observed >= 4 * usual).then_some(happened)
     }
 
     /// Returns how many minutes before or after a horizon a snapshot may be that decides on an event
