@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod demo;
 mod export;
+mod left_out;
 mod load;
 mod ls;
 mod man;

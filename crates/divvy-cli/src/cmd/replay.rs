@@ -16,6 +16,7 @@ use divvy::store::StoreError;
 use jiff::Timestamp;
 
 use super::grouped;
+use super::left_out::{self, LeftOut};
 use crate::open::{Common, Opened};
 use crate::progress::SnapshotsBar;
 use crate::runtime::block_on;
@@ -33,40 +34,6 @@ pub struct Replay {
     /// The folder with the recording; folders in it are read, too
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-}
-
-/// How many reasons for snapshots that were left out are printed.
-const REASONS: usize = 5;
-
-/// Snapshots that were left out, by the reason, with an example each.
-#[derive(Default)]
-struct LeftOut(BTreeMap<String, u64>);
-
-impl LeftOut {
-    fn add(&mut self, recorded: &str, reason: &dyn std::fmt::Display) {
-        // Most reasons name the file.
-        let reason = reason.to_string();
-        let text = match reason.contains(recorded) {
-            true => reason,
-            false => format!("{recorded}: {reason}"),
-        };
-        *self.0.entry(text).or_default() += 1;
-    }
-
-    fn say(&self, common: &Common) {
-        for (reason, count) in self.0.iter().take(REASONS) {
-            let times = if *count > 1 {
-                format!(" ({count} times)")
-            } else {
-                String::new()
-            };
-            common.say(format_args!("  left out: {reason}{times}"));
-        }
-        if self.0.len() > REASONS {
-            let more = self.0.len() - REASONS;
-            common.say(format_args!("  … and {more} more reasons"));
-        }
-    }
 }
 
 impl Replay {
@@ -90,10 +57,7 @@ impl Replay {
         let mut left_out = LeftOut::default();
         let end = recording.visit(|recorded: Recorded| {
             bar.snapshot(&recorded.file);
-            let name = match recorded.line {
-                Some(line) => format!("{}:{line}", recorded.file),
-                None => recorded.file,
-            };
+            let name = left_out::name(&recorded);
             match recorded.feeds {
                 Err(error) => {
                     replay.skip();

@@ -1,9 +1,13 @@
 //! Trains the model on one period, and scores its forecasts on another.
 
+use std::collections::VecDeque;
+
 use super::Event;
 use super::baselines::Baselines;
 use super::calibration::{OnlineIntercept, sigmoid};
-use super::model::{self, Model, Sample};
+use super::error::{HorizonLeftOut, OutlookError, Reason};
+use super::level::Level;
+use super::model::{self, Forecast, Model, Sample};
 use super::observations::Observations;
 use super::scores::{Score, Tally};
 
@@ -12,102 +16,200 @@ use super::scores::{Score, Tally};
 pub struct BacktestOptions {
     /// Minutes ahead.
     pub horizons: Vec<usize>,
-    /// Random station-minutes of the test, and as many of the training for the calibration.
+    /// How many station-snapshots of the test are drawn, and as many of the training for the
+    /// calibration. Each is drawn at most once.
     pub samples: usize,
-    /// The draw of the station-minutes.
+    /// The seed of the random draw.
     pub seed: u64,
-    /// The age in hours and the weight that the online intercept is made with. `None`: without it.
-    pub online: Option<(f64, f64)>,
+    /// The online intercept. `None`: without it.
+    pub online: Option<OnlineOptions>,
+}
+
+/// What the online intercept is made with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OnlineOptions {
+    /// The age in hours at which an outcome weighs 1/e.
+    pub tau_h: f64,
+    /// How strongly the shift is held at 0.
+    pub rho: f64,
+}
+
+impl Default for OnlineOptions {
+    fn default() -> Self {
+        Self {
+            tau_h: 7.0 * 24.0,
+            rho: 50.0,
+        }
+    }
 }
 
 impl Default for BacktestOptions {
     fn default() -> Self {
         Self {
             horizons: vec![15, 30, 60, 120],
-            samples: 200_000,
+            // More than 200,000 remain where some have no outcome.
+            samples: 250_000,
             seed: 1,
-            online: Some((7.0 * 24.0, 50.0)),
+            online: Some(OnlineOptions::default()),
         }
     }
 }
 
-/// Trains the model on `train` and scores forecasts for random station-minutes of `test`. Of each
-/// horizon there is one score for each event, in the order of [`Event::ALL`]. No forecast depends on
-/// observations after its minute.
+/// How good the forecasts were.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backtest {
+    /// Of each horizon one score for each event, in the order of [`Event::ALL`].
+    pub scores: Vec<Score>,
+    /// The horizons that have no scores.
+    pub left_out: Vec<HorizonLeftOut>,
+    /// The station-snapshots that were drawn: fewer than were asked for if the test has no more.
+    pub samples: usize,
+}
+
+/// Trains the model on `train` and scores forecasts for random station-snapshots of `test`. No forecast
+/// depends on observations after its minute.
+///
+/// # Errors
+///
+/// [`OutlookError`] where the model cannot be trained, or no horizon can be scored.
 pub fn backtest(
     train: &Observations,
     test: &Observations,
     options: &BacktestOptions,
-) -> Vec<Score> {
-    let model = Model::train(train, &options.horizons, options.samples, options.seed);
-    let baselines = Baselines::of(train, model.horizons());
-    let shifts = options.online.map(|online| shifts(&model, test, online));
+) -> Result<Backtest, OutlookError> {
+    let (horizons, mut left_out) = model::long_horizons(&options.horizons, test);
+    let model = Model::train(train, &horizons, options.samples, options.seed)?;
+    left_out.extend_from_slice(model.left_out());
     let samples = model::draw(test, 0..test.minutes(), options.samples, options.seed);
+    let drawn = samples.len();
+    let mut scores = Vec::new();
+    let tallies = tallies(&model, train, test, samples, options);
+    for (horizon_min, tallies) in model.horizons().iter().copied().zip(tallies) {
+        let scored = Event::ALL.into_iter().zip(&tallies);
+        let scored: Vec<Score> = scored
+            .map(|(e, tally)| tally.score(horizon_min, e))
+            .collect();
+        if scored.iter().all(|score| score.n == 0) {
+            let reason = Reason::NoOutcomes;
+            left_out.push(HorizonLeftOut {
+                horizon_min,
+                reason,
+            });
+        } else {
+            scores.extend(scored);
+        }
+    }
+    left_out.sort_by_key(|horizon| horizon.horizon_min);
+    if scores.is_empty() {
+        return Err(OutlookError::NoHorizon { left_out });
+    }
+    Ok(Backtest {
+        scores,
+        left_out,
+        samples: drawn,
+    })
+}
+
+/// Compares the forecasts for samples of the test with what happened. For each horizon and event.
+fn tallies(
+    model: &Model,
+    train: &Observations,
+    test: &Observations,
+    samples: Vec<Sample>,
+    options: &BacktestOptions,
+) -> Vec<[Tally; 4]> {
+    let baselines = Baselines::of(train, model.horizons());
+    let levels = model.levels(test);
+    let shifts = options
+        .online
+        .map(|online| shifts(model, test, &levels, online));
     let mut tallies = vec![<[Tally; 4]>::default(); model.horizons().len()];
-    model.each_logit(test, &samples, |_, sample, at, logits| {
+    model.each_forecast(test, &levels, samples, |forecast| {
+        let Forecast {
+            sample, now, at, ..
+        } = forecast;
         let Sample { station, minute } = sample;
-        let horizon = model.horizons()[at];
-        let Some(now) = test.reading(station, minute) else {
-            return;
-        };
-        for event in Event::ALL {
-            let Some(happened) = test.outcome(station, minute, horizon, event) else {
-                continue;
-            };
+        let id = &test.stations()[station];
+        each_outcome(model, test, &forecast, |event, logit, happened| {
             let shift = shifts
                 .as_ref()
-                .map_or(0.0, |shifts| shifts[minute / 60][at][event as usize]);
-            let corrected = model.calibration(at, event).logit(logits[event as usize]);
-            let id = &test.stations()[station];
+                .map(|of| of[minute / 60][at][event as usize]);
             let baseline = baselines.forecast(at, event, id, now, test.slot(minute));
-            tallies[at][event as usize].add(sigmoid(corrected + shift), baseline, happened);
+            let probability = sigmoid(logit + shift.unwrap_or(0.0));
+            tallies[at][event as usize].add(probability, baseline, happened);
+        });
+    });
+    tallies
+}
+
+/// Passes each event whose outcome is known, with its log odds after calibration.
+fn each_outcome(
+    model: &Model,
+    test: &Observations,
+    forecast: &Forecast,
+    mut pass: impl FnMut(Event, f64, bool),
+) {
+    let Sample { station, minute } = forecast.sample;
+    let horizon = model.horizons()[forecast.at];
+    for event in Event::ALL {
+        if let Some(happened) = test.outcome(station, minute, horizon, event) {
+            let line = model.calibration(forecast.at, event);
+            pass(event, line.logit(forecast.logits[event as usize]), happened);
         }
-    });
-    let horizons = model.horizons().iter().zip(&tallies);
-    let scores = horizons.flat_map(|(horizon, tallies)| {
-        let events = Event::ALL.into_iter().zip(tallies);
-        events.map(|(event, tally)| tally.score(*horizon, event))
-    });
-    scores.collect()
+    }
 }
 
 /// The online intercept of each event at each horizon.
-type Shifts = Vec<[f64; 4]>;
+pub(super) type Shifts = Vec<[f64; 4]>;
 
-/// Returns the online intercepts that hold in each hour of the test: from a forecast for every station
-/// in every hour, each of which counts once its outcome is known.
-fn shifts(model: &Model, test: &Observations, (tau_h, rho): (f64, f64)) -> Vec<Shifts> {
-    let hours = test.minutes().div_ceil(60);
-    let horizons = model.horizons().len();
-    let stations = test.stations().len();
-    let on_the_hour = |hour: usize| {
-        (0..stations).map(move |s| Sample {
-            station: s,
-            minute: 60 * hour,
-        })
-    };
-    let samples: Vec<Sample> = (0..hours).flat_map(on_the_hour).collect();
-    // The outcomes by the hour from which on they are known.
-    let mut known: Vec<Vec<(usize, usize, f64, bool)>> = vec![Vec::new(); hours + 1];
-    model.each_logit(test, &samples, |_, sample, at, logits| {
-        let horizon = model.horizons()[at];
-        let from = (sample.minute + horizon).div_ceil(60).min(hours);
-        for event in Event::ALL {
-            let outcome = test.outcome(sample.station, sample.minute, horizon, event);
-            if let Some(happened) = outcome {
-                let corrected = model.calibration(at, event).logit(logits[event as usize]);
-                known[from].push((at, event as usize, corrected, happened));
-            }
-        }
-    });
-    let mut intercepts =
-        vec![std::array::from_fn::<_, 4, _>(|_| OnlineIntercept::new(tau_h, rho)); horizons];
-    let of_hour = |outcomes: &Vec<(usize, usize, f64, bool)>| {
-        for (at, event, logit, happened) in outcomes {
-            intercepts[*at][*event].add(*logit, *happened);
+/// The outcome of a forecast: the index of the horizon, the event, the log odds after calibration, and
+/// whether it happened.
+type Outcome = (usize, Event, f64, bool);
+
+/// Returns the online intercepts that hold in each hour of the test: from forecasts for every station
+/// at the first snapshot of each hour, each of which counts once its outcome is known.
+pub(super) fn shifts(
+    model: &Model,
+    test: &Observations,
+    levels: &[Level],
+    online: OnlineOptions,
+) -> Vec<Shifts> {
+    let new = || OnlineIntercept::new(online.tau_h, online.rho);
+    let mut intercepts: Vec<[OnlineIntercept; 4]> = model
+        .horizons()
+        .iter()
+        .map(|_| std::array::from_fn(|_| new()))
+        .collect();
+    // By the first hour at which they are known, from the next hour on.
+    let mut outcomes: VecDeque<Vec<Outcome>> = VecDeque::new();
+    let of_hour = |hour: usize| {
+        for (at, event, logit, happened) in outcomes.pop_front().unwrap_or_default() {
+            intercepts[at][event as usize].add(logit, happened);
         }
         let of_horizon = |events: &mut [OnlineIntercept; 4]| events.each_mut().map(|i| i.hour());
-        intercepts.iter_mut().map(of_horizon).collect()
+        let shifts = intercepts.iter_mut().map(of_horizon).collect();
+        model.each_forecast(test, levels, first_of_hour(test, hour), |forecast| {
+            let horizon = model.horizons()[forecast.at];
+            let known_at = forecast.sample.minute + horizon + test.tolerance();
+            let from = known_at.div_ceil(60) - hour - 1;
+            if outcomes.len() <= from {
+                outcomes.resize_with(from + 1, Vec::new);
+            }
+            each_outcome(model, test, &forecast, |event, logit, happened| {
+                outcomes[from].push((forecast.at, event, logit, happened));
+            });
+        });
+        shifts
     };
-    known[..hours].iter().map(of_hour).collect()
+    (0..test.minutes().div_ceil(60)).map(of_hour).collect()
+}
+
+/// Returns every station in the first snapshot of an hour of the period.
+fn first_of_hour(test: &Observations, hour: usize) -> impl Iterator<Item = Sample> + '_ {
+    let snapshot = test.snapshots(60 * hour..60 * hour + 60).next();
+    let stations = 0..test.stations().len();
+    stations.filter_map(move |station| {
+        let (minute, _) = test.at_snapshot(station, snapshot?)?;
+        Some(Sample { station, minute })
+    })
 }

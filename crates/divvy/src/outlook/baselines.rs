@@ -3,10 +3,11 @@
 use rustc_hash::FxHashMap;
 
 use super::Event;
-use super::observations::{Observations, Reading, SLOTS};
+use super::calendar::SLOTS;
+use super::observations::{Observations, Reading};
 use crate::model::StationId;
 
-/// Every such minute of the training is an observation of the baselines.
+/// One snapshot in so many minutes of the training is an observation of the baselines.
 const STEP_MIN: usize = 5;
 /// The weight of the more general frequency against the observations of a slot: that of four hours.
 const WEIGHT: f64 = 240.0 / STEP_MIN as f64;
@@ -16,7 +17,7 @@ const MAX_COUNT: usize = 60;
 /// The forecasts for one sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Baseline {
-    /// What is now remains.
+    /// The present state persists.
     pub(super) persistence: f64,
     /// How often it happened at this station in this half hour of weekdays or days off.
     pub(super) climatology: f64,
@@ -91,7 +92,7 @@ impl Baselines {
                 table.by_slot[*index][slot].shrunk(usual, WEIGHT)
             }
         };
-        let count = usize::from(event.count(now));
+        let count = usize::from(event.count(now).unwrap_or(0));
         Baseline {
             persistence: f64::from(u8::from(count == 0)),
             climatology,
@@ -111,21 +112,30 @@ impl Table {
             all: Frequency::default(),
         };
         for station in 0..stations {
-            for minute in (0..observations.minutes()).step_by(STEP_MIN) {
-                table.add(observations, station, minute, horizon);
+            for minutes in (0..observations.minutes()).step_by(STEP_MIN) {
+                let first = observations.snapshots(minutes..minutes + STEP_MIN).next();
+                if let Some(snapshot) = first {
+                    table.add(observations, station, snapshot, horizon);
+                }
             }
         }
         table
     }
 
-    fn add(&mut self, observations: &Observations, station: usize, minute: usize, horizon: usize) {
-        let Some(now) = observations.reading(station, minute) else {
+    fn add(
+        &mut self,
+        observations: &Observations,
+        station: usize,
+        snapshot: usize,
+        horizon: usize,
+    ) {
+        let Some((minute, now)) = observations.at_snapshot(station, snapshot) else {
             return;
         };
         let Some(happened) = observations.outcome(station, minute, horizon, self.event) else {
             return;
         };
-        let count = usize::from(self.event.count(now)).min(MAX_COUNT);
+        let count = usize::from(self.event.count(now).unwrap_or(0)).min(MAX_COUNT);
         let slot = observations.slot(minute);
         for frequency in [
             &mut self.by_count[count],

@@ -1,12 +1,13 @@
-//! Corrects probabilities by what became of earlier forecasts.
+//! Corrects probabilities by the outcomes of earlier forecasts.
 //!
-//! The chain is too sure of itself: riders come in groups, and trucks refill. Platt, "Probabilistic
+//! The chain's probabilities are too close to 0 and 1: riders come in groups, and trucks refill. Platt, "Probabilistic
 //! outputs for support vector machines", 1999, fits a line through the log odds.
 
 use serde::{Deserialize, Serialize};
 
-/// Probabilities closer to 0 or 1 are taken as this close.
-const CLIP: f64 = 1e-5;
+/// Probabilities closer to 0 or 1 are taken as this close: an event forecast with probability 0 that
+/// happens has infinite log odds and an infinite log score.
+pub(super) const CLIP: f64 = 1e-5;
 
 /// Returns the log odds of a probability.
 pub(super) fn logit(p: f64) -> f64 {
@@ -24,7 +25,8 @@ pub(super) fn sigmoid(logit: f64) -> f64 {
 pub struct Platt {
     /// Added to the log odds.
     pub alpha: f64,
-    /// What the log odds are multiplied by. Below 1 where forecasts are too sure.
+    /// What the log odds are multiplied by. Below 1 where forecasts are too close to
+    /// 0 and 1.
     pub c: f64,
 }
 
@@ -37,10 +39,15 @@ impl Platt {
         self.alpha + self.c * logit
     }
 
-    /// Fits the line to log odds and outcomes with their weights, by Newton's method. Without outcomes
-    /// of both kinds it stays close to [`Self::IDENTITY`].
+    /// Returns the corrected probability.
+    pub fn correct(self, probability: f64) -> f64 {
+        sigmoid(self.logit(logit(probability)))
+    }
+
+    /// Fits the line to log odds and outcomes by Newton's method, with a Gaussian prior of mean
+    /// [`Self::IDENTITY`] on both numbers. Without outcomes it is [`Self::IDENTITY`].
     pub fn fit(forecasts: &[(f64, bool)]) -> Self {
-        /// The weight of [`Self::IDENTITY`]: that of about one event.
+        /// The precision of the prior.
         const PRIOR: f64 = 0.1;
         const ITERATIONS: usize = 50;
         let mut line = Self::IDENTITY;

@@ -1,13 +1,14 @@
 //! The number of bikes at a station as a birth–death chain: an arrival adds one where a dock is free, a
 //! departure takes one where there is one.
 //!
-//! The rates change with time, so that there is no closed form: the equations are integrated by Euler's
-//! method in steps of a minute or less, for all horizons in one pass.
+//! The rates change with time, so that there is no closed form: the equations are integrated by the
+//! Taylor series of second order in steps of a minute or less, for all horizons in one pass.
 
-/// The largest probability of leaving a state in one step.
-const MAX_STEP: f64 = 0.5;
+/// The largest sum of departures and arrivals expected in one step. The probabilities differ by less
+/// than one point from the exact ones.
+const MAX_STEP: f64 = 0.25;
 
-/// Departures and arrivals a minute, where nothing hinders them.
+/// Departures and arrivals a minute at a station neither empty nor full.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FlowRates {
     /// Departures a minute.
@@ -16,7 +17,7 @@ pub struct FlowRates {
     pub arrivals: f64,
 }
 
-/// What the chain says of a station at one horizon.
+/// The distribution at one horizon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outlook {
     /// The probability of each number of bikes, from 0.
@@ -70,7 +71,16 @@ pub struct Chain {
     stays_empty: Vec<f64>,
     /// The same chain, where a state without free docks is never left.
     stays_full: Vec<f64>,
-    next: Vec<f64>,
+    derivative: Vec<f64>,
+    second: Vec<f64>,
+}
+
+/// A state that is never left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absorbing {
+    Neither,
+    Empty,
+    Full,
 }
 
 impl Chain {
@@ -82,7 +92,8 @@ impl Chain {
             free: start.clone(),
             stays_empty: start.clone(),
             stays_full: start.clone(),
-            next: start,
+            derivative: start.clone(),
+            second: start,
         }
     }
 
@@ -94,10 +105,20 @@ impl Chain {
         }
         let up = rates.arrivals / f64::from(steps);
         let down = rates.departures / f64::from(steps);
-        for _ in 0..steps {
-            step(&mut self.free, &mut self.next, up, down, false, false);
-            step(&mut self.stays_empty, &mut self.next, up, down, true, false);
-            step(&mut self.stays_full, &mut self.next, up, down, false, true);
+        let chains = [
+            (&mut self.free, Absorbing::Neither),
+            (&mut self.stays_empty, Absorbing::Empty),
+            (&mut self.stays_full, Absorbing::Full),
+        ];
+        for (states, absorbing) in chains {
+            for _ in 0..steps {
+                let (first, second) = (&mut self.derivative, &mut self.second);
+                derive(states, first, up, down, absorbing);
+                derive(first, second, up, down, absorbing);
+                for ((state, first), second) in states.iter_mut().zip(first).zip(second) {
+                    *state += *first + *second / 2.0;
+                }
+            }
         }
     }
 
@@ -109,46 +130,31 @@ impl Chain {
             bikes: self.free.clone(),
         }
     }
-
-    /// Returns the probability of an event after the last minute.
-    pub(super) fn probability(&self, event: super::Event) -> f64 {
-        let last = self.free.len() - 1;
-        match event {
-            super::Event::EmptyAt => self.free[0],
-            super::Event::EmptyWithin => self.stays_empty[0],
-            super::Event::FullAt => self.free[last],
-            super::Event::FullWithin => self.stays_full[last],
-        }
-    }
 }
 
-/// One step of Euler's method. `up` and `down` are the probabilities of one more and one fewer; a
-/// state that `holds` is not left.
-fn step(
-    states: &mut Vec<f64>,
-    next: &mut Vec<f64>,
-    up: f64,
-    down: f64,
-    empty_holds: bool,
-    full_holds: bool,
-) {
+/// Writes the derivative of the distribution `states`, where one more and one fewer happen at the rates
+/// `up` and `down`.
+fn derive(states: &[f64], derivative: &mut [f64], up: f64, down: f64, absorbing: Absorbing) {
     let last = states.len() - 1;
     if last == 0 {
+        derivative[0] = 0.0;
         return;
     }
-    let stay = 1.0 - up - down;
     for bikes in 1..last {
-        next[bikes] = stay * states[bikes] + up * states[bikes - 1] + down * states[bikes + 1];
+        derivative[bikes] =
+            up * states[bikes - 1] + down * states[bikes + 1] - (up + down) * states[bikes];
     }
-    next[0] = (1.0 - up) * states[0] + down * states[1];
-    next[last] = (1.0 - down) * states[last] + up * states[last - 1];
-    if empty_holds {
-        next[0] += up * states[0];
-        next[1] -= up * states[0];
+    derivative[0] = down * states[1] - up * states[0];
+    derivative[last] = up * states[last - 1] - down * states[last];
+    match absorbing {
+        Absorbing::Neither => {}
+        Absorbing::Empty => {
+            derivative[0] += up * states[0];
+            derivative[1] -= up * states[0];
+        }
+        Absorbing::Full => {
+            derivative[last] += down * states[last];
+            derivative[last - 1] -= down * states[last];
+        }
     }
-    if full_holds {
-        next[last] += down * states[last];
-        next[last - 1] -= down * states[last];
-    }
-    std::mem::swap(states, next);
 }

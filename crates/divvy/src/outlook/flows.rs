@@ -1,31 +1,57 @@
-//! Departures and arrivals of a minute, from two readings.
+//! Departures and arrivals between two snapshots.
 
 use super::observations::Observations;
 
-/// The change in a minute from which it is the work of a truck, not of riders.
-const TRUCK: i32 = 5;
+/// A change of this many bikes or more in a minute is counted as a truck.
+const TRUCK: f64 = 5.0;
 
-/// What happened at a station between two minutes.
+/// What happened at a station between two snapshots.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Flow {
+    /// The minute of the earlier snapshot.
+    pub(super) from: usize,
+    /// The minute of the later snapshot.
+    pub(super) until: usize,
     pub(super) departures: u32,
     pub(super) arrivals: u32,
-    /// Whether a bike was there to depart with. Without one, no departure says nothing of the demand.
+    /// Whether a bike was there to depart with. At an empty station the absence of departures is no
+    /// evidence of low demand.
     pub(super) may_depart: bool,
-    /// Whether a dock was free to arrive at.
+    /// Whether an arrival was possible: a dock was free, or the station has none at all.
     pub(super) may_arrive: bool,
 }
 
-/// Returns the flow from the minute before to `minute`. `None` where one of the two has no reading, or
-/// a truck came.
-pub(super) fn flow(observations: &Observations, station: usize, minute: usize) -> Option<Flow> {
-    let before = observations.reading(station, minute.checked_sub(1)?)?;
-    let now = observations.reading(station, minute)?;
+impl Flow {
+    /// Returns the minutes between the snapshots.
+    pub(super) fn minutes(&self) -> f64 {
+        (self.until - self.from) as f64
+    }
+}
+
+/// Returns the flow from the snapshot before to `snapshot`. `None` where one of the two has no reading,
+/// where they are further apart than a reading holds, or where a truck came.
+///
+/// The net change by riders in `n` minutes spreads with the square root of `n`, and so does the change
+/// that is counted as a truck.
+pub(super) fn flow(
+    observations: &Observations,
+    station: usize,
+    has_docks: bool,
+    snapshot: usize,
+) -> Option<Flow> {
+    let (from, before) = observations.at_snapshot(station, snapshot.checked_sub(1)?)?;
+    let (until, now) = observations.at_snapshot(station, snapshot)?;
+    if until - from > observations.max_age() {
+        return None;
+    }
     let left = i32::from(before.bikes) - i32::from(now.bikes);
-    (left.abs() < TRUCK).then(|| Flow {
+    let is_truck = f64::from(left.abs()) >= TRUCK * ((until - from) as f64).sqrt();
+    (!is_truck).then(|| Flow {
+        from,
+        until,
         departures: left.max(0).unsigned_abs(),
         arrivals: left.min(0).unsigned_abs(),
         may_depart: before.bikes > 0,
-        may_arrive: before.docks > 0,
+        may_arrive: before.docks > 0 || !has_docks,
     })
 }

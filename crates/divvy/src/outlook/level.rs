@@ -2,11 +2,12 @@
 //! stations alike.
 
 use super::chain::FlowRates;
-use super::flows;
+use super::flows::{self, Flow};
 use super::observations::Observations;
+use super::rates::StationRates;
 
-/// An exponentially weighted mean over this many minutes, with a prior of this many departures that
-/// are as expected.
+/// Two windows: the minutes after which a flow weighs 1/e, and the number of departures (or arrivals)
+/// that the ratio is held at 1 with.
 const WINDOWS: [(f64, f64); 2] = [(60.0, 20.0), (24.0 * 60.0, 50.0)];
 /// The lowest and highest level.
 const LIMITS: (f64, f64) = (0.05, 6.0);
@@ -44,7 +45,7 @@ pub struct LevelTracker {
 }
 
 impl LevelTracker {
-    /// Adds one minute of the whole system: the flows, and those that the rates let expect at the
+    /// Adds one minute of the whole system: the flows, and the flows expected from the rates at the
     /// stations where they were possible.
     pub fn add(&mut self, departures: f64, arrivals: f64, expected: FlowRates) {
         self.departures.add(departures, expected.departures);
@@ -83,36 +84,57 @@ impl Ratio {
     }
 }
 
-/// Returns the level after each minute of a period.
-pub(super) fn levels<'a>(
-    observations: &Observations,
-    rates: impl Fn(usize) -> &'a super::StationRates,
-) -> Vec<Level> {
-    let rates: Vec<_> = (0..observations.stations().len()).map(rates).collect();
+/// Returns the level after each minute of a period. `rates` are those of its stations.
+pub(super) fn levels(observations: &Observations, rates: &[&StationRates]) -> Vec<Level> {
     let mut tracker = LevelTracker::default();
-    let of_minute = |minute| {
-        let slot = observations.slot(minute);
-        let (mut departures, mut arrivals) = (0.0, 0.0);
-        let mut expected = FlowRates {
-            departures: 0.0,
-            arrivals: 0.0,
-        };
-        for (station, rates) in rates.iter().enumerate() {
-            let Some(flow) = flows::flow(observations, station, minute) else {
-                continue;
-            };
-            let usual = rates.at(slot);
-            if flow.may_depart {
-                departures += f64::from(flow.departures);
-                expected.departures += usual.departures;
-            }
-            if flow.may_arrive {
-                arrivals += f64::from(flow.arrivals);
-                expected.arrivals += usual.arrivals;
+    let of_minute = |minute: usize| {
+        let mut sums = Sums::NOTHING;
+        for snapshot in observations.snapshots(minute..minute + 1) {
+            for (station, rates) in rates.iter().enumerate() {
+                let has_docks = rates.has_docks;
+                if let Some(flow) = flows::flow(observations, station, has_docks, snapshot) {
+                    sums.add(observations, flow, rates);
+                }
             }
         }
-        tracker.add(departures, arrivals, expected);
+        tracker.add(sums.departures, sums.arrivals, sums.expected);
         tracker.level()
     };
     (0..observations.minutes()).map(of_minute).collect()
+}
+
+/// Flows of all stations that became known in one minute.
+struct Sums {
+    departures: f64,
+    arrivals: f64,
+    expected: FlowRates,
+}
+
+impl Sums {
+    const NOTHING: Self = Self {
+        departures: 0.0,
+        arrivals: 0.0,
+        expected: FlowRates {
+            departures: 0.0,
+            arrivals: 0.0,
+        },
+    };
+
+    fn add(&mut self, observations: &Observations, flow: Flow, rates: &StationRates) {
+        if flow.may_depart {
+            self.departures += f64::from(flow.departures);
+        }
+        if flow.may_arrive {
+            self.arrivals += f64::from(flow.arrivals);
+        }
+        for minute in flow.from..flow.until {
+            let usual = rates.at(observations.slot(minute));
+            if flow.may_depart {
+                self.expected.departures += usual.departures;
+            }
+            if flow.may_arrive {
+                self.expected.arrivals += usual.arrivals;
+            }
+        }
+    }
 }

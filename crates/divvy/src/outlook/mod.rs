@@ -1,12 +1,14 @@
 //! The probability that a station will be empty or full, minutes to hours ahead.
 //!
 //! ```text
-//!  observations   snapshots → bikes and docks of each station, minute by minute
-//!  flows          two minutes → departures and arrivals, without trucks
+//!  calendar       half hours of weekdays and days off
+//!  builder        snapshots of a period → observations
+//!  observations   bikes and docks of each station in each snapshot; what happened until a horizon
+//!  flows          two snapshots → departures and arrivals, without trucks
 //!  rates          flows of weeks → departures and arrivals a minute by station and half hour
 //!  level          flows of the last hours → how busy the system is, compared with the rates
 //!  chain          bikes now, rates, level → the distribution of bikes at each horizon
-//!  calibration    past forecasts and outcomes → corrected probabilities
+//!  calibration    outcomes of earlier forecasts → corrected probabilities
 //!  model          all of these: trained on weeks, asked for forecasts
 //!  baselines      simpler forecasts to compare with;  scores: how good forecasts are
 //!  backtest       trains on one period and scores on another
@@ -19,8 +21,11 @@
 
 mod backtest;
 mod baselines;
+mod builder;
+mod calendar;
 mod calibration;
 mod chain;
+mod error;
 mod flows;
 mod level;
 mod model;
@@ -28,19 +33,22 @@ mod observations;
 mod rates;
 mod scores;
 
-pub use backtest::{BacktestOptions, backtest};
+pub use backtest::{Backtest, BacktestOptions, OnlineOptions, backtest};
+pub use builder::{Added, ObservationsBuilder};
+pub use calendar::{Calendar, SLOTS};
 pub use calibration::{OnlineIntercept, Platt};
 pub use chain::{Chain, FlowRates, Outlook};
+pub use error::{HorizonLeftOut, OutlookError, Reason};
 pub use level::{Level, LevelTracker};
 pub use model::Model;
-pub use observations::{Calendar, Observations, ObservationsBuilder, Reading, SLOTS};
+pub use observations::{Observations, Reading};
 pub use rates::StationRates;
 pub use scores::{Bin, Score};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// What may happen to a station until a horizon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// No bike at the horizon.
@@ -72,12 +80,12 @@ impl Event {
         matches!(self, Self::EmptyWithin | Self::FullWithin)
     }
 
-    /// Returns the number that is 0 when the event happens: bikes or free docks.
-    pub fn count(self, reading: Reading) -> u16 {
-        if self.is_of_docks() {
-            reading.docks
-        } else {
-            reading.bikes
+    /// Returns the number that is 0 when the event happens: bikes or free docks. `None` for free docks
+    /// where there are neither bikes nor docks, since such a station is not full.
+    pub fn count(self, reading: Reading) -> Option<u16> {
+        match self.is_of_docks() {
+            true => (reading.places() > 0).then_some(reading.docks),
+            false => Some(reading.bikes),
         }
     }
 }

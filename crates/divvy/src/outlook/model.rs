@@ -1,10 +1,12 @@
 //! The trained model.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Event;
 use super::calibration::{Platt, logit};
 use super::chain::{Chain, FlowRates, Outlook};
+use super::error::{HorizonLeftOut, OutlookError, Reason};
 use super::level::{self, Level};
 use super::observations::{Observations, Reading};
 use super::rates::{StationRates, SystemRates};
@@ -15,6 +17,8 @@ use rustc_hash::FxHashMap;
 /// The share of the days of training that rates are estimated from while the calibration is fitted to
 /// the others.
 const SHARE_FOR_RATES: f64 = 0.7;
+/// The fewest outcomes that a horizon is calibrated by.
+const LEAST_OUTCOMES: usize = 100;
 
 /// What was learned from a period of observations.
 #[derive(Clone, Debug)]
@@ -25,6 +29,7 @@ pub struct Model {
     horizons: Vec<usize>,
     /// For each horizon and event.
     calibration: Vec<[Platt; 4]>,
+    left_out: Vec<HorizonLeftOut>,
 }
 
 /// A station and a minute of a period.
@@ -34,42 +39,89 @@ pub(super) struct Sample {
     pub(super) minute: usize,
 }
 
+/// The forecasts for one sample at one horizon.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forecast {
+    pub(super) sample: Sample,
+    pub(super) now: Reading,
+    /// The index of the horizon.
+    pub(super) at: usize,
+    /// The log odds of each event before calibration.
+    pub(super) logits: [f64; 4],
+}
+
 impl Model {
-    /// Trains the model: rates from the first 70 % of the days and calibration from `samples` random
-    /// station-minutes of the others, then rates from all days. `horizons` are minutes ahead.
+    /// Trains the model: rates from the first 70 % of the days that have readings and calibration from
+    /// `samples` random station-snapshots of the others, then rates from all days. `horizons` are minutes
+    /// ahead. Those that cannot be trained are left out: [`Self::left_out`].
+    ///
+    /// # Errors
+    ///
+    /// [`OutlookError::TooFewDays`].
     pub fn train(
         observations: &Observations,
         horizons: &[usize],
         samples: usize,
         seed: u64,
-    ) -> Self {
-        let mut horizons = horizons.to_vec();
-        horizons.sort_unstable();
-        horizons.dedup();
-        let split = split(observations);
+    ) -> Result<Self, OutlookError> {
+        let held_out = held_out(observations)?;
+        let (horizons, left_out) = long_horizons(horizons, observations);
         let stations = observations.stations().iter().cloned();
         let mut model = Self {
-            rates: SystemRates::estimate(observations, 0..split),
+            rates: SystemRates::estimate(observations, 0..held_out.start),
             indexes: stations.zip(0..).collect(),
-            calibration: vec![[Platt::IDENTITY; 4]; horizons.len()],
+            calibration: Vec::new(),
             horizons,
+            left_out,
         };
-        let held_out = split..observations.minutes();
         let drawn = draw(observations, held_out, samples, seed);
-        let mut forecasts = vec![<[Vec<(f64, bool)>; 4]>::default(); model.horizons.len()];
-        model.each_logit(observations, &drawn, |_, sample, at, logits| {
-            for (index, event) in Event::ALL.into_iter().enumerate() {
-                let horizon = model.horizons[at];
-                let outcome = observations.outcome(sample.station, sample.minute, horizon, event);
-                if let Some(happened) = outcome {
-                    forecasts[at][index].push((logits[index], happened));
+        model.calibrate(observations, drawn);
+        model.rates = SystemRates::estimate(observations, 0..observations.minutes());
+        Ok(model)
+    }
+
+    /// Fits the calibration to the outcomes of samples, and leaves out horizons without enough of them.
+    fn calibrate(&mut self, observations: &Observations, drawn: Vec<Sample>) {
+        let mut forecasts = vec![<[Vec<(f64, bool)>; 4]>::default(); self.horizons.len()];
+        let levels = self.levels(observations);
+        self.each_forecast(observations, &levels, drawn, |forecast| {
+            let Sample { station, minute } = forecast.sample;
+            for event in Event::ALL {
+                let horizon = self.horizons[forecast.at];
+                if let Some(happened) = observations.outcome(station, minute, horizon, event) {
+                    let logit = forecast.logits[event as usize];
+                    forecasts[forecast.at][event as usize].push((logit, happened));
                 }
             }
         });
-        let fit = |forecasts: &[Vec<(f64, bool)>; 4]| forecasts.each_ref().map(|f| Platt::fit(f));
-        model.calibration = forecasts.iter().map(fit).collect();
-        model.rates = SystemRates::estimate(observations, 0..observations.minutes());
-        model
+        let horizons = std::mem::take(&mut self.horizons);
+        for (horizon_min, forecasts) in horizons.into_iter().zip(&forecasts) {
+            let outcomes = forecasts.iter().map(Vec::len).max().unwrap_or(0);
+            if outcomes < LEAST_OUTCOMES {
+                self.left_out.push(HorizonLeftOut {
+                    horizon_min,
+                    reason: Reason::Uncalibrated {
+                        outcomes,
+                        needed: LEAST_OUTCOMES,
+                    },
+                });
+                continue;
+            }
+            self.horizons.push(horizon_min);
+            self.calibration
+                .push(forecasts.each_ref().map(|of| Platt::fit(of)));
+        }
+    }
+
+    /// Returns the horizons that could not be trained.
+    pub fn left_out(&self) -> &[HorizonLeftOut] {
+        &self.left_out
+    }
+
+    /// Returns the calibrated probability of an event, from the outlook at the horizon of this index.
+    pub fn probability(&self, horizon: usize, event: Event, outlook: &Outlook) -> f64 {
+        self.calibration(horizon, event)
+            .correct(outlook.probability(event))
     }
 
     /// Returns the horizons in minutes, ascending.
@@ -88,8 +140,8 @@ impl Model {
         index.map_or(&self.rates.other, |index| &self.rates.stations[*index])
     }
 
-    /// Returns the outlook of a station at each horizon, before calibration. `slot` is the slot of a
-    /// number of minutes from now.
+    /// Returns the outlook of a station at each horizon, before calibration: [`Self::probability`] corrects
+    /// its probabilities. `slot` is the slot of a number of minutes from now.
     pub fn outlooks(
         &self,
         station: &StationId,
@@ -98,22 +150,22 @@ impl Model {
         slot: impl Fn(usize) -> usize,
     ) -> Vec<Outlook> {
         let mut outlooks = Vec::new();
-        self.run(self.rates(station), now, level, slot, |_, chain| {
-            outlooks.push(chain.outlook())
+        self.run(self.rates(station), now, level, slot, |_, outlook| {
+            outlooks.push(outlook);
         });
         outlooks
     }
 
-    /// Runs the chain of a station, and passes it at each horizon, with the horizon's index.
+    /// Runs the chain of a station, and passes its outlook at each horizon, with the horizon's index.
     fn run(
         &self,
         rates: &StationRates,
         now: Reading,
         level: Level,
         slot: impl Fn(usize) -> usize,
-        mut at: impl FnMut(usize, &Chain),
+        mut at: impl FnMut(usize, Outlook),
     ) {
-        let mut chain = Chain::new(usize::from(now.bikes), now.places());
+        let mut chain = Chain::new(usize::from(now.bikes), rates.places(now));
         let mut minute = 0;
         for (index, horizon) in self.horizons.iter().enumerate() {
             while minute < *horizon {
@@ -121,53 +173,80 @@ impl Model {
                 chain.minute(level.times(usual));
                 minute += 1;
             }
-            at(index, &chain);
+            at(index, chain.outlook());
         }
     }
 
-    /// Passes the uncalibrated log odds of each event at each horizon of each sample: with the index of
-    /// the sample and of the horizon.
-    pub(super) fn each_logit(
+    /// Returns the level of the system after each minute of a period.
+    pub(super) fn levels(&self, observations: &Observations) -> Vec<Level> {
+        level::levels(observations, &self.rates_of(observations))
+    }
+
+    /// Returns the rates of the stations of a period, in their order.
+    fn rates_of(&self, observations: &Observations) -> Vec<&StationRates> {
+        let stations = observations.stations().iter();
+        stations.map(|station| self.rates(station)).collect()
+    }
+
+    /// Passes the forecasts for each sample at each horizon, before calibration. `levels` are those of
+    /// [`Self::levels`].
+    pub(super) fn each_forecast(
         &self,
         observations: &Observations,
-        samples: &[Sample],
-        mut pass: impl FnMut(usize, Sample, usize, [f64; 4]),
+        levels: &[Level],
+        samples: impl IntoIterator<Item = Sample>,
+        mut pass: impl FnMut(Forecast),
     ) {
-        let rates: Vec<&StationRates> = observations
-            .stations()
-            .iter()
-            .map(|station| self.rates(station))
-            .collect();
-        let levels = level::levels(observations, |station| rates[station]);
-        for (index, sample) in samples.iter().enumerate() {
-            let Sample { station, minute } = *sample;
+        let rates = self.rates_of(observations);
+        for sample in samples {
+            let Sample { station, minute } = sample;
             let Some(now) = observations.reading(station, minute) else {
                 continue;
             };
             let slot = |ahead| observations.slot(minute + ahead);
-            self.run(rates[station], now, levels[minute], slot, |at, chain| {
-                pass(
-                    index,
-                    *sample,
+            self.run(rates[station], now, levels[minute], slot, |at, outlook| {
+                pass(Forecast {
+                    sample,
+                    now,
                     at,
-                    Event::ALL.map(|event| logit(chain.probability(event))),
-                );
+                    logits: Event::ALL.map(|event| logit(outlook.probability(event))),
+                });
             });
         }
     }
 }
 
-/// Returns the first minute of the days that calibration is fitted to.
-fn split(observations: &Observations) -> usize {
-    let days = observations.first_minutes_of_days();
-    let share = SHARE_FOR_RATES * observations.minutes() as f64;
-    let nearest = days
+/// Returns the horizons that are not shorter than the interval between snapshots, ascending, and the
+/// others.
+pub(super) fn long_horizons(
+    horizons: &[usize],
+    observations: &Observations,
+) -> (Vec<usize>, Vec<HorizonLeftOut>) {
+    let interval_min = observations.interval();
+    let horizons: BTreeSet<usize> = horizons.iter().copied().collect();
+    let (long, short): (Vec<usize>, Vec<usize>) = horizons
         .into_iter()
-        .min_by_key(|minute| minute.abs_diff(share as usize));
-    nearest.unwrap_or(share as usize)
+        .partition(|horizon| *horizon >= interval_min);
+    let left_out = short.into_iter().map(|horizon_min| HorizonLeftOut {
+        horizon_min,
+        reason: Reason::ShorterThanInterval { interval_min },
+    });
+    (long, left_out.collect())
 }
 
-/// Draws station-minutes that have a reading. Fewer than `samples` where readings are rare.
+/// Returns the minutes of the days that calibration is fitted to: the last ones of those with readings.
+fn held_out(observations: &Observations) -> Result<Range<usize>, OutlookError> {
+    let days = observations.days();
+    if days.len() < 2 {
+        return Err(OutlookError::TooFewDays { days: days.len() });
+    }
+    let first = (SHARE_FOR_RATES * days.len() as f64).round() as usize;
+    let first = first.clamp(1, days.len() - 1);
+    Ok(days[first].start..observations.minutes())
+}
+
+/// Draws readings of snapshots in some minutes, each of them at most once. All of them where there are
+/// no more than `samples`.
 pub(super) fn draw(
     observations: &Observations,
     minutes: Range<usize>,
@@ -175,20 +254,24 @@ pub(super) fn draw(
     seed: u64,
 ) -> Vec<Sample> {
     let mut rng = Rng::of(seed, minutes.start as u64);
-    let stations = observations.stations().len() as u64;
-    let mut drawn = Vec::with_capacity(samples);
-    if stations == 0 || minutes.is_empty() {
-        return drawn;
-    }
-    for _ in 0..20 * samples {
-        if drawn.len() == samples {
-            break;
+    let snapshots = observations.snapshots(minutes);
+    let readings = || {
+        let stations = 0..observations.stations().len();
+        stations.flat_map(|station| {
+            let minute = move |snapshot| Some(observations.at_snapshot(station, snapshot)?.0);
+            let minutes = snapshots.clone().filter_map(minute);
+            minutes.map(move |minute| Sample { station, minute })
+        })
+    };
+    let mut left = readings().count();
+    let mut wanted = samples.min(left);
+    let mut drawn = Vec::with_capacity(wanted);
+    for sample in readings() {
+        if rng.below(left as u64) < wanted as u64 {
+            drawn.push(sample);
+            wanted -= 1;
         }
-        let station = rng.below(stations) as usize;
-        let minute = minutes.start + rng.below(minutes.len() as u64) as usize;
-        if observations.reading(station, minute).is_some() {
-            drawn.push(Sample { station, minute });
-        }
+        left -= 1;
     }
     drawn
 }

@@ -1,47 +1,15 @@
-//! Bikes and free docks of each station in each minute, whatever they were read from.
+//! Bikes and free docks of each station in each snapshot of a period, whatever they were read from.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
-use jiff::Timestamp;
-use jiff::civil::{Date, Weekday};
-use rustc_hash::FxHashMap;
-
-use crate::model::{Snapshot, SnapshotKind, StationId, StationStatus, Zone};
-
-/// The half hours of a weekday and of a day off.
-pub const SLOTS: usize = 2 * HALF_HOURS;
-/// The half hours of a day.
-pub(super) const HALF_HOURS: usize = 48;
+use super::Event;
+use super::calendar::HALF_HOURS;
+use crate::model::StationId;
 
 /// How long a reading holds, in minutes, where snapshots come every minute.
 const MAX_AGE_MIN: usize = 3;
 /// How many intervals between snapshots a reading holds where they come more rarely.
 const MAX_AGE_INTERVALS: f64 = 1.5;
-
-/// The clock and the days off of a system.
-#[derive(Clone, Debug)]
-pub struct Calendar {
-    /// The time zone.
-    pub zone: Zone,
-    /// Holidays, which are like weekends.
-    pub holidays: BTreeSet<Date>,
-}
-
-impl Calendar {
-    /// Returns the slot of a minute since 1970 (UTC): 0 to 47 are the half hours of weekdays, 48 to 95
-    /// those of weekends and holidays.
-    pub fn slot(&self, minute: i64) -> u8 {
-        let instant = Timestamp::from_second(60 * minute).unwrap_or_default();
-        let local_s = 60 * minute + i64::from(self.zone.offset_at(instant));
-        let half_hour = (local_s.rem_euclid(86_400) / 1800) as u8;
-        let days = local_s.div_euclid(86_400) as i32;
-        let date = Date::constant(1970, 1, 1).saturating_add(jiff::Span::new().days(days));
-        let is_off = matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday)
-            || self.holidays.contains(&date);
-        half_hour + if is_off { HALF_HOURS as u8 } else { 0 }
-    }
-}
 
 /// The bikes and free docks of a station in service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,28 +21,40 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Returns bikes and free docks together: the most bikes that the station can have now.
+    /// Returns bikes and free docks together.
     pub fn places(self) -> usize {
         usize::from(self.bikes) + usize::from(self.docks)
     }
 
-    /// Stands for a minute without a reading.
-    const NONE: Self = Self {
+    /// Stands for a snapshot without a reading.
+    pub(super) const NONE: Self = Self {
         bikes: u16::MAX,
         docks: u16::MAX,
     };
+
+    fn known(self) -> Option<Self> {
+        (self != Self::NONE).then_some(self)
+    }
 }
 
-/// Readings of a period. Minutes in which a station was out of service or not observed have none.
+/// The snapshots of a period. Stations that were out of service or not listed in a snapshot have no
+/// reading there.
 #[derive(Clone, Debug)]
 pub struct Observations {
-    start: i64,
-    minutes: usize,
-    stations: Vec<StationId>,
-    /// For each station its readings, one a minute.
-    readings: Vec<Vec<Reading>>,
+    pub(super) minutes: usize,
+    pub(super) stations: Vec<StationId>,
+    /// The minutes of the snapshots, ascending.
+    pub(super) taken: Vec<usize>,
+    /// For each minute the number of snapshots until its end.
+    pub(super) taken_until: Vec<u32>,
+    /// For each station its readings, one a snapshot.
+    pub(super) readings: Vec<Vec<Reading>>,
+    /// Whether a station had a free dock in any snapshot.
+    pub(super) has_docks: Vec<bool>,
     /// The slot of each minute, to the longest horizon behind the end.
-    slots: Vec<u8>,
+    pub(super) slots: Vec<u8>,
+    /// The median interval between snapshots, in minutes.
+    pub(super) interval: usize,
 }
 
 impl Observations {
@@ -83,21 +63,25 @@ impl Observations {
         self.minutes
     }
 
-    /// Returns the instant of the first minute.
-    pub fn start(&self) -> Timestamp {
-        Timestamp::from_second(60 * self.start).unwrap_or_default()
-    }
-
     /// Returns the stations. Their order is that of `station` in the other methods.
     pub fn stations(&self) -> &[StationId] {
         &self.stations
     }
 
-    /// Returns what a station had in a minute of the period. `None` where it was out of service or was
-    /// not observed.
+    /// Returns the median interval between snapshots in minutes, at least 1.
+    pub fn interval(&self) -> usize {
+        self.interval
+    }
+
+    /// Returns what a station had in the last snapshot until the end of a minute. `None` where it was
+    /// out of service, or the snapshot is older than 3 minutes or, where snapshots come more rarely,
+    /// one and a half intervals.
     pub fn reading(&self, station: usize, minute: usize) -> Option<Reading> {
-        let reading = *self.readings[station].get(minute)?;
-        (reading != Reading::NONE).then_some(reading)
+        let snapshot = self.last_until(minute)?;
+        if minute - self.taken[snapshot] > self.max_age() {
+            return None;
+        }
+        self.readings[station][snapshot].known()
     }
 
     /// Returns the slot of a minute of the period, or of up to a day after it.
@@ -105,140 +89,112 @@ impl Observations {
         usize::from(self.slots[minute.min(self.slots.len() - 1)])
     }
 
-    /// Counts the minutes of all stations that have a reading.
-    pub fn station_minutes(&self) -> usize {
+    /// Counts the readings: one for each snapshot and station in service.
+    pub fn count_readings(&self) -> usize {
         let readings = self.readings.iter().flatten();
-        readings
-            .filter(|reading| **reading != Reading::NONE)
-            .count()
+        readings.filter(|reading| reading.known().is_some()).count()
     }
 
-    /// Returns whether an event happened until `horizon` minutes after `minute`. `None` where that is
-    /// not known: no reading at the start, none at the horizon (for an event at it), or readings in
-    /// fewer than 4 of 5 minutes (for an event within it); also for an event within a horizon that had
-    /// happened at the start already.
+    /// Returns whether an event happened until `horizon` minutes after `minute`. Snapshots after
+    /// `minute` alone decide, and changes between two snapshots are not seen.
+    ///
+    /// `None` where it is not known:
+    ///
+    /// - the station has no reading at the start;
+    /// - an event at the horizon: no reading in the snapshot nearest to it, or that one is further away
+    ///   than [`Self::tolerance`];
+    /// - an event within the horizon: it had happened at the start already, or the station has readings
+    ///   in fewer than 4 of 5 of the snapshots that are usual in this time;
+    /// - an event of docks, at a station that never has free docks, or in a snapshot in which it has
+    ///   neither bikes nor docks.
     pub fn outcome(
         &self,
         station: usize,
         minute: usize,
         horizon: usize,
-        event: super::Event,
+        event: Event,
     ) -> Option<bool> {
-        let now = self.reading(station, minute)?;
-        if !event.is_within() {
-            let then = self.reading(station, minute + horizon)?;
-            return Some(event.count(then) == 0);
-        }
-        if event.count(now) == 0 || minute + horizon >= self.minutes {
+        if event.is_of_docks() && !self.has_docks[station] {
             return None;
         }
-        let window = &self.readings[station][minute + 1..=minute + horizon];
-        let known = window.iter().filter(|reading| **reading != Reading::NONE);
+        let counted = |reading: Reading| event.count(reading);
+        let now = counted(self.reading(station, minute)?)?;
+        if minute + horizon >= self.minutes {
+            return None;
+        }
+        if !event.is_within() {
+            let snapshot = self.nearest(minute, minute + horizon)?;
+            let then = self.readings[station][snapshot].known()?;
+            return Some(counted(then)? == 0);
+        }
+        if now == 0 {
+            return None;
+        }
+        let window = self.snapshots(minute + 1..minute + horizon + 1);
         let (mut observed, mut happened) = (0, false);
-        for reading in known {
+        let readings = self.readings[station][window].iter();
+        for count in readings.filter_map(|reading| reading.known().and_then(counted)) {
             observed += 1;
-            happened |= event.count(*reading) == 0;
+            happened |= count == 0;
         }
-        (5 * observed >= 4 * horizon).then_some(happened)
-    }
-}
-
-/// Collects snapshots of a period.
-#[derive(Debug)]
-pub struct ObservationsBuilder {
-    calendar: Calendar,
-    start: i64,
-    minutes: usize,
-    stations: Vec<StationId>,
-    indexes: FxHashMap<StationId, usize>,
-    readings: Vec<Vec<Reading>>,
-    /// The minutes of snapshots, in ascending order.
-    taken: Vec<usize>,
-}
-
-impl ObservationsBuilder {
-    /// Begins a period. Snapshots outside of it are left out.
-    pub fn new(calendar: Calendar, period: Range<Timestamp>) -> Self {
-        let start = period.start.as_second().div_euclid(60);
-        let end = period.end.as_second().div_euclid(60);
-        Self {
-            calendar,
-            start,
-            minutes: usize::try_from(end - start).unwrap_or(0),
-            stations: Vec::new(),
-            indexes: FxHashMap::default(),
-            readings: Vec::new(),
-            taken: Vec::new(),
-        }
+        let usual = (horizon / self.interval).max(1);
+        (5 * observed >= 4 * usual).then_some(happened)
     }
 
-    /// Adds a snapshot, unless it is older than the last one. Stations that are not in service, without
-    /// a number of bikes or docks, or with neither, have no reading.
-    pub fn add(&mut self, snapshot: &Snapshot) {
-        let minute = snapshot.taken_at.as_second().div_euclid(60) - self.start;
-        let Ok(minute) = usize::try_from(minute) else {
-            return;
+    /// Returns how many minutes before or after a horizon a snapshot may be that decides on an event
+    /// at it: 3, or half an interval.
+    pub fn tolerance(&self) -> usize {
+        MAX_AGE_MIN.max(self.interval.div_ceil(2))
+    }
+
+    /// Returns how many minutes a reading holds.
+    pub(super) fn max_age(&self) -> usize {
+        MAX_AGE_MIN.max((MAX_AGE_INTERVALS * self.interval as f64).ceil() as usize)
+    }
+
+    /// Returns the indexes of the snapshots of some minutes.
+    pub(super) fn snapshots(&self, minutes: Range<usize>) -> Range<usize> {
+        let until = |minute: usize| match minute.min(self.minutes).checked_sub(1) {
+            Some(minute) => self.taken_until[minute] as usize,
+            None => 0,
         };
-        let is_older = self.taken.last().is_some_and(|last| *last > minute);
-        if minute >= self.minutes || is_older || snapshot.kind == SnapshotKind::Information {
-            return;
-        }
-        if self.taken.last() != Some(&minute) {
-            self.taken.push(minute);
-        }
-        for station in &snapshot.stations {
-            let index = *self.indexes.entry(station.id.clone()).or_insert_with(|| {
-                self.stations.push(station.id.clone());
-                self.readings.push(vec![Reading::NONE; self.minutes]);
-                self.stations.len() - 1
-            });
-            let count = |n: Option<u32>| Some(u16::try_from(n?).ok()?.min(u16::MAX - 1));
-            let is_in_service = matches!(station.status, None | Some(StationStatus::InService));
-            let counts = count(station.available.vehicles).zip(count(station.available.docks));
-            self.readings[index][minute] = match counts.filter(|(b, d)| is_in_service && b + d > 0)
-            {
-                Some((bikes, docks)) => Reading { bikes, docks },
-                None => Reading::NONE,
-            };
-        }
+        until(minutes.start)..until(minutes.end)
     }
 
-    /// Fills the minutes between snapshots: a reading holds for 3 minutes, or, where snapshots come more
-    /// rarely, for one and a half times the median interval between them.
-    pub fn finish(mut self) -> Observations {
-        let mut intervals: Vec<usize> = self.taken.windows(2).map(|two| two[1] - two[0]).collect();
-        intervals.sort_unstable();
-        let median = intervals.get(intervals.len() / 2).copied().unwrap_or(1);
-        let max_age = MAX_AGE_MIN.max((MAX_AGE_INTERVALS * median as f64).ceil() as usize);
-        for readings in &mut self.readings {
-            for (index, taken) in self.taken.iter().enumerate() {
-                let next = self.taken.get(index + 1).copied().unwrap_or(self.minutes);
-                let until = next.min(taken + 1 + max_age).min(self.minutes);
-                let reading = readings[*taken];
-                readings[taken + 1..until].fill(reading);
-            }
-        }
-        let behind = 24 * 60;
-        let slots = (0..self.minutes + behind)
-            .map(|minute| self.calendar.slot(self.start + minute as i64))
-            .collect();
-        Observations {
-            start: self.start,
-            minutes: self.minutes,
-            stations: self.stations,
-            readings: self.readings,
-            slots,
-        }
+    /// Returns the last snapshot until the end of a minute of the period.
+    fn last_until(&self, minute: usize) -> Option<usize> {
+        (*self.taken_until.get(minute)? as usize).checked_sub(1)
     }
-}
 
-impl Observations {
-    /// Returns the minutes at which local days begin after the first, as far as slots tell.
-    pub(super) fn first_minutes_of_days(&self) -> Vec<usize> {
+    /// Returns the snapshot after minute `after` that is nearest to minute `at`.
+    fn nearest(&self, after: usize, at: usize) -> Option<usize> {
+        let tolerance = self.tolerance();
+        let near = self.snapshots((at - tolerance.min(at)).max(after + 1)..at + tolerance + 1);
+        near.min_by_key(|snapshot| self.taken[*snapshot].abs_diff(at))
+    }
+
+    /// Returns the minutes of each local day that has readings, in order.
+    pub(super) fn days(&self) -> Vec<Range<usize>> {
         let is_first = |minute: &usize| {
             let half_hour = |minute: usize| self.slot(minute) % HALF_HOURS;
             half_hour(*minute) == 0 && half_hour(minute - 1) == HALF_HOURS - 1
         };
-        (1..self.minutes).filter(is_first).collect()
+        let starts: Vec<usize> = std::iter::once(0)
+            .chain((1..self.minutes).filter(is_first))
+            .chain([self.minutes])
+            .collect();
+        let days = starts.windows(2).map(|two| two[0]..two[1]);
+        let has_readings = |day: &Range<usize>| {
+            let snapshots = self.snapshots(day.clone());
+            let mut readings = self.readings.iter();
+            readings.any(|of| of[snapshots.clone()].iter().any(|r| r.known().is_some()))
+        };
+        days.filter(has_readings).collect()
+    }
+
+    /// Returns the minute of a snapshot, and what a station had in it. `None` without a reading.
+    pub(super) fn at_snapshot(&self, station: usize, snapshot: usize) -> Option<(usize, Reading)> {
+        let reading = self.readings[station][snapshot].known()?;
+        Some((self.taken[snapshot], reading))
     }
 }

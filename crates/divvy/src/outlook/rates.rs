@@ -2,21 +2,35 @@
 
 use std::ops::Range;
 
+use super::calendar::{HALF_HOURS, SLOTS};
 use super::chain::FlowRates;
-use super::flows::{self, Flow};
-use super::observations::{HALF_HOURS, Observations, SLOTS};
+use super::flows;
+use super::observations::{Observations, Reading};
 
 /// The weight of the system's profile against a station's own observations, in minutes.
 const KAPPA_MIN: f64 = 240.0;
+/// A station without docks takes any number of bikes: the chain has this many places more than bikes.
+const PLACES_WITHOUT_DOCKS: usize = 20;
 
 /// The rates of one station.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StationRates {
     departures: [f64; SLOTS],
     arrivals: [f64; SLOTS],
+    /// Whether it had a free dock in any snapshot of the training.
+    pub(super) has_docks: bool,
 }
 
 impl StationRates {
+    /// Returns the most bikes that the station can have: bikes and free docks now, or for a station
+    /// without docks 20 more than now.
+    pub fn places(&self, now: Reading) -> usize {
+        match self.has_docks || now.docks > 0 {
+            true => now.places(),
+            false => now.places() + PLACES_WITHOUT_DOCKS,
+        }
+    }
+
     /// Returns departures and arrivals a minute in a slot, without the level of the system.
     pub fn at(&self, slot: usize) -> FlowRates {
         FlowRates {
@@ -46,11 +60,9 @@ impl Observed {
         minutes: [0.0; SLOTS],
     };
 
-    fn add(&mut self, slot: usize, events: u32, was_possible: bool) {
-        if was_possible {
-            self.events[slot] += f64::from(events);
-            self.minutes[slot] += 1.0;
-        }
+    fn add(&mut self, slot: usize, events: f64) {
+        self.events[slot] += events;
+        self.minutes[slot] += 1.0;
     }
 
     fn smoothed(&self) -> Self {
@@ -68,18 +80,15 @@ impl SystemRates {
         let observed = stations.map(|station| observe(observations, station, minutes.clone()));
         let (departures, arrivals): (Vec<Observed>, Vec<Observed>) = observed.unzip();
         let (departures, arrivals) = (shrink(&departures), shrink(&arrivals));
-        let rates = |(departures, arrivals)| StationRates {
+        let both = departures.0.into_iter().zip(arrivals.0);
+        let rates = |((departures, arrivals), has_docks): (_, &bool)| StationRates {
             departures,
             arrivals,
+            has_docks: *has_docks,
         };
         Self {
-            stations: departures
-                .0
-                .into_iter()
-                .zip(arrivals.0)
-                .map(rates)
-                .collect(),
-            other: rates((departures.1, arrivals.1)),
+            stations: both.zip(&observations.has_docks).map(rates).collect(),
+            other: rates(((departures.1, arrivals.1), &true)),
         }
     }
 }
@@ -90,18 +99,22 @@ fn observe(
     minutes: Range<usize>,
 ) -> (Observed, Observed) {
     let (mut departures, mut arrivals) = (Observed::NOTHING, Observed::NOTHING);
-    for minute in minutes {
-        let Some(flow) = flows::flow(observations, station, minute) else {
+    let has_docks = observations.has_docks[station];
+    // The first snapshot has none before it in these minutes.
+    for snapshot in observations.snapshots(minutes).skip(1) {
+        let Some(flow) = flows::flow(observations, station, has_docks, snapshot) else {
             continue;
         };
-        let slot = observations.slot(minute);
-        let Flow {
-            may_depart,
-            may_arrive,
-            ..
-        } = flow;
-        departures.add(slot, flow.departures, may_depart);
-        arrivals.add(slot, flow.arrivals, may_arrive);
+        // The chain goes from a minute to the next one by the rates of the first.
+        for minute in flow.from..flow.until {
+            let slot = observations.slot(minute);
+            if flow.may_depart {
+                departures.add(slot, f64::from(flow.departures) / flow.minutes());
+            }
+            if flow.may_arrive {
+                arrivals.add(slot, f64::from(flow.arrivals) / flow.minutes());
+            }
+        }
     }
     (departures.smoothed(), arrivals.smoothed())
 }

@@ -6,15 +6,12 @@ use serde::Serialize;
 
 use super::Event;
 use super::baselines::Baseline;
+use super::calibration::CLIP;
 
 /// The upper limits of the bins of forecasts. Events are rare: most forecasts are below 0.1.
 const LIMITS: [f64; 13] = [
     0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0,
 ];
-/// Probabilities closer to 0 or 1 are scored as this close by the log score, which is infinite for an
-/// event that was said to be impossible.
-const CLIP: f64 = 1e-5;
-
 /// The forecasts of one event at one horizon, against what happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Score {
@@ -26,8 +23,9 @@ pub struct Score {
     pub n: usize,
     /// Forecasts whose event happened.
     pub events: usize,
-    /// The mean square of the probability's error: 0 is perfect.
-    pub brier: f64,
+    /// The mean square of the probability's error: 0 is perfect. This and the other scores are `None`
+    /// without forecasts.
+    pub brier: Option<f64>,
     /// By how much the Brier score is below that of persistence, as a share of it. `None` where that
     /// one is perfect.
     pub skill_persistence: Option<f64>,
@@ -36,18 +34,19 @@ pub struct Score {
     /// The same against the frequency at stations with as many bikes (or docks).
     pub skill_bikes_table: Option<f64>,
     /// The mean of `-ln p` of what happened: 0 is perfect.
-    pub log_score: f64,
+    pub log_score: Option<f64>,
     /// The forecasts by their probability.
     pub calibration: Vec<Bin>,
     /// The log score of the frequency at stations with as many bikes (or docks).
-    pub log_score_bikes_table: f64,
+    pub log_score_bikes_table: Option<f64>,
     /// The part of the Brier score that is due to frequencies that differ from the probabilities, by
-    /// bins: 0 is best.
-    pub reliability: f64,
+    /// bins: 0 is best. `reliability - resolution + uncertainty` is the Brier score where the forecasts
+    /// of each bin are equal, and close to it where they are similar.
+    pub reliability: Option<f64>,
     /// The part by which the frequencies of the bins differ from each other: more is better.
-    pub resolution: f64,
-    /// The Brier score of the frequency of the event, whoever forecasts.
-    pub uncertainty: f64,
+    pub resolution: Option<f64>,
+    /// The Brier score of always forecasting the overall frequency.
+    pub uncertainty: Option<f64>,
 }
 
 /// Forecasts of similar probability.
@@ -107,6 +106,7 @@ impl Tally {
 
     pub(super) fn score(&self, horizon_min: usize, event: Event) -> Score {
         let n = self.n.max(1) as f64;
+        let if_any = |score: f64| (self.n > 0).then_some(score);
         let events = self.bins.iter().map(|bin| bin.happened).sum();
         let frequency = events as f64 / n;
         let skill = |sum: f64| (sum > 0.0).then(|| 1.0 - self.brier / sum);
@@ -123,15 +123,15 @@ impl Tally {
             event,
             n: self.n,
             events,
-            brier: self.brier / n,
+            brier: if_any(self.brier / n),
             skill_persistence: skill(persistence),
             skill_climatology: skill(climatology),
             skill_bikes_table: skill(bikes_table),
-            log_score: self.log_score / n,
-            log_score_bikes_table: self.log_score_bikes_table / n,
-            reliability: by_bins(|bin, _| bin.forecast - bin.observed),
-            resolution: by_bins(|bin, frequency| bin.observed - frequency),
-            uncertainty: frequency * (1.0 - frequency),
+            log_score: if_any(self.log_score / n),
+            log_score_bikes_table: if_any(self.log_score_bikes_table / n),
+            reliability: if_any(by_bins(|bin, _| bin.forecast - bin.observed)),
+            resolution: if_any(by_bins(|bin, frequency| bin.observed - frequency)),
+            uncertainty: if_any(frequency * (1.0 - frequency)),
             calibration,
         }
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-pub(super) use feed_states::{FeedStates, no_history};
+pub(super) use feed_states::{FeedStates, length, no_history};
 use jiff::Timestamp;
 use notes::{archives, dates, from_the_cube, why_nothing};
 pub(super) use notes::{left_out, unmatched};

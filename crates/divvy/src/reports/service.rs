@@ -10,11 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::tally::{Kind, StationTimes, Tally, Times};
 use self::watch::{WEEK, Watch};
-use super::as_of::length;
 use super::column::STATION_ID;
 use super::dims::{Dim, WEEKDAYS};
 use super::measures::rounded;
-use super::question::no_history;
+use super::question::{length, no_history};
 use super::status_history::{no_snapshots, period};
 use super::{
     Column, Filter, Filters, Note, Question, Report, Row, Table, Value, ValueKind, plural,

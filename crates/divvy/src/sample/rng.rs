@@ -1,6 +1,6 @@
 //! Random numbers that are the same for the same seed on every machine.
 //!
-//! This module and its callers do not use `exp` or `sin`, whose last digits differ between
+//! This module and the generator of samples do not use `exp` or `sin`, whose last digits differ between
 //! platforms.
 
 /// Hashes a number. Different numbers have different hashes.
@@ -17,8 +17,8 @@ pub(crate) fn mix(mut n: u64) -> u64 {
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// Begins the stream of a trip or a station, by its number `subject`. Streams of different
-    /// subjects are independent.
+    /// Begins the stream of a subject, such as a trip, a station or a period, by its number. Streams of
+    /// different subjects are independent.
     pub(crate) fn of(seed: u64, subject: u64) -> Self {
         Self(mix(seed ^ mix(subject.wrapping_add(0x5851_f42d_4c95_7f2d))))
     }

@@ -103,7 +103,7 @@ impl Question<'_> {
 }
 
 /// Writes a duration in its two largest units: `3 days 4 h`, `5 h 20 min`, `16 min`.
-fn length(duration: SignedDuration) -> String {
+pub(in crate::reports) fn length(duration: SignedDuration) -> String {
     let minutes = duration.as_mins();
     let (days, hours) = (minutes / 1_440, minutes / 60 % 24);
     match (days, hours, minutes % 60) {

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use jiff::civil::Date;
+
 use crate::sources::station_feed::FeedError;
 
 /// Why a snapshot of a recording cannot be read.
@@ -23,6 +25,18 @@ pub enum RecordingError {
     Nothing {
         /// The folder.
         folder: String,
+    },
+    /// No file of a recording may have snapshots of a period.
+    #[error(
+        "{folder} has no recorded feeds from {first} to {last}, by the dates in the names of its files"
+    )]
+    NothingBetween {
+        /// The folder.
+        folder: String,
+        /// The first day.
+        first: Date,
+        /// The last day.
+        last: Date,
     },
     /// A file is longer than a feed may be.
     #[error("{file} has more than {limit} bytes: no station feed is that large")]
@@ -59,8 +73,8 @@ pub enum RecordingError {
     },
     /// A table without any time.
     #[error(
-        "{file} states no time: expected one in its name, such as 2024_01_01_0107PM, or a column \
-         last_reported"
+        "{file} states no time: expected a date and clock time in its name, such as 2024_01_01_0107PM, or a \
+         column last_reported"
     )]
     NoTime {
         /// The file.

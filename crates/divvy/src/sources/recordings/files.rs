@@ -6,15 +6,16 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::DateTime;
 
 use super::RecordingError;
+use super::name_time::NameTime;
 use crate::sources::http::MAX_FEED_BYTES;
 
 /// One file of a recording, or the files of one day.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
-    /// The file; of a day the one with its first state.
+    /// The file, of a day the one with its first state; or a folder.
     pub(super) path: PathBuf,
     /// The file with the patches of a day.
     pub(super) patches: Option<PathBuf>,
@@ -26,10 +27,8 @@ pub(super) enum PartKind {
     Body,
     Day,
     Table,
+    UnreadableFolder,
 }
-
-/// The endings of compressed files.
-const COMPRESSED: [&str; 2] = [".gz", ".zst"];
 
 impl Part {
     /// Returns the file's name for messages.
@@ -37,108 +36,86 @@ impl Part {
         self.path.display().to_string()
     }
 
-    /// Returns the date that the name states, as `2013-10-01`, `20131001` or `2013_10_01`.
-    pub(super) fn date(&self) -> Option<Date> {
-        Some(self.time()?.date())
-    }
-
-    /// Returns the time that the name states: to the day, the minute or the second.
-    pub(super) fn time(&self) -> Option<DateTime> {
+    /// Returns the time that the name states.
+    pub(super) fn time(&self) -> Option<NameTime> {
         let name = self.path.file_name()?.to_string_lossy();
-        let digits = time_digits(&without_compression(&name))?;
-        let number = |from: usize, until: usize| digits.get(from..until)?.parse::<i16>().ok();
-        let part = |from: usize| number(from, from + 2).unwrap_or(0) as i8;
-        DateTime::new(
-            number(0, 4)?,
-            part(4),
-            part(6),
-            part(8),
-            part(10),
-            part(12),
-            0,
-        )
-        .ok()
+        NameTime::find(&without_compression(&name))
     }
 }
 
-/// Returns the digits of the first time in a name, from the year on, in 24 hours. `None` without one.
-fn time_digits(name: &str) -> Option<String> {
-    let is_separator = |c: char| matches!(c, '-' | '_' | 'T' | ':' | ' ');
-    let starts = name.char_indices().filter(|(at, c)| {
-        let before = name[..*at].chars().next_back();
-        c.is_ascii_digit() && !before.is_some_and(|before| before.is_ascii_digit())
-    });
-    for (start, _) in starts {
-        let rest = &name[start..];
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit() && !is_separator(c))
-            .unwrap_or(rest.len());
-        let mut digits: String = rest[..end].chars().filter(char::is_ascii_digit).collect();
-        let year = digits.get(..4).and_then(|year| year.parse::<u32>().ok());
-        if digits.len() < 8 || !year.is_some_and(|year| (2000..2100).contains(&year)) {
-            continue;
-        }
-        digits.truncate(14);
-        if let Some(hour) = digits.get(8..10).and_then(|hour| hour.parse::<u32>().ok()) {
-            let hour = match rest[end..].get(..2) {
-                Some("AM") => hour % 12,
-                Some("PM") => hour % 12 + 12,
-                _ => hour,
-            };
-            digits.replace_range(8..10, &format!("{hour:02}"));
-        }
-        return Some(digits);
-    }
-    None
-}
+/// The endings of compressed files.
+const COMPRESSED: [&str; 2] = [".gz", ".zst"];
+/// Lists of the files of a recording begin with this. They are no feeds.
+const MANIFEST: &str = "manifest.";
 
-/// Lists the files of a folder and the folders below it.
+/// Lists the files of a folder and the folders below it. A folder below it that cannot be read is a
+/// part of its own.
 pub(super) fn list(folder: &Path) -> Result<Vec<Part>, RecordingError> {
-    let mut paths = Vec::new();
-    collect(folder, &mut paths).map_err(|reason| read_error(folder, reason))?;
-    let mut parts: Vec<Part> = paths.iter().filter_map(|path| part_of(path)).collect();
+    let mut parts = Vec::new();
+    collect(folder, &mut parts).map_err(|reason| read_error(folder, reason))?;
     parts.sort_by_cached_key(|part| order(folder, part));
     Ok(parts)
 }
 
-fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+fn collect(folder: &Path, parts: &mut Vec<Part>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with('.') {
             continue;
         }
+        let path = entry.path();
         // Links to folders are not followed, since they may form a circle.
-        if entry.file_type()?.is_dir() {
-            collect(&entry.path(), paths)?;
-        } else {
-            paths.push(entry.path());
+        if !entry.file_type()?.is_dir() {
+            parts.extend(part_of(&path));
+        } else if collect(&path, parts).is_err() {
+            parts.push(Part {
+                path,
+                patches: None,
+                kind: PartKind::UnreadableFolder,
+            });
         }
     }
     Ok(())
 }
 
-/// Returns what a file is. `None` for one that is not of a recording.
+/// Returns what a file is. `None` for one that is not of a recording, and for one that is the compressed
+/// copy of another.
 fn part_of(path: &Path) -> Option<Part> {
     let name = path.file_name()?.to_string_lossy();
-    let name = without_compression(&name);
-    let (kind, patches) = if let Some(stem) = name.strip_suffix(".json") {
-        let patches = patches_beside(path, stem);
-        let kind = match patches {
-            Some(_) => PartKind::Day,
-            None => PartKind::Body,
-        };
-        (kind, patches)
-    } else if name.ends_with(".csv") {
-        (PartKind::Table, None)
-    } else {
+    let plain = without_compression(&name);
+    let first = beside(path, &plain);
+    if plain.starts_with(MANIFEST) || first.is_some_and(|first| first != path) {
         return None;
+    }
+    let part = |path: PathBuf, patches, kind| {
+        Some(Part {
+            path,
+            patches,
+            kind,
+        })
     };
-    Some(Part {
-        path: path.into(),
-        patches,
-        kind,
-    })
+    if let Some(stem) = plain.strip_suffix(".json") {
+        return match beside(path, &format!("{stem}{PATCHES}")) {
+            Some(patches) => part(path.into(), Some(patches), PartKind::Day),
+            None => part(path.into(), None, PartKind::Body),
+        };
+    }
+    if let Some(stem) = plain.strip_suffix(PATCHES) {
+        // With its first state it is found by that one's name. Without it the day is passed as an error.
+        let first = format!("{stem}.json");
+        return match beside(path, &first) {
+            Some(_) => None,
+            None => part(path.with_file_name(first), Some(path.into()), PartKind::Day),
+        };
+    }
+    match plain.ends_with(".csv") {
+        true => part(path.into(), None, PartKind::Table),
+        false => None,
+    }
 }
+
+/// The ending of the patches of a day.
+const PATCHES: &str = ".patches";
 
 fn without_compression(name: &str) -> String {
     let plain = COMPRESSED
@@ -147,41 +124,38 @@ fn without_compression(name: &str) -> String {
     plain.unwrap_or(name).to_owned()
 }
 
-fn patches_beside(path: &Path, stem: &str) -> Option<PathBuf> {
-    let plain = path.with_file_name(format!("{stem}.patches"));
-    let compressed = COMPRESSED
-        .iter()
-        .map(|ending| path.with_file_name(format!("{stem}.patches{ending}")));
-    std::iter::once(plain)
-        .chain(compressed)
+/// Returns the file of a name in the folder of `path`: as it is, or else compressed.
+fn beside(path: &Path, name: &str) -> Option<PathBuf> {
+    let names = std::iter::once(name.to_owned())
+        .chain(COMPRESSED.iter().map(|ending| format!("{name}{ending}")));
+    names
+        .map(|name| path.with_file_name(name))
         .find(|path| path.exists())
 }
 
-/// A part of a name in the order of people: `status2` is before `status10`.
+/// A part of a name for natural ordering: `status2` is before `status10`.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Piece {
     Number(u64),
     Text(String),
 }
 
-/// Returns what files are sorted by: the time in the name, else the folders and the name in natural
-/// order. Information is before a status of the same time, since a status has no positions.
-fn order(folder: &Path, part: &Part) -> (Vec<Piece>, bool) {
+/// What files are sorted by.
+type Order = (Option<DateTime>, Vec<Piece>, bool, PathBuf);
+
+/// Returns what files are sorted by: the time in the name, or the date where it states no clock time;
+/// then the folders and the name in natural order. Information is before a status of the same name,
+/// since a status has no positions.
+fn order(folder: &Path, part: &Part) -> Order {
     let relative = part.path.strip_prefix(folder).unwrap_or(&part.path);
-    let is_status = part.path.file_name().and_then(OsStr::to_str);
-    let is_status = is_status.is_some_and(|name| name.contains("status"));
-    let pieces = match part.time() {
-        Some(time) => vec![Piece::Text(time.to_string())],
-        None => {
-            let path = relative.to_string_lossy();
-            pieces(
-                &path
-                    .replace("station_status", "")
-                    .replace("station_information", ""),
-            )
-        }
-    };
-    (pieces, is_status)
+    let name = part.path.file_name().and_then(OsStr::to_str);
+    let is_status = name.is_some_and(|name| name.contains("status"));
+    let path = relative.to_string_lossy();
+    let path = path
+        .replace("station_status", "")
+        .replace("station_information", "");
+    let time = part.time().map(NameTime::earliest);
+    (time, pieces(&path), is_status, relative.into())
 }
 
 fn pieces(name: &str) -> Vec<Piece> {
@@ -235,4 +209,14 @@ pub(super) fn read_error(path: &Path, reason: io::Error) -> RecordingError {
         file: path.display().to_string(),
         reason,
     }
+}
+
+/// Returns why a folder cannot be listed.
+pub(super) fn list_error(path: &Path) -> RecordingError {
+    let failed = fs::read_dir(path).and_then(|mut entries| entries.try_for_each(|e| e.map(drop)));
+    let reason = failed.err();
+    read_error(
+        path,
+        reason.unwrap_or_else(|| io::Error::other("it could not be listed")),
+    )
 }

@@ -1,18 +1,20 @@
 //! Recorded station feeds: one snapshot after another, the oldest first.
 //!
 //! ```text
-//!  files    folder → Parts, in the order of their times, by names and endings
+//!  files    folder → Parts, in the order of their times, by names and endings;  name_time
 //!  bodies   one file, one body of the feed, as the publisher sent it
 //!  days     the first state of a day and a JSON patch (RFC 6902) a line for the minutes after it
 //!  tables   one file, one `station_status` as a table (CSV)
 //! ```
 //!
-//! At most one snapshot and one line of patches are held in memory. Every file may be compressed with
+//! Files are read one at a time. Of a day the present state is held in memory, as the document and as the
+//! feed read from it, and one line of patches. Every file may be compressed with
 //! gzip (`.gz`) or Zstandard (`.zst`).
 
 mod days;
 mod error;
 mod files;
+mod name_time;
 mod tables;
 
 use std::ops::ControlFlow;
@@ -52,7 +54,8 @@ impl Recording {
     ///
     /// # Errors
     ///
-    /// [`RecordingError::Read`] where a folder cannot be listed, [`RecordingError::Nothing`] where it
+    /// [`RecordingError::Read`] where the folder cannot be listed; one in it that cannot is passed as an
+    /// error by [`Self::visit`]. [`RecordingError::Nothing`] where it
     /// has no file with the ending of a recording.
     pub fn open(folder: &Path) -> Result<Self, RecordingError> {
         let parts = files::list(folder)?;
@@ -73,17 +76,18 @@ impl Recording {
     ///
     /// # Errors
     ///
-    /// [`RecordingError::Nothing`] where no file is left.
+    /// [`RecordingError::NothingBetween`] where no file is left.
     pub fn between(mut self, first: Date, last: Date) -> Result<Self, RecordingError> {
-        let first = first.yesterday().unwrap_or(first);
-        let last = last.tomorrow().unwrap_or(last);
+        let days = first.yesterday().unwrap_or(first)..=last.tomorrow().unwrap_or(last);
         self.parts.retain(|part| {
-            let date = part.date();
-            date.is_none_or(|date| (first..=last).contains(&date))
+            let time = part.time();
+            time.is_none_or(|time| days.contains(&time.date))
         });
         if self.parts.is_empty() {
-            return Err(RecordingError::Nothing {
+            return Err(RecordingError::NothingBetween {
                 folder: self.folder.display().to_string(),
+                first,
+                last,
             });
         }
         Ok(self)
@@ -110,6 +114,9 @@ impl Recording {
             };
             match part.kind {
                 PartKind::Day => days::visit(part, &mut pass)?,
+                PartKind::UnreadableFolder => {
+                    pass(part.recorded(Err(files::list_error(&part.path))))?
+                }
                 PartKind::Table => pass(part.recorded(tables::read(part)))?,
                 PartKind::Body => match read_body(part) {
                     Ok(Some(Document::Feed(feed))) => pass(part.recorded(Ok(feed)))?,

@@ -58,10 +58,13 @@ pub(super) fn read(part: &Part) -> Result<Feed, RecordingError> {
     }
 }
 
-/// Returns the time of a table: that of its name, which is local, else the newest report.
+/// Returns the time of a table: the clock time of its name, which is local unless it ends with `Z`, else
+/// the newest report.
 fn time_of(part: &Part, stations: &[Value]) -> Option<Value> {
-    if let Some(time) = part.time() {
-        return Some(json!(time.to_string()));
+    let name = part.time().filter(|time| time.clock.is_some());
+    if let Some(time) = name {
+        let zone = if time.is_utc { "Z" } else { "" };
+        return Some(json!(format!("{}{zone}", time.earliest())));
     }
     let reports = stations.iter().map(|station| &station[REPORT]);
     let newest = reports.max_by_key(|report| match report {
@@ -86,6 +89,11 @@ fn station(header: &StringRecord, row: &StringRecord) -> Value {
                 if let Some(local) = local {
                     fields.insert(REPORT.into(), json!(local.to_string()));
                 }
+            }
+            // Some recorders write `1704092880.0`.
+            (REPORT, seconds) if seconds.parse::<f64>().is_ok() => {
+                let seconds = seconds.parse::<f64>().unwrap_or_default() as i64;
+                fields.insert(REPORT.into(), json!(seconds));
             }
             (_, cell) => _ = fields.insert(column.into(), value(cell)),
         }

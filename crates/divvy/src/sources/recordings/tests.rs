@@ -142,7 +142,7 @@ const PATCHES: &str = concat!(
     r#"[{"op":"replace","path":"/stationBeanList/0/availableBikes","value":7},"#,
     r#"{"op":"replace","path":"/stationBeanList/1/id","value":3}]"#,
     "\n",
-    // The whole document at once, which becomes no feed for one minute.
+    // The time is removed, and the state is no feed for one minute.
     r#"[{"op":"replace","path":"/executionTime","value":null}]"#,
     "\n",
     r#"[{"op":"replace","path":"/executionTime","value":"2013-09-30 07:06:01 PM"}]"#,
@@ -184,11 +184,10 @@ fn a_patched_feed_is_the_one_read_as_a_whole() {
             let patch: json_patch::Patch = serde_json::from_str(patches.next().unwrap()).unwrap();
             json_patch::patch(&mut document, &patch).unwrap();
         }
-        let whole = station_feed::read(document.to_string().as_bytes(), "whole");
+        let whole = station_feed::read(document.to_string().as_bytes(), &recorded.file);
         match (recorded.feeds, whole) {
             (Ok(feeds), Ok(Document::Feed(whole))) => {
-                let [mut feed] = <[Feed; 1]>::try_from(feeds).unwrap();
-                feed.file = "whole".into();
+                let [feed] = <[Feed; 1]>::try_from(feeds).unwrap();
                 assert_eq!(feed, whole, "line {:?}", recorded.line);
                 compared += 1;
             }
@@ -271,6 +270,96 @@ fn tables_of_both_forms_are_read_in_the_order_of_their_times() {
 }
 
 #[test]
+fn files_of_equal_times_and_running_numbers_are_in_natural_order() {
+    let folder = folder_of(&[
+        ("b/status_20240101_2.json", &status(12)),
+        ("a/status_20240101_10.json", &status(10)),
+        ("a/status_20240101_9.json", &status(9)),
+        ("status_20240102T0000Z.json", &status(20)),
+        ("2024-01-03.json", &status(30)),
+        ("c/status_20240102T0000Z.json", &status(19)),
+    ]);
+    insta::assert_snapshot!(described(folder.path()).join("\n"), @"
+    a/status_20240101_9.json a=9
+    a/status_20240101_10.json a=10
+    b/status_20240101_2.json a=12
+    c/status_20240102T0000Z.json a=19
+    status_20240102T0000Z.json a=20
+    2024-01-03.json a=30
+    ");
+}
+
+#[test]
+fn copies_and_manifests_are_left_out_and_patches_without_a_first_state_are_named() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&beans(&[(1, 4)])).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let folder = folder_of(&[
+        ("2013-10-01.json", &beans(&[(1, 4)])),
+        ("2013-10-01.json.gz", &gzip),
+        ("2013-10-01.patches", b""),
+        ("2013-10-02.patches.gz", &gzip),
+        ("2013-10-03.json.gz", &gzip),
+        ("manifest.json", b"{}"),
+        ("manifest.ndjson", b"{}"),
+    ]);
+    insta::assert_snapshot!(described(folder.path()).join("\n"), @"
+    2013-10-01.json 1=4
+    2013-10-02.json the day is left out, because its first state cannot be read: /2013-10-02.json cannot be read: No such file or directory (os error 2)
+    2013-10-03.json.gz 1=4
+    ");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_listed_is_passed_as_an_error() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder_of(&[("a/1.json", &status(1)), ("b/2.json", &status(2))]);
+    let set = |mode| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(folder.path().join("a"), mode).unwrap();
+    };
+    set(0);
+    // Root may list every folder.
+    let is_root = fs::read_dir(folder.path().join("a")).is_ok();
+    let described = described(folder.path());
+    set(0o755);
+    if !is_root {
+        assert_eq!(
+            described,
+            [
+                "a /a cannot be read: Permission denied (os error 13)",
+                "b/2.json a=2"
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_table_has_the_time_of_its_name_or_of_its_newest_report() {
+    let table = b"station_id,num_bikes_available,last_reported\na,5,1704092880.0\nb,5,1704092000\n";
+    let folder = folder_of(&[
+        ("20240101T060000Z.csv", table),
+        ("status_2024-01-01_1.csv", table),
+    ]);
+    let mut times = Vec::new();
+    let _: ControlFlow<()> = Recording::open(folder.path()).unwrap().visit(|recorded| {
+        let [feed] = <[Feed; 1]>::try_from(recorded.feeds.unwrap()).unwrap();
+        assert!(feed.stations[0].reported_at.is_some());
+        times.push(feed.time);
+        ControlFlow::Continue(())
+    });
+    let instant = |text: &str| FeedTime::Instant(text.parse().unwrap());
+    assert_eq!(
+        times,
+        [
+            instant("2024-01-01T07:08:00Z"),
+            instant("2024-01-01T06:00:00Z")
+        ]
+    );
+}
+
+#[test]
 fn a_period_keeps_the_files_of_its_days_and_their_neighbours() {
     let folder = folder_of(&[
         ("2013-09-29.json", &beans(&[(1, 1)])),
@@ -279,6 +368,10 @@ fn a_period_keeps_the_files_of_its_days_and_their_neighbours() {
         ("2013_10_03.json", &beans(&[(1, 4)])),
         ("status7.json", &beans(&[(1, 5)])),
     ]);
+    let late: Date = "2014-10-01".parse().unwrap();
+    let dated = folder_of(&[("2013-09-29.json", &beans(&[(1, 1)]))]);
+    let error = Recording::open(dated.path()).unwrap().between(late, late);
+    assert!(matches!(error, Err(RecordingError::NothingBetween { .. })));
     let day: Date = "2013-10-01".parse().unwrap();
     let recording = Recording::open(folder.path())
         .unwrap()

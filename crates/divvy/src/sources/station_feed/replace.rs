@@ -3,7 +3,7 @@
 use super::Feed;
 
 impl Feed {
-    /// Takes over the time of `update` and its stations, which are the entries at `indexes` of a list
+    /// Takes over the file, the program and the time of `update` and its stations, which are the entries at `indexes` of a list
     /// of `entries`. Returns `false`, and the feed is not usable any more, where the result may differ
     /// from that of reading the whole list: if entries were left out, have departures from the
     /// specification or another id, or count vehicles by type.
@@ -19,6 +19,8 @@ impl Feed {
         if !(is_complete && is_same_kind && is_plain(self) && is_plain(&update)) {
             return false;
         }
+        self.file = update.file;
+        self.made_by = update.made_by;
         self.time = update.time;
         self.version = update.version;
         self.local_reports
