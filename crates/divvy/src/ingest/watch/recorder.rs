@@ -9,15 +9,17 @@
 //! body that cannot be read as a feed is kept with the ending `.unreadable.zst`, which readers of
 //! recordings leave out.
 
+mod manifest;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tempfile::{Builder, NamedTempFile};
 
+use self::manifest::{LastBody, Line, Series};
 use super::request::{Content, Exchange};
 
 /// The name of the manifest.
@@ -61,40 +63,6 @@ fn write_error(path: &Path) -> impl Fn(io::Error) -> RecordError {
     }
 }
 
-/// One line of the manifest. `None` becomes null.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Line {
-    /// The file with the body, from the folder of the manifest; that of an earlier request where the
-    /// body was the same.
-    file: Option<String>,
-    feed: String,
-    url: String,
-    fetched_at: Timestamp,
-    status: Option<u16>,
-    etag: Option<String>,
-    /// The length of the body, uncompressed.
-    bytes: Option<u64>,
-    /// The XXH3-128 of the body, uncompressed, in 32 hexadecimal digits.
-    xxh3_128: Option<String>,
-    /// Why there is no body, or why it is no feed.
-    error: Option<String>,
-}
-
-/// What a body is compared with: the last one of the same system and feed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Series {
-    folder: String,
-    feed: String,
-    is_readable: bool,
-}
-
-/// The last body of a series.
-#[derive(Clone, Debug)]
-struct LastBody {
-    xxh3_128: String,
-    file: String,
-}
-
 /// Writes a recording.
 pub struct Recorder {
     root: PathBuf,
@@ -115,7 +83,7 @@ impl Recorder {
         let lock = lock(root)?;
         remove_partial_files(root).map_err(write_error(root))?;
         let path = root.join(MANIFEST);
-        let (manifest, last) = open_manifest(&path, root).map_err(write_error(&path))?;
+        let (manifest, last) = manifest::open(&path, root).map_err(write_error(&path))?;
         Ok(Self {
             root: root.into(),
             manifest,
@@ -143,7 +111,7 @@ impl Recorder {
             lines.push(b'\n');
         }
         let path = self.root.join(MANIFEST);
-        append(&mut self.manifest, &lines).map_err(write_error(&path))
+        manifest::append(&mut self.manifest, &lines).map_err(write_error(&path))
     }
 
     fn record_one(&mut self, folder: &str, exchange: &Exchange) -> Result<Line, RecordError> {
@@ -284,55 +252,6 @@ fn remove_partial_files(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens the manifest, without a last line that a killed process has not finished. Returns the last body
-/// of each series.
-fn open_manifest(path: &Path, root: &Path) -> io::Result<(File, BTreeMap<Series, LastBody>)> {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).read(true).write(true);
-    let mut manifest = options.open(path)?;
-    let mut last = BTreeMap::new();
-    let mut whole_bytes = 0;
-    let mut reader = BufReader::new(&manifest);
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line)? > 0 {
-        if line.last() != Some(&b'\n') {
-            break;
-        }
-        whole_bytes += line.len() as u64;
-        // Lines that another program has added say nothing about bodies.
-        let parsed = serde_json::from_slice::<Line>(&line).ok();
-        last.extend(parsed.and_then(last_body));
-        line.clear();
-    }
-    manifest.set_len(whole_bytes)?;
-    manifest.seek(SeekFrom::End(0))?;
-    last.retain(|_, body: &mut LastBody| root.join(&body.file).exists());
-    Ok((manifest, last))
-}
-
-fn last_body(line: Line) -> Option<(Series, LastBody)> {
-    let (file, xxh3_128) = line.file.zip(line.xxh3_128)?;
-    let series = Series {
-        folder: file.split('/').next()?.into(),
-        feed: line.feed,
-        is_readable: line.error.is_none(),
-    };
-    Some((series, LastBody { xxh3_128, file }))
-}
-
-/// Appends whole lines: what cannot be written whole is removed.
-fn append(manifest: &mut File, lines: &[u8]) -> io::Result<()> {
-    let before = manifest.stream_position()?;
-    let written = manifest
-        .write_all(lines)
-        .and_then(|()| manifest.sync_data());
-    if written.is_err() {
-        let _ = manifest.set_len(before);
-        let _ = manifest.seek(SeekFrom::Start(before));
-    }
-    written
-}
-
 /// Makes a folder of a system and a day, so that it is there after a loss of power.
 fn make_folder(root: &Path, folder: &str) -> io::Result<()> {
     let path = root.join(folder);
@@ -374,130 +293,4 @@ fn folder_name(system: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::ContentHash;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_659_918_222 + second).unwrap()
-    }
-
-    fn body(second: i64, text: &str, fault: Option<&str>) -> Exchange {
-        Exchange {
-            feed: "station_status",
-            url: "http://host.example/ss.json".into(),
-            fetched_at: at(second),
-            status: Some(200),
-            content: Content::Body {
-                bytes: text.into(),
-                hash: ContentHash(xxhash_rust::xxh3::xxh3_128(text.as_bytes())),
-                etag: Some("\"1\"".into()),
-                fault: fault.map(str::to_owned),
-            },
-        }
-    }
-
-    fn failed(second: i64) -> Exchange {
-        Exchange {
-            status: None,
-            content: Content::Failed("no answer".into()),
-            ..body(second, "", None)
-        }
-    }
-
-    fn manifest(root: &Path) -> String {
-        fs::read_to_string(root.join(MANIFEST)).unwrap()
-    }
-
-    fn files(folder: &Path) -> Vec<String> {
-        let entries = fs::read_dir(folder).unwrap();
-        let names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn bodies_are_written_once_and_every_request_has_a_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        let mut recorder = Recorder::open(root).unwrap();
-        recorder
-            .record("divvy", &[body(0, "{\"a\":1}", None)])
-            .unwrap();
-        recorder
-            .record("divvy", &[body(60, "{\"a\":1}", None), failed(60)])
-            .unwrap();
-        recorder
-            .record("divvy", &[body(120, "<html>", Some("a web page"))])
-            .unwrap();
-        let again = Exchange {
-            status: Some(304),
-            content: Content::NotModified,
-            ..body(180, "", None)
-        };
-        recorder.record("divvy", &[again]).unwrap();
-        insta::assert_snapshot!(manifest(root));
-        let day = root.join("divvy/2022-08-08");
-        assert_eq!(
-            files(&day),
-            [
-                "station_status_20220808T002342Z.json.zst",
-                "station_status_20220808T002542Z.unreadable.zst"
-            ]
-        );
-        let file = File::open(day.join("station_status_20220808T002342Z.json.zst")).unwrap();
-        assert_eq!(zstd::decode_all(file).unwrap(), b"{\"a\":1}");
-    }
-
-    #[test]
-    fn a_recording_goes_on_after_a_kill() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        let mut recorder = Recorder::open(root).unwrap();
-        recorder
-            .record("divvy", &[body(0, "{\"a\":1}", None)])
-            .unwrap();
-        assert!(matches!(
-            Recorder::open(root),
-            Err(RecordError::InUse { .. })
-        ));
-        drop(recorder);
-        let whole = manifest(root);
-        fs::write(root.join(MANIFEST), format!("{whole}{{\"file\":\"div")).unwrap();
-        fs::write(root.join(".recording-x1.tmp"), "a part").unwrap();
-        let mut recorder = Recorder::open(root).unwrap();
-        assert_eq!(manifest(root), whole);
-        recorder
-            .record("divvy", &[body(60, "{\"a\":1}", None)])
-            .unwrap();
-        recorder
-            .record("divvy", &[body(60, "{\"a\":2}", None)])
-            .unwrap();
-        recorder
-            .record("divvy", &[body(60, "{\"a\":3}", None)])
-            .unwrap();
-        assert_eq!(files(root), [".lock", "divvy", MANIFEST]);
-        assert_eq!(
-            files(&root.join("divvy/2022-08-08")),
-            [
-                "station_status_20220808T002342Z.json.zst",
-                "station_status_20220808T002442Z.json.zst",
-                "station_status_20220808T002442Z_2.json.zst"
-            ]
-        );
-        assert_eq!(manifest(root).lines().count(), 4);
-    }
-
-    #[test]
-    fn addresses_are_names_of_folders() {
-        let names = [
-            "divvy",
-            "https://h.example:81/a/gbfs.json?k=1",
-            "../..",
-            "http://",
-        ];
-        let expected = ["divvy", "h.example_81_a_gbfs.json_k_1", "_..", "system"];
-        assert_eq!(names.map(folder_name), expected);
-    }
-}
+mod tests;
