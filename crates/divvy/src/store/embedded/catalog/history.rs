@@ -1,9 +1,9 @@
-//! The history of states: recent changes, the snapshots, and which parts are sealed.
+//! The history of states: the snapshots, and recent changes.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, ToSql, params};
 
-use super::tables::{CHECKED, STATUS_CHANGE, STATUS_PART, STATUS_SNAPSHOT, STATUS_STATES};
+use super::tables::{CHECKED, STATUS_CHANGE, STATUS_SNAPSHOT, STATUS_STATES};
 use super::tallies::{compress, decompress};
 use super::{ReadError, execute, from_json, from_ms, query, query_first, to_ms};
 use crate::history::part_file::by_type_text;
@@ -40,27 +40,12 @@ impl Moment {
     }
 }
 
-/// A sealed part of the history.
-#[derive(Clone, Debug)]
-pub(crate) struct PartRow {
-    /// Relative to the store's folder.
-    pub(crate) path: String,
-    pub(crate) system: SystemId,
-    pub(crate) rows: u64,
-    /// The first and the last snapshot with a change in it.
-    pub(crate) snapshots: (u64, u64),
-    /// The times of these snapshots.
-    pub(crate) times: (Timestamp, Timestamp),
-    /// The XXH3-128 hash of the file.
-    pub(crate) hash: u128,
-}
-
-fn pack_states(states: &States) -> Vec<u8> {
+pub(super) fn pack_states(states: &States) -> Vec<u8> {
     let bytes = postcard::to_allocvec(states).expect("states have no types that Postcard lacks");
     compress(&bytes)
 }
 
-fn unpack_states(blob: &[u8]) -> Result<States, StoreError> {
+pub(super) fn unpack_states(blob: &[u8]) -> Result<States, StoreError> {
     postcard::from_bytes(&decompress(blob)?).map_err(corrupt_catalog)
 }
 
@@ -368,64 +353,6 @@ pub(crate) fn last_changes(
              (SELECT station, max(snapshot) FROM status_change WHERE system = ?1 GROUP BY station)",
         params![system.as_str()],
     )
-}
-
-/// Names a part. `before` are all states before its first row.
-pub(crate) fn put_part(
-    catalog: &Connection,
-    part: &PartRow,
-    before: &States,
-) -> Result<(), StoreError> {
-    execute(
-        catalog,
-        &STATUS_PART.insert(),
-        params![
-            part.path,
-            part.system.as_str(),
-            part.rows,
-            part.snapshots.0,
-            part.snapshots.1,
-            to_ms(part.times.0),
-            to_ms(part.times.1),
-            part.hash.to_be_bytes(),
-            pack_states(before)
-        ],
-    )
-}
-
-/// Lists the parts of one system, or of all, in order.
-pub(crate) fn history_parts(
-    catalog: &Connection,
-    system: Option<&SystemId>,
-) -> Result<Vec<PartRow>, StoreError> {
-    let is_intact = STATUS_PART.is_intact();
-    let select = format!(
-        "SELECT path, system, rows, first_snapshot, last_snapshot, first_at, last_at, hash
-         FROM status_part WHERE (?1 IS NULL OR system = ?1) AND {is_intact}
-         ORDER BY system, first_snapshot"
-    );
-    query(catalog, &select, [system.map(SystemId::as_str)], |row| {
-        Ok(PartRow {
-            path: row.get(0)?,
-            system: row.get::<_, String>(1)?.into(),
-            rows: row.get(2)?,
-            snapshots: (row.get(3)?, row.get(4)?),
-            times: (from_ms(row.get(5)?)?, from_ms(row.get(6)?)?),
-            hash: u128::from_be_bytes(row.get(7)?),
-        })
-    })
-}
-
-/// Reads all states before the first row of a part.
-pub(crate) fn states_before_part(catalog: &Connection, path: &str) -> Result<States, StoreError> {
-    let select = "SELECT before FROM status_part WHERE path = ?";
-    let blob = query_first(catalog, select, [path], |row| Ok(row.get::<_, Vec<u8>>(0)?))?;
-    blob.map_or_else(|| Ok(States::new()), |blob| unpack_states(&blob))
-}
-
-/// Forgets a part.
-pub(crate) fn delete_part(catalog: &Connection, path: &str) -> Result<(), StoreError> {
-    execute(catalog, "DELETE FROM status_part WHERE path = ?", [path])
 }
 
 /// Deletes the snapshots with numbers from `from` on and below `to`.
