@@ -51,7 +51,7 @@ pub struct Observations {
     pub(super) readings: Vec<Vec<Reading>>,
     /// Whether a station had a free dock in any snapshot.
     pub(super) has_docks: Vec<bool>,
-    /// The slot of each minute, to the longest horizon behind the end.
+    /// The slot of each minute, to a day after the end.
     pub(super) slots: Vec<u8>,
     /// The median interval between snapshots, in minutes.
     pub(super) interval: usize,
