@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use super::calendar::Calendar;
-use super::observations::{Observations, Reading};
+use super::observations::{Observations, Reading, max_age};
 use crate::model::{Snapshot, SnapshotKind, Station, StationId, StationStatus};
 
 /// A snapshot that is so many minutes after the last one is taken if the next one is not older: a
@@ -132,7 +132,12 @@ impl ObservationsBuilder {
         let taken: Vec<usize> = self.taken.iter().map(minute).collect();
         let mut intervals: Vec<usize> = taken.windows(2).map(|two| two[1] - two[0]).collect();
         intervals.sort_unstable();
-        let interval = intervals.get(intervals.len() / 2).copied().unwrap_or(1);
+        let interval = intervals
+            .get(intervals.len() / 2)
+            .map_or(1, |median| (*median).max(1));
+        // Longer ones are gaps in the recording.
+        intervals.retain(|minutes| *minutes <= max_age(interval));
+        let covered: usize = intervals.iter().sum();
         let mut taken_until = vec![0; self.minutes];
         taken.iter().for_each(|minute| taken_until[*minute] += 1);
         let mut sum = 0;
@@ -152,7 +157,8 @@ impl ObservationsBuilder {
             slots: minutes
                 .map(|minute| self.calendar.slot(self.start + minute as i64))
                 .collect(),
-            interval: interval.max(1),
+            interval,
+            snapshots_per_minute: intervals.len() as f64 / covered.max(1) as f64,
             stations: self.stations,
             taken,
             taken_until,

@@ -51,10 +51,12 @@ pub struct Observations {
     pub(super) readings: Vec<Vec<Reading>>,
     /// Whether a station had a free dock in any snapshot.
     pub(super) has_docks: Vec<bool>,
-    /// The slot of each minute, to the longest horizon behind the end.
+    /// The slot of each minute, to a day after the end.
     pub(super) slots: Vec<u8>,
     /// The median interval between snapshots, in minutes.
     pub(super) interval: usize,
+    /// The mean number of snapshots a minute, without the gaps in the recording.
+    pub(super) snapshots_per_minute: f64,
 }
 
 impl Observations {
@@ -137,8 +139,10 @@ impl Observations {
             observed += 1;
             happened |= count == 0;
         }
-        let usual = (horizon / self.interval).max(1);
-        (5 * observed >= 4 * usual).then_some(happened)
+        let usual = (horizon as f64 * self.snapshots_per_minute)
+            .floor()
+            .max(1.0);
+        (5.0 * f64::from(observed) >= 4.0 * usual).then_some(happened)
     }
 
     /// Returns how many minutes before or after a horizon a snapshot may be that decides on an event
@@ -149,7 +153,7 @@ impl Observations {
 
     /// Returns how many minutes a reading holds.
     pub(super) fn max_age(&self) -> usize {
-        MAX_AGE_MIN.max((MAX_AGE_INTERVALS * self.interval as f64).ceil() as usize)
+        max_age(self.interval)
     }
 
     /// Returns the indexes of the snapshots of some minutes.
@@ -197,4 +201,9 @@ impl Observations {
         let reading = self.readings[station][snapshot].known()?;
         Some((self.taken[snapshot], reading))
     }
+}
+
+/// Returns how many minutes a reading holds, where snapshots are usually `interval` minutes apart.
+pub(super) fn max_age(interval: usize) -> usize {
+    MAX_AGE_MIN.max((MAX_AGE_INTERVALS * interval as f64).ceil() as usize)
 }

@@ -1,0 +1,195 @@
+use super::*;
+
+#[test]
+fn a_regular_station_has_the_rates_that_were_observed() {
+    // A bike leaves every tenth minute and comes back five minutes later.
+    let observations = observed(
+        &[&|minute| Some(5 - u32::from(minute % 10 < 5))],
+        20 * 24 * 60,
+    );
+    let model = Model::train(&observations, &[30], 2_000, 1).unwrap();
+    for slot in [0, 20, 60] {
+        let rates = model.rates(&StationId::from("0")).at(slot);
+        assert!((rates.departures - 0.1).abs() < 0.005, "{rates:?}");
+        assert!((rates.arrivals - 0.1).abs() < 0.005, "{rates:?}");
+    }
+    assert_eq!(
+        model.rates(&StationId::from("new")),
+        model.rates(&StationId::from("newer"))
+    );
+}
+
+#[test]
+fn trucks_are_no_departures() {
+    // Once an hour a truck takes 8 bikes, and another one brings them.
+    let observations = observed(
+        &[&|minute| Some(if minute % 60 < 30 { 9 } else { 1 })],
+        10 * 24 * 60,
+    );
+    let model = Model::train(&observations, &[30], 500, 1).unwrap();
+    let rates = model.rates(&StationId::from("0")).at(10);
+    assert_eq!(
+        rates,
+        FlowRates {
+            departures: 0.0,
+            arrivals: 0.0
+        }
+    );
+}
+
+#[test]
+fn a_platt_line_is_found_again() {
+    let line = Platt {
+        alpha: -0.7,
+        c: 0.6,
+    };
+    let mut rng = crate::sample::Rng::of(1, 1);
+    let draw = |_| {
+        let logit = 8.0 * rng.unit() - 4.0;
+        let p = 1.0 / (1.0 + (-line.logit(logit)).exp());
+        (logit, rng.happens(p))
+    };
+    let forecasts: Vec<_> = (0..40_000).map(draw).collect();
+    let fitted = Platt::fit(&forecasts);
+    assert!((fitted.alpha - line.alpha).abs() < 0.05, "{fitted:?}");
+    assert!((fitted.c - line.c).abs() < 0.03, "{fitted:?}");
+    assert_eq!(Platt::fit(&[]), Platt::IDENTITY);
+    let one_kind = Platt::fit(&[(-2.0, false); 50]);
+    assert!(
+        one_kind.alpha.is_finite() && one_kind.c.is_finite(),
+        "{one_kind:?}"
+    );
+}
+
+#[test]
+fn the_online_intercept_follows_outcomes_and_forgets_them() {
+    let mut intercept = OnlineIntercept::new(24.0, 10.0);
+    assert_eq!(intercept.hour(), 0.0);
+    for _ in 0..2_000 {
+        // Said to be 12 %, and half of them happen.
+        intercept.add(-2.0, true);
+        intercept.add(-2.0, false);
+    }
+    let shifted = intercept.hour();
+    assert!((shifted - 2.0).abs() < 0.1, "{shifted}");
+    let later = (0..24 * 30).map(|_| intercept.hour()).last().unwrap();
+    assert!(later.abs() < 0.01, "{later}");
+}
+
+#[test]
+fn a_level_is_the_ratio_of_flows_to_rates() {
+    let mut tracker = LevelTracker::default();
+    assert_eq!(tracker.level(), Level::USUAL);
+    for _ in 0..3 * 24 * 60 {
+        tracker.add(20.0, 10.0, rates(10.0, 10.0));
+    }
+    let level = tracker.level();
+    assert!((level.departures - 2.0).abs() < 0.05, "{level:?}");
+    assert!((level.arrivals - 1.0).abs() < 1e-9, "{level:?}");
+}
+
+#[test]
+fn training_without_outcomes_to_calibrate_by_is_an_error_or_leaves_the_horizon_out() {
+    // The recording ends after 14 of 20 days: the last days that have readings are held out.
+    let half = observed_at(&[&falling], 20 * 1440, 0..14 * 1440);
+    let model = Model::train(&half, &[60], 3_000, 1).unwrap();
+    assert_eq!(model.horizons(), [60]);
+    assert_ne!(model.calibration(0, Event::EmptyAt), Platt::IDENTITY);
+    // The last day has readings for an hour.
+    let short = observed_at(&[&falling], 2 * 1440, 0..1440 + 60);
+    let model = Model::train(&short, &[15, 1000], 3_000, 1).unwrap();
+    assert!(model.horizons().is_empty());
+    let reasons: Vec<String> = model.left_out().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        reasons,
+        [
+            "15 minutes: the last days of the training have 48 outcomes to calibrate by, 100 are needed",
+            "1000 minutes: the last days of the training have 0 outcomes to calibrate by, 100 are needed"
+        ]
+    );
+    let day = observed(&[&falling], 1440);
+    assert_eq!(
+        Model::train(&day, &[60], 3_000, 1).unwrap_err(),
+        OutlookError::TooFewDays { days: 1 }
+    );
+}
+
+/// Departures begin with a slot, and a forecast that goes beyond its start has them from there on.
+#[test]
+fn a_horizon_that_crosses_a_slot_has_the_rates_of_both() {
+    // Six bikes leave from 09:00 to 09:30, and they come back after 20:00.
+    let bikes = |minute: usize| match minute % 1440 {
+        minute @ 540..570 => 7 - (minute as u32 - 540) / 5,
+        570..1200 => 1,
+        minute @ 1200..1230 => 2 + (minute as u32 - 1200) / 5,
+        _ => 8,
+    };
+    let observations = observed(&[&move |minute| Some(bikes(minute))], 20 * 1440);
+    let model = Model::train(&observations, &[15, 60], 5_000, 1).unwrap();
+    let rates = model.rates(&StationId::from("0"));
+    let quiet = rates.at(8).departures;
+    assert!(rates.at(18).departures > 10.0 * quiet, "{rates:?}");
+    let now = Reading { bikes: 8, docks: 2 };
+    let outlooks = |start: usize| {
+        let slot = |ahead: usize| (start + ahead) / 30 % 48;
+        model.outlooks(&StationId::from("0"), now, Level::USUAL, slot)
+    };
+    let (early, before) = (outlooks(240), outlooks(509));
+    assert!(before[1].expected() < early[1].expected() - 1.0);
+    let p = model.probability(1, Event::EmptyAt, &before[1]);
+    let line = model.calibration(1, Event::EmptyAt);
+    assert_eq!(p, line.correct(before[1].empty()));
+    assert!((0.0..=1.0).contains(&p));
+}
+
+/// A flow is of the minutes between two snapshots, and a long gap has none.
+#[test]
+fn flows_are_spread_over_the_minutes_between_two_snapshots() {
+    // A bike leaves every tenth minute and comes back five minutes later: snapshots at 0, 5, 10, …
+    let regular = |minute: usize| Some(5 - u32::from(minute % 10 < 5));
+    let every = |interval: usize| {
+        let days = 20 * 1440;
+        let observations = observed_at(&[&regular], days, (0..days).step_by(interval));
+        let model = Model::train(&observations, &[30], 20_000, 1).unwrap();
+        model.rates(&StationId::from("0")).at(20)
+    };
+    for interval in [1, 5] {
+        let rates = every(interval);
+        assert!(
+            (rates.departures - 0.1).abs() < 0.005,
+            "{interval}: {rates:?}"
+        );
+        assert!(
+            (rates.arrivals - 0.1).abs() < 0.005,
+            "{interval}: {rates:?}"
+        );
+    }
+    let flow = |taken: &[usize], bikes: Bikes<'_>, snapshot: usize| {
+        let observations = observed_at(&[bikes], 60, taken.iter().copied());
+        crate::outlook::flows::flow(&observations, 0, true, snapshot)
+    };
+    let minutely = [0, 1, 2, 3, 4, 5, 8, 12];
+    assert!(flow(&minutely, &|_| Some(5), 6).is_some(), "3 minutes");
+    assert!(flow(&minutely, &|_| Some(5), 7).is_none(), "4 minutes");
+    let left = |at: usize, n: u32| move |minute: usize| Some(10 - if minute >= at { n } else { 0 });
+    assert!(flow(&minutely, &left(3, 4), 3).is_some());
+    assert!(flow(&minutely, &left(3, 5), 3).is_none(), "a truck");
+    // In 9 minutes a change of 15 is counted as one.
+    let rare = [0, 9, 18, 27];
+    assert_eq!(flow(&rare, &left(18, 9), 2).unwrap().departures, 9);
+}
+
+#[test]
+fn a_rack_without_docks_takes_more_bikes() {
+    let bikes: Vec<u32> = random_bikes(10 * 1440, 1);
+    let mut builder = builder(10 * 1440);
+    for (minute, bikes) in bikes.iter().enumerate() {
+        builder.add(&snapshot(minute as f64, vec![station(0, Some(*bikes), 0)]));
+    }
+    let model = Model::train(&builder.finish(), &[60], 5_000, 1).unwrap();
+    let rates = model.rates(&StationId::from("0"));
+    assert!((rates.at(3).arrivals - 0.1).abs() < 0.03, "{rates:?}");
+    let now = Reading { bikes: 2, docks: 0 };
+    let outlooks = model.outlooks(&StationId::from("0"), now, Level::USUAL, |_| 3);
+    assert!(outlooks[0].at_least(3) > 0.1, "{outlooks:?}");
+}
