@@ -27,14 +27,12 @@ impl Calendar {
     /// included for systems in the time zones of the United States alone. Elsewhere a holiday has the
     /// slots of its weekday.
     pub fn of(system: &System, first: Date, last: Date) -> Self {
-        let years = match US_ZONES.contains(&system.time_zone.as_str()) {
-            true => first.year()..=last.year(),
-            false => 1..=0,
-        };
+        let has_holidays = US_ZONES.contains(&system.time_zone.as_str());
+        let years = (first.year()..=last.year()).filter(|_| has_holidays);
+        let holidays = years.flat_map(us_holidays);
         Self {
             zone: system.zone(),
-            holidays: years
-                .flat_map(us_holidays)
+            holidays: holidays
                 .filter(|date| (first..=last).contains(date))
                 .collect(),
         }
