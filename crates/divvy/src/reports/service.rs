@@ -14,7 +14,7 @@ use super::column::STATION_ID;
 use super::dims::{Dim, WEEKDAYS};
 use super::measures::rounded;
 use super::question::{length, no_history};
-use super::status_history::{no_snapshots, period};
+use super::status_history::period;
 use super::{
     Column, Filter, Filters, Note, Question, Report, Row, Table, Value, ValueKind, plural,
 };
@@ -183,7 +183,10 @@ impl Report for Service {
         let period = period(question);
         let snapshots = snapshots(question, history, period).await?;
         let Some(watch) = Watch::new(&question.zone, &snapshots, period) else {
-            return nothing(no_snapshots());
+            return nothing(Note::Scope(
+                "no two snapshots with states are stored for this period: divvy watch URL polls them"
+                    .into(),
+            ));
         };
         let mut times = times(question, history, &watch, &snapshots).await?;
 

@@ -246,7 +246,7 @@ impl Report for Coverage {
 }
 
 /// Writes that nothing was observed.
-pub(super) fn no_snapshots() -> Note {
+fn no_snapshots() -> Note {
     Note::Scope("no snapshots with states are stored for this period: divvy poll URL".into())
 }
 

@@ -18,6 +18,7 @@ const PARTS: [(&str, &[(&str, &str)]); 5] = [
             ("stations", "The busiest stations"),
             ("routes", "The busiest routes"),
             ("balance", "Where bikes gather and where they run out"),
+            ("service", "How often stations are empty or full"),
         ],
     ),
     (
