@@ -256,14 +256,16 @@ async fn times(
     Ok(tally.finish())
 }
 
+/// Station, weekday and hour of a row. `None` for what is not grouped by.
+type GroupKey = (Option<StationId>, Option<usize>, Option<usize>);
+
 /// Groups the times of stations as the filters ask: by station if they do not. Returns the rows and the sum of
 /// all.
 fn group(filters: &Filters, times: BTreeMap<StationId, StationTimes>) -> (Vec<ServiceRow>, Times) {
     let by = |dim| filters.by.contains(&dim) || filters.by.is_empty() && dim == Dim::Station;
     let (by_station, by_weekday, by_hour) = (by(Dim::Station), by(Dim::Weekday), by(Dim::Hour));
     let is_whole = !by_weekday && !by_hour && filters.weekdays.is_none() && filters.hours.is_none();
-    let mut groups: BTreeMap<(Option<StationId>, Option<usize>, Option<usize>), ServiceRow> =
-        BTreeMap::new();
+    let mut groups: BTreeMap<GroupKey, ServiceRow> = BTreeMap::new();
     let mut all = Times::default();
     for (station, times) in times {
         let mut spells = is_whole.then_some([times.empty_ms, times.full_ms]);
