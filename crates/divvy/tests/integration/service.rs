@@ -191,7 +191,7 @@ fn spells_end_in_gaps_and_minutes_beyond_a_share_are_counted() {
     let store = MemoryStore::default();
     let state = |bikes: u32, ebikes: u32| (Some(bikes), Some(ebikes), Some(5), true);
     // Station 0 is empty from minute 5 to 20, where a gap of an hour begins, and from 80 to 85.
-    let bikes = |minute: i64| if minute < 5 || minute >= 85 { 2 } else { 0 };
+    let bikes = |minute: i64| if (5..85).contains(&minute) { 0 } else { 2 };
     for minute in (0..=20).step_by(5).chain((80..=100).step_by(5)) {
         let stations = [(0, state(bikes(minute), 0)), (1, state(3, 3))].into();
         let snapshot = snapshot(minute, &stations);
