@@ -141,10 +141,10 @@ enum Piece {
 }
 
 /// What files are sorted by.
-type Order = (Option<DateTime>, Vec<Piece>, bool, PathBuf);
+type Order = (bool, Option<DateTime>, Vec<Piece>, bool, PathBuf);
 
-/// Returns what files are sorted by: the time in the name, or the date where it states no clock time;
-/// then the folders and the name in natural order. Information is before a status of the same name,
+/// Returns what files are sorted by: the time in the name, or the date where it states no clock time, files
+/// without either last; then the folders and the name in natural order. Information is before a status of the same name,
 /// since a status has no positions.
 fn order(folder: &Path, part: &Part) -> Order {
     let relative = part.path.strip_prefix(folder).unwrap_or(&part.path);
@@ -155,7 +155,13 @@ fn order(folder: &Path, part: &Part) -> Order {
         .replace("station_status", "")
         .replace("station_information", "");
     let time = part.time().map(NameTime::earliest);
-    (time, pieces(&path), is_status, relative.into())
+    (
+        time.is_none(),
+        time,
+        pieces(&path),
+        is_status,
+        relative.into(),
+    )
 }
 
 fn pieces(name: &str) -> Vec<Piece> {

@@ -222,7 +222,7 @@ fn damage_ends_a_day_and_the_next_one_is_read() {
     2013-10-01.json the day is left out, because its first state cannot be read: /2013-10-01.json is empty: the download failed; fetch it again
     2013-10-02.json 1=4
     2013-10-02.patches:1 1=3
-    2013-10-02.patches:2 line 2 of /2013-10-02.patches is damaged, and the day ends there: EOF while parsing a string at column 42
+    2013-10-02.patches:2 line 2 of /2013-10-02.patches is damaged, and the day ends there: EOF while parsing a string at column 37
     2013-10-03.json 1=4
     2013-10-03.patches:1 line 1 of /2013-10-03.patches is damaged, and the day ends there: operation '/0' failed at path '/stationBeanList/9': path is invalid
     2013-10-04.json 1=2
