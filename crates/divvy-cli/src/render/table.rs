@@ -345,6 +345,10 @@ mod tests {
     async fn every_report_fits_every_terminal_and_keeps_key_and_number() {
         let folder = TempDir::new().unwrap();
         for (report, table) in answers(&folder).await {
+            if table.rows.is_empty() {
+                // The history is that of a station, which no filter names here.
+                continue;
+            }
             for width in 40..=200 {
                 let text = written(&table, terminal(width));
                 let too_wide = text.lines().find(|line| line.width() > usize::from(width));

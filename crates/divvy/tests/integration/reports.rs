@@ -475,6 +475,7 @@ fn growth_counts_whole_months_and_says_so() {
     2021-02 | all | 4 | _ | _ | false
     Scope("7 trips counted (from 2021-01-01, to 2021-02-28), of Divvy (Chicago): 7 trips from 1 archive, 2021-01-04 to 2021-02-03")
     Warning("not all days are stored of 2021-01 (2 of 31 days), 2021-02 (3 of 28 days): no growth is shown for such a month")
+    Scope("for none of these months is the same month a year before stored: there is no growth to show")
     "#);
 }
 
@@ -669,7 +670,7 @@ fn what_cannot_be_asked_is_refused_in_a_sentence() {
     insta::assert_snapshot!(refuse("quality", rider.clone()), @r#"the report "quality" cannot be narrowed by rider: it takes top"#);
     insta::assert_snapshot!(refuse("from-counts", rider), @r#"the report "from-counts" cannot be narrowed by rider: it takes station, top"#);
     insta::assert_snapshot!(refuse("hours", swapped), @"no date is both from 2021-02-01 on and up to 2021-01-01: the first date comes after the last");
-    insta::assert_snapshot!(refuse("station", Filters::default()), @r#"there is no report "station" (did you mean stations?): expected one of stations, from-counts, places, hours, weekdays, months, days, durations, riders, genders, ages, routes, balance, growth, distance, dockless, roundtrips, quality, history, coverage"#);
+    insta::assert_snapshot!(refuse("station", Filters::default()), @r#"there is no report "station" (did you mean stations?): expected one of stations, from-counts, places, hours, weekdays, months, days, durations, riders, genders, ages, routes, balance, growth, distance, dockless, roundtrips, quality, history, coverage, service"#);
 }
 
 #[test]
