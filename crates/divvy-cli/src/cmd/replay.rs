@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use super::grouped;
 use super::left_out::{self, LeftOut};
+use crate::flags;
 use crate::open::{Common, Opened};
 use crate::progress::SnapshotsBar;
 use crate::runtime::block_on;
@@ -68,7 +69,7 @@ impl Replay {
                     Err(error) => ControlFlow::Break(error),
                     Ok(None) => ControlFlow::Continue(()),
                     Ok(Some(error)) => {
-                        left_out.add(&name, &error);
+                        left_out.add(&name, &flags::message(&error));
                         ControlFlow::Continue(())
                     }
                 },

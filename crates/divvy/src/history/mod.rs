@@ -7,7 +7,7 @@
 //!
 //! A snapshot is in the history if its states were taken: one that is older than the last, or that
 //! repeats it, is not. Snapshots of a system are numbered from 1. Gaps between snapshots are not filled:
-//! whoever needs to know that a station was watched at a time looks at the times of the snapshots.
+//! whether a station was watched at a time follows from the times of the snapshots.
 
 mod diff;
 #[cfg(feature = "embedded")]

@@ -107,7 +107,7 @@ fn answer(store: &dyn Store, filters: &Filters) -> Table {
     block_on(reports::report("service", store, &system(), filters)).unwrap()
 }
 
-/// The rows by the value of a column, with the shares that [`counted`] knows.
+/// The rows by the value of a column, with the shares that [`counted`] returns.
 fn rows(table: &Table, key: &str) -> BTreeMap<String, (Option<f64>, [Option<f64>; 4])> {
     let at = |name: &str| {
         table

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use divvy::ingest::watch::{
-    ClockSteps, DEFAULT_FLOOR, Recorder, SystemWatch, WatchOptions, spoken,
+    ClockSteps, DEFAULT_FLOOR, Recorder, SystemWatch, WatchOptions, in_words,
 };
 use divvy::reports::plural;
 use divvy::sources::http::Client;
@@ -203,7 +203,7 @@ async fn wait_for_workers(signals: &mut Signals, gate: &Gate) -> bool {
 /// process that writes to the store, it ends the process: what they would do next is not begun.
 fn end(shared: &Shared, is_ended: bool) -> ExitCode {
     let common = shared.common;
-    let length = spoken(shared.clock.now().since_start);
+    let length = in_words(shared.clock.now().since_start);
     let totals = shared.metrics.totals();
     common.say(format_args!("watched for {length}: {totals}"));
     let code: u8 = match shared.gate.is_broken.load(Ordering::Relaxed) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::spoken;
+use super::in_words;
 
 /// A state of a system that lasts and is not as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,7 +114,7 @@ impl Course {
         let lasted = now.saturating_sub(since);
         let line = match self.begun {
             0 | 1 if lasted.is_zero() => text.to_owned(),
-            0 | 1 => format!("for {} now: {text}", spoken(lasted)),
+            0 | 1 => format!("for {} now: {text}", in_words(lasted)),
             begun => format!("{begun} times since the last message: {text}"),
         };
         self.is_printed = true;
@@ -126,7 +126,13 @@ impl Course {
     fn end(&mut self, condition: Condition, now: Duration) -> Option<String> {
         let since = self.since.take()?;
         let was_printed = std::mem::take(&mut self.is_printed);
-        was_printed.then(|| format!("{} {}", condition.end(), spoken(now.saturating_sub(since))))
+        was_printed.then(|| {
+            format!(
+                "{} {}",
+                condition.end(),
+                in_words(now.saturating_sub(since))
+            )
+        })
     }
 }
 

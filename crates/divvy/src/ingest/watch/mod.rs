@@ -72,13 +72,13 @@ impl ClockSteps {
         let direction = if is_back { "back" } else { "forward" };
         Some(format!(
             "the clock of this computer was set {direction} by {}; polls go on as planned",
-            spoken(step)
+            in_words(step)
         ))
     }
 }
 
 /// Writes a length of time for people: `40 s`, `12 minutes`, `2 h 30 min`, `3 days 4 h`.
-pub fn spoken(length: Duration) -> String {
+pub fn in_words(length: Duration) -> String {
     let seconds = length.as_secs_f64().round() as u64;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     let plural = |count: u64, unit: &str| match count {
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn lengths_of_time() {
         let lengths = [0, 59, 60, 150, 3_600, 9_000, 86_400, 100_000, 200_000];
-        let texts = lengths.map(|seconds| spoken(Duration::from_secs(seconds)));
+        let texts = lengths.map(|seconds| in_words(Duration::from_secs(seconds)));
         let expected = [
             "0 s",
             "59 s",

@@ -8,7 +8,7 @@ use super::documents::{Documents, Round};
 use super::failure::FailureKind;
 use super::health::{Condition, Events, Finding, Health};
 use super::schedule::{After, Schedule};
-use super::{Exchange, Moment, spoken};
+use super::{Exchange, Moment, in_words};
 use crate::ingest::feed_sources::FeedSources;
 use crate::ingest::poll::{self, CLOCK_STANDS_STILL};
 use crate::ingest::{PollError, PollOptions, Polled};
@@ -272,7 +272,7 @@ impl SystemWatch {
                 "{} stations at {}, polled every {}",
                 grouped(polled.stations as i64),
                 zone.rfc3339(polled.taken_at),
-                spoken(self.schedule.interval())
+                in_words(self.schedule.interval())
             ));
         }
         let is_later = self.taken_at.is_some_and(|before| polled.taken_at > before);
@@ -353,14 +353,14 @@ impl SystemWatch {
         let stale = match is_longer(age, max_age) {
             Some(age) => Finding::Present(format!(
                 "the feed is of {taken_at}, which is {} ago",
-                spoken(age)
+                in_words(age)
             )),
             None => Finding::Absent,
         };
         let ahead = match is_longer(-age, MAX_AHEAD) {
             Some(ahead) => Finding::Present(format!(
                 "the feed is of {taken_at}, which is {} ahead of this computer's clock",
-                spoken(ahead)
+                in_words(ahead)
             )),
             None => Finding::Absent,
         };

@@ -78,7 +78,7 @@ pub(crate) fn states_before_part(catalog: &Connection, path: &str) -> Result<Sta
     blob.map_or_else(|| Ok(States::new()), |blob| unpack_states(&blob))
 }
 
-/// Forgets a part.
+/// Deletes the row of a part.
 pub(crate) fn delete_part(catalog: &Connection, path: &str) -> Result<(), StoreError> {
     execute(catalog, "DELETE FROM status_part WHERE path = ?", [path])
 }
