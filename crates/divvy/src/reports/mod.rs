@@ -103,6 +103,11 @@ pub trait Report: Send + Sync {
         false
     }
 
+    /// Returns whether it is of the history of states, so that stations that have left the feed are known.
+    fn reads_history(&self) -> bool {
+        false
+    }
+
     /// Returns its picture. `None` if it has none.
     fn picture(&self) -> Option<Picture> {
         None

@@ -151,8 +151,8 @@ impl Question<'_> {
         Ok(places::places(stations, &listed, known, &corrections))
     }
 
-    /// Lists the places that the station filter selects among all that any snapshot has named, also those
-    /// that the newest one lacks and no trip names.
+    /// Lists every place that trips, station lists or any snapshot name, also those that the newest one
+    /// lacks and no trip names.
     pub(super) async fn places_of_the_past(
         &self,
         known: &Totals,
@@ -166,13 +166,7 @@ impl Question<'_> {
             information_at: None,
             listed: of_feed.map(|station| station.id).collect(),
         };
-        let mut places = self.places_of(known, Some(&feed)).await?;
-        let selected = self.resolve_places(&places, known).unwrap_or_default();
-        let selected = selected
-            .into_iter()
-            .rev()
-            .map(|index| places.swap_remove(index));
-        Ok(selected.collect())
+        self.places_of(known, Some(&feed)).await
     }
 
     /// Returns the indexes of the places that the station filter selects. `None` without that filter.

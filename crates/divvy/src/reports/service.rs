@@ -175,6 +175,10 @@ impl Report for Service {
         true
     }
 
+    fn reads_history(&self) -> bool {
+        true
+    }
+
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
         let nothing = |note| Ok(Table::new(Vec::<ServiceRow>::new(), vec![note]));
         let Some(history) = question.store.history() else {
@@ -191,7 +195,7 @@ impl Report for Service {
         let mut times = times(question, history, &watch, &snapshots).await?;
 
         let known = question.known(Parts::NONE).await?;
-        let places = question.places(&known.totals).await?;
+        let places = question.places_of_the_past(&known.totals).await?;
         if let Some(selected) = question.resolve_places(&places, &known.totals) {
             let selected = selected.into_iter().map(|at| &places[at].station_id);
             let selected: BTreeSet<&StationId> = selected.collect();

@@ -115,28 +115,26 @@ impl Report for History {
         true
     }
 
+    fn reads_history(&self) -> bool {
+        true
+    }
+
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
         let Some(history) = question.store.history() else {
             return Ok(Table::new(Vec::<HistoryRow>::new(), vec![no_history()]));
         };
         let known = question.known(Parts::NONE).await?;
-        let places = question.places(&known.totals).await?;
+        let places = question.places_of_the_past(&known.totals).await?;
         let Some(selected) = question.resolve_places(&places, &known.totals) else {
             let note =
                 Note::Scope("the history is that of one station: say which with --station".into());
             return Ok(Table::new(Vec::<HistoryRow>::new(), vec![note]));
         };
-        let mut selected: Vec<StationId> = selected
-            .into_iter()
-            .map(|index| places[index].station_id.clone())
-            .collect();
-        if selected.is_empty() {
-            let past = question.places_of_the_past(&known.totals).await?;
-            selected = past.into_iter().map(|place| place.station_id).collect();
-        }
+        let selected = selected.into_iter();
+        let selected: Vec<&StationId> = selected.map(|at| &places[at].station_id).collect();
         let (from, to) = period(question);
         let mut rows = Vec::new();
-        for id in &selected {
+        for id in selected {
             let changes = history
                 .state_changes(&question.system.id, id, from, to)
                 .await?;

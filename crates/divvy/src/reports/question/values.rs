@@ -33,9 +33,14 @@ impl Question<'_> {
         if places.is_empty() || !places::resolve_places(&places, text, &known).is_empty() {
             return Ok(None);
         }
-        let is_of_the_past = filters.as_of.is_some() || report.is_of_one_station();
-        if is_of_the_past && !self.places_of_the_past(&known).await?.is_empty() {
-            return Ok(None);
+        if filters.as_of.is_some() || report.reads_history() {
+            let past = self.places_of_the_past(&known).await?;
+            if self
+                .resolve_places(&past, &known)
+                .is_some_and(|it| !it.is_empty())
+            {
+                return Ok(None);
+            }
         }
         Ok(Some(unknown_station(text, &places, &known)))
     }
