@@ -36,7 +36,11 @@ pub fn dimensions(current: &OsStr) -> Vec<CompletionCandidate> {
         Some(comma) => current.split_at(comma + 1),
         None => ("", &*current),
     };
-    let dims = Dim::ALL.iter().map(|dim| dim.as_str());
+    let of_report = report_of_command().map(|report| report.groups_by());
+    let dims = of_report
+        .unwrap_or(&Dim::ALL)
+        .iter()
+        .map(|dim| dim.as_str());
     let fitting =
         dims.filter(|dim| dim.starts_with(last) && !before.split(',').any(|it| it == *dim));
     fitting
@@ -46,13 +50,19 @@ pub fn dimensions(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Lists the columns of the report of the command line.
 pub fn columns() -> Vec<CompletionCandidate> {
-    let mut arguments = std::env::args().skip(1);
-    let report = arguments.find_map(|argument| reports::find(&argument).ok());
-    let columns = report.map(|report| report.columns()).unwrap_or_default();
+    let columns = report_of_command()
+        .map(|report| report.columns())
+        .unwrap_or_default();
     let candidate = |column: &reports::Column| {
         CompletionCandidate::new(column.name).help(Some(column.heading().into()))
     };
     columns.iter().map(candidate).collect()
+}
+
+/// Returns the report that the command line names. `None` for one of the user's own.
+fn report_of_command() -> Option<&'static dyn Report> {
+    let mut arguments = std::env::args().skip(1);
+    arguments.find_map(|argument| reports::find(&argument).ok())
 }
 
 /// Lists the kinds of riders, in today's words.

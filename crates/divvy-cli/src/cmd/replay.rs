@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
-use divvy::ingest::{self, PollOptions, ReplaySummary};
+use divvy::ingest::watch::MANIFEST;
+use divvy::ingest::{self, PollError, PollOptions, ReplaySummary};
 use divvy::model::System;
 use divvy::reports::plural;
 use divvy::sources::recordings::{Recorded, Recording};
-use divvy::store::StoreError;
 use jiff::Timestamp;
 
 use super::grouped;
 use super::left_out::{self, LeftOut};
-use crate::flags;
+use crate::flags::{self, shell_word};
 use crate::open::{Common, Opened};
 use crate::progress::SnapshotsBar;
 use crate::runtime::block_on;
@@ -41,6 +41,7 @@ impl Replay {
     pub fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let started = Instant::now();
         let recording = Recording::open(&self.folder)?;
+        expect_one_system(&self.folder)?;
         let opened = common.open()?;
         let stored = block_on(opened.store().systems())?;
         let options = PollOptions {
@@ -48,7 +49,6 @@ impl Replay {
             systems: common.known_systems()?.with_stored(&stored),
             ..PollOptions::new(Timestamp::now())
         };
-        let bytes_before = opened.store().size_bytes()?;
         let mut before = BTreeMap::new();
         for system in &stored {
             before.insert(system.id.clone(), changes(&opened, system)?);
@@ -56,7 +56,7 @@ impl Replay {
         let mut replay = ingest::Replay::new(opened.store(), options);
         let bar = SnapshotsBar::new(common, &self.folder.display().to_string());
         let mut left_out = LeftOut::default();
-        let end = recording.visit(|recorded: Recorded| {
+        let end: ControlFlow<anyhow::Error> = recording.visit(|recorded: Recorded| {
             bar.snapshot(&recorded.file);
             let name = left_out::name(&recorded);
             match recorded.feeds {
@@ -66,8 +66,12 @@ impl Replay {
                     ControlFlow::Continue(())
                 }
                 Ok(feeds) => match block_on(replay.apply(feeds, &name)) {
-                    Err(error) => ControlFlow::Break(error),
+                    Err(error) => ControlFlow::Break(error.into()),
                     Ok(None) => ControlFlow::Continue(()),
+                    // Bodies of states alone have no positions: those of another system would be stored.
+                    Ok(Some(error @ PollError::Contradiction { .. })) => {
+                        ControlFlow::Break(error.into())
+                    }
                     Ok(Some(error)) => {
                         left_out.add(&name, &flags::message(&error));
                         ControlFlow::Continue(())
@@ -77,7 +81,8 @@ impl Replay {
         });
         bar.finish();
         if let ControlFlow::Break(error) = end {
-            return Err(StoreError::into(error));
+            block_on(replay.finish())?;
+            return Err(error);
         }
         let system = replay.system().cloned();
         let summary = block_on(replay.finish())?;
@@ -91,15 +96,39 @@ impl Replay {
         };
         let already = before.get(&system.id).copied().flatten().unwrap_or(0);
         let stored = changes(&opened, &system)?.map(|now| now - already);
-        let grown = opened.store().size_bytes()?.zip(bytes_before);
-        let grown = grown.map(|(now, before)| now.saturating_sub(before));
-        common.say(sentence(&system, &summary, stored, grown, started));
+        common.say(sentence(&system, &summary, stored, started));
         left_out.say(common);
-        Ok(match summary.unreadable {
+        Ok(match summary.unreadable + summary.ahead {
             0 => ExitCode::SUCCESS,
             _ => ExitCode::from(1),
         })
     }
+}
+
+/// Refuses a folder into which several systems were recorded: `divvy watch --record` gives each a folder,
+/// beside one manifest.
+fn expect_one_system(folder: &Path) -> anyhow::Result<()> {
+    if !folder.join(MANIFEST).exists() {
+        return Ok(());
+    }
+    let reading = || format!("{} cannot be read", folder.display());
+    let mut systems = Vec::new();
+    for entry in folder.read_dir().with_context(reading)? {
+        let entry = entry.with_context(reading)?;
+        if entry.path().is_dir() {
+            systems.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    systems.sort();
+    if systems.len() > 1 {
+        bail!(
+            "{} has recordings of several systems: replay each by itself, such as divvy --system {} replay {}",
+            folder.display(),
+            shell_word(&systems[0]),
+            shell_word(&folder.join(&systems[0]).to_string_lossy())
+        );
+    }
+    Ok(())
 }
 
 /// Counts the changes in the history of a system. `None` for a store without history.
@@ -110,12 +139,11 @@ fn changes(opened: &Opened, system: &System) -> anyhow::Result<Option<u64>> {
     Ok(Some(block_on(history.count_state_changes(&system.id))?))
 }
 
-/// Writes what was done: snapshots, changes, bytes, seconds.
+/// Writes what was done: bodies, changes, seconds.
 fn sentence(
     system: &System,
     summary: &ReplaySummary,
     changes: Option<u64>,
-    bytes: Option<u64>,
     started: Instant,
 ) -> String {
     let zone = system.zone();
@@ -127,10 +155,12 @@ fn sentence(
         Some(changes) => format!("{} stored", plural(changes as i64, "change")),
         None => "no history in this store".into(),
     };
-    let bytes = bytes.map_or_else(String::new, |bytes| format!(", {} bytes", grouped(bytes)));
+    let ahead = match summary.ahead {
+        0 => String::new(),
+        ahead => format!(", {} far ahead of those after it", grouped(ahead)),
+    };
     format!(
-        "{}: {}{period}: {} accepted, {} repeated, {} older than the last, {} unreadable; {changes}{bytes}, \
-         {:.1} s",
+        "{}: {}{period}: {} accepted, {} repeated, {} older than the last{ahead}, {} unreadable; {changes}, {:.1} s",
         system.id,
         plural(summary.snapshots as i64, "snapshot"),
         grouped(summary.accepted),

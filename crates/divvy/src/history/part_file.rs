@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::reader::get_typed_column_reader;
@@ -131,9 +132,9 @@ fn write_column<T: DataType, W: Write + Send>(
     writer.close()
 }
 
-/// Reads the changes of a part, those of one station or of all.
-pub(crate) fn read(path: &Path, station: Option<&StationId>) -> Result<Vec<StateChange>> {
-    let file = SerializedFileReader::new(File::open(path)?)?;
+/// Reads the changes of a part from the bytes of its file, those of one station or of all.
+pub(crate) fn read(bytes: Bytes, station: Option<&StationId>) -> Result<Vec<StateChange>> {
+    let file = SerializedFileReader::new(bytes)?;
     let mut changes = Vec::new();
     for index in 0..file.num_row_groups() {
         let group = file.get_row_group(index)?;
@@ -281,10 +282,11 @@ mod tests {
             .collect();
         write(File::create(&path).unwrap(), &changes).unwrap();
         assert_eq!(rows(&path).unwrap(), 36_000);
-        assert_eq!(read(&path, None).unwrap(), changes);
+        let bytes = || Bytes::from(std::fs::read(&path).unwrap());
+        assert_eq!(read(bytes(), None).unwrap(), changes);
         let station = StationId::from("s041");
-        let of_one = read(&path, Some(&station)).unwrap();
+        let of_one = read(bytes(), Some(&station)).unwrap();
         assert_eq!(of_one, changes[41 * 400..42 * 400]);
-        assert!(read(&path, Some(&"t".into())).unwrap().is_empty());
+        assert!(read(bytes(), Some(&"t".into())).unwrap().is_empty());
     }
 }

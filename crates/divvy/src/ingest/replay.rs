@@ -7,7 +7,7 @@ use super::feed_sources::FeedSources;
 use super::poll::{self, Fetched, PollOptions};
 use crate::model::System;
 use crate::refresh;
-use crate::sources::station_feed::Feed;
+use crate::sources::station_feed::{Feed, FeedKind, FeedTime};
 use crate::store::{Applied, Store, StoreError};
 
 /// What a replay did with the recorded snapshots.
@@ -21,6 +21,8 @@ pub struct ReplaySummary {
     pub repeated: u64,
     /// Snapshots that are older than the last one: their states were not taken.
     pub refused: u64,
+    /// Snapshots whose time is hours ahead of the one before and of the one after: they were not applied.
+    pub ahead: u64,
     /// Snapshots that could not be read, or were not a snapshot of a known system.
     pub unreadable: u64,
     /// When the first snapshot with a taken state was made. `None` before.
@@ -35,7 +37,15 @@ pub struct Replay<'a> {
     options: PollOptions,
     system: Option<System>,
     summary: ReplaySummary,
+    /// The time of the last states that were applied, in milliseconds by the feed's clock.
+    last_ms: Option<i64>,
+    /// The feeds of a snapshot, and where they come from, that is applied if the next one is not older.
+    held: Option<(Vec<Feed>, String)>,
 }
+
+/// A snapshot that is so much later than the one before is held until the next one has come: either nothing
+/// was recorded meanwhile, or its clock was wrong, and all snapshots after it would be older than the last.
+const LONG_STEP_MS: i64 = 6 * 3_600_000;
 
 /// After how many snapshots the changes of stations are read, so that their table stays small.
 const DRAIN_EVERY: u64 = 16;
@@ -48,6 +58,8 @@ impl<'a> Replay<'a> {
             options,
             system: None,
             summary: ReplaySummary::default(),
+            last_ms: None,
+            held: None,
         }
     }
 
@@ -63,6 +75,33 @@ impl<'a> Replay<'a> {
         name: &str,
     ) -> Result<Option<PollError>, StoreError> {
         self.store.defer_sync(true).await?;
+        let Some(time_ms) = time_of_states(&feeds) else {
+            return self.apply_now(feeds, name).await;
+        };
+        let mut failed = None;
+        if let Some((held, held_name)) = self.held.take() {
+            if time_of_states(&held).is_some_and(|held_ms| held_ms > time_ms) {
+                self.summary.ahead += 1;
+            } else {
+                failed = self.apply_now(held, &held_name).await?;
+            }
+        }
+        if self
+            .last_ms
+            .is_some_and(|last| time_ms - last > LONG_STEP_MS)
+        {
+            self.held = Some((feeds, name.to_owned()));
+            return Ok(failed);
+        }
+        Ok(self.apply_now(feeds, name).await?.or(failed))
+    }
+
+    async fn apply_now(
+        &mut self,
+        feeds: Vec<Feed>,
+        name: &str,
+    ) -> Result<Option<PollError>, StoreError> {
+        let time_ms = time_of_states(&feeds);
         let applied = self.try_apply(feeds, name).await;
         let polled = match applied {
             Ok(polled) => polled,
@@ -72,6 +111,7 @@ impl<'a> Replay<'a> {
                 return Ok(Some(error));
             }
         };
+        self.last_ms = self.last_ms.max(time_ms);
         let summary = &mut self.summary;
         summary.snapshots += 1;
         match polled.applied {
@@ -91,10 +131,9 @@ impl<'a> Replay<'a> {
 
     async fn try_apply(&mut self, feeds: Vec<Feed>, name: &str) -> Result<poll::Polled, PollError> {
         let sources = FeedSources::of(feeds, name);
-        let system = match self.system.clone() {
-            Some(system) => system,
-            None => poll::system(&sources, &self.options, self.store).await?,
-        };
+        // Positions of another system than that of the feeds before are refused.
+        let system = poll::system(&sources, &self.options, self.store).await?;
+        self.options.system = Some(system.clone());
         let fetched = Fetched::WhenMade {
             now: self.options.now,
         };
@@ -128,9 +167,25 @@ impl<'a> Replay<'a> {
     /// # Errors
     ///
     /// The store fails.
-    pub async fn finish(self) -> Result<ReplaySummary, StoreError> {
+    pub async fn finish(mut self) -> Result<ReplaySummary, StoreError> {
+        if let Some((feeds, name)) = self.held.take() {
+            // The last snapshot: nothing contradicts its time. An error is counted.
+            self.apply_now(feeds, &name).await?;
+        }
         self.drain().await?;
         self.store.defer_sync(false).await?;
         Ok(self.summary)
     }
+}
+
+/// Returns when states were made, in milliseconds by the feed's clock. `None` for feeds without states.
+fn time_of_states(feeds: &[Feed]) -> Option<i64> {
+    let with_states = feeds
+        .iter()
+        .filter(|feed| feed.kind != FeedKind::StationInformation);
+    let ms = with_states.map(|feed| match feed.time {
+        FeedTime::Instant(at) => at.as_millisecond(),
+        FeedTime::Local { ms } => ms,
+    });
+    ms.max()
 }

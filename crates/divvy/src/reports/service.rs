@@ -85,16 +85,19 @@ impl Row for ServiceRow {
                  in, or without a number of bikes",
             ),
             Column::new("minutes_beyond", ValueKind::Count).defined(
-                "unusable minutes above the share of --max-unusable of the observed ones; empty without it",
+                "unusable minutes above the share of --max-unusable of the observed ones, of all stations of the \
+                 row together; empty without it",
             ),
             Column::new("empty_spells", ValueKind::Count)
                 .spare(3)
-                .defined("how often it became empty; a gap ends a spell"),
+                .defined(
+                    "how many times it was empty without a break: a gap ends one; empty by weekday and by hour",
+                ),
             spell("empty_median_s").defined("half of the spells without a bike were no longer"),
             spell("empty_longest_s").defined("the longest spell without a bike"),
             Column::new("full_spells", ValueKind::Count)
                 .spare(3)
-                .defined("how often it became full; a gap ends a spell"),
+                .defined("how many times it was full without a break, likewise"),
             spell("full_median_s").defined("half of the spells without a free dock were no longer"),
             spell("full_longest_s").defined("the longest spell without a free dock"),
         ]
@@ -119,7 +122,11 @@ impl Row for ServiceRow {
             self::share(listed - self.times.ms(Kind::Observed), listed).into(),
             self.beyond_min.into(),
         ];
-        for spells in self.spells.unwrap_or_default() {
+        let Some(spells) = self.spells else {
+            values.extend([const { Value::Empty }; 6]);
+            return values;
+        };
+        for spells in spells {
             let seconds = |at: usize| spells.get(at).map(|ms| ms / 1_000);
             let median = spells.len().checked_sub(1).map(|last| last / 2);
             values.extend([
@@ -130,6 +137,12 @@ impl Row for ServiceRow {
         }
         values
     }
+}
+
+/// Returns how long a time between snapshots, made at these milliseconds, is not a gap.
+pub(super) fn shortest_gap(times_ms: impl Iterator<Item = i64>) -> SignedDuration {
+    let times: Vec<i64> = times_ms.collect();
+    SignedDuration::from_millis(watch::shortest_gap_ms(&times))
 }
 
 /// Returns a part of a whole. `None` for a whole of 0.
@@ -335,22 +348,22 @@ fn notes(
         let whole = all.ms(whole).max(1);
         format!("{:.1} %", 100.0 * part as f64 / whole as f64)
     };
-    let mut notes = vec![
-        Note::Scope(format!(
-            "{}: {} from {} to {}",
-            question.system.name,
-            plural(stations as i64, "station"),
-            question.instant(begin),
-            question.instant(end),
-        )),
-        Note::Scope(format!(
+    let mut notes = vec![Note::Scope(format!(
+        "{}: {} from {} to {}",
+        question.system.name,
+        plural(stations as i64, "station"),
+        question.instant(begin),
+        question.instant(end),
+    ))];
+    if all.ms(Kind::Observed) > 0 {
+        notes.push(Note::Scope(format!(
             "All together: empty {}, full {} of the time in service; out of service {}, unusable {} of the time observed",
             percent(all.ms(Kind::Empty), Kind::InService),
             percent(all.ms(Kind::Full), Kind::InService),
             percent(all.ms(Kind::OutOfService), Kind::Observed),
             percent(all.unusable_ms(), Kind::Observed),
-        )),
-    ];
+        )));
+    }
     if watch.gap_count() > 0 {
         let text = |ms: i64| length(SignedDuration::from_millis(ms));
         notes.push(Note::Warning(format!(

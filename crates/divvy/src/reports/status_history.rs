@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::measures::rounded;
 use super::question::no_history;
+use super::service::shortest_gap;
 use super::stations::NOT_IN_FEED;
 use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, plural};
 use crate::history::{SnapshotEntry, StateChange};
@@ -163,10 +164,10 @@ pub struct CoverageRow {
     pub first_at: Option<String>,
     /// When the last one was made.
     pub last_at: Option<String>,
-    /// The longest time without a snapshot, from the day's first moment to its last.
+    /// The longest time of the day without a snapshot.
     pub longest_gap_s: i64,
-    /// The share of the day's minutes in which a snapshot was made.
-    pub minutes_share: f64,
+    /// The share of the day that is in no gap.
+    pub observed: f64,
 }
 
 impl Row for CoverageRow {
@@ -184,10 +185,11 @@ impl Row for CoverageRow {
                 .spare(2)
                 .defined("when the day's last snapshot was made; empty without any"),
             Column::new("longest_gap_s", ValueKind::Seconds)
-                .defined("the longest time of the day without a snapshot, its beginning and its end included"),
-            Column::new("minutes_share", ValueKind::Share)
-                .headed("minutes covered")
-                .defined("the share of the day's minutes in which a snapshot was made"),
+                .defined("the longest time of the day without a snapshot, from the first snapshot of all to the last"),
+            Column::new("observed", ValueKind::Share).defined(
+                "the share of the day in no gap: no time between two snapshots of more than 15 minutes, and of more \
+                 than one and a half times the usual one",
+            ),
         ]
     }
 
@@ -198,7 +200,7 @@ impl Row for CoverageRow {
             self.first_at.into(),
             self.last_at.into(),
             self.longest_gap_s.into(),
-            self.minutes_share.into(),
+            self.observed.into(),
         ]
     }
 }
@@ -210,7 +212,7 @@ impl Report for Coverage {
     }
 
     fn about(&self) -> &str {
-        "snapshots by day: how many, the longest gap, the share of minutes"
+        "snapshots by day: how many, the longest gap, the share observed"
     }
 
     fn takes(&self) -> &'static [Filter] {
@@ -266,39 +268,61 @@ fn days(zone: &Zone, snapshots: &[SnapshotEntry]) -> Vec<CoverageRow> {
     let (Some(first), Some(last)) = (snapshots.first(), snapshots.last()) else {
         return Vec::new();
     };
-    let mut rest = snapshots;
+    let times = snapshots
+        .iter()
+        .map(|entry| entry.taken_at.as_millisecond());
+    let shortest_gap = shortest_gap(times);
+    let mut begin = 0;
     let mut rows = Vec::new();
     for day in local_day(first)..=local_day(last) {
-        let end = rest.partition_point(|entry| local_day(entry) <= day);
-        let (of_day, later) = rest.split_at(end);
-        rest = later;
-        rows.push(summarise(zone, day, of_day));
+        let end = begin + snapshots[begin..].partition_point(|entry| local_day(entry) <= day);
+        let midnight = |day: i32| zone.instant(i64::from(day) * DAY_MS);
+        let day = Day {
+            date: date_of(day),
+            // Before the first snapshot nothing was observed, and after the last one it is not over.
+            start: midnight(day).max(first.taken_at),
+            end: midnight(day + 1).min(last.taken_at),
+            of_day: &snapshots[begin..end],
+            around: &snapshots[begin.saturating_sub(1)..snapshots.len().min(end + 1)],
+        };
+        rows.push(day.summarise(zone, shortest_gap));
+        begin = end;
     }
     rows
 }
 
-fn summarise(zone: &Zone, day: i32, of_day: &[SnapshotEntry]) -> CoverageRow {
-    let start = zone.instant(i64::from(day) * DAY_MS);
-    let end = zone.instant(i64::from(day + 1) * DAY_MS);
-    let mut longest = SignedDuration::ZERO;
-    let (mut before, mut minutes, mut last_minute) = (start, 0_i64, None);
-    for entry in of_day {
-        longest = longest.max(entry.taken_at.duration_since(before));
-        before = entry.taken_at;
-        let minute = entry.taken_at.duration_since(start).as_secs() / 60;
-        minutes += i64::from(last_minute != Some(minute));
-        last_minute = Some(minute);
-    }
-    longest = longest.max(end.duration_since(before));
-    let all = (end.duration_since(start).as_secs() / 60).max(1);
-    let at = |entry: Option<&SnapshotEntry>| entry.map(|entry| zone.rfc3339(entry.taken_at));
-    CoverageRow {
-        date: date_of(day),
-        snapshots: of_day.len() as i64,
-        first_at: at(of_day.first()),
-        last_at: at(of_day.last()),
-        longest_gap_s: longest.as_secs(),
-        minutes_share: rounded(minutes as f64 / all as f64, 1e4),
+/// A day with its snapshots.
+struct Day<'a> {
+    date: Date,
+    start: Timestamp,
+    end: Timestamp,
+    of_day: &'a [SnapshotEntry],
+    /// Those of the day, the one before and the one after.
+    around: &'a [SnapshotEntry],
+}
+
+impl Day<'_> {
+    fn summarise(&self, zone: &Zone, shortest_gap: SignedDuration) -> CoverageRow {
+        let Self { start, end, .. } = *self;
+        let (mut longest, mut observed) = (SignedDuration::ZERO, SignedDuration::ZERO);
+        for two in self.around.windows(2) {
+            let [from, to] = [&two[0], &two[1]].map(|entry| entry.taken_at.clamp(start, end));
+            let step = two[1].taken_at.duration_since(two[0].taken_at);
+            longest = longest.max(to.duration_since(from));
+            if step <= shortest_gap {
+                observed += to.duration_since(from);
+            }
+        }
+        let all = end.duration_since(start).as_secs_f64().max(1.0);
+        let at = |entry: Option<&SnapshotEntry>| entry.map(|entry| zone.rfc3339(entry.taken_at));
+        CoverageRow {
+            date: self.date,
+            snapshots: self.of_day.len() as i64,
+            first_at: at(self.of_day.first()),
+            last_at: at(self.of_day.last()),
+            longest_gap_s: longest.as_secs(),
+            observed: rounded(observed.as_secs_f64() / all, 1e4),
+        }
     }
 }
 
@@ -329,13 +353,13 @@ mod tests {
                 row.date.to_string(),
                 row.snapshots,
                 row.longest_gap_s,
-                row.minutes_share,
+                row.observed,
             )
         });
         let expected = [
-            ("2024-03-10".to_owned(), 3, 12 * 3600, 0.0014),
+            ("2024-03-10".to_owned(), 3, 12 * 3600, 0.4667),
             ("2024-03-11".to_owned(), 0, 24 * 3600, 0.0),
-            ("2024-03-12".to_owned(), 1, 23 * 3600, 0.0007),
+            ("2024-03-12".to_owned(), 1, 23 * 3600, 0.0),
         ];
         assert_eq!(found.collect::<Vec<_>>(), expected);
         assert_eq!(

@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
@@ -16,10 +18,13 @@ const MAX_TIME: Duration = Duration::from_secs(2);
 /// The longest request that is read.
 const MAX_REQUEST_BYTES: usize = 8 * 1024;
 
+/// How many clients are answered at a time.
+const MAX_CLIENTS: usize = 64;
+
 /// How often it is looked for a client: a scrape may take that much longer.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Starts to answer requests, one after another, until the watch ends. Returns the address.
+/// Starts to answer requests until the watch ends. Returns the address.
 ///
 /// # Errors
 ///
@@ -34,13 +39,25 @@ pub fn start<'scope, 'env>(
     listener.set_nonblocking(true).with_context(in_use)?;
     let address = listener.local_addr()?;
     let inside = shared.gate.enter();
+    let clients = Arc::new(AtomicUsize::new(0));
     thread::Builder::new().spawn_scoped(scope, move || {
         let _inside = inside;
         while shared.gate.goes_on_after(LOOK_EVERY) {
-            // All that wait are answered.
-            while let Ok((stream, _)) = listener.accept() {
-                // A client may leave before it has its answer.
-                let _ = answer(stream, &shared.metrics);
+            // All that wait are answered, each by a thread of its own: one that sends nothing delays no other.
+            while clients.load(Ordering::Relaxed) < MAX_CLIENTS
+                && let Ok((stream, _)) = listener.accept()
+            {
+                clients.fetch_add(1, Ordering::Relaxed);
+                let answered = Arc::clone(&clients);
+                let work = move || {
+                    // A client may leave before it has its answer.
+                    let _ = answer(stream, &shared.metrics);
+                    answered.fetch_sub(1, Ordering::Relaxed);
+                };
+                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    // The client has no answer, and asks again.
+                    clients.fetch_sub(1, Ordering::Relaxed);
+                }
             }
         }
     })?;

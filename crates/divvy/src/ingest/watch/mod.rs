@@ -27,7 +27,7 @@ use jiff::Timestamp;
 
 pub use failure::FailureKind;
 pub use health::{Condition, Finding};
-pub use recorder::{RecordError, Recorder};
+pub use recorder::{MANIFEST, RecordError, Recorder};
 pub use request::{Content, Exchange};
 pub use schedule::{DEFAULT_FLOOR, MAX_INTERVAL};
 pub use system::{Fetched, Outcome, PollReport, SystemWatch, WatchOptions};

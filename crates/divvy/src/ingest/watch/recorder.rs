@@ -22,8 +22,8 @@ use tempfile::{Builder, NamedTempFile};
 use self::manifest::{LastBody, Line, Series};
 use super::request::{Content, Exchange};
 
-/// The name of the manifest.
-const MANIFEST: &str = "manifest.ndjson";
+/// The name of the manifest of a recording.
+pub const MANIFEST: &str = "manifest.ndjson";
 
 /// The file whose lock is held while a recording goes on.
 const LOCK: &str = ".lock";

@@ -70,10 +70,10 @@ impl Watch {
     ) -> Option<Self> {
         let times = snapshots.iter().map(|it| it.taken_at.as_millisecond());
         let times: Vec<i64> = times.collect();
-        let mut between: Vec<i64> = times.windows(2).map(|two| two[1] - two[0]).collect();
-        between.sort_unstable();
-        let median = *between.get(between.len() / 2)?;
-        let shortest_gap_ms = SHORTEST_GAP_MS.max(median * 3 / 2);
+        if times.len() < 2 {
+            return None;
+        }
+        let shortest_gap_ms = shortest_gap_ms(&times);
         let (from, to) = (from.as_millisecond(), to.as_millisecond());
         let clipped = |at: i64| at.clamp(from, to);
         let mut watch = Self {
@@ -176,6 +176,15 @@ impl Watch {
         lengths.retain(|length| *length > 0);
         lengths
     }
+}
+
+/// Returns how long a time between snapshots is not a gap: 15 minutes, or one and a half times the median.
+pub(super) fn shortest_gap_ms(times_ms: &[i64]) -> i64 {
+    let between = times_ms.windows(2).map(|two| two[1] - two[0]);
+    let mut between: Vec<i64> = between.collect();
+    between.sort_unstable();
+    let median = between.get(between.len() / 2).copied().unwrap_or(0);
+    SHORTEST_GAP_MS.max(median * 3 / 2)
 }
 
 fn offset_ms(zone: &Zone, at_ms: i64) -> i64 {

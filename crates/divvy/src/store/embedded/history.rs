@@ -11,11 +11,12 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::EmbeddedStore;
 use super::catalog::{self, Moment, PartRow};
 use super::commit::move_into_place;
-use super::error::damaged;
+use super::error::{damaged, io_error};
 use super::folder;
 use super::hashed_file::HashedFile;
 use super::lock::ReadersLock;
@@ -179,7 +180,13 @@ pub(super) fn read_part(
     station: Option<&StationId>,
 ) -> Result<Vec<StateChange>, StoreError> {
     let path = shared.root.join(&part.path);
-    part_file::read(&path, station).map_err(|error| damaged(&path, error))
+    let bytes = std::fs::read(&path).map_err(|error| io_error("read", &path, error))?;
+    // A file has at most a few megabytes, which are hashed faster than they are read.
+    if xxh3_128(&bytes) != part.hash {
+        let text = format!("{} is damaged: it is not what was written", path.display());
+        return Err(StoreError::new(StoreErrorKind::Damaged, text));
+    }
+    part_file::read(bytes.into(), station).map_err(|error| damaged(&path, error))
 }
 
 /// Returns the instant a millisecond before: times of snapshots are in milliseconds.
