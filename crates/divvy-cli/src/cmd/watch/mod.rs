@@ -129,6 +129,9 @@ impl Watch {
             }
             let systems = plural(watches.len() as i64, "system");
             common.say(format_args!("watching {systems}; Ctrl-C ends it"));
+            if shared.opened.store().history().is_none() {
+                common.say("this store keeps no history of states: stores in a folder do");
+            }
             for (index, mut watch) in watches.into_iter().enumerate() {
                 let (gate, shared) = (shared.gate.enter(), &shared);
                 let spawned = thread::Builder::new().spawn_scoped(scope, move || {
