@@ -21,6 +21,7 @@ mod real_loads;
 mod real_reports;
 mod recordings;
 mod refresh;
+mod replay;
 mod reports;
 mod service;
 mod simulator;
