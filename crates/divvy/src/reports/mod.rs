@@ -17,6 +17,7 @@ mod column;
 mod dims;
 mod filters;
 mod from_counts;
+mod gaps;
 mod grouping;
 mod groupings;
 mod growth;

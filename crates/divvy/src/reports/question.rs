@@ -175,6 +175,12 @@ impl Question<'_> {
         Some(places::resolve_places(places, text, known))
     }
 
+    /// Returns the instants between which the local dates of the filters lie.
+    pub(super) fn period(&self) -> (Timestamp, Timestamp) {
+        let (from, to) = self.filters.started_ms().unwrap_or((i64::MIN, i64::MAX));
+        (self.zone.instant(from), self.zone.instant(to))
+    }
+
     /// Formats an instant as local time of the system, RFC 3339.
     pub(super) fn instant(&self, at: Timestamp) -> String {
         self.zone.rfc3339(at)

@@ -14,7 +14,6 @@ use super::column::STATION_ID;
 use super::dims::{Dim, WEEKDAYS};
 use super::measures::rounded;
 use super::question::{length, no_history};
-use super::status_history::period;
 use super::{
     Column, Filter, Filters, Note, Question, Report, Row, Table, Value, ValueKind, plural,
 };
@@ -139,12 +138,6 @@ impl Row for ServiceRow {
     }
 }
 
-/// Returns how long a time between snapshots, made at these milliseconds, is not a gap.
-pub(super) fn shortest_gap(times_ms: impl Iterator<Item = i64>) -> SignedDuration {
-    let times: Vec<i64> = times_ms.collect();
-    SignedDuration::from_millis(watch::shortest_gap_ms(&times))
-}
-
 /// Returns a part of a whole. `None` for a whole of 0.
 fn share(part: i64, whole: i64) -> Option<f64> {
     (whole != 0).then(|| rounded(part as f64 / whole as f64, 1e6))
@@ -197,7 +190,7 @@ impl Report for Service {
         let Some(history) = question.store.history() else {
             return nothing(no_history());
         };
-        let period = period(question);
+        let period = question.period();
         let snapshots = snapshots(question, history, period).await?;
         let Some(watch) = Watch::new(&question.zone, &snapshots, period) else {
             return nothing(Note::Scope(

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
+use super::gaps;
 use super::measures::rounded;
 use super::question::no_history;
-use super::service::shortest_gap;
 use super::stations::NOT_IN_FEED;
 use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, plural};
 use crate::history::{SnapshotEntry, StateChange};
@@ -133,7 +133,7 @@ impl Report for History {
         };
         let selected = selected.into_iter();
         let selected: Vec<&StationId> = selected.map(|at| &places[at].station_id).collect();
-        let (from, to) = period(question);
+        let (from, to) = question.period();
         let mut rows = Vec::new();
         for id in selected {
             let changes = history
@@ -227,7 +227,7 @@ impl Report for Coverage {
         let Some(history) = question.store.history() else {
             return Ok(Table::new(Vec::<CoverageRow>::new(), vec![no_history()]));
         };
-        let (from, to) = period(question);
+        let (from, to) = question.period();
         let snapshots = history.snapshots(&question.system.id, from, to).await?;
         let rows = days(&question.zone, &snapshots);
         let mut notes = vec![Note::Scope(format!(
@@ -250,15 +250,6 @@ fn no_snapshots() -> Note {
     Note::Scope("no snapshots with states are stored for this period: divvy poll URL".into())
 }
 
-/// Returns the instants between which the local dates of the filters lie.
-pub(super) fn period(question: &Question<'_>) -> (Timestamp, Timestamp) {
-    let (from, to) = question
-        .filters
-        .started_ms()
-        .unwrap_or((i64::MIN, i64::MAX));
-    (question.zone.instant(from), question.zone.instant(to))
-}
-
 /// Summarises snapshots, which are in order, by local day: every day from the first to the last.
 fn days(zone: &Zone, snapshots: &[SnapshotEntry]) -> Vec<CoverageRow> {
     let local_day = |entry: &SnapshotEntry| {
@@ -268,10 +259,7 @@ fn days(zone: &Zone, snapshots: &[SnapshotEntry]) -> Vec<CoverageRow> {
     let (Some(first), Some(last)) = (snapshots.first(), snapshots.last()) else {
         return Vec::new();
     };
-    let times = snapshots
-        .iter()
-        .map(|entry| entry.taken_at.as_millisecond());
-    let shortest_gap = shortest_gap(times);
+    let shortest_gap = gaps::shortest_gap(snapshots);
     let mut begin = 0;
     let mut rows = Vec::new();
     for day in local_day(first)..=local_day(last) {

@@ -6,12 +6,10 @@ use crate::history::SnapshotEntry;
 use crate::model::Zone;
 use crate::model::civil_date::{HOUR_MS, day_of_ms};
 use crate::reports::dims::weekday_of;
+use crate::reports::gaps::shortest_gap;
 
 /// Hours in a week, from Monday 0:00 on.
 pub(super) const WEEK: usize = 168;
-
-/// A shorter time between snapshots is no gap, whatever the others are.
-const SHORTEST_GAP_MS: i64 = 15 * 60_000;
 
 /// The observed time of a period. Times are milliseconds.
 pub(super) struct Watch {
@@ -61,8 +59,7 @@ impl Watch {
     /// Describes the time from the first to the last of these snapshots, as far as it lies from `from` on and
     /// before `to`. `None` for fewer than two snapshots.
     ///
-    /// A gap is a time of more than 15 minutes, and of more than one and a half times the median between two
-    /// snapshots: feeds that are recorded every hour have no gap in each.
+    /// A gap is a time between two snapshots that is longer than [`shortest_gap`].
     pub(super) fn new(
         zone: &Zone,
         snapshots: &[SnapshotEntry],
@@ -73,7 +70,7 @@ impl Watch {
         if times.len() < 2 {
             return None;
         }
-        let shortest_gap_ms = shortest_gap_ms(&times);
+        let shortest_gap_ms = shortest_gap(snapshots).as_millis() as i64;
         let (from, to) = (from.as_millisecond(), to.as_millisecond());
         let clipped = |at: i64| at.clamp(from, to);
         let mut watch = Self {
@@ -176,15 +173,6 @@ impl Watch {
         lengths.retain(|length| *length > 0);
         lengths
     }
-}
-
-/// Returns how long a time between snapshots is not a gap: 15 minutes, or one and a half times the median.
-pub(super) fn shortest_gap_ms(times_ms: &[i64]) -> i64 {
-    let between = times_ms.windows(2).map(|two| two[1] - two[0]);
-    let mut between: Vec<i64> = between.collect();
-    between.sort_unstable();
-    let median = between.get(between.len() / 2).copied().unwrap_or(0);
-    SHORTEST_GAP_MS.max(median * 3 / 2)
 }
 
 fn offset_ms(zone: &Zone, at_ms: i64) -> i64 {
