@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub enum Behaviour {
     /// Serves new states at each request that is not conditional, and for each time of its clock.
     Works,
-    /// Serves the states of before, which conditional requests do not get again.
+    /// Serves the previous states, which conditional requests do not get again.
     Unchanged,
     /// Waits before it answers.
     Slow(Duration),
@@ -47,7 +47,7 @@ pub enum Behaviour {
     FrozenClock,
     /// States change; the time of the feed is so many seconds in the past.
     Backwards(i64),
-    /// The discovery file names other addresses; at those of before is nothing.
+    /// The discovery file names other addresses; nothing is at the previous ones.
     Moved,
     /// There is nothing at any address.
     Gone,

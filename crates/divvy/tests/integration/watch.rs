@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use Behaviour::*;
 
 /// How long the client waits for an answer.
-const TIME_LIMIT: Duration = Duration::from_secs(2);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// A watched system, and the moments at which it is polled.
 struct Watched {
@@ -71,7 +71,7 @@ const SCRIPTS: &[(&str, Script)] = &[
     ("nothing new", &[(Works, 1), (Unchanged, 5)]),
     (
         "slow",
-        &[(Works, 1), (Slow(Duration::from_secs(4)), 2), (Works, 2)],
+        &[(Works, 1), (Slow(Duration::from_secs(8)), 2), (Works, 2)],
     ),
     ("no answer", &[(Works, 1), (Silent, 90), (Works, 2)]),
     ("500", &[(Works, 1), (Status(500), 6), (Works, 2)]),

@@ -20,7 +20,7 @@ const DISCOVERY_RETRY: Duration = Duration::from_secs(10 * 60);
 /// The name of a discovery file.
 const DISCOVERY: &str = "gbfs";
 
-/// The feed that may be replaced by its version of before where it cannot be fetched: it has names and
+/// The feed whose previous version is used where it cannot be fetched: it has names and
 /// positions, and a snapshot is made for the states.
 const INFORMATION: &str = STATION_FEEDS[0];
 
@@ -34,7 +34,7 @@ pub(super) struct Round {
     pub(super) is_changed: bool,
     /// Sentences about feeds whose addresses have changed.
     pub(super) moved: Vec<String>,
-    /// Why a document could not be fetched that is replaced by its version of before.
+    /// Why a document could not be fetched whose previous version is used.
     pub(super) incomplete: Option<PollError>,
     /// The `ttl` of the feed with the states. `None` where it states none.
     pub(super) ttl: Option<Duration>,

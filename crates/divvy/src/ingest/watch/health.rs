@@ -11,7 +11,7 @@ use super::in_words;
 pub enum Condition {
     /// No snapshot can be read or stored.
     Failing,
-    /// One of the feeds cannot be fetched; the one of before is used in its place.
+    /// One of the feeds cannot be fetched; the previous one is used in its place.
     Incomplete,
     /// Snapshots are older than the last one that was taken.
     Older,

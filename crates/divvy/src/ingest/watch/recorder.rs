@@ -5,7 +5,7 @@
 //! DIR/divvy/2022-08-08/station_status_20220808T002342Z.json.zst    one file a body, names sort by time
 //! ```
 //!
-//! A body that is the last one of its feed is not written again: its line names the file of before. A
+//! A body that is the last one of its feed is not written again: its line names the previous file. A
 //! body that cannot be read as a feed is kept with the ending `.unreadable.zst`, which readers of
 //! recordings leave out.
 

@@ -223,7 +223,7 @@ impl SystemWatch {
         notices.extend(moved.filter(|moved| self.events.is_new(moved, since_start)));
         let incomplete = match &round.incomplete {
             Some(error) => Finding::Present(format!(
-                "{}; the one of before is used",
+                "{}; the previous one is used",
                 (self.describe)(error)
             )),
             None => Finding::Absent,
