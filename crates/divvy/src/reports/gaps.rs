@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use crate::history::SnapshotEntry;
 
 /// A shorter time between snapshots is no gap, whatever the others are.
-const SHORTEST: SignedDuration = SignedDuration::from_mins(15);
+pub(super) const SHORTEST_GAP: SignedDuration = SignedDuration::from_mins(15);
 
 /// Returns how long a time between snapshots may be without being a gap: 15 minutes, or one and a half times the
 /// median. Feeds that are recorded every hour have no gap in each.
@@ -15,5 +15,5 @@ pub(super) fn shortest_gap(snapshots: &[SnapshotEntry]) -> SignedDuration {
     let mut between: Vec<SignedDuration> = between.collect();
     between.sort_unstable();
     let median = between.get(between.len() / 2).copied().unwrap_or_default();
-    SHORTEST.max(median * 3 / 2)
+    SHORTEST_GAP.max(median * 3 / 2)
 }

@@ -60,7 +60,7 @@ impl Row for ServiceRow {
                 .spare(1)
                 .defined("minutes in which the feed listed the station, summed over the stations of the row"),
             share("unusable").defined(
-                "the share of the observed minutes in which nobody could rent a bike or nobody could return one: \
+                "the share of the observed minutes in which no bike could be rented, or none returned: \
                  empty, full, out of service or without docks",
             ),
             share("empty").defined("the share of the minutes in service without a bike to rent"),

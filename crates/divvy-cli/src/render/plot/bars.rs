@@ -96,6 +96,11 @@ fn chart(plot: &Plot<'_>, columns: &Columns, groups: &Groups) -> Chart {
     .with_legend_of_gaps()
 }
 
+/// Returns the entry of a legend for times between archives.
+pub(super) fn gap_entry() -> (String, Fill) {
+    ("no trips stored".into(), Fill::Solid(GAP))
+}
+
 /// Returns the entry of a legend for months of which only some days are stored.
 pub(super) fn light_entry() -> (String, Fill) {
     let text = "light: not all days of the month are stored";
@@ -132,8 +137,7 @@ impl Chart {
     /// Adds what an area without months means, if there is one.
     pub(super) fn with_legend_of_gaps(mut self) -> Self {
         if !self.gaps().is_empty() {
-            let text = "no trips stored";
-            self.heading.legend.push((text.into(), Fill::Solid(GAP)));
+            self.heading.legend.push(gap_entry());
         }
         self
     }

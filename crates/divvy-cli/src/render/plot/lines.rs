@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use divvy::reports::{Dim, Measure};
 
+use super::bars::gap_entry;
 use super::data::{NotDrawn, Plot};
 use super::frame::{Drawing, Frame, Heading, Sheet};
 use super::groups::{Columns, Groups};
@@ -40,8 +41,7 @@ pub(super) fn draw(plot: &Plot<'_>, up: Measure, sheet: Sheet) -> Result<Drawing
     let (long, short) = ("thick: mean of 7 days", "thin: each day");
     heading.title += &format!(" ({long}, {short})");
     if spans.len() > 1 {
-        let text = "no trips stored";
-        heading.legend.push((text.into(), Fill::Solid(GAP)));
+        heading.legend.push(gap_entry());
     }
     let mut frame = Frame::new(sheet, &heading, sheet.chart());
     let is_sum = plot.has_sum(columns.measures[0]);

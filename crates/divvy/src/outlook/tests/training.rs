@@ -66,7 +66,7 @@ fn the_online_intercept_follows_outcomes_and_forgets_them() {
     let mut intercept = OnlineIntercept::new(24.0, 10.0);
     assert_eq!(intercept.hour(), 0.0);
     for _ in 0..2_000 {
-        // Said to be 12 %, and half of them happen.
+        // Events with a forecast probability of 12 %, of which half happen.
         intercept.add(-2.0, true);
         intercept.add(-2.0, false);
     }

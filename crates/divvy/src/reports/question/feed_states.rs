@@ -5,11 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::Question;
 use crate::history::{AsOf, SnapshotEntry, States};
 use crate::numerals::plural;
+use crate::reports::gaps::SHORTEST_GAP;
 use crate::reports::table::Note;
 use crate::store::{FeedState, StatusHistory, StoreError};
-
-/// A time between snapshots that is longer than this is a gap.
-const LONGEST_STEP: SignedDuration = SignedDuration::from_mins(15);
 
 /// The newest states, or those of an instant.
 pub(in crate::reports) struct FeedStates {
@@ -71,7 +69,7 @@ impl Question<'_> {
         let made = self.instant(snapshot.taken_at);
         let old = at.duration_since(snapshot.taken_at);
         let states = format!("as of {asked}: those of the snapshot made {made}");
-        if old <= LONGEST_STEP {
+        if old <= SHORTEST_GAP {
             return Ok(Note::Scope(format!("States {states}")));
         }
         let gap = match next {

@@ -21,7 +21,7 @@ pub(super) enum Kind {
     Empty,
     /// In service, without a free dock.
     Full,
-    /// In service, but without any dock or bike: nobody can use it.
+    /// In service, with neither a bike nor a free dock.
     WithoutDocks,
     /// In service, and e-bikes are counted by themselves.
     EbikesCounted,
@@ -42,7 +42,7 @@ impl Times {
         self.0[kind as usize]
     }
 
-    /// Returns the time in which nobody could rent a bike or nobody could return one.
+    /// Returns the time in which no bike could be rented, or none returned.
     pub(super) fn unusable_ms(&self) -> i64 {
         [
             Kind::Empty,
