@@ -129,9 +129,8 @@ fn all_filters() -> Vec<Filters> {
 async fn answers(store: &dyn Store, filters: &[Filters]) -> Vec<String> {
     let mut answers = Vec::new();
     // DynamoDB keeps no history of states.
-    let of_history = ["history", "coverage", "service"];
     for report in REPORTS {
-        if of_history.contains(&report.name()) {
+        if report.reads_history() {
             continue;
         }
         for filters in filters {

@@ -5,6 +5,14 @@ use super::observations::Observations;
 /// A change of this many bikes or more in a minute is counted as a truck.
 const TRUCK: f64 = 5.0;
 
+/// Returns whether a change of the number of bikes within some minutes is counted as a truck.
+///
+/// The net change by riders in `n` minutes spreads with the square root of `n`, and so does the change
+/// that is counted as a truck.
+pub fn is_truck(change: i64, minutes: f64) -> bool {
+    change.abs() as f64 >= TRUCK * minutes.max(1.0).sqrt()
+}
+
 /// What happened at a station between two snapshots.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Flow {
@@ -30,9 +38,6 @@ impl Flow {
 
 /// Returns the flow from the snapshot before to `snapshot`. `None` where one of the two has no reading,
 /// where they are further apart than a reading holds, or where a truck came.
-///
-/// The net change by riders in `n` minutes spreads with the square root of `n`, and so does the change
-/// that is counted as a truck.
 pub(super) fn flow(
     observations: &Observations,
     station: usize,
@@ -45,8 +50,7 @@ pub(super) fn flow(
         return None;
     }
     let left = i32::from(before.bikes) - i32::from(now.bikes);
-    let is_truck = f64::from(left.abs()) >= TRUCK * ((until - from) as f64).sqrt();
-    (!is_truck).then(|| Flow {
+    (!is_truck(left.into(), (until - from) as f64)).then(|| Flow {
         from,
         until,
         departures: left.max(0).unsigned_abs(),

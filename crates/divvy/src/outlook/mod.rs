@@ -39,6 +39,7 @@ pub use calendar::{Calendar, SLOTS};
 pub use calibration::{OnlineIntercept, Platt};
 pub use chain::{Chain, FlowRates, Outlook};
 pub use error::{HorizonLeftOut, OutlookError, Reason};
+pub use flows::is_truck;
 pub use level::{Level, LevelTracker};
 pub use model::Model;
 pub use observations::{Observations, Reading};

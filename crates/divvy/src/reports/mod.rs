@@ -15,7 +15,9 @@ mod as_of_time;
 mod balance;
 mod column;
 mod dims;
+mod feed;
 mod filters;
+mod flows;
 mod from_counts;
 mod gaps;
 mod grouping;
@@ -24,11 +26,13 @@ mod growth;
 mod incomplete_months;
 mod largest;
 mod measures;
+mod observed_time;
 mod own;
 mod picture;
 mod places;
 mod quality;
 mod question;
+mod reconcile;
 mod routes;
 mod service;
 mod stations;
@@ -46,10 +50,12 @@ pub use as_of_time::{AsOfTime, NoTime};
 pub use balance::{Balance, BalanceRow};
 pub use column::{Column, Role, ValueKind};
 pub use dims::{Dim, NoDim, WEEKDAYS as WEEKDAY_NAMES};
+pub use feed::{FeedHealth, FeedHealthRow};
 pub use filters::{
     Filter, Filters, HoursOfDay, MaxUnusable, NoHours, NoPeriod, NoShare, NoWeekdays, Period,
     Weekdays,
 };
+pub use flows::{FlowRow, Flows};
 pub use from_counts::{FromCountRow, FromCounts};
 pub use groupings::{
     AGES, DAYS, DISTANCE, DOCKLESS, DURATIONS, GENDERS, Grouping, HOURS, MONTHS, RIDERS,
@@ -61,6 +67,7 @@ pub use own::OwnReport;
 pub use picture::{Map, MapStation, Picture};
 pub use quality::{Quality, QualityRow};
 pub use question::Question;
+pub use reconcile::{Reconcile, ReconcileRow};
 pub use routes::{RouteRow, Routes};
 pub use service::{Service, ServiceRow};
 pub use stations::{NOT_IN_FEED, Range, StationRow, Stations};
@@ -104,7 +111,8 @@ pub trait Report: Send + Sync {
         false
     }
 
-    /// Returns whether it is of the history of states, so that stations that have left the feed are known.
+    /// Returns whether it is of the history of states: then stations that have left the feed are known, and a store
+    /// without a history has no rows.
     fn reads_history(&self) -> bool {
         false
     }
@@ -141,6 +149,9 @@ pub static REPORTS: &[&dyn Report] = &[
     &History,
     &Coverage,
     &Service,
+    &Flows,
+    &Reconcile,
+    &FeedHealth,
 ];
 
 /// Why a report has no answer.

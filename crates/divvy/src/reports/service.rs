@@ -1,25 +1,23 @@
 //! The service level: how much of the time stations were empty, full or out of service.
 
 mod tally;
-mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
 
 use self::tally::{Kind, StationTimes, Tally, Times};
-use self::watch::{WEEK, Watch};
 use super::column::STATION_ID;
 use super::dims::{Dim, WEEKDAYS};
 use super::measures::rounded;
-use super::question::{length, no_history};
+use super::observed_time::{self, ObservedTime, WEEK};
+use super::question::no_history;
 use super::{
     Column, Filter, Filters, Note, Question, Report, Row, Table, Value, ValueKind, plural,
 };
-use crate::history::SnapshotEntry;
-use crate::model::StationId;
-use crate::store::{StatusHistory, StoreError};
+use crate::model::civil_date::HOUR_MS;
+use crate::model::{FilledByLists, Station, StationId};
+use crate::store::StoreError;
 use crate::tally::Parts;
 
 /// Shares of the time in which stations were empty, full, out of service or not observed.
@@ -42,7 +40,12 @@ pub struct ServiceRow {
     spells: Option<[Vec<i64>; 2]>,
     /// The minutes above the share of the filters. `None` without that filter.
     beyond_min: Option<i64>,
+    /// The longest of the stations of the row. `None` for rows of an hour or a weekday.
+    unchanged_busy_ms: Option<i64>,
 }
+
+/// A station in service that does not change for so much busy time, in milliseconds, is named in a note.
+const DEAD_MS: i64 = 24 * HOUR_MS;
 
 /// Milliseconds of a minute.
 const MINUTE_MS: i64 = 60_000;
@@ -99,6 +102,14 @@ impl Row for ServiceRow {
                 .defined("how many times it was full without a break, likewise"),
             spell("full_median_s").defined("half of the spells without a free dock were no longer"),
             spell("full_longest_s").defined("the longest spell without a free dock"),
+            Column::new("uncounted_docks", ValueKind::Rate).spare(3).defined(
+                "docks in no count, on average over the minutes in service: capacity less bikes, free docks and those \
+                 out of order; empty where the feed does not state the capacity",
+            ),
+            Column::new("unchanged_busy_s", ValueKind::Seconds).spare(3).defined(
+                "the busy part of the longest time in service without any change: hours of the week in which \
+                 stations change at least as often as on average; empty by weekday and by hour",
+            ),
         ]
     }
 
@@ -121,19 +132,21 @@ impl Row for ServiceRow {
             self::share(listed - self.times.ms(Kind::Observed), listed).into(),
             self.beyond_min.into(),
         ];
-        let Some(spells) = self.spells else {
-            values.extend([const { Value::Empty }; 6]);
-            return values;
-        };
-        for spells in spells {
+        for spells in self.spells.map_or([None, None], |both| both.map(Some)) {
+            let count = spells.as_ref().map(|spells| spells.len() as i64);
+            let spells = spells.unwrap_or_default();
             let seconds = |at: usize| spells.get(at).map(|ms| ms / 1_000);
-            let median = spells.len().checked_sub(1).map(|last| last / 2);
+            let last = spells.len().checked_sub(1);
+            let median = last.map(|last| last / 2);
             values.extend([
-                Value::from(spells.len() as i64),
+                Value::from(count),
                 median.and_then(seconds).into(),
-                spells.len().checked_sub(1).and_then(seconds).into(),
+                last.and_then(seconds).into(),
             ]);
         }
+        let known = self.times.ms(Kind::CapacityKnown);
+        values.push(self::share(self.times.ms(Kind::UncountedDocks), known).into());
+        values.push(self.unchanged_busy_ms.map(|ms| ms / 1_000).into());
         values
     }
 }
@@ -190,15 +203,17 @@ impl Report for Service {
         let Some(history) = question.store.history() else {
             return nothing(no_history());
         };
-        let period = question.period();
-        let snapshots = snapshots(question, history, period).await?;
-        let Some(watch) = Watch::new(&question.zone, &snapshots, period) else {
-            return nothing(Note::Scope(
-                "no two snapshots with states are stored for this period: divvy watch URL polls them"
-                    .into(),
-            ));
+        let Some(observed) = ObservedTime::read(question, history).await? else {
+            return nothing(observed_time::too_few_snapshots());
         };
-        let mut times = times(question, history, &watch, &snapshots).await?;
+        let stations = question.store.stations(&question.system.id).await?;
+        let mut tally = Tally::new(&observed, stations.iter().filter_map(capacity).collect());
+        observed
+            .each_change(question, history, |station, at, state| {
+                tally.change(station, at, state);
+            })
+            .await?;
+        let mut times = tally.finish();
 
         let known = question.known(Parts::NONE).await?;
         let places = question.places_of_the_past(&known.totals).await?;
@@ -208,6 +223,8 @@ impl Report for Service {
             times.retain(|station, _| selected.contains(station));
         }
         let stations = times.len();
+        let unchanged = times.values().filter(|it| it.unchanged_busy_ms >= DEAD_MS);
+        let unchanged = unchanged.count();
         let (mut rows, all) = group(question.filters, times);
         let named = places.iter().map(|place| (&place.station_id, place));
         let named: BTreeMap<&StationId, _> = named.collect();
@@ -215,55 +232,17 @@ impl Report for Service {
             let place = row.station_id.as_ref().and_then(|id| named.get(id));
             row.name = place.and_then(|place| place.name(&known.totals).map(str::to_owned));
         }
-        let notes = notes(question, &watch, (&snapshots, period), (&all, stations));
+        let mut notes = notes(question, &observed, &all, stations);
+        if unchanged > 0 {
+            notes.push(Note::Scope(format!(
+                "{} in service did not change through {} busy hours or more: check whether a vehicle can be rented \
+                 there (column unchanged_busy_s)",
+                plural(unchanged as i64, "station"),
+                DEAD_MS / HOUR_MS,
+            )));
+        }
         Ok(Table::new(rows, notes))
     }
-}
-
-/// Lists the snapshots of a period, with the one before it and the one after it, whose states hold at its ends.
-async fn snapshots(
-    question: &Question<'_>,
-    history: &dyn StatusHistory,
-    (from, to): (Timestamp, Timestamp),
-) -> Result<Vec<SnapshotEntry>, StoreError> {
-    let system = &question.system.id;
-    let mut snapshots = history.snapshots(system, from, to).await?;
-    if let Some(before) = history.as_of(system, from).await?
-        && snapshots
-            .first()
-            .is_none_or(|first| first.number > before.snapshot.number)
-    {
-        snapshots.insert(0, before.snapshot);
-    }
-    snapshots.extend(history.first_snapshot_from(system, to).await?);
-    Ok(snapshots)
-}
-
-/// Sums the times of every station over the snapshots.
-async fn times(
-    question: &Question<'_>,
-    history: &dyn StatusHistory,
-    watch: &Watch,
-    snapshots: &[SnapshotEntry],
-) -> Result<BTreeMap<StationId, StationTimes>, StoreError> {
-    let system = &question.system.id;
-    let (Some(first), Some(last)) = (snapshots.first(), snapshots.last()) else {
-        return Ok(BTreeMap::new());
-    };
-    let begin = history.as_of(system, first.taken_at).await?;
-    // Snapshots of one time have the states of the last of them.
-    let after = begin.as_ref().map_or(0, |begin| begin.snapshot.number);
-    let states = begin.map(|begin| begin.states).unwrap_or_default();
-    let mut tally = Tally::new(watch, states);
-    let mut add = |change: &crate::history::StateChange| {
-        if change.snapshot > after {
-            tally.add(change);
-        }
-    };
-    history
-        .each_state_change(system, first.taken_at, last.taken_at, &mut add)
-        .await?;
-    Ok(tally.finish())
 }
 
 /// Station, weekday and hour of a row. `None` for what is not grouped by.
@@ -298,8 +277,12 @@ fn group(filters: &Filters, times: BTreeMap<StationId, StationTimes>) -> (Vec<Se
                 times: Times::default(),
                 spells: is_whole.then(Default::default),
                 beyond_min: None,
+                unchanged_busy_ms: None,
             });
             row.times.add(of_hour);
+            if is_whole {
+                row.unchanged_busy_ms = row.unchanged_busy_ms.max(Some(times.unchanged_busy_ms));
+            }
             if let (Some(all), Some(own)) = (&mut row.spells, spells.take()) {
                 for (all, own) in all.iter_mut().zip(own) {
                     all.extend(own);
@@ -330,24 +313,15 @@ fn group(filters: &Filters, times: BTreeMap<StationId, StationTimes>) -> (Vec<Se
 /// Writes what was observed, and the shares over all stations.
 fn notes(
     question: &Question<'_>,
-    watch: &Watch,
-    (snapshots, (from, to)): (&[SnapshotEntry], (Timestamp, Timestamp)),
-    (all, stations): (&Times, usize),
+    observed: &ObservedTime,
+    all: &Times,
+    stations: usize,
 ) -> Vec<Note> {
-    let ends = snapshots.first().zip(snapshots.last());
-    let begin = ends.map_or(from, |(first, _)| first.taken_at.max(from));
-    let end = ends.map_or(to, |(_, last)| last.taken_at.min(to));
     let percent = |part: i64, whole: Kind| {
         let whole = all.ms(whole).max(1);
         format!("{:.1} %", 100.0 * part as f64 / whole as f64)
     };
-    let mut notes = vec![Note::Scope(format!(
-        "{}: {} from {} to {}",
-        question.system.name,
-        plural(stations as i64, "station"),
-        question.instant(begin),
-        question.instant(end),
-    ))];
+    let mut notes = vec![observed.scope(question, stations)];
     if all.ms(Kind::Observed) > 0 {
         notes.push(Note::Scope(format!(
             "All together: empty {}, full {} of the time in service; out of service {}, unusable {} of the time observed",
@@ -357,14 +331,13 @@ fn notes(
             percent(all.unusable_ms(), Kind::Observed),
         )));
     }
-    if watch.gap_count() > 0 {
-        let text = |ms: i64| length(SignedDuration::from_millis(ms));
-        notes.push(Note::Warning(format!(
-            "{} of more than {} between snapshots, {} together: what happened in them is not known",
-            plural(watch.gap_count() as i64, "gap"),
-            text(watch.shortest_gap_ms),
-            text(watch.gaps_ms),
-        )));
-    }
+    notes.extend(observed.gaps_note());
     notes
+}
+
+/// Returns the number of docks that a feed states for a station. Station lists may be of another year.
+fn capacity(station: &Station) -> Option<(StationId, u32)> {
+    let of_feed = station.filled_by_lists == FilledByLists::Nothing;
+    let capacity = station.capacity.filter(|_| of_feed)?;
+    Some((station.id.clone(), capacity))
 }

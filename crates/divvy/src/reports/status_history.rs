@@ -223,6 +223,10 @@ impl Report for Coverage {
         CoverageRow::columns()
     }
 
+    fn reads_history(&self) -> bool {
+        true
+    }
+
     async fn answer(&self, question: &Question<'_>) -> Result<Table, StoreError> {
         let Some(history) = question.store.history() else {
             return Ok(Table::new(Vec::<CoverageRow>::new(), vec![no_history()]));

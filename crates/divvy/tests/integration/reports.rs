@@ -19,7 +19,9 @@ use proptest::prelude::*;
 use divvy::issue::Reason;
 use divvy::model::*;
 use divvy::reports::*;
-use divvy::store::{ArchiveId, ArchiveRead, ContentHash, FromStationCount, Store};
+use divvy::store::{
+    ArchiveId, ArchiveRead, ContentHash, FromStationCount, StationTable as _, Store,
+};
 use divvy::tally::{Tally, Totals};
 use divvy_testkit::MemoryStore;
 
@@ -230,12 +232,48 @@ fn names_types_and_units_are_a_contract() {
 }
 
 #[test]
+fn snapshots_are_compared_with_the_trips_of_days_that_have_both() {
+    let store = MemoryStore::default();
+    load(&store, TRIPS);
+    // 2021-01-04 is observed from midnight to midnight, the day after has no trips, and 31 January is not observed.
+    let midnight = at("2021-01-04T06:00:00Z");
+    for minute in (0..=2 * 24 * 60).step_by(10) {
+        let taken_at = midnight + jiff::SignedDuration::from_mins(minute);
+        let mut canal = station("uuid-canal", "Canal St & Adams St", Some("TA01"), None);
+        // Both trips of the morning, and one that ends in no archive.
+        canal.available.vehicles = Some(match minute {
+            0..500 => 7,
+            500..540 => 6,
+            540..1_200 => 5,
+            _ => 6,
+        });
+        let mut lake = station("uuid-lake", "Lake St", None, Some("35"));
+        (canal.reported_at, lake.reported_at) = (Some(taken_at), Some(midnight));
+        let snapshot = Snapshot {
+            system: chicago(),
+            taken_at,
+            kind: SnapshotKind::Full,
+            stations: vec![canal, lake],
+            by_type: Default::default(),
+        };
+        block_on(store.apply(&snapshot, taken_at)).unwrap();
+    }
+    insta::assert_snapshot!(answer(&store, "reconcile"));
+    let by_date = Filters {
+        by: vec![Dim::Date],
+        ..Filters::default()
+    };
+    insta::assert_snapshot!(show(&ask(&store, "reconcile", by_date)));
+    insta::assert_snapshot!(answer(&store, "feed"));
+}
+
+#[test]
 fn every_answer_has_the_columns_it_promises() {
     let store = winter();
     for report in REPORTS {
         let table = ask(&store, report.name(), Filters::default());
         assert_eq!(table.columns, report.columns());
-        let is_empty = ["distance", "history"].contains(&report.name());
+        let is_empty = ["distance", "history", "reconcile"].contains(&report.name());
         assert_eq!(table.rows.is_empty(), is_empty, "{}", report.name());
         for row in &table.rows {
             assert_eq!(row.len(), table.columns.len(), "{}", report.name());
@@ -670,7 +708,7 @@ fn what_cannot_be_asked_is_refused_in_a_sentence() {
     insta::assert_snapshot!(refuse("quality", rider.clone()), @r#"the report "quality" cannot be narrowed by rider: it takes top"#);
     insta::assert_snapshot!(refuse("from-counts", rider), @r#"the report "from-counts" cannot be narrowed by rider: it takes station, top"#);
     insta::assert_snapshot!(refuse("hours", swapped), @"no date is both from 2021-02-01 on and up to 2021-01-01: the first date comes after the last");
-    insta::assert_snapshot!(refuse("station", Filters::default()), @r#"there is no report "station" (did you mean stations?): expected one of stations, from-counts, places, hours, weekdays, months, days, durations, riders, genders, ages, routes, balance, growth, distance, dockless, roundtrips, quality, history, coverage, service"#);
+    insta::assert_snapshot!(refuse("station", Filters::default()), @r#"there is no report "station" (did you mean stations?): expected one of stations, from-counts, places, hours, weekdays, months, days, durations, riders, genders, ages, routes, balance, growth, distance, dockless, roundtrips, quality, history, coverage, service, flows, reconcile, feed"#);
 }
 
 #[test]

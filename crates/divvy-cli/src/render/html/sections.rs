@@ -19,6 +19,7 @@ const PARTS: [(&str, &[(&str, &str)]); 5] = [
             ("routes", "The busiest routes"),
             ("balance", "Where bikes gather and where they run out"),
             ("service", "How often stations are empty or full"),
+            ("flows", "Departures and arrivals that snapshots show"),
         ],
     ),
     (
@@ -45,6 +46,8 @@ const PARTS: [(&str, &[(&str, &str)]); 5] = [
             ("from-counts", "Departures by station id"),
             ("quality", "What the archives hold"),
             ("coverage", "When the feed was recorded"),
+            ("feed", "What is wrong in the feed"),
+            ("reconcile", "Snapshots beside trips"),
             ("history", "What the station reported"),
         ],
     ),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::watch::{WEEK, Watch};
-use crate::history::{StateChange, StationState};
+use crate::history::StationState;
 use crate::model::{StationId, StationStatus};
+use crate::reports::observed_time::{ObservedTime, WEEK};
 
 /// What is true of a station at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,15 @@ pub(super) enum Kind {
     NoEbikes,
     /// Among these: without a classic bike.
     NoClassicBikes,
+    /// In service, and the number of docks installed is known.
+    CapacityKnown,
+    /// Among these: each dock that is in no count, neither free nor out of order nor with a bike.
+    UncountedDocks,
 }
 
-const KINDS: usize = 10;
+const KINDS: usize = 12;
 
-/// Milliseconds of each [`Kind`].
+/// Milliseconds of each [`Kind`]; for docks, of each dock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Times([i64; KINDS]);
 
@@ -62,10 +66,11 @@ impl Times {
     }
 }
 
-/// Returns what is true of a station in a state, in time that is observed.
-fn kinds(state: &StationState) -> [bool; KINDS] {
-    let mut kinds = [false; KINDS];
-    let mut set = |kind: Kind, is: bool| kinds[kind as usize] = is;
+/// Returns how often each millisecond of a state counts as each kind, in time that is observed. `capacity` is the
+/// number of docks installed, if it is known.
+fn kinds(state: &StationState, capacity: Option<u32>) -> [u32; KINDS] {
+    let mut kinds = [0; KINDS];
+    let mut set = |kind: Kind, is: bool| kinds[kind as usize] = u32::from(is);
     set(Kind::Listed, true);
     if !matches!(state.status, None | Some(StationStatus::InService)) {
         set(Kind::Observed, true);
@@ -89,6 +94,13 @@ fn kinds(state: &StationState) -> [bool; KINDS] {
         set(Kind::NoEbikes, ebikes == 0);
         set(Kind::NoClassicBikes, ebikes >= bikes);
     }
+    if let Some((capacity, docks)) = capacity.zip(available.docks) {
+        let disabled = [available.vehicles_disabled, available.docks_disabled];
+        let counted = disabled.into_iter().flatten();
+        let counted = counted.fold(bikes.saturating_add(docks), u32::saturating_add);
+        set(Kind::CapacityKnown, true);
+        kinds[Kind::UncountedDocks as usize] = capacity.saturating_sub(counted);
+    }
     kinds
 }
 
@@ -101,6 +113,8 @@ pub(super) struct StationTimes {
     pub(super) empty_ms: Vec<i64>,
     /// Those in which it was full.
     pub(super) full_ms: Vec<i64>,
+    /// The busy part of the longest time in service without a change: see [`Tally::finish`].
+    pub(super) unchanged_busy_ms: i64,
 }
 
 /// A station whose changes are being read.
@@ -111,65 +125,86 @@ struct Reading {
     since: usize,
     /// The snapshots from which on it has been empty and full. `None` while it is not.
     spells: [Option<usize>; 2],
+    /// The snapshots between which it was in service without a change for the longest time.
+    unchanged: (usize, usize),
+    capacity: Option<u32>,
     times: StationTimes,
 }
 
 /// Sums over the changes of all stations.
 pub(super) struct Tally<'a> {
-    watch: &'a Watch,
+    observed: &'a ObservedTime,
+    /// The number of docks of stations that a feed states it for.
+    capacities: BTreeMap<StationId, u32>,
     stations: BTreeMap<StationId, Reading>,
+    /// How many changes of all stations each hour of the week has.
+    changes: Vec<u64>,
 }
 
 /// The kinds that have spells.
 const SPELLS: [Kind; 2] = [Kind::Empty, Kind::Full];
 
 impl<'a> Tally<'a> {
-    /// Begins with the states at the first snapshot.
-    pub(super) fn new(
-        watch: &'a Watch,
-        states: impl IntoIterator<Item = (StationId, StationState)>,
-    ) -> Self {
-        let mut tally = Self {
-            watch,
+    /// Begins to count.
+    pub(super) fn new(observed: &'a ObservedTime, capacities: BTreeMap<StationId, u32>) -> Self {
+        Self {
+            observed,
+            capacities,
             stations: BTreeMap::new(),
-        };
-        for (station, state) in states {
-            tally.change(&station, 0, Some(state));
+            changes: vec![0; WEEK],
         }
-        tally
     }
 
-    /// Adds a change made after the first snapshot. Those of a station are in order.
-    pub(super) fn add(&mut self, change: &StateChange) {
-        let at = self.watch.index(change.snapshot).min(self.watch.last());
-        self.change(&change.station, at, change.state.clone());
-    }
-
-    fn change(&mut self, station: &StationId, at: usize, state: Option<StationState>) {
+    /// Adds the state of a station from a snapshot on, by the snapshot's index. Those of a station are in order.
+    pub(super) fn change(&mut self, station: &StationId, at: usize, state: Option<StationState>) {
         if !self.stations.contains_key(station) {
             let times = StationTimes {
                 hours: vec![Times::default(); WEEK],
                 empty_ms: Vec::new(),
                 full_ms: Vec::new(),
+                unchanged_busy_ms: 0,
             };
             let reading = Reading {
                 state: None,
                 since: at,
                 spells: [None; 2],
+                unchanged: (at, at),
+                capacity: self.capacities.get(station).copied(),
                 times,
             };
             self.stations.insert(station.clone(), reading);
         }
         if let Some(reading) = self.stations.get_mut(station) {
-            reading.change(self.watch, at, state);
+            reading.change(self.observed, at, state);
+        }
+        if let Some((_, hour)) = self.observed.step(at) {
+            self.changes[hour.of_week] += 1;
         }
     }
 
     /// Ends at the last snapshot. Returns the times of each station that was listed.
+    ///
+    /// Busy are the hours of the week in which the stations change at least as often as on average.
     pub(super) fn finish(self) -> BTreeMap<StationId, StationTimes> {
-        let watch = self.watch;
+        let observed = self.observed;
+        let mut observed_ms = vec![0; WEEK];
+        observed.each_hour(0, observed.last(), |span| {
+            observed_ms[span.hour.of_week] += span.observed_ms;
+        });
+        let rate = |changes: u64, ms: i64| changes as f64 / ms.max(1) as f64;
+        let average = rate(self.changes.iter().sum(), observed_ms.iter().sum());
+        let hours = self.changes.iter().zip(&observed_ms);
+        let is_busy: Vec<bool> = hours
+            .map(|(changes, ms)| *changes > 0 && rate(*changes, *ms) >= average)
+            .collect();
         let finish = |(station, mut reading): (StationId, Reading)| {
-            reading.change(watch, watch.last(), None);
+            reading.change(observed, observed.last(), None);
+            let (from, to) = reading.unchanged;
+            observed.each_hour(from, to, |span| {
+                if is_busy[span.hour.of_week] {
+                    reading.times.unchanged_busy_ms += span.observed_ms;
+                }
+            });
             (station, reading.times)
         };
         self.stations.into_iter().map(finish).collect()
@@ -177,27 +212,35 @@ impl<'a> Tally<'a> {
 }
 
 impl Reading {
-    fn change(&mut self, watch: &Watch, at: usize, state: Option<StationState>) {
+    fn change(&mut self, observed: &ObservedTime, at: usize, state: Option<StationState>) {
         if let Some(before) = &self.state {
-            let kinds = kinds(before);
-            watch.each_hour(self.since, at, |span| {
-                let times = &mut self.times.hours[span.hour].0;
-                for (ms, is) in times.iter_mut().zip(kinds) {
-                    *ms += if is { span.observed_ms } else { 0 };
+            let kinds = kinds(before, self.capacity);
+            observed.each_hour(self.since, at, |span| {
+                let times = &mut self.times.hours[span.hour.of_week].0;
+                for (ms, weight) in times.iter_mut().zip(kinds) {
+                    *ms += i64::from(weight) * span.observed_ms;
                 }
                 times[Kind::Listed as usize] += span.all_ms - span.observed_ms;
             });
+            if kinds[Kind::InService as usize] > 0 {
+                let parts = observed.unbroken(self.since, at).into_iter();
+                let all = parts.chain([self.unchanged]);
+                let longest = all.max_by_key(|(from, to)| observed.between(*from, *to));
+                self.unchanged = longest.unwrap_or(self.unchanged);
+            }
         }
-        let now = state.as_ref().map(kinds).unwrap_or_default();
+        let now = state.as_ref().map(|state| kinds(state, self.capacity));
+        let now = now.unwrap_or_default();
         for (spell, kind) in SPELLS.into_iter().enumerate() {
-            match (self.spells[spell], now[kind as usize]) {
+            match (self.spells[spell], now[kind as usize] > 0) {
                 (None, true) => self.spells[spell] = Some(at),
                 (Some(begin), false) => {
                     let lengths = match kind {
                         Kind::Empty => &mut self.times.empty_ms,
                         _ => &mut self.times.full_ms,
                     };
-                    lengths.extend(watch.unbroken(begin, at));
+                    let parts = observed.unbroken(begin, at).into_iter();
+                    lengths.extend(parts.map(|(from, to)| observed.between(from, to)));
                     self.spells[spell] = None;
                 }
                 _ => {}
