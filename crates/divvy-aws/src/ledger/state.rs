@@ -188,8 +188,8 @@ impl LedgerTable {
                 return Err(StoreError::new(
                     StoreErrorKind::Damaged,
                     format!(
-                        "the tables beside {} hold {}, and each system has its own: give {} \
-                         another prefix",
+                        "these tables ({} and those with its prefix) hold {}, and each system needs its own: \
+                         give {} another prefix",
                         self.table.name, state.system.id, system.id
                     ),
                 ));

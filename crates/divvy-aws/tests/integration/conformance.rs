@@ -51,7 +51,7 @@ fn the_tables_of_a_prefix_belong_to_one_system() {
     block_on(store.describe(&system(), &listed)).unwrap();
     let other = System::named("citibike").unwrap();
     let refused = block_on(store.describe(&other, &listed)).unwrap_err();
-    insta::assert_snapshot!(refused, @"the tables beside LoadLedger hold divvy, and each system has its own: give citibike another prefix");
+    insta::assert_snapshot!(refused, @"these tables (LoadLedger and those with its prefix) hold divvy, and each system needs its own: give citibike another prefix");
     assert_eq!(block_on(store.stations(&other.id)).unwrap(), []);
     assert_eq!(block_on(store.stations(&system().id)).unwrap().len(), 1);
 }

@@ -97,6 +97,9 @@ impl Replay {
         let already = before.get(&system.id).copied().flatten().unwrap_or(0);
         let stored = changes(&opened, &system)?.map(|now| now - already);
         common.say(sentence(&system, &summary, stored, started));
+        if summary.accepted == 0 && summary.refused > 0 {
+            common.say("the store has newer states: replay older ones into a store of its own, named with --store");
+        }
         left_out.say(common);
         Ok(match summary.unreadable + summary.ahead {
             0 => ExitCode::SUCCESS,

@@ -185,4 +185,24 @@ pub enum PollError {
         /// When it was read, by the clock of this computer.
         fetched_at: String,
     },
+    /// The time of the feed is ahead of the clock, as it was not before: if that were taken, and the next
+    /// snapshot were right again, it would count as older.
+    #[error(
+        "{file} says that it was made at {taken_at}, after it was read ({fetched_at}): it is taken if the next \
+         snapshot is ahead, too"
+    )]
+    FeedTimeToBeConfirmed {
+        /// The file or address.
+        file: String,
+        /// When it was made, by its own clock.
+        taken_at: String,
+        /// When it was read, by the clock of this computer.
+        fetched_at: String,
+    },
+    /// The feed has a list without stations.
+    #[error("{file} lists no station: the stored ones stay as they are")]
+    NoStations {
+        /// The file or address.
+        file: String,
+    },
 }

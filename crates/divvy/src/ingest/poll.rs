@@ -149,13 +149,13 @@ fn has_positions(feed: &Feed) -> bool {
 }
 
 /// How far the time of a feed may be ahead of the present. A wrong zone is at most 14 hours off.
-const MAX_AHEAD: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const MAX_AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 /// Updates StationData with feeds that have been read: one feed, or a pair of GBFS.
 ///
 /// # Errors
 ///
-/// [`PollError`] where the feeds make no snapshot, where it was made more than a day after
+/// [`PollError`] where the feeds make no snapshot, where it lists no station, where it was made more than a day after
 /// `fetched_at`, and where the store fails.
 pub async fn apply(
     feeds: Vec<Feed>,
@@ -163,17 +163,23 @@ pub async fn apply(
     system: &System,
     fetched_at: Timestamp,
 ) -> Result<Polled, PollError> {
-    apply_fetched(feeds, store, system, Fetched::At(fetched_at)).await
+    let fetched = Fetched::At {
+        now: fetched_at,
+        max_ahead: MAX_AHEAD,
+    };
+    apply_fetched(feeds, store, system, fetched).await
 }
 
 /// When feeds were fetched.
 #[derive(Clone, Copy)]
 pub(super) enum Fetched {
-    At(Timestamp),
-    /// They are recorded: about when they were made, and before `now`.
-    WhenMade {
+    /// At the present moment. A snapshot that was made more than `max_ahead` later is not taken.
+    At {
         now: Timestamp,
+        max_ahead: SignedDuration,
     },
+    /// They are recorded: about when they were made, and before `now`.
+    WhenMade { now: Timestamp },
 }
 
 /// Updates StationData as [`apply`] does.
@@ -183,7 +189,10 @@ pub(super) async fn apply_fetched(
     system: &System,
     fetched: Fetched,
 ) -> Result<Polled, PollError> {
-    let (Fetched::At(now) | Fetched::WhenMade { now }) = fetched;
+    let (now, max_ahead) = match fetched {
+        Fetched::At { now, max_ahead } => (now, max_ahead),
+        Fetched::WhenMade { now } => (now, MAX_AHEAD),
+    };
     let state = store.feed(&system.id).await?;
     let last = state.as_ref();
     let last = last.and_then(|state| state.status_at.max(state.information_at));
@@ -196,22 +205,35 @@ pub(super) async fn apply_fetched(
     let newest = feeds.iter().max_by_key(|feed| feed.kind);
     let file = newest.map_or_else(String::new, |feed| feed.file.clone());
     let mut snapshot = station_feed::snapshot(feeds, system, last)?;
+    if snapshot.stations.is_empty() {
+        return Err(PollError::NoStations { file });
+    }
     faults.extend(station_feed::mend_positions(
         &mut snapshot.stations,
         system.area,
     ));
     faults.extend(station_feed::mend_states(&mut snapshot, now));
     faults.extend(of_feeds);
-    if snapshot.taken_at.duration_since(now) > MAX_AHEAD {
+    let ahead = snapshot.taken_at.duration_since(now);
+    if ahead > max_ahead {
         let zone = system.zone();
-        return Err(PollError::FeedTimeAheadOfClock {
-            file,
-            taken_at: zone.rfc3339(snapshot.taken_at),
-            fetched_at: zone.rfc3339(now),
+        let taken_at = zone.rfc3339(snapshot.taken_at);
+        let fetched_at = zone.rfc3339(now);
+        return Err(match ahead > MAX_AHEAD {
+            true => PollError::FeedTimeAheadOfClock {
+                file,
+                taken_at,
+                fetched_at,
+            },
+            false => PollError::FeedTimeToBeConfirmed {
+                file,
+                taken_at,
+                fetched_at,
+            },
         });
     }
     let fetched_at = match fetched {
-        Fetched::At(at) => at,
+        Fetched::At { now, .. } => now,
         Fetched::WhenMade { .. } => snapshot.taken_at,
     };
     let applied = store.apply(&snapshot, fetched_at).await?;

@@ -285,7 +285,8 @@ fn notes(question: &Question<'_>, made_at: Option<Timestamp>, rows: &[FeedHealth
     let ages = rows.iter().filter_map(|row| row.staleness_s);
     let mut ages: Vec<i64> = ages.map(|age| age.max(0)).collect();
     ages.sort_unstable();
-    if let (Some(median), Some(oldest)) = (ages.get(ages.len().saturating_sub(1) / 2), ages.last()) {
+    if let (Some(median), Some(oldest)) = (ages.get(ages.len().saturating_sub(1) / 2), ages.last())
+    {
         let text = |seconds: i64| length(SignedDuration::from_secs(seconds));
         notes.push(Note::Scope(format!(
             "Half of the reports are at most {} old, the oldest {}",

@@ -122,6 +122,15 @@ const SCRIPTS: &[(&str, Script)] = &[
         &[(Works, 1), (Backwards(-3 * 3_600), 2)],
     ),
     (
+        "clock 3 hours ahead once",
+        &[(Works, 1), (Backwards(-3 * 3_600), 1), (Works, 3)],
+    ),
+    (
+        "clock 3 hours ahead at first",
+        &[(Backwards(-3 * 3_600), 3)],
+    ),
+    ("no stations", &[(Works, 1), (NoStations, 2), (Works, 2)]),
+    (
         "clock 3 days ahead",
         &[(Works, 1), (Backwards(-3 * 86_400), 2), (Works, 2)],
     ),

@@ -23,6 +23,7 @@ use divvy::ingest::watch::{
 };
 use divvy::reports::plural;
 use divvy::sources::http::Client;
+use divvy::store::embedded::EmbeddedStore;
 use jiff::Timestamp;
 
 use gate::Gate;
@@ -36,7 +37,7 @@ use crate::open::{Common, DynamoOptions, Opened};
 use crate::runtime::block_on;
 use crate::store_name::StoreName;
 
-/// Polls one or many systems for ever, and refreshes the counts they concern.
+/// Polls one or many systems until it is stopped, and refreshes the counts they concern.
 ///
 /// Each system is polled at the ttl of its feed, at least a minute and at most an hour apart, with
 /// requests that are answered by "not modified" while nothing has changed. What goes wrong is printed
@@ -65,6 +66,10 @@ pub struct Watch {
     /// What to print to stdout: nothing, or with ndjson a line of JSON for each snapshot
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<WatchFormat>,
+    /// On DynamoDB, which keeps no history of states: keep it in this folder, a store of its own for
+    /// reports of the history (divvy --store FOLDER report history)
+    #[arg(long, value_name = "FOLDER")]
+    history: Option<PathBuf>,
     /// On DynamoDB: create the tables where they are missing, also in AWS
     #[arg(long)]
     create_tables: bool,
@@ -100,17 +105,29 @@ impl Watch {
                 folder.display()
             );
         }
+        if let (StoreName::Folder(folder), Some(_)) = (&common.store, &self.history) {
+            bail!(
+                "--history is for stores on DynamoDB: {} keeps its own",
+                folder.display()
+            );
+        }
         let recorder = self.record.as_deref().map(Recorder::open).transpose()?;
         let opened = common.open_with(DynamoOptions {
             create_tables: self.create_tables,
             ..DynamoOptions::default()
         })?;
+        let history = self
+            .history
+            .as_deref()
+            .map(EmbeddedStore::open)
+            .transpose()?;
         let watches = self.watches(common, &opened)?;
         let clock = Clock::start();
         let metrics = Metrics::new(watches.len());
         let shared = Shared {
             common,
             opened: &opened,
+            history: history.as_ref(),
             is_folder: matches!(common.store, StoreName::Folder(_)),
             prints_snapshots: self.format == Some(WatchFormat::Ndjson),
             gate: Gate::default(),
@@ -129,8 +146,8 @@ impl Watch {
             }
             let systems = plural(watches.len() as i64, "system");
             common.say(format_args!("watching {systems}; Ctrl-C ends it"));
-            if shared.opened.store().history().is_none() {
-                common.say("this store keeps no history of states: stores in a folder do");
+            if shared.history.is_none() && shared.opened.store().history().is_none() {
+                common.say("this store keeps no history of states: --history FOLDER does");
             }
             for (index, mut watch) in watches.into_iter().enumerate() {
                 let (gate, shared) = (shared.gate.enter(), &shared);

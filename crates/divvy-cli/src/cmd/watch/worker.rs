@@ -5,10 +5,11 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use divvy::ingest::watch::{
-    ClockSteps, Condition, Finding, Moment, Outcome, PollReport, Recorder, SystemWatch,
+    ClockSteps, Condition, Finding, Moment, Outcome, PollReport, Recorder, Stores, SystemWatch,
 };
 use divvy::reports::plural;
-use divvy::store::Applied;
+use divvy::store::embedded::EmbeddedStore;
+use divvy::store::{Applied, Store};
 
 use super::gate::Gate;
 use super::metrics::Metrics;
@@ -44,6 +45,8 @@ impl Clock {
 pub struct Shared<'a> {
     pub common: &'a Common,
     pub opened: &'a Opened,
+    /// Where the history of states is kept, if the store keeps none.
+    pub history: Option<&'a EmbeddedStore>,
     /// Whether the store is a folder: it has one writer at a time.
     pub is_folder: bool,
     /// Whether each snapshot is a line on stdout.
@@ -51,7 +54,7 @@ pub struct Shared<'a> {
     pub gate: Gate,
     pub clock: Clock,
     pub clock_steps: Mutex<ClockSteps>,
-    /// Held by the worker that writes to a folder, so that one of them waits for other processes.
+    /// Held by the worker that writes to a folder, of the store or of its history, so that one of them waits for other processes.
     pub turn: Mutex<()>,
     pub recorder: Option<Mutex<Recorder>>,
     pub metrics: Metrics,
@@ -69,12 +72,16 @@ pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
         let began = Instant::now();
         let fetched = watch.fetch(shared.clock.now());
         // The turn comes first: a worker that waits for it ends at once when the watch ends.
-        let turn = shared.is_folder.then(|| lock(&shared.turn));
+        let turn = shared.writes_a_folder().then(|| lock(&shared.turn));
         let Some(storing) = shared.gate.begin_storing() else {
             return;
         };
         let now = shared.clock.now();
-        let applying = watch.apply(fetched, shared.opened.store(), now);
+        let stores = Stores {
+            store: shared.opened.store(),
+            history: shared.history.map(|history| history as &dyn Store),
+        };
+        let applying = watch.apply(fetched, stores, now);
         let report = shared.opened.run(applying);
         shared.refresh_counts(watch, &report);
         drop(turn);
@@ -90,6 +97,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Shared<'_> {
+    fn writes_a_folder(&self) -> bool {
+        self.is_folder || self.history.is_some()
+    }
+
     fn note_clock_step(&self) {
         let now = self.clock.now();
         let step = lock(&self.clock_steps).since_last(now);

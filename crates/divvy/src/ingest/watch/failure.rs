@@ -60,7 +60,9 @@ impl FailureKind {
         match error {
             PollError::Http(error) => Self::of_request(&error.problem),
             PollError::Store(_) => Self::Store,
-            PollError::FeedTimeAheadOfClock { .. } => Self::Clock,
+            PollError::FeedTimeAheadOfClock { .. } | PollError::FeedTimeToBeConfirmed { .. } => {
+                Self::Clock
+            }
             PollError::UnknownSystem { .. }
             | PollError::SeveralSystems { .. }
             | PollError::Contradiction { .. } => Self::System,
@@ -68,6 +70,7 @@ impl FailureKind {
             PollError::Read { .. }
             | PollError::Feed(_)
             | PollError::NoFeed { .. }
+            | PollError::NoStations { .. }
             | PollError::NoStationFeed { .. } => Self::Malformed,
         }
     }

@@ -30,7 +30,7 @@ pub use health::{Condition, Finding};
 pub use recorder::{MANIFEST, RecordError, Recorder};
 pub use request::{Content, Exchange};
 pub use schedule::{DEFAULT_FLOOR, MAX_INTERVAL};
-pub use system::{Fetched, Outcome, PollReport, SystemWatch, WatchOptions};
+pub use system::{Answers, Outcome, PollReport, Stores, SystemWatch, WatchOptions};
 
 /// A moment on two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::health::{Condition, Events, Finding, Health};
 use super::schedule::{After, Schedule};
 use super::{Exchange, Moment, in_words};
 use crate::ingest::feed_sources::FeedSources;
-use crate::ingest::poll::{self, CLOCK_STANDS_STILL};
+use crate::ingest::poll::{self, CLOCK_STANDS_STILL, Fetched};
 use crate::ingest::{PollError, PollOptions, Polled};
 use crate::model::{System, Systems};
 use crate::numerals::grouped;
@@ -39,8 +39,18 @@ pub struct WatchOptions {
     pub describe: fn(&PollError) -> String,
 }
 
+/// Where the snapshots of a watch are stored.
+#[derive(Clone, Copy)]
+pub struct Stores<'a> {
+    /// The store.
+    pub store: &'a dyn Store,
+    /// Another store, for the history of states, where the first one keeps none. `None` where it is not
+    /// kept, or the first one keeps it.
+    pub history: Option<&'a dyn Store>,
+}
+
 /// What came of the requests of a poll.
-pub struct Fetched {
+pub struct Answers {
     at: Moment,
     round: Result<Round, PollError>,
 }
@@ -84,6 +94,8 @@ pub struct SystemWatch {
     taken_at: Option<Timestamp>,
     /// How many snapshots in succession were in the store before.
     stored_elsewhere: u32,
+    /// Whether the last snapshot was ahead of this computer's clock.
+    is_ahead: bool,
 }
 
 /// How old a feed may be, at least; a feed that is polled less often may be five intervals old.
@@ -91,6 +103,11 @@ const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 
 /// How far the time of a feed may be ahead of this computer's clock without a line about it.
 const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
+
+/// Returns how far a snapshot may be ahead without another one that is ahead, too.
+fn max_unconfirmed() -> SignedDuration {
+    SignedDuration::try_from(MAX_AHEAD).unwrap_or(SignedDuration::ZERO)
+}
 
 /// After how many snapshots that were stored before it is printed that another program stores them.
 const STORED_ELSEWHERE: u32 = 3;
@@ -119,6 +136,7 @@ impl SystemWatch {
             system: None,
             taken_at: None,
             stored_elsewhere: 0,
+            is_ahead: false,
         }
     }
 
@@ -161,8 +179,8 @@ impl SystemWatch {
     }
 
     /// Sends the requests of a poll. Blocks until they are answered.
-    pub fn fetch(&mut self, now: Moment) -> Fetched {
-        Fetched {
+    pub fn fetch(&mut self, now: Moment) -> Answers {
+        Answers {
             at: now,
             round: self.documents.fetch(now, self.schedule.interval()),
         }
@@ -170,14 +188,17 @@ impl SystemWatch {
 
     /// Updates the store with what was fetched, and plans the next poll. A snapshot that cannot be stored
     /// is passed to the store again at the next poll.
-    pub async fn apply(&mut self, fetched: Fetched, store: &dyn Store, now: Moment) -> PollReport {
+    ///
+    /// A snapshot that is minutes ahead of this computer's clock is taken if the one before was ahead, too:
+    /// a clock that is wrong once would make all snapshots after it count as older.
+    pub async fn apply(&mut self, answers: Answers, stores: Stores<'_>, now: Moment) -> PollReport {
         let mut notices = Vec::new();
-        let Fetched { at, round } = fetched;
+        let Answers { at, round } = answers;
         let (outcome, ttl) = match round {
             Err(error) => (Outcome::Failed(error), None),
             Ok(round) => {
                 let ttl = round.ttl;
-                (self.apply_round(round, store, at, &mut notices).await, ttl)
+                (self.apply_round(round, stores, at, &mut notices).await, ttl)
             }
         };
         let after = match &outcome {
@@ -207,14 +228,18 @@ impl SystemWatch {
 
     /// Does what [`fetch`](Self::fetch) and [`apply`](Self::apply) do.
     pub async fn poll(&mut self, store: &dyn Store, now: Moment) -> PollReport {
-        let fetched = self.fetch(now);
-        self.apply(fetched, store, now).await
+        let answers = self.fetch(now);
+        let stores = Stores {
+            store,
+            history: None,
+        };
+        self.apply(answers, stores, now).await
     }
 
     async fn apply_round(
         &mut self,
         round: Round,
-        store: &dyn Store,
+        stores: Stores<'_>,
         at: Moment,
         notices: &mut Vec<String>,
     ) -> Outcome {
@@ -235,23 +260,44 @@ impl SystemWatch {
         let mut sources = FeedSources::of(round.feeds, self.documents.url());
         sources.system_id = round.system_id;
         self.options.now = at.wall;
-        match self.store_snapshot(sources, store, at.wall).await {
+        match self.store_snapshot(sources, stores, at.wall).await {
             Ok(polled) => {
                 self.documents.mark_taken();
+                let ahead = polled.taken_at.duration_since(at.wall);
+                self.is_ahead = ahead > max_unconfirmed();
                 Outcome::Taken(polled)
             }
-            Err(error) => Outcome::Failed(error),
+            Err(error) => {
+                if let PollError::FeedTimeToBeConfirmed { .. } = error {
+                    // The same snapshot again would confirm nothing.
+                    self.documents.mark_taken();
+                    self.is_ahead = true;
+                }
+                Outcome::Failed(error)
+            }
         }
     }
 
     async fn store_snapshot(
         &mut self,
         sources: FeedSources,
-        store: &dyn Store,
-        fetched_at: Timestamp,
+        Stores { store, history }: Stores<'_>,
+        now: Timestamp,
     ) -> Result<Polled, PollError> {
         let system = poll::system(&sources, &self.options, store).await?;
-        let polled = poll::apply(sources.feeds, store, &system, fetched_at).await?;
+        let fetched = Fetched::At {
+            now,
+            max_ahead: match self.is_ahead {
+                true => poll::MAX_AHEAD,
+                false => max_unconfirmed(),
+            },
+        };
+        if let Some(history) = history {
+            // First: where it fails, the next poll stores the snapshot in both.
+            let feeds = sources.feeds.clone();
+            poll::apply_fetched(feeds, history, &system, fetched).await?;
+        }
+        let polled = poll::apply_fetched(sources.feeds, store, &system, fetched).await?;
         // From now on a feed of another system is refused.
         self.options.system = Some(system.clone());
         self.system = Some(system);
