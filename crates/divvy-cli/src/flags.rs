@@ -66,6 +66,7 @@ pub fn of_filters(filters: &Filters) -> String {
         by,
         as_of,
         max_unusable,
+        areas,
         // Which rows are shown, and in which order.
         sort: _,
         top: _,
@@ -84,6 +85,10 @@ pub fn of_filters(filters: &Filters) -> String {
         (
             "--max-unusable",
             max_unusable.map(|most| most.share().to_string()),
+        ),
+        (
+            "--areas",
+            areas.as_ref().map(|areas| areas.file().to_owned()),
         ),
     ];
     joined(
@@ -117,6 +122,7 @@ pub fn of_filter(filter: Filter) -> &'static str {
         Filter::Top => "--top",
         Filter::AsOf => "--as-of",
         Filter::MaxUnusable => "--max-unusable",
+        Filter::Areas => "--areas",
     }
 }
 

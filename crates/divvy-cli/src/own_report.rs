@@ -185,6 +185,7 @@ impl Source<'_> {
             top: file.top,
             as_of: None,
             max_unusable: None,
+            areas: None,
         })
     }
 

@@ -15,12 +15,12 @@ use divvy::model::System;
 use divvy::reports::{self, Filters, Table};
 use divvy::sample::{self, Era, Sample};
 use divvy::sources::archive::Archive;
-use divvy::store::LedgerEntry;
 use divvy::store::embedded::EmbeddedStore;
+use divvy::store::{Applied, LedgerEntry};
 use divvy_aws::DynamoStore;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use self::story::Story;
+use self::story::{Minute, Story};
 use super::report::page::{answer_all, page_of_all, rows_command, source};
 use crate::open::{Common, Opened, without};
 use crate::outputs;
@@ -72,7 +72,9 @@ impl Demo {
 
         let report = self.folder.join(REPORT);
         expect_sample(&report)?;
-        let files = self.write_samples(trips, now)?;
+        let archive = self.write_archive(trips)?;
+        let a_minute_ago = now - MINUTE;
+        let feed = self.write_feed(a_minute_ago)?;
 
         let store: Opened = if on_dynamo {
             common.open()?
@@ -80,13 +82,19 @@ impl Demo {
             EmbeddedStore::open(&folder)?.into()
         };
         let loading = Instant::now();
-        let loaded = load(&files.archive, &store, now, common)?;
+        let loaded = load(&archive, &store, now, common)?;
         let load_s = loading.elapsed().as_secs_f64();
-        let options = PollOptions::new(now);
-        let polled = block_on(ingest::poll(&[&files.feed], store.store(), &options))?;
+        let poll = |at: Timestamp| {
+            let options = PollOptions::new(at);
+            block_on(ingest::poll(&[&feed], store.store(), &options))
+        };
+        let polled = poll(a_minute_ago)?;
         let refreshing = Instant::now();
         let refreshed = store.follow_stream(now)?.unwrap_or_default();
         let refresh_s = refreshing.elapsed().as_secs_f64();
+        self.write_feed(now)?;
+        let a_minute_later = poll(now)?;
+        store.follow_stream(now)?;
         let store_name = if on_dynamo {
             common.store.clone()
         } else {
@@ -95,14 +103,21 @@ impl Demo {
         write_page(&report, &store, &polled.system, &store_name)?;
 
         let story = Story {
-            archive: files.archive,
+            archive,
             loaded,
             load_s,
-            feed: files.feed,
+            feed,
             stations: polled.stations as u64,
             taken_at: polled.system.zone().rfc3339(polled.taken_at),
             refreshed,
             refresh_s,
+            minute: Minute {
+                changed: match a_minute_later.applied {
+                    Applied::Accepted { changed, .. } => changed,
+                    _ => 0,
+                },
+                flows: flows(&store, &polled.system)?,
+            },
             busiest: busiest(&store, &polled.system)?,
             starts: starts_by_hour(&store, &polled.system)?,
             tables: store.dynamo().map(table_names),
@@ -113,18 +128,12 @@ impl Demo {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Writes the archive and the feed.
-    fn write_samples(&self, trips: u64, now: Timestamp) -> anyhow::Result<SampleFiles> {
+    /// Writes the archive. Returns its path.
+    fn write_archive(&self, trips: u64) -> anyhow::Result<PathBuf> {
         let making = || format!("cannot make {}", self.folder.display());
-        let feed = self.folder.join("feed");
-        std::fs::create_dir_all(&feed).with_context(making)?;
+        std::fs::create_dir_all(&self.folder).with_context(making)?;
         let archive = self.folder.join(ERA.archive_name());
-        let files: Vec<(PathBuf, Vec<u8>)> = (sample::feed(ERA, SEED, now).into_iter())
-            .map(|(name, bytes)| (feed.join(name), bytes))
-            .collect();
-        for path in files.iter().map(|(path, _)| path).chain([&archive]) {
-            expect_sample(path)?;
-        }
+        expect_sample(&archive)?;
         let file = File::create(&archive).with_context(making)?;
         let sample = Sample {
             era: ERA,
@@ -134,18 +143,25 @@ impl Demo {
         sample
             .write_zip(BufWriter::new(file), &mut |_| {})
             .with_context(making)?;
-        for (path, bytes) in files {
+        Ok(archive)
+    }
+
+    /// Writes the feed as it is at an instant. Returns its folder.
+    fn write_feed(&self, at: Timestamp) -> anyhow::Result<PathBuf> {
+        let feed = self.folder.join("feed");
+        let making = || format!("cannot make {}", feed.display());
+        std::fs::create_dir_all(&feed).with_context(making)?;
+        for (name, bytes) in sample::feed(ERA, SEED, at) {
+            let path = feed.join(name);
+            expect_sample(&path)?;
             std::fs::write(path, bytes).with_context(making)?;
         }
-        Ok(SampleFiles { archive, feed })
+        Ok(feed)
     }
 }
 
-/// What the demo makes: a trip archive, and the folder of a feed.
-struct SampleFiles {
-    archive: PathBuf,
-    feed: PathBuf,
-}
+/// The time between the two snapshots of the demo.
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Returns whether the demo is to run on an emulator of DynamoDB, rather than in a folder.
 ///
@@ -227,6 +243,24 @@ fn busiest(store: &Opened, system: &System) -> anyhow::Result<Table> {
     let report = &reports::Stations;
     let table = block_on(reports::answer(report, store.store(), system, &filters))?;
     Ok(table.with_columns(&SHOWN))
+}
+
+/// Counts the departures and arrivals that the history of states shows. `None` for a store without one.
+fn flows(store: &Opened, system: &System) -> anyhow::Result<Option<[i64; 2]>> {
+    let store = store.store();
+    if store.history().is_none() {
+        return Ok(None);
+    }
+    let filters = Filters::default();
+    let table = block_on(reports::answer(&reports::Flows, store, system, &filters))?;
+    let sum = |name: &str| {
+        let mut columns = table.columns.iter();
+        let at = columns.position(|column| column.name == name);
+        let at = at.context("the report of flows counts departures and arrivals")?;
+        let numbers = table.rows.iter().filter_map(|row| row[at].number());
+        anyhow::Ok(numbers.sum::<f64>() as i64)
+    };
+    Ok(Some([sum("departures")?, sum("arrivals")?]))
 }
 
 /// Counts the starts of trips in each hour of the day.

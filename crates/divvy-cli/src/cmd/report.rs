@@ -18,8 +18,8 @@ use clap::builder::StyledStr;
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use divvy::model::{Rider, System};
 use divvy::reports::{
-    self, AsOfTime, Dim, Filters, HoursOfDay, MaxUnusable, Period, REPORTS, ReportError, Sort,
-    Table, Weekdays,
+    self, Areas, AsOfTime, Dim, Filters, HoursOfDay, MaxUnusable, Period, REPORTS, ReportError,
+    Sort, Table, Weekdays,
 };
 use divvy::store::Store;
 
@@ -98,6 +98,9 @@ pub struct Report {
     /// Count the minutes in which stations were unusable for more than this share of the time: 2%
     #[arg(long, value_name = "SHARE")]
     max_unusable: Option<MaxUnusable>,
+    /// Group stations by these areas, such as neighbourhoods: polygons of GeoJSON with a name
+    #[arg(long, value_name = "FILE", value_parser = read_areas)]
+    areas: Option<Areas>,
     /// Say how each number is defined, instead of the numbers
     #[arg(long)]
     explain: bool,
@@ -117,6 +120,12 @@ pub struct Report {
     /// Write it to a file; - is stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+/// Reads the file of `--areas`.
+fn read_areas(path: &str) -> anyhow::Result<Areas> {
+    let text = std::fs::read_to_string(path).context("it cannot be read")?;
+    Ok(Areas::parse(path, &text)?)
 }
 
 /// Lists the reports for the help.
@@ -295,6 +304,7 @@ impl Report {
             },
             as_of: self.as_of,
             max_unusable: self.max_unusable,
+            areas: self.areas.clone(),
         }
     }
 

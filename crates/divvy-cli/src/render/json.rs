@@ -85,6 +85,7 @@ impl Asked<'_> {
             top,
             as_of,
             max_unusable,
+            areas,
         } = self.filters;
         let by: Vec<&str> = by.iter().map(|dim| dim.as_str()).collect();
         let all = [
@@ -103,6 +104,7 @@ impl Asked<'_> {
             ("top", top.map(Into::into)),
             ("as_of", as_of.map(|at| at.to_string().into())),
             ("max_unusable", max_unusable.map(|most| most.share().into())),
+            ("areas", areas.as_ref().map(|areas| areas.file().into())),
         ];
         let given = all.into_iter();
         let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?)));

@@ -105,7 +105,7 @@ impl Problem {
             Self::ReportAhead => "a report after the snapshot",
             Self::MoreEbikesThanBikes => "more e-bikes than bikes",
             Self::BelowCapacity(_) => "docks in no count",
-            Self::AboveCapacity(_) => "more bikes and docks than the capacity",
+            Self::AboveCapacity(_) => "bikes and docks above the capacity",
         }
     }
 
@@ -116,7 +116,7 @@ impl Problem {
             Self::BelowCapacity(docks) => {
                 format!("{} in no count", plural(*docks as i64, "dock"))
             }
-            Self::AboveCapacity(more) => format!("{more} more bikes and docks than the capacity"),
+            Self::AboveCapacity(more) => format!("bikes and docks exceed the capacity by {more}"),
             other => other.kind().to_owned(),
         }
     }

@@ -6,6 +6,7 @@ use std::fmt;
 
 use jiff::civil::Date;
 
+use super::areas::Areas;
 use super::as_of_time::AsOfTime;
 use super::dims::{Dim, weekday_of};
 use super::table::Sort;
@@ -44,6 +45,8 @@ pub struct Filters {
     pub as_of: Option<AsOfTime>,
     /// The share of the time that a station may be unusable; more of it is counted. `None` to count none.
     pub max_unusable: Option<MaxUnusable>,
+    /// The areas by which stations are grouped. `None` to group by station.
+    pub areas: Option<Areas>,
 }
 
 /// One way to narrow a report.
@@ -69,11 +72,13 @@ pub enum Filter {
     AsOf,
     /// By the share of the time that a station may be unusable.
     MaxUnusable,
+    /// By the areas in which stations lie.
+    Areas,
 }
 
 impl Filter {
     /// Every way.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Dates,
         Self::Rider,
         Self::Bike,
@@ -84,6 +89,7 @@ impl Filter {
         Self::Top,
         Self::AsOf,
         Self::MaxUnusable,
+        Self::Areas,
     ];
 
     /// Every way to narrow a report on trips.
@@ -111,6 +117,7 @@ impl Filter {
             Self::Top => "top",
             Self::AsOf => "as-of",
             Self::MaxUnusable => "max-unusable",
+            Self::Areas => "areas",
         }
     }
 }
@@ -135,6 +142,7 @@ impl Filters {
             self.top.is_some(),
             self.as_of.is_some(),
             self.max_unusable.is_some(),
+            self.areas.is_some(),
         ];
         Filter::ALL
             .into_iter()

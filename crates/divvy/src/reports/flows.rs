@@ -2,23 +2,21 @@
 
 pub(super) mod estimate;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
 use self::estimate::{Estimator, Flow, Step};
-use super::column::STATION_ID;
-use super::dims::{Dim, WEEKDAYS};
+use super::dims::Dim;
 use super::measures::rounded;
-use super::observed_time::{self, LocalHour, ObservedTime};
+use super::observed_time::{self, ObservedTime};
 use super::question::{length, no_history};
-use super::{
-    Column, Filter, Filters, Note, Question, Report, Row, Table, Value, ValueKind, plural,
-};
+use super::station_hours::{self, GroupKey, StationHours};
+use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, plural};
 use crate::model::StationId;
 use crate::model::civil_date::HOUR_MS;
 use crate::store::StoreError;
-use crate::tally::Parts;
 
 /// Departures and arrivals estimated from snapshots.
 pub struct Flows;
@@ -26,14 +24,9 @@ pub struct Flows;
 /// A group of station-hours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlowRow {
-    /// The feed's id. `None` for all stations together.
-    pub station_id: Option<StationId>,
-    /// The feed's name.
-    pub name: Option<String>,
-    /// 0 for Monday. `None` for all weekdays together.
-    pub weekday: Option<usize>,
-    /// 0 to 23. `None` for all hours together.
-    pub hour: Option<usize>,
+    key: GroupKey,
+    /// The feed's name of the station. `None` for several.
+    name: Option<String>,
     flow: Flow,
     /// Milliseconds in service, summed over the stations of the row.
     in_service_ms: i64,
@@ -42,11 +35,8 @@ pub struct FlowRow {
 impl Row for FlowRow {
     fn columns() -> Vec<Column> {
         let count = |name| Column::new(name, ValueKind::Count);
-        vec![
-            STATION_ID.defined("the feed's id; empty over all stations"),
-            Dim::Station.column().defined("the feed's name; empty over all stations"),
-            Dim::Weekday.column().defined("the local weekday; empty over all weekdays"),
-            Dim::Hour.column().defined("the local hour, 0 to 23; empty over all hours"),
+        let mut columns = GroupKey::columns().to_vec();
+        columns.extend([
             count("departures").defined(
                 "bikes fewer than in the snapshot before, by type where the feed counts types: at least so many left",
             ),
@@ -78,18 +68,16 @@ impl Row for FlowRow {
             Column::new("hours", ValueKind::Rate)
                 .spare(4)
                 .defined("observed hours in service, summed over the stations of the row: without gaps"),
-        ]
+        ]);
+        columns
     }
 
     fn values(self) -> Vec<Value> {
         let flow = self.flow;
         let hours = self.in_service_ms as f64 / HOUR_MS as f64;
         let per_hour = |count: i64| (hours > 0.0).then(|| rounded(count as f64 / hours, 1e4));
-        vec![
-            self.station_id.map(|id| id.as_str().to_owned()).into(),
-            self.name.into(),
-            self.weekday.map(|day| WEEKDAYS[day]).into(),
-            self.hour.map(|hour| hour as i64).into(),
+        let mut values = self.key.values(self.name).to_vec();
+        values.extend([
             flow.departures.into(),
             flow.arrivals.into(),
             per_hour(flow.departures).into(),
@@ -100,7 +88,8 @@ impl Row for FlowRow {
             flow.added.into(),
             flow.moves.into(),
             rounded(hours, 1e2).into(),
-        ]
+        ]);
+        values
     }
 }
 
@@ -115,18 +104,11 @@ impl Report for Flows {
     }
 
     fn takes(&self) -> &'static [Filter] {
-        &[
-            Filter::Dates,
-            Filter::Station,
-            Filter::Weekday,
-            Filter::Hour,
-            Filter::By,
-            Filter::Top,
-        ]
+        &station_hours::FILTERS
     }
 
     fn groups_by(&self) -> &'static [Dim] {
-        &[Dim::Station, Dim::Weekday, Dim::Hour]
+        &station_hours::DIMS
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -149,29 +131,22 @@ impl Report for Flows {
         let Some(observed) = ObservedTime::read(question, history).await? else {
             return nothing(observed_time::too_few_snapshots());
         };
-        let known = question.known(Parts::NONE).await?;
-        let places = question.places_of_the_past(&known.totals).await?;
-        let selected = question.resolve_places(&places, &known.totals);
-        let selected: Option<BTreeSet<&StationId>> = selected.map(|selected| {
-            selected
-                .into_iter()
-                .map(|at| &places[at].station_id)
-                .collect()
-        });
-
-        let filters = question.filters;
+        let station_hours = StationHours::read(question).await?;
         let mut groups: BTreeMap<GroupKey, FlowRow> = BTreeMap::new();
         let mut stations: BTreeSet<StationId> = BTreeSet::new();
         let mut estimator = Estimator::new(&observed, |station: &StationId, hour, step| {
-            let is_selected = selected.as_ref().is_none_or(|only| only.contains(station));
-            if let Some(key) = group(filters, station, hour).filter(|_| is_selected) {
+            if let Some(key) = station_hours.key_at(station, hour) {
                 if !stations.contains(station) {
                     stations.insert(station.clone());
                 }
-                groups
-                    .entry(key.clone())
-                    .or_insert_with(|| FlowRow::new(key))
-                    .add(&step);
+                let row = groups.entry(key.clone());
+                row.or_insert_with(|| FlowRow {
+                    name: station_hours.name(&key),
+                    key,
+                    flow: Flow::default(),
+                    in_service_ms: 0,
+                })
+                .add(&step);
             }
         });
         observed
@@ -181,50 +156,17 @@ impl Report for Flows {
             .await?;
         estimator.finish();
 
-        let named = places.iter().map(|place| (&place.station_id, place));
-        let named: BTreeMap<&StationId, _> = named.collect();
         let mut rows: Vec<FlowRow> = groups.into_values().collect();
-        for row in &mut rows {
-            let place = row.station_id.as_ref().and_then(|id| named.get(id));
-            row.name = place.and_then(|place| place.name(&known.totals).map(str::to_owned));
-        }
-        let notes = notes(question, &observed, &rows, stations.len());
-        if rows.first().is_some_and(|row| row.station_id.is_some()) {
-            rows.sort_by_key(|row| std::cmp::Reverse(row.flow.departures + row.flow.arrivals));
+        let mut notes = notes(question, &observed, &rows, stations.len());
+        notes.extend(station_hours.outside_note(&stations));
+        if !question.filters.by.iter().any(|dim| *dim != Dim::Station) {
+            rows.sort_by_key(|row| Reverse(row.flow.departures + row.flow.arrivals));
         }
         Ok(Table::new(rows, notes))
     }
 }
 
-/// Station, weekday and hour of a row. `None` for what is not grouped by.
-type GroupKey = (Option<StationId>, Option<usize>, Option<usize>);
-
-/// Returns the row of a station in an hour. `None` where the filters leave the hour out.
-fn group(filters: &Filters, station: &StationId, hour: LocalHour) -> Option<GroupKey> {
-    let by = |dim| filters.by.contains(&dim) || filters.by.is_empty() && dim == Dim::Station;
-    let (weekday, hour) = (hour.of_week / 24, hour.of_week % 24);
-    let is_counted = filters.has_weekday(weekday as i32) && filters.has_hour(hour);
-    is_counted.then(|| {
-        (
-            by(Dim::Station).then(|| station.clone()),
-            by(Dim::Weekday).then_some(weekday),
-            by(Dim::Hour).then_some(hour),
-        )
-    })
-}
-
 impl FlowRow {
-    fn new((station_id, weekday, hour): GroupKey) -> Self {
-        Self {
-            station_id,
-            name: None,
-            weekday,
-            hour,
-            flow: Flow::default(),
-            in_service_ms: 0,
-        }
-    }
-
     fn add(&mut self, step: &Step) {
         match step {
             Step::Flow(flow) => self.flow.add(flow),

@@ -11,6 +11,7 @@
 //! A new report is a new [`Grouping`] or a new file, and a new line in [`REPORTS`].
 
 mod aliases;
+mod areas;
 mod as_of_time;
 mod balance;
 mod column;
@@ -35,6 +36,7 @@ mod question;
 mod reconcile;
 mod routes;
 mod service;
+mod station_hours;
 mod stations;
 mod status_history;
 mod table;
@@ -46,6 +48,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use aliases::{PlaceAliasRow, Places};
+pub use areas::{Areas, NoAreas};
 pub use as_of_time::{AsOfTime, NoTime};
 pub use balance::{Balance, BalanceRow};
 pub use column::{Column, Role, ValueKind};

@@ -47,6 +47,7 @@ impl OwnReport {
             top: asked.top.or(own.top),
             as_of: asked.as_of,
             max_unusable: asked.max_unusable,
+            areas: asked.areas.clone(),
         }
     }
 }

@@ -2,23 +2,22 @@
 
 mod tally;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
 use self::tally::{Kind, StationTimes, Tally, Times};
-use super::column::STATION_ID;
-use super::dims::{Dim, WEEKDAYS};
+use super::dims::Dim;
 use super::measures::rounded;
-use super::observed_time::{self, ObservedTime, WEEK};
+use super::observed_time::{self, ObservedTime};
 use super::question::no_history;
+use super::station_hours::{self, GroupKey, StationHours};
 use super::{
     Column, Filter, Filters, Note, Question, Report, Row, Table, Value, ValueKind, plural,
 };
 use crate::model::civil_date::HOUR_MS;
 use crate::model::{FilledByLists, Station, StationId};
 use crate::store::StoreError;
-use crate::tally::Parts;
 
 /// Shares of the time in which stations were empty, full, out of service or not observed.
 pub struct Service;
@@ -26,14 +25,9 @@ pub struct Service;
 /// A group of station-hours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceRow {
-    /// The feed's id. `None` for all stations together.
-    pub station_id: Option<StationId>,
-    /// The feed's name.
-    pub name: Option<String>,
-    /// 0 for Monday. `None` for all weekdays together.
-    pub weekday: Option<usize>,
-    /// 0 to 23. `None` for all hours together.
-    pub hour: Option<usize>,
+    key: GroupKey,
+    /// The feed's name of the station. `None` for several.
+    name: Option<String>,
     times: Times,
     /// The lengths of the spells without a bike, and without a free dock, in milliseconds, ascending. `None` for
     /// rows of an hour or a weekday, which spells are longer than.
@@ -47,6 +41,21 @@ pub struct ServiceRow {
 /// A station in service that does not change for so much busy time, in milliseconds, is named in a note.
 const DEAD_MS: i64 = 24 * HOUR_MS;
 
+/// Those of all reports on station-hours, and one more.
+const FILTERS: [Filter; 8] = {
+    let [dates, station, weekday, hour, by, top, areas] = station_hours::FILTERS;
+    [
+        dates,
+        station,
+        weekday,
+        hour,
+        by,
+        top,
+        areas,
+        Filter::MaxUnusable,
+    ]
+};
+
 /// Milliseconds of a minute.
 const MINUTE_MS: i64 = 60_000;
 
@@ -54,11 +63,8 @@ impl Row for ServiceRow {
     fn columns() -> Vec<Column> {
         let share = |name| Column::new(name, ValueKind::Share);
         let spell = |name| Column::new(name, ValueKind::Seconds).spare(2);
-        vec![
-            STATION_ID.defined("the feed's id; empty over all stations"),
-            Dim::Station.column().defined("the feed's name; empty over all stations"),
-            Dim::Weekday.column().defined("the local weekday; empty over all weekdays"),
-            Dim::Hour.column().defined("the local hour, 0 to 23; empty over all hours"),
+        let mut columns = GroupKey::columns().to_vec();
+        columns.extend([
             Column::new("minutes", ValueKind::Count)
                 .spare(1)
                 .defined("minutes in which the feed listed the station, summed over the stations of the row"),
@@ -107,20 +113,18 @@ impl Row for ServiceRow {
                  out of order; empty where the feed does not state the capacity",
             ),
             Column::new("unchanged_busy_s", ValueKind::Seconds).spare(3).defined(
-                "the busy part of the longest time in service without any change: hours of the week in which \
-                 stations change at least as often as on average; empty by weekday and by hour",
+                "the busy part of the longest time in service without any change, gaps left out: hours of the week in \
+                 which stations change at least as often as on average; empty by weekday and by hour",
             ),
-        ]
+        ]);
+        columns
     }
 
     fn values(self) -> Vec<Value> {
         let share = |part: Kind, whole: Kind| share(self.times.ms(part), self.times.ms(whole));
         let listed = self.times.ms(Kind::Listed);
-        let mut values: Vec<Value> = vec![
-            self.station_id.map(|id| id.as_str().to_owned()).into(),
-            self.name.into(),
-            self.weekday.map(|day| WEEKDAYS[day]).into(),
-            self.hour.map(|hour| hour as i64).into(),
+        let mut values = self.key.values(self.name).to_vec();
+        values.extend([
             minutes(listed).into(),
             self::share(self.times.unusable_ms(), self.times.ms(Kind::Observed)).into(),
             share(Kind::Empty, Kind::InService).into(),
@@ -131,7 +135,7 @@ impl Row for ServiceRow {
             share(Kind::WithoutDocks, Kind::Observed).into(),
             self::share(listed - self.times.ms(Kind::Observed), listed).into(),
             self.beyond_min.into(),
-        ];
+        ]);
         for spells in self.spells.map_or([None, None], |both| both.map(Some)) {
             let count = spells.as_ref().map(|spells| spells.len() as i64);
             let spells = spells.unwrap_or_default();
@@ -171,19 +175,11 @@ impl Report for Service {
     }
 
     fn takes(&self) -> &'static [Filter] {
-        &[
-            Filter::Dates,
-            Filter::Station,
-            Filter::Weekday,
-            Filter::Hour,
-            Filter::By,
-            Filter::Top,
-            Filter::MaxUnusable,
-        ]
+        &FILTERS
     }
 
     fn groups_by(&self) -> &'static [Dim] {
-        &[Dim::Station, Dim::Weekday, Dim::Hour]
+        &station_hours::DIMS
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -215,24 +211,15 @@ impl Report for Service {
             .await?;
         let mut times = tally.finish();
 
-        let known = question.known(Parts::NONE).await?;
-        let places = question.places_of_the_past(&known.totals).await?;
-        if let Some(selected) = question.resolve_places(&places, &known.totals) {
-            let selected = selected.into_iter().map(|at| &places[at].station_id);
-            let selected: BTreeSet<&StationId> = selected.collect();
-            times.retain(|station, _| selected.contains(station));
-        }
+        let station_hours = StationHours::read(question).await?;
+        times.retain(|station, _| station_hours.has_station(station));
+        let outside = station_hours.outside_note(times.keys());
         let stations = times.len();
         let unchanged = times.values().filter(|it| it.unchanged_busy_ms >= DEAD_MS);
         let unchanged = unchanged.count();
-        let (mut rows, all) = group(question.filters, times);
-        let named = places.iter().map(|place| (&place.station_id, place));
-        let named: BTreeMap<&StationId, _> = named.collect();
-        for row in &mut rows {
-            let place = row.station_id.as_ref().and_then(|id| named.get(id));
-            row.name = place.and_then(|place| place.name(&known.totals).map(str::to_owned));
-        }
+        let (rows, all) = group(&station_hours, question.filters, times);
         let mut notes = notes(question, &observed, &all, stations);
+        notes.extend(outside);
         if unchanged > 0 {
             notes.push(Note::Scope(format!(
                 "{} in service did not change through {} busy hours or more: check whether a vehicle can be rented \
@@ -245,35 +232,26 @@ impl Report for Service {
     }
 }
 
-/// Station, weekday and hour of a row. `None` for what is not grouped by.
-type GroupKey = (Option<StationId>, Option<usize>, Option<usize>);
-
-/// Groups the times of stations as the filters ask: by station if they do not. Returns the rows and the sum of
-/// all.
-fn group(filters: &Filters, times: BTreeMap<StationId, StationTimes>) -> (Vec<ServiceRow>, Times) {
-    let by = |dim| filters.by.contains(&dim) || filters.by.is_empty() && dim == Dim::Station;
-    let (by_station, by_weekday, by_hour) = (by(Dim::Station), by(Dim::Weekday), by(Dim::Hour));
-    let is_whole = !by_weekday && !by_hour && filters.weekdays.is_none() && filters.hours.is_none();
+/// Groups the times of stations as the filters ask. Returns the rows and the sum of all.
+fn group(
+    station_hours: &StationHours<'_>,
+    filters: &Filters,
+    times: BTreeMap<StationId, StationTimes>,
+) -> (Vec<ServiceRow>, Times) {
+    let is_whole = station_hours.has_whole_weeks();
     let mut groups: BTreeMap<GroupKey, ServiceRow> = BTreeMap::new();
     let mut all = Times::default();
     for (station, times) in times {
         let mut spells = is_whole.then_some([times.empty_ms, times.full_ms]);
-        for hour_of_week in 0..WEEK {
-            let (weekday, hour) = (hour_of_week / 24, hour_of_week % 24);
-            let of_hour = &times.hours[hour_of_week];
-            let is_counted = filters.has_weekday(weekday as i32) && filters.has_hour(hour);
-            if !is_counted || of_hour.ms(Kind::Listed) == 0 {
+        for (hour_of_week, of_hour) in times.hours.iter().enumerate() {
+            let key = station_hours.key(&station, hour_of_week);
+            let Some(key) = key.filter(|_| of_hour.ms(Kind::Listed) > 0) else {
                 continue;
-            }
+            };
             all.add(of_hour);
-            let station = by_station.then(|| station.clone());
-            let (weekday, hour) = (by_weekday.then_some(weekday), by_hour.then_some(hour));
-            let key = (station.clone(), weekday, hour);
-            let row = groups.entry(key).or_insert_with(|| ServiceRow {
-                station_id: station,
-                name: None,
-                weekday,
-                hour,
+            let row = groups.entry(key.clone()).or_insert_with(|| ServiceRow {
+                name: station_hours.name(&key),
+                key,
                 times: Times::default(),
                 spells: is_whole.then(Default::default),
                 beyond_min: None,
@@ -301,7 +279,7 @@ fn group(filters: &Filters, times: BTreeMap<StationId, StationTimes>) -> (Vec<Se
             minutes((unusable - permitted).max(0))
         });
     }
-    if by_station {
+    if !filters.by.iter().any(|dim| *dim != Dim::Station) {
         let unusable = |row: &ServiceRow| {
             share(row.times.unusable_ms(), row.times.ms(Kind::Observed)).unwrap_or_default()
         };

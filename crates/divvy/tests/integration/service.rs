@@ -31,6 +31,9 @@ fn snapshot(minute: i64, stations: &BTreeMap<u8, State>) -> Snapshot {
     let station = |(id, (vehicles, ebikes, docks, is_open)): (&u8, &State)| {
         let mut station = Station::unknown(StationId::from(format!("s{id}")));
         station.name = Some(format!("Station {id}"));
+        // From west to east.
+        station.latitude = Some("41.9".parse().unwrap());
+        station.longitude = Some(format!("-87.{}", 9 - id).parse().unwrap());
         station.status = Some(match is_open {
             true => StationStatus::InService,
             false => StationStatus::NotRenting,
@@ -232,4 +235,43 @@ fn spells_end_in_gaps_and_minutes_beyond_a_share_are_counted() {
         0,
         "it is Sunday evening in Chicago"
     );
+}
+
+#[test]
+fn stations_are_grouped_by_the_areas_in_which_they_lie() {
+    let store = MemoryStore::default();
+    // Station 0 is empty, 1 is not, 2 is full.
+    let stations = [
+        (0, (Some(0), None, Some(5), true)),
+        (1, (Some(2), None, Some(3), true)),
+        (2, (Some(5), None, Some(0), true)),
+    ];
+    for minute in [0, 10] {
+        let snapshot = snapshot(minute, &stations.into());
+        block_on(store.apply(&snapshot, snapshot.taken_at)).unwrap();
+    }
+    let west = r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"name":"West"},
+        "geometry":{"type":"Polygon","coordinates":[[[-88,41],[-87.75,41],[-87.75,42],[-88,42],[-88,41]]]}}]}"#;
+    let mut filters = Filters {
+        areas: Some(reports::Areas::parse("west.geojson", west).unwrap()),
+        ..Filters::default()
+    };
+    let names = ["station_id", "area", "minutes", "empty", "full"];
+    let by_area = answer(&store, &filters);
+    let expected = [["", "", "10", "0", "1"], ["", "West", "20", "0.5", "0"]];
+    assert_eq!(cells(&by_area, &names), expected);
+    let outside = "1 station in no area of west.geojson, or without a position";
+    assert!(
+        by_area
+            .notes
+            .iter()
+            .any(|note| format!("{note:?}").contains(outside))
+    );
+    filters.by = vec!["station".parse().unwrap()];
+    let expected = [
+        ["s0", "West", "10", "1", "0"],
+        ["s2", "", "10", "0", "1"],
+        ["s1", "West", "10", "0", "0"],
+    ];
+    assert_eq!(cells(&answer(&store, &filters), &names), expected);
 }

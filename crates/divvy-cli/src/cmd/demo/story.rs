@@ -36,6 +36,8 @@ pub(super) struct Story {
     pub refreshed: Refreshed,
     /// How long that took, in seconds.
     pub refresh_s: f64,
+    /// What happened in the minute after that.
+    pub minute: Minute,
     /// The busiest stations with their bikes.
     pub busiest: Table,
     /// The number of trips that start in each hour of the day.
@@ -46,6 +48,26 @@ pub(super) struct Story {
     pub store: String,
     /// The page of all reports.
     pub report: PathBuf,
+}
+
+/// A minute between two snapshots.
+pub(super) struct Minute {
+    /// The number of stations that changed.
+    pub changed: u64,
+    /// Departures and arrivals that the snapshots show. `None` for a store without a history of states.
+    pub flows: Option<[i64; 2]>,
+}
+
+impl Minute {
+    fn text(&self) -> String {
+        let changed = plural(self.changed, "station");
+        let flows = self.flows.map_or(String::new(), |[departures, arrivals]| {
+            let departures = numerals::plural(departures, "departure");
+            let arrivals = numerals::plural(arrivals, "arrival");
+            format!(": at least {departures} and {arrivals}")
+        });
+        format!("a minute later {changed} changed{flows}")
+    }
 }
 
 impl Story {
@@ -124,6 +146,7 @@ impl Story {
                 ),
             ),
         ];
+        steps.push(("minute", self.minute.text()));
         let what = match &self.tables {
             None => "trips as Parquet, the rest in SQLite".to_owned(),
             Some(tables) => format!("tables {}", tables.join(", ")),

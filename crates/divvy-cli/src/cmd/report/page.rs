@@ -179,5 +179,6 @@ fn narrowed(given: &Filters, takes: &[Filter]) -> Filters {
         top: given.top.filter(|_| takes(Filter::Top)),
         as_of: given.as_of.filter(|_| takes(Filter::AsOf)),
         max_unusable: given.max_unusable.filter(|_| takes(Filter::MaxUnusable)),
+        areas: given.areas.clone().filter(|_| takes(Filter::Areas)),
     }
 }

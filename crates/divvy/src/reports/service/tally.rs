@@ -223,9 +223,10 @@ impl Reading {
                 times[Kind::Listed as usize] += span.all_ms - span.observed_ms;
             });
             if kinds[Kind::InService as usize] > 0 {
-                let parts = observed.unbroken(self.since, at).into_iter();
-                let all = parts.chain([self.unchanged]);
-                let longest = all.max_by_key(|(from, to)| observed.between(*from, *to));
+                let both = [self.unchanged, (self.since, at)];
+                let longest = both
+                    .into_iter()
+                    .max_by_key(|(from, to)| observed.between(*from, *to));
                 self.unchanged = longest.unwrap_or(self.unchanged);
             }
         }
