@@ -124,7 +124,8 @@ pub struct Report {
 
 /// Reads the file of `--areas`.
 fn read_areas(path: &str) -> anyhow::Result<Areas> {
-    let text = std::fs::read_to_string(path).context("it cannot be read")?;
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| anyhow::anyhow!("it cannot be read: {error}"))?;
     Ok(Areas::parse(path, &text)?)
 }
 
