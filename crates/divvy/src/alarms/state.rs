@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::notice::Notice;
 use super::rule::Rules;
@@ -39,6 +40,17 @@ pub(super) struct RuleState {
 }
 
 impl SavedState {
+    /// Returns the name of a file for the state of the system at an address. The address, which may have a
+    /// key, cannot be read from it.
+    pub fn file_name(address: &str) -> String {
+        format!("{:032x}.json", xxh3_128(address.as_bytes()))
+    }
+
+    /// Returns the time of the newest snapshot that was evaluated. `None` before the first.
+    pub fn last_snapshot(&self) -> Option<Timestamp> {
+        self.last_snapshot
+    }
+
     /// Removes what belongs to no rule. Returns the number of open notices that nothing will resolve any
     /// more.
     pub fn keep_rules(&mut self, rules: &Rules) -> usize {

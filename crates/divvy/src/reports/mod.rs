@@ -51,6 +51,7 @@ pub use filters::{
     Weekdays,
 };
 pub use from_counts::{FromCountRow, FromCounts};
+pub use gaps::{SHORTEST_GAP, shortest_gap};
 pub use groupings::{
     AGES, DAYS, DISTANCE, DOCKLESS, DURATIONS, GENDERS, Grouping, HOURS, MONTHS, RIDERS,
     ROUND_TRIPS, WEEKDAYS,

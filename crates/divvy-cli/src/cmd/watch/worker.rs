@@ -10,6 +10,7 @@ use divvy::ingest::watch::{
 use divvy::reports::plural;
 use divvy::store::Applied;
 
+use super::alarms::Alarms;
 use super::gate::Gate;
 use super::metrics::Metrics;
 use super::now;
@@ -54,6 +55,7 @@ pub struct Shared<'a> {
     /// Held by the worker that writes to a folder, so that one of them waits for other processes.
     pub turn: Mutex<()>,
     pub recorder: Option<Mutex<Recorder>>,
+    pub alarms: Option<Alarms>,
     pub metrics: Metrics,
 }
 
@@ -79,6 +81,7 @@ pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
         shared.refresh_counts(watch, &report);
         drop(turn);
         shared.record(watch, &report);
+        shared.add_to_alarms(index, watch, &report);
         shared.print(watch, &report, began.elapsed());
         shared.metrics.add(index, watch, &report, began.elapsed());
         drop(storing);
@@ -139,6 +142,27 @@ impl Shared<'_> {
         let recorded = lock(recorder).record(&watch.name(), &report.exchanges);
         let found = recorded.map_err(|error| format!("nothing is recorded: {error}"));
         self.note(watch, Condition::NotRecorded, found);
+    }
+
+    /// Evaluates the rules after a poll.
+    fn add_to_alarms(&self, index: usize, watch: &mut SystemWatch, report: &PollReport) {
+        let Some(alarms) = &self.alarms else {
+            return;
+        };
+        let added = alarms.add(index, watch, report, self.opened.store());
+        let found = match added {
+            Ok(sentences) => {
+                for sentence in sentences {
+                    self.say(watch, &sentence);
+                }
+                Ok(())
+            }
+            Err(error) => Err(format!(
+                "alarms are not kept: {}",
+                messages::sentence(&error)
+            )),
+        };
+        self.note(watch, Condition::AlarmsNotKept, found);
     }
 
     fn print(&self, watch: &SystemWatch, report: &PollReport, took: Duration) {
