@@ -206,9 +206,14 @@ impl Evaluator {
             false => self.state.last_snapshot,
         };
         let age = since.map(|since| at.duration_since(since));
+        let holds = age.is_some_and(|age| is_down || age >= after);
+        if !holds && matches!(event, Event::Failed { .. }) {
+            // A poll that fails is no evidence that the feed is up to date.
+            return;
+        }
         let sample = Sample {
             at,
-            holds: age.is_some_and(|age| is_down || age >= after),
+            holds,
             since: since.filter(|_| is_down || age >= Some(after)),
             is_after_gap: false,
         };
@@ -319,7 +324,7 @@ impl Evaluator {
             let text = sentence::of_station(&Facts {
                 when: rule.when,
                 state: step.state,
-                subject: &self.name_and_id(&id),
+                subject: &self.name_of(&id),
                 lasted: step.until.unwrap_or(at).duration_since(step.since),
                 probability: found.probability,
             });
@@ -375,7 +380,7 @@ impl Evaluator {
             lasted: step.until.unwrap_or(at).duration_since(step.since),
             probability,
         };
-        let names: Vec<String> = holding.iter().map(|id| self.name_and_id(id)).collect();
+        let names: Vec<String> = holding.iter().map(|id| self.name_of(id)).collect();
         let text = sentence::of_group(&facts, &names, in_service);
         let values = Values {
             count: Some(holding.len()),
@@ -386,9 +391,9 @@ impl Evaluator {
         self.push(rule, &rule.name, step, at, text, values);
     }
 
-    fn name_and_id(&self, id: &StationId) -> String {
+    fn name_of(&self, id: &StationId) -> String {
         match self.names.get(id) {
-            Some(name) => format!("{name} ({id})"),
+            Some(name) => name.clone(),
             None => format!("station {id}"),
         }
     }

@@ -3,6 +3,7 @@
 mod laws;
 mod mistakes;
 mod notices;
+mod page;
 
 use std::sync::Arc;
 

@@ -41,8 +41,11 @@ pub fn run(
         bail!("the store keeps no history of stations: stores in a folder do");
     };
     let (from, to) = instants(&system, from, to)?;
-    let snapshots = block_on(history.snapshots(&system.id, from, to))?;
-    let [first, .., last] = snapshots.as_slice() else {
+    // What is a gap does not depend on the period.
+    let all = block_on(history.snapshots(&system.id, Timestamp::UNIX_EPOCH, Timestamp::MAX))?;
+    let first = all.partition_point(|entry| entry.taken_at < from);
+    let snapshots = &all[first..all.partition_point(|entry| entry.taken_at < to)];
+    let [first, .., last] = snapshots else {
         bail!(
             "the history of {} has fewer than two snapshots in this time",
             system.id
@@ -52,7 +55,7 @@ pub fn run(
     say_of_idle_rules(&rules, &system, common);
     let setting = Setting {
         rules: Arc::clone(&rules),
-        max_gap: shortest_gap(&snapshots),
+        max_gap: shortest_gap(&all),
         forecasts: None,
         address: system.id.to_string(),
     };
@@ -66,7 +69,7 @@ pub fn run(
     for sentence in replay.evaluator.name_stations(&system, &stations) {
         common.say(sentence);
     }
-    visit(history, &system, &snapshots, |entry, stations| {
+    visit(history, &system, snapshots, |entry, stations| {
         replay.add(entry, stations)
     })?;
     let zone = system.zone();
@@ -89,7 +92,11 @@ pub fn run(
         plural(events, "event"),
     ));
     let rows = replay.notices.into_iter().map(row).collect();
-    outputs::print(&Table::of(columns(), rows, Vec::new()), format)?;
+    let mut table = Table::of(columns(), rows, Vec::new());
+    if format == Format::Table {
+        table = table.with_columns(&["at", "rule", "state", "text", "since"]);
+    }
+    outputs::print(&table, format)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -208,11 +215,12 @@ fn columns() -> Vec<Column> {
         Column::new("at", ValueKind::Instant),
         Column::new("rule", ValueKind::Text),
         Column::new("state", ValueKind::Text),
-        Column::new("subject", ValueKind::Text).spare(1),
-        Column::new("name", ValueKind::Name).spare(2),
-        Column::new("since", ValueKind::Instant),
+        Column::new("text", ValueKind::Name),
+        Column::new("subject", ValueKind::Text).spare(3),
+        Column::new("name", ValueKind::Name).spare(3),
+        Column::new("since", ValueKind::Instant).spare(1),
         // When the condition ended. Empty but for resolved notices.
-        Column::new("until", ValueKind::Instant).spare(3),
+        Column::new("until", ValueKind::Instant).spare(2),
         Column::new("bikes", ValueKind::Count).spare(3),
         Column::new("docks", ValueKind::Count).spare(3),
         // The age of the newest states.
@@ -221,7 +229,6 @@ fn columns() -> Vec<Column> {
         Column::new("stations", ValueKind::Count).spare(3),
         Column::new("added", ValueKind::Count).spare(3),
         Column::new("removed", ValueKind::Count).spare(3),
-        Column::new("text", ValueKind::Name).spare(2),
         Column::new("system", ValueKind::Text).spare(4),
         Column::new("id", ValueKind::Text).spare(4),
     ]
@@ -235,6 +242,7 @@ fn row(notice: Notice) -> Vec<Value> {
         notice.at.into(),
         notice.rule.into(),
         notice.state.as_str().into(),
+        notice.text.into(),
         notice.subject.into(),
         text(notice.name),
         notice.since.into(),
@@ -245,7 +253,6 @@ fn row(notice: Notice) -> Vec<Value> {
         count(values.count),
         count(values.added_count),
         count(values.removed_count),
-        notice.text.into(),
         notice.system.into(),
         notice.id.into(),
     ]

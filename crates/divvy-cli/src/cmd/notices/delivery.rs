@@ -35,9 +35,11 @@ pub struct Delivery {
 }
 
 /// What a delivery calls.
-pub struct Listener<'a> {
+pub struct Listener<'a, G> {
     /// Waits for a time. Returns whether the delivery goes on; `false` at once where it is to stop.
     pub goes_on_after: &'a dyn Fn(Duration) -> bool,
+    /// Begins to send a notice, which ends when the result is dropped. `None` where the delivery is to stop.
+    pub begin_sending: &'a dyn Fn() -> Option<G>,
     /// Prints a sentence.
     pub say: &'a dyn Fn(&str),
     /// Is called when the reader of stdout has closed it.
@@ -69,13 +71,16 @@ impl Delivery {
 
     /// Sends what waits, the oldest first, until it is to stop. A notice that fails is sent again after a
     /// growing wait, and those behind it wait.
-    pub fn run(&self, listener: &Listener<'_>) {
+    pub fn run<G>(&self, listener: &Listener<'_, G>) {
         let mut failing: Option<Failing> = None;
         let mut wait = Duration::ZERO;
         while (listener.goes_on_after)(wait) {
             let Some((number, notice)) = self.outbox.oldest() else {
                 wait = LOOK_EVERY;
                 continue;
+            };
+            let Some(sending) = (listener.begin_sending)() else {
+                return;
             };
             let done = match self.sender.send(&notice) {
                 Outcome::Sent => self.outbox.remove(number),
@@ -98,6 +103,7 @@ impl Delivery {
                     continue;
                 }
             };
+            drop(sending);
             if let Err(error) = done {
                 let reason =
                     format!("the notice was sent, and cannot be removed from the outbox: {error}");
@@ -114,12 +120,12 @@ impl Delivery {
 
     /// Notes a failure, and prints it where it is the first, or the last line is an hour ago. Returns how long
     /// to wait.
-    fn note_failure(
+    fn note_failure<G>(
         &self,
         failing: &mut Option<Failing>,
         reason: &str,
         asked: Option<Duration>,
-        listener: &Listener<'_>,
+        listener: &Listener<'_, G>,
     ) -> Duration {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
@@ -141,7 +147,7 @@ impl Delivery {
         wait_after(own.attempts).max(asked.unwrap_or_default().min(MAX_ASKED_WAIT))
     }
 
-    fn say(&self, listener: &Listener<'_>, sentence: &str) {
+    fn say<G>(&self, listener: &Listener<'_, G>, sentence: &str) {
         (listener.say)(&format!("target {}: {sentence}", self.target));
     }
 }

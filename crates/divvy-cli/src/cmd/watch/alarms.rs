@@ -30,6 +30,8 @@ pub struct Alarms {
     folder: Folder,
     /// In the order of the arguments.
     systems: Vec<Mutex<SystemAlarms>>,
+    /// The ids of systems of which a snapshot has come, by the index of their argument.
+    known: Mutex<BTreeMap<usize, String>>,
     /// In the order of the file.
     deliveries: Vec<Delivery>,
     /// Notices by rule and state.
@@ -111,6 +113,7 @@ impl Alarms {
             rules,
             folder,
             systems,
+            known: Mutex::default(),
             deliveries,
             counts: Mutex::default(),
         })
@@ -132,6 +135,8 @@ impl Alarms {
                 let _inside = inside;
                 delivery.run(&Listener {
                     goes_on_after: &|wait: Duration| shared.gate.goes_on_after(wait),
+                    // A notice that is being sent when the watch ends would be sent again at the next start.
+                    begin_sending: &|| shared.gate.begin_storing(),
                     say: &|sentence| shared.common.say(sentence),
                     on_closed: &|| shared.gate.stop(),
                 });
@@ -164,10 +169,29 @@ impl Alarms {
         match &report.outcome {
             Outcome::Failed(error) => system.step_failed(at, error),
             Outcome::Unchanged => system.evaluator.step(at, Event::Unchanged),
-            Outcome::Taken(polled) => sentences = system.step_snapshot(at, polled, store)?,
+            Outcome::Taken(polled) => {
+                sentences = system.step_snapshot(at, polled, store)?;
+                sentences.extend(self.note_system(index, polled.system.id.as_str()));
+            }
         }
         self.pass_on(&mut system, &mut sentences)?;
         Ok(sentences)
+    }
+
+    /// Notes the system of an argument. When all are known, returns a sentence for each rule about a system that
+    /// is not watched.
+    fn note_system(&self, index: usize, id: &str) -> Vec<String> {
+        let mut known = lock(&self.known);
+        if known.insert(index, id.to_owned()).is_some() || known.len() < self.systems.len() {
+            return Vec::new();
+        }
+        let rules = self.rules.rules.iter();
+        let unwatched = rules.filter_map(|rule| {
+            let system = rule.system.as_deref()?;
+            let is_watched = known.values().any(|id| id == system);
+            (!is_watched).then(|| format!("rule {}: no system {system} is watched", rule.name))
+        });
+        unwatched.collect()
     }
 
     /// Writes the state with the notices, then the notices to the outboxes of their targets, then the state

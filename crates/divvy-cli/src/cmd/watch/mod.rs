@@ -91,7 +91,7 @@ const MAX_SYSTEMS: usize = 500;
 /// The first polls of several systems begin this far apart.
 const FIRST_POLLS_APART: Duration = Duration::from_millis(100);
 
-/// How long a snapshot that is being stored is waited for after a signal.
+/// How long a snapshot that is being stored, or a notice that is being sent, is waited for after a signal.
 const MAX_STORING: Duration = Duration::from_secs(5);
 
 /// The exit status of a process that a second signal ends, as shells write it for SIGINT.

@@ -175,7 +175,9 @@ impl SystemWatch {
     pub async fn apply(&mut self, fetched: Fetched, store: &dyn Store, now: Moment) -> PollReport {
         let mut notices = Vec::new();
         let Fetched { at, round } = fetched;
-        let moved = round.as_ref().map_or_else(|_| Vec::new(), |it| it.moved.clone());
+        let moved = round
+            .as_ref()
+            .map_or_else(|_| Vec::new(), |it| it.moved.clone());
         let (outcome, ttl) = match round {
             Err(error) => (Outcome::Failed(error), None),
             Ok(round) => {
