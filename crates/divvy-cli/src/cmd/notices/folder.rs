@@ -8,13 +8,13 @@
 //! ```
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use divvy::alarms::SavedState;
-use tempfile::NamedTempFile;
 
+use super::durable::replace;
 use super::outbox::Outbox;
 
 /// A folder of alarms that this process holds.
@@ -105,25 +105,4 @@ impl Folder {
     fn path_of_state(&self, address: &str) -> PathBuf {
         self.path.join("state").join(SavedState::file_name(address))
     }
-}
-
-/// Writes a file that appears under its name when it is whole and on the disk.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    sync_folder(folder)
-}
-
-#[cfg(unix)]
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Folders cannot be opened as files: the system makes names durable.
-#[cfg(not(unix))]
-pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }

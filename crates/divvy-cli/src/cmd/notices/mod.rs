@@ -3,12 +3,13 @@
 //! ```text
 //!  rules_file  the file of --rules
 //!  folder      the folder with states, outboxes and refused notices, held by one process
-//!  outbox      notices that wait for one target, each in a file
+//!  outbox      notices that wait for one target, each in a file;  durable: writes such files
 //!  sender      one notice to stdout, a program or a webhook
 //!  delivery    outbox → sender, again and again, until the target takes it
 //! ```
 
 mod delivery;
+mod durable;
 mod folder;
 mod outbox;
 mod rules_file;

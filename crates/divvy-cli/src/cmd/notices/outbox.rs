@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use divvy::alarms::Notice;
 use serde::Serialize;
 
-use super::folder::{replace, sync_folder};
+use super::durable::{replace, sync_folder};
 
 /// How many notices wait for a target at most. At one more, the oldest goes to the refused ones.
 pub const MAX_WAITING: usize = 10_000;

@@ -17,8 +17,8 @@ use divvy::reports::{SHORTEST_GAP, plural};
 use divvy::store::{Applied, Store};
 use jiff::{SignedDuration, Timestamp};
 
+use super::gate::Gate;
 use super::source::Source;
-use super::worker::Shared;
 use crate::cmd::notices::{self, Delivery, Folder, Listener, Sender};
 use crate::flags;
 use crate::open::Common;
@@ -127,18 +127,19 @@ impl Alarms {
     pub fn start<'scope, 'env>(
         &'scope self,
         scope: &'scope Scope<'scope, 'env>,
-        shared: &'scope Shared<'env>,
+        gate: &'scope Gate,
+        common: &'scope Common,
     ) -> anyhow::Result<()> {
         for delivery in &self.deliveries {
-            let inside = shared.gate.enter();
+            let inside = gate.enter();
             let deliver = move || {
                 let _inside = inside;
                 delivery.run(&Listener {
-                    goes_on_after: &|wait: Duration| shared.gate.goes_on_after(wait),
+                    goes_on_after: &|wait: Duration| gate.goes_on_after(wait),
                     // A notice that is being sent when the watch ends would be sent again at the next start.
-                    begin_sending: &|| shared.gate.begin_storing(),
-                    say: &|sentence| shared.common.say(sentence),
-                    on_closed: &|| shared.gate.stop(),
+                    begin_sending: &|| gate.begin_storing(),
+                    say: &|sentence| common.say(sentence),
+                    on_closed: &|| gate.stop(),
                 });
             };
             let spawned = thread::Builder::new().spawn_scoped(scope, deliver);

@@ -145,7 +145,7 @@ impl Watch {
             }
             if let Some(alarms) = &shared.alarms {
                 alarms
-                    .start(scope, &shared)
+                    .start(scope, &shared.gate, common)
                     .inspect_err(|_| shared.gate.stop())?;
             }
             for (index, mut watch) in watches.into_iter().enumerate() {

@@ -57,7 +57,7 @@ fn mistakes_are_named_with_their_positions() {
     line 4, column 7: "5 minutes" is no length of time up to 31 days: expected a length of time: a whole number with s, m, h or d, such as "90s" or "5m"
     line 4, column 7: invalid type: integer `5`, expected a string
     line 4, column 10: within is for rules with when = "likely_empty" or "likely_full"
-    line 4, column 7: there is no target "ops": there is none
+    line 4, column 7: there is no target "ops": the file has none
     line 4, column 10: reminders less than a minute apart: expected at least 1m
     line 3, column 8: missing key `within`: in what time, such as within = "30m"
     line 5, column 15: 50 is no probability: expected more than 0 and at most 1
@@ -129,16 +129,16 @@ combine = "any"
     insta::assert_snapshot!(lines.join("\n"), @r#"
     empty notifies no target when a station of any system is empty for 4 minutes, and when that is over
     at-once notifies no target when a station of any system is empty, again every 3 minutes, and when that is over
-    full notifies no target when one of the 2 stations that are named of any system is, each by itself, full for 2 minutes, and when that is over
-    any notifies no target when any station of any system is empty for 3 minutes, and when that is over
-    all notifies no target when all of the 2 stations that are named of any system, if in service, are empty, and when that is over
+    full notifies no target when one of the 2 named stations of any system is full for 2 minutes, and when that is over
+    any notifies no target when at least one station of any system is empty for 3 minutes, and when that is over
+    all notifies no target when all of the 2 named stations of any system that are in service are empty, and when that is over
     likely notifies no target when a station of any system is likely to be empty within 30 minutes with a probability of 50 % or more for 5 minutes, and when that is over
     down notifies no target when polls of the feed of any system have failed for 3 minutes, and when that is over
     stale notifies no target when the newest states of the feed of any system are 6 minutes old, again every 5 minutes, and when that is over
     moved notifies no target when the discovery file of any system names another address of a feed
     list notifies no target when the list of any system has other stations for 2 minutes
-    loop-empty notifies ops, log when one of the 2 stations that are named of divvy is, each by itself, empty for 5 minutes, again every 1 h, and when that is over
-    soon notifies ops, pager, log when any station of any system is likely to be full within 30 minutes with a probability of 50 % or more for 5 minutes, and when that is over
+    loop-empty notifies ops, log when one of the 2 named stations of divvy is empty for 5 minutes, again every 1 h, and when that is over
+    soon notifies ops, pager, log when at least one station of any system is likely to be full within 30 minutes with a probability of 50 % or more for 5 minutes, and when that is over
     ops: POST requests to https://hooks.example:8443, signed with the secret in DIVVY_WEBHOOK_SECRET
     pager: the program notify, started for each notice
     log: a line of JSON on stdout

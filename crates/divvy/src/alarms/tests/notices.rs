@@ -38,11 +38,11 @@ fn a_group_has_one_alarm() {
     happenings.extend(at(4..6, &[Some(1), Some(2), Some(0), Some(5)]));
     happenings.extend(at(6..8, &[Some(1), Some(2), Some(3), Some(0)]));
     insta::assert_snapshot!(written(&rule("any"), &happenings), @r#"
-    12:00 loop-empty raised: loop-empty: 1 of 2 stations in service are empty: Place 1 (s1)
+    12:00 loop-empty raised: loop-empty: 1 of 2 stations in service are empty: Place 1
     12:06 loop-empty resolved: loop-empty: 0 of 3 stations in service are empty now; the alarm lasted for 6 minutes
     "#);
     insta::assert_snapshot!(written(&rule("all"), &happenings), @r#"
-    12:02 loop-empty raised: loop-empty: 2 of 2 stations in service are empty: Place 0 (s0), Place 1 (s1)
+    12:02 loop-empty raised: loop-empty: 2 of 2 stations in service are empty: Place 0, Place 1
     12:04 loop-empty resolved: loop-empty: 1 of 3 stations in service are empty now; the alarm lasted for 2 minutes
     "#);
 }
@@ -53,10 +53,10 @@ fn a_station_that_is_closed_or_gone_is_no_longer_empty() {
     let mut happenings = at(0..5, &[Some(0), Some(0), Some(3)]);
     happenings.extend(at(5..9, &[Some(11), None, Some(3)]));
     insta::assert_snapshot!(written(rule, &happenings), @r#"
-    12:02 s0 raised: Place 0 (s0) has had no bike for 2 minutes
-    12:02 s1 raised: Place 1 (s1) has had no bike for 2 minutes
-    12:07 s0 resolved: Place 0 (s0) is no longer empty; it was for 5 minutes
-    12:07 s1 resolved: Place 1 (s1) is no longer empty; it was for 5 minutes
+    12:02 s0 raised: Place 0 has had no bike for 2 minutes
+    12:02 s1 raised: Place 1 has had no bike for 2 minutes
+    12:07 s0 resolved: Place 0 is no longer empty; it was for 5 minutes
+    12:07 s1 resolved: Place 1 is no longer empty; it was for 5 minutes
     "#);
 }
 
@@ -78,13 +78,26 @@ fn a_feed_is_stale_whatever_polls_say_and_down_where_they_fail() {
 }
 
 #[test]
+fn a_poll_that_fails_does_not_end_staleness() {
+    let rule = "[[rule]]\nname = \"stale\"\nwhen = \"feed_stale\"\nafter = \"3m\"";
+    let mut happenings = at([0], &[Some(1)]);
+    happenings.extend((1..6).map(|minute| (minute, Failed)));
+    happenings.extend(at(6..9, &[Some(1)]));
+    // States are less than 3 minutes old until minute 11, and none is newer.
+    happenings.extend((9..13).map(|minute| (minute, Failed)));
+    happenings.extend(at(13..17, &[Some(1)]));
+    insta::assert_snapshot!(written(rule, &happenings), @r#"
+    12:03 feed raised: the newest states of the feed are 3 minutes old
+    12:16 feed resolved: the feed is up to date again; its states were not for 13 minutes
+    "#);
+}
+
+#[test]
 fn polls_that_were_not_made_have_not_failed() {
     let rule = "[[rule]]\nname = \"down\"\nwhen = \"feed_down\"\nafter = \"3m\"";
     let mut happenings = at(0..2, &[Some(1)]);
     happenings.extend([(100, Failed), (101, Failed), (104, Failed)]);
-    insta::assert_snapshot!(written(rule, &happenings), @r#"
-    13:44 feed raised: no poll has succeeded for 4 minutes
-    "#);
+    insta::assert_snapshot!(written(rule, &happenings), @"13:44 feed raised: no poll has succeeded for 4 minutes");
 }
 
 #[test]
@@ -106,8 +119,8 @@ fn what_is_likely_has_its_probability() {
     let mut happenings = at(0..2, &[Some(1), Some(1)]);
     happenings.extend(at(2..4, &[Some(0), Some(1)]));
     insta::assert_snapshot!(written(rule, &happenings), @r#"
-    12:00 s0 raised: Place 0 (s0) will have no bike within 30 minutes, with a probability of 75 %
-    12:02 s0 resolved: Place 0 (s0) is no longer likely to be empty soon; it was for 2 minutes
+    12:00 s0 raised: Place 0 will have no bike within 30 minutes, with a probability of 75 %
+    12:02 s0 resolved: Place 0 is no longer likely to be empty soon; it was for 2 minutes
     "#);
 }
 
@@ -148,7 +161,7 @@ fn a_notice_as_json() {
         "state": "raised",
         "since": "2025-01-15T12:00:00-06:00",
         "at": "2025-01-15T12:01:00-06:00",
-        "text": "Place 0 (s0) has had no bike for 1 minute",
+        "text": "Place 0 has had no bike for 1 minute",
         "values": {
           "bikes": 0,
           "docks": 10

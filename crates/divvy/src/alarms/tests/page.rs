@@ -14,7 +14,7 @@ fn first_cells(head: &str) -> Vec<&'static str> {
     let (_, rest) = PAGE.split_once(head).unwrap();
     let rows = rest
         .lines()
-        .skip(2)
+        .skip(1)
         .take_while(|line| line.starts_with('|'));
     let cells = rows.map(|row| row.split('|').nth(1).unwrap());
     cells
