@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 mod alarms;
+mod alarms_on_history;
 mod aws_on_a_bad_day;
 mod cases;
 mod dynamodb;

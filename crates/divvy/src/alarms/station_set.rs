@@ -87,7 +87,7 @@ mod tests {
         };
         assert_eq!(add("ab", 1), None);
         assert_eq!(add("abc", 2), None);
-        assert_eq!(add("abd", 3), None);
+        assert_eq!(add("abx", 3), None);
         assert_eq!(add("ab", 4), None);
         assert_eq!(add("ab", 5), None);
         assert_eq!(add("ab", 6), Some((0, 1, 4)));

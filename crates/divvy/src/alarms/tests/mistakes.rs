@@ -17,7 +17,7 @@ fn mistakes_are_named_with_their_positions() {
         "[[rule]]\nname = 5\nwhen = \"empty\"".into(),
         "[[rule]]\nname = \"a\"\nwhen = ".into(),
         "[[rules]]\nname = \"a\"".into(),
-        rule("when = \"emtpy\""),
+        rule("when = \"empties\""),
         rule("when = \"empty\"\nstation = [\"a\"]"),
         rule("when = \"empty\"\nstations = []"),
         rule("when = \"empty\"\ncombine = \"al\""),
@@ -50,7 +50,7 @@ fn mistakes_are_named_with_their_positions() {
     line 2, column 8: invalid type: integer `5`, expected a string
     line 3, column 8: string values must be quoted, expected literal string
     line 1, column 3: unknown key `rules`, expected one of `rule`, `group`, `target`; did you mean `rule`?
-    line 3, column 8: there is no condition "emtpy": expected one of empty, full, likely_empty, likely_full, feed_stale, feed_down, feed_moved, stations_changed; did you mean "empty"?
+    line 3, column 8: there is no condition "empties": expected one of empty, full, likely_empty, likely_full, feed_stale, feed_down, feed_moved, stations_changed; did you mean "empty"?
     line 4, column 1: unknown key `station`, expected one of `name`, `system`, `when`, `stations`, `combine`, `for`, `within`, `probability`, `after`, `repeat`, `to`; did you mean `stations`?
     line 4, column 12: an empty list: expected at least one text
     line 4, column 11: there is no way to combine "al": expected one of each, any, all; did you mean "all"?
