@@ -12,7 +12,7 @@ use divvy_testkit::feed_server::{Behaviour, FeedServer};
 use divvy_testkit::webhook_server::{Received, Reply, WebhookServer};
 use serde_json::Value;
 
-use crate::program::{divvy, succeed};
+use crate::program::divvy;
 
 const SECRET: &str = "the-shared-secret";
 

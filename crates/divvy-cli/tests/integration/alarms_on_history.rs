@@ -21,7 +21,7 @@ const STATIONS: u64 = 6;
 
 /// Returns whether a station is open at a minute.
 fn is_open(station: u64, minute: u64) -> bool {
-    (minute / 17 + station) % 5 != 0
+    !(minute / 17 + station).is_multiple_of(5)
 }
 
 /// The minutes of a day that have a snapshot: every other one, but for a gap of 40 minutes.

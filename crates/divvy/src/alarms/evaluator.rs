@@ -69,7 +69,12 @@ pub struct Evaluator {
     selections: Vec<Selection>,
     names: BTreeMap<StationId, String>,
     state: SavedState,
+    /// How many notices were dropped, because too many were unsent.
+    dropped: u64,
 }
+
+/// How many notices are held until they are taken. A caller that cannot write them for long loses the oldest.
+const MAX_UNSENT: usize = 10_000;
 
 /// The subject of notices about a feed.
 const FEED: &str = "feed";
@@ -88,6 +93,7 @@ impl Evaluator {
             zone: None,
             names: BTreeMap::new(),
             state,
+            dropped: 0,
         }
     }
 
@@ -126,6 +132,11 @@ impl Evaluator {
     /// then, so that a caller that keeps the state first, and passes them on afterwards, loses none.
     pub fn take_unsent(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.state.unsent)
+    }
+
+    /// Takes the number of notices that were dropped since the last call, because too many were unsent.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Changes the longest time between two snapshots that is no gap.
@@ -327,6 +338,10 @@ impl Evaluator {
         let id = Notice::id_of(system, &rule.name, subject, step.state, &at.to_string());
         let station = (rule.when.is_of_stations() && rule.combine == Combine::Each)
             .then(|| self.names.get(&StationId::from(subject)).cloned());
+        if self.state.unsent.len() >= MAX_UNSENT {
+            self.state.unsent.remove(0);
+            self.dropped += 1;
+        }
         self.state.unsent.push(Notice {
             id,
             rule: rule.name.clone(),

@@ -6,16 +6,24 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// Writes a file that appears under its name when it is whole and on the disk.
+/// Replaces a file. It is on the disk when this returns.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole(path, bytes)?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Writes a file that appears under its name when its content is on the disk. Its name is when the folder is
+/// ([`sync_folder`]).
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    sync_folder(folder)
+    Ok(())
 }
 
+/// Waits until the names in a folder are on the disk.
 #[cfg(unix)]
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

@@ -89,7 +89,13 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(reading),
         };
-        Ok(Some(serde_json::from_slice(&text).with_context(reading)?))
+        match serde_json::from_slice(&text) {
+            Ok(state) => Ok(Some(state)),
+            Err(error) => bail!(
+                "{} is damaged ({error}): move it away, and its rules begin anew",
+                path.display()
+            ),
+        }
     }
 
     /// Replaces the state of the system at an address. It is on the disk when this returns.

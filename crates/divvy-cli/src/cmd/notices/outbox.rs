@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use divvy::alarms::Notice;
 use serde::Serialize;
 
-use super::durable::{replace, sync_folder};
+use super::durable::{sync_folder, write_whole};
 
 /// How many notices wait for a target at most. At one more, the oldest goes to the refused ones.
 pub const MAX_WAITING: usize = 10_000;
@@ -29,6 +29,8 @@ pub struct Outbox {
 struct Waiting {
     /// The ids of notices, by the numbers of their files.
     ids: BTreeMap<u64, String>,
+    /// The ids of notices that were added, until they are forgotten: those that were sent meanwhile, too.
+    added: BTreeSet<String>,
     next: u64,
 }
 
@@ -76,8 +78,8 @@ impl Outbox {
         self.waiting().ids.len()
     }
 
-    /// Adds notices behind those that wait. They are on the disk when this returns. Notices that wait already
-    /// are left out. Returns how many of the oldest were moved to the refused ones, because too many wait.
+    /// Adds notices behind those that wait. They are on the disk when this returns. Notices that wait already,
+    /// or were added since [`forget_added`](Self::forget_added), are left out. Returns how many of the oldest were moved to the refused ones, because too many wait.
     ///
     /// # Errors
     ///
@@ -86,14 +88,16 @@ impl Outbox {
         let mut waiting = self.waiting();
         let held: BTreeSet<String> = waiting.ids.values().cloned().collect();
         for notice in notices {
-            if held.contains(&notice.id) {
+            if held.contains(&notice.id) || waiting.added.contains(&notice.id) {
                 continue;
             }
             let number = waiting.next;
-            replace(&self.path(number), &serde_json::to_vec(notice)?)?;
+            write_whole(&self.path(number), &serde_json::to_vec(notice)?)?;
             waiting.next += 1;
             waiting.ids.insert(number, notice.id.clone());
+            waiting.added.insert(notice.id.clone());
         }
+        sync_folder(&self.folder)?;
         let mut moved = 0;
         while waiting.ids.len() > self.max_waiting
             && let Some((number, _)) = waiting.ids.first_key_value()
@@ -104,6 +108,14 @@ impl Outbox {
             moved += 1;
         }
         Ok(moved)
+    }
+
+    /// Forgets that notices were added: their caller will not add them again.
+    pub fn forget_added(&self, notices: &[Notice]) {
+        let mut waiting = self.waiting();
+        for notice in notices {
+            waiting.added.remove(&notice.id);
+        }
     }
 
     /// Returns the oldest notice and its number. `None` where none waits.
@@ -236,6 +248,20 @@ mod tests {
             kept.starts_with("{\"reason\":\"status 400\",\"notice\":{\"id\":\"b\""),
             "{kept}"
         );
+    }
+
+    #[test]
+    fn a_notice_that_is_added_again_after_it_was_sent_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = folder.path().join("refused.ndjson");
+        let outbox = Outbox::open(&folder.path().join("ops"), &refused).unwrap();
+        outbox.add(&[&notice("a")]).unwrap();
+        outbox.remove(outbox.oldest().unwrap().0).unwrap();
+        outbox.add(&[&notice("a"), &notice("b")]).unwrap();
+        assert_eq!(outbox.oldest().unwrap().1.id, "b");
+        outbox.forget_added(&[notice("a")]);
+        outbox.add(&[&notice("a")]).unwrap();
+        assert_eq!(outbox.len(), 2);
     }
 
     #[test]

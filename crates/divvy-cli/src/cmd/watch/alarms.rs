@@ -1,7 +1,8 @@
 //! The rules of a watch: each poll is evaluated, and its notices go to the outboxes of their targets.
 
+mod metrics;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, Scope};
@@ -229,6 +230,14 @@ impl Alarms {
             }
         }
         let passed = evaluator.take_unsent();
+        for delivery in &self.deliveries {
+            delivery.outbox.forget_added(&passed);
+        }
+        let dropped = evaluator.take_dropped();
+        if dropped > 0 {
+            let dropped = plural(dropped as i64, "notice");
+            sentences.push(format!("{dropped} lost: too many could not be written"));
+        }
         let mut counts = lock(&self.counts);
         for notice in passed {
             *counts.entry((notice.rule, notice.state)).or_default() += 1;
@@ -252,48 +261,6 @@ impl Alarms {
             .iter()
             .map(|delivery| delivery.outbox.len())
             .sum()
-    }
-
-    /// Writes the counters, in the text format of Prometheus.
-    pub fn write_metrics(&self, out: &mut String) {
-        let head =
-            "# HELP divvy_notices_total Notices of alarms.\n# TYPE divvy_notices_total counter\n";
-        out.push_str(head);
-        let counts = lock(&self.counts);
-        for rule in &self.rules.rules {
-            for state in NoticeState::ALL {
-                let count = counts
-                    .get(&(rule.name.clone(), state))
-                    .copied()
-                    .unwrap_or(0);
-                let label = super::metrics::label(&rule.name);
-                let state = state.as_str();
-                let _ = writeln!(
-                    out,
-                    "divvy_notices_total{{rule=\"{label}\",state=\"{state}\"}} {count}"
-                );
-            }
-        }
-        drop(counts);
-        let mut family = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Delivery) -> u64| {
-            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-            for delivery in &self.deliveries {
-                let target = &delivery.target;
-                let _ = writeln!(out, "{name}{{target=\"{target}\"}} {}", value(delivery));
-            }
-        };
-        family(
-            "divvy_notices_waiting",
-            "gauge",
-            "Notices that wait for a target.",
-            &|it| it.outbox.len() as u64,
-        );
-        family(
-            "divvy_notice_failures_total",
-            "counter",
-            "Attempts to send a notice that failed.",
-            &Delivery::failures,
-        );
     }
 }
 
