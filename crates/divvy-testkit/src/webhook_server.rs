@@ -39,7 +39,7 @@ impl Received {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Returns whether the sender was told that it has been taken.
+    /// Returns whether it was answered with a status of success.
     pub fn is_taken(&self) -> bool {
         matches!(self.reply, Reply::Status(200..=299))
     }

@@ -10,7 +10,7 @@ use divvy::alarms::{
 };
 use divvy::history::{SnapshotEntry, StateChange};
 use divvy::model::System;
-use divvy::reports::{Column, Period, Table, Value, ValueKind, plural, shortest_gap};
+use divvy::reports::{Column, Period, Table, Value, ValueKind, grouped, plural, shortest_gap};
 use divvy::store::StatusHistory;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -82,13 +82,15 @@ pub fn run(
     };
     let [raised, reminders, resolved, events] = NoticeState::ALL.map(|state| of(state) as i64);
     common.say(format_args!(
-        "{}: {} over {} from {} to {}: {raised} raised, {}, {resolved} resolved, {}",
+        "{}: {} over {} from {} to {}: {} raised, {}, {} resolved, {}",
         system.id,
         plural(rules.rules.len() as i64, "rule"),
         plural(snapshots.len() as i64, "snapshot"),
         zone.rfc3339(first.taken_at),
         zone.rfc3339(last.taken_at),
+        grouped(raised),
         plural(reminders, "reminder"),
+        grouped(resolved),
         plural(events, "event"),
     ));
     let rows = replay.notices.into_iter().map(row).collect();
