@@ -1,10 +1,13 @@
 //! Files that are on the disk, whole, before they have their names.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use tempfile::NamedTempFile;
+use tempfile::Builder;
+
+/// How the names of files begin that are being written.
+const PREFIX: &str = ".divvy-alarms-";
 
 /// Replaces a file. It is on the disk when this returns.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -16,10 +19,21 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// ([`sync_folder`]).
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(folder)?;
+    let mut file = Builder::new().prefix(PREFIX).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
+    Ok(())
+}
+
+/// Removes the files of a folder that a killed process was writing.
+pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            fs::remove_file(entry.path())?;
+        }
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use divvy::alarms::SavedState;
 
-use super::durable::replace;
+use super::durable::{remove_unfinished, replace};
 use super::outbox::Outbox;
 
 /// A folder of alarms that this process holds.
@@ -44,6 +44,7 @@ impl Folder {
             ),
             Err(TryLockError::Error(error)) => return Err(error).with_context(making),
         }
+        remove_unfinished(&path.join("state")).with_context(making)?;
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,

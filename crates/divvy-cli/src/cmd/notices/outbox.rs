@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use divvy::alarms::Notice;
 use serde::Serialize;
 
-use super::durable::{sync_folder, write_whole};
+use super::durable::{remove_unfinished, sync_folder, write_whole};
 
 /// How many notices wait for a target at most. At one more, the oldest goes to the refused ones.
 pub const MAX_WAITING: usize = 10_000;
@@ -49,6 +49,7 @@ impl Outbox {
     /// It cannot be read.
     pub fn open(folder: &Path, refused: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
+        remove_unfinished(folder)?;
         let mut waiting = Waiting::default();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
@@ -282,9 +283,13 @@ mod tests {
         let ops = folder.path().join("ops");
         fs::create_dir(&ops).unwrap();
         fs::write(ops.join("000000000007.json"), "{").unwrap();
+        fs::write(ops.join(".divvy-alarms-aBc1"), "{").unwrap();
+        fs::write(ops.join(".other"), "{").unwrap();
         let outbox = Outbox::open(&ops, &folder.path().join("refused.ndjson")).unwrap();
         assert!(outbox.oldest().is_none());
         outbox.add(&[&notice("a")]).unwrap();
         assert_eq!(outbox.oldest().unwrap().0, 8);
+        // What a killed process was writing is removed, and nothing else.
+        assert_eq!(fs::read_dir(&ops).unwrap().count(), 3);
     }
 }
