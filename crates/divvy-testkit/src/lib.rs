@@ -22,6 +22,7 @@ mod memory;
 mod memory_history;
 mod model;
 pub mod simulator;
+pub mod webhook_server;
 
 pub use self::contents::{Contents, contents};
 pub use self::memory::MemoryStore;

@@ -1,5 +1,7 @@
 //! Bike-share trips and stations: read, tally, store, report.
 
+#[cfg(feature = "alarms")]
+pub mod alarms;
 pub mod attribution;
 #[cfg(feature = "export")]
 pub mod export;

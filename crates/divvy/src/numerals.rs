@@ -1,4 +1,6 @@
-//! Numbers in messages.
+//! Numbers and lengths of time in messages.
+
+use std::time::Duration;
 
 /// Formats a whole number with separators of thousands: `1,048,576`.
 pub fn grouped(number: i64) -> String {
@@ -19,6 +21,24 @@ pub fn plural(number: i64, noun: &str) -> String {
     format!("{} {noun}{ending}", grouped(number))
 }
 
+/// Writes a length of time for people: `40 s`, `12 minutes`, `2 h 30 min`, `3 days 4 h`.
+pub fn in_words(length: Duration) -> String {
+    let seconds = length.as_secs_f64().round() as u64;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let plural = |count: u64, unit: &str| match count {
+        1 => format!("1 {unit}"),
+        _ => format!("{count} {unit}s"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => plural(minutes, "minute"),
+        (0, _, 0) => format!("{hours} h"),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        (_, 0, _) => plural(days, "day"),
+        _ => format!("{} {hours} h", plural(days, "day")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +49,23 @@ mod tests {
         assert_eq!(texts, ["0", "999", "1,000", "-12,345", "1,048,576"]);
         assert_eq!(plural(1, "trip"), "1 trip");
         assert_eq!(plural(84_776, "trip"), "84,776 trips");
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        let lengths = [0, 59, 60, 150, 3_600, 9_000, 86_400, 100_000, 200_000];
+        let texts = lengths.map(|seconds| in_words(Duration::from_secs(seconds)));
+        let expected = [
+            "0 s",
+            "59 s",
+            "1 minute",
+            "2 minutes",
+            "1 h",
+            "2 h 30 min",
+            "1 day",
+            "1 day 3 h",
+            "2 days 7 h",
+        ];
+        assert_eq!(texts, expected);
     }
 }

@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+mod alarms;
 mod backtest;
 mod check;
 mod completions;
@@ -9,6 +10,7 @@ mod left_out;
 mod load;
 mod ls;
 mod man;
+mod notices;
 mod places;
 mod plan;
 mod poll;
@@ -39,6 +41,7 @@ pub enum Verb {
     Poll(poll::Poll),
     Replay(replay::Replay),
     Watch(watch::Watch),
+    Alarms(alarms::Alarms),
     Refresh(refresh::Refresh),
     Report(report::Report),
     Status(status::Status),
@@ -69,6 +72,7 @@ impl Verb {
             Self::Poll(verb) => verb.run(common),
             Self::Replay(verb) => verb.run(common),
             Self::Watch(verb) => verb.run(common),
+            Self::Alarms(verb) => verb.run(common),
             Self::Refresh(verb) => verb.run(common),
             Self::Report(verb) => verb.run(common),
             Self::Status(verb) => verb.run(common),

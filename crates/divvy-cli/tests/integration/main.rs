@@ -3,6 +3,8 @@
 //! They are one binary, because linking takes longer than compiling a file of tests.
 #![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
+mod alarms;
+mod alarms_on_history;
 mod aws_on_a_bad_day;
 mod cases;
 mod dynamodb;

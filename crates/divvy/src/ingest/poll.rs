@@ -23,6 +23,8 @@ pub struct Polled {
     pub taken_at: Timestamp,
     /// Number of stations in the snapshot.
     pub stations: usize,
+    /// The snapshot, as it was passed to the store.
+    pub snapshot: Box<Snapshot>,
     /// What the store did with it.
     pub applied: Applied,
     /// Departures of the feed from its specification, and what cannot be true.
@@ -245,6 +247,7 @@ pub(super) async fn apply_fetched(
         system: system.clone(),
         taken_at: snapshot.taken_at,
         stations: snapshot.stations.len(),
+        snapshot: Box::new(snapshot),
         applied,
         faults,
         notes,

@@ -5,11 +5,11 @@ use jiff::SignedDuration;
 use crate::history::SnapshotEntry;
 
 /// A shorter time between snapshots is no gap, whatever the others are.
-pub(super) const SHORTEST_GAP: SignedDuration = SignedDuration::from_mins(15);
+pub const SHORTEST_GAP: SignedDuration = SignedDuration::from_mins(15);
 
 /// Returns how long a time between snapshots may be without being a gap: 15 minutes, or one and a half times the
 /// median. Feeds that are recorded every hour have no gap in each.
-pub(super) fn shortest_gap(snapshots: &[SnapshotEntry]) -> SignedDuration {
+pub fn shortest_gap(snapshots: &[SnapshotEntry]) -> SignedDuration {
     let between = snapshots.windows(2);
     let between = between.map(|two| two[1].taken_at.duration_since(two[0].taken_at));
     let mut between: Vec<SignedDuration> = between.collect();

@@ -60,6 +60,7 @@ pub use filters::{
 };
 pub use flows::{FlowRow, Flows};
 pub use from_counts::{FromCountRow, FromCounts};
+pub use gaps::{SHORTEST_GAP, shortest_gap};
 pub use groupings::{
     AGES, DAYS, DISTANCE, DOCKLESS, DURATIONS, GENDERS, Grouping, HOURS, MONTHS, RIDERS,
     ROUND_TRIPS, WEEKDAYS,

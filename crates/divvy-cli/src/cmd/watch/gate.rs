@@ -48,7 +48,7 @@ impl Gate {
         }
     }
 
-    /// Begins to store a snapshot, which ends when the result is dropped. `None` where the work is to stop.
+    /// Begins to store a snapshot, or to send a notice, which ends when the result is dropped. `None` where the work is to stop.
     pub fn begin_storing(&self) -> Option<Storing<'_>> {
         let mut state = self.state();
         if state.is_stopping {
@@ -81,7 +81,7 @@ impl Gate {
         self.wait_until(Instant::now() + wait)
     }
 
-    /// Returns whether no worker stores a snapshot.
+    /// Returns whether no worker stores a snapshot or sends a notice.
     pub fn is_settled(&self) -> bool {
         self.state().storing == 0
     }
@@ -104,7 +104,7 @@ impl Drop for Worker<'_> {
     }
 }
 
-/// A snapshot that is being stored.
+/// A snapshot that is being stored, or a notice that is being sent.
 pub struct Storing<'a>(&'a Gate);
 
 impl Drop for Storing<'_> {

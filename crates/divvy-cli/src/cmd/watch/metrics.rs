@@ -267,7 +267,7 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
 }
 
 /// Escapes the value of a label. The query of an address, which may be a key, is left out.
-fn label(name: &str) -> String {
+pub fn label(name: &str) -> String {
     let name = name.split('?').next().unwrap_or(name);
     let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
     escaped.replace('\n', "\\n")

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::metrics::Metrics;
 use super::worker::Shared;
 
 /// How long a client may take to send its request and to read the answer.
@@ -51,7 +50,7 @@ pub fn start<'scope, 'env>(
                 let answered = Arc::clone(&clients);
                 let work = move || {
                     // A client may leave before it has its answer.
-                    let _ = answer(stream, &shared.metrics);
+                    let _ = answer(stream, shared);
                     answered.fetch_sub(1, Ordering::Relaxed);
                 };
                 if thread::Builder::new().spawn_scoped(scope, work).is_err() {
@@ -64,7 +63,7 @@ pub fn start<'scope, 'env>(
     Ok(address)
 }
 
-fn answer(mut stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
+fn answer(mut stream: TcpStream, shared: &Shared<'_>) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_write_timeout(Some(MAX_TIME))?;
     let request = request(&mut stream)?;
@@ -72,7 +71,7 @@ fn answer(mut stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
     let method = words.next().unwrap_or_default();
     let path = words.next().unwrap_or_default();
     let path = path.split('?').next().unwrap_or(path);
-    let (status, body) = response(method, path, metrics);
+    let (status, body) = response(method, path, shared);
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
@@ -105,13 +104,19 @@ fn request(stream: &mut TcpStream) -> io::Result<String> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-fn response(method: &str, path: &str, metrics: &Metrics) -> (&'static str, String) {
+fn response(method: &str, path: &str, shared: &Shared<'_>) -> (&'static str, String) {
     if !matches!(method, "GET" | "HEAD") {
         return ("405 Method Not Allowed", "expected GET\n".into());
     }
     match path {
-        "/metrics" => ("200 OK", metrics.text()),
-        "/healthz" => match metrics.stuck() {
+        "/metrics" => {
+            let mut text = shared.metrics.text();
+            if let Some(alarms) = &shared.alarms {
+                alarms.write_metrics(&mut text);
+            }
+            ("200 OK", text)
+        }
+        "/healthz" => match shared.metrics.stuck() {
             stuck if stuck.is_empty() => ("200 OK", "ok\n".into()),
             stuck => (
                 "503 Service Unavailable",

@@ -1,5 +1,6 @@
 //! `divvy watch`
 
+mod alarms;
 mod gate;
 mod metrics;
 mod metrics_server;
@@ -26,6 +27,7 @@ use divvy::sources::http::Client;
 use divvy::store::embedded::EmbeddedStore;
 use jiff::Timestamp;
 
+use alarms::Alarms;
 use gate::Gate;
 use metrics::Metrics;
 use signals::Signals;
@@ -48,6 +50,7 @@ use crate::store_name::StoreName;
 #[command(after_help = "Examples:
   divvy watch https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json
   divvy watch --record recorded --metrics 9184 https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json
+  divvy watch --rules alarms.toml https://gbfs.divvybikes.com/gbfs/2.3/gbfs.json
   divvy watch divvy=https://a.example/gbfs.json velov@Europe/Paris=https://b.example/gbfs.json")]
 pub struct Watch {
     /// A discovery file (gbfs.json) or the older stations.json of each system; SYSTEM= before it names
@@ -60,6 +63,12 @@ pub struct Watch {
     /// Keep the bodies as they came, compressed by Zstandard, with a manifest of their hashes
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    /// Evaluate these rules after each poll, and send notices of alarms: a TOML file (docs/ALARMS.md)
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Where alarms and notices that wait are kept [default: alarms in the store's folder]
+    #[arg(long, value_name = "DIR", requires = "rules")]
+    alarms: Option<PathBuf>,
     /// Serve metrics for Prometheus at http://127.0.0.1:PORT/metrics, and /healthz; 0 takes a free port
     #[arg(long, value_name = "PORT")]
     metrics: Option<u16>,
@@ -87,7 +96,7 @@ const MAX_SYSTEMS: usize = 500;
 /// The first polls of several systems begin this far apart.
 const FIRST_POLLS_APART: Duration = Duration::from_millis(100);
 
-/// How long a snapshot that is being stored is waited for after a signal.
+/// How long a snapshot that is being stored, or a notice that is being sent, is waited for after a signal.
 const MAX_STORING: Duration = Duration::from_secs(5);
 
 /// The exit status of a process that a second signal ends, as shells write it for SIGINT.
@@ -124,6 +133,7 @@ impl Watch {
         let watches = self.watches(common, &opened)?;
         let clock = Clock::start();
         let metrics = Metrics::new(watches.len());
+        let alarms = self.open_alarms(common)?;
         let shared = Shared {
             common,
             opened: &opened,
@@ -135,6 +145,7 @@ impl Watch {
             clock_steps: Mutex::new(ClockSteps::new(clock.now())),
             turn: Mutex::new(()),
             recorder: recorder.map(Mutex::new),
+            alarms,
             metrics,
         };
         // Before the first line: a signal after it is handled.
@@ -148,6 +159,11 @@ impl Watch {
             common.say(format_args!("watching {systems}; Ctrl-C ends it"));
             if shared.history.is_none() && shared.opened.store().history().is_none() {
                 common.say("this store keeps no history of states: --history FOLDER does");
+            }
+            if let Some(alarms) = &shared.alarms {
+                alarms
+                    .start(scope, &shared.gate, common)
+                    .inspect_err(|_| shared.gate.stop())?;
             }
             for (index, mut watch) in watches.into_iter().enumerate() {
                 let (gate, shared) = (shared.gate.enter(), &shared);
@@ -170,6 +186,15 @@ impl Watch {
             let is_ended = block_on(wait_for_workers(&mut signals, &shared.gate));
             Ok(end(&shared, is_ended))
         })
+    }
+
+    /// Opens the alarms of `--rules`. `None` without it.
+    fn open_alarms(&self, common: &Common) -> anyhow::Result<Option<Alarms>> {
+        let Some(rules) = &self.rules else {
+            return Ok(None);
+        };
+        let folder = alarms::folder(self.alarms.as_deref(), common)?;
+        Alarms::open(rules, &folder, &self.sources, None, common).map(Some)
     }
 
     /// Makes what watches each system.
@@ -225,6 +250,13 @@ fn end(shared: &Shared, is_ended: bool) -> ExitCode {
     let common = shared.common;
     let length = in_words(shared.clock.now().since_start);
     let totals = shared.metrics.totals();
+    let waiting = shared.alarms.as_ref().map_or(0, Alarms::waiting);
+    if waiting > 0 {
+        let waiting = plural(waiting as i64, "notice");
+        common.say(format_args!(
+            "{waiting} waiting to be sent at the next start"
+        ));
+    }
     common.say(format_args!("watched for {length}: {totals}"));
     let code: u8 = match shared.gate.is_broken.load(Ordering::Relaxed) {
         true => 2,

@@ -11,6 +11,7 @@ use divvy::reports::plural;
 use divvy::store::embedded::EmbeddedStore;
 use divvy::store::{Applied, Store};
 
+use super::alarms::Alarms;
 use super::gate::Gate;
 use super::metrics::Metrics;
 use super::now;
@@ -57,6 +58,7 @@ pub struct Shared<'a> {
     /// Held by the worker that writes to a folder, of the store or of its history, so that one of them waits for other processes.
     pub turn: Mutex<()>,
     pub recorder: Option<Mutex<Recorder>>,
+    pub alarms: Option<Alarms>,
     pub metrics: Metrics,
 }
 
@@ -86,6 +88,7 @@ pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
         shared.refresh_counts(watch, &report);
         drop(turn);
         shared.record(watch, &report);
+        shared.add_to_alarms(index, watch, &report);
         shared.print(watch, &report, began.elapsed());
         shared.metrics.add(index, watch, &report, began.elapsed());
         drop(storing);
@@ -150,6 +153,27 @@ impl Shared<'_> {
         let recorded = lock(recorder).record(&watch.name(), &report.exchanges);
         let found = recorded.map_err(|error| format!("nothing is recorded: {error}"));
         self.note(watch, Condition::NotRecorded, found);
+    }
+
+    /// Evaluates the rules after a poll.
+    fn add_to_alarms(&self, index: usize, watch: &mut SystemWatch, report: &PollReport) {
+        let Some(alarms) = &self.alarms else {
+            return;
+        };
+        let added = alarms.add(index, watch, report, self.opened.store());
+        let found = match added {
+            Ok(sentences) => {
+                for sentence in sentences {
+                    self.say(watch, &sentence);
+                }
+                Ok(())
+            }
+            Err(error) => Err(format!(
+                "alarms are not kept: {}",
+                messages::sentence(&error)
+            )),
+        };
+        self.note(watch, Condition::AlarmsNotKept, found);
     }
 
     fn print(&self, watch: &SystemWatch, report: &PollReport, took: Duration) {

@@ -27,6 +27,8 @@ pub enum Condition {
     CountsOutdated,
     /// Bodies cannot be written to the recording.
     NotRecorded,
+    /// Alarms cannot be kept on the disk.
+    AlarmsNotKept,
 }
 
 impl Condition {
@@ -44,6 +46,7 @@ impl Condition {
             }
             Self::CountsOutdated => "counts are refreshed again after",
             Self::NotRecorded => "bodies are recorded again after",
+            Self::AlarmsNotKept => "alarms are kept again after",
         }
     }
 }

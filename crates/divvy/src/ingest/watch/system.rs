@@ -75,6 +75,8 @@ pub struct PollReport {
     pub fetched_at: Timestamp,
     /// What is to be printed, as sentences without the name of the system.
     pub notices: Vec<String>,
+    /// Sentences about feeds whose addresses have changed.
+    pub moved: Vec<String>,
     /// The requests that were sent.
     pub exchanges: Vec<Exchange>,
 }
@@ -194,6 +196,9 @@ impl SystemWatch {
     pub async fn apply(&mut self, answers: Answers, stores: Stores<'_>, now: Moment) -> PollReport {
         let mut notices = Vec::new();
         let Answers { at, round } = answers;
+        let moved = round
+            .as_ref()
+            .map_or_else(|_| Vec::new(), |it| it.moved.clone());
         let (outcome, ttl) = match round {
             Err(error) => (Outcome::Failed(error), None),
             Ok(round) => {
@@ -222,6 +227,7 @@ impl SystemWatch {
             outcome,
             fetched_at: at.wall,
             notices,
+            moved,
             exchanges: self.documents.take_exchanges(),
         }
     }

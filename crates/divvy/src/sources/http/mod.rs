@@ -1,8 +1,9 @@
-//! HTTP requests: feeds into memory, archives onto disk. No other module opens connections.
+//! HTTP requests: feeds into memory, archives onto disk, notices to webhooks. No other module opens connections.
 
 mod body;
 mod conditional;
 mod error;
+mod post;
 mod public_only;
 mod retry_after;
 mod transfer_rate;

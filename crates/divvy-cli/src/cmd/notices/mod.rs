@@ -1,0 +1,21 @@
+//! Notices of alarms on their way to targets.
+//!
+//! ```text
+//!  rules_file  the file of --rules
+//!  folder      the folder with states, outboxes and refused notices, held by one process
+//!  outbox      notices that wait for one target, each in a file;  durable: writes such files
+//!  sender      one notice to stdout, a program or a webhook
+//!  delivery    outbox → sender, again and again, until the target takes it
+//! ```
+
+mod delivery;
+mod durable;
+mod folder;
+mod outbox;
+mod rules_file;
+mod sender;
+
+pub use delivery::{Delivery, Listener};
+pub use folder::Folder;
+pub use rules_file::{expect_no_forecasts, read_rules};
+pub use sender::{Outcome, Sender};

@@ -1,0 +1,68 @@
+//! What an evaluator has to keep over a restart.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::notice::Notice;
+use super::rule::Rules;
+use super::station_set::StationSet;
+use super::track::Track;
+
+/// The state of an evaluator. It is bounded by the number of rules and stations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedState {
+    /// The id of the system. `None` before the first snapshot.
+    pub system: Option<String>,
+    /// Notices that have not been passed on yet: see [`Evaluator::take_unsent`](super::Evaluator::take_unsent).
+    pub unsent: Vec<Notice>,
+    /// The time of the newest snapshot, by the feed's clock.
+    pub(super) last_snapshot: Option<Timestamp>,
+    /// When a poll succeeded last.
+    pub(super) last_success: Option<Timestamp>,
+    /// Since when polls fail. `None` where the last one succeeded.
+    pub(super) failing_since: Option<Timestamp>,
+    /// By the names of rules.
+    pub(super) rules: BTreeMap<String, RuleState>,
+}
+
+/// The state of one rule.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct RuleState {
+    /// Conditions that hold or have an open notice, by their subjects.
+    pub(super) tracks: BTreeMap<String, Track>,
+    /// The stations of the list, for rules about it.
+    pub(super) stations: Option<StationSet>,
+}
+
+impl SavedState {
+    /// Returns the name of a file for the state of the system at an address. The address, which may have a
+    /// key, cannot be read from it.
+    pub fn file_name(address: &str) -> String {
+        format!("{:032x}.json", xxh3_128(address.as_bytes()))
+    }
+
+    /// Returns the time of the newest snapshot that was evaluated. `None` before the first.
+    pub fn last_snapshot(&self) -> Option<Timestamp> {
+        self.last_snapshot
+    }
+
+    /// Removes what belongs to no rule. Returns the number of open notices that nothing will resolve any
+    /// more.
+    pub fn keep_rules(&mut self, rules: &Rules) -> usize {
+        let is_there = |name: &String| rules.rules.iter().any(|rule| rule.name == *name);
+        let gone = self.rules.extract_if(.., |name, _| !is_there(name));
+        let tracks = gone.flat_map(|(_, state)| state.tracks.into_values());
+        tracks.filter(Track::is_raised).count()
+    }
+
+    /// Counts the notices that are open.
+    pub fn open(&self) -> usize {
+        let tracks = self.rules.values().flat_map(|state| state.tracks.values());
+        tracks.filter(|track| track.is_raised()).count()
+    }
+}

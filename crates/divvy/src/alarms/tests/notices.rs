@@ -1,0 +1,193 @@
+//! Notices of small histories, one rule each.
+
+use super::Happening::{Failed, Moved, Snapshot, Unchanged};
+use super::{Happening, evaluator, rules, run};
+use crate::alarms::SavedState;
+
+/// Writes the notices: the minute of the day, the rule, its subject, the state, the sentence.
+fn written(text: &str, happenings: &[(i64, Happening)]) -> String {
+    let notices = run(&rules(text), happenings, &[]);
+    let lines = notices.iter().map(|notice| {
+        let state = notice.state.as_str();
+        format!(
+            "{} {} {state}: {}",
+            &notice.at[11..16],
+            notice.subject,
+            notice.text
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn at(minutes: impl IntoIterator<Item = i64>, bikes: &[Option<u32>]) -> Vec<(i64, Happening)> {
+    let snapshot = |minute| (minute, Snapshot(0, bikes.to_vec()));
+    minutes.into_iter().map(snapshot).collect()
+}
+
+#[test]
+fn a_group_has_one_alarm() {
+    let rule = |combine: &str| {
+        format!(
+            "[[group]]\nname = \"loop\"\nstations = [\"Place 0\", \"PLACE 1\", \"s2\"]\n\
+             [[rule]]\nname = \"loop-empty\"\nwhen = \"empty\"\nstations = [\"loop\"]\n\
+             combine = \"{combine}\"\nfor = \"0s\""
+        )
+    };
+    let mut happenings = at(0..2, &[Some(3), Some(0), Some(11), Some(0)]);
+    happenings.extend(at(2..4, &[Some(0), Some(0), Some(11), Some(5)]));
+    happenings.extend(at(4..6, &[Some(1), Some(2), Some(0), Some(5)]));
+    happenings.extend(at(6..8, &[Some(1), Some(2), Some(3), Some(0)]));
+    insta::assert_snapshot!(written(&rule("any"), &happenings), @r#"
+    12:00 loop-empty raised: loop-empty: 1 of 2 stations in service are empty: Place 1
+    12:06 loop-empty resolved: loop-empty: 0 of 3 stations in service are empty now; the alarm lasted for 6 minutes
+    "#);
+    insta::assert_snapshot!(written(&rule("all"), &happenings), @r#"
+    12:02 loop-empty raised: loop-empty: 2 of 2 stations in service are empty: Place 0, Place 1
+    12:04 loop-empty resolved: loop-empty: 1 of 3 stations in service are empty now; the alarm lasted for 2 minutes
+    "#);
+}
+
+#[test]
+fn a_station_that_is_closed_or_gone_is_no_longer_empty() {
+    let rule = "[[rule]]\nname = \"empty\"\nwhen = \"empty\"\nfor = \"2m\"";
+    let mut happenings = at(0..5, &[Some(0), Some(0), Some(3)]);
+    happenings.extend(at(5..9, &[Some(11), None, Some(3)]));
+    insta::assert_snapshot!(written(rule, &happenings), @r#"
+    12:02 s0 raised: Place 0 has had no bike for 2 minutes
+    12:02 s1 raised: Place 1 has had no bike for 2 minutes
+    12:07 s0 resolved: Place 0 is no longer empty; it was for 5 minutes
+    12:07 s1 resolved: Place 1 is no longer empty; it was for 5 minutes
+    "#);
+}
+
+#[test]
+fn a_feed_is_stale_whatever_polls_say_and_down_where_they_fail() {
+    let rules = "[[rule]]\nname = \"stale\"\nwhen = \"feed_stale\"\nafter = \"3m\"\n\
+                 [[rule]]\nname = \"down\"\nwhen = \"feed_down\"\nafter = \"3m\"\nrepeat = \"4m\"";
+    let mut happenings = at(0..2, &[Some(1)]);
+    happenings.extend((2..6).map(|minute| (minute, Unchanged)));
+    happenings.extend((6..16).map(|minute| (minute, Failed)));
+    happenings.extend(at(16..21, &[Some(1)]));
+    insta::assert_snapshot!(written(rules, &happenings), @r#"
+    12:04 feed raised: the newest states of the feed are 3 minutes old
+    12:08 feed raised: no poll has succeeded for 3 minutes
+    12:12 feed reminder: no poll has succeeded for 7 minutes
+    12:19 feed resolved: the feed is up to date again; its states were not for 15 minutes
+    12:19 feed resolved: polls succeed again; they failed for 11 minutes
+    "#);
+}
+
+#[test]
+fn a_poll_that_fails_does_not_end_staleness() {
+    let rule = "[[rule]]\nname = \"stale\"\nwhen = \"feed_stale\"\nafter = \"3m\"";
+    let mut happenings = at([0], &[Some(1)]);
+    happenings.extend((1..6).map(|minute| (minute, Failed)));
+    happenings.extend(at(6..9, &[Some(1)]));
+    // States are less than 3 minutes old until minute 11, and none is newer.
+    happenings.extend((9..13).map(|minute| (minute, Failed)));
+    happenings.extend(at(13..17, &[Some(1)]));
+    insta::assert_snapshot!(written(rule, &happenings), @r#"
+    12:03 feed raised: the newest states of the feed are 3 minutes old
+    12:16 feed resolved: the feed is up to date again; its states were not for 13 minutes
+    "#);
+}
+
+#[test]
+fn polls_that_were_not_made_have_not_failed() {
+    let rule = "[[rule]]\nname = \"down\"\nwhen = \"feed_down\"\nafter = \"3m\"";
+    let mut happenings = at(0..2, &[Some(1)]);
+    happenings.extend([(100, Failed), (101, Failed), (104, Failed)]);
+    insta::assert_snapshot!(written(rule, &happenings), @"13:44 feed raised: no poll has succeeded for 4 minutes");
+}
+
+#[test]
+fn a_moved_feed_and_another_list_are_events() {
+    let rules = "[[rule]]\nname = \"moved\"\nwhen = \"feed_moved\"\n\
+                 [[rule]]\nname = \"list\"\nwhen = \"stations_changed\"";
+    let mut happenings = at(0..2, &[Some(1), Some(1), None]);
+    happenings.push((2, Moved));
+    happenings.extend(at(3..5, &[Some(1), None, Some(4)]));
+    insta::assert_snapshot!(written(rules, &happenings), @r#"
+    12:02 feed event: moved to https://h/?…
+    12:03 stations event: 1 station new in the list, 1 not in it any more
+    "#);
+}
+
+#[test]
+fn what_is_likely_has_its_probability() {
+    let rule = "[[rule]]\nname = \"soon\"\nwhen = \"likely_empty\"\nfor = \"0s\"\nwithin = \"30m\"\nprobability = 0.6";
+    let mut happenings = at(0..2, &[Some(1), Some(1)]);
+    happenings.extend(at(2..4, &[Some(0), Some(1)]));
+    insta::assert_snapshot!(written(rule, &happenings), @r#"
+    12:00 s0 raised: Place 0 will have no bike within 30 minutes, with a probability of 75 %
+    12:02 s0 resolved: Place 0 is no longer likely to be empty soon; it was for 2 minutes
+    "#);
+}
+
+#[test]
+fn a_rule_of_another_system_yields_nothing() {
+    let rule = "[[rule]]\nname = \"empty\"\nsystem = \"citibike\"\nwhen = \"empty\"\nfor = \"0s\"";
+    assert_eq!(written(rule, &at(0..5, &[Some(0)])), "");
+}
+
+#[test]
+fn a_station_that_the_system_lacks_is_named() {
+    let text = "[[rule]]\nname = \"empty\"\nwhen = \"empty\"\nstations = [\"Place 1\", \"Clark St\", \"s9\"]";
+    let mut evaluator = evaluator(&rules(text), SavedState::default());
+    let system = crate::model::System::named("divvy").unwrap();
+    let sentences = evaluator.name_stations(&system, &super::stations(3));
+    assert_eq!(
+        sentences,
+        [
+            "rule empty: no station has the id or the name \"Clark St\"",
+            "rule empty: no station has the id or the name \"s9\""
+        ]
+    );
+}
+
+#[test]
+fn a_notice_as_json() {
+    let rule = "[[rule]]\nname = \"empty\"\nwhen = \"empty\"\nfor = \"1m\"";
+    let notices = run(&rules(rule), &at(0..2, &[Some(0)]), &[]);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&notices).unwrap(), @r#"
+    [
+      {
+        "id": "1c2d08c8dd7a651a75f41903d1c1a2b8",
+        "rule": "empty",
+        "when": "empty",
+        "system": "divvy",
+        "subject": "s0",
+        "name": "Place 0",
+        "state": "raised",
+        "since": "2025-01-15T12:00:00-06:00",
+        "at": "2025-01-15T12:01:00-06:00",
+        "text": "Place 0 has had no bike for 1 minute",
+        "values": {
+          "bikes": 0,
+          "docks": 10
+        }
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn open_notices_of_a_rule_that_is_removed_are_counted() {
+    let text = "[[rule]]\nname = \"empty\"\nwhen = \"empty\"\nfor = \"0s\"";
+    let rule = rules(text);
+    let mut evaluator = evaluator(&rule, SavedState::default());
+    let stations = &super::readings(&[Some(0), Some(0)]);
+    let taken_at = super::minute(0);
+    evaluator.step(
+        taken_at,
+        crate::alarms::Event::Snapshot { taken_at, stations },
+    );
+    let mut state = evaluator.state().clone();
+    assert_eq!(state.open(), 2);
+    assert_eq!(state.keep_rules(&rule), 0);
+    assert_eq!(
+        state.keep_rules(&rules(&text.replace("\"empty\"\nwhen", "\"other\"\nwhen"))),
+        2
+    );
+    assert_eq!(state.open(), 0);
+}
