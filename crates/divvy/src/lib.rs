@@ -3,6 +3,7 @@
 pub mod attribution;
 #[cfg(feature = "export")]
 pub mod export;
+pub mod forecast;
 pub mod history;
 pub mod ingest;
 pub mod issue;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Why a model cannot be trained, or nothing can be scored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutlookError {
@@ -20,7 +22,7 @@ pub enum OutlookError {
 }
 
 /// A horizon that has no forecasts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HorizonLeftOut {
     /// Minutes ahead.
     pub horizon_min: usize,
@@ -29,7 +31,7 @@ pub struct HorizonLeftOut {
 }
 
 /// Why a horizon has no forecasts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// The next snapshot is usually made after the horizon.
     ShorterThanInterval {

@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Event;
+use super::cadence::Cadence;
 use super::calibration::{Platt, logit};
 use super::chain::{Chain, FlowRates, Outlook};
 use super::error::{HorizonLeftOut, OutlookError, Reason};
-use super::level::{self, Level};
+use super::level::{self, Level, LevelTracker};
 use super::observations::{Observations, Reading};
 use super::rates::{StationRates, SystemRates};
 use crate::model::StationId;
 use crate::sample::Rng;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 /// The share of the days of training that rates are estimated from while the calibration is fitted to
 /// the others.
@@ -21,9 +23,11 @@ const SHARE_FOR_RATES: f64 = 0.7;
 const LEAST_OUTCOMES: usize = 100;
 
 /// What was learned from a period of observations.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     rates: SystemRates,
+    /// How often the snapshots of the training came.
+    cadence: Cadence,
     indexes: FxHashMap<StationId, usize>,
     /// Minutes ahead, ascending.
     horizons: Vec<usize>,
@@ -69,6 +73,7 @@ impl Model {
         let stations = observations.stations().iter().cloned();
         let mut model = Self {
             rates: SystemRates::estimate(observations, 0..held_out.start),
+            cadence: observations.cadence(),
             indexes: stations.zip(0..).collect(),
             calibration: Vec::new(),
             horizons,
@@ -124,6 +129,11 @@ impl Model {
             .correct(outlook.probability(event))
     }
 
+    /// Returns how often the snapshots of the training came.
+    pub fn cadence(&self) -> Cadence {
+        self.cadence
+    }
+
     /// Returns the horizons in minutes, ascending.
     pub fn horizons(&self) -> &[usize] {
         &self.horizons
@@ -163,23 +173,24 @@ impl Model {
         now: Reading,
         level: Level,
         slot: impl Fn(usize) -> usize,
-        mut at: impl FnMut(usize, Outlook),
+        at: impl FnMut(usize, Outlook),
     ) {
-        let mut chain = Chain::new(usize::from(now.bikes), rates.places(now));
-        let mut minute = 0;
-        for (index, horizon) in self.horizons.iter().enumerate() {
-            while minute < *horizon {
-                let usual: FlowRates = rates.at(slot(minute));
-                chain.minute(level.times(usual));
-                minute += 1;
-            }
-            at(index, chain.outlook());
-        }
+        run_to(&self.horizons, rates, now, level, slot, at);
     }
 
     /// Returns the level of the system after each minute of a period.
     pub(super) fn levels(&self, observations: &Observations) -> Vec<Level> {
         level::levels(observations, &self.rates_of(observations))
+    }
+
+    /// Follows the level of the system over a period from one of its minutes on, and returns what follows
+    /// it further.
+    pub fn level_tracker(&self, observations: &Observations, from: usize) -> LevelTracker {
+        let mut tracker = LevelTracker::default();
+        let rates = self.rates_of(observations);
+        let minutes = from..observations.minutes();
+        level::follow(&mut tracker, observations, &rates, minutes, |_| {});
+        tracker
     }
 
     /// Returns the rates of the stations of a period, in their order.
@@ -213,6 +224,28 @@ impl Model {
                 });
             });
         }
+    }
+}
+
+/// Runs the chain of a station, and passes its outlook at each of the horizons, ascending, with the
+/// horizon's index.
+pub(super) fn run_to(
+    horizons: &[usize],
+    rates: &StationRates,
+    now: Reading,
+    level: Level,
+    slot: impl Fn(usize) -> usize,
+    mut at: impl FnMut(usize, Outlook),
+) {
+    let mut chain = Chain::new(usize::from(now.bikes), rates.places(now));
+    let mut minute = 0;
+    for (index, horizon) in horizons.iter().enumerate() {
+        while minute < *horizon {
+            let usual: FlowRates = rates.at(slot(minute));
+            chain.minute(level.times(usual));
+            minute += 1;
+        }
+        at(index, chain.outlook());
     }
 }
 

@@ -275,7 +275,8 @@ impl StatusHistory for EmbeddedStore {
                 pass_all(read_part(&self.shared, &part, None)?);
             }
         }
-        pass_all(catalog::recent_changes(&catalog, system, None, ANY_NUMBER)?);
+        let first = catalog::first_snapshot_after(&catalog, system, just_before(from))?;
+        pass_all(catalog::recent_changes_from(&catalog, system, first)?);
         Ok(())
     }
 

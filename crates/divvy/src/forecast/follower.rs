@@ -1,0 +1,478 @@
+//! Follows the history of a system snapshot by snapshot: issues forecasts, and scores them when they are
+//! due.
+
+use jiff::{SignedDuration, Timestamp};
+use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::issue::{Issue, Later};
+use super::log::{self, Log, Readings};
+use super::record::Record;
+use super::training::{Models, train};
+use super::walk::calendar;
+use crate::history::{SnapshotEntry, StateChange, StationState};
+use crate::model::civil_date::day_of_ms;
+use crate::model::{StationId, System};
+use crate::outlook::{Calendar, Claim, Event, Reading, Vehicles, minute_of};
+use crate::store::{ForecastPart, StationTable, StatusHistory, StoreError};
+
+/// A log that ends so long before the newest snapshot is not followed further: forecasts begin again with
+/// the newest.
+const MAX_BEHIND: SignedDuration = SignedDuration::from_hours(24);
+/// How long after a failed training the next one is tried.
+const RETRY: SignedDuration = SignedDuration::from_hours(6);
+/// A forecast for a station that has not changed is used again for so many minutes.
+const CLAIM_MAX_AGE_MIN: i64 = 5;
+
+/// Follows the history of a system.
+pub struct Follower {
+    system: System,
+    calendar: Calendar,
+    /// `None` before the first snapshot.
+    log: Option<Log>,
+    models: Option<Models>,
+    indexes: FxHashMap<StationId, usize>,
+    /// The minute of the hour in which forecasts for each station are issued.
+    minutes_of_hour: Vec<i64>,
+    /// What each station has now.
+    current: Vec<Readings>,
+    /// Forecasts that were asked for, by station and horizon, with the minute in which they were made:
+    /// those of a station are dropped when it changes.
+    claims: FxHashMap<(usize, usize), (i64, Option<Claim>)>,
+    /// The hour of the last snapshot when the log was kept last.
+    kept_hour: i64,
+    /// Whether models were trained that are not kept yet.
+    has_new_models: bool,
+}
+
+impl Follower {
+    /// Continues where the log that is kept ends. Without one it begins with the newest snapshot.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn open(store: &dyn StationTable, system: &System) -> Result<Self, StoreError> {
+        let mut follower = Self {
+            system: system.clone(),
+            calendar: calendar(system),
+            log: None,
+            models: None,
+            indexes: FxHashMap::default(),
+            minutes_of_hour: Vec::new(),
+            current: Vec::new(),
+            claims: FxHashMap::default(),
+            kept_hour: i64::MIN,
+            has_new_models: false,
+        };
+        if let Some(forecasts) = store.forecasts() {
+            let log: Option<Log> = log::read(forecasts, &system.id, ForecastPart::Log).await?;
+            follower.models = log::read(forecasts, &system.id, ForecastPart::Models).await?;
+            if let Some(log) = log {
+                follower.current.clone_from(&log.readings);
+                follower.kept_hour = minute_of(log.taken_at).div_euclid(60);
+                for (index, station) in log.stations.iter().enumerate() {
+                    follower.indexes.insert(station.clone(), index);
+                    follower.minutes_of_hour.push(minute_of_hour(station));
+                }
+                follower.log = Some(log);
+            }
+        }
+        Ok(follower)
+    }
+
+    /// Follows the snapshots that were made since the last call, and trains models where there are none or
+    /// they are too old: that takes seconds. Nothing is kept. Without effect on a store without a history.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn follow(&mut self, store: &dyn StationTable) -> Result<(), StoreError> {
+        let Some(history) = store.history() else {
+            return Ok(());
+        };
+        let system = self.system.id.clone();
+        let Some((number, from)) = self.log.as_ref().map(|log| (log.number, log.taken_at)) else {
+            return self.follow_newest(history).await;
+        };
+        let entries = history.snapshots(&system, from, Timestamp::MAX).await?;
+        // Without that of the log itself the history was repaired.
+        let newest = entries.last().filter(|newest| newest.number >= number);
+        if newest.is_none_or(|newest| newest.taken_at.duration_since(from) > MAX_BEHIND) {
+            return self.follow_newest(history).await;
+        }
+        let mut changes: Vec<StateChange> = Vec::new();
+        let mut collect = |change: &StateChange| {
+            if change.snapshot > number {
+                changes.push(change.clone());
+            }
+        };
+        history
+            .each_state_change(&system, from, Timestamp::MAX, &mut collect)
+            .await?;
+        changes.sort_by_key(|change| change.snapshot);
+        let mut changes = changes.into_iter().peekable();
+        for entry in entries {
+            if entry.number <= number {
+                continue;
+            }
+            while let Some(change) = changes.next_if(|change| change.snapshot <= entry.number) {
+                self.set(&change.station, change.state.as_ref());
+            }
+            self.snapshot(history, &entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins with the newest snapshot.
+    async fn follow_newest(&mut self, history: &dyn StatusHistory) -> Result<(), StoreError> {
+        let newest = history.as_of(&self.system.id, Timestamp::MAX).await?;
+        let Some(newest) = newest else {
+            return Ok(());
+        };
+        self.begin(&newest.snapshot);
+        for (station, state) in &newest.states {
+            self.set(station, Some(state));
+        }
+        self.snapshot(history, &newest.snapshot).await
+    }
+
+    /// Follows, and keeps the log once an hour of the feed's time, and new models at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn follow_and_keep(&mut self, store: &dyn StationTable) -> Result<(), StoreError> {
+        self.follow(store).await?;
+        let hour = self
+            .log
+            .as_ref()
+            .map(|log| minute_of(log.taken_at).div_euclid(60));
+        match hour.is_some_and(|hour| hour != self.kept_hour) || self.has_new_models {
+            true => self.keep(store).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Keeps the log, and models that are new. The log comes first: models that it does not end before are
+    /// used only for later snapshots.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn keep(&mut self, store: &dyn StationTable) -> Result<(), StoreError> {
+        let (Some(forecasts), Some(log)) = (store.forecasts(), &mut self.log) else {
+            return Ok(());
+        };
+        log.record.fold(day_of_ms(log.taken_at.as_millisecond()));
+        log::write(forecasts, &self.system.id, ForecastPart::Log, log).await?;
+        self.kept_hour = minute_of(log.taken_at).div_euclid(60);
+        if self.has_new_models
+            && let Some(models) = &self.models
+        {
+            log::write(forecasts, &self.system.id, ForecastPart::Models, models).await?;
+            self.has_new_models = false;
+        }
+        Ok(())
+    }
+
+    /// Returns when the newest snapshot was made. `None` before the first.
+    pub fn taken_at(&self) -> Option<Timestamp> {
+        self.log.as_ref().map(|log| log.taken_at)
+    }
+
+    /// Returns when the first snapshot that was followed was made. `None` before that.
+    pub fn since(&self) -> Option<Timestamp> {
+        self.log.as_ref().map(|log| log.since)
+    }
+
+    /// Returns the models. `None` before they are trained.
+    pub fn models(&self) -> Option<&Models> {
+        self.models.as_ref()
+    }
+
+    /// Returns why the last training made no models. `None` if there are models.
+    pub fn untrained(&self) -> Option<&str> {
+        let tried = self.log.as_ref()?.tried.as_ref()?;
+        Some(&tried.1)
+    }
+
+    /// Returns how good the forecasts were that are due. `None` before the first snapshot.
+    pub fn record(&self) -> Option<&Record> {
+        self.log.as_ref().map(|log| &log.record)
+    }
+
+    /// Forecasts a station at horizons, ascending: what it has now, and a claim a horizon. `None` where it
+    /// has no reading, or the group of vehicles has no model.
+    pub fn claims(
+        &self,
+        station: &StationId,
+        vehicles: Vehicles,
+        horizons: &[usize],
+    ) -> Option<(Reading, Vec<Claim>)> {
+        let log = self.log.as_ref()?;
+        let group = self.usable_models()?.group(vehicles)?;
+        let index = *self.indexes.get(station)?;
+        let now = self.current[index][vehicles as usize]?;
+        let minute = minute_of(log.taken_at);
+        let slot = |ahead: usize| usize::from(self.calendar.slot(minute + ahead as i64));
+        let level = log.levels[vehicles as usize].level();
+        let claims = group
+            .model
+            .claims(station, (vehicles, now), level, horizons, slot);
+        Some((now, claims))
+    }
+
+    /// Returns the probability that an event happens to a station at or within so many minutes from the
+    /// newest snapshot on, 1 where it is the case now. `None` where it is not forecast.
+    ///
+    /// It is calculated when it is asked for, and again when the station has changed, or after five minutes.
+    pub fn probability(
+        &mut self,
+        station: &StationId,
+        event: Event,
+        minutes: usize,
+    ) -> Option<f64> {
+        let now = minute_of(self.taken_at()?);
+        let index = *self.indexes.get(station)?;
+        let key = (index, minutes);
+        let is_current = |(made, _): &&(i64, Option<Claim>)| now - *made < CLAIM_MAX_AGE_MIN;
+        if self.claims.get(&key).filter(is_current).is_none() {
+            let claims = self.claims(station, Vehicles::All, &[minutes]);
+            let claim = claims.and_then(|(_, mut claims)| claims.pop());
+            self.claims.insert(key, (now, claim));
+        }
+        let reading = self.current[index][Vehicles::All as usize]?;
+        if event.is_within() && event.count(reading) == Some(0) {
+            return Some(1.0);
+        }
+        self.claims.get(&key)?.1.as_ref()?.probability(event)
+    }
+
+    /// Begins a log, or continues one after a time that was not followed: forecasts that were not due are
+    /// dropped, and the record is kept.
+    fn begin(&mut self, first: &SnapshotEntry) {
+        let before = self.log.take();
+        let since = before.as_ref().map_or(first.taken_at, |log| log.since);
+        let tried = before.as_ref().and_then(|log| log.tried.clone());
+        self.indexes.clear();
+        self.minutes_of_hour.clear();
+        self.current.clear();
+        self.claims.clear();
+        // What the level was follows from a training alone.
+        self.models = None;
+        self.log = Some(Log {
+            since,
+            number: 0,
+            taken_at: first.taken_at,
+            stations: Vec::new(),
+            readings: Vec::new(),
+            levels: Default::default(),
+            level_minute: i64::MIN,
+            level_readings: Vec::new(),
+            tried: tried.filter(|(at, _)| *at <= first.taken_at),
+            issues: Vec::new(),
+            record: before.map(|log| log.record).unwrap_or_default(),
+        });
+    }
+
+    fn set(&mut self, station: &StationId, state: Option<&StationState>) {
+        let Some(log) = &mut self.log else { return };
+        let index = *self.indexes.entry(station.clone()).or_insert_with(|| {
+            log.stations.push(station.clone());
+            self.minutes_of_hour.push(minute_of_hour(station));
+            self.current.push(Readings::default());
+            self.current.len() - 1
+        });
+        let reading = |vehicles| {
+            let state = state?;
+            Reading::of(state.status.as_ref(), &state.available, vehicles)
+        };
+        let readings = Vehicles::ALL.map(reading);
+        if readings != self.current[index] {
+            self.current[index] = readings;
+            self.claims.retain(|(of, _), _| *of != index);
+        }
+    }
+
+    /// Follows one snapshot, whose states are the current ones. Of several in one minute the first is
+    /// followed.
+    async fn snapshot(
+        &mut self,
+        history: &dyn StatusHistory,
+        entry: &SnapshotEntry,
+    ) -> Result<(), StoreError> {
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
+        let minute = minute_of(entry.taken_at);
+        let is_first = log.number == 0;
+        let before = if is_first {
+            minute - 1
+        } else {
+            minute_of(log.taken_at)
+        };
+        if minute <= before {
+            return Ok(());
+        }
+        log.readings.resize(self.current.len(), Readings::default());
+        log.level_readings
+            .resize(self.current.len(), Readings::default());
+        self.score(before, minute);
+        self.follow_level(minute);
+        if self.is_training_due(entry.taken_at) {
+            self.train(history, entry.taken_at).await?;
+        }
+        self.issue(before, minute, entry.taken_at);
+        if let Some(log) = &mut self.log {
+            log.number = entry.number;
+            log.taken_at = entry.taken_at;
+            log.readings.clone_from(&self.current);
+        }
+        Ok(())
+    }
+
+    /// Scores the forecasts that are due at a snapshot. `before` is the minute of the one before.
+    fn score(&mut self, before: i64, minute: i64) {
+        let (Some(log), Some(models)) = (&mut self.log, &self.models) else {
+            return;
+        };
+        let Log {
+            issues,
+            readings,
+            record,
+            ..
+        } = log;
+        let zone = &self.calendar.zone;
+        for issue in issues.iter_mut() {
+            let vehicles = issue.vehicles as usize;
+            let later = Later {
+                before: (before, readings[issue.station][vehicles]),
+                now: (minute, self.current[issue.station][vehicles]),
+                cadence: models.cadence,
+            };
+            issue.take(later, &mut |outcome| {
+                let issued = Timestamp::from_second(60 * outcome.minute).unwrap_or_default();
+                let offset_s = i64::from(zone.offset_at(issued));
+                let day = day_of_ms(1_000 * (60 * outcome.minute + offset_s));
+                record.add(day, &outcome);
+            });
+        }
+        issues.retain(|issue| !issue.is_over());
+    }
+
+    /// Brings the levels up to a snapshot, unless it is less than the models' step after the one before.
+    fn follow_level(&mut self, minute: i64) {
+        let (Some(log), Some(models)) = (&mut self.log, &self.models) else {
+            return;
+        };
+        let since = log.level_minute;
+        let minutes = usize::try_from(minute.saturating_sub(since)).unwrap_or(0);
+        if minutes < models.step_min {
+            return;
+        }
+        for group in &models.groups {
+            let vehicles = group.vehicles as usize;
+            let cadence = group.model.cadence();
+            let stations = log
+                .stations
+                .iter()
+                .enumerate()
+                .filter_map(|(index, station)| {
+                    let before = log.level_readings[index][vehicles]?;
+                    let now = self.current[index][vehicles]?;
+                    Some((group.model.rates(station), before, now))
+                });
+            let slots: Vec<usize> = (0..minutes.min(cadence.max_age()))
+                .map(|ahead| usize::from(self.calendar.slot(since + ahead as i64)))
+                .collect();
+            log.levels[vehicles].add_flows(minutes, cadence, stations, |ahead| slots[ahead]);
+        }
+        log.level_minute = minute;
+        log.level_readings.clone_from(&self.current);
+    }
+
+    fn is_training_due(&self, now: Timestamp) -> bool {
+        let is_tried = |(at, _): &(Timestamp, String)| now.duration_since(*at) < RETRY;
+        if self
+            .log
+            .as_ref()
+            .and_then(|log| log.tried.as_ref())
+            .is_some_and(is_tried)
+        {
+            return false;
+        }
+        self.models
+            .as_ref()
+            .is_none_or(|models| now.duration_since(models.until) >= models.max_age())
+    }
+
+    /// Trains models on the snapshots until one. If that fails, the ones before are used further.
+    async fn train(
+        &mut self,
+        history: &dyn StatusHistory,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let trained = train(history, &self.system, now).await?;
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
+        match trained {
+            Err(untrained) => log.tried = Some((now, untrained.to_string())),
+            Ok(models) => {
+                log.tried = None;
+                for group in &models.groups {
+                    log.levels[group.vehicles as usize] = group.level.clone();
+                }
+                log.level_minute = minute_of(now);
+                log.level_readings.clone_from(&self.current);
+                self.claims.clear();
+                self.models = Some(models);
+                self.has_new_models = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the models, unless they were trained after the newest snapshot.
+    fn usable_models(&self) -> Option<&Models> {
+        let log = self.log.as_ref()?;
+        let models = self.models.as_ref()?;
+        (minute_of(models.until) <= minute_of(log.taken_at) + 1).then_some(models)
+    }
+
+    /// Issues forecasts for the stations whose minute of the hour has come since the snapshot before.
+    fn issue(&mut self, before: i64, minute: i64, taken_at: Timestamp) {
+        let Some(log) = &mut self.log else { return };
+        log.taken_at = taken_at;
+        let mut issues = Vec::new();
+        for (index, minute_of_hour) in self.minutes_of_hour.iter().enumerate() {
+            let since = (minute - minute_of_hour).rem_euclid(60);
+            if since >= minute - before {
+                continue;
+            }
+            issues.extend(self.issues_of(index, minute));
+        }
+        if let Some(log) = &mut self.log {
+            log.issues.extend(issues);
+        }
+    }
+
+    /// Makes the forecasts of a station for each group of vehicles that it counts.
+    fn issues_of(&self, index: usize, minute: i64) -> Vec<Issue> {
+        let (Some(log), Some(models)) = (&self.log, self.usable_models()) else {
+            return Vec::new();
+        };
+        let issue = |group: &super::training::Group| {
+            let station = &log.stations[index];
+            let horizons = group.model.horizons();
+            let (now, claims) = self.claims(station, group.vehicles, horizons)?;
+            Some(Issue::new(index, group.vehicles, minute, now, &claims))
+        };
+        models.groups.iter().filter_map(issue).collect()
+    }
+}
+
+/// Returns the minute of the hour in which forecasts for a station are issued: stations are spread evenly.
+fn minute_of_hour(station: &StationId) -> i64 {
+    (xxh3_64(station.as_str().as_bytes()) % 60) as i64
+}
