@@ -66,10 +66,14 @@ pub fn of_filters(filters: &Filters) -> String {
         by,
         as_of,
         max_unusable,
+        horizons,
+        arrive,
+        need,
         // Which rows are shown, and in which order.
         sort: _,
         top: _,
     } = filters;
+    let horizons: Vec<String> = horizons.iter().map(ToString::to_string).collect();
     let dims: Vec<&str> = by.iter().map(|dim| dim.as_str()).collect();
     let flags = [
         ("--from", from.map(|date| date.to_string())),
@@ -85,6 +89,12 @@ pub fn of_filters(filters: &Filters) -> String {
             "--max-unusable",
             max_unusable.map(|most| most.share().to_string()),
         ),
+        (
+            "--horizon",
+            (!horizons.is_empty()).then(|| horizons.join(",")),
+        ),
+        ("--arrive", arrive.map(|minutes| minutes.to_string())),
+        ("--need", need.map(|bikes| bikes.to_string())),
     ];
     joined(
         flags
@@ -117,6 +127,9 @@ pub fn of_filter(filter: Filter) -> &'static str {
         Filter::Top => "--top",
         Filter::AsOf => "--as-of",
         Filter::MaxUnusable => "--max-unusable",
+        Filter::Horizon => "--horizon",
+        Filter::Arrive => "--arrive",
+        Filter::Need => "--need",
     }
 }
 

@@ -185,6 +185,9 @@ impl Source<'_> {
             top: file.top,
             as_of: None,
             max_unusable: None,
+            horizons: Vec::new(),
+            arrive: None,
+            need: None,
         })
     }
 

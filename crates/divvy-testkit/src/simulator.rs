@@ -338,7 +338,8 @@ async fn ends_well<W: World>(world: &mut W, mut past: Vec<Act>) {
 /// Whether a report reads the history of states, and the store keeps none.
 fn lacks_history(store: &dyn Store, report: usize) -> bool {
     let name = REPORTS[report % REPORTS.len()].name();
-    store.history().is_none() && ["history", "coverage", "service"].contains(&name)
+    store.history().is_none()
+        && ["history", "coverage", "service", "outlook", "calibration"].contains(&name)
 }
 
 /// Whether a report reads FromStationCounts, which also has ids that a feed gave up.

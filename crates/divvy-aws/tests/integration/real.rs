@@ -129,7 +129,7 @@ fn all_filters() -> Vec<Filters> {
 async fn answers(store: &dyn Store, filters: &[Filters]) -> Vec<String> {
     let mut answers = Vec::new();
     // DynamoDB keeps no history of states.
-    let of_history = ["history", "coverage", "service"];
+    let of_history = ["history", "coverage", "service", "outlook", "calibration"];
     for report in REPORTS {
         if of_history.contains(&report.name()) {
             continue;

@@ -85,7 +85,11 @@ impl Asked<'_> {
             top,
             as_of,
             max_unusable,
+            horizons,
+            arrive,
+            need,
         } = self.filters;
+        let horizons: Vec<u16> = horizons.iter().map(|it| it.get()).collect();
         let by: Vec<&str> = by.iter().map(|dim| dim.as_str()).collect();
         let all = [
             ("from", from.map(|date| date.to_string().into())),
@@ -103,6 +107,9 @@ impl Asked<'_> {
             ("top", top.map(Into::into)),
             ("as_of", as_of.map(|at| at.to_string().into())),
             ("max_unusable", max_unusable.map(|most| most.share().into())),
+            ("horizon", (!horizons.is_empty()).then(|| horizons.into())),
+            ("arrive", arrive.map(|minutes| minutes.get().into())),
+            ("need", need.map(Into::into)),
         ];
         let given = all.into_iter();
         let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?)));
@@ -137,6 +144,7 @@ fn of_value(value: &Value) -> serde_json::Value {
         Value::Float(number) => (*number).into(),
         Value::Decimal(degrees) => decimal(degrees),
         Value::Truth(truth) => (*truth).into(),
+        Value::Distribution(probabilities) => probabilities.as_slice().into(),
     }
 }
 

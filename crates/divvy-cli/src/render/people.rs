@@ -83,6 +83,7 @@ pub fn text(kind: ValueKind, value: &Value) -> String {
         (ValueKind::Meters, Value::Integer(metres)) => distance(*metres as f64),
         (ValueKind::Meters, Value::Float(metres)) => distance(*metres),
         (ValueKind::Rate, Value::Float(rate)) => decimals(*rate),
+        (_, Value::Distribution(_)) => value.distribution_text().unwrap_or_default(),
         (_, Value::Truth(truth)) => if *truth { "yes" } else { "no" }.into(),
         (ValueKind::Ordinal, Value::Integer(number)) => number.to_string(),
         (_, Value::Integer(number)) => grouped(*number),

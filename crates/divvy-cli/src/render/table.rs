@@ -35,7 +35,9 @@ struct Shown<'a> {
 pub fn write(table: &Table, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
     let most = screen.rows.filter(|_| table.may_be_cut);
     let rows = &table.rows[..table.rows.len().min(most.unwrap_or(usize::MAX))];
+    let is_shown = |at: &usize| table.columns[*at].kind != ValueKind::Distribution;
     let mut shown: Vec<Shown<'_>> = people::columns_in_use(table)
+        .filter(is_shown)
         .map(|at| Shown::new(table, rows, at))
         .collect();
     let headings: Vec<String> = shown.iter().map(|it| it.column.heading()).collect();

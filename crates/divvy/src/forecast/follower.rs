@@ -43,6 +43,7 @@ pub struct Follower {
     kept_hour: i64,
     /// Whether models were trained that are not kept yet.
     has_new_models: bool,
+    may_train: bool,
 }
 
 impl Follower {
@@ -63,6 +64,7 @@ impl Follower {
             claims: FxHashMap::default(),
             kept_hour: i64::MIN,
             has_new_models: false,
+            may_train: true,
         };
         if let Some(forecasts) = store.forecasts() {
             let log: Option<Log> = log::read(forecasts, &system.id, ForecastPart::Log).await?;
@@ -78,6 +80,22 @@ impl Follower {
             }
         }
         Ok(follower)
+    }
+
+    /// Follows the history to its end, and keeps what came of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn update(store: &dyn StationTable, system: &System) -> Result<(), StoreError> {
+        let mut follower = Self::open(store, system).await?;
+        follower.follow(store).await?;
+        follower.keep(store).await
+    }
+
+    /// Allows models to be trained, or not. They may in the beginning.
+    pub fn allow_training(&mut self, may_train: bool) {
+        self.may_train = may_train;
     }
 
     /// Follows the snapshots that were made since the last call, and trains models where there are none or
@@ -202,7 +220,7 @@ impl Follower {
     }
 
     /// Forecasts a station at horizons, ascending: what it has now, and a claim a horizon. `None` where it
-    /// has no reading, or the group of vehicles has no model.
+    /// has no reading, or neither a bike nor a dock, and where the group of vehicles has no model.
     pub fn claims(
         &self,
         station: &StationId,
@@ -213,6 +231,9 @@ impl Follower {
         let group = self.usable_models()?.group(vehicles)?;
         let index = *self.indexes.get(station)?;
         let now = self.current[index][vehicles as usize]?;
+        if group.model.rates(station).places(now) == 0 {
+            return None;
+        }
         let minute = minute_of(log.taken_at);
         let slot = |ahead: usize| usize::from(self.calendar.slot(minute + ahead as i64));
         let level = log.levels[vehicles as usize].level();
@@ -393,12 +414,8 @@ impl Follower {
 
     fn is_training_due(&self, now: Timestamp) -> bool {
         let is_tried = |(at, _): &(Timestamp, String)| now.duration_since(*at) < RETRY;
-        if self
-            .log
-            .as_ref()
-            .and_then(|log| log.tried.as_ref())
-            .is_some_and(is_tried)
-        {
+        let tried = self.log.as_ref().and_then(|log| log.tried.as_ref());
+        if !self.may_train || tried.is_some_and(is_tried) {
             return false;
         }
         self.models
@@ -473,6 +490,6 @@ impl Follower {
 }
 
 /// Returns the minute of the hour in which forecasts for a station are issued: stations are spread evenly.
-fn minute_of_hour(station: &StationId) -> i64 {
+pub fn minute_of_hour(station: &StationId) -> i64 {
     (xxh3_64(station.as_str().as_bytes()) % 60) as i64
 }

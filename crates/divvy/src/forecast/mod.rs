@@ -19,13 +19,10 @@ mod record;
 mod training;
 mod walk;
 
-pub use follower::Follower;
+pub use follower::{Follower, minute_of_hour};
 pub use record::{BinSum, BinSums, Key, Record, bin};
 pub use training::{DAYS, Group, LEAST_DAYS, Models, Untrained, train};
 pub use walk::{Walked, walk};
 
 /// The horizons that models are trained for, in minutes.
 pub const HORIZONS: [usize; 4] = [15, 30, 60, 120];
-
-#[cfg(test)]
-mod tests;

@@ -134,6 +134,9 @@ pub enum ValueKind {
     Instant,
     /// Yes or no.
     Truth,
+    /// The probabilities of 0, 1, 2 and so on: an array in JSON and its text elsewhere. Tables for people
+    /// leave it out.
+    Distribution,
 }
 
 impl ValueKind {
@@ -141,7 +144,7 @@ impl ValueKind {
     pub fn is_numeric(self) -> bool {
         !matches!(
             self,
-            Self::Text | Self::Name | Self::Date | Self::Instant | Self::Truth
+            Self::Text | Self::Name | Self::Date | Self::Instant | Self::Truth | Self::Distribution
         )
     }
 }

@@ -13,6 +13,7 @@
 mod aliases;
 mod as_of_time;
 mod balance;
+mod calibration;
 mod column;
 mod dims;
 mod filters;
@@ -24,6 +25,7 @@ mod growth;
 mod incomplete_months;
 mod largest;
 mod measures;
+mod outlook;
 mod own;
 mod picture;
 mod places;
@@ -44,11 +46,12 @@ use async_trait::async_trait;
 pub use aliases::{PlaceAliasRow, Places};
 pub use as_of_time::{AsOfTime, NoTime};
 pub use balance::{Balance, BalanceRow};
+pub use calibration::{Calibration, CalibrationRow};
 pub use column::{Column, Role, ValueKind};
 pub use dims::{Dim, NoDim, WEEKDAYS as WEEKDAY_NAMES};
 pub use filters::{
-    Filter, Filters, HoursOfDay, MaxUnusable, NoHours, NoPeriod, NoShare, NoWeekdays, Period,
-    Weekdays,
+    Filter, Filters, HoursOfDay, MaxUnusable, Minutes, NoHours, NoMinutes, NoPeriod, NoShare,
+    NoWeekdays, Period, Weekdays,
 };
 pub use from_counts::{FromCountRow, FromCounts};
 pub use groupings::{
@@ -57,6 +60,7 @@ pub use groupings::{
 };
 pub use growth::Growth;
 pub use measures::{Measure, NoMeasure};
+pub use outlook::{Outlook, OutlookRow};
 pub use own::OwnReport;
 pub use picture::{Map, MapStation, Picture};
 pub use quality::{Quality, QualityRow};
@@ -141,6 +145,8 @@ pub static REPORTS: &[&dyn Report] = &[
     &History,
     &Coverage,
     &Service,
+    &Outlook,
+    &Calibration,
 ];
 
 /// Why a report has no answer.

@@ -47,6 +47,9 @@ impl OwnReport {
             top: asked.top.or(own.top),
             as_of: asked.as_of,
             max_unusable: asked.max_unusable,
+            horizons: asked.horizons.clone(),
+            arrive: asked.arrive,
+            need: asked.need,
         }
     }
 }

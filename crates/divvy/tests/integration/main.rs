@@ -11,6 +11,7 @@ mod conformance;
 mod divvy_history;
 mod embedded_store;
 mod export;
+mod forecast;
 mod formats_doc;
 #[cfg(feature = "embedded")]
 mod history;

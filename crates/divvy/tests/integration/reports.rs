@@ -199,6 +199,7 @@ fn show(table: &Table) -> String {
                 Value::Float(number) => number.to_string(),
                 Value::Decimal(degrees) => degrees.to_string(),
                 Value::Truth(truth) => truth.to_string(),
+                Value::Distribution(_) => value.distribution_text().unwrap_or_default(),
             })
             .collect();
         writeln!(text, "{}", cells.join(" | ")).unwrap();

@@ -179,5 +179,11 @@ fn narrowed(given: &Filters, takes: &[Filter]) -> Filters {
         top: given.top.filter(|_| takes(Filter::Top)),
         as_of: given.as_of.filter(|_| takes(Filter::AsOf)),
         max_unusable: given.max_unusable.filter(|_| takes(Filter::MaxUnusable)),
+        horizons: match takes(Filter::Horizon) {
+            true => given.horizons.clone(),
+            false => Vec::new(),
+        },
+        arrive: given.arrive.filter(|_| takes(Filter::Arrive)),
+        need: given.need.filter(|_| takes(Filter::Need)),
     }
 }

@@ -119,6 +119,7 @@ impl Watch {
             turn: Mutex::new(()),
             recorder: recorder.map(Mutex::new),
             metrics,
+            training: Mutex::new(()),
         };
         // Before the first line: a signal after it is handled.
         let mut signals = block_on(async { Signals::listen() })?;

@@ -19,6 +19,8 @@ const PARTS: [(&str, &[(&str, &str)]); 5] = [
             ("routes", "The busiest routes"),
             ("balance", "Where bikes gather and where they run out"),
             ("service", "How often stations are empty or full"),
+            ("outlook", "Which stations will be empty or full"),
+            ("calibration", "How often such forecasts came true"),
         ],
     ),
     (

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use crate::outlook::Vehicles;
 use crate::reports::places::{self, Place};
 use crate::reports::{Filter, Question, Report, UnknownValue};
 use crate::store::StoreError;
@@ -23,8 +24,12 @@ impl Question<'_> {
             return Ok(None);
         }
         let known = self.known(Parts::NONE).await?.totals;
-        if let Some(unknown) = self.unknown_word(&known) {
-            return Ok(Some(unknown));
+        let unknown = match report.reads_history() {
+            true => self.unknown_vehicles(),
+            false => self.unknown_word(&known),
+        };
+        if unknown.is_some() {
+            return Ok(unknown);
         }
         let Some(text) = &filters.station else {
             return Ok(None);
@@ -43,6 +48,17 @@ impl Question<'_> {
             }
         }
         Ok(Some(unknown_station(text, &places, &known)))
+    }
+
+    /// Finds a kind of bike that no feed counts by itself.
+    fn unknown_vehicles(&self) -> Option<UnknownValue> {
+        let bike = self.filters.bike.as_ref()?;
+        self.filters.vehicles().is_none().then(|| UnknownValue {
+            filter: Filter::Bike,
+            value: bike.clone(),
+            known: Vehicles::ALL.map(|it| it.as_str().to_owned()).into(),
+            containing: 0,
+        })
     }
 
     fn unknown_word(&self, known: &Totals) -> Option<UnknownValue> {
