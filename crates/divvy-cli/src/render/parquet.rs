@@ -90,6 +90,7 @@ fn physical(kind: ValueKind) -> Physical {
         | ValueKind::Meters
         | ValueKind::Share
         | ValueKind::Rate
+        | ValueKind::Score
         | ValueKind::Dollars
         | ValueKind::Degrees => Physical::DOUBLE,
         ValueKind::Truth => Physical::BOOLEAN,

@@ -82,6 +82,7 @@ pub fn text(kind: ValueKind, value: &Value) -> String {
         (ValueKind::Seconds, Value::Float(seconds)) => duration(seconds.round() as i64),
         (ValueKind::Meters, Value::Integer(metres)) => distance(*metres as f64),
         (ValueKind::Meters, Value::Float(metres)) => distance(*metres),
+        (ValueKind::Score, Value::Float(score)) => format!("{score:.4}"),
         (ValueKind::Rate, Value::Float(rate)) => decimals(*rate),
         (_, Value::Distribution(_)) => value.distribution_text().unwrap_or_default(),
         (_, Value::Truth(truth)) => if *truth { "yes" } else { "no" }.into(),

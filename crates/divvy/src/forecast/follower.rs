@@ -138,7 +138,11 @@ impl Follower {
             }
             self.snapshot(history, &entry).await?;
         }
-        Ok(())
+        // Models that were lost are trained again, also where no snapshot has come since.
+        match self.taken_at().filter(|_| self.models.is_none()) {
+            Some(at) if self.is_training_due(at) => self.train(history, at).await,
+            _ => Ok(()),
+        }
     }
 
     /// Begins with the newest snapshot.

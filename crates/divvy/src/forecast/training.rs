@@ -7,6 +7,7 @@ use super::HORIZONS;
 use super::walk::walk;
 use crate::history::AsOf;
 use crate::model::System;
+use crate::numerals::plural;
 use crate::outlook::{
     Cadence, LevelTracker, Model, Observations, OutlookError, Vehicles, minute_of,
 };
@@ -59,9 +60,9 @@ pub struct Group {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Untrained {
     /// The history is too short.
-    #[error("the history has readings on {}: forecasts need {LEAST_DAYS}", crate::numerals::plural(*days as i64, "day"))]
+    #[error("the history has {} of 12 hours or more with readings: forecasts need {LEAST_DAYS}", plural(*days as i64, "day"))]
     TooFewDays {
-        /// The days with readings.
+        /// The days with readings that begin 12 hours before the end or earlier.
         days: usize,
     },
     /// No horizon has enough outcomes to be calibrated by.
@@ -113,7 +114,7 @@ pub async fn train(
         let walked = walk(history, system, &period, vehicles, step_min).await?;
         let observations = walked.observations;
         let days = observations.count_days();
-        let model = match train_group(&observations, days) {
+        let model = match train_group(&observations) {
             Ok(model) => model,
             Err(untrained) if vehicles == Vehicles::All => return Ok(Err(untrained)),
             Err(_) => continue,
@@ -133,10 +134,10 @@ pub async fn train(
     Ok(Ok(models))
 }
 
-fn train_group(observations: &Observations, days: usize) -> Result<Model, Untrained> {
+fn train_group(observations: &Observations) -> Result<Model, Untrained> {
     let trained = Model::train(observations, &HORIZONS, SAMPLES, SEED);
     let model = trained.map_err(|error| match error {
-        OutlookError::TooFewDays { .. } => Untrained::TooFewDays { days },
+        OutlookError::TooFewDays { days } => Untrained::TooFewDays { days },
         OutlookError::NoHorizon { .. } => Untrained::NoHorizon(error),
     })?;
     if model.horizons().is_empty() {

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutlookError {
     /// The rates need days, and the calibration needs others.
-    #[error("the training has readings on {days} days: at least 2 are needed")]
+    #[error(
+        "the training has readings on {days} days: at least 2 are needed, the last of 12 hours or more"
+    )]
     TooFewDays {
-        /// The days with readings.
+        /// The days with readings that begin 12 hours before the end or earlier.
         days: usize,
     },
     /// Every horizon was left out.

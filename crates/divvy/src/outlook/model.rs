@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 /// The share of the days of training that rates are estimated from while the calibration is fitted to
 /// the others.
 const SHARE_FOR_RATES: f64 = 0.7;
+/// The fewest minutes that calibration is fitted to: a few hours of a night have hardly an event.
+const LEAST_HELD_OUT_MIN: usize = 12 * 60;
 /// The fewest outcomes that a horizon is calibrated by.
 const LEAST_OUTCOMES: usize = 100;
 
@@ -270,11 +272,14 @@ pub(super) fn long_horizons(
 /// Returns the minutes of the days that calibration is fitted to: the last ones of those with readings.
 fn held_out(observations: &Observations) -> Result<Range<usize>, OutlookError> {
     let days = observations.days();
-    if days.len() < 2 {
-        return Err(OutlookError::TooFewDays { days: days.len() });
+    let long_enough =
+        |day: &&Range<usize>| observations.minutes() - day.start >= LEAST_HELD_OUT_MIN;
+    let long = days.iter().filter(long_enough).count();
+    if long < 2 {
+        return Err(OutlookError::TooFewDays { days: long });
     }
     let first = (SHARE_FOR_RATES * days.len() as f64).round() as usize;
-    let first = first.clamp(1, days.len() - 1);
+    let first = first.clamp(1, long - 1);
     Ok(days[first].start..observations.minutes())
 }
 

@@ -32,7 +32,7 @@ pub struct CalibrationRow {
 
 impl Row for CalibrationRow {
     fn columns() -> Vec<Column> {
-        let score = |name| Column::new(name, ValueKind::Rate);
+        let score = |name| Column::new(name, ValueKind::Score);
         let share = |name| Column::new(name, ValueKind::Share);
         vec![
             Column::new("bikes_of", ValueKind::Text)

@@ -126,6 +126,8 @@ pub enum ValueKind {
     Meters,
     /// A number for each of something, such as a day.
     Rate,
+    /// A score of forecasts, of which small differences count.
+    Score,
     /// A date or a month.
     Date,
     /// Decimal degrees, exactly as published.
