@@ -48,6 +48,7 @@ use crate::{completion_values, outputs};
   divvy report hours --by weekday,hour --plot hours.svg
   divvy report balance --by station --weekday mon-fri --hour 7-9
   divvy report stations --as-of 2024-06-01T08:00
+  divvy report outlook --arrive 12min --need 2
   divvy report all --output report.html
   divvy report stations --format csv --output stations.csv")]
 pub struct Report {

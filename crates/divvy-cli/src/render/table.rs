@@ -60,7 +60,7 @@ pub fn write(table: &Table, screen: Screen, out: &mut dyn Write) -> io::Result<(
         let text = format!("… and {} more{advice}", grouped(more as i64));
         write_note(&text, DIM, screen, out)?;
     }
-    if !hidden.is_empty() {
+    if !hidden.is_empty() && !rows.is_empty() {
         let names = hidden.join(", ");
         let text = format!("Hidden columns: {names} (widen the terminal, or --format csv)");
         write_note(&text, DIM, screen, out)?;

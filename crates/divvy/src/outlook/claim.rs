@@ -166,7 +166,8 @@ mod tests {
         let empty = corrected(&bikes, 0.2, None);
         assert!((empty.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert!((empty[3] / empty[1] - 2.0).abs() < 1e-12);
-        assert_eq!(corrected(&[0.5, 0.5], 0.6, Some(0.9)), [0.4, 0.6]);
+        let only_ends = corrected(&[0.5, 0.5], 0.5, Some(1.5));
+        assert_eq!(only_ends, [0.25, 0.75]);
         assert_eq!(corrected(&[1.0], 0.3, None), [1.0]);
     }
 }

@@ -172,18 +172,19 @@ impl Report for Calibration {
         }
         let n: u64 = rows.iter().map(|row| row.sum.n).sum();
         rows.extend(of_bins);
+        if n == 0 {
+            let why = follower.untrained().map(|why| format!(": {why}"));
+            let why = why.unwrap_or_default();
+            return nothing(Note::Scope(format!(
+                "no such forecast has been due yet{why}"
+            )));
+        }
         let mut notes = vec![Note::Scope(format!(
             "{} due by {}, issued since {}",
             plural(n as i64, "forecast"),
             question.instant(until),
             question.instant(since)
         ))];
-        notes.extend(
-            follower
-                .untrained()
-                .filter(|_| n == 0)
-                .map(|why| Note::Scope(why.into())),
-        );
         notes.push(Note::Scope(
             "Each station is forecast once an hour, as divvy report outlook does, and compared with the snapshots \
              after it"

@@ -281,7 +281,9 @@ fn a_short_history_has_no_forecast_and_says_how_long_it_is() {
     assert!(table.rows.is_empty());
     assert_eq!(
         notes(&table),
-        ["no forecast: the history has 0 days of 12 hours or more with readings: forecasts need 2"]
+        [
+            "no forecast: the history has readings on 0 days, one that has lasted less than 12 hours not counted: forecasts need 2"
+        ]
     );
 }
 
