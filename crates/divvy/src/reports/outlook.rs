@@ -86,7 +86,7 @@ impl Row for OutlookRow {
                 .spare(3)
                 .defined("the mean number of bikes of this kind at the horizon"),
             share("p_need", "enough bikes").defined(
-                "the probability that there are as many bikes of this kind at the horizon as --need says, or one",
+                "the probability that there are as many bikes of this kind at the horizon as --need states, or at least one",
             ),
             Column::new("distribution", ValueKind::Distribution).defined(
                 "the probabilities of 0, 1, 2 and so on bikes of this kind at the horizon, as an array; tables leave \
@@ -185,6 +185,12 @@ impl Report for Outlook {
         let groups: Vec<Vehicles> = groups
             .filter(|group| asked.is_none_or(|asked| asked == *group))
             .collect();
+        if let Some(asked) = asked.filter(|asked| !groups.contains(asked)) {
+            return nothing(Note::Scope(format!(
+                "the feed does not count bikes of the kind {}",
+                asked.as_str()
+            )));
+        }
         let horizons = horizons(question);
         let mut stations: Vec<Vec<OutlookRow>> = Vec::new();
         let mut left_out: BTreeMap<&str, i64> = BTreeMap::new();

@@ -272,7 +272,7 @@ fn damaged_files_are_made_again() {
 }
 
 #[test]
-fn a_short_history_has_no_forecast_and_says_how_long_it_is() {
+fn a_short_history_has_no_forecast_and_a_note_of_its_length() {
     let snapshots = &town(5)[..20];
     let store = followed(snapshots, |_, _, follower| {
         assert!(follower.models().is_none())

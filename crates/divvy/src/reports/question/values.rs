@@ -58,6 +58,7 @@ impl Question<'_> {
             value: bike.clone(),
             known: Vehicles::ALL.map(|it| it.as_str().to_owned()).into(),
             containing: 0,
+            is_of_feed: true,
         })
     }
 
@@ -78,6 +79,7 @@ impl Question<'_> {
                 value: rider.to_string(),
                 known: words(kinds.keys().map(|(rider, _)| rider.as_str()).collect()),
                 containing: 0,
+                is_of_feed: false,
             });
         }
         if let Some(bike) = &self.filters.bike
@@ -88,6 +90,7 @@ impl Question<'_> {
                 value: bike.clone(),
                 known: words(kinds.keys().map(|(_, bike)| bike.as_ref()).collect()),
                 containing: 0,
+                is_of_feed: false,
             });
         }
         None
@@ -126,5 +129,6 @@ fn unknown_station(text: &str, places: &[Place], known: &Totals) -> UnknownValue
         value: text.to_owned(),
         known,
         containing,
+        is_of_feed: true,
     }
 }
