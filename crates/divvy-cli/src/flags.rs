@@ -67,10 +67,14 @@ pub fn of_filters(filters: &Filters) -> String {
         as_of,
         max_unusable,
         areas,
+        horizons,
+        arrive,
+        need,
         // Which rows are shown, and in which order.
         sort: _,
         top: _,
     } = filters;
+    let horizons: Vec<String> = horizons.iter().map(ToString::to_string).collect();
     let dims: Vec<&str> = by.iter().map(|dim| dim.as_str()).collect();
     let flags = [
         ("--from", from.map(|date| date.to_string())),
@@ -90,6 +94,12 @@ pub fn of_filters(filters: &Filters) -> String {
             "--areas",
             areas.as_ref().map(|areas| areas.file().to_owned()),
         ),
+        (
+            "--horizon",
+            (!horizons.is_empty()).then(|| horizons.join(",")),
+        ),
+        ("--arrive", arrive.map(|minutes| minutes.to_string())),
+        ("--need", need.map(|bikes| bikes.to_string())),
     ];
     joined(
         flags
@@ -123,6 +133,9 @@ pub fn of_filter(filter: Filter) -> &'static str {
         Filter::AsOf => "--as-of",
         Filter::MaxUnusable => "--max-unusable",
         Filter::Areas => "--areas",
+        Filter::Horizon => "--horizon",
+        Filter::Arrive => "--arrive",
+        Filter::Need => "--need",
     }
 }
 

@@ -186,6 +186,9 @@ impl Source<'_> {
             as_of: None,
             max_unusable: None,
             areas: None,
+            horizons: Vec::new(),
+            arrive: None,
+            need: None,
         })
     }
 

@@ -18,9 +18,9 @@ use divvy::model::{
 use divvy::stations::data::{StationData, Write};
 use divvy::store::{
     Applied, ArchiveId, ArchiveRead, Change, ChangeStream, ContentHash, Corrections,
-    CorrectionsChange, CountsTable, Departures, FeedState, FromStationCount, Incoming, Ledger,
-    LedgerEntry, PlaceCorrections, Republish, StationTable, StatusHistory, StoreError,
-    TotalsReader, Trips, Unload, Unloaded,
+    CorrectionsChange, CountsTable, Departures, FeedState, ForecastPart, Forecasts,
+    FromStationCount, Incoming, Ledger, LedgerEntry, PlaceCorrections, Republish, StationTable,
+    StatusHistory, StoreError, TotalsReader, Trips, Unload, Unloaded,
 };
 use divvy::tally::{FlagCounts, Tally, Totals};
 
@@ -57,6 +57,7 @@ struct SystemHeld {
     trips: BTreeMap<TripId, Vec<TripCopy>>,
     stations: StationData,
     history: MemoryHistory,
+    forecasts: BTreeMap<ForecastPart, Vec<u8>>,
     corrections: Corrections,
     counts: BTreeMap<StationId, FromStationCount>,
     /// Ids that no trip uses any more: counts of them before this version, but 0, are of trips
@@ -98,6 +99,7 @@ impl SystemHeld {
             trips: BTreeMap::new(),
             stations: StationData::default(),
             history: MemoryHistory::default(),
+            forecasts: BTreeMap::new(),
             corrections: Corrections::default(),
             counts: BTreeMap::new(),
             forgotten: BTreeMap::new(),
@@ -414,6 +416,10 @@ impl StationTable for MemoryStore {
         Ok(applied)
     }
 
+    fn forecasts(&self) -> Option<&dyn Forecasts> {
+        Some(self)
+    }
+
     fn history(&self) -> Option<&dyn StatusHistory> {
         Some(self)
     }
@@ -430,6 +436,29 @@ impl StationTable for MemoryStore {
         let Ok(writes) = stations.describe(listed, || Ok::<_, Infallible>(known.totals()));
         known.stations = stations;
         Ok(held.record(&system.id, writes))
+    }
+}
+
+#[async_trait]
+impl Forecasts for MemoryStore {
+    async fn kept_forecasts(
+        &self,
+        system: &SystemId,
+        part: ForecastPart,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.ask(system, |held| held.forecasts.get(&part).cloned()))
+    }
+
+    async fn keep_forecasts(
+        &self,
+        system: &SystemId,
+        part: ForecastPart,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        if let Some(held) = self.held().systems.get_mut(system) {
+            held.forecasts.insert(part, bytes.to_vec());
+        }
+        Ok(())
     }
 }
 

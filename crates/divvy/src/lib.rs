@@ -5,6 +5,7 @@ pub mod alarms;
 pub mod attribution;
 #[cfg(feature = "export")]
 pub mod export;
+pub mod forecast;
 pub mod history;
 pub mod ingest;
 pub mod issue;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
+use divvy::forecast::Follower;
 use divvy::ingest::{self, PollOptions};
 use divvy::reports::plural;
 use divvy::sources::station_feed::{self, Fault};
@@ -12,6 +13,7 @@ use divvy::store::Applied;
 use jiff::Timestamp;
 
 use super::grouped;
+use crate::messages;
 use crate::open::{Common, DynamoOptions};
 use crate::runtime::block_on;
 use crate::store_name::StoreName;
@@ -114,7 +116,13 @@ impl Poll {
             ));
         }
         followed?;
-        Ok(ExitCode::SUCCESS)
+        let updated = store.run(Follower::update(store.store(), &polled.system));
+        let updated = updated.map_err(anyhow::Error::from);
+        if let Err(error) = &updated {
+            let why = messages::sentence(error);
+            common.say(format_args!("  the forecasts are not updated: {why}"));
+        }
+        Ok(ExitCode::from(u8::from(updated.is_err())))
     }
 }
 

@@ -18,8 +18,8 @@ use clap::builder::StyledStr;
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use divvy::model::{Rider, System};
 use divvy::reports::{
-    self, Areas, AsOfTime, Dim, Filters, HoursOfDay, MaxUnusable, Period, REPORTS, ReportError,
-    Sort, Table, Weekdays,
+    self, Areas, AsOfTime, Dim, Filters, HoursOfDay, MaxUnusable, Minutes, Period, REPORTS,
+    ReportError, Sort, Table, Weekdays,
 };
 use divvy::store::Store;
 
@@ -48,6 +48,7 @@ use crate::{completion_values, outputs};
   divvy report hours --by weekday,hour --plot hours.svg
   divvy report balance --by station --weekday mon-fri --hour 7-9
   divvy report stations --as-of 2024-06-01T08:00
+  divvy report outlook --arrive 12min --need 2
   divvy report all --output report.html
   divvy report stations --format csv --output stations.csv")]
 pub struct Report {
@@ -63,7 +64,8 @@ pub struct Report {
     /// Count trips of these riders: member (or Subscriber), casual (or Customer)
     #[arg(long, value_name = "RIDER", add = ArgValueCandidates::new(completion_values::riders))]
     rider: Option<String>,
-    /// Count trips on this kind of bike: electric, classic, docked
+    /// Count trips on this kind of bike: electric, classic, docked; in outlook and calibration ebike or
+    /// classic
     #[arg(long, value_name = "KIND", add = ArgValueCandidates::new(completion_values::bikes))]
     bike: Option<String>,
     /// Count trips that start at this station: an id of the trips or of the feed, or a name
@@ -101,6 +103,15 @@ pub struct Report {
     /// Group stations by these areas, such as neighbourhoods: polygons of GeoJSON with a name
     #[arg(long, value_name = "FILE", value_parser = read_areas)]
     areas: Option<Areas>,
+    /// Forecast so far ahead, in minutes: 15,30,60,120
+    #[arg(long, value_name = "MINUTES", value_delimiter = ',')]
+    horizon: Vec<Minutes>,
+    /// Forecast the moment in which you arrive: in 12min, 1h
+    #[arg(long, value_name = "MINUTES")]
+    arrive: Option<Minutes>,
+    /// Forecast how likely so many bikes are
+    #[arg(long, value_name = "BIKES", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    need: Option<u32>,
     /// Say how each number is defined, instead of the numbers
     #[arg(long)]
     explain: bool,
@@ -306,6 +317,9 @@ impl Report {
             as_of: self.as_of,
             max_unusable: self.max_unusable,
             areas: self.areas.clone(),
+            horizons: self.horizon.clone(),
+            arrive: self.arrive,
+            need: self.need,
         }
     }
 

@@ -34,5 +34,6 @@ fn raw(value: &Value) -> String {
         Value::Float(number) => number.to_string(),
         Value::Decimal(degrees) => degrees.to_string(),
         Value::Truth(truth) => truth.to_string(),
+        Value::Distribution(_) => value.distribution_text().unwrap_or_default(),
     }
 }

@@ -86,7 +86,11 @@ impl Asked<'_> {
             as_of,
             max_unusable,
             areas,
+            horizons,
+            arrive,
+            need,
         } = self.filters;
+        let horizons: Vec<u16> = horizons.iter().map(|it| it.get()).collect();
         let by: Vec<&str> = by.iter().map(|dim| dim.as_str()).collect();
         let all = [
             ("from", from.map(|date| date.to_string().into())),
@@ -105,6 +109,9 @@ impl Asked<'_> {
             ("as_of", as_of.map(|at| at.to_string().into())),
             ("max_unusable", max_unusable.map(|most| most.share().into())),
             ("areas", areas.as_ref().map(|areas| areas.file().into())),
+            ("horizon", (!horizons.is_empty()).then(|| horizons.into())),
+            ("arrive", arrive.map(|minutes| minutes.get().into())),
+            ("need", need.map(Into::into)),
         ];
         let given = all.into_iter();
         let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?)));
@@ -139,6 +146,7 @@ fn of_value(value: &Value) -> serde_json::Value {
         Value::Float(number) => (*number).into(),
         Value::Decimal(degrees) => decimal(degrees),
         Value::Truth(truth) => (*truth).into(),
+        Value::Distribution(probabilities) => probabilities.as_slice().into(),
     }
 }
 

@@ -90,12 +90,15 @@ fn physical(kind: ValueKind) -> Physical {
         | ValueKind::Meters
         | ValueKind::Share
         | ValueKind::Rate
+        | ValueKind::Score
         | ValueKind::Dollars
         | ValueKind::Degrees => Physical::DOUBLE,
         ValueKind::Truth => Physical::BOOLEAN,
-        ValueKind::Text | ValueKind::Name | ValueKind::Date | ValueKind::Instant => {
-            Physical::BYTE_ARRAY
-        }
+        ValueKind::Text
+        | ValueKind::Name
+        | ValueKind::Date
+        | ValueKind::Instant
+        | ValueKind::Distribution => Physical::BYTE_ARRAY,
     }
 }
 
@@ -116,6 +119,6 @@ fn truth(value: &Value) -> Option<bool> {
 fn text(value: &Value) -> Option<ByteArray> {
     match value {
         Value::Text(text) => Some(text.as_str().into()),
-        _ => None,
+        _ => value.distribution_text().map(|text| text.as_str().into()),
     }
 }

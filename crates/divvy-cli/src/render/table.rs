@@ -35,7 +35,9 @@ struct Shown<'a> {
 pub fn write(table: &Table, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
     let most = screen.rows.filter(|_| table.may_be_cut);
     let rows = &table.rows[..table.rows.len().min(most.unwrap_or(usize::MAX))];
+    let is_shown = |at: &usize| table.columns[*at].kind != ValueKind::Distribution;
     let mut shown: Vec<Shown<'_>> = people::columns_in_use(table)
+        .filter(is_shown)
         .map(|at| Shown::new(table, rows, at))
         .collect();
     let headings: Vec<String> = shown.iter().map(|it| it.column.heading()).collect();
@@ -58,7 +60,7 @@ pub fn write(table: &Table, screen: Screen, out: &mut dyn Write) -> io::Result<(
         let text = format!("… and {} more{advice}", grouped(more as i64));
         write_note(&text, DIM, screen, out)?;
     }
-    if !hidden.is_empty() {
+    if !hidden.is_empty() && !rows.is_empty() {
         let names = hidden.join(", ");
         let text = format!("Hidden columns: {names} (widen the terminal, or --format csv)");
         write_note(&text, DIM, screen, out)?;

@@ -70,6 +70,10 @@ fn write_value(
         (Value::Truth(truth), _) => {
             sheet.write_boolean(row, at, *truth)?;
         }
+        (Value::Distribution(_), _) => {
+            let text = value.distribution_text().unwrap_or_default();
+            sheet.write_string(row, at, text)?;
+        }
         (Value::Text(text), _) => match date(column.kind, text) {
             Some((date, None)) => {
                 sheet.write_datetime_with_format(row, at, date, format)?;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::PollError;
 use super::feed_sources::FeedSources;
 use super::poll::{self, Fetched, PollOptions};
+use crate::forecast::Follower;
 use crate::model::System;
 use crate::refresh;
 use crate::sources::station_feed::{Feed, FeedKind, FeedTime};
@@ -41,6 +42,8 @@ pub struct Replay<'a> {
     last_ms: Option<i64>,
     /// The feeds of a snapshot, and where they come from, that is applied if the next one is not older.
     held: Option<(Vec<Feed>, String)>,
+    /// Issues and scores forecasts. `None` before the first snapshot that was applied.
+    follower: Option<Follower>,
 }
 
 /// A snapshot that is so much later than the one before is held until the next one has come: either nothing
@@ -60,6 +63,7 @@ impl<'a> Replay<'a> {
             summary: ReplaySummary::default(),
             last_ms: None,
             held: None,
+            follower: None,
         }
     }
 
@@ -147,9 +151,17 @@ impl<'a> Replay<'a> {
         self.summary.unreadable += 1;
     }
 
-    async fn drain(&self) -> Result<(), StoreError> {
+    async fn drain(&mut self) -> Result<(), StoreError> {
         refresh::drain(self.store, refresh::CONSUMER, self.options.now).await?;
-        Ok(())
+        if self.follower.is_none()
+            && let Some(system) = &self.system
+        {
+            self.follower = Some(Follower::open(self.store, system).await?);
+        }
+        match &mut self.follower {
+            Some(follower) => follower.follow_and_keep(self.store).await,
+            None => Ok(()),
+        }
     }
 
     /// Returns what has been done so far.
@@ -173,6 +185,9 @@ impl<'a> Replay<'a> {
             self.apply_now(feeds, &name).await?;
         }
         self.drain().await?;
+        if let Some(follower) = &mut self.follower {
+            follower.keep(self.store).await?;
+        }
         self.store.defer_sync(false).await?;
         Ok(self.summary)
     }

@@ -5,9 +5,10 @@ use std::ops::Range;
 use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
+use super::cadence::Cadence;
 use super::calendar::Calendar;
-use super::observations::{Observations, Reading, max_age};
-use crate::model::{Snapshot, SnapshotKind, Station, StationId, StationStatus};
+use super::observations::{Observations, Reading, Vehicles};
+use crate::model::{Snapshot, SnapshotKind, Station, StationId};
 
 /// A snapshot that is so many minutes after the last one is taken if the next one is not older: a
 /// feed's clock may be wrong for one snapshot.
@@ -16,8 +17,6 @@ const JUMP_MIN: i64 = 30;
 /// connection, and the feed repeats its last state. A shorter limit would leave out stations in systems
 /// where a station reports only when a vehicle comes or goes.
 const MAX_REPORT_AGE_S: i64 = 24 * 3600;
-/// More bikes and free docks than this are no station.
-const MAX_PLACES: u32 = 1_000;
 /// Slots are kept for so many minutes after the period, for forecasts at its end.
 const SLOTS_BEHIND: usize = 24 * 60;
 
@@ -53,6 +52,64 @@ pub struct ObservationsBuilder {
     last: Option<Row>,
 }
 
+/// The minutes that are observed.
+#[derive(Debug)]
+pub(super) struct Period {
+    pub(super) calendar: Calendar,
+    /// The first minute, since 1970 (UTC).
+    pub(super) start: i64,
+    pub(super) minutes: usize,
+}
+
+impl Period {
+    pub(super) fn new(calendar: Calendar, period: &Range<Timestamp>) -> Self {
+        let start = minute_of(period.start);
+        Self {
+            calendar,
+            start,
+            minutes: usize::try_from(minute_of(period.end) - start).unwrap_or(0),
+        }
+    }
+
+    /// Makes the observations of snapshots made at ascending times, with the readings of each station.
+    pub(super) fn observations(
+        self,
+        taken: &[Timestamp],
+        stations: Vec<StationId>,
+        readings: Vec<Vec<Reading>>,
+    ) -> Observations {
+        let minutes: Vec<i64> = taken.iter().map(|at| minute_of(*at) - self.start).collect();
+        let cadence = Cadence::of(&minutes);
+        let taken: Vec<usize> = minutes.into_iter().map(|minute| minute as usize).collect();
+        let mut taken_until = vec![0; self.minutes];
+        taken.iter().for_each(|minute| taken_until[*minute] += 1);
+        let mut sum = 0;
+        for count in &mut taken_until {
+            sum += *count;
+            *count = sum;
+        }
+        let is_dock = |reading: &Reading| *reading != Reading::NONE && reading.docks > 0;
+        let minutes = 0..self.minutes + SLOTS_BEHIND;
+        Observations {
+            minutes: self.minutes,
+            has_docks: readings.iter().map(|of| of.iter().any(is_dock)).collect(),
+            slots: minutes
+                .map(|minute| self.calendar.slot(self.start + minute as i64))
+                .collect(),
+            cadence,
+            stations,
+            taken,
+            taken_until,
+            readings,
+        }
+    }
+}
+
+/// Returns the minute of an instant, since 1970 (UTC).
+pub fn minute_of(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(60)
+}
+
 /// The readings of one snapshot.
 #[derive(Debug)]
 struct Row {
@@ -64,12 +121,15 @@ struct Row {
 impl ObservationsBuilder {
     /// Begins a period. Snapshots outside of it are left out.
     pub fn new(calendar: Calendar, period: Range<Timestamp>) -> Self {
-        let start = period.start.as_second().div_euclid(60);
-        let end = period.end.as_second().div_euclid(60);
+        let Period {
+            calendar,
+            start,
+            minutes,
+        } = Period::new(calendar, &period);
         Self {
             calendar,
             start,
-            minutes: usize::try_from(end - start).unwrap_or(0),
+            minutes,
             stations: Vec::new(),
             indexes: FxHashMap::default(),
             taken: Vec::new(),
@@ -128,42 +188,12 @@ impl ObservationsBuilder {
         if let Some(last) = self.last.take() {
             self.take(last);
         }
-        let minute = |at: &Timestamp| usize::try_from(self.minute(*at)).unwrap_or(0);
-        let taken: Vec<usize> = self.taken.iter().map(minute).collect();
-        let mut intervals: Vec<usize> = taken.windows(2).map(|two| two[1] - two[0]).collect();
-        intervals.sort_unstable();
-        let interval = intervals
-            .get(intervals.len() / 2)
-            .map_or(1, |median| (*median).max(1));
-        // Longer ones are gaps in the recording.
-        intervals.retain(|minutes| *minutes <= max_age(interval));
-        let covered: usize = intervals.iter().sum();
-        let mut taken_until = vec![0; self.minutes];
-        taken.iter().for_each(|minute| taken_until[*minute] += 1);
-        let mut sum = 0;
-        for count in &mut taken_until {
-            sum += *count;
-            *count = sum;
-        }
-        let is_dock = |reading: &Reading| *reading != Reading::NONE && reading.docks > 0;
-        let minutes = 0..self.minutes + SLOTS_BEHIND;
-        Observations {
+        let period = Period {
+            calendar: self.calendar,
+            start: self.start,
             minutes: self.minutes,
-            has_docks: self
-                .readings
-                .iter()
-                .map(|of| of.iter().any(is_dock))
-                .collect(),
-            slots: minutes
-                .map(|minute| self.calendar.slot(self.start + minute as i64))
-                .collect(),
-            interval,
-            snapshots_per_minute: intervals.len() as f64 / covered.max(1) as f64,
-            stations: self.stations,
-            taken,
-            taken_until,
-            readings: self.readings,
-        }
+        };
+        period.observations(&self.taken, self.stations, self.readings)
     }
 
     /// Returns whether a snapshot of an earlier time shows that the time of `last` is wrong. It does
@@ -209,15 +239,10 @@ impl ObservationsBuilder {
 }
 
 fn reading(station: &Station, taken_at: Timestamp) -> Option<Reading> {
-    let is_in_service = matches!(station.status, None | Some(StationStatus::InService));
     let age_s = |reported: Timestamp| taken_at.as_second() - reported.as_second();
     let is_current = station
         .reported_at
         .is_none_or(|reported| age_s(reported) <= MAX_REPORT_AGE_S);
-    let (bikes, docks) = station.available.vehicles.zip(station.available.docks)?;
-    let is_plausible = bikes.saturating_add(docks) <= MAX_PLACES;
-    (is_in_service && is_current && is_plausible).then_some(Reading {
-        bikes: bikes as u16,
-        docks: docks as u16,
-    })
+    let reading = Reading::of(station.status.as_ref(), &station.available, Vehicles::All);
+    reading.filter(|_| is_current)
 }

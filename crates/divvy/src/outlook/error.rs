@@ -2,13 +2,17 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Why a model cannot be trained, or nothing can be scored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutlookError {
     /// The rates need days, and the calibration needs others.
-    #[error("the training has readings on {days} days: at least 2 are needed")]
+    #[error(
+        "the training has readings on {days} days: at least 2 are needed, the last of 12 hours or more"
+    )]
     TooFewDays {
-        /// The days with readings.
+        /// The days with readings that begin 12 hours before the end or earlier.
         days: usize,
     },
     /// Every horizon was left out.
@@ -20,7 +24,7 @@ pub enum OutlookError {
 }
 
 /// A horizon that has no forecasts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HorizonLeftOut {
     /// Minutes ahead.
     pub horizon_min: usize,
@@ -29,7 +33,7 @@ pub struct HorizonLeftOut {
 }
 
 /// Why a horizon has no forecasts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// The next snapshot is usually made after the horizon.
     ShorterThanInterval {

@@ -1,6 +1,6 @@
 //! Departures and arrivals between two snapshots.
 
-use super::observations::Observations;
+use super::observations::{Observations, Reading};
 
 /// A change of this many bikes or more in a minute is counted as a truck.
 const TRUCK: f64 = 5.0;
@@ -44,11 +44,20 @@ pub(super) fn flow(
     has_docks: bool,
     snapshot: usize,
 ) -> Option<Flow> {
-    let (from, before) = observations.at_snapshot(station, snapshot.checked_sub(1)?)?;
-    let (until, now) = observations.at_snapshot(station, snapshot)?;
-    if until - from > observations.max_age() {
-        return None;
-    }
+    let before = observations.at_snapshot(station, snapshot.checked_sub(1)?)?;
+    let now = observations.at_snapshot(station, snapshot)?;
+    let is_current = now.0 - before.0 <= observations.max_age();
+    is_current
+        .then(|| flow_between(before, now, has_docks))
+        .flatten()
+}
+
+/// Returns the flow between two minutes with a reading each. `None` where a truck came.
+pub(super) fn flow_between(
+    (from, before): (usize, Reading),
+    (until, now): (usize, Reading),
+    has_docks: bool,
+) -> Option<Flow> {
     let left = i32::from(before.bikes) - i32::from(now.bikes);
     (!is_truck(left.into(), (until - from) as f64)).then(|| Flow {
         from,

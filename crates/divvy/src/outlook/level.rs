@@ -1,9 +1,14 @@
 //! How busy the system is, compared with the rates of the hour: weather, events and seasons change all
 //! stations alike.
 
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::cadence::Cadence;
 use super::chain::FlowRates;
 use super::flows::{self, Flow};
-use super::observations::Observations;
+use super::observations::{Observations, Reading};
 use super::rates::StationRates;
 
 /// Two windows: the minutes after which a flow weighs 1/e, and the number of departures (or arrivals)
@@ -11,6 +16,9 @@ use super::rates::StationRates;
 const WINDOWS: [(f64, f64); 2] = [(60.0, 20.0), (24.0 * 60.0, 50.0)];
 /// The lowest and highest level.
 const LIMITS: (f64, f64) = (0.05, 6.0);
+
+/// After so many minutes without flows nothing is left of those before.
+const FORGOTTEN_MIN: usize = 60 * 24 * 60;
 
 /// Factors of the rates: 1 is as usual.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,7 +46,7 @@ impl Level {
 }
 
 /// Follows the level minute by minute: it depends on the past alone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LevelTracker {
     departures: Ratio,
     arrivals: Ratio,
@@ -52,6 +60,34 @@ impl LevelTracker {
         self.arrivals.add(arrivals, expected.arrivals);
     }
 
+    /// Adds the minutes from one snapshot to the next, as far as flows between them are counted. `minutes`
+    /// is the number of minutes between the two; `slot` is the slot of a number of minutes after the first.
+    pub fn add_flows<'a>(
+        &mut self,
+        minutes: usize,
+        cadence: Cadence,
+        stations: impl Iterator<Item = (&'a StationRates, Reading, Reading)>,
+        slot: impl Fn(usize) -> usize,
+    ) {
+        for _ in 1..minutes.min(FORGOTTEN_MIN) {
+            self.add_sums(&Sums::NOTHING);
+        }
+        let mut sums = Sums::NOTHING;
+        if minutes <= cadence.max_age() {
+            for (rates, before, now) in stations {
+                let flow = flows::flow_between((0, before), (minutes, now), rates.has_docks);
+                if let Some(flow) = flow {
+                    sums.add(flow, rates, &slot);
+                }
+            }
+        }
+        self.add_sums(&sums);
+    }
+
+    fn add_sums(&mut self, sums: &Sums) {
+        self.add(sums.departures, sums.arrivals, sums.expected);
+    }
+
     /// Returns the level after the last minute.
     pub fn level(&self) -> Level {
         Level {
@@ -62,7 +98,7 @@ impl LevelTracker {
 }
 
 /// Observed and expected events, weighted by `exp(-age / window)` for each of [`WINDOWS`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Ratio([(f64, f64); 2]);
 
 impl Ratio {
@@ -86,21 +122,36 @@ impl Ratio {
 
 /// Returns the level after each minute of a period. `rates` are those of its stations.
 pub(super) fn levels(observations: &Observations, rates: &[&StationRates]) -> Vec<Level> {
+    let mut levels = Vec::with_capacity(observations.minutes());
     let mut tracker = LevelTracker::default();
-    let of_minute = |minute: usize| {
+    let minutes = 0..observations.minutes();
+    follow(&mut tracker, observations, rates, minutes, |level| {
+        levels.push(level);
+    });
+    levels
+}
+
+/// Adds some minutes of a period, and passes the level after each of them.
+pub(super) fn follow(
+    tracker: &mut LevelTracker,
+    observations: &Observations,
+    rates: &[&StationRates],
+    minutes: Range<usize>,
+    mut pass: impl FnMut(Level),
+) {
+    for minute in minutes {
         let mut sums = Sums::NOTHING;
         for snapshot in observations.snapshots(minute..minute + 1) {
             for (station, rates) in rates.iter().enumerate() {
                 let has_docks = rates.has_docks;
                 if let Some(flow) = flows::flow(observations, station, has_docks, snapshot) {
-                    sums.add(observations, flow, rates);
+                    sums.add(flow, rates, |minute| observations.slot(minute));
                 }
             }
         }
-        tracker.add(sums.departures, sums.arrivals, sums.expected);
-        tracker.level()
-    };
-    (0..observations.minutes()).map(of_minute).collect()
+        tracker.add_sums(&sums);
+        pass(tracker.level());
+    }
 }
 
 /// Flows of all stations that became known in one minute.
@@ -120,7 +171,7 @@ impl Sums {
         },
     };
 
-    fn add(&mut self, observations: &Observations, flow: Flow, rates: &StationRates) {
+    fn add(&mut self, flow: Flow, rates: &StationRates, slot: impl Fn(usize) -> usize) {
         if flow.may_depart {
             self.departures += f64::from(flow.departures);
         }
@@ -128,7 +179,7 @@ impl Sums {
             self.arrivals += f64::from(flow.arrivals);
         }
         for minute in flow.from..flow.until {
-            let usual = rates.at(observations.slot(minute));
+            let usual = rates.at(slot(minute));
             if flow.may_depart {
                 self.expected.departures += usual.departures;
             }

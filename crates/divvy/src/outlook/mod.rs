@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  calendar       half hours of weekdays and days off
-//!  builder        snapshots of a period → observations
+//!  builder        snapshots of a period → observations;  columns: changes of each station → the same
+//!  cadence        how often snapshots come
 //!  observations   bikes and docks of each station in each snapshot; what happened until a horizon
 //!  flows          two snapshots → departures and arrivals, without trucks
 //!  rates          flows of weeks → departures and arrivals a minute by station and half hour
@@ -10,6 +11,7 @@
 //!  chain          bikes now, rates, level → the distribution of bikes at each horizon
 //!  calibration    outcomes of earlier forecasts → corrected probabilities
 //!  model          all of these: trained on weeks, asked for forecasts
+//!  claim          what the model forecasts for a station at any horizon
 //!  baselines      simpler forecasts to compare with;  scores: how good forecasts are
 //!  backtest       trains on one period and scores on another
 //! ```
@@ -22,9 +24,12 @@
 mod backtest;
 mod baselines;
 mod builder;
+mod cadence;
 mod calendar;
 mod calibration;
 mod chain;
+mod claim;
+mod columns;
 mod error;
 mod flows;
 mod level;
@@ -34,22 +39,25 @@ mod rates;
 mod scores;
 
 pub use backtest::{Backtest, BacktestOptions, OnlineOptions, backtest};
-pub use builder::{Added, ObservationsBuilder};
+pub use builder::{Added, ObservationsBuilder, minute_of};
+pub use cadence::Cadence;
 pub use calendar::{Calendar, SLOTS};
 pub use calibration::{OnlineIntercept, Platt};
 pub use chain::{Chain, FlowRates, Outlook};
+pub use claim::Claim;
+pub use columns::ColumnsBuilder;
 pub use error::{HorizonLeftOut, OutlookError, Reason};
 pub use flows::is_truck;
 pub use level::{Level, LevelTracker};
 pub use model::Model;
-pub use observations::{Observations, Reading};
+pub use observations::{Observations, Reading, Vehicles};
 pub use rates::StationRates;
-pub use scores::{Bin, Score};
+pub use scores::{BIN_LIMITS, Bin, Parts, Score, bin_of, brier, log_score, parts};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What may happen to a station until a horizon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// No bike at the horizon.
@@ -70,6 +78,16 @@ impl Event {
         Self::FullAt,
         Self::FullWithin,
     ];
+
+    /// Returns its name, which is stable.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EmptyAt => "empty_at",
+            Self::EmptyWithin => "empty_within",
+            Self::FullAt => "full_at",
+            Self::FullWithin => "full_within",
+        }
+    }
 
     /// Returns whether the event is about free docks, not bikes.
     pub fn is_of_docks(self) -> bool {

@@ -4,26 +4,32 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Event;
+use super::cadence::Cadence;
 use super::calibration::{Platt, logit};
 use super::chain::{Chain, FlowRates, Outlook};
 use super::error::{HorizonLeftOut, OutlookError, Reason};
-use super::level::{self, Level};
+use super::level::{self, Level, LevelTracker};
 use super::observations::{Observations, Reading};
 use super::rates::{StationRates, SystemRates};
 use crate::model::StationId;
 use crate::sample::Rng;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 /// The share of the days of training that rates are estimated from while the calibration is fitted to
 /// the others.
 const SHARE_FOR_RATES: f64 = 0.7;
+/// The fewest minutes that calibration is fitted to: a few hours of a night have hardly an event.
+const LEAST_HELD_OUT_MIN: usize = 12 * 60;
 /// The fewest outcomes that a horizon is calibrated by.
 const LEAST_OUTCOMES: usize = 100;
 
 /// What was learned from a period of observations.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     rates: SystemRates,
+    /// How often the snapshots of the training came.
+    cadence: Cadence,
     indexes: FxHashMap<StationId, usize>,
     /// Minutes ahead, ascending.
     horizons: Vec<usize>,
@@ -69,6 +75,7 @@ impl Model {
         let stations = observations.stations().iter().cloned();
         let mut model = Self {
             rates: SystemRates::estimate(observations, 0..held_out.start),
+            cadence: observations.cadence(),
             indexes: stations.zip(0..).collect(),
             calibration: Vec::new(),
             horizons,
@@ -124,6 +131,11 @@ impl Model {
             .correct(outlook.probability(event))
     }
 
+    /// Returns how often the snapshots of the training came.
+    pub fn cadence(&self) -> Cadence {
+        self.cadence
+    }
+
     /// Returns the horizons in minutes, ascending.
     pub fn horizons(&self) -> &[usize] {
         &self.horizons
@@ -163,23 +175,24 @@ impl Model {
         now: Reading,
         level: Level,
         slot: impl Fn(usize) -> usize,
-        mut at: impl FnMut(usize, Outlook),
+        at: impl FnMut(usize, Outlook),
     ) {
-        let mut chain = Chain::new(usize::from(now.bikes), rates.places(now));
-        let mut minute = 0;
-        for (index, horizon) in self.horizons.iter().enumerate() {
-            while minute < *horizon {
-                let usual: FlowRates = rates.at(slot(minute));
-                chain.minute(level.times(usual));
-                minute += 1;
-            }
-            at(index, chain.outlook());
-        }
+        run_to(&self.horizons, rates, now, level, slot, at);
     }
 
     /// Returns the level of the system after each minute of a period.
     pub(super) fn levels(&self, observations: &Observations) -> Vec<Level> {
         level::levels(observations, &self.rates_of(observations))
+    }
+
+    /// Follows the level of the system over a period from one of its minutes on, and returns what follows
+    /// it further.
+    pub fn level_tracker(&self, observations: &Observations, from: usize) -> LevelTracker {
+        let mut tracker = LevelTracker::default();
+        let rates = self.rates_of(observations);
+        let minutes = from..observations.minutes();
+        level::follow(&mut tracker, observations, &rates, minutes, |_| {});
+        tracker
     }
 
     /// Returns the rates of the stations of a period, in their order.
@@ -216,6 +229,28 @@ impl Model {
     }
 }
 
+/// Runs the chain of a station, and passes its outlook at each of the horizons, ascending, with the
+/// horizon's index.
+pub(super) fn run_to(
+    horizons: &[usize],
+    rates: &StationRates,
+    now: Reading,
+    level: Level,
+    slot: impl Fn(usize) -> usize,
+    mut at: impl FnMut(usize, Outlook),
+) {
+    let mut chain = Chain::new(usize::from(now.bikes), rates.places(now));
+    let mut minute = 0;
+    for (index, horizon) in horizons.iter().enumerate() {
+        while minute < *horizon {
+            let usual: FlowRates = rates.at(slot(minute));
+            chain.minute(level.times(usual));
+            minute += 1;
+        }
+        at(index, chain.outlook());
+    }
+}
+
 /// Returns the horizons that are not shorter than the interval between snapshots, ascending, and the
 /// others.
 pub(super) fn long_horizons(
@@ -237,11 +272,14 @@ pub(super) fn long_horizons(
 /// Returns the minutes of the days that calibration is fitted to: the last ones of those with readings.
 fn held_out(observations: &Observations) -> Result<Range<usize>, OutlookError> {
     let days = observations.days();
-    if days.len() < 2 {
-        return Err(OutlookError::TooFewDays { days: days.len() });
+    let long_enough =
+        |day: &&Range<usize>| observations.minutes() - day.start >= LEAST_HELD_OUT_MIN;
+    let long = days.iter().filter(long_enough).count();
+    if long < 2 {
+        return Err(OutlookError::TooFewDays { days: long });
     }
     let first = (SHARE_FOR_RATES * days.len() as f64).round() as usize;
-    let first = first.clamp(1, days.len() - 1);
+    let first = first.clamp(1, long - 1);
     Ok(days[first].start..observations.minutes())
 }
 

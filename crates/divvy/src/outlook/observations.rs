@@ -2,17 +2,53 @@
 
 use std::ops::Range;
 
-use super::Event;
-use super::calendar::HALF_HOURS;
-use crate::model::StationId;
+use serde::{Deserialize, Serialize};
 
-/// How long a reading holds, in minutes, where snapshots come every minute.
-const MAX_AGE_MIN: usize = 3;
-/// How many intervals between snapshots a reading holds where they come more rarely.
-const MAX_AGE_INTERVALS: f64 = 1.5;
+use super::Event;
+use super::cadence::Cadence;
+use super::calendar::HALF_HOURS;
+use crate::model::{Availability, StationId, StationStatus};
+
+/// More bikes and free docks than this are no station.
+const MAX_PLACES: u32 = 1_000;
+
+/// Which vehicles are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vehicles {
+    /// All that can be rented.
+    All,
+    /// E-bikes.
+    Ebike,
+    /// Those that are no e-bikes.
+    Classic,
+}
+
+impl Vehicles {
+    /// All groups.
+    pub const ALL: [Self; 3] = [Self::All, Self::Ebike, Self::Classic];
+
+    /// Returns its name, which is stable.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Ebike => "ebike",
+            Self::Classic => "classic",
+        }
+    }
+
+    /// Counts the vehicles of the group. `None` where the feed does not.
+    pub fn count(self, available: &Availability) -> Option<u32> {
+        match self {
+            Self::All => available.vehicles,
+            Self::Ebike => available.ebikes,
+            Self::Classic => available.vehicles?.checked_sub(available.ebikes?),
+        }
+    }
+}
 
 /// The bikes and free docks of a station in service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     /// Vehicles that can be rented.
     pub bikes: u16,
@@ -21,6 +57,22 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// Takes the reading of what a station reports. `None` for a station that is not in service, whose
+    /// bikes or docks are not counted, or that has more than 1,000 of both.
+    pub fn of(
+        status: Option<&StationStatus>,
+        available: &Availability,
+        vehicles: Vehicles,
+    ) -> Option<Self> {
+        let is_in_service = matches!(status, None | Some(StationStatus::InService));
+        let (bikes, docks) = vehicles.count(available).zip(available.docks)?;
+        let is_plausible = bikes.saturating_add(docks) <= MAX_PLACES;
+        (is_in_service && is_plausible).then_some(Self {
+            bikes: bikes as u16,
+            docks: docks as u16,
+        })
+    }
+
     /// Returns bikes and free docks together.
     pub fn places(self) -> usize {
         usize::from(self.bikes) + usize::from(self.docks)
@@ -53,10 +105,7 @@ pub struct Observations {
     pub(super) has_docks: Vec<bool>,
     /// The slot of each minute, to a day after the end.
     pub(super) slots: Vec<u8>,
-    /// The median interval between snapshots, in minutes.
-    pub(super) interval: usize,
-    /// The mean number of snapshots a minute, without the gaps in the recording.
-    pub(super) snapshots_per_minute: f64,
+    pub(super) cadence: Cadence,
 }
 
 impl Observations {
@@ -72,7 +121,12 @@ impl Observations {
 
     /// Returns the median interval between snapshots in minutes, at least 1.
     pub fn interval(&self) -> usize {
-        self.interval
+        self.cadence.interval
+    }
+
+    /// Returns how often snapshots come.
+    pub fn cadence(&self) -> Cadence {
+        self.cadence
     }
 
     /// Returns what a station had in the last snapshot until the end of a minute. `None` where it was
@@ -89,6 +143,16 @@ impl Observations {
     /// Returns the slot of a minute of the period, or of up to a day after it.
     pub fn slot(&self, minute: usize) -> usize {
         usize::from(self.slots[minute.min(self.slots.len() - 1)])
+    }
+
+    /// Counts the snapshots.
+    pub fn count_snapshots(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Counts the local days that have readings.
+    pub fn count_days(&self) -> usize {
+        self.days().len()
     }
 
     /// Counts the readings: one for each snapshot and station in service.
@@ -133,27 +197,25 @@ impl Observations {
             return None;
         }
         let window = self.snapshots(minute + 1..minute + horizon + 1);
-        let (mut observed, mut happened) = (0, false);
+        let (mut observed, mut happened) = (0_usize, false);
         let readings = self.readings[station][window].iter();
         for count in readings.filter_map(|reading| reading.known().and_then(counted)) {
             observed += 1;
             happened |= count == 0;
         }
-        let usual = (horizon as f64 * self.snapshots_per_minute)
-            .floor()
-            .max(1.0);
-        (5.0 * f64::from(observed) >= 4.0 * usual).then_some(happened)
+        let is_covered = self.cadence.is_covered(observed, horizon);
+        is_covered.then_some(happened)
     }
 
     /// Returns how many minutes before or after a horizon a snapshot may be that decides on an event
     /// at it: 3, or half an interval.
     pub fn tolerance(&self) -> usize {
-        MAX_AGE_MIN.max(self.interval.div_ceil(2))
+        self.cadence.tolerance()
     }
 
     /// Returns how many minutes a reading holds.
     pub(super) fn max_age(&self) -> usize {
-        max_age(self.interval)
+        self.cadence.max_age()
     }
 
     /// Returns the indexes of the snapshots of some minutes.
@@ -201,9 +263,4 @@ impl Observations {
         let reading = self.readings[station][snapshot].known()?;
         Some((self.taken[snapshot], reading))
     }
-}
-
-/// Returns how many minutes a reading holds, where snapshots are usually `interval` minutes apart.
-pub(super) fn max_age(interval: usize) -> usize {
-    MAX_AGE_MIN.max((MAX_AGE_INTERVALS * interval as f64).ceil() as usize)
 }

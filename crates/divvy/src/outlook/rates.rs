@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::calendar::{HALF_HOURS, SLOTS};
 use super::chain::FlowRates;
 use super::flows;
@@ -13,9 +15,11 @@ const KAPPA_MIN: f64 = 240.0;
 const PLACES_WITHOUT_DOCKS: usize = 20;
 
 /// The rates of one station.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StationRates {
+    #[serde(with = "by_slot")]
     departures: [f64; SLOTS],
+    #[serde(with = "by_slot")]
     arrivals: [f64; SLOTS],
     /// Whether it had a free dock in any snapshot of the training.
     pub(super) has_docks: bool,
@@ -41,7 +45,7 @@ impl StationRates {
 }
 
 /// The rates of a system: of each station, and of one that was not observed in training.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct SystemRates {
     pub(super) stations: Vec<StationRates>,
     pub(super) other: StationRates,
@@ -166,4 +170,28 @@ fn shrink(stations: &[Observed]) -> (Vec<[f64; SLOTS]>, [f64; SLOTS]) {
 
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+/// Arrays of this length are no type of serde.
+mod by_slot {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::SLOTS;
+
+    pub(super) fn serialize<S: Serializer>(
+        slots: &[f64; SLOTS],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        slots.as_slice().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<[f64; SLOTS], D::Error> {
+        let slots = Vec::deserialize(deserializer)?;
+        slots
+            .try_into()
+            .map_err(|_| D::Error::custom("another number of slots"))
+    }
 }

@@ -9,7 +9,7 @@ use super::baselines::Baseline;
 use super::calibration::CLIP;
 
 /// The upper limits of the bins of forecasts. Events are rare: most forecasts are below 0.1.
-const LIMITS: [f64; 13] = [
+pub const BIN_LIMITS: [f64; 13] = [
     0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0,
 ];
 /// The forecasts of one event at one horizon, against what happened.
@@ -67,7 +67,7 @@ pub struct Bin {
 /// Adds up forecasts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    bins: [Sum; LIMITS.len()],
+    bins: [Sum; BIN_LIMITS.len()],
     n: usize,
     brier: f64,
     log_score: f64,
@@ -85,8 +85,7 @@ struct Sum {
 
 impl Tally {
     pub(super) fn add(&mut self, probability: f64, baseline: Baseline, happened: bool) {
-        let bin = LIMITS.partition_point(|limit| *limit <= probability);
-        let bin = &mut self.bins[bin.min(LIMITS.len() - 1)];
+        let bin = &mut self.bins[bin_of(probability)];
         bin.n += 1;
         bin.probability += probability;
         bin.happened += usize::from(happened);
@@ -108,16 +107,10 @@ impl Tally {
         let n = self.n.max(1) as f64;
         let if_any = |score: f64| (self.n > 0).then_some(score);
         let events = self.bins.iter().map(|bin| bin.happened).sum();
-        let frequency = events as f64 / n;
         let skill = |sum: f64| (sum > 0.0).then(|| 1.0 - self.brier / sum);
         let [persistence, climatology, bikes_table] = self.brier_of_baselines;
         let calibration: Vec<Bin> = self.bins().collect();
-        let by_bins = |difference: fn(&Bin, f64) -> f64| {
-            let parts = calibration
-                .iter()
-                .map(|bin| bin.n as f64 * difference(bin, frequency).powi(2));
-            parts.sum::<f64>() / n
-        };
+        let parts = parts(&calibration);
         Score {
             horizon_min,
             event,
@@ -129,20 +122,20 @@ impl Tally {
             skill_bikes_table: skill(bikes_table),
             log_score: if_any(self.log_score / n),
             log_score_bikes_table: if_any(self.log_score_bikes_table / n),
-            reliability: if_any(by_bins(|bin, _| bin.forecast - bin.observed)),
-            resolution: if_any(by_bins(|bin, frequency| bin.observed - frequency)),
-            uncertainty: if_any(frequency * (1.0 - frequency)),
+            reliability: parts.map(|parts| parts.reliability),
+            resolution: parts.map(|parts| parts.resolution),
+            uncertainty: parts.map(|parts| parts.uncertainty),
             calibration,
         }
     }
 
     /// Returns the bins that have forecasts.
     fn bins(&self) -> impl Iterator<Item = Bin> {
-        let from = std::iter::once(0.0).chain(LIMITS);
+        let from = std::iter::once(0.0).chain(BIN_LIMITS);
         let bins = self
             .bins
             .iter()
-            .zip(from.zip(LIMITS))
+            .zip(from.zip(BIN_LIMITS))
             .filter(|(sum, _)| sum.n > 0);
         bins.map(|(sum, (from, until))| Bin {
             from,
@@ -154,11 +147,48 @@ impl Tally {
     }
 }
 
-fn brier(probability: f64, happened: bool) -> f64 {
+/// The parts of the Brier score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parts {
+    /// See [`Score::reliability`].
+    pub reliability: f64,
+    /// See [`Score::resolution`].
+    pub resolution: f64,
+    /// See [`Score::uncertainty`].
+    pub uncertainty: f64,
+}
+
+/// Divides the Brier score by bins. `None` without forecasts.
+pub fn parts(bins: &[Bin]) -> Option<Parts> {
+    let n: usize = bins.iter().map(|bin| bin.n).sum();
+    if n == 0 {
+        return None;
+    }
+    let mean = |value: &dyn Fn(&Bin) -> f64| {
+        let sum: f64 = bins.iter().map(|bin| bin.n as f64 * value(bin)).sum();
+        sum / n as f64
+    };
+    let frequency = mean(&|bin| bin.observed);
+    Some(Parts {
+        reliability: mean(&|bin| (bin.forecast - bin.observed).powi(2)),
+        resolution: mean(&|bin| (bin.observed - frequency).powi(2)),
+        uncertainty: frequency * (1.0 - frequency),
+    })
+}
+
+/// Returns the index in [`BIN_LIMITS`] of the bin of a probability.
+pub fn bin_of(probability: f64) -> usize {
+    let bin = BIN_LIMITS.partition_point(|limit| *limit <= probability);
+    bin.min(BIN_LIMITS.len() - 1)
+}
+
+/// Returns the square of a probability's error.
+pub fn brier(probability: f64, happened: bool) -> f64 {
     (probability - f64::from(u8::from(happened))).powi(2)
 }
 
-fn log_score(probability: f64, happened: bool) -> f64 {
+/// Returns `-ln p` of what happened. Probabilities closer to 0 or 1 than 0.00001 are taken as this close.
+pub fn log_score(probability: f64, happened: bool) -> f64 {
     let of_outcome = if happened {
         probability
     } else {

@@ -126,6 +126,8 @@ pub enum ValueKind {
     Meters,
     /// A number for each of something, such as a day.
     Rate,
+    /// A score of forecasts, of which small differences count.
+    Score,
     /// A date or a month.
     Date,
     /// Decimal degrees, exactly as published.
@@ -134,6 +136,9 @@ pub enum ValueKind {
     Instant,
     /// Yes or no.
     Truth,
+    /// The probabilities of 0, 1, 2 and so on: an array in JSON and its text elsewhere. Tables for people
+    /// leave it out.
+    Distribution,
 }
 
 impl ValueKind {
@@ -141,7 +146,7 @@ impl ValueKind {
     pub fn is_numeric(self) -> bool {
         !matches!(
             self,
-            Self::Text | Self::Name | Self::Date | Self::Instant | Self::Truth
+            Self::Text | Self::Name | Self::Date | Self::Instant | Self::Truth | Self::Distribution
         )
     }
 }

@@ -12,9 +12,11 @@ use super::dims::{Dim, weekday_of};
 use super::table::Sort;
 use crate::model::civil_date::{DAY_MS, HOUR_MS, day_of, day_of_ms};
 use crate::model::{Rider, TripBatch};
+use crate::outlook::Vehicles;
 
 pub use values::{
-    HoursOfDay, MaxUnusable, NoHours, NoPeriod, NoShare, NoWeekdays, Period, Weekdays,
+    HoursOfDay, MaxUnusable, Minutes, NoHours, NoMinutes, NoPeriod, NoShare, NoWeekdays, Period,
+    Weekdays,
 };
 
 /// What narrows a report. The default narrows nothing.
@@ -47,6 +49,12 @@ pub struct Filters {
     pub max_unusable: Option<MaxUnusable>,
     /// The areas by which stations are grouped. `None` to group by station.
     pub areas: Option<Areas>,
+    /// How far ahead stations are forecast. Empty for the report's own horizons.
+    pub horizons: Vec<Minutes>,
+    /// One more horizon: in how many minutes somebody arrives.
+    pub arrive: Option<Minutes>,
+    /// The number of bikes whose probability is shown. `None` for one.
+    pub need: Option<u32>,
 }
 
 /// One way to narrow a report.
@@ -74,11 +82,17 @@ pub enum Filter {
     MaxUnusable,
     /// By the areas in which stations lie.
     Areas,
+    /// By how far ahead stations are forecast.
+    Horizon,
+    /// By the minutes until somebody arrives.
+    Arrive,
+    /// By the number of bikes that are needed.
+    Need,
 }
 
 impl Filter {
     /// Every way.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Dates,
         Self::Rider,
         Self::Bike,
@@ -90,6 +104,9 @@ impl Filter {
         Self::AsOf,
         Self::MaxUnusable,
         Self::Areas,
+        Self::Horizon,
+        Self::Arrive,
+        Self::Need,
     ];
 
     /// Every way to narrow a report on trips.
@@ -118,6 +135,9 @@ impl Filter {
             Self::AsOf => "as-of",
             Self::MaxUnusable => "max-unusable",
             Self::Areas => "areas",
+            Self::Horizon => "horizon",
+            Self::Arrive => "arrive",
+            Self::Need => "need",
         }
     }
 }
@@ -143,6 +163,9 @@ impl Filters {
             self.as_of.is_some(),
             self.max_unusable.is_some(),
             self.areas.is_some(),
+            !self.horizons.is_empty(),
+            self.arrive.is_some(),
+            self.need.is_some(),
         ];
         Filter::ALL
             .into_iter()
@@ -190,6 +213,23 @@ impl Filters {
     /// Returns whether trips of a weekday, 0 for Monday, are counted.
     pub(super) fn has_weekday(&self, weekday: i32) -> bool {
         self.weekdays.is_none_or(|days| days.contains(weekday))
+    }
+
+    /// Returns the group of vehicles that the bike filter names where a feed counts them. `None` without
+    /// the filter, and for another word.
+    pub(super) fn vehicles(&self) -> Option<Vehicles> {
+        let bike = self.bike.as_ref()?;
+        let is_called = |vehicles: &Vehicles| {
+            let words: &[&str] = match vehicles {
+                Vehicles::All => &["all"],
+                Vehicles::Ebike => &["ebike", "e-bike", "electric"],
+                Vehicles::Classic => &["classic"],
+            };
+            words
+                .iter()
+                .any(|word| is_bike(word, bike) || is_bike(bike, word))
+        };
+        Vehicles::ALL.into_iter().find(is_called)
     }
 
     /// Returns whether trips of an hour of the day are counted.

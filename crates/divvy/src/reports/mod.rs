@@ -14,6 +14,7 @@ mod aliases;
 mod areas;
 mod as_of_time;
 mod balance;
+mod calibration;
 mod column;
 mod dims;
 mod feed;
@@ -28,6 +29,7 @@ mod incomplete_months;
 mod largest;
 mod measures;
 mod observed_time;
+mod outlook;
 mod own;
 mod picture;
 mod places;
@@ -51,12 +53,13 @@ pub use aliases::{PlaceAliasRow, Places};
 pub use areas::{Areas, NoAreas};
 pub use as_of_time::{AsOfTime, NoTime};
 pub use balance::{Balance, BalanceRow};
+pub use calibration::{Calibration, CalibrationRow};
 pub use column::{Column, Role, ValueKind};
 pub use dims::{Dim, NoDim, WEEKDAYS as WEEKDAY_NAMES};
 pub use feed::{FeedHealth, FeedHealthRow};
 pub use filters::{
-    Filter, Filters, HoursOfDay, MaxUnusable, NoHours, NoPeriod, NoShare, NoWeekdays, Period,
-    Weekdays,
+    Filter, Filters, HoursOfDay, MaxUnusable, Minutes, NoHours, NoMinutes, NoPeriod, NoShare,
+    NoWeekdays, Period, Weekdays,
 };
 pub use flows::{FlowRow, Flows};
 pub use from_counts::{FromCountRow, FromCounts};
@@ -67,6 +70,7 @@ pub use groupings::{
 };
 pub use growth::Growth;
 pub use measures::{Measure, NoMeasure};
+pub use outlook::{Outlook, OutlookRow};
 pub use own::OwnReport;
 pub use picture::{Map, MapStation, Picture};
 pub use quality::{Quality, QualityRow};
@@ -156,6 +160,8 @@ pub static REPORTS: &[&dyn Report] = &[
     &Flows,
     &Reconcile,
     &FeedHealth,
+    &Outlook,
+    &Calibration,
 ];
 
 /// Why a report has no answer.

@@ -48,6 +48,9 @@ impl OwnReport {
             as_of: asked.as_of,
             max_unusable: asked.max_unusable,
             areas: asked.areas.clone(),
+            horizons: asked.horizons.clone(),
+            arrive: asked.arrive,
+            need: asked.need,
         }
     }
 }

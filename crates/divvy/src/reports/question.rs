@@ -39,6 +39,8 @@ pub struct Question<'a> {
     pub(super) zone: Zone,
     /// The archives that are loaded when the answer begins.
     pub(super) archives: Arc<[LoadedArchive]>,
+    /// The present moment, which the age of a feed is measured by.
+    pub now: Timestamp,
     /// Reads the trips even if the cube has the answer, to test that both give the same result.
     pub reads_trips: bool,
 }
@@ -115,6 +117,7 @@ impl<'a> Question<'a> {
             filters,
             zone: system.zone(),
             archives: Arc::default(),
+            now: Timestamp::now(),
             reads_trips: false,
         }
     }

@@ -16,6 +16,8 @@ pub struct UnknownValue {
     pub known: Vec<String>,
     /// How many stations have names that contain the value. 0 for riders and bikes.
     pub containing: usize,
+    /// The value is one of the feed, not of the trips.
+    pub is_of_feed: bool,
 }
 
 impl fmt::Display for UnknownValue {
@@ -39,6 +41,7 @@ impl fmt::Display for UnknownValue {
             }
             (Filter::Station, _) => write!(f, " (did you mean {:?}?)", self.known[0]),
             (filter, 0) => write!(f, ": the trips do not state the {filter}"),
+            _ if self.is_of_feed => write!(f, ": expected one of {known}"),
             _ => write!(f, ": the trips have {known}"),
         }
     }
@@ -56,6 +59,7 @@ mod tests {
                 value: "foo".into(),
                 known: known.iter().copied().map(String::from).collect(),
                 containing,
+                is_of_feed: false,
             };
             unknown.to_string()
         };

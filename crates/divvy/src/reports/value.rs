@@ -19,16 +19,26 @@ pub enum Value {
     Decimal(Degrees),
     /// Yes or no.
     Truth(bool),
+    /// The probabilities of 0, 1, 2 and so on.
+    Distribution(Vec<f64>),
 }
 
 impl Value {
+    /// Returns the JSON text of a distribution. `None` for other values.
+    pub fn distribution_text(&self) -> Option<String> {
+        let Self::Distribution(probabilities) = self else {
+            return None;
+        };
+        serde_json::to_string(probabilities).ok()
+    }
+
     /// Returns it as a number. `None` for what is none.
     pub fn number(&self) -> Option<f64> {
         match self {
             Self::Integer(number) => Some(*number as f64),
             Self::Float(number) => Some(*number),
             Self::Decimal(degrees) => Some(degrees.to_f64()),
-            Self::Empty | Self::Text(_) | Self::Truth(_) => None,
+            Self::Empty | Self::Text(_) | Self::Truth(_) | Self::Distribution(_) => None,
         }
     }
 

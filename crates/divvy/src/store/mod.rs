@@ -137,6 +137,11 @@ pub trait StationTable: Send + Sync {
         None
     }
 
+    /// Returns where forecasts are kept. `None` where the store keeps none.
+    fn forecasts(&self) -> Option<&dyn Forecasts> {
+        None
+    }
+
     /// Stores the names, positions and capacities of a published station list beside those of other
     /// lists ([`Station::listed_as`]); values from a feed are never overwritten. Returns how many rows
     /// were inserted or changed.
@@ -186,6 +191,45 @@ pub trait StatusHistory: Send + Sync {
 
     /// Counts the changes of all stations.
     async fn count_state_changes(&self, system: &SystemId) -> Result<u64, StoreError>;
+}
+
+/// What is kept of forecasts: a few megabytes of bytes, which their writer alone reads.
+#[async_trait]
+pub trait Forecasts: Send + Sync {
+    /// Returns what was kept last. `None` if nothing was, or not what was kept is there: a damaged file
+    /// is the same as none, since all but the record of earlier forecasts can be made again.
+    async fn kept_forecasts(
+        &self,
+        system: &SystemId,
+        part: ForecastPart,
+    ) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Replaces what is kept: all of it or nothing.
+    async fn keep_forecasts(
+        &self,
+        system: &SystemId,
+        part: ForecastPart,
+        bytes: &[u8],
+    ) -> Result<(), StoreError>;
+}
+
+/// What is kept of forecasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ForecastPart {
+    /// The trained models.
+    Models,
+    /// Forecasts that are not due yet, and how good those before were.
+    Log,
+}
+
+impl ForecastPart {
+    /// Returns its name, which is stable.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Models => "models",
+            Self::Log => "log",
+        }
+    }
 }
 
 /// Corrections of the join between trips and stations, made by hand.

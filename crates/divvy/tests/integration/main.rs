@@ -12,6 +12,7 @@ mod divvy_history;
 mod embedded_store;
 mod export;
 mod flows;
+mod forecast;
 mod formats_doc;
 #[cfg(feature = "embedded")]
 mod history;

@@ -182,6 +182,7 @@ fn shown(table: &Table, columns: &[&str]) -> BTreeSet<String> {
                 Value::Float(number) => format!("{number:.3}"),
                 Value::Decimal(degrees) => degrees.to_string(),
                 Value::Truth(truth) => truth.to_string(),
+                of_more @ Value::Distribution(_) => of_more.distribution_text().unwrap_or_default(),
             });
             values.collect::<Vec<_>>().join("|")
         })

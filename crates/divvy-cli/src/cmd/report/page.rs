@@ -180,5 +180,11 @@ fn narrowed(given: &Filters, takes: &[Filter]) -> Filters {
         as_of: given.as_of.filter(|_| takes(Filter::AsOf)),
         max_unusable: given.max_unusable.filter(|_| takes(Filter::MaxUnusable)),
         areas: given.areas.clone().filter(|_| takes(Filter::Areas)),
+        horizons: match takes(Filter::Horizon) {
+            true => given.horizons.clone(),
+            false => Vec::new(),
+        },
+        arrive: given.arrive.filter(|_| takes(Filter::Arrive)),
+        need: given.need.filter(|_| takes(Filter::Need)),
     }
 }

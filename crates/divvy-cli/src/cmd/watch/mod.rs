@@ -147,6 +147,7 @@ impl Watch {
             recorder: recorder.map(Mutex::new),
             alarms,
             metrics,
+            training: Mutex::new(()),
         };
         // Before the first line: a signal after it is handled.
         let mut signals = block_on(async { Signals::listen() })?;

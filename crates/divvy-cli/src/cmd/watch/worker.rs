@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use divvy::forecast::Follower;
 use divvy::ingest::watch::{
     ClockSteps, Condition, Finding, Moment, Outcome, PollReport, Recorder, Stores, SystemWatch,
 };
 use divvy::reports::plural;
 use divvy::store::embedded::EmbeddedStore;
-use divvy::store::{Applied, Store};
+use divvy::store::{Applied, Store, StoreError};
 
 use super::alarms::Alarms;
 use super::gate::Gate;
@@ -60,10 +61,13 @@ pub struct Shared<'a> {
     pub recorder: Option<Mutex<Recorder>>,
     pub alarms: Option<Alarms>,
     pub metrics: Metrics,
+    /// Held by the worker that may train models: that takes seconds and some hundred megabytes.
+    pub training: Mutex<()>,
 }
 
 /// Polls a system until the gate closes.
 pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
+    let mut forecasts = None;
     loop {
         let due = shared.clock.start + watch.next_poll_at();
         shared.metrics.plan(index, watch, due);
@@ -92,6 +96,8 @@ pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
         shared.print(watch, &report, began.elapsed());
         shared.metrics.add(index, watch, &report, began.elapsed());
         drop(storing);
+        // Last: a training delays nothing but the next poll of this system.
+        shared.forecast(&mut forecasts, watch, &report);
     }
 }
 
@@ -144,6 +150,36 @@ impl Shared<'_> {
             };
             self.note(watch, Condition::CountsOutdated, found);
         }
+    }
+
+    /// Issues forecasts and scores those that are due. Models are trained by one worker at a time: others
+    /// go on with those they have.
+    fn forecast(
+        &self,
+        forecasts: &mut Option<Follower>,
+        watch: &mut SystemWatch,
+        report: &PollReport,
+    ) {
+        let Outcome::Taken(polled) = &report.outcome else {
+            return;
+        };
+        let store = self.opened.store();
+        let training = self.training.try_lock();
+        let followed = self.opened.run(async {
+            let follower = match forecasts {
+                Some(follower) => follower,
+                None => forecasts.insert(Follower::open(store, &polled.system).await?),
+            };
+            follower.allow_training(training.is_ok());
+            follower.follow_and_keep(store).await
+        });
+        let found = followed.map_err(|error: StoreError| {
+            format!(
+                "the forecasts are not updated: {}",
+                messages::sentence(&error.into())
+            )
+        });
+        self.note(watch, Condition::ForecastsOutdated, found);
     }
 
     fn record(&self, watch: &mut SystemWatch, report: &PollReport) {

@@ -1,7 +1,7 @@
 //! The table of a report on a page: its first rows as markup, the others as data that a script shows
 //! on demand.
 
-use divvy::reports::{Column, Dim, Role, Table, Value, grouped};
+use divvy::reports::{Column, Dim, Role, Table, Value, ValueKind, grouped};
 
 use super::super::{ROWS, people};
 use super::escape;
@@ -62,6 +62,7 @@ const SEPARATOR: usize = 2;
 fn shown_columns(table: &Table, limits: Limits) -> Vec<usize> {
     (0..table.columns.len())
         .filter(|at| table.columns[*at].spare < limits.spare)
+        .filter(|at| table.columns[*at].kind != ValueKind::Distribution)
         .filter(|at| table.rows.iter().any(|row| row[*at] != Value::Empty))
         .collect()
 }

@@ -20,6 +20,8 @@ const PARTS: [(&str, &[(&str, &str)]); 5] = [
             ("balance", "Where bikes gather and where they run out"),
             ("service", "How often stations are empty or full"),
             ("flows", "Departures and arrivals that snapshots show"),
+            ("outlook", "Which stations will be empty or full"),
+            ("calibration", "How often such forecasts came true"),
         ],
     ),
     (

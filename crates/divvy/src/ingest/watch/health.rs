@@ -25,6 +25,8 @@ pub enum Condition {
     StoredElsewhere,
     /// The counts cannot be refreshed.
     CountsOutdated,
+    /// Forecasts cannot be issued or scored.
+    ForecastsOutdated,
     /// Bodies cannot be written to the recording.
     NotRecorded,
     /// Alarms cannot be kept on the disk.
@@ -45,6 +47,7 @@ impl Condition {
                 "no other program has stored the snapshot before; this was so for"
             }
             Self::CountsOutdated => "counts are refreshed again after",
+            Self::ForecastsOutdated => "forecasts are updated again after",
             Self::NotRecorded => "bodies are recorded again after",
             Self::AlarmsNotKept => "alarms are kept again after",
         }

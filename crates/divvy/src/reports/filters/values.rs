@@ -45,6 +45,57 @@ impl FromStr for MaxUnusable {
 #[error("expected a share like 2% or 0.02")]
 pub struct NoShare;
 
+/// A number of minutes ahead, from 1 to 1,440, as a person writes it.
+///
+/// ```
+/// use divvy::reports::Minutes;
+/// let minutes = |text: &str| text.parse::<Minutes>().map(Minutes::get);
+/// assert_eq!(minutes("12").unwrap(), 12);
+/// assert_eq!(minutes("12min").unwrap(), 12);
+/// assert_eq!(minutes("2h").unwrap(), 120);
+/// assert!(minutes("0").is_err());
+/// assert!(minutes("25h").is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Minutes(u16);
+
+impl Minutes {
+    /// Returns the number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl FromStr for Minutes {
+    type Err = NoMinutes;
+
+    fn from_str(text: &str) -> Result<Self, NoMinutes> {
+        let text = text.trim();
+        let units = [("min", 1), ("m", 1), ("h", 60)];
+        let with_unit = units
+            .into_iter()
+            .find_map(|(unit, minutes)| Some((text.strip_suffix(unit)?, minutes)));
+        let (number, minutes) = with_unit.unwrap_or((text, 1));
+        let number = number.trim().parse::<u16>().map_err(|_| NoMinutes)?;
+        let all = number.checked_mul(minutes).ok_or(NoMinutes)?;
+        (1..=1_440)
+            .contains(&all)
+            .then_some(Self(all))
+            .ok_or(NoMinutes)
+    }
+}
+
+impl fmt::Display for Minutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A text that is no number of minutes ahead.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a time ahead of at most a day like 12, 12min or 2h")]
+pub struct NoMinutes;
+
 /// Some days of the week.
 ///
 /// ```

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use crate::outlook::Vehicles;
 use crate::reports::places::{self, Place};
 use crate::reports::{Filter, Question, Report, UnknownValue};
 use crate::store::StoreError;
@@ -23,8 +24,12 @@ impl Question<'_> {
             return Ok(None);
         }
         let known = self.known(Parts::NONE).await?.totals;
-        if let Some(unknown) = self.unknown_word(&known) {
-            return Ok(Some(unknown));
+        let unknown = match report.reads_history() {
+            true => self.unknown_vehicles(),
+            false => self.unknown_word(&known),
+        };
+        if unknown.is_some() {
+            return Ok(unknown);
         }
         let Some(text) = &filters.station else {
             return Ok(None);
@@ -45,6 +50,18 @@ impl Question<'_> {
         Ok(Some(unknown_station(text, &places, &known)))
     }
 
+    /// Finds a kind of bike that no feed counts by itself.
+    fn unknown_vehicles(&self) -> Option<UnknownValue> {
+        let bike = self.filters.bike.as_ref()?;
+        self.filters.vehicles().is_none().then(|| UnknownValue {
+            filter: Filter::Bike,
+            value: bike.clone(),
+            known: Vehicles::ALL.map(|it| it.as_str().to_owned()).into(),
+            containing: 0,
+            is_of_feed: true,
+        })
+    }
+
     fn unknown_word(&self, known: &Totals) -> Option<UnknownValue> {
         let kinds = &known.riders.0;
         let words = |words: BTreeSet<&str>| {
@@ -62,6 +79,7 @@ impl Question<'_> {
                 value: rider.to_string(),
                 known: words(kinds.keys().map(|(rider, _)| rider.as_str()).collect()),
                 containing: 0,
+                is_of_feed: false,
             });
         }
         if let Some(bike) = &self.filters.bike
@@ -72,6 +90,7 @@ impl Question<'_> {
                 value: bike.clone(),
                 known: words(kinds.keys().map(|(_, bike)| bike.as_ref()).collect()),
                 containing: 0,
+                is_of_feed: false,
             });
         }
         None
@@ -110,5 +129,6 @@ fn unknown_station(text: &str, places: &[Place], known: &Totals) -> UnknownValue
         value: text.to_owned(),
         known,
         containing,
+        is_of_feed: true,
     }
 }

@@ -21,6 +21,7 @@ pub(super) const TRIPS: &str = "trips";
 pub(super) const DUPLICATES: &str = "duplicates";
 pub(super) const INDEX: &str = "index";
 pub(super) const HISTORY: &str = "history";
+pub(super) const FORECASTS: &str = "forecasts";
 pub(super) const PLACES: &str = "places.toml";
 /// The systems of the user, which the program only reads.
 const SYSTEMS: &str = "systems.toml";
@@ -37,7 +38,7 @@ trips/**/*.parquet and history/**/*.parquet may be read by anything. Keep no oth
 ";
 
 /// All names at the top level of a store.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     CATALOG,
     "catalog.db-wal",
     "catalog.db-shm",
@@ -46,6 +47,7 @@ const NAMES: [&str; 14] = [
     DUPLICATES,
     INDEX,
     HISTORY,
+    FORECASTS,
     STAGING,
     WRITER_LOCK,
     READERS_LOCK,

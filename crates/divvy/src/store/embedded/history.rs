@@ -270,12 +270,11 @@ impl StatusHistory for EmbeddedStore {
                 }
             }
         };
-        for part in catalog::history_parts(&catalog, Some(system))? {
-            if part.times.0 < to && part.times.1 >= from {
-                pass_all(read_part(&self.shared, &part, None)?);
-            }
+        for part in catalog::history_parts_between(&catalog, system, from, to)? {
+            pass_all(read_part(&self.shared, &part, None)?);
         }
-        pass_all(catalog::recent_changes(&catalog, system, None, ANY_NUMBER)?);
+        let first = catalog::first_snapshot_after(&catalog, system, just_before(from))?;
+        pass_all(catalog::recent_changes_from(&catalog, system, first)?);
         Ok(())
     }
 

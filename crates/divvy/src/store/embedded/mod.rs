@@ -5,6 +5,7 @@
 //!    trips/<system>/<archive>/<member>.parquet        exactly the stored trips
 //!    duplicates/<system>/<archive>/<member>.parquet   copies of trips that are stored elsewhere
 //!    history/<system>/<date>-<first>-<last>.parquet   changes of what stations report
+//!    forecasts/<system>.models, <system>.log          what outlooks are made with; earlier forecasts
 //!    index/trips/…, index/duplicates/…                sorted ids of each of these files
 //!    catalog.db                                       everything else (SQLite)
 //!    staging/                                         files that the catalog does not name yet
@@ -12,8 +13,8 @@
 //!    divvy-store.txt                                  the marker file
 //! ```
 //!
-//! A file exists for the store only if a row of `catalog.db` names it; `docs/FORMATS.md` describes
-//! the files.
+//! A file of trips, duplicates or history exists for the store only if a row of `catalog.db` names it;
+//! `docs/FORMATS.md` describes the files.
 
 mod catalog;
 mod check;
@@ -23,6 +24,7 @@ mod damage_tests;
 mod duplicates;
 mod error;
 mod folder;
+mod forecasts_file;
 mod hashed_file;
 mod history;
 mod history_repair;

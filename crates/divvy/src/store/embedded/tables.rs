@@ -17,8 +17,8 @@ use crate::model::{Snapshot, Station, StationId, System, SystemId, TripBatch};
 use crate::stations::data::{StationData, Write};
 use crate::store::{
     Applied, ArchiveId, Change, ChangeStream, Check, Checked, ContentHash, Corrections,
-    CorrectionsChange, CountsTable, Departures, FeedState, FromStationCount, Incoming, Ledger,
-    LedgerEntry, LoadedArchive, PlaceCorrections, Projection, Repair, Repaired, Republish,
+    CorrectionsChange, CountsTable, Departures, FeedState, Forecasts, FromStationCount, Incoming,
+    Ledger, LedgerEntry, LoadedArchive, PlaceCorrections, Projection, Repair, Repaired, Republish,
     StationTable, StatusHistory, StoreError, TotalsReader, Trips, Unload, Unloaded,
 };
 use crate::tally::{Parts, Totals};
@@ -147,6 +147,10 @@ impl StationTable for EmbeddedStore {
 
     async fn defer_sync(&self, is_deferred: bool) -> Result<(), StoreError> {
         self.shared.defer_sync(is_deferred)
+    }
+
+    fn forecasts(&self) -> Option<&dyn Forecasts> {
+        Some(self)
     }
 
     fn history(&self) -> Option<&dyn StatusHistory> {

@@ -259,6 +259,19 @@ pub(crate) fn recent_changes(
     )
 }
 
+/// Lists the changes in no part, from a snapshot on.
+pub(crate) fn recent_changes_from(
+    catalog: &Connection,
+    system: &SystemId,
+    from: u64,
+) -> Result<Vec<StateChange>, StoreError> {
+    changes_where(
+        catalog,
+        "system = ?1 AND snapshot >= ?2",
+        params![system.as_str(), from],
+    )
+}
+
 /// Lists the changes in no part that fulfil a condition, by snapshot and station.
 fn changes_where(
     catalog: &Connection,

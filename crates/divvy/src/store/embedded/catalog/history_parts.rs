@@ -1,7 +1,7 @@
 //! The sealed parts of the history of states.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 
 use super::history::{pack_states, unpack_states};
 use super::tables::STATUS_PART;
@@ -53,13 +53,37 @@ pub(crate) fn history_parts(
     catalog: &Connection,
     system: Option<&SystemId>,
 ) -> Result<Vec<PartRow>, StoreError> {
+    let system = system.map(SystemId::as_str);
+    parts_where(catalog, "(?1 IS NULL OR system = ?1)", &[&system])
+}
+
+/// Lists the parts of a system with changes made from `from` on and before `to`, in order. The checksums of
+/// the others are not verified: they cover all states before each part.
+pub(crate) fn history_parts_between(
+    catalog: &Connection,
+    system: &SystemId,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<PartRow>, StoreError> {
+    parts_where(
+        catalog,
+        "system = ?1 AND last_at >= ?2 AND first_at < ?3",
+        params![system.as_str(), to_ms(from), to_ms(to)],
+    )
+}
+
+fn parts_where(
+    catalog: &Connection,
+    condition: &str,
+    params: &[&dyn ToSql],
+) -> Result<Vec<PartRow>, StoreError> {
     let is_intact = STATUS_PART.is_intact();
     let select = format!(
         "SELECT path, system, rows, first_snapshot, last_snapshot, first_at, last_at, hash
-         FROM status_part WHERE (?1 IS NULL OR system = ?1) AND {is_intact}
+         FROM status_part WHERE {condition} AND {is_intact}
          ORDER BY system, first_snapshot"
     );
-    query(catalog, &select, [system.map(SystemId::as_str)], |row| {
+    query(catalog, &select, params, |row| {
         Ok(PartRow {
             path: row.get(0)?,
             system: row.get::<_, String>(1)?.into(),

@@ -1,7 +1,5 @@
 //! `divvy backtest`
 
-mod stored;
-
 use std::ops::ControlFlow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,9 +8,11 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use divvy::forecast;
 use divvy::model::{Snapshot, System};
 use divvy::outlook::{
     self, Added, BacktestOptions, Calendar, Observations, ObservationsBuilder, OnlineOptions,
+    Vehicles,
 };
 use divvy::reports::Period;
 use divvy::sources::recordings::Recording;
@@ -25,6 +25,7 @@ use super::grouped;
 use super::left_out::{self, LeftOut};
 use crate::open::Common;
 use crate::outputs;
+use crate::runtime::block_on;
 
 /// Scores forecasts of empty and full stations against what happened then.
 ///
@@ -114,7 +115,7 @@ impl Backtest {
         let mut left_out = LeftOut::default();
         let (train, test) = match &self.recording {
             Some(folder) => self.recorded(folder, &mut left_out, common)?,
-            None => self.stored(&mut left_out, common)?,
+            None => self.stored(common)?,
         };
         let tested = outlook::backtest(&train, &test, &self.options())?;
         left_out.say(common);
@@ -158,20 +159,18 @@ impl Backtest {
     }
 
     /// Reads both periods of the store's own history.
-    fn stored(
-        &self,
-        left_out: &mut LeftOut,
-        common: &Common,
-    ) -> anyhow::Result<(Observations, Observations)> {
+    fn stored(&self, common: &Common) -> anyhow::Result<(Observations, Observations)> {
         let opened = common.open_existing()?;
         let system = common.system_of(opened.store())?;
-        let mut read = |days: Days| {
-            let mut reader = Reader::new(&system, days)?;
-            let period = reader.period.clone();
-            stored::visit(opened.store(), &system, &period, |snapshot| {
-                reader.add(snapshot, left_out);
-            })?;
-            reader.finish(common)
+        let Some(history) = opened.store().history() else {
+            bail!("the store keeps no history of stations: name a recorded feed with --recording");
+        };
+        let read = |days: Days| {
+            let period = days.period(&system)?;
+            let walked = forecast::walk(history, &system, &period, Vehicles::All, 1);
+            let walked = block_on(walked)?;
+            days.expect_readings(walked.snapshots as u64, &walked.observations, common)?;
+            anyhow::Ok(walked.observations)
         };
         Ok((read(self.train)?, read(self.test)?))
     }
@@ -186,26 +185,57 @@ impl Backtest {
     }
 }
 
+impl Days {
+    /// Returns when they begin and end, by the clocks of a system.
+    fn period(self, system: &System) -> anyhow::Result<Range<Timestamp>> {
+        let zone = TimeZone::get(&system.time_zone).context("the time zone of the system")?;
+        let midnight = |date: Date| zone.to_timestamp(date.at(0, 0, 0, 0));
+        Ok(midnight(self.first)?..midnight(self.last.tomorrow()?)?)
+    }
+
+    /// Prints what was read of them.
+    ///
+    /// # Errors
+    ///
+    /// There is no reading.
+    fn expect_readings(
+        self,
+        snapshots: u64,
+        observations: &Observations,
+        common: &Common,
+    ) -> anyhow::Result<()> {
+        let readings = observations.count_readings();
+        let Self { first, last } = self;
+        common.say(format_args!(
+            "{first} to {last}: {} snapshots, usually {} minutes apart; {} stations, {} readings in service",
+            grouped(snapshots),
+            observations.interval(),
+            grouped(observations.stations().len() as u64),
+            grouped(readings as u64)
+        ));
+        if readings == 0 {
+            bail!("no snapshot has a station in service from {first} to {last}");
+        }
+        Ok(())
+    }
+}
+
 /// Makes observations of the snapshots of some days.
 struct Reader<'a> {
     system: &'a System,
     days: Days,
-    period: Range<Timestamp>,
     builder: ObservationsBuilder,
     snapshots: u64,
 }
 
 impl<'a> Reader<'a> {
     fn new(system: &'a System, days: Days) -> anyhow::Result<Self> {
-        let zone = TimeZone::get(&system.time_zone).context("the time zone of the system")?;
-        let midnight = |date: Date| zone.to_timestamp(date.at(0, 0, 0, 0));
-        let period = midnight(days.first)?..midnight(days.last.tomorrow()?)?;
+        let period = days.period(system)?;
         let calendar = Calendar::of(system, days.first, days.last);
         Ok(Self {
             system,
             days,
-            builder: ObservationsBuilder::new(calendar, period.clone()),
-            period,
+            builder: ObservationsBuilder::new(calendar, period),
             snapshots: 0,
         })
     }
@@ -239,18 +269,8 @@ impl<'a> Reader<'a> {
 
     fn finish(self, common: &Common) -> anyhow::Result<Observations> {
         let observations = self.builder.finish();
-        let readings = observations.count_readings();
-        let Days { first, last } = self.days;
-        common.say(format_args!(
-            "{first} to {last}: {} snapshots, usually {} minutes apart; {} stations, {} readings in service",
-            grouped(self.snapshots),
-            observations.interval(),
-            grouped(observations.stations().len() as u64),
-            grouped(readings as u64)
-        ));
-        if readings == 0 {
-            bail!("no snapshot has a station in service from {first} to {last}");
-        }
+        self.days
+            .expect_readings(self.snapshots, &observations, common)?;
         Ok(observations)
     }
 }

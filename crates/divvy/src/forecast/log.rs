@@ -1,0 +1,63 @@
+//! What a follower keeps between two runs.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::issue::Issue;
+use super::record::Record;
+use crate::model::{StationId, SystemId};
+use crate::outlook::{LevelTracker, Reading};
+use crate::store::{ForecastPart, Forecasts, StoreError};
+
+/// The version of both files. Another version is not read.
+const VERSION: u32 = 1;
+
+/// The readings of a station, one for each group of vehicles.
+pub(super) type Readings = [Option<Reading>; 3];
+
+/// What a follower keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Log {
+    /// When the first snapshot that was followed was made.
+    pub(super) since: Timestamp,
+    /// The number and the time of the last snapshot that was followed.
+    pub(super) number: u64,
+    pub(super) taken_at: Timestamp,
+    /// The stations. Others name them by their index.
+    pub(super) stations: Vec<StationId>,
+    /// What each had in the last snapshot that was followed.
+    pub(super) readings: Vec<Readings>,
+    /// How busy the system is, by group of vehicles.
+    pub(super) levels: [LevelTracker; 3],
+    /// The minute until which the levels are, and what stations had then.
+    pub(super) level_minute: i64,
+    pub(super) level_readings: Vec<Readings>,
+    /// When models were last tried to be trained, and why there are none.
+    pub(super) tried: Option<(Timestamp, String)>,
+    /// Forecasts that are not due yet.
+    pub(super) issues: Vec<Issue>,
+    /// Those that were.
+    pub(super) record: Record,
+}
+
+/// Reads what is kept. `None` if nothing is, or what is kept cannot be read.
+pub(super) async fn read<T: DeserializeOwned>(
+    forecasts: &dyn Forecasts,
+    system: &SystemId,
+    part: ForecastPart,
+) -> Result<Option<T>, StoreError> {
+    let kept = forecasts.kept_forecasts(system, part).await?;
+    let read = kept.and_then(|bytes| postcard::from_bytes::<(u32, T)>(&bytes).ok());
+    Ok(read.and_then(|(version, kept)| (version == VERSION).then_some(kept)))
+}
+
+/// Replaces what is kept.
+pub(super) async fn write<T: Serialize>(
+    forecasts: &dyn Forecasts,
+    system: &SystemId,
+    part: ForecastPart,
+    kept: &T,
+) -> Result<(), StoreError> {
+    let bytes = postcard::to_stdvec(&(VERSION, kept)).expect("these types have a form in postcard");
+    forecasts.keep_forecasts(system, part, &bytes).await
+}

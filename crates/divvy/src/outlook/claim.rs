@@ -1,0 +1,173 @@
+//! What is forecast for a station at a horizon, after calibration.
+
+use super::Event;
+use super::calibration::Platt;
+use super::chain::Outlook;
+use super::level::Level;
+use super::model::{self, Model};
+use super::observations::{Reading, Vehicles};
+use crate::model::StationId;
+
+/// What is forecast for a station at one horizon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// Minutes ahead.
+    pub horizon_min: usize,
+    /// The probability of each event, in the order of [`Event::ALL`]. `None` where the event is not
+    /// forecast: one within the horizon that has happened already, and one of docks at a station without
+    /// docks or for one group of the vehicles, which all use the same docks.
+    pub events: [Option<f64>; 4],
+    /// The probability of each number of bikes, from 0. Those of no bike and of no free dock are those of
+    /// the events.
+    pub bikes: Vec<f64>,
+}
+
+impl Claim {
+    /// Returns the probability of an event.
+    pub fn probability(&self, event: Event) -> Option<f64> {
+        self.events[event as usize]
+    }
+
+    /// Returns the probability that there are `k` bikes or more.
+    pub fn at_least(&self, k: usize) -> f64 {
+        self.bikes.iter().skip(k).sum::<f64>().min(1.0)
+    }
+
+    /// Returns the expected number of bikes.
+    pub fn expected(&self) -> f64 {
+        let bikes = self.bikes.iter().enumerate();
+        bikes.map(|(n, probability)| n as f64 * probability).sum()
+    }
+}
+
+impl Model {
+    /// Forecasts a station at horizons, ascending, which need not be those that were trained: see
+    /// [`Self::calibration_at`]. `slot` is the slot of a number of minutes from now.
+    pub fn claims(
+        &self,
+        station: &StationId,
+        (vehicles, now): (Vehicles, Reading),
+        level: Level,
+        horizons: &[usize],
+        slot: impl Fn(usize) -> usize,
+    ) -> Vec<Claim> {
+        let rates = self.rates(station);
+        let has_docks = vehicles == Vehicles::All && (rates.has_docks || now.docks > 0);
+        let mut claims = Vec::with_capacity(horizons.len());
+        model::run_to(horizons, rates, now, level, slot, |index, outlook| {
+            let horizon_min = horizons[index];
+            let line = |event| self.calibration_at(horizon_min, event);
+            claims.push(claim(horizon_min, now, has_docks, &outlook, line));
+        });
+        claims
+    }
+
+    /// Returns the correction of an event so many minutes ahead: between two trained horizons both numbers
+    /// of the line are interpolated by the logarithm of the minutes; before the first and after the last
+    /// one they are those of that one.
+    pub fn calibration_at(&self, minutes: usize, event: Event) -> Platt {
+        let horizons = self.horizons();
+        let above = horizons.partition_point(|horizon| *horizon < minutes);
+        let of = |index: usize| self.calibration(index, event);
+        match (above.checked_sub(1), horizons.get(above)) {
+            (None, None) => Platt::IDENTITY,
+            (None, Some(_)) => of(above),
+            (Some(below), None) => of(below),
+            (Some(below), Some(horizon)) => {
+                let ln = |minutes: usize| (minutes.max(1) as f64).ln();
+                let from = ln(horizons[below]);
+                let share = (ln(minutes) - from) / (ln(*horizon) - from);
+                let (a, b) = (of(below), of(above));
+                let between = |a: f64, b: f64| a + share * (b - a);
+                Platt {
+                    alpha: between(a.alpha, b.alpha),
+                    c: between(a.c, b.c),
+                }
+            }
+        }
+    }
+}
+
+fn claim(
+    horizon_min: usize,
+    now: Reading,
+    has_docks: bool,
+    outlook: &Outlook,
+    line: impl Fn(Event) -> Platt,
+) -> Claim {
+    let forecast = |event: Event| {
+        let is_forecast = match event {
+            Event::EmptyAt => true,
+            Event::EmptyWithin => now.bikes > 0,
+            Event::FullAt => has_docks && now.places() > 0,
+            Event::FullWithin => has_docks && now.docks > 0,
+        };
+        is_forecast.then(|| line(event).correct(outlook.probability(event)))
+    };
+    let mut events = Event::ALL.map(forecast);
+    // Each event is corrected by itself. One at the horizon is one within it.
+    for (at, within) in [
+        (Event::EmptyAt, Event::EmptyWithin),
+        (Event::FullAt, Event::FullWithin),
+    ] {
+        let at = events[at as usize];
+        let within = &mut events[within as usize];
+        *within = within.map(|p| p.max(at.unwrap_or(0.0)));
+    }
+    let empty = events[Event::EmptyAt as usize].unwrap_or(0.0);
+    let bikes = corrected(&outlook.bikes, empty, events[Event::FullAt as usize]);
+    Claim {
+        horizon_min,
+        events,
+        bikes,
+    }
+}
+
+/// Returns a distribution whose first, and last, probabilities are these; the others are scaled by one
+/// factor, so that the sum is 1.
+fn corrected(bikes: &[f64], empty: f64, full: Option<f64>) -> Vec<f64> {
+    let last = bikes.len() - 1;
+    if last == 0 {
+        return vec![1.0];
+    }
+    let ends = empty + full.unwrap_or(0.0);
+    let fixed = |index: usize| match index {
+        0 => Some(empty),
+        _ if index == last => full,
+        _ => None,
+    };
+    let others: f64 = (0..=last)
+        .filter(|index| fixed(*index).is_none())
+        .map(|index| bikes[index])
+        .sum();
+    // Where there is nothing to scale, the two ends share all of it.
+    let (of_ends, of_others) = match others > 0.0 && ends < 1.0 {
+        true => (1.0, (1.0 - ends) / others),
+        false => (1.0 / ends.max(f64::MIN_POSITIVE), 0.0),
+    };
+    let value = |index: usize| match fixed(index) {
+        Some(probability) => probability * of_ends,
+        None => bikes[index] * of_others,
+    };
+    (0..=last).map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_corrected_distribution_has_the_ends_that_were_claimed() {
+        let bikes = [0.1, 0.2, 0.3, 0.4];
+        let both = corrected(&bikes, 0.2, Some(0.3));
+        assert!((both.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert_eq!((both[0], both[3]), (0.2, 0.3));
+        assert!((both[1] / both[2] - 2.0 / 3.0).abs() < 1e-12);
+        let empty = corrected(&bikes, 0.2, None);
+        assert!((empty.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!((empty[3] / empty[1] - 2.0).abs() < 1e-12);
+        let only_ends = corrected(&[0.5, 0.5], 0.5, Some(1.5));
+        assert_eq!(only_ends, [0.25, 0.75]);
+        assert_eq!(corrected(&[1.0], 0.3, None), [1.0]);
+    }
+}

@@ -1,0 +1,415 @@
+//! Forecasts that are issued from a store's own history, and their record.
+
+use std::collections::BTreeMap;
+
+use divvy::forecast::{self, BinSum, Follower, HORIZONS, minute_of_hour};
+use divvy::ingest::{PollOptions, Replay};
+use divvy::model::{
+    Availability, Snapshot, SnapshotKind, Station, StationId, StationStatus, System,
+};
+use divvy::outlook::{Event, Vehicles, bin_of, brier, minute_of};
+use divvy::reports::{self, Filters, Table, Value};
+use divvy::sample::{self, Era};
+use divvy::sources::station_feed::{self, Document, Feed};
+use divvy::store::embedded::EmbeddedStore;
+use divvy::store::{StationTable, Store};
+use divvy_testkit::MemoryStore;
+use futures_executor::block_on;
+use jiff::{SignedDuration, Timestamp};
+
+const STATIONS: usize = 5;
+/// Minutes between two snapshots.
+const INTERVAL: i64 = 10;
+const DAYS: i64 = 4;
+
+fn system() -> System {
+    System::named("divvy").unwrap()
+}
+
+fn instant(minute: i64) -> Timestamp {
+    "2024-06-03T05:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minute)
+}
+
+/// Numbers that look random.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
+
+/// A bike comes or goes now and then; a station is out of service for some hours; for three hours nothing
+/// is recorded; one snapshot in 50 is followed by another in the same minute.
+fn town(seed: u64) -> Vec<Snapshot> {
+    let mut random = Random(seed);
+    let mut bikes: Vec<(u32, u32)> = (0..STATIONS).map(|at| (at as u32 % 4, 1)).collect();
+    let mut snapshots = Vec::new();
+    for step in 0..DAYS * 24 * 60 / INTERVAL {
+        let minute = step * INTERVAL;
+        for (classic, ebikes) in &mut bikes {
+            for count in [classic, ebikes] {
+                match random.below(8) {
+                    0 => *count = count.saturating_sub(1),
+                    1 => *count = (*count + 1).min(3),
+                    _ => {}
+                }
+            }
+        }
+        let is_gap = (3_000..3_180).contains(&minute);
+        if is_gap {
+            continue;
+        }
+        let seconds: &[i64] = if random.below(50) == 0 {
+            &[0, 30]
+        } else {
+            &[0]
+        };
+        for second in seconds {
+            let station = |at: usize| {
+                let (classic, ebikes) = bikes[at];
+                let mut station = Station::unknown(StationId::from(format!("s{at}")));
+                let is_closed = at == 0 && (2_000..2_300).contains(&minute);
+                station.status = Some(match is_closed {
+                    true => StationStatus::NotRenting,
+                    false => StationStatus::InService,
+                });
+                station.available = Availability {
+                    vehicles: Some(classic + ebikes),
+                    ebikes: Some(ebikes),
+                    docks: Some(6 - classic - ebikes),
+                    ..Availability::default()
+                };
+                station
+            };
+            snapshots.push(Snapshot {
+                system: system(),
+                taken_at: instant(minute) + SignedDuration::from_secs(*second),
+                kind: SnapshotKind::Full,
+                stations: (0..STATIONS).map(station).collect(),
+                by_type: BTreeMap::new(),
+            });
+        }
+    }
+    snapshots
+}
+
+fn apply(store: &dyn StationTable, snapshots: &[Snapshot]) {
+    for snapshot in snapshots {
+        block_on(store.apply(snapshot, snapshot.taken_at)).unwrap();
+    }
+}
+
+/// Follows snapshot after snapshot; `each` is called after each with its number.
+fn followed(
+    snapshots: &[Snapshot],
+    mut each: impl FnMut(usize, &MemoryStore, &mut Follower),
+) -> MemoryStore {
+    let store = MemoryStore::default();
+    apply(&store, &snapshots[..1]);
+    let mut follower = block_on(Follower::open(&store, &system())).unwrap();
+    for (at, snapshot) in snapshots.iter().enumerate() {
+        if at > 0 {
+            apply(&store, std::slice::from_ref(snapshot));
+        }
+        block_on(follower.follow_and_keep(&store)).unwrap();
+        each(at, &store, &mut follower);
+    }
+    block_on(follower.keep(&store)).unwrap();
+    store
+}
+
+/// All sums of a record, by their keys as text.
+fn sums(store: &dyn StationTable) -> BTreeMap<String, BTreeMap<usize, BinSum>> {
+    let follower = block_on(Follower::open(store, &system())).unwrap();
+    let record = follower.record().unwrap();
+    let sums = record.iter();
+    sums.map(|(key, bins)| (format!("{key:?}"), bins.clone()))
+        .collect()
+}
+
+/// A forecast of the test: group, horizon, event, probability, station, minute.
+type Said = (Vehicles, usize, Event, f64, StationId, i64);
+
+/// Minutes whose forecasts were issued from, by the rule that a station is due once an hour.
+fn is_due(station: &StationId, before: Option<i64>, minute: i64) -> bool {
+    let before = before.unwrap_or(minute - 1);
+    (before + 1..=minute).any(|minute| minute.rem_euclid(60) == minute_of_hour(station))
+}
+
+#[test]
+fn the_record_is_that_of_a_direct_scoring_of_the_same_forecasts() {
+    for seed in 1..3 {
+        let snapshots = town(seed);
+        let mut said: Vec<Said> = Vec::new();
+        let mut before = None;
+        let store = followed(&snapshots, |at, _, follower| {
+            let minute = minute_of(snapshots[at].taken_at);
+            if before == Some(minute) {
+                return;
+            }
+            for station in &snapshots[at].stations {
+                for vehicles in Vehicles::ALL {
+                    if !is_due(&station.id, before, minute) {
+                        continue;
+                    }
+                    let claims = follower.claims(&station.id, vehicles, &HORIZONS[..]);
+                    for claim in claims.into_iter().flat_map(|(_, claims)| claims) {
+                        for event in Event::ALL {
+                            if let Some(p) = claim.probability(event) {
+                                let id = station.id.clone();
+                                said.push((vehicles, claim.horizon_min, event, p, id, minute));
+                            }
+                        }
+                    }
+                }
+            }
+            before = Some(minute);
+        });
+        let start = instant(0);
+        let period = start..instant(DAYS * 24 * 60);
+        let mut expected: BTreeMap<String, (u64, u64, f64)> = BTreeMap::new();
+        for vehicles in Vehicles::ALL {
+            let history = store.history().unwrap();
+            let walked =
+                block_on(forecast::walk(history, &system(), &period, vehicles, 1)).unwrap();
+            let observations = walked.observations;
+            for (_, horizon, event, p, id, minute) in said.iter().filter(|it| it.0 == vehicles) {
+                let station = observations.stations().iter().position(|it| it == id);
+                let minute = (minute - minute_of(start)) as usize;
+                let outcome = observations.outcome(station.unwrap(), minute, *horizon, *event);
+                if let Some(happened) = outcome {
+                    // Probabilities are kept as numbers of four bytes.
+                    let p = f64::from(*p as f32);
+                    let key = format!("{vehicles:?} {horizon} {event:?} {}", bin_of(p));
+                    let sum = expected.entry(key).or_default();
+                    sum.0 += 1;
+                    sum.1 += u64::from(happened);
+                    sum.2 += brier(p, happened);
+                }
+            }
+        }
+        let mut found: BTreeMap<String, (u64, u64, f64)> = BTreeMap::new();
+        let follower = block_on(Follower::open(&store, &system())).unwrap();
+        let all = follower.record().unwrap().over_all_days();
+        for ((vehicles, horizon, event), bins) in all {
+            for (bin, sum) in bins {
+                let key = format!("{vehicles:?} {horizon} {event:?} {bin}");
+                found.insert(key, (sum.n, sum.happened, sum.brier));
+            }
+        }
+        let n: u64 = expected.values().map(|it| it.0).sum();
+        assert!(n > 2_000, "{n}");
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            expected.keys().collect::<Vec<_>>()
+        );
+        for (key, (n, happened, brier)) in &expected {
+            let (found_n, found_happened, found_brier) = found[key];
+            assert_eq!((found_n, found_happened), (*n, *happened), "{key}");
+            assert!((found_brier - brier).abs() < 1e-6, "{key}");
+        }
+    }
+}
+
+#[test]
+fn forecasts_do_not_depend_on_later_snapshots_or_on_restarts() {
+    let snapshots = town(3);
+    let one_by_one = sums(&followed(&snapshots, |_, _, _| {}));
+    assert!(!one_by_one.is_empty());
+
+    // Half a day is stored before it is followed.
+    let store = MemoryStore::default();
+    apply(&store, &snapshots[..1]);
+    let mut follower = block_on(Follower::open(&store, &system())).unwrap();
+    block_on(follower.follow(&store)).unwrap();
+    for half_day in snapshots[1..].chunks(72) {
+        apply(&store, half_day);
+        block_on(follower.follow(&store)).unwrap();
+    }
+    block_on(follower.keep(&store)).unwrap();
+    assert_eq!(sums(&store), one_by_one);
+
+    // A process that ends without notice: its log is up to an hour old.
+    let mut random = Random(7);
+    let restarted = followed(&snapshots, |_, store, follower| {
+        if random.below(40) == 0 {
+            *follower = block_on(Follower::open(store, &system())).unwrap();
+        }
+    });
+    assert_eq!(sums(&restarted), one_by_one);
+}
+
+#[test]
+fn damaged_files_are_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    let store = EmbeddedStore::open(&root).unwrap();
+    let snapshots = town(4);
+    apply(&store, &snapshots);
+    block_on(Follower::update(&store, &system())).unwrap();
+    let files = ["divvy.models", "divvy.log"].map(|name| root.join("forecasts").join(name));
+    let before = files.each_ref().map(|file| std::fs::read(file).unwrap());
+    for (file, bytes) in files.iter().zip(&before) {
+        for damaged in [&bytes[..bytes.len() / 2], &bytes[..5], b""] {
+            std::fs::write(file, damaged).unwrap();
+            block_on(Follower::update(&store, &system())).unwrap();
+            let follower = block_on(Follower::open(&store, &system())).unwrap();
+            assert!(follower.models().is_some(), "{}", file.display());
+        }
+        let mut flipped = bytes.clone();
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        std::fs::write(file, flipped).unwrap();
+        block_on(Follower::update(&store, &system())).unwrap();
+    }
+    // The same history gives the same models.
+    assert_eq!(std::fs::read(&files[0]).unwrap(), before[0]);
+}
+
+#[test]
+fn a_short_history_has_no_forecast_and_a_note_of_its_length() {
+    let snapshots = &town(5)[..20];
+    let store = followed(snapshots, |_, _, follower| {
+        assert!(follower.models().is_none())
+    });
+    let table = report(&store, "outlook", &Filters::default());
+    assert!(table.rows.is_empty());
+    assert_eq!(
+        notes(&table),
+        [
+            "no forecast: the history has readings on 0 days, one that has lasted less than 12 hours not counted: forecasts need 2"
+        ]
+    );
+}
+
+fn report(store: &dyn Store, name: &str, filters: &Filters) -> Table {
+    block_on(reports::report(name, store, &system(), filters)).unwrap()
+}
+
+fn notes(table: &Table) -> Vec<String> {
+    table
+        .notes
+        .iter()
+        .map(|it| it.text().into_owned())
+        .collect()
+}
+
+fn column(table: &Table, name: &str) -> Vec<Value> {
+    let at = table.columns.iter().position(|it| it.name == name).unwrap();
+    table.rows.iter().map(|row| row[at].clone()).collect()
+}
+
+#[test]
+fn an_outlook_has_a_row_a_station_group_and_horizon() {
+    let store = MemoryStore::default();
+    let snapshots = town(6);
+    apply(&store, &snapshots);
+    let all = report(&store, "outlook", &Filters::default());
+    assert_eq!(all.rows.len(), STATIONS * 3 * HORIZONS.len());
+    let of_all = Filters {
+        bike: Some("all".into()),
+        ..Filters::default()
+    };
+    let of_all = report(&store, "outlook", &of_all);
+    assert_eq!(of_all.rows.len(), STATIONS * HORIZONS.len());
+    let probabilities = |table: &Table, name: &str| -> Vec<f64> {
+        let values = column(table, name);
+        values.iter().filter_map(Value::number).collect()
+    };
+    // The bikes of the rows of the station at the highest risk come first.
+    let risk = |row: &Vec<Value>| {
+        row[6..10]
+            .iter()
+            .filter_map(Value::number)
+            .fold(0.0, f64::max)
+    };
+    let most = of_all.rows.iter().map(risk).fold(0.0, f64::max);
+    let first = of_all.rows[..HORIZONS.len()]
+        .iter()
+        .map(risk)
+        .fold(0.0, f64::max);
+    assert_eq!(first, most);
+    let empty = probabilities(&of_all, "p_empty");
+    let enough = probabilities(&of_all, "p_need");
+    for ((empty, enough), distribution) in empty
+        .iter()
+        .zip(enough)
+        .zip(column(&of_all, "distribution"))
+    {
+        let Value::Distribution(distribution) = distribution else {
+            panic!("{distribution:?}");
+        };
+        assert!((distribution.iter().sum::<f64>() - 1.0).abs() < 1e-4);
+        assert!((distribution[0] - empty).abs() < 1e-4);
+        assert!((1.0 - empty - enough).abs() < 1e-4);
+    }
+    let arriving = Filters {
+        arrive: Some("22min".parse().unwrap()),
+        need: Some(2),
+        bike: Some("classic".into()),
+        station: Some("s1".into()),
+        ..Filters::default()
+    };
+    let arriving = report(&store, "outlook", &arriving);
+    assert_eq!(column(&arriving, "horizon_min"), [Value::from(22_i64)]);
+    assert_eq!(column(&arriving, "bikes_of"), [Value::from("classic")]);
+    assert_eq!(column(&arriving, "p_full"), [Value::Empty]);
+    assert!(
+        notes(&arriving)
+            .iter()
+            .any(|note| note.contains("corrected between those of 15, 30, 60, 120"))
+    );
+    let unknown = Filters {
+        bike: Some("scooter".into()),
+        ..Filters::default()
+    };
+    let error = block_on(reports::report("outlook", &store, &system(), &unknown));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("all, ebike, classic"), "{error}");
+}
+
+/// The feed of a sample at an instant, with a dozen of its stations.
+fn sample_feed(at: Timestamp) -> Vec<Feed> {
+    let files = sample::feed(Era::Y2024, 1, at).into_iter();
+    let files = files.filter(|(name, _)| name.starts_with("station_"));
+    let feed = |(name, bytes): (&str, Vec<u8>)| {
+        let mut json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        json["data"]["stations"]
+            .as_array_mut()
+            .unwrap()
+            .truncate(12);
+        match station_feed::read(json.to_string().as_bytes(), name).unwrap() {
+            Document::Feed(feed) => feed,
+            other => panic!("{other:?}"),
+        }
+    };
+    files.map(feed).collect()
+}
+
+#[test]
+fn a_replay_of_a_sample_has_an_outlook_and_a_calibration() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(&folder.path().join("store")).unwrap();
+    let mut replay = Replay::new(&store, PollOptions::new(Timestamp::now()));
+    for step in 0..72 * 3 {
+        let failed = block_on(replay.apply(sample_feed(instant(20 * step)), "feed")).unwrap();
+        assert!(failed.is_none());
+    }
+    let system = replay.system().cloned().unwrap();
+    block_on(replay.finish()).unwrap();
+    let report = |name| block_on(reports::report(name, &store, &system, &Filters::default()));
+    let outlook = report("outlook").unwrap();
+    assert!(outlook.rows.len() > 12, "{:?}", notes(&outlook));
+    let calibration = report("calibration").unwrap();
+    assert!(calibration.rows.len() > 12, "{:?}", notes(&calibration));
+    let n: f64 = column(&calibration, "n")
+        .iter()
+        .filter_map(Value::number)
+        .sum();
+    assert!(n > 500.0, "{n}");
+}
