@@ -28,8 +28,8 @@ pub fn expect_no_forecasts(path: &Path, rules: &Rules) -> anyhow::Result<()> {
     match rules.rules.iter().find(|rule| rule.when.is_likely()) {
         None => Ok(()),
         Some(rule) => bail!(
-            "{}: rule {} is about what is likely, and this command has no forecasts: take the rule out, or use \
-             when = \"empty\" or \"full\"",
+            "{}: rule {} is about what is likely, and there are no forecasts: divvy watch makes them where the \
+             history of states is kept",
             path.display(),
             rule.name
         ),

@@ -1,6 +1,7 @@
 //! `divvy watch`
 
 mod alarms;
+mod forecasts;
 mod gate;
 mod metrics;
 mod metrics_server;
@@ -12,13 +13,14 @@ mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use divvy::alarms::Forecasts;
 use divvy::ingest::watch::{
     ClockSteps, DEFAULT_FLOOR, Recorder, SystemWatch, WatchOptions, in_words,
 };
@@ -28,6 +30,7 @@ use divvy::store::embedded::EmbeddedStore;
 use jiff::Timestamp;
 
 use alarms::Alarms;
+use forecasts::LiveForecasts;
 use gate::Gate;
 use metrics::Metrics;
 use signals::Signals;
@@ -133,7 +136,10 @@ impl Watch {
         let watches = self.watches(common, &opened)?;
         let clock = Clock::start();
         let metrics = Metrics::new(watches.len());
-        let alarms = self.open_alarms(common)?;
+        let forecasts = Arc::new(LiveForecasts::default());
+        let has_history = history.is_some() || opened.store().history().is_some();
+        let forecasting = has_history.then(|| Arc::clone(&forecasts) as Arc<dyn Forecasts>);
+        let alarms = self.open_alarms(forecasting, common)?;
         let shared = Shared {
             common,
             opened: &opened,
@@ -147,7 +153,7 @@ impl Watch {
             recorder: recorder.map(Mutex::new),
             alarms,
             metrics,
-            training: Mutex::new(()),
+            forecasts,
         };
         // Before the first line: a signal after it is handled.
         let mut signals = block_on(async { Signals::listen() })?;
@@ -190,12 +196,16 @@ impl Watch {
     }
 
     /// Opens the alarms of `--rules`. `None` without it.
-    fn open_alarms(&self, common: &Common) -> anyhow::Result<Option<Alarms>> {
+    fn open_alarms(
+        &self,
+        forecasts: Option<Arc<dyn Forecasts>>,
+        common: &Common,
+    ) -> anyhow::Result<Option<Alarms>> {
         let Some(rules) = &self.rules else {
             return Ok(None);
         };
         let folder = alarms::folder(self.alarms.as_deref(), common)?;
-        Alarms::open(rules, &folder, &self.sources, None, common).map(Some)
+        Alarms::open(rules, &folder, &self.sources, forecasts, common).map(Some)
     }
 
     /// Makes what watches each system.

@@ -1,18 +1,18 @@
 //! Polls one system until the watch ends.
 
 use std::io::{self, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use divvy::forecast::Follower;
 use divvy::ingest::watch::{
     ClockSteps, Condition, Finding, Moment, Outcome, PollReport, Recorder, Stores, SystemWatch,
 };
 use divvy::reports::plural;
 use divvy::store::embedded::EmbeddedStore;
-use divvy::store::{Applied, Store, StoreError};
+use divvy::store::{Applied, Store};
 
 use super::alarms::Alarms;
+use super::forecasts::LiveForecasts;
 use super::gate::Gate;
 use super::metrics::Metrics;
 use super::now;
@@ -56,18 +56,17 @@ pub struct Shared<'a> {
     pub gate: Gate,
     pub clock: Clock,
     pub clock_steps: Mutex<ClockSteps>,
-    /// Held by the worker that writes to a folder, of the store or of its history, so that one of them waits for other processes.
+    /// Held by the worker that writes to a folder, of the store or of its history, so that one of them waits
+    /// for other processes.
     pub turn: Mutex<()>,
     pub recorder: Option<Mutex<Recorder>>,
     pub alarms: Option<Alarms>,
     pub metrics: Metrics,
-    /// Held by the worker that may train models: that takes seconds and some hundred megabytes.
-    pub training: Mutex<()>,
+    pub forecasts: Arc<LiveForecasts>,
 }
 
 /// Polls a system until the gate closes.
 pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
-    let mut forecasts = None;
     loop {
         let due = shared.clock.start + watch.next_poll_at();
         shared.metrics.plan(index, watch, due);
@@ -92,12 +91,16 @@ pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
         shared.refresh_counts(watch, &report);
         drop(turn);
         shared.record(watch, &report);
-        shared.add_to_alarms(index, watch, &report);
         shared.print(watch, &report, began.elapsed());
         shared.metrics.add(index, watch, &report, began.elapsed());
         drop(storing);
-        // Last: a training delays nothing but the next poll of this system.
-        shared.forecast(&mut forecasts, watch, &report);
+        // A training, once a day, delays the alarms and the next poll of this system alone.
+        shared.forecast(watch, &report);
+        let Some(storing) = shared.gate.begin_storing() else {
+            return;
+        };
+        shared.add_to_alarms(index, watch, &report);
+        drop(storing);
     }
 }
 
@@ -152,34 +155,28 @@ impl Shared<'_> {
         }
     }
 
-    /// Issues forecasts and scores those that are due. Models are trained by one worker at a time: others
-    /// go on with those they have.
-    fn forecast(
-        &self,
-        forecasts: &mut Option<Follower>,
-        watch: &mut SystemWatch,
-        report: &PollReport,
-    ) {
+    /// Issues forecasts and scores those that are due.
+    fn forecast(&self, watch: &mut SystemWatch, report: &PollReport) {
         let Outcome::Taken(polled) = &report.outcome else {
             return;
         };
-        let store = self.opened.store();
-        let training = self.training.try_lock();
-        let followed = self.opened.run(async {
-            let follower = match forecasts {
-                Some(follower) => follower,
-                None => forecasts.insert(Follower::open(store, &polled.system).await?),
-            };
-            follower.allow_training(training.is_ok());
-            follower.follow_and_keep(store).await
-        });
-        let found = followed.map_err(|error: StoreError| {
+        let store = self.history_store();
+        let followed = self.forecasts.follow(store, &polled.system);
+        let found = self.opened.run(followed).map_err(|error| {
             format!(
                 "the forecasts are not updated: {}",
                 messages::sentence(&error.into())
             )
         });
         self.note(watch, Condition::ForecastsOutdated, found);
+    }
+
+    /// Returns the store that keeps the history of states, if any does.
+    fn history_store(&self) -> &dyn Store {
+        match self.history {
+            Some(history) => history,
+            None => self.opened.store(),
+        }
     }
 
     fn record(&self, watch: &mut SystemWatch, report: &PollReport) {
