@@ -117,7 +117,7 @@ impl Watch {
         let watches = self.watches(common, &opened)?;
         let clock = Clock::start();
         let metrics = Metrics::new(watches.len());
-        let alarms = self.open_alarms(common)?;
+        let alarms = self.open_alarms(&watches, common)?;
         let shared = Shared {
             common,
             opened: &opened,
@@ -172,12 +172,17 @@ impl Watch {
     }
 
     /// Opens the alarms of `--rules`. `None` without it.
-    fn open_alarms(&self, common: &Common) -> anyhow::Result<Option<Alarms>> {
+    fn open_alarms(
+        &self,
+        watches: &[SystemWatch],
+        common: &Common,
+    ) -> anyhow::Result<Option<Alarms>> {
         let Some(rules) = &self.rules else {
             return Ok(None);
         };
         let folder = alarms::folder(self.alarms.as_deref(), common)?;
-        Alarms::open(rules, &folder, &self.sources, None, common).map(Some)
+        let watches: Vec<_> = self.sources.iter().zip(watches).collect();
+        Alarms::open(rules, &folder, &watches, None, common).map(Some)
     }
 
     /// Makes what watches each system.

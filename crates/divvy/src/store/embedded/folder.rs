@@ -24,6 +24,8 @@ pub(super) const HISTORY: &str = "history";
 pub(super) const PLACES: &str = "places.toml";
 /// The systems of the user, which the program only reads.
 const SYSTEMS: &str = "systems.toml";
+/// The folder of alarms, which a watch keeps there and the store does not use.
+const ALARMS: &str = "alarms";
 pub(super) const WRITER_LOCK: &str = "writer.lock";
 pub(super) const READERS_LOCK: &str = "readers.lock";
 
@@ -37,7 +39,7 @@ trips/**/*.parquet and history/**/*.parquet may be read by anything. Keep no oth
 ";
 
 /// All names at the top level of a store.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     CATALOG,
     "catalog.db-wal",
     "catalog.db-shm",
@@ -51,6 +53,7 @@ const NAMES: [&str; 14] = [
     READERS_LOCK,
     PLACES,
     SYSTEMS,
+    ALARMS,
     MARKER,
 ];
 
