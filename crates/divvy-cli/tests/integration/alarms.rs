@@ -10,6 +10,7 @@ use std::time::Duration;
 use divvy::alarms::sign;
 use divvy_testkit::feed_server::{Behaviour, FeedServer};
 use divvy_testkit::webhook_server::{Received, Reply, WebhookServer};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::program::divvy;
@@ -46,6 +47,10 @@ struct Watching {
 
 impl Watching {
     fn start(folder: &Path, server: &FeedServer) -> Self {
+        Self::start_at(folder, &server.url())
+    }
+
+    fn start_at(folder: &Path, url: &str) -> Self {
         let mut command = divvy(folder);
         command.args([
             "watch",
@@ -56,7 +61,7 @@ impl Watching {
             "--metrics",
             "0",
         ]);
-        command.env("TEST_SECRET", SECRET).arg(server.url());
+        command.env("TEST_SECRET", SECRET).arg(url);
         let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Self { child, stdout }
@@ -359,6 +364,36 @@ fn a_feed_that_fails_is_down_and_a_restart_resumes() {
 
 #[cfg(unix)]
 #[test]
+fn a_feed_that_never_worked_is_down() {
+    let server = FeedServer::start(0);
+    server.set(Behaviour::Silent);
+    let folder = tempfile::tempdir().unwrap();
+    let rules = "[[rule]]\nname = \"down\"\nsystem = \"divvy\"\nwhen = \"feed_down\"\nafter = \"2s\"\n\
+                 [[target]]\nname = \"out\"\nstdout = true\n";
+    fs::write(folder.path().join("rules.toml"), rules).unwrap();
+    let url = format!("divvy={}", server.url());
+    let mut watching = Watching::start_at(folder.path(), &url);
+    let down = watching.next();
+    assert_eq!(
+        (&down["system"], &down["state"]),
+        (&"divvy".into(), &"raised".into())
+    );
+    watching.signal("-TERM");
+    watching.end();
+    // There is no store yet, and its folder has the alarms.
+    server.set(Behaviour::Works);
+    let mut watching = Watching::start_at(folder.path(), &url);
+    let up = watching.next();
+    assert_eq!(up["state"], "resolved");
+    // The zone of the system is that of the first snapshot.
+    let since = |notice: &Value| notice["since"].as_str().unwrap().parse::<Timestamp>();
+    assert_eq!(since(&up).unwrap(), since(&down).unwrap());
+    watching.signal("-TERM");
+    watching.end();
+}
+
+#[cfg(unix)]
+#[test]
 fn metrics_have_the_notices() {
     let (server, webhook) = (FeedServer::start(0), WebhookServer::start());
     webhook.reply(&[], Reply::Status(500));
@@ -410,15 +445,9 @@ fn mistakes_in_rules_are_refused_before_anything_is_polled() {
     };
     let likely =
         "[[rule]]\nname = \"soon\"\nwhen = \"likely_empty\"\nwithin = \"30m\"\nprobability = 0.5";
-    insta::assert_snapshot!(refused(likely), @r#"
-    divvy: rules.toml: rule soon is about what is likely, and this command has no forecasts: take the rule out, or use when = "empty" or "full"
-    "#);
+    insta::assert_snapshot!(refused(likely), @r#"divvy: rules.toml: rule soon is about what is likely, and this command has no forecasts: take the rule out, or use when = "empty" or "full""#);
     let unset = "[[rule]]\nname = \"empty\"\nwhen = \"empty\"\n[[target]]\nname = \"ops\"\n\
                  webhook = \"https://h.example\"\nsecret_env = \"UNSET_SECRET\"";
-    insta::assert_snapshot!(refused(unset), @r#"
-    divvy: target ops: the environment variable UNSET_SECRET is not set, which has the secret for its signatures
-    "#);
-    insta::assert_snapshot!(refused("[[rule]]\nname = \"empty\"\nwhens = \"empty\""), @r#"
-    divvy: rules.toml, line 3, column 1: unknown key `whens`, expected one of `name`, `system`, `when`, `stations`, `combine`, `for`, `within`, `probability`, `after`, `repeat`, `to`; did you mean `when`?
-    "#);
+    insta::assert_snapshot!(refused(unset), @r#"divvy: target ops: the environment variable UNSET_SECRET is not set, which has the secret for its signatures"#);
+    insta::assert_snapshot!(refused("[[rule]]\nname = \"empty\"\nwhens = \"empty\""), @r#"divvy: rules.toml, line 3, column 1: unknown key `whens`, expected one of `name`, `system`, `when`, `stations`, `combine`, `for`, `within`, `probability`, `after`, `repeat`, `to`; did you mean `when`?"#);
 }

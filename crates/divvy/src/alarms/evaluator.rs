@@ -55,6 +55,8 @@ pub struct Setting {
     pub max_gap: SignedDuration,
     /// Forecasts, for rules about what is likely. `None`: these rules yield nothing.
     pub forecasts: Option<Arc<dyn Forecasts>>,
+    /// The id of the system, where it is known before the first snapshot.
+    pub system: Option<SystemId>,
     /// What the system is called in notices until its id is known: its address without a query.
     pub address: String,
 }
@@ -86,8 +88,9 @@ impl Evaluator {
     /// Begins with the state of an earlier run, or the default.
     pub fn new(setting: Setting, mut state: SavedState) -> Self {
         state.keep_rules(&setting.rules);
+        let known = state.system.as_deref().map(SystemId::from);
         Self {
-            system: state.system.as_deref().map(SystemId::from),
+            system: known.or(setting.system.clone()),
             selections: vec![Selection::default(); setting.rules.rules.len()],
             setting,
             zone: None,

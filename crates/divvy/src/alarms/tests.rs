@@ -67,6 +67,7 @@ fn evaluator(rules: &Arc<Rules>, state: SavedState) -> Evaluator {
         rules: Arc::clone(rules),
         max_gap: SignedDuration::from_mins(MAX_GAP),
         forecasts: Some(Arc::new(likely)),
+        system: None,
         address: "https://h.example/gbfs.json".into(),
     };
     let mut evaluator = Evaluator::new(setting, state);

@@ -57,6 +57,7 @@ pub fn run(
         rules: Arc::clone(&rules),
         max_gap: shortest_gap(&all),
         forecasts: None,
+        system: Some(system.id.clone()),
         address: system.id.to_string(),
     };
     let mut replay = Replay {

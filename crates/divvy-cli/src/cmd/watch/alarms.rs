@@ -62,7 +62,7 @@ impl Alarms {
     pub fn open(
         rules_path: &Path,
         folder: &Path,
-        sources: &[Source],
+        watches: &[(&Source, &SystemWatch)],
         forecasts: Option<Arc<dyn Forecasts>>,
         common: &Common,
     ) -> anyhow::Result<Self> {
@@ -88,7 +88,8 @@ impl Alarms {
         say_of_removed_targets(&folder, &rules, common)?;
         let rules = Arc::new(rules);
         let mut systems = Vec::new();
-        for source in sources {
+        for (source, watch) in watches {
+            let name = watch.name();
             let mut state = folder.read_state(&source.url)?.unwrap_or_default();
             let open = state.keep_rules(&rules);
             if open > 0 {
@@ -101,6 +102,8 @@ impl Alarms {
                 rules: Arc::clone(&rules),
                 max_gap: SHORTEST_GAP,
                 forecasts: forecasts.clone(),
+                // Its address, where no system is named.
+                system: (name != source.url).then(|| name.as_str().into()),
                 address: source.url.split('?').next().unwrap_or_default().to_owned(),
             };
             systems.push(Mutex::new(SystemAlarms {

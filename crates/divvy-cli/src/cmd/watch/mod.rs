@@ -139,7 +139,7 @@ impl Watch {
         let forecasts = Arc::new(LiveForecasts::default());
         let has_history = history.is_some() || opened.store().history().is_some();
         let forecasting = has_history.then(|| Arc::clone(&forecasts) as Arc<dyn Forecasts>);
-        let alarms = self.open_alarms(forecasting, common)?;
+        let alarms = self.open_alarms(&watches, forecasting, common)?;
         let shared = Shared {
             common,
             opened: &opened,
@@ -198,6 +198,7 @@ impl Watch {
     /// Opens the alarms of `--rules`. `None` without it.
     fn open_alarms(
         &self,
+        watches: &[SystemWatch],
         forecasts: Option<Arc<dyn Forecasts>>,
         common: &Common,
     ) -> anyhow::Result<Option<Alarms>> {
@@ -205,7 +206,8 @@ impl Watch {
             return Ok(None);
         };
         let folder = alarms::folder(self.alarms.as_deref(), common)?;
-        Alarms::open(rules, &folder, &self.sources, forecasts, common).map(Some)
+        let watches: Vec<_> = self.sources.iter().zip(watches).collect();
+        Alarms::open(rules, &folder, &watches, forecasts, common).map(Some)
     }
 
     /// Makes what watches each system.

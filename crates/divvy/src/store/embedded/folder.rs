@@ -25,6 +25,8 @@ pub(super) const FORECASTS: &str = "forecasts";
 pub(super) const PLACES: &str = "places.toml";
 /// The systems of the user, which the program only reads.
 const SYSTEMS: &str = "systems.toml";
+/// The folder of alarms, which a watch keeps there and the store does not use.
+const ALARMS: &str = "alarms";
 pub(super) const WRITER_LOCK: &str = "writer.lock";
 pub(super) const READERS_LOCK: &str = "readers.lock";
 
@@ -53,6 +55,7 @@ const NAMES: [&str; 15] = [
     READERS_LOCK,
     PLACES,
     SYSTEMS,
+    ALARMS,
     MARKER,
 ];
 
