@@ -40,7 +40,7 @@ trips/**/*.parquet and history/**/*.parquet may be read by anything. Keep no oth
 ";
 
 /// All names at the top level of a store.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     CATALOG,
     "catalog.db-wal",
     "catalog.db-shm",
