@@ -1,5 +1,6 @@
 //! `divvy watch` against a server on this machine: signals, kills, and what is recorded.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command};
 use std::time::{Duration, Instant};
 
+use divvy::model::SystemId;
+use divvy::store::StatusHistory;
+use divvy::store::embedded::EmbeddedStore;
 use divvy_testkit::feed_server::{Behaviour, FeedServer};
+use futures_executor::block_on;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::program::{divvy, succeed};
@@ -183,8 +189,61 @@ fn what_a_watch_cannot_do_is_refused_at_once() {
     }
 }
 
-/// How often a watch is killed.
+/// How often a watch is killed; `DIVVY_KILLS=100` kills it more often.
 const KILLS: u64 = 20;
+
+/// The bikes of each station, by id.
+type Bikes = BTreeMap<String, u64>;
+
+/// Returns the states in all bodies of a recording, with the time of their feed in seconds: processes that follow
+/// one another may record two of a second.
+fn recorded_states(folder: &Path) -> Vec<(i64, Bikes)> {
+    let mut states = Vec::new();
+    for body in bodies(folder) {
+        let bytes = zstd::decode_all(File::open(&body).unwrap()).unwrap();
+        let feed: Value = serde_json::from_slice(&bytes).unwrap();
+        let stations = feed["data"]["stations"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let bikes = stations.iter().filter_map(|station| {
+            let bikes = station["num_bikes_available"].as_u64()?;
+            Some((station["station_id"].as_str()?.to_owned(), bikes))
+        });
+        states.push((feed["last_updated"].as_i64().unwrap(), bikes.collect()));
+    }
+    states
+}
+
+/// Checks that the history has each snapshot that was acknowledged by a line on stdout, with the states of a body
+/// that was recorded.
+fn expect_history(store: &Path, recorded: &Path, acknowledged: &[Timestamp]) {
+    let recorded = recorded_states(recorded);
+    let store = EmbeddedStore::open(store).unwrap();
+    for at in acknowledged {
+        let states = block_on(store.as_of(&SystemId::from("divvy"), *at))
+            .unwrap()
+            .unwrap();
+        assert_eq!(states.snapshot.taken_at, *at);
+        let bikes: Bikes = states
+            .states
+            .iter()
+            .map(|(id, state)| {
+                (
+                    id.as_str().to_owned(),
+                    state.available.vehicles.unwrap().into(),
+                )
+            })
+            .collect();
+        let of_time = recorded
+            .iter()
+            .filter(|(made_at, _)| *made_at == at.as_second());
+        assert!(
+            of_time.into_iter().any(|(_, body)| *body == bikes),
+            "{at}: {bikes:?}"
+        );
+    }
+}
 
 #[test]
 fn a_watch_killed_at_any_moment_leaves_a_sound_store_and_whole_bodies() {
@@ -192,7 +251,9 @@ fn a_watch_killed_at_any_moment_leaves_a_sound_store_and_whole_bodies() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut snapshots = 0;
-    for kill in 0..KILLS {
+    let kills = std::env::var("DIVVY_KILLS").map_or(KILLS, |n| n.parse().unwrap());
+    let mut acknowledged = Vec::new();
+    for kill in 0..kills {
         let mut watching = Watching::start(folder, &["--record", "recorded"], &server);
         // Moments spread over the first polls, without an order.
         let moment = Duration::from_millis(150 + kill * 677 % 1_400);
@@ -200,6 +261,17 @@ fn a_watch_killed_at_any_moment_leaves_a_sound_store_and_whole_bodies() {
         watching.child.kill().unwrap();
         let (_, out, errors, _) = watching.end();
         snapshots += out.lines().count();
+        let lines = out
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let accepted = lines.filter(|line| line["outcome"] == "accepted");
+        acknowledged.extend(accepted.map(|line| {
+            line["taken_at"]
+                .as_str()
+                .unwrap()
+                .parse::<Timestamp>()
+                .unwrap()
+        }));
         assert!(!errors.contains("panicked"), "{errors}");
         if folder.join("divvy-data").exists() {
             succeed(divvy(folder).arg("check"));
@@ -209,8 +281,13 @@ fn a_watch_killed_at_any_moment_leaves_a_sound_store_and_whole_bodies() {
             serde_json::from_slice::<Value>(&bytes).unwrap();
         }
     }
-    println!("{snapshots} snapshots before {KILLS} kills");
-    assert!(snapshots > 0);
+    println!("{snapshots} snapshots before {kills} kills");
+    assert!(snapshots > 0 && !acknowledged.is_empty());
+    expect_history(
+        &folder.join("divvy-data"),
+        &folder.join("recorded"),
+        &acknowledged,
+    );
     // The next watch mends the manifest and leaves nothing half written.
     let mut watching = Watching::start(folder, &["--record", "recorded"], &server);
     watching.next_snapshot();
