@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use self::tally::{Kind, StationTimes, Tally, Times};
+use self::tally::{Kind, LEAST_STUCK_MS, StationTimes, Tally, Times};
 use super::dims::Dim;
 use super::measures::rounded;
 use super::observed_time::{self, ObservedTime};
@@ -37,9 +37,6 @@ pub struct ServiceRow {
     /// The longest of the stations of the row. `None` for rows of an hour or a weekday.
     unchanged_busy_ms: Option<i64>,
 }
-
-/// A station in service that does not change for so much busy time, in milliseconds, is named in a note.
-const DEAD_MS: i64 = 24 * HOUR_MS;
 
 /// Those of all reports on station-hours, and one more.
 const FILTERS: [Filter; 8] = {
@@ -215,17 +212,16 @@ impl Report for Service {
         times.retain(|station, _| station_hours.has_station(station));
         let outside = station_hours.outside_note(times.keys());
         let stations = times.len();
-        let unchanged = times.values().filter(|it| it.unchanged_busy_ms >= DEAD_MS);
-        let unchanged = unchanged.count();
+        let stuck = times.values().filter(|it| it.is_stuck).count();
         let (rows, all) = group(&station_hours, question.filters, times);
         let mut notes = notes(question, &observed, &all, stations);
         notes.extend(outside);
-        if unchanged > 0 {
+        if stuck > 0 {
             notes.push(Note::Scope(format!(
-                "{} in service did not change through {} busy hours or more: check whether a vehicle can be rented \
-                 there (column unchanged_busy_s)",
-                plural(unchanged as i64, "station"),
-                DEAD_MS / HOUR_MS,
+                "{} in service did not change for much longer than usual, {} busy hours or more: check whether a \
+                 vehicle can be rented there (column unchanged_busy_s)",
+                plural(stuck as i64, "station"),
+                LEAST_STUCK_MS / HOUR_MS,
             )));
         }
         Ok(Table::new(rows, notes))

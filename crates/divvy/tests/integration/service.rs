@@ -275,3 +275,34 @@ fn stations_are_grouped_by_the_areas_in_which_they_lie() {
     ];
     assert_eq!(cells(&answer(&store, &filters), &names), expected);
 }
+
+#[test]
+fn a_station_that_changes_no_more_is_counted() {
+    let store = MemoryStore::default();
+    // Both change every hour; station 1 does not from the fourth day on. Station 2 changes once in five days.
+    for hour in 0..10 * 24 {
+        let bikes = |n: i64| Some((n % 2 + 2) as u32);
+        let state = |n: i64| (bikes(n), None, Some(5), true);
+        let stations = [
+            (0, state(hour)),
+            (1, state(hour.min(72))),
+            (2, state(hour / 120)),
+        ];
+        let snapshot = snapshot(60 * hour, &stations.into());
+        block_on(store.apply(&snapshot, snapshot.taken_at)).unwrap();
+    }
+    let table = answer(&store, &Filters::default());
+    let notes = format!("{:?}", table.notes);
+    assert!(
+        notes.contains("1 station in service did not change for much longer than usual"),
+        "{notes}"
+    );
+    let unchanged = cells(&table, &["station_id", "unchanged_busy_s"]);
+    let hours: Vec<_> = unchanged
+        .iter()
+        .map(|row| (row[0].as_str(), row[1].parse::<i64>().unwrap() / 3_600))
+        .collect();
+    let stuck = hours.iter().find(|(id, _)| *id == "s1").unwrap();
+    assert!(stuck.1 > 24, "{hours:?}");
+    assert!(hours.contains(&("s0", 1)), "{hours:?}");
+}

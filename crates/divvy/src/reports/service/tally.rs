@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::history::StationState;
+use crate::model::civil_date::HOUR_MS;
 use crate::model::{StationId, StationStatus};
 use crate::reports::observed_time::{ObservedTime, WEEK};
 
@@ -104,6 +105,12 @@ fn kinds(state: &StationState, capacity: Option<u32>) -> [u32; KINDS] {
     kinds
 }
 
+/// A station that changes is stuck if it does not for this many times the usual time between two of its changes.
+/// By chance, if changes are independent, one gap in 160,000 is so long.
+const STUCK: i64 = 12;
+/// A shorter busy time without a change, in milliseconds, is not stuck.
+pub(super) const LEAST_STUCK_MS: i64 = 24 * HOUR_MS;
+
 /// The times of one station.
 #[derive(Clone, Debug)]
 pub(super) struct StationTimes {
@@ -115,6 +122,8 @@ pub(super) struct StationTimes {
     pub(super) full_ms: Vec<i64>,
     /// The busy part of the longest time in service without a change: see [`Tally::finish`].
     pub(super) unchanged_busy_ms: i64,
+    /// Whether that is much longer than the station's changes are usually apart.
+    pub(super) is_stuck: bool,
 }
 
 /// A station whose changes are being read.
@@ -127,6 +136,8 @@ struct Reading {
     spells: [Option<usize>; 2],
     /// The snapshots between which it was in service without a change for the longest time.
     unchanged: (usize, usize),
+    /// How often it changed while it was in service.
+    changes: i64,
     capacity: Option<u32>,
     times: StationTimes,
 }
@@ -163,12 +174,14 @@ impl<'a> Tally<'a> {
                 empty_ms: Vec::new(),
                 full_ms: Vec::new(),
                 unchanged_busy_ms: 0,
+                is_stuck: false,
             };
             let reading = Reading {
                 state: None,
                 since: at,
                 spells: [None; 2],
                 unchanged: (at, at),
+                changes: 0,
                 capacity: self.capacities.get(station).copied(),
                 times,
             };
@@ -205,6 +218,15 @@ impl<'a> Tally<'a> {
                     reading.times.unchanged_busy_ms += span.observed_ms;
                 }
             });
+            let hours = reading.times.hours.iter().zip(&is_busy);
+            let in_service = hours.map(|(times, is_busy)| match is_busy {
+                true => times.ms(Kind::InService),
+                false => 0,
+            });
+            let usual_ms = in_service.sum::<i64>() / reading.changes.max(1);
+            let times = &mut reading.times;
+            times.is_stuck = times.unchanged_busy_ms >= LEAST_STUCK_MS
+                && (reading.changes == 0 || times.unchanged_busy_ms >= STUCK * usual_ms);
             (station, reading.times)
         };
         self.stations.into_iter().map(finish).collect()
@@ -228,6 +250,7 @@ impl Reading {
                     .into_iter()
                     .max_by_key(|(from, to)| observed.between(*from, *to));
                 self.unchanged = longest.unwrap_or(self.unchanged);
+                self.changes += i64::from(at < observed.last());
             }
         }
         let now = state.as_ref().map(|state| kinds(state, self.capacity));
