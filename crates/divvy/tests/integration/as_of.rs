@@ -266,7 +266,9 @@ fn read_days(files: &[PathBuf], take: &mut dyn FnMut(Raw)) {
                     Some("In Service") => "in service",
                     Some("Not In Service") => "not in service",
                     Some("Planned") => "planned",
-                    other => panic!("{}: {other:?}", state.name),
+                    // Such as De-registered.
+                    Some(other) => other,
+                    None => panic!("{}: no statusValue", state.name),
                 };
                 let stated = ([bikes, None, None, docks, None], Some(status.to_owned()));
                 (recorded.id.clone(), stated)
