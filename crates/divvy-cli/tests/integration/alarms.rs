@@ -430,22 +430,26 @@ fn metrics_have_the_notices() {
 #[test]
 fn mistakes_in_rules_are_refused_before_anything_is_polled() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = |rules: &str| {
+    let refused_by = |store: &[&str], rules: &str| {
         fs::write(folder.path().join("rules.toml"), rules).unwrap();
         let mut command = divvy(folder.path());
-        command.args([
+        command.args(store).args([
             "watch",
             "--rules",
             "rules.toml",
+            "--alarms",
+            "alarms",
             "http://127.0.0.1:9/gbfs.json",
         ]);
         let output = command.env_remove("UNSET_SECRET").output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         String::from_utf8(output.stderr).unwrap()
     };
+    let refused = |rules: &str| refused_by(&[], rules);
+    let without_history = ["--store", "dynamodb-local:local.db"];
     let likely =
         "[[rule]]\nname = \"soon\"\nwhen = \"likely_empty\"\nwithin = \"30m\"\nprobability = 0.5";
-    insta::assert_snapshot!(refused(likely), @r#"divvy: rules.toml: rule soon is about what is likely, and this command has no forecasts: take the rule out, or use when = "empty" or "full""#);
+    insta::assert_snapshot!(refused_by(&without_history, likely), @"divvy: rules.toml: rule soon is about what is likely, and there are no forecasts: divvy watch makes them where the history of states is kept");
     let unset = "[[rule]]\nname = \"empty\"\nwhen = \"empty\"\n[[target]]\nname = \"ops\"\n\
                  webhook = \"https://h.example\"\nsecret_env = \"UNSET_SECRET\"";
     insta::assert_snapshot!(refused(unset), @r#"divvy: target ops: the environment variable UNSET_SECRET is not set, which has the secret for its signatures"#);
