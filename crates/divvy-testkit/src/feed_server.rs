@@ -53,6 +53,8 @@ pub enum Behaviour {
     Gone,
     /// All stations have other ids.
     IdsRenewed,
+    /// Lists no station with a state.
+    NoStates,
     /// Lists no station, neither with states nor with names.
     NoStations,
     /// The feed with names and positions fails.
@@ -247,8 +249,9 @@ impl State {
     /// Returns the feed with the states, or another answer to a request for it.
     fn status(&mut self, path: &str) -> Result<String, Box<Answer>> {
         use Behaviour::{
-            Backwards, CutBody, CutGzip, FrozenClock, Huge, IdsRenewed, NoStations, Redirect,
-            RedirectLoop, RetryDate, RetrySeconds, Silent, Slow, Stale, Status, Unchanged, WebPage,
+            Backwards, CutBody, CutGzip, FrozenClock, Huge, IdsRenewed, NoStates, NoStations,
+            Redirect, RedirectLoop, RetryDate, RetrySeconds, Silent, Slow, Stale, Status,
+            Unchanged, WebPage,
         };
         let gzip = |body: Vec<u8>| Answer::of(200, "Content-Encoding: gzip\r\n".into(), body);
         let answer = match self.behaviour {
@@ -263,7 +266,7 @@ impl State {
             }
             Unchanged => return Ok(self.feed(self.last_updated, "")),
             IdsRenewed => return Ok(self.states(0, "new-")),
-            NoStations => {
+            NoStates | NoStations => {
                 let made_at = self.now().as_second();
                 return Ok(self.envelope(made_at, std::iter::empty()));
             }

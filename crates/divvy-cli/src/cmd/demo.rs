@@ -42,7 +42,7 @@ pub struct Demo {
     #[arg(long, default_value = "divvy-demo", value_name = "FOLDER")]
     folder: PathBuf,
     /// How many trips to invent [default: 100000; 10000 on DynamoDB]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     trips: Option<u64>,
 }
 

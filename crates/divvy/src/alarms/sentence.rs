@@ -33,8 +33,8 @@ pub(super) fn of_station(facts: &Facts<'_>) -> String {
         let what = match facts.when {
             When::Empty => "empty",
             When::Full => "full",
-            When::LikelyEmpty { .. } => "likely to be empty soon",
-            _ => "likely to be full soon",
+            When::LikelyEmpty { .. } => "likely to become empty",
+            _ => "likely to become full",
         };
         return format!("{subject} is no longer {what}; it was for {lasted}");
     }

@@ -206,10 +206,11 @@ pub(super) async fn apply_fetched(
     let mut faults = Vec::from_iter(station_feed::compare_lists(&feeds));
     let newest = feeds.iter().max_by_key(|feed| feed.kind);
     let file = newest.map_or_else(String::new, |feed| feed.file.clone());
-    let mut snapshot = station_feed::snapshot(feeds, system, last)?;
-    if snapshot.stations.is_empty() {
+    if let Some(empty) = feeds.iter().find(|feed| feed.stations.is_empty()) {
+        let file = empty.file.clone();
         return Err(PollError::NoStations { file });
     }
+    let mut snapshot = station_feed::snapshot(feeds, system, last)?;
     faults.extend(station_feed::mend_positions(
         &mut snapshot.stations,
         system.area,

@@ -30,7 +30,8 @@ impl Claim {
 
     /// Returns the probability that there are `k` bikes or more.
     pub fn at_least(&self, k: usize) -> f64 {
-        self.bikes.iter().skip(k).sum::<f64>().min(1.0)
+        // The sum of nothing is -0.
+        self.bikes.iter().skip(k).sum::<f64>().clamp(0.0, 1.0) + 0.0
     }
 
     /// Returns the expected number of bikes.
@@ -59,6 +60,16 @@ impl Model {
             let line = |event| self.calibration_at(horizon_min, event);
             claims.push(claim(horizon_min, now, has_docks, &outlook, line));
         });
+        // Each horizon is corrected by itself. What happens within one happens within a later one.
+        for index in 1..claims.len() {
+            let (earlier, later) = claims.split_at_mut(index);
+            let earlier = &earlier[index - 1];
+            for event in [Event::EmptyWithin, Event::FullWithin] {
+                let least = earlier.probability(event).unwrap_or(0.0);
+                let within = &mut later[0].events[event as usize];
+                *within = within.map(|p| p.max(least));
+            }
+        }
         claims
     }
 

@@ -40,7 +40,9 @@ pub enum NoAreas {
         number: usize,
     },
     /// A position is not two numbers in degrees.
-    #[error("{name}: expected positions as [longitude, latitude] in degrees, found {found}")]
+    #[error(
+        "{name}: expected rings of 4 positions or more as [longitude, latitude] in degrees, found {found}"
+    )]
     NoPosition {
         /// The name of the area.
         name: String,
@@ -72,6 +74,8 @@ impl Areas {
     ///
     /// [`NoAreas`].
     pub fn parse(file: &str, text: &str) -> Result<Self, NoAreas> {
+        // Some programs begin files with a byte order mark.
+        let text = text.trim_start_matches('\u{feff}');
         let json: Value = serde_json::from_str(text).map_err(|e| NoAreas::Json(e.to_string()))?;
         let features = json.get("features").and_then(Value::as_array);
         let features = features.ok_or_else(|| {
@@ -133,6 +137,9 @@ fn name(properties: &Value) -> Option<String> {
     })
 }
 
+/// The last position of a ring is the first one again.
+const LEAST_POSITIONS: usize = 4;
+
 /// Reads the rings of a polygon. Fails with the text of what is no position.
 fn rings(polygon: &Value) -> Result<Vec<Vec<Point>>, String> {
     let list = |value: &Value| {
@@ -142,6 +149,9 @@ fn rings(polygon: &Value) -> Result<Vec<Vec<Point>>, String> {
     let rings = list(polygon)?;
     let rings = rings.iter().map(|ring| {
         let points = list(ring)?;
+        if points.len() < LEAST_POSITIONS {
+            return Err(shortened(ring));
+        }
         points.iter().map(point).collect()
     });
     rings.collect()
@@ -216,8 +226,8 @@ mod tests {
         let unnamed = SQUARES.replace("NAME", "shape_area_x");
         insta::assert_snapshot!(refused(&unnamed), @"feature 1 has no text or number in a property called name, neighborhood, neighbourhood, district, title, community, nhood");
         let odd = SQUARES.replace("[10,0]", "[\"10\",0]");
-        insta::assert_snapshot!(refused(&odd), @r#"Loop: expected positions as [longitude, latitude] in degrees, found ["10",0]"#);
+        insta::assert_snapshot!(refused(&odd), @r#"Loop: expected rings of 4 positions or more as [longitude, latitude] in degrees, found ["10",0]"#);
         let metres = SQUARES.replace("[10,0]", "[1176116.5,1890000]");
-        insta::assert_snapshot!(refused(&metres), @"Loop: expected positions as [longitude, latitude] in degrees, found [1176116.5,1890000]");
+        insta::assert_snapshot!(refused(&metres), @"Loop: expected rings of 4 positions or more as [longitude, latitude] in degrees, found [1176116.5,1890000]");
     }
 }

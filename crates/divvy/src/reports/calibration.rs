@@ -180,7 +180,7 @@ impl Report for Calibration {
             )));
         }
         let mut notes = vec![Note::Scope(format!(
-            "{} due by {}, issued since {}",
+            "{} due by {}, of the history since {}",
             plural(n as i64, "forecast"),
             question.instant(until),
             question.instant(since)

@@ -44,8 +44,9 @@ impl Row for FeedHealthRow {
             Column::new("staleness_s", ValueKind::Seconds)
                 .headed("age of report")
                 .defined(
-                    "from the report of the station to the snapshot, by the feed's clock; below 0 where the station's \
-                     clock is ahead",
+                    "from the stored report of the station to the snapshot, by the feed's clock: up to 15 minutes more \
+                     than from its newest one, which is stored with its next change or after 15 minutes; below 0 where \
+                     the station's clock is ahead",
                 ),
             Column::new("faults", ValueKind::Text).defined(
                 "what is wrong: no status, never reported, no name, no position, outside of the area of the system, \

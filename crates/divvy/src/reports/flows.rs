@@ -30,6 +30,8 @@ pub struct FlowRow {
     flow: Flow,
     /// Milliseconds in service, summed over the stations of the row.
     in_service_ms: i64,
+    /// Milliseconds in which bikes stood at stations in service, summed over them.
+    bikes_ms: i64,
 }
 
 impl Row for FlowRow {
@@ -38,7 +40,8 @@ impl Row for FlowRow {
         let mut columns = GroupKey::columns().to_vec();
         columns.extend([
             count("departures").defined(
-                "bikes fewer than in the snapshot before, by type where the feed counts types: at least so many left",
+                "bikes fewer than in the snapshot before, by type where the feed counts types: trips cancel out within that \
+                 time, and trucks that move few bikes are among them",
             ),
             count("arrivals").defined("bikes more than in the snapshot before, likewise"),
             Column::new("departures_per_hour", ValueKind::Rate)
@@ -145,6 +148,7 @@ impl Report for Flows {
                     key,
                     flow: Flow::default(),
                     in_service_ms: 0,
+                    bikes_ms: 0,
                 })
                 .add(&step);
             }
@@ -170,7 +174,10 @@ impl FlowRow {
     fn add(&mut self, step: &Step) {
         match step {
             Step::Flow(flow) => self.flow.add(flow),
-            Step::InService(ms) => self.in_service_ms += ms,
+            Step::InService { ms, bikes } => {
+                self.in_service_ms += ms;
+                self.bikes_ms += ms * i64::from(*bikes);
+            }
         }
     }
 }
@@ -187,17 +194,44 @@ fn notes(
     let mut notes = vec![
         observed.scope(question, stations),
         Note::Scope(format!(
-            "At least {} and {}; trucks took {} and brought {} in {}",
+            "Snapshots show {} and {}",
             plural(all.departures, "departure"),
             plural(all.arrivals, "arrival"),
-            plural(all.removed, "bike"),
-            plural(all.added, "bike"),
-            plural(all.moves, "move"),
         )),
+        Note::Scope(moves(question, observed, rows, &all)),
         polling_limit(observed),
     ];
     notes.extend(observed.gaps_note());
     notes
+}
+
+/// Writes what trucks moved, also in relation to the bikes that stand at stations.
+fn moves(question: &Question<'_>, observed: &ObservedTime, rows: &[FlowRow], all: &Flow) -> String {
+    let mut observed_ms = 0;
+    observed.each_hour(0, observed.last(), |span| {
+        let (weekday, hour) = (span.hour.of_week / 24, span.hour.of_week % 24);
+        let filters = question.filters;
+        if filters.has_weekday(weekday as i32) && filters.has_hour(hour) {
+            observed_ms += span.observed_ms;
+        }
+    });
+    let bikes_ms: i64 = rows.iter().map(|row| row.bikes_ms).sum();
+    let fleet = bikes_ms / observed_ms.max(1);
+    let moved = all.removed.max(all.added);
+    let per_bike = match fleet {
+        0 => String::new(),
+        fleet => format!(
+            ": {:.2} for each of the {} at stations on average",
+            moved as f64 / fleet as f64,
+            plural(fleet, "bike")
+        ),
+    };
+    format!(
+        "Trucks took {} and brought {} in {}{per_bike}",
+        plural(all.removed, "bike"),
+        plural(all.added, "bike"),
+        plural(all.moves, "move"),
+    )
 }
 
 /// Writes what snapshots cannot show.

@@ -171,7 +171,7 @@ impl Report for Outlook {
             return nothing(no_history());
         };
         let known = question.known(Parts::NONE).await?;
-        let places = question.places_of_the_past(&known.totals).await?;
+        let places = question.places_of_feed(&known.totals).await?;
         let selected = question.resolve_places(&places, &known.totals);
         let selected: Option<BTreeSet<&StationId>> =
             selected.map(|at| at.into_iter().map(|at| &places[at].station_id).collect());
@@ -191,7 +191,7 @@ impl Report for Outlook {
                 asked.as_str()
             )));
         }
-        let horizons = horizons(question);
+        let horizons = horizons(question, models);
         let mut stations: Vec<Vec<OutlookRow>> = Vec::new();
         let mut left_out: BTreeMap<&str, i64> = BTreeMap::new();
         for (id, state) in now.states.iter().filter(|(id, _)| is_selected(id)) {
@@ -231,12 +231,15 @@ impl Report for Outlook {
 }
 
 /// Returns the horizons of the filters, ascending; those that are trained without any.
-fn horizons(question: &Question<'_>) -> Vec<usize> {
+fn horizons(question: &Question<'_>, models: &Models) -> Vec<usize> {
     let filters = question.filters;
     let asked = filters.horizons.iter().chain(&filters.arrive);
     let asked: BTreeSet<usize> = asked.map(|minutes| usize::from(minutes.get())).collect();
     match asked.is_empty() {
-        true => HORIZONS.to_vec(),
+        true => match models.group(Vehicles::All) {
+            Some(group) => group.model.horizons().to_vec(),
+            None => HORIZONS.to_vec(),
+        },
         false => asked.into_iter().collect(),
     }
 }
@@ -317,7 +320,8 @@ fn untrained_horizons(models: &Models, horizons: &[usize]) -> Option<Note> {
     let trained: Vec<String> = trained.iter().map(ToString::to_string).collect();
     (!others.is_empty()).then(|| {
         Note::Scope(format!(
-            "Forecasts of {} minutes are corrected between those of {}, which were checked against the history",
+            "Forecasts of {} minutes are corrected by those of {}, which were checked against the history: between \
+             two of them, or as the nearest",
             others.join(", "),
             trained.join(", ")
         ))

@@ -172,6 +172,17 @@ impl Question<'_> {
         self.places_of(known, Some(&feed)).await
     }
 
+    /// Lists the places that any snapshot has. Trips may use the id of one of them for another place, which is not
+    /// among these.
+    pub(super) async fn places_of_feed(&self, known: &Totals) -> Result<Vec<Place>, StoreError> {
+        let mut places = self.places_of_the_past(known).await?;
+        places.retain(|place| {
+            let station = place.station.as_ref();
+            station.is_some_and(|station| station.source == StationSource::Feed)
+        });
+        Ok(places)
+    }
+
     /// Returns the indexes of the places that the station filter selects. `None` without that filter.
     pub(super) fn resolve_places(&self, places: &[Place], known: &Totals) -> Option<Vec<usize>> {
         let text = self.filters.station.as_ref()?;

@@ -120,7 +120,7 @@ impl Report for Reconcile {
             return nothing(observed_time::too_few_snapshots());
         };
         let known = question.known(Parts::NONE).await?;
-        let places = question.places_of_the_past(&known.totals).await?;
+        let places = question.places_of_feed(&known.totals).await?;
         let days = Days::of(&question.zone, &observed, &known.totals);
         if days.compared.is_empty() {
             return nothing(Note::Scope(format!(

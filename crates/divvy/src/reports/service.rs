@@ -69,13 +69,13 @@ impl Row for ServiceRow {
                 "the share of the observed minutes in which no bike could be rented, or none returned: \
                  empty, full, out of service or without docks",
             ),
-            share("empty").defined("the share of the minutes in service without a bike to rent"),
-            share("full").defined("the share of the minutes in service without a free dock"),
+            share("empty").defined("the share of the minutes in service, with a dock or a bike, without a bike to rent"),
+            share("full").defined("the share of the minutes in service, with a dock or a bike, without a free dock"),
             share("no_ebikes").headed("no e-bikes").spare(1).defined(
-                "the share of the minutes in service without an e-bike; empty where the feed does not count e-bikes",
+                "the share of the minutes in service, with a dock or a bike, without an e-bike; empty where the feed does not count e-bikes",
             ),
             share("no_classic_bikes").spare(1).defined(
-                "the share of the minutes in service without a classic bike; empty where the feed does not count \
+                "the share of the minutes in service, with a dock or a bike, without a classic bike; empty where the feed does not count \
                  e-bikes",
             ),
             share("out_of_service").defined(

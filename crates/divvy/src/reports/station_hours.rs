@@ -77,7 +77,7 @@ impl<'a> StationHours<'a> {
     pub(super) async fn read(question: &'a Question<'_>) -> Result<Self, StoreError> {
         let filters = question.filters;
         let known = question.known(Parts::NONE).await?;
-        let places = question.places_of_the_past(&known.totals).await?;
+        let places = question.places_of_feed(&known.totals).await?;
         let selected = question.resolve_places(&places, &known.totals);
         let selected = selected.map(|selected| {
             let selected = selected.into_iter();

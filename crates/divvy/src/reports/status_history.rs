@@ -125,7 +125,7 @@ impl Report for History {
             return Ok(Table::new(Vec::<HistoryRow>::new(), vec![no_history()]));
         };
         let known = question.known(Parts::NONE).await?;
-        let places = question.places_of_the_past(&known.totals).await?;
+        let places = question.places_of_feed(&known.totals).await?;
         let Some(selected) = question.resolve_places(&places, &known.totals) else {
             let note =
                 Note::Scope("the history is that of one station: say which with --station".into());

@@ -348,6 +348,12 @@ fn an_outlook_has_a_row_a_station_group_and_horizon() {
         assert!((distribution[0] - empty).abs() < 1e-4);
         assert!((1.0 - empty - enough).abs() < 1e-4);
     }
+    for name in ["p_empty_within", "p_full_within"] {
+        for of_station in column(&of_all, name).chunks(HORIZONS.len()) {
+            let of_station: Vec<f64> = of_station.iter().filter_map(Value::number).collect();
+            assert!(of_station.is_sorted(), "{name}: {of_station:?}");
+        }
+    }
     let arriving = Filters {
         arrive: Some("22min".parse().unwrap()),
         need: Some(2),
@@ -362,7 +368,7 @@ fn an_outlook_has_a_row_a_station_group_and_horizon() {
     assert!(
         notes(&arriving)
             .iter()
-            .any(|note| note.contains("corrected between those of 15, 30, 60, 120"))
+            .any(|note| note.contains("corrected by those of 15, 30, 60, 120"))
     );
     let unknown = Filters {
         bike: Some("scooter".into()),

@@ -50,7 +50,7 @@ fn trip(row: &str) -> Trip {
     else {
         panic!("seven words: {row}")
     };
-    let blank = |text: &str| text.replace('-', "");
+    let blank = |text: &str| if text == "-" { "" } else { text }.to_owned();
     let start: DateTime = start.parse().unwrap();
     let started_ms = TimeZone::UTC.to_timestamp(start).unwrap().as_millisecond();
     let seconds: i64 = seconds.parse().unwrap();
@@ -266,6 +266,42 @@ fn snapshots_are_compared_with_the_trips_of_days_that_have_both() {
     };
     insta::assert_snapshot!(show(&ask(&store, "reconcile", by_date)));
     insta::assert_snapshot!(answer(&store, "feed"));
+}
+
+#[test]
+fn reports_of_the_history_are_of_the_stations_of_the_feed() {
+    let store = MemoryStore::default();
+    // Trips use the id of a station of the feed for another place.
+    let mut batch: TripBatch = TRIPS
+        .replace("TA01", "uuid-quiet")
+        .replace(" a", " b")
+        .lines()
+        .filter(|row| !row.trim().is_empty())
+        .map(|row| Trip {
+            from: Some((41_700_000, -87_500_000)),
+            ..trip(row)
+        })
+        .collect();
+    let station = batch.stations.iter().position(|id| id == "uuid-quiet");
+    batch.names = vec![StationName {
+        station: station.unwrap() as u32,
+        name: "Far Lagoon".into(),
+        days: (18_631, 18_661),
+    }];
+    load_batch(&store, batch);
+    let all = ["uuid-canal", "uuid-lake", "uuid-quiet"];
+    poll(&store, "2021-03-02T09:00:00Z", &all);
+    poll(&store, "2021-03-02T09:05:00Z", &all);
+    let names = answer(&store, "stations");
+    assert!(names.contains("uuid-quiet (trips)"), "{names}");
+    for report in ["service", "flows"] {
+        let answer = answer(&store, report);
+        assert!(
+            answer.contains("uuid-quiet | Quiet Ct"),
+            "{report}: {answer}"
+        );
+        assert!(!answer.contains("Far Lagoon"), "{report}: {answer}");
+    }
 }
 
 #[test]

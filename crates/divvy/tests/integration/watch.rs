@@ -130,6 +130,7 @@ const SCRIPTS: &[(&str, Script)] = &[
         &[(Backwards(-3 * 3_600), 3)],
     ),
     ("no stations", &[(Works, 1), (NoStations, 2), (Works, 2)]),
+    ("no states", &[(Works, 1), (NoStates, 2), (Works, 2)]),
     (
         "clock 3 days ahead",
         &[(Works, 1), (Backwards(-3 * 86_400), 2), (Works, 2)],

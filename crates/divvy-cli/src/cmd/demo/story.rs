@@ -64,7 +64,7 @@ impl Minute {
         let flows = self.flows.map_or(String::new(), |[departures, arrivals]| {
             let departures = numerals::plural(departures, "departure");
             let arrivals = numerals::plural(arrivals, "arrival");
-            format!(": at least {departures} and {arrivals}")
+            format!(": {departures} and {arrivals}")
         });
         format!("a minute later {changed} changed{flows}")
     }

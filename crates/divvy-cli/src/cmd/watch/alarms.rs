@@ -288,6 +288,16 @@ impl SystemAlarms {
             Applied::Repeated => is_newer,
             Applied::Refused { .. } => false,
         };
+        if let Applied::Refused { last, .. } = polled.applied {
+            let zone = polled.system.zone();
+            let error = &format!(
+                "the states of {} are older than the last ones ({})",
+                zone.rfc3339(polled.taken_at),
+                zone.rfc3339(last)
+            );
+            self.evaluator.step(at, Event::Failed { error });
+            return Ok(Vec::new());
+        }
         if !is_evaluated || polled.snapshot.kind == SnapshotKind::Information {
             self.evaluator.step(at, Event::Unchanged);
             return Ok(Vec::new());

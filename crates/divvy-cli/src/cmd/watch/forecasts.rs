@@ -58,7 +58,7 @@ impl Forecasts for LiveForecasts {
             Expectation::Empty => Event::EmptyWithin,
             Expectation::Full => Event::FullWithin,
         };
-        let minutes = usize::try_from(within.as_mins()).ok()?.max(1);
+        let minutes = usize::try_from(within.as_secs()).ok()?.div_ceil(60);
         let mut followers = self.followers();
         followers
             .get_mut(system)?

@@ -22,7 +22,9 @@ const BUCKETS_S: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 const MAX_LATE: Duration = Duration::from_secs(10 * 60);
 
 /// The outcomes of successful polls: those of snapshots, and one for feeds that have not changed.
-const OUTCOMES: [&str; 4] = ["accepted", "repeated", "refused", UNCHANGED];
+const OUTCOMES: [&str; 4] = ["accepted", "repeated", REFUSED, UNCHANGED];
+/// A snapshot whose states are older than those of the last one.
+const REFUSED: &str = "refused";
 const UNCHANGED: &str = "unchanged";
 
 /// The counters of all systems, in the order of the arguments.
@@ -89,7 +91,9 @@ impl Metrics {
             }
         };
         *system.polls.entry(outcome).or_default() += 1;
-        system.last_success = Some(Instant::now());
+        if outcome != REFUSED {
+            system.last_success = Some(Instant::now());
+        }
     }
 
     /// Returns the sums over all systems.
@@ -163,7 +167,7 @@ const FAMILIES: [Family; 6] = [
     Family {
         name: "divvy_seconds_since_last_success",
         kind: "gauge",
-        help: "Time since the last poll that succeeded.",
+        help: "Time since the last poll that succeeded, and was not refused as older than the last one.",
         value: |system, now, _| {
             let last = system.last_success?;
             Some(now.saturating_duration_since(last).as_secs_f64())

@@ -123,6 +123,14 @@ impl Watch {
                 folder.display()
             );
         }
+        if let Some(history) = &self.history {
+            let name = history.to_string_lossy();
+            if let StoreName::Dynamo { .. } | StoreName::DynamoLocal { .. } = name.parse()? {
+                bail!(
+                    "--history takes a folder, and {name} is on DynamoDB, which keeps no history"
+                );
+            }
+        }
         let recorder = self.record.as_deref().map(Recorder::open).transpose()?;
         let opened = common.open_with(DynamoOptions {
             create_tables: self.create_tables,

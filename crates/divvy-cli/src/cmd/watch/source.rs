@@ -44,12 +44,17 @@ impl Source {
     }
 }
 
-/// Refuses an address that occurs twice.
+/// Refuses an address, or a system, that occurs twice.
 pub fn expect_different(sources: &[Source]) -> anyhow::Result<()> {
-    let mut seen = HashSet::new();
+    let (mut seen, mut systems) = (HashSet::new(), HashSet::new());
     for source in sources {
         if !seen.insert(&source.url) {
             bail!("{} is named twice", source.url);
+        }
+        if let Some(system) = &source.system
+            && !systems.insert(system)
+        {
+            bail!("{system} is named twice: the snapshots of two feeds would replace each other");
         }
     }
     Ok(())

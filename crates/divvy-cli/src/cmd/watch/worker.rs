@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use divvy::ingest::watch::{
     ClockSteps, Condition, Finding, Moment, Outcome, PollReport, Recorder, Stores, SystemWatch,
 };
+use divvy::refresh;
 use divvy::reports::plural;
 use divvy::store::embedded::EmbeddedStore;
 use divvy::store::{Applied, Store};
@@ -143,7 +144,17 @@ impl Shared<'_> {
             Outcome::Taken(polled) if !matches!(polled.applied, Applied::Repeated)
         );
         if is_written {
-            let refreshed = self.opened.follow_stream(now());
+            let mut refreshed = self.opened.follow_stream(now());
+            if let Some(history) = self.history {
+                // It has no trips: its stream is read so that it does not grow.
+                let read = self
+                    .opened
+                    .run(refresh::drain(history, refresh::CONSUMER, now()));
+                refreshed = refreshed.and_then(|of_store| {
+                    read?;
+                    Ok(of_store)
+                });
+            }
             let found = match refreshed {
                 Ok(_) => Ok(()),
                 Err(error) => Err(format!(

@@ -99,8 +99,13 @@ fn stay(left: &mut [i64; 2], mut broken: i64) {
 
 /// What one station did in one step.
 pub(in crate::reports) enum Step {
-    /// It was in service for a time, in milliseconds, within an hour.
-    InService(i64),
+    /// It was in service for a time within an hour.
+    InService {
+        /// How long, in milliseconds.
+        ms: i64,
+        /// How many bikes it had.
+        bikes: u32,
+    },
     /// Bikes left or came, at the middle of the time between two snapshots.
     Flow(Flow),
 }
@@ -145,12 +150,14 @@ impl<'a, F: FnMut(&StationId, LocalHour, Step)> Estimator<'a, F> {
     }
 
     fn add_time(&mut self, station: &StationId, state: &StationState, since: usize, until: usize) {
-        if is_in_service(state) && state.available.vehicles.is_some() {
-            let pass = &mut self.pass;
-            self.observed.each_hour(since, until, |span| {
-                pass(station, span.hour, Step::InService(span.observed_ms));
-            });
-        }
+        let Some(bikes) = state.available.vehicles.filter(|_| is_in_service(state)) else {
+            return;
+        };
+        let pass = &mut self.pass;
+        self.observed.each_hour(since, until, |span| {
+            let ms = span.observed_ms;
+            pass(station, span.hour, Step::InService { ms, bikes });
+        });
     }
 
     /// Ends at the last snapshot.
