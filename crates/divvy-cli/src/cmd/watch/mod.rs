@@ -124,10 +124,14 @@ impl Watch {
             );
         }
         if let Some(history) = &self.history {
-            let name = history.to_string_lossy();
-            if let StoreName::Dynamo { .. } | StoreName::DynamoLocal { .. } = name.parse()? {
+            let is_folder = matches!(
+                StoreName::parse(history.clone().into()),
+                Ok(StoreName::Folder(_))
+            );
+            if !is_folder {
                 bail!(
-                    "--history takes a folder, and {name} is on DynamoDB, which keeps no history"
+                    "--history takes a folder: {} is on DynamoDB, which keeps no history",
+                    history.display()
                 );
             }
         }
