@@ -106,10 +106,10 @@ pub struct Report {
     /// Forecast so far ahead, in minutes: 15,30,60,120
     #[arg(long, value_name = "MINUTES", value_delimiter = ',')]
     horizon: Vec<Minutes>,
-    /// Forecast the moment in which you arrive: in 12min, 1h
+    /// Forecast your time of arrival: 12min or 1h after the newest snapshot
     #[arg(long, value_name = "MINUTES")]
     arrive: Option<Minutes>,
-    /// Forecast how likely so many bikes are
+    /// Show the probability of at least this many bikes
     #[arg(long, value_name = "BIKES", value_parser = clap::value_parser!(u32).range(1..=1000))]
     need: Option<u32>,
     /// Say how each number is defined, instead of the numbers

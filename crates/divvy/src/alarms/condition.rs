@@ -43,7 +43,7 @@ where
     }
 }
 
-/// What a state is to a rule.
+/// Whether a rule's condition holds in a state.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Found {
     /// Whether the station is in service: it rents bikes and takes them back, and has a bike or a dock.

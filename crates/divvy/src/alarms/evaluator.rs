@@ -338,7 +338,14 @@ impl Evaluator {
         let system = self.system.as_ref();
         let system = system.map_or(self.setting.address.as_str(), SystemId::as_str);
         values.until = step.until.map(written);
-        let id = Notice::id_of(system, &rule.name, subject, step.state, &at.to_string());
+        let id = Notice::id_of(
+            system,
+            &rule.name,
+            subject,
+            step.state,
+            &at.to_string(),
+            &text,
+        );
         let station = (rule.when.is_of_stations() && rule.combine == Combine::Each)
             .then(|| self.names.get(&StationId::from(subject)).cloned());
         if self.state.unsent.len() >= MAX_UNSENT {

@@ -110,16 +110,22 @@ pub struct Values {
 pub const MAX_LISTED: usize = 20;
 
 impl Notice {
-    /// Returns the id of a notice. A rule yields one notice of a state about a subject at a time at most.
+    /// Returns the id of a notice. A rule yields one notice of a state about a subject at a time at most; of events
+    /// one with the same text.
     pub(super) fn id_of(
         system: &str,
         rule: &str,
         subject: &str,
         state: NoticeState,
         at: &str,
+        text: &str,
     ) -> String {
         // No text has the separator: ids and names with a zero byte are no text of a feed.
-        let key = [system, rule, subject, state.as_str(), at].join("\0");
+        let mut key = [system, rule, subject, state.as_str(), at].join("\0");
+        if state == NoticeState::Event {
+            // Two feeds may move at once.
+            key = [&key, text].join("\0");
+        }
         format!("{:032x}", xxh3_128(key.as_bytes()))
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn length(length: SignedDuration) -> String {
 pub(super) struct Facts<'a> {
     pub(super) when: When,
     pub(super) state: NoticeState,
-    /// Whom it is about: `Clark St & Elm St`.
+    /// The name of the station, or of the rule: `Clark St & Elm St`.
     pub(super) subject: &'a str,
     /// How long the condition has held, or did hold.
     pub(super) lasted: SignedDuration,

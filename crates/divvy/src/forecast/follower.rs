@@ -112,7 +112,7 @@ impl Follower {
             return self.follow_newest(history).await;
         };
         let entries = history.snapshots(&system, from, Timestamp::MAX).await?;
-        // Without that of the log itself the history was repaired.
+        // A history that ends before the log's last snapshot was repaired.
         let newest = entries.last().filter(|newest| newest.number >= number);
         if newest.is_none_or(|newest| newest.taken_at.duration_since(from) > MAX_BEHIND) {
             return self.follow_newest(history).await;

@@ -1,4 +1,4 @@
-//! Forecasts on their way: each is scored by the snapshots after it.
+//! Forecasts that are not due yet: each is scored by the snapshots after it.
 
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@
 //!  training   the last weeks → a model for each group of vehicles
 //!  follower   each new snapshot: scores forecasts that are due, issues others, trains when it is time
 //!  log        forecasts that are not due yet, sums of those before: what is kept between two runs
-//!  issue      one forecast on its way, scored by the snapshots after it
+//!  issue      one forecast that is not due yet, scored by the snapshots after it
 //!  record     sums by day, horizon, event and probability → scores
 //! ```
 //!

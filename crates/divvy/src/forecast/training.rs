@@ -60,7 +60,7 @@ pub struct Group {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Untrained {
     /// The history is too short.
-    #[error("the history has readings on {}, one that has lasted less than 12 hours not counted: forecasts need {LEAST_DAYS}", plural(*days as i64, "day"))]
+    #[error("forecasts need readings on {LEAST_DAYS} days, the last for at least 12 hours: the history has {}", plural(*days as i64, "day"))]
     TooFewDays {
         /// The days with readings that begin 12 hours before the end or earlier.
         days: usize,

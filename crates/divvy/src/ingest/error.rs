@@ -185,10 +185,10 @@ pub enum PollError {
         /// When it was read, by the clock of this computer.
         fetched_at: String,
     },
-    /// The time of the feed is ahead of the clock, as it was not before: if that were taken, and the next
-    /// snapshot were right again, it would count as older.
+    /// The time of the feed is ahead of this computer's clock for the first time. One wrong time would make all
+    /// later snapshots count as older, so it is stored only if the next one is ahead, too.
     #[error(
-        "{file} says that it was made at {taken_at}, after it was read ({fetched_at}): it is taken if the next \
+        "the time of {file} is {taken_at}, later than this computer's clock ({fetched_at}): it is stored if the next \
          snapshot is ahead, too"
     )]
     FeedTimeToBeConfirmed {

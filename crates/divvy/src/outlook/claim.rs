@@ -1,5 +1,7 @@
 //! What is forecast for a station at a horizon, after calibration.
 
+use std::collections::BTreeSet;
+
 use super::Event;
 use super::calibration::Platt;
 use super::chain::Outlook;
@@ -18,7 +20,7 @@ pub struct Claim {
     /// docks or for one group of the vehicles, which all use the same docks.
     pub events: [Option<f64>; 4],
     /// The probability of each number of bikes, from 0. Those of no bike and of no free dock are those of
-    /// the events.
+    /// the events, scaled to a sum of 1 where they exceed it.
     pub bikes: Vec<f64>,
 }
 
@@ -54,6 +56,13 @@ impl Model {
     ) -> Vec<Claim> {
         let rates = self.rates(station);
         let has_docks = vehicles == Vehicles::All && (rates.has_docks || now.docks > 0);
+        // The trained ones are always among them: what is forecast for a horizon does not depend on which others
+        // are asked for.
+        let asked = horizons;
+        let all: BTreeSet<usize> = asked.iter().chain(self.horizons()).copied().collect();
+        let last = asked.last().copied().unwrap_or(0);
+        let horizons: Vec<usize> = all.into_iter().filter(|it| *it <= last).collect();
+        let horizons = horizons.as_slice();
         let mut claims = Vec::with_capacity(horizons.len());
         model::run_to(horizons, rates, now, level, slot, |index, outlook| {
             let horizon_min = horizons[index];
@@ -70,6 +79,7 @@ impl Model {
                 *within = within.map(|p| p.max(least));
             }
         }
+        claims.retain(|claim| asked.contains(&claim.horizon_min));
         claims
     }
 

@@ -1,4 +1,4 @@
-//! How good the forecasts were that were issued: what was said, and what was.
+//! Scores of issued forecasts: probabilities beside observed shares.
 
 use std::collections::BTreeSet;
 
@@ -45,12 +45,12 @@ impl Row for CalibrationRow {
                 "empty_at or full_at the horizon; empty_within or full_within: in at least one snapshot until it, \
                  where it was not so at the start",
             ),
-            share("said_from").spare(1).defined(
+            share("forecast_from").spare(1).defined(
                 "the lowest probability of the row; empty for all forecasts together",
             ),
-            share("said_until").spare(1).defined("the probability that the row ends before"),
-            share("said").defined("the mean probability of the forecasts"),
-            share("was").defined("the share of them whose event happened"),
+            share("forecast_until").spare(1).defined("the probability that the row ends before"),
+            share("forecast").defined("the mean probability of the forecasts"),
+            share("observed").defined("the share of them whose event happened"),
             Column::new("n", ValueKind::Count).headed("forecasts").defined(
                 "forecasts that are due and whose outcome is known: one a station and hour",
             ),
@@ -65,7 +65,7 @@ impl Row for CalibrationRow {
             ),
             score("log_score").spare(2).defined("the mean of -ln p of what happened, 0 is best"),
             score("reliability").spare(3).defined(
-                "the part of the Brier score due to shares that differ from what was said, 0 is best",
+                "the part of the Brier score due to shares that differ from the forecast probabilities, 0 is best",
             ),
             score("resolution").spare(3).defined(
                 "the part by which the shares of the bins differ from each other, more is better",

@@ -105,7 +105,7 @@ impl Problem {
             Self::RenewedId(_) => "another id than before",
             Self::ReportAhead => "a report after the snapshot",
             Self::MoreEbikesThanBikes => "more e-bikes than bikes",
-            Self::BelowCapacity(_) => "docks in no count",
+            Self::BelowCapacity(_) => "docks that are not counted",
             Self::AboveCapacity(_) => "bikes and docks above the capacity",
         }
     }
@@ -115,7 +115,7 @@ impl Problem {
         match self {
             Self::RenewedId(before) => format!("another id than before: it was {before}"),
             Self::BelowCapacity(docks) => {
-                format!("{} in no count", plural(*docks as i64, "dock"))
+                format!("{} not counted", plural(*docks as i64, "dock"))
             }
             Self::AboveCapacity(more) => format!("bikes and docks exceed the capacity by {more}"),
             other => other.kind().to_owned(),
@@ -123,7 +123,7 @@ impl Problem {
     }
 }
 
-/// What the stations of a system have in common.
+/// The names, area and time that stations are checked against.
 struct Names<'a> {
     area: Option<BoundingBox>,
     /// When the snapshot was made.

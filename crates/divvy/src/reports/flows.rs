@@ -227,7 +227,7 @@ fn moves(question: &Question<'_>, observed: &ObservedTime, rows: &[FlowRow], all
         ),
     };
     format!(
-        "Trucks took {} and brought {} in {}{per_bike}",
+        "Changes of 5 bikes or more at once count as trucks: {} removed, {} added in {}{per_bike}",
         plural(all.removed, "bike"),
         plural(all.added, "bike"),
         plural(all.moves, "move"),

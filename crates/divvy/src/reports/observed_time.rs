@@ -117,7 +117,7 @@ impl ObservedTime {
             }
         };
         // The changes of the last snapshot, too.
-        let until = self.last.taken_at + SignedDuration::from_nanos(1);
+        let until = self.last.taken_at + SignedDuration::from_millis(1);
         history
             .each_state_change(system, self.first.taken_at, until, &mut add)
             .await
@@ -281,6 +281,11 @@ impl ObservedTime {
     /// Returns the time between two snapshots, gaps included.
     pub(super) fn between(&self, from: usize, to: usize) -> i64 {
         self.snapshots[to].at_ms - self.snapshots[from].at_ms
+    }
+
+    /// Returns the time between two snapshots, without gaps.
+    pub(super) fn without_gaps(&self, from: usize, to: usize) -> i64 {
+        self.snapshots[to].observed_ms - self.snapshots[from].observed_ms
     }
 
     /// Lists the parts into which gaps divide the time between two snapshots, by their first and last ones.

@@ -320,8 +320,8 @@ fn untrained_horizons(models: &Models, horizons: &[usize]) -> Option<Note> {
     let trained: Vec<String> = trained.iter().map(ToString::to_string).collect();
     (!others.is_empty()).then(|| {
         Note::Scope(format!(
-            "Forecasts of {} minutes are corrected by those of {}, which were checked against the history: between \
-             two of them, or as the nearest",
+            "Forecasts of {} minutes are calibrated as those of {}: between two of them interpolated, else as the \
+             nearest",
             others.join(", "),
             trained.join(", ")
         ))

@@ -309,7 +309,14 @@ fn group(
     }
     let mut rows: Vec<ReconcileRow> = rows.into_values().collect();
     if by_station {
-        rows.sort_by_key(|row| (Reverse(row.recorded[0] + row.recorded[1]), row.day));
+        let mut trips: HashMap<Option<StationId>, i64> = HashMap::new();
+        for row in &rows {
+            *trips.entry(row.station_id.clone()).or_default() += row.recorded.iter().sum::<i64>();
+        }
+        rows.sort_by_cached_key(|row| {
+            let trips = trips.get(&row.station_id).copied();
+            (Reverse(trips), row.station_id.clone(), row.day)
+        });
     }
     rows
 }

@@ -106,7 +106,7 @@ impl Row for ServiceRow {
             spell("full_median_s").defined("half of the spells without a free dock were no longer"),
             spell("full_longest_s").defined("the longest spell without a free dock"),
             Column::new("uncounted_docks", ValueKind::Rate).spare(3).defined(
-                "docks in no count, on average over the minutes in service: capacity less bikes, free docks and those \
+                "docks that are not counted, on average over the minutes in service: capacity less bikes, free docks and those \
                  out of order; empty where the feed does not state the capacity",
             ),
             Column::new("unchanged_busy_s", ValueKind::Seconds).spare(3).defined(

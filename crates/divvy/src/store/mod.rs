@@ -196,8 +196,8 @@ pub trait StatusHistory: Send + Sync {
 /// What is kept of forecasts: a few megabytes of bytes, which their writer alone reads.
 #[async_trait]
 pub trait Forecasts: Send + Sync {
-    /// Returns what was kept last. `None` if nothing was, or not what was kept is there: a damaged file
-    /// is the same as none, since all but the record of earlier forecasts can be made again.
+    /// Returns what was kept last. `None` if nothing was kept, or the file is damaged: all but the record of
+    /// earlier forecasts can be made again.
     async fn kept_forecasts(
         &self,
         system: &SystemId,

@@ -82,15 +82,17 @@ impl Delivery {
             let Some(sending) = (listener.begin_sending)() else {
                 return;
             };
+            let mut is_sent = false;
             let done = match self.sender.send(&notice) {
-                Outcome::Sent => self.outbox.remove(number),
+                Outcome::Sent => {
+                    is_sent = true;
+                    self.outbox.remove(number)
+                }
                 Outcome::Refused { reason } => {
                     self.failures.fetch_add(1, Ordering::Relaxed);
                     self.say(
                         listener,
-                        &format!(
-                            "{reason}: the notice is refused, and kept among the refused ones"
-                        ),
+                        &format!("{reason}: the notice is moved to the file of refused ones"),
                     );
                     self.outbox.refuse(number, &reason)
                 }
@@ -110,7 +112,7 @@ impl Delivery {
                 wait = self.note_failure(&mut failing, &reason, None, listener);
                 continue;
             }
-            if let Some(failing) = failing.take() {
+            if let Some(failing) = failing.take_if(|_| is_sent) {
                 let after = in_words(failing.since.elapsed());
                 self.say(listener, &format!("notices are taken again after {after}"));
             }

@@ -57,7 +57,7 @@ impl Outbox {
                 continue;
             };
             // A file that is no notice is not sent, and stays for people to look at.
-            if let Some(notice) = read(&path) {
+            if let Some(notice) = read(&path)? {
                 waiting.ids.insert(number, notice.id);
             }
             waiting.next = waiting.next.max(number + 1);
@@ -80,7 +80,8 @@ impl Outbox {
     }
 
     /// Adds notices behind those that wait. They are on the disk when this returns. Notices that wait already,
-    /// or were added since [`forget_added`](Self::forget_added), are left out. Returns how many of the oldest were moved to the refused ones, because too many wait.
+    /// or were added since [`forget_added`](Self::forget_added), are left out. Returns how many of the oldest were
+    /// moved to the refused ones, because too many wait.
     ///
     /// # Errors
     ///
@@ -119,15 +120,17 @@ impl Outbox {
         }
     }
 
-    /// Returns the oldest notice and its number. `None` where none waits.
+    /// Returns the oldest notice and its number. `None` where none waits, or the oldest cannot be read now. One
+    /// whose file is gone, or is no notice, is left out.
     pub fn oldest(&self) -> Option<(u64, Notice)> {
         let mut waiting = self.waiting();
         while let Some((number, _)) = waiting.ids.first_key_value() {
             let number = *number;
-            if let Some(notice) = read(&self.path(number)) {
-                return Some((number, notice));
-            }
-            waiting.ids.remove(&number);
+            match read(&self.path(number)) {
+                Ok(Some(notice)) => return Some((number, notice)),
+                Ok(None) => waiting.ids.remove(&number),
+                Err(_) => return None,
+            };
         }
         None
     }
@@ -158,7 +161,7 @@ impl Outbox {
     }
 
     fn set_aside(&self, number: u64, reason: &str) -> io::Result<()> {
-        if let Some(notice) = read(&self.path(number)) {
+        if let Some(notice) = read(&self.path(number))? {
             let is_long =
                 |path: &Path| fs::metadata(path).is_ok_and(|it| it.len() > MAX_REFUSED_BYTES);
             if is_long(&self.refused) {
@@ -190,8 +193,13 @@ fn number_of(path: &Path) -> Option<u64> {
     name.strip_suffix(".json")?.parse().ok()
 }
 
-fn read(path: &Path) -> Option<Notice> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+/// Reads a notice. `None` where its file is gone, or is no notice.
+fn read(path: &Path) -> io::Result<Option<Notice>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn remove(path: &Path) -> io::Result<()> {

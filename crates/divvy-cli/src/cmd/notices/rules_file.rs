@@ -28,8 +28,7 @@ pub fn expect_no_forecasts(path: &Path, rules: &Rules) -> anyhow::Result<()> {
     match rules.rules.iter().find(|rule| rule.when.is_likely()) {
         None => Ok(()),
         Some(rule) => bail!(
-            "{}: rule {} is about what is likely, and there are no forecasts: divvy watch makes them where the \
-             history of states is kept",
+            "{}: rule {} needs forecasts, which only divvy watch on a store with a history of states has",
             path.display(),
             rule.name
         ),

@@ -215,15 +215,17 @@ impl Alarms {
         if unsent.is_empty() {
             return Ok(());
         }
+        let mut failed = None;
         for delivery in &self.deliveries {
             let own: Vec<&Notice> = unsent
                 .iter()
                 .filter(|it| self.sends(it, &delivery.target))
                 .collect();
-            let moved = delivery
-                .outbox
-                .add(&own)
-                .context("notices cannot be written")?;
+            let moved = delivery.outbox.add(&own).unwrap_or_else(|error| {
+                let context = format!("notices for {} cannot be written", delivery.target);
+                failed.get_or_insert(anyhow::Error::new(error).context(context));
+                0
+            });
             if moved > 0 {
                 let moved = plural(moved as i64, "notice");
                 sentences.push(format!(
@@ -231,6 +233,9 @@ impl Alarms {
                     delivery.target
                 ));
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let passed = evaluator.take_unsent();
         for delivery in &self.deliveries {
@@ -303,15 +308,23 @@ impl SystemAlarms {
             return Ok(Vec::new());
         }
         let stations = &readings(&polled.snapshot);
+        let taken_at = polled.taken_at;
         let mut sentences = Vec::new();
         if !stations.keys().eq(&self.listed) {
             // Also those that have left the list have names.
-            let known = block_on(store.stations(&polled.system.id))?;
+            let known = match block_on(store.stations(&polled.system.id)) {
+                Ok(known) => known,
+                Err(error) => {
+                    // The states count, with the names that are known.
+                    self.evaluator
+                        .step(at, Event::Snapshot { taken_at, stations });
+                    return Err(error.into());
+                }
+            };
             sentences = self.evaluator.name_stations(&polled.system, &known);
             sentences.retain(|sentence| self.said.insert(sentence.clone()));
             self.listed = stations.keys().cloned().collect();
         }
-        let taken_at = polled.taken_at;
         self.evaluator
             .step(at, Event::Snapshot { taken_at, stations });
         Ok(sentences)
@@ -341,7 +354,7 @@ fn say_of_removed_targets(folder: &Folder, rules: &Rules, common: &Common) -> an
             if waiting > 0 {
                 let waiting = plural(waiting as i64, "notice");
                 common.say(format_args!(
-                    "{waiting} waiting for {name}, which the rules do not have any more"
+                    "{waiting} for {name} will not be sent: the rules have no such target"
                 ));
             }
         }

@@ -167,7 +167,7 @@ const FAMILIES: [Family; 6] = [
     Family {
         name: "divvy_seconds_since_last_success",
         kind: "gauge",
-        help: "Time since the last poll that succeeded, and was not refused as older than the last one.",
+        help: "Time since the last poll whose states were not older than the stored ones.",
         value: |system, now, _| {
             let last = system.last_success?;
             Some(now.saturating_duration_since(last).as_secs_f64())

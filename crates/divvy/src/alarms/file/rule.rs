@@ -183,7 +183,7 @@ fn after(own: &Entry) -> Parsed<SignedDuration> {
 
 fn positive(text: &Spanned<String>) -> Parsed<SignedDuration> {
     match length(text)? {
-        length if length.is_zero() => mistake(text, "no time at all: expected at least 1s"),
+        length if length.is_zero() => mistake(text, "0 is too short: expected at least 1s"),
         length => Ok(length),
     }
 }
@@ -211,10 +211,7 @@ fn hold(own: &Entry, when: When) -> Parsed<SignedDuration> {
                 when.name()
             ),
         ),
-        (Some(hold), When::FeedMoved) => mistake(
-            hold,
-            "a feed that has moved has moved at once: expected no for",
-        ),
+        (Some(hold), When::FeedMoved) => mistake(hold, "feed_moved is an event and takes no for"),
         (Some(hold), _) => length(hold),
         (None, When::FeedStale { after } | When::FeedDown { after }) => Ok(after),
         (None, When::FeedMoved | When::StationsChanged) => Ok(SignedDuration::ZERO),

@@ -38,7 +38,12 @@ pub(super) fn read(entry: &Spanned<Entry>) -> Parsed<Target> {
     let delivery = match (&own.stdout, &own.exec, &own.webhook) {
         (Some(is_on), None, None) => match is_on.as_ref() {
             true => Delivery::Stdout,
-            false => return mistake(is_on, format_args!("a target that is off: {EXPECTED}")),
+            false => {
+                return mistake(
+                    is_on,
+                    format_args!("stdout = false sends nothing: {EXPECTED}"),
+                );
+            }
         },
         (None, Some(command), None) => match command.as_ref().first() {
             Some(program) if !program.is_empty() => Delivery::Exec {
@@ -76,12 +81,12 @@ fn webhook(url: &Spanned<String>, secret_env: Option<&Spanned<String>>) -> Parse
         .iter()
         .any(|scheme| url.as_ref().starts_with(scheme));
     if !is_web {
-        return mistake(url, "no address of the web: expected http://… or https://…");
+        return mistake(url, "not a web address: expected http://… or https://…");
     }
     if let Some(variable) = secret_env {
         let is_name = |text: &str| !text.is_empty() && !text.contains(['=', '\0']);
         if !is_name(variable.as_ref()) {
-            return mistake(variable, "no name of an environment variable");
+            return mistake(variable, "not the name of an environment variable");
         }
     }
     Ok(Delivery::Webhook {

@@ -120,7 +120,7 @@ fn what_is_likely_has_its_probability() {
     happenings.extend(at(2..4, &[Some(0), Some(1)]));
     insta::assert_snapshot!(written(rule, &happenings), @r#"
     12:00 s0 raised: Place 0 will have no bike within 30 minutes, with a probability of 75 %
-    12:02 s0 resolved: Place 0 is no longer likely to be empty soon; it was for 2 minutes
+    12:02 s0 resolved: Place 0 is no longer likely to become empty; it was for 2 minutes
     "#);
 }
 

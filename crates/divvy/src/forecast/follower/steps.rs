@@ -27,7 +27,7 @@ impl Follower {
         self.minutes_of_hour.clear();
         self.current.clear();
         self.claims.clear();
-        // What the level was follows from a training alone.
+        // The level of the time that was skipped is not known: a training computes it again.
         self.models = None;
         self.log = Some(Log {
             since,
@@ -48,6 +48,9 @@ impl Follower {
         let Some(log) = &mut self.log else { return };
         let index = *self.indexes.entry(station.clone()).or_insert_with(|| {
             log.stations.push(station.clone());
+            // Also where the snapshot is not followed, because it is of the same minute as the one before.
+            log.readings.push(Readings::default());
+            log.level_readings.push(Readings::default());
             self.minutes_of_hour.push(minute_of_hour(station));
             self.current.push(Readings::default());
             self.current.len() - 1
@@ -83,9 +86,6 @@ impl Follower {
         if minute <= before {
             return Ok(());
         }
-        log.readings.resize(self.current.len(), Readings::default());
-        log.level_readings
-            .resize(self.current.len(), Readings::default());
         self.score(before, minute);
         self.follow_level(minute);
         if self.is_training_due(entry.taken_at) {

@@ -48,6 +48,8 @@ pub(super) struct Documents {
     root: Option<Held>,
     /// The documents that a discovery file names, by their names in it.
     named: BTreeMap<&'static str, Held>,
+    /// Sentences about addresses that have changed, until a round has them.
+    moved: Vec<String>,
     /// Whether a snapshot of these documents is stored.
     is_taken: bool,
 }
@@ -61,6 +63,7 @@ impl Documents {
             requests: Requests::new(client, keeps_bodies),
             root: None,
             named: BTreeMap::new(),
+            moved: Vec::new(),
             is_taken: false,
         }
     }
@@ -83,19 +86,18 @@ impl Documents {
     /// Fetches what is due: the feed with the states at each call, the one with names and positions
     /// after its `ttl`. A feed that has gone is looked up in the discovery file again.
     pub(super) fn fetch(&mut self, now: Moment, interval: Duration) -> Result<Round, PollError> {
-        let mut moved = Vec::new();
         let mut incomplete = None;
-        let is_root_new = self.fetch_root(now, &mut moved, &mut incomplete)?;
+        let is_root_new = self.fetch_root(now, &mut incomplete)?;
         if let Err(error) = self.fetch_named(now, interval, &mut incomplete) {
             if is_root_new || self.is_single() || !FailureKind::is_gone(&error) {
                 return Err(error);
             }
             self.expire_root(now.since_start);
             incomplete = None;
-            self.fetch_root(now, &mut moved, &mut incomplete)?;
+            self.fetch_root(now, &mut incomplete)?;
             self.fetch_named(now, interval, &mut incomplete)?;
         }
-        self.round(moved, incomplete)
+        self.round(incomplete)
     }
 
     /// Returns whether the system has a single feed, without a discovery file.
@@ -128,7 +130,6 @@ impl Documents {
     fn fetch_root(
         &mut self,
         now: Moment,
-        moved: &mut Vec<String>,
         incomplete: &mut Option<PollError>,
     ) -> Result<bool, PollError> {
         let due_at = self.root.as_ref().map(|root| root.due_at);
@@ -153,7 +154,7 @@ impl Documents {
         self.expire_root(now.since_start + wait);
         for (name, address) in self.addresses() {
             if before.get(name).is_some_and(|before| *before != address) {
-                moved.push(format!("{name} has moved to {address}"));
+                self.moved.push(format!("{name} has moved to {address}"));
             }
         }
         Ok(true)
@@ -219,7 +220,7 @@ impl Documents {
     }
 
     /// Returns the feeds that are held.
-    fn round(&self, moved: Vec<String>, incomplete: Option<PollError>) -> Result<Round, PollError> {
+    fn round(&mut self, incomplete: Option<PollError>) -> Result<Round, PollError> {
         let root = self.root.as_ref().map(|root| &root.document);
         let documents = root.into_iter();
         let documents = documents.chain(self.named.values().map(|held| &held.document));
@@ -246,7 +247,7 @@ impl Documents {
             feeds,
             system_id,
             is_changed: !self.is_taken,
-            moved,
+            moved: std::mem::take(&mut self.moved),
             incomplete,
             ttl: ttl.map(Duration::from_secs),
         })

@@ -105,8 +105,8 @@ fn kinds(state: &StationState, capacity: Option<u32>) -> [u32; KINDS] {
     kinds
 }
 
-/// A station that changes is stuck if it does not for this many times the usual time between two of its changes.
-/// By chance, if changes are independent, one gap in 160,000 is so long.
+/// A station is stuck if it is unchanged for this many times its usual time between two changes. If changes are
+/// independent, one such time in 160,000 is so long.
 const STUCK: i64 = 12;
 /// A shorter busy time without a change, in milliseconds, is not stuck.
 pub(super) const LEAST_STUCK_MS: i64 = 24 * HOUR_MS;
@@ -248,7 +248,7 @@ impl Reading {
                 let both = [self.unchanged, (self.since, at)];
                 let longest = both
                     .into_iter()
-                    .max_by_key(|(from, to)| observed.between(*from, *to));
+                    .max_by_key(|(from, to)| observed.without_gaps(*from, *to));
                 self.unchanged = longest.unwrap_or(self.unchanged);
                 self.changes += i64::from(at < observed.last());
             }
