@@ -140,7 +140,10 @@ impl WebhookServer {
         let mut headers = Vec::new();
         loop {
             let mut line = String::new();
-            reader.read_line(&mut line)?;
+            // A process that is killed while it sends leaves a part of a request, which is none.
+            if reader.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             let Some((name, value)) = line.trim_end().split_once(':') else {
                 break;
             };

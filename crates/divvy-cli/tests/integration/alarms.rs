@@ -449,7 +449,7 @@ fn mistakes_in_rules_are_refused_before_anything_is_polled() {
     let without_history = ["--store", "dynamodb-local:local.db"];
     let likely =
         "[[rule]]\nname = \"soon\"\nwhen = \"likely_empty\"\nwithin = \"30m\"\nprobability = 0.5";
-    insta::assert_snapshot!(refused_by(&without_history, likely), @"divvy: rules.toml: rule soon is about what is likely, and there are no forecasts: divvy watch makes them where the history of states is kept");
+    insta::assert_snapshot!(refused_by(&without_history, likely), @"divvy: rules.toml: rule soon needs forecasts, which only divvy watch on a store with a history of states has");
     let unset = "[[rule]]\nname = \"empty\"\nwhen = \"empty\"\n[[target]]\nname = \"ops\"\n\
                  webhook = \"https://h.example\"\nsecret_env = \"UNSET_SECRET\"";
     insta::assert_snapshot!(refused(unset), @r#"divvy: target ops: the environment variable UNSET_SECRET is not set, which has the secret for its signatures"#);

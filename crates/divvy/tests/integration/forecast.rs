@@ -282,7 +282,7 @@ fn a_short_history_has_no_forecast_and_a_note_of_its_length() {
     assert_eq!(
         notes(&table),
         [
-            "no forecast: the history has readings on 0 days, one that has lasted less than 12 hours not counted: forecasts need 2"
+            "no forecast: forecasts need readings on 2 days, the last for at least 12 hours: the history has 0 days"
         ]
     );
 }
@@ -368,7 +368,7 @@ fn an_outlook_has_a_row_a_station_group_and_horizon() {
     assert!(
         notes(&arriving)
             .iter()
-            .any(|note| note.contains("corrected by those of 15, 30, 60, 120"))
+            .any(|note| note.contains("calibrated as those of 15, 30, 60, 120"))
     );
     let unknown = Filters {
         bike: Some("scooter".into()),

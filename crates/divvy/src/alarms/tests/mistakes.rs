@@ -63,15 +63,15 @@ fn mistakes_are_named_with_their_positions() {
     line 5, column 15: 50 is no probability: expected more than 0 and at most 1
     line 4, column 10: longer than a day: forecasts are made for 24 hours at most
     line 4, column 7: a rule with when = "feed_stale" has after instead of for
-    line 4, column 9: no time at all: expected at least 1s
+    line 4, column 9: 0 is too short: expected at least 1s
     line 4, column 12: a rule with when = "feed_down" has no stations
     line 4, column 10: an event has no end, and so no reminders: expected no repeat
     line 5, column 8: another rule has the name "a": expected another name
     line 2, column 8: a target without a way to send: expected one of stdout = true, exec = ["program", …] and webhook = "https://…"
     line 2, column 8: a target with several ways to send: expected one of stdout = true, exec = ["program", …] and webhook = "https://…"
-    line 3, column 10: a target that is off: expected one of stdout = true, exec = ["program", …] and webhook = "https://…"
+    line 3, column 10: stdout = false sends nothing: expected one of stdout = true, exec = ["program", …] and webhook = "https://…"
     line 3, column 8: a command without a program: expected ["program", "argument", …]
-    line 3, column 11: no address of the web: expected http://… or https://…
+    line 3, column 11: not a web address: expected http://… or https://…
     line 4, column 14: secret_env is for webhooks
     line 3, column 1: unknown key `web_hook`, expected one of `name`, `stdout`, `exec`, `webhook`, `secret_env`; did you mean `webhook`?
     line 2, column 8: "../ops" is no name of a target: expected up to 64 letters, digits, - and _
