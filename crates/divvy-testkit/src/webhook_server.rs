@@ -107,11 +107,11 @@ impl WebhookServer {
         self.state().received.clone()
     }
 
-    /// Waits until what was received is as it is asked for, and returns it.
+    /// Waits until the received requests satisfy a condition, and returns them.
     ///
     /// # Panics
     ///
-    /// It is not so within a minute.
+    /// They do not satisfy it within a minute.
     pub fn wait_for(&self, is_enough: impl Fn(&[Received]) -> bool) -> Vec<Received> {
         const AT_MOST: Duration = Duration::from_secs(60);
         let until = Instant::now() + AT_MOST;

@@ -50,8 +50,8 @@ pub enum Event<'a> {
 pub struct Setting {
     /// The rules of all systems.
     pub rules: Arc<Rules>,
-    /// The longest time between two snapshots that is no gap: what was so before a longer one does not
-    /// count as so in it.
+    /// The longest time between two snapshots that is no gap. In a longer one no condition
+    /// counts as held.
     pub max_gap: SignedDuration,
     /// Forecasts, for rules about what is likely. `None`: these rules yield nothing.
     pub forecasts: Option<Arc<dyn Forecasts>>,

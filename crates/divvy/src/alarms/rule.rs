@@ -121,7 +121,7 @@ pub enum Combine {
     Each,
     /// One alarm while any of them is so.
     Any,
-    /// One alarm while all of them that are in service are so, and at least one is in service.
+    /// One alarm while the condition holds for all of them that are in service, and at least one is in service.
     All,
 }
 

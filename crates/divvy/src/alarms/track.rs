@@ -51,7 +51,7 @@ pub(super) struct Sample {
     /// Since when the condition has been so, where the reading itself states that. `None`: since this
     /// reading, if it was otherwise before.
     pub(super) since: Option<Timestamp>,
-    /// Whether there was a gap before the reading: what was so before it does not count.
+    /// Whether there was a gap before the reading: a condition that held before the gap does not count.
     pub(super) is_after_gap: bool,
 }
 

@@ -51,7 +51,8 @@ pub struct Filters {
     pub areas: Option<Areas>,
     /// How far ahead stations are forecast. Empty for the report's own horizons.
     pub horizons: Vec<Minutes>,
-    /// One more horizon: in how many minutes somebody arrives.
+    /// The horizon of `--arrive`, in minutes after the newest snapshot. It is forecast beside `horizons`. `None` without
+    /// that option.
     pub arrive: Option<Minutes>,
     /// The number of bikes whose probability is shown. `None` for one.
     pub need: Option<u32>,
@@ -84,7 +85,7 @@ pub enum Filter {
     Areas,
     /// By how far ahead stations are forecast.
     Horizon,
-    /// By the minutes until somebody arrives.
+    /// By the horizon of `--arrive`.
     Arrive,
     /// By the number of bikes that are needed.
     Need,

@@ -8,7 +8,7 @@ use divvy::ingest::watch::in_words;
 use super::outbox::Outbox;
 use super::sender::{Outcome, Sender};
 
-/// How often it is looked for notices: one waits that much longer.
+/// How often an empty outbox is checked. A new notice is sent after at most this time.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The wait after the first failure. It doubles with each.

@@ -1,4 +1,4 @@
-//! Notices of alarms on their way to targets.
+//! Notices of alarms that are not sent yet, and their targets.
 //!
 //! ```text
 //!  rules_file  the file of --rules
