@@ -122,7 +122,7 @@ pub static RIDERS: Grouping = Grouping {
 /// Trips by gender and rider.
 pub static GENDERS: Grouping = Grouping {
     name: "genders",
-    about: "trips by gender and kind of rider, where files tell them (before 2020)",
+    about: "trips by gender and kind of rider, where files state it (before 2020)",
     dims: &[Dim::Gender, Dim::Rider],
     measures: &[(Measure::Trips, "trips"), (Measure::Share, "share")],
     order: Order::Natural,

@@ -125,13 +125,7 @@ impl Chart {
             .collect();
         let first = places.iter().copied().min().unwrap_or(0);
         let last = places.iter().copied().max().unwrap_or(0);
-        // One bar alone would be as wide as the picture.
-        let spare = match (self.scale, last - first) {
-            (Scale::Named, ..3) => 0,
-            (_, between @ ..5) => (5 - between) / 2,
-            _ => 0,
-        };
-        (places, first - spare, last + spare)
+        (places, first, last)
     }
 
     /// Adds what an area without months means, if there is one.

@@ -52,26 +52,34 @@ impl Columns {
         let riders: Vec<(String, Colour)> = assign(&riders);
         let mut labels = Vec::new();
         let mut bars = Vec::new();
+        let mut before = plot.table.rows.iter().map(|row| &row[self.year_before]);
+        let years = if before.any(|before| before.number().is_some()) {
+            2
+        } else {
+            1
+        };
         for row in &plot.table.rows {
             let at = index_of(&mut labels, label(&row[self.month]));
             let rider = label(&row[self.rider]);
             let Some(beside) = riders.iter().position(|(name, _)| *name == rider) else {
                 continue;
             };
-            bars.extend(self.bars(row, at, (beside, riders[beside].1)));
+            bars.extend(self.bars(row, at, years, (beside, riders[beside].1)));
         }
         let any = |is: fn(&Fill) -> bool| bars.iter().any(|bar| is(&bar.fill));
         let by_rider = plot.filters.by.contains(&Dim::Rider);
-        let title = match by_rider {
-            true => "Trips by month and kind of rider, and of the same month a year before",
-            false => "Trips by month, and of the same month a year before",
+        let groups = if by_rider { " and kind of rider" } else { "" };
+        let compared = match years {
+            1 => " (the same months a year before are not stored)",
+            _ => ", and of the same month a year before",
         };
+        let title = format!("Trips by month{groups}{compared}");
         let legend: Vec<(String, Colour)> = match by_rider {
             true => riders.clone(),
             false => vec![("trips of the month".into(), ALL)],
         };
         let scope = plot.scope_with(&[]);
-        let mut heading = Heading::new(title.into(), scope, &legend);
+        let mut heading = Heading::new(title, scope, &legend);
         let mut entries = Vec::new();
         if any(|fill| matches!(fill, Fill::Outline(_))) {
             entries.push(("outline: a year before".into(), Fill::Outline(SOFT)));
@@ -95,14 +103,21 @@ impl Columns {
             across_title: words::axis(Dim::Month).into(),
             up_title: plot.axis_title(self.trips),
             labels,
-            beside: 2 * riders.len(),
+            beside: years * riders.len(),
             bars,
         }
         .with_legend_of_gaps()
     }
 
-    /// Returns the bar of a row, and the outline of that of the year before.
-    fn bars(&self, row: &[Value], at: usize, (beside, colour): (usize, Colour)) -> Vec<Bar> {
+    /// Returns the bar of a row, and the outline of that of the year before. `years` is how many bars
+    /// stand beside each other for a kind of riders: 1 if no row has a year before.
+    fn bars(
+        &self,
+        row: &[Value],
+        at: usize,
+        years: usize,
+        (beside, colour): (usize, Colour),
+    ) -> Vec<Bar> {
         let number = |column: usize| row[column].number();
         let is_complete = row[self.complete] == Value::Truth(true);
         let (month, rider) = (label(&row[self.month]), label(&row[self.rider]));
@@ -123,7 +138,7 @@ impl Columns {
             }
             bars.push(Bar {
                 label: at,
-                beside: 2 * beside,
+                beside: years * beside,
                 value: before,
                 fill: match is_before_incomplete {
                     true => Fill::DashedOutline(colour),
@@ -136,7 +151,7 @@ impl Columns {
             let note = if is_complete { "" } else { " (not all days)" };
             bars.push(Bar {
                 label: at,
-                beside: 2 * beside + 1,
+                beside: years * beside + years - 1,
                 value: trips,
                 fill: match is_complete {
                     true => Fill::Solid(colour),

@@ -189,12 +189,44 @@ fn growth_has_both_years_and_marks_months_that_are_not_complete() {
         0.3
     );
     for text in [
+        ">Trips by month, and of the same month a year before<",
         "<title>no trips stored from 2021-02 to 2021-12",
         "outline: a year before",
         "light: not all days of the month are stored",
     ] {
         assert!(svg.contains(text), "{svg}");
     }
+}
+
+#[test]
+fn growth_of_a_single_year_is_in_the_middle_and_says_so() {
+    let row = |month: &str, trips: i64| {
+        let growth = [Value::Empty, Value::Empty, Value::Truth(true)];
+        let row = [month.into(), "all".into(), trips.into()];
+        row.into_iter().chain(growth).collect()
+    };
+    let names = [
+        "month",
+        "rider",
+        "trips",
+        "year_before",
+        "growth",
+        "complete",
+    ];
+    let table = answer("growth", &names, vec![row("2021-01", 50)]);
+    let drawn = svg("growth", &table, &Filters::default());
+    assert!(drawn.contains("(the same months a year before are not stored)"));
+    let months = answer(
+        "months",
+        &names[..3],
+        vec![row("2021-01", 50)[..3].to_vec()],
+    );
+    let months = svg("months", &months, &Filters::default());
+    let left = |svg: &str, name: &str| number(svg, name, "x");
+    assert_eq!(
+        left(&drawn, "2021-01: 50"),
+        left(&months, "2021-01, all: 50")
+    );
 }
 
 #[test]
