@@ -26,6 +26,17 @@ pub struct Completions {
     shell: Shell,
 }
 
+/// Removes backslashes from the words for an argument that begins with a quote, where bash takes them as
+/// letters of the word. Bash itself adds the closing quote.
+const BASH_QUOTES: &str = r#"
+_divvy() {
+    _clap_complete_divvy "$@"
+    if [[ "${COMP_WORDS[COMP_CWORD]}" == [\"\']* ]]; then
+        COMPREPLY=("${COMPREPLY[@]//\\/}")
+    fi
+}
+"#;
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Shell {
     Bash,
@@ -55,7 +66,11 @@ impl Completions {
         let shell = shell.context("there are no completions for this shell")?;
         let mut script = Vec::new();
         shell.write_registration(COMPLETION_VARIABLE, NAME, NAME, NAME, &mut script)?;
-        std::io::Write::write_all(&mut std::io::stdout(), &script)?;
+        let mut script = String::from_utf8(script)?;
+        if let Shell::Bash = self.shell {
+            script = script.replace("-F _clap_complete_divvy", "-F _divvy") + BASH_QUOTES;
+        }
+        std::io::Write::write_all(&mut std::io::stdout(), script.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
 }

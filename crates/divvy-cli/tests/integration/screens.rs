@@ -163,3 +163,33 @@ fn a_shell_completes_values() {
     ]);
     assert_eq!(elsewhere, "");
 }
+
+/// Bash takes backslashes within quotes as letters of the word.
+#[test]
+fn bash_completes_names_within_quotes_as_they_are() {
+    if !divvy_testkit::inputs::has_programs(&["bash"]) {
+        return;
+    }
+    let folder = store();
+    let program = Path::new(env!("CARGO_BIN_EXE_divvy")).parent().unwrap();
+    let words = |typed: &str| {
+        let script = r#"PATH="$1:$PATH"
+            eval "$(divvy completions bash)"
+            compopt() { true; }
+            COMP_WORDS=(divvy report hours --station "$2") COMP_CWORD=4 COMP_TYPE=9
+            _divvy divvy "${2#\"}" --station
+            printf '%s\n' "${COMPREPLY[@]}""#;
+        let mut bash = std::process::Command::new("bash");
+        bash.current_dir(folder.path()).args(["-c", script, "bash"]);
+        succeed(bash.arg(program).arg(typed)).0
+    };
+    let (stations, _) =
+        succeed(divvy(folder.path()).args(["report", "stations", "--top", "1", "--format", "csv"]));
+    let name = stations.lines().nth(1).unwrap().split(',').nth(1).unwrap();
+    let begin: String = name.chars().take(4).collect();
+    let within = words(&format!("\"{begin}"));
+    assert!(within.lines().any(|line| line == name), "{within}");
+    let without = words(&begin);
+    let escaped = name.replace(' ', "\\ ").replace('&', "\\&");
+    assert!(without.lines().any(|line| line == escaped), "{without}");
+}
