@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::measures::rounded;
-use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind, plural};
+use super::{
+    Column, Filter, Note, Picture, Question, Report, Row, Table, Value, ValueKind, plural,
+};
 use crate::forecast::{BinSum, BinSums, Follower, bin};
 use crate::outlook::{Bin, Event, Vehicles, parts};
 use crate::store::StoreError;
@@ -127,6 +129,10 @@ impl Report for Calibration {
 
     fn is_long(&self) -> bool {
         true
+    }
+
+    fn picture(&self) -> Option<Picture> {
+        Some(Picture::Reliability)
     }
 
     fn reads_history(&self) -> bool {

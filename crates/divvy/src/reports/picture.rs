@@ -24,6 +24,8 @@ pub enum Picture {
     Histogram,
     /// Trips by month, beside those of the same month a year before.
     Growth,
+    /// How often events happened, by the probability that was forecast.
+    Reliability,
     /// The busiest stations as horizontal bars.
     Ranking,
     /// Stations at their positions, sized by trips and coloured by net gain or loss.
@@ -83,7 +85,9 @@ mod tests {
                     Role::DestinationId,
                     Role::Measure(Measure::Trips),
                 ],
-                Some(Picture::Histogram | Picture::StationMap) | None => Vec::new(),
+                Some(Picture::Histogram | Picture::StationMap | Picture::Reliability) | None => {
+                    Vec::new()
+                }
             };
             let roles: Vec<Role> = report.columns().iter().map(|it| it.role).collect();
             for role in shown {

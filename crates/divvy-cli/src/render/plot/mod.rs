@@ -17,6 +17,7 @@ mod map;
 mod png;
 mod ranking;
 mod refusals;
+mod reliability;
 mod scale;
 mod svg;
 #[cfg(test)]
@@ -51,6 +52,7 @@ fn draw(plot: &Plot<'_>, sheet: Sheet) -> Result<Drawing, NotDrawn> {
         (Picture::StationMap, _) => map::stations(plot, sheet),
         (Picture::RouteMap, _) => map::routes(plot, sheet),
         (Picture::Growth, _) => growth::draw(plot, sheet),
+        (Picture::Reliability, _) => reliability::draw(plot, sheet),
         (Picture::Line { across, up } | Picture::Bars { across, up }, _) => {
             let has_dates = plot.column(Role::Group(Dim::Date)).is_some();
             if has_dates && plot.filters.sort.is_none() {

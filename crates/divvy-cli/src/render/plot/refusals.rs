@@ -50,6 +50,7 @@ pub(super) fn check(plot: &Plot<'_>) -> Result<(), NotDrawn> {
 fn ignored(plot: &Plot<'_>) -> Option<&'static str> {
     match plot.picture {
         Picture::StationMap => Some("shows every station"),
+        Picture::Reliability => Some("shows all forecasts of similar probability together"),
         Picture::Histogram if plot.filters.by.is_empty() => Some("shows all durations together"),
         Picture::Bars { up, .. } | Picture::Line { up, .. } => {
             let is_heat_map = heat_map::Columns::of(plot, up).is_some();

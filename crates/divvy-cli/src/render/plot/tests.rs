@@ -470,3 +470,50 @@ fn pages_have_variables_for_colours_and_files_have_colours_on_white() {
     let png = super::file(&plot, Path::new("x.PNG")).unwrap();
     assert!(png.bytes.starts_with(b"\x89PNG"));
 }
+
+#[test]
+fn a_reliability_diagram_has_a_dot_for_forecasts_of_similar_probability_at_60_minutes() {
+    let names = [
+        "bikes_of",
+        "horizon_min",
+        "event",
+        "forecast_from",
+        "forecast",
+        "observed",
+        "n",
+    ];
+    let row = |bikes: &str, horizon: i64, from: Option<f64>, share: (f64, f64), n: i64| {
+        vec![
+            bikes.into(),
+            horizon.into(),
+            "empty_at".into(),
+            from.into(),
+            share.0.into(),
+            share.1.into(),
+            n.into(),
+        ]
+    };
+    let rows = vec![
+        row("all", 60, None, (0.1, 0.2), 1_040),
+        row("all", 30, Some(0.0), (0.02, 0.03), 900),
+        row("all", 60, Some(0.0), (0.05, 0.1), 1_000),
+        row("all", 60, Some(0.5), (0.5, 0.5), 40),
+        row("all", 60, Some(0.9), (0.95, 1.0), 7),
+        row("ebike", 60, Some(0.2), (0.25, 0.2), 500),
+    ];
+    let table = answer("calibration", &names, rows);
+    let svg = svg("calibration", &table, &Filters::default());
+    assert!(svg.contains(">What was forecast 60 minutes ahead, and how often it happened<"));
+    assert!(
+        svg.contains("7 forecasts in groups of fewer than 30 not drawn"),
+        "{svg}"
+    );
+    assert_eq!(svg.matches("<circle").count(), 2);
+    let dot = "no bike then: 40 forecasts of 50.0 %, 50.0 % happened";
+    let (x, y) = (number(&svg, dot, "cx"), number(&svg, dot, "cy"));
+    let other = "no bike then: 1,000 forecasts of 5.0 %, 10.0 % happened";
+    // The axes have no space beside them for other values: 100 % are as wide as the area.
+    let across = (x - number(&svg, other, "cx")) / 0.45;
+    let up = (number(&svg, other, "cy") - y) / 0.4;
+    assert!(across > 800.0 && up > 250.0, "{across} {up}");
+}

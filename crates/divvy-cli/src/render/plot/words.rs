@@ -76,6 +76,10 @@ pub(super) fn in_words(label: &str) -> Cow<'_, str> {
         "classic_bike" | "electric_bike" | "docked_bike" | "electric_scooter" => {
             label.replace('_', " ").into()
         }
+        "empty_at" => "no bike then".into(),
+        "empty_within" => "no bike at some time until then".into(),
+        "full_at" => "no dock then".into(),
+        "full_within" => "no dock at some time until then".into(),
         _ => label.into(),
     }
 }
