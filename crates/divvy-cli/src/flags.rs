@@ -28,7 +28,7 @@ pub fn message(error: &(dyn Error + 'static)) -> String {
     }
     if missing_tables(error).is_some() {
         return format!(
-            "{error}: say --create-tables to have divvy create them there, or deploy the stack of infra/ \
+            "{error}: add --create-tables and divvy creates them there, or deploy the stack of infra/ \
              first"
         );
     }
@@ -182,7 +182,7 @@ fn for_refusal(refusal: &LoadRefusal) -> String {
             )
         }
         LoadRefusal::WarmAboveMaximum { most, .. } => {
-            format!("{refusal}: say --warm {most} at most")
+            format!("{refusal}: give --warm {most} at most")
         }
         LoadRefusal::UnfinishedLoad { archive } => format!(
             "{archive}: its load with --replace was interrupted: give that command again first"
@@ -200,20 +200,20 @@ fn for_load(error: &LoadError) -> Cow<'static, str> {
     let advice = match error {
         LoadError::UnknownSystem { candidates, .. } => return for_unknown(candidates),
         LoadError::Contradiction { .. } => {
-            ": load it without --system, name the right one, or say --force-system as well"
+            ": load it without --system, name the right one, or add --force-system"
         }
         LoadError::OtherTimeZone { .. } => {
-            ": say --system without a time zone, or give the new system another name"
+            ": leave the time zone of --system out, or give the new system another name"
         }
         LoadError::LoadedElsewhere { .. } => {
             ": load it without --system, or unload it first (divvy unload)"
         }
-        LoadError::SameName { .. } => ": say --replace to supersede it, or --keep-both",
+        LoadError::SameName { .. } => ": add --replace to supersede it, or --keep-both",
         LoadError::Trips(TripsError::AmbiguousDates { .. }) => {
-            ": say --day-first if the day comes first, or save the dates as YYYY-MM-DD"
+            ": add --day-first if the day comes first, or save the dates as YYYY-MM-DD"
         }
         LoadError::Trips(TripsError::UtcTimes { .. }) => {
-            ": say --utc-times convert if they are in UTC, --utc-times local if they are local"
+            ": add --utc-times convert if they are in UTC, --utc-times local if they are local"
         }
         _ => "",
     };
@@ -222,23 +222,23 @@ fn for_load(error: &LoadError) -> Cow<'static, str> {
 
 /// Returns the ways to say whose a file is. `candidates` are the systems that it may be of.
 fn for_unknown(candidates: &[String]) -> Cow<'static, str> {
-    const NEW: &str = "--system NAME@Area/City for a system that divvy does not know, such as \
+    const NEW: &str = "--system NAME@Area/City for a system that is not built in, such as \
                        velov@Europe/Paris";
     let ways: Vec<String> = candidates
         .iter()
         .map(|id| format!("--system {id}"))
         .collect();
     Cow::Owned(match ways.as_slice() {
-        [] => format!(": say --system NAME, or {NEW}"),
+        [] => format!(": add --system NAME, or {NEW}"),
         ways => format!(": say {}, or {NEW}", ways.join(", ")),
     })
 }
 
 fn for_poll(error: &PollError) -> &'static str {
     match error {
-        PollError::SeveralSystems { .. } => ": say --system NAME",
+        PollError::SeveralSystems { .. } => ": add --system NAME",
         PollError::UnknownSystem { .. } => {
-            ": say --system NAME, or --system ID@Area/City for a system that divvy does not know, \
+            ": add --system NAME, or --system ID@Area/City for a system that is not built in, \
              such as velov@Europe/Paris"
         }
         PollError::Contradiction { .. } => ": poll it without --system, or name the right one",
@@ -317,7 +317,7 @@ mod tests {
         insta::assert_snapshot!(sentences.join("\n"), @r"
         t-TripData is paid by request: it has no provisioned capacity to be raised: --boost is for provisioned tables
         t-TripData has provisioned capacity, which limits it whatever its warm throughput: --warm is for tables that are paid by request, --boost for this one
-        t-TripData or its index takes at most 4000 write units a second (a maximum that is configured, or the quota of an account): to be warm for more would be paid for in vain: say --warm 4000 at most
+        t-TripData or its index takes at most 4000 write units a second (a maximum that is configured, or the quota of an account): to be warm for more would be paid for in vain: give --warm 4000 at most
         a.zip: its load with --replace was interrupted: give that command again first
         a.zip: its unloading was interrupted: give that command again first
         t-TripData: trip 1 is not there: the import is not of this archive, or not done; import it (divvy export --dynamodb-import), or load it without --imported

@@ -194,8 +194,8 @@ fn tables_in_aws_are_made_on_request() {
             refusal(divvy().args(["load", "a.zip", "--store", "folder", "--create-tables"])),
         ];
         insta::assert_snapshot!(refusals.join("\n"), @r"
-        divvy: t-StationData, t-TripData, t-FromStationCounts, t-LoadLedger are missing in us-east-2 (http://dynamodb.test), account 123456789012: say --create-tables to have divvy create them there, or deploy the stack of infra/ first
-        divvy: t-StationData, t-TripData, t-FromStationCounts, t-LoadLedger are missing in us-east-2 (http://dynamodb.test), account 123456789012: say --create-tables to have divvy create them there, or deploy the stack of infra/ first
+        divvy: t-StationData, t-TripData, t-FromStationCounts, t-LoadLedger are missing in us-east-2 (http://dynamodb.test), account 123456789012: add --create-tables and divvy creates them there, or deploy the stack of infra/ first
+        divvy: t-StationData, t-TripData, t-FromStationCounts, t-LoadLedger are missing in us-east-2 (http://dynamodb.test), account 123456789012: add --create-tables and divvy creates them there, or deploy the stack of infra/ first
         divvy: there is no store in dynamodb://t: load an archive first (divvy load FILE.zip), or try divvy demo
         divvy: --create-tables is for stores on DynamoDB, and folder is a folder
         divvy: --create-tables is for stores on DynamoDB, and folder is a folder

@@ -26,7 +26,7 @@ pub enum LoadError {
     Store(#[from] StoreError),
     /// The evidence is for several systems, or for none.
     #[error(
-        "{archive} does not tell whose it is{}{findings}",
+        "{archive} does not state its system{}{findings}",
         if findings.is_empty() { "" } else { ": " }
     )]
     UnknownSystem {
@@ -148,7 +148,7 @@ pub enum PollError {
         listed: String,
     },
     /// Nothing identifies the system.
-    #[error("{source_name} does not tell whose stations these are")]
+    #[error("{source_name} does not state the system of its stations")]
     UnknownSystem {
         /// The files or addresses.
         source_name: String,

@@ -41,7 +41,7 @@ impl Row for BalanceRow {
     fn columns() -> Vec<Column> {
         vec![
             STATION_ID.defined(
-                "the feed's id, the trips' where no feed knows the station; empty over all stations",
+                "the feed's id, the trips' where no feed has the station; empty over all stations",
             ),
             Dim::Station.column(),
             Dim::Weekday.column().defined(

@@ -163,7 +163,7 @@ impl Dim {
         match self {
             Self::Station => {
                 let id = STATION_ID.defined(
-                    "the station of the start: the feed's id, the trips' where no feed knows it",
+                    "the station of the start: the feed's id, the trips' where no feed has it",
                 );
                 vec![id, column]
             }

@@ -70,7 +70,7 @@ impl Row for StationRow {
     fn columns() -> Vec<Column> {
         let count = |name| Column::new(name, ValueKind::Count);
         vec![
-            STATION_ID.defined("the feed's id; the trips' where no feed knows the station"),
+            STATION_ID.defined("the feed's id; the trips' where no feed has the station"),
             Dim::Station.column(),
             Column::new("latitude", ValueKind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
             Column::new("longitude", ValueKind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),

@@ -271,7 +271,7 @@ impl ColumnMapping {
             )
         } else if agreeing == 0 {
             let tells = match compared {
-                0 => "no row tells",
+                0 => "no row decides",
                 _ => "no row agrees with its start and end in any unit",
             };
             format!("durations ({column}) are taken for {unit}: {tells}")

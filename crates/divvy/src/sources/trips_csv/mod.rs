@@ -181,7 +181,7 @@ pub enum TripsError {
     },
     /// The order of day and month is ambiguous.
     #[error(
-        "{file}: {column}: dates like {found:?} can be read in two ways and no row tells which"
+        "{file}: {column}: dates like {found:?} can be read in two ways and no row decides which"
     )]
     AmbiguousDates {
         /// The file, or member of an archive.

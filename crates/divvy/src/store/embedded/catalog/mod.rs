@@ -149,7 +149,7 @@ pub(super) fn reject_newer(path: &Path, version: i64) -> Result<(), StoreError> 
     Err(StoreError::new(
         StoreErrorKind::Damaged,
         format!(
-            "{} was made by a newer divvy (tables of version {version}, this one knows {VERSION})",
+            "{} was made by a newer divvy (tables of version {version}, this one reads {VERSION})",
             path.display()
         ),
     ))

@@ -38,7 +38,7 @@ pub(super) fn decompress(blob: &[u8]) -> Result<Vec<u8>, StoreError> {
     const MAX_BYTES: u64 = 1 << 30;
     let size = zstd::zstd_safe::get_frame_content_size(blob).ok().flatten();
     let size = size.filter(|size| *size < MAX_BYTES);
-    let no_size = || corrupt_catalog(std::io::Error::other("it does not tell its size"));
+    let no_size = || corrupt_catalog(std::io::Error::other("its size is not stated"));
     zstd::bulk::decompress(blob, size.ok_or_else(no_size)? as usize).map_err(corrupt_catalog)
 }
 

@@ -55,7 +55,7 @@ pub(super) fn split(
                     line: moving.line[row],
                     column: String::new(),
                     reason: Reason::Duplicate,
-                    expected: "a trip that no other row tells better".into(),
+                    expected: "a trip of which no other row is a better copy".into(),
                     found: moving.id(row).into(),
                 });
             }
