@@ -220,7 +220,7 @@ fn for_load(error: &LoadError) -> Cow<'static, str> {
     Cow::Borrowed(advice)
 }
 
-/// Returns the ways to say whose a file is. `candidates` are the systems that it may be of.
+/// Returns the flags that name the system of a file. `candidates` are the systems that it may be of.
 fn for_unknown(candidates: &[String]) -> Cow<'static, str> {
     const NEW: &str = "--system NAME@Area/City for a system that is not built in, such as \
                        velov@Europe/Paris";

@@ -44,7 +44,7 @@ pub struct Common {
     /// The store was named by an argument, not by the environment or the default.
     #[arg(skip)]
     pub store_is_argument: bool,
-    /// The system, such as divvy or citibike; ID@Area/City for one that divvy does not know; all, for
+    /// The system, such as divvy or citibike; ID@Area/City for one that is not built in; all, for
     /// reports on every system of the store
     #[arg(
         long,
@@ -181,7 +181,7 @@ impl Common {
     /// # Errors
     ///
     /// The system provides too few threads or file handles; --system names none that is known, and
-    /// there is no store that may know it.
+    /// there is no store that may have it.
     pub fn start(&self) -> anyhow::Result<()> {
         let is_new = matches!(&self.store, StoreName::Folder(folder) if !folder.exists());
         if is_new && !self.is_of_all_systems() {
@@ -316,7 +316,7 @@ impl Common {
         Arc::new(messages::Notes { quiet: self.quiet })
     }
 
-    /// Restores the capacity that a killed load has left raised, and says so. A failure is printed too,
+    /// Restores the capacity that a killed load has left raised, and prints that. A failure is printed too,
     /// and does not keep the command from its work: it may have no permission.
     fn restore_left_boost(&self, store: &DynamoStore) {
         match block_on(store.restore_left_boost(Timestamp::now())) {

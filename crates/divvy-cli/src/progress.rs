@@ -83,7 +83,7 @@ impl Bar {
     }
 }
 
-/// Returns a name, or its end if it is long: the end of a path says more than its begin.
+/// Returns a name, or its end if it is long: the end of a path differs more than its beginning.
 fn ending_of(name: &str) -> String {
     ending_in(name, screen_width())
 }

@@ -23,7 +23,7 @@ pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
 }
 
 /// Returns whether a request failed because no connection could be made: connection refused, an
-/// unknown host name, or a server that does not speak TLS. A connection that broke later is another
+/// unknown host name, or a server without TLS. A connection that broke later is another
 /// case.
 pub(crate) fn is_unreachable(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| {
@@ -51,7 +51,7 @@ pub(super) fn is_unknown_host(cause: &(dyn Error + 'static)) -> bool {
     text.contains("dns error") || text.contains("failed to lookup address")
 }
 
-/// Returns whether the server answered to the TLS handshake with something else: it speaks plain
+/// Returns whether the server answered to the TLS handshake with something else: it uses plain
 /// HTTP.
 pub(super) fn is_not_tls(cause: &(dyn Error + 'static)) -> bool {
     cause.to_string().contains("InvalidContentType")

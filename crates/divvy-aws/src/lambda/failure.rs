@@ -23,7 +23,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Payload<T> {
 }
 
 impl<T> Payload<T> {
-    /// Returns the payload. `expected` says what it should have been, such as `an event of a DynamoDB stream`.
+    /// Returns the payload. `expected` is what it should have been, such as `an event of a DynamoDB stream`.
     ///
     /// # Errors
     ///

@@ -93,7 +93,7 @@ impl PacedTable {
     }
 
     /// Returns a sentence where no request has succeeded for a minute although some are open: with the reasons,
-    /// and again after five minutes; and one when such a stall has ended. `None` where there is nothing to say.
+    /// and again after five minutes; and one when such a stall has ended. `None` otherwise.
     pub fn stall_report(&self) -> Option<String> {
         let name = &self.name;
         let minutes = |duration: tokio::time::Duration| match duration.as_secs() / 60 {

@@ -30,7 +30,7 @@ pub struct Check {
     /// Rebuild what can be rebuilt from the trips, and list what has to be loaded again
     #[arg(long)]
     repair: bool,
-    /// With --repair: say what would be done, and change nothing
+    /// With --repair: print what would be done, and change nothing
     #[arg(long, requires = "repair")]
     dry_run: bool,
     /// How to print what was found

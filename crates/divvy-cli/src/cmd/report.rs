@@ -87,7 +87,7 @@ pub struct Report {
     )]
     by: Vec<Dim>,
     /// Sort by this column: numbers from the largest down, texts from A on; COLUMN:asc or
-    /// COLUMN:desc says otherwise
+    /// COLUMN:desc asks for the reverse
     #[arg(long, value_name = "COLUMN", add = ArgValueCandidates::new(completion_values::columns))]
     sort: Option<Sort>,
     /// Show this many rows, or all: a terminal shows 20 of a long table, all else all

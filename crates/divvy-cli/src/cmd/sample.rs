@@ -15,7 +15,7 @@ use crate::outputs;
 
 /// Writes a realistic trip archive of invented trips, in the form the publisher used that year.
 ///
-/// The same arguments give the same bytes. The archive says that it is a sample: loads keep its trips
+/// The same arguments give the same bytes. The archive is marked as a sample: loads keep its trips
 /// apart from real ones, in the system sample.
 #[derive(Debug, Args)]
 #[command(args = without(&["store", "system", "systems"]))]

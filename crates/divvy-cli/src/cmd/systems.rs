@@ -11,7 +11,7 @@ use crate::outputs;
 use crate::render::Format;
 use crate::runtime::block_on;
 
-/// Lists the systems that divvy knows: built in, of --systems, and in the store.
+/// Lists the known systems: built in, of --systems, and in the store.
 #[derive(Debug, Args)]
 #[command(args = without(&["system"]))]
 #[command(after_help = "Example:

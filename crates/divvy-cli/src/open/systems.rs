@@ -17,7 +17,7 @@ pub(super) fn id_of(system: &str) -> &str {
     system.split('@').next().unwrap_or(system)
 }
 
-/// Checks what the text alone tells: a name may be that of a system in the store.
+/// Checks what can be checked in the text alone: a name may be that of a system in the store.
 pub(super) fn system_name(text: &str) -> Result<String, String> {
     if text.contains('@') {
         System::parse(text).map_err(|error| error.to_string())?;

@@ -23,7 +23,7 @@ use crate::screen::Screen;
 /// A format of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people: as wide as the terminal, 20 rows unless --top says more
+    /// For people: as wide as the terminal, 20 rows unless --top asks for more
     Table,
     /// Raw numbers, comma-separated, with a header
     Csv,

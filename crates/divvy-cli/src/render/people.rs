@@ -59,7 +59,7 @@ fn is_implausible_age(table: &Table, row: &[Value], at: usize) -> bool {
             .any(|(column, value)| is_birth(column) && *value != Value::Empty)
 }
 
-/// Returns the style of a value: that of what a station says of its state; none for others.
+/// Returns the style of a value: that of a station's status; none for others.
 pub fn style(column: &Column, value: &Value) -> Style {
     match value {
         Value::Text(status) if column.name == "status" => match status.as_str() {

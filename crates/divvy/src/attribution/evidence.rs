@@ -7,7 +7,7 @@ use crate::model::{IdShape, Position, SystemId, Systems};
 /// What is found in the header and the first rows of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
-    /// What its header says. `None` for a station list.
+    /// What its header states. `None` for a station list.
     pub header: Option<HeaderEvidence>,
     /// Its station ids. Empty where it has none, or names in their place.
     pub ids: BTreeSet<String>,
@@ -21,7 +21,7 @@ pub struct Evidence {
     pub known_names: BTreeMap<SystemId, KnownNames>,
 }
 
-/// What the header of a trip file says of its publisher.
+/// What the header of a trip file states about its publisher.
 #[derive(Clone, Debug)]
 pub struct HeaderEvidence {
     /// The name of its form in `docs/FORMATS.md`.

@@ -20,10 +20,10 @@ const ENOUGH: u32 = 3;
 /// How many points more than those of the next system.
 const LEAD: u32 = 2;
 
-/// Something that speaks for a system.
+/// A piece of evidence for a system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ground {
-    /// The user says so.
+    /// The user names it.
     Given,
     /// The archive is labelled as invented.
     Label,
@@ -105,7 +105,7 @@ impl Attribution {
 /// Why a file is not attributed to any system.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Undecided {
-    /// The systems for which something speaks and against which nothing does, the likeliest first.
+    /// The systems with evidence for them and none against them, the likeliest first.
     pub candidates: Vec<SystemId>,
     /// What was found.
     pub findings: Vec<String>,
@@ -117,7 +117,7 @@ impl fmt::Display for Undecided {
     }
 }
 
-/// What speaks for and against a system.
+/// The evidence for and against a system.
 struct Case<'a> {
     known: &'a KnownSystem,
     grounds: Vec<Ground>,

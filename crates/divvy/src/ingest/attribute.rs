@@ -41,13 +41,13 @@ pub(super) async fn attribute_in(
 }
 
 /// Decides to which system an archive belongs. A sample archive belongs to the sample system unless
-/// the user names another; any archive belongs to the sample system if the user says so. `stored` are
+/// the user names another; any archive belongs to the sample system if the user names it. `stored` are
 /// the systems of the store.
 ///
 /// # Errors
 ///
 /// [`LoadError`] where the evidence is not for one system, where most coordinates lie in another
-/// one's area than the user says, and where the store has the system on another wall clock.
+/// one's area than that the user names, and where the store has the system on another wall clock.
 pub(super) fn attribute(
     contents: &Contents,
     archive: &str,
@@ -164,7 +164,7 @@ fn decide(contents: &Contents, archive: &str, systems: &Systems) -> Result<Attri
     let Some(found) = found else {
         return Err(unknown(archive, undecided.into_iter().next()));
     };
-    // A member that does not tell belongs to the system of the others, unless it speaks against it.
+    // A member without evidence belongs to the system of the others, unless it has evidence against it.
     let known = systems.with_id(&found.system.id);
     let is_against = |(evidence, _): &(&Evidence, _)| {
         known.is_some_and(|known| !attribution::against(evidence, known).is_empty())

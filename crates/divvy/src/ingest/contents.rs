@@ -254,7 +254,7 @@ pub(super) fn other_encoding_warning(member: &str) -> String {
     format!("{member}: some of its texts are not UTF-8, and were read as Windows-1252")
 }
 
-/// Returns what the stations of a list tell of their system.
+/// Returns the evidence about the system in the stations of a list.
 fn evidence_of(stations: &[Station], systems: &Systems) -> Evidence {
     let mut evidence = Evidence::default();
     for station in stations {

@@ -34,7 +34,7 @@ pub enum LoadError {
         archive: String,
         /// What was found, in sentences. May be empty.
         findings: String,
-        /// The systems for which something speaks and against which nothing does, the likeliest
+        /// The systems with evidence for them and none against them, the likeliest
         /// first.
         candidates: Vec<String>,
     },

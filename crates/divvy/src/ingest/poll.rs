@@ -29,7 +29,7 @@ pub struct Polled {
     pub applied: Applied,
     /// Departures of the feed from its specification, and what cannot be true.
     pub faults: Vec<Fault>,
-    /// What differs from the snapshot before in a way that a user should know, as sentences.
+    /// What differs from the snapshot before in a way that matters to a user, as sentences.
     pub notes: Vec<String>,
 }
 
@@ -271,7 +271,7 @@ fn compare(snapshot: &Snapshot, before: &FeedState) -> Vec<String> {
     if last == Some(snapshot.taken_at) {
         notes.push(CLOCK_STANDS_STILL.into());
     }
-    // Names alone say nothing about which stations are in use where states are known.
+    // Where states are known, names alone do not show which stations are in use.
     if snapshot.kind == SnapshotKind::Information && before.status_at.is_some() {
         return notes;
     }

@@ -15,7 +15,7 @@ const SEPARATOR: char = '\u{1f}';
 const CELL_SEPARATOR: char = '\u{1e}';
 
 /// A published station id together with the name that the trip's row gives the station, in the form
-/// of [`comparable_name`], and with the cell in which the row says that it is.
+/// of [`comparable_name`], and with the cell of the position in the row.
 ///
 /// Publishers give the id of a removed station to another one later, and move stations. Counts are kept
 /// by alias, so that the trips of both have separate counts without reading them again. An id without a name

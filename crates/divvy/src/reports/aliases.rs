@@ -38,7 +38,7 @@ pub struct PlaceAliasRow {
     pub matched_by: Option<&'static str>,
     /// Trips that start or end there under this alias.
     pub trips: i64,
-    /// How much speaks for it: `high`, `medium` or `low`. `None` for the place's own id.
+    /// How strong the evidence for it is: `high`, `medium` or `low`. `None` for the place's own id.
     pub confidence: Option<&'static str>,
     /// The metres between the place and the mean of the trip ends. `None` where either is not known.
     pub distance_m: Option<i64>,
@@ -188,7 +188,7 @@ fn rows_of(place: &Place, known: &Totals) -> Vec<PlaceAliasRow> {
     stated.chain(used).collect()
 }
 
-/// Returns how much speaks for an alias, in a word.
+/// Returns how strong the evidence for an alias is, in a word.
 fn confidence(
     alias: &StationAlias,
     name: Option<&str>,

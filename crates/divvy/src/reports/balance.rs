@@ -50,8 +50,12 @@ impl Row for BalanceRow {
             Dim::Hour.column().defined(
                 "the local hour in which the bike leaves or arrives, 0 to 23; empty over all hours",
             ),
-            Column::new("departures", ValueKind::Count).spare(1).defined("stored trips that start there and then"),
-            Column::new("arrivals", ValueKind::Count).spare(1).defined("stored trips that end there and then"),
+            Column::new("departures", ValueKind::Count)
+                .spare(1)
+                .defined("stored trips that start there and then"),
+            Column::new("arrivals", ValueKind::Count)
+                .spare(1)
+                .defined("stored trips that end there and then"),
             Column::new("net", ValueKind::Count).defined("arrivals - departures: bikes gained"),
         ]
     }

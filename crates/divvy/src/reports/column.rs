@@ -47,7 +47,7 @@ impl Column {
         Self { role, ..self }
     }
 
-    /// Sets the heading for people, where the words of the name are not what people say.
+    /// Sets the heading for people, where the words of the name are not those in use.
     pub const fn headed(self, words: &'static str) -> Self {
         Self { words, ..self }
     }

@@ -137,7 +137,7 @@ pub(super) enum Group {
     Word(Box<str>),
     /// A rider.
     Rider(Rider),
-    /// The file does not say.
+    /// The file does not state it.
     Unknown,
     /// All groups together.
     All,

@@ -59,7 +59,7 @@ impl Place {
         source == Some(StationSource::Feed)
     }
 
-    /// Lists the ids and names under which stored trips know it, the newest first.
+    /// Lists its ids and names in stored trips, the newest first.
     pub fn names<'a>(&'a self, known: &Totals) -> Vec<PlaceName<'a>> {
         let mut names: Vec<PlaceName<'a>> = Vec::new();
         let mut at: HashMap<(&str, &str), usize> = HashMap::new();

@@ -47,9 +47,7 @@ impl Row for RouteRow {
         vec![
             Column::new("from_station_id", ValueKind::Text)
                 .headed("from id")
-                .defined(
-                    "the station of the start: the feed's id, the trips' where no feed has it",
-                )
+                .defined("the station of the start: the feed's id, the trips' where no feed has it")
                 .spare(3),
             Column::new("from_name", ValueKind::Name)
                 .headed("from")

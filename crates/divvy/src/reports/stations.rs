@@ -312,7 +312,7 @@ impl<'a> Facts<'a> {
         let (latitude, longitude) = place.position(self.known).unzip();
         let available = state.available;
         let from_count = self.departures(place);
-        // No feed says what became of a station of lists alone.
+        // No feed has a station of lists alone.
         let is_of_lists = |station: &&Station| station.source == StationSource::List;
         let installed = live.or(station.filter(is_of_lists));
         let total_docks = installed.and_then(|station| station.capacity);

@@ -41,7 +41,7 @@ pub struct Unsupported {
 }
 
 impl Unsupported {
-    /// Returns whether a file of this kind was a table once, as its name says. What a Mac leaves beside
+    /// Returns whether a file of this kind was a table once, by its name. What a Mac leaves beside
     /// a table has the table's name, too.
     pub fn is_table_by_name(&self, name: &str) -> bool {
         *self != LEFTOVER && is_named_as_table(name)

@@ -7,7 +7,7 @@ use std::io::Read;
 use encoding_rs::{UTF_16BE, UTF_16LE, WINDOWS_1252};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
-/// How the characters of a file are encoded, as far as its first bytes tell.
+/// How the characters of a file are encoded, as far as its first bytes show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// One byte for each ASCII character: UTF-8, or a code page. See [`decode`].

@@ -383,7 +383,7 @@ pub trait Unload: Send + Sync {
 #[async_trait]
 pub trait Check: Send + Sync {
     /// Verifies the laws of docs/ARCHITECTURE.md on this store by reading all of it. A store that
-    /// can say how far it is calls `on_rows` with the number of rows read and the number of all.
+    /// can report its progress calls `on_rows` with the number of rows read and the number of all.
     async fn check(
         &self,
         on_rows: &(dyn Fn(u64, u64) + Send + Sync),
@@ -462,7 +462,7 @@ pub struct Checked {
     pub facts: Vec<String>,
     /// What does not hold, one sentence each. Empty for a sound store.
     pub faults: Vec<String>,
-    /// What people should know and is no fault, one sentence each.
+    /// What is worth printing and is no fault, one sentence each.
     pub notes: Vec<String>,
 }
 

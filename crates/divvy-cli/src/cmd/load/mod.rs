@@ -46,7 +46,7 @@ use crate::store_name::StoreName;
 /// do not decide, name it with --system. Loading an archive again changes nothing; a trip that stands
 /// in two archives is stored once.
 ///
-/// Exit status 1 says that something that may be a table was not loaded: it is named on stderr, in the
+/// Exit status 1 means that something that may be a table was not loaded: it is named on stderr, in the
 /// field "skipped" of --format json, and whenever the archive is loaded again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

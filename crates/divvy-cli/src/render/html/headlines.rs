@@ -127,7 +127,7 @@ fn members(answers: &Answers<'_>) -> Option<Headline> {
     let trips = column(riders, Role::Measure(Measure::Trips))?;
     let of = |name: &str| sum(riders, trips, |row| row[rider] == Value::Text(name.into()));
     let (members, casual) = (of("member"), of("casual"));
-    // With trips of one kind of rider alone a share says nothing.
+    // With trips of one kind of rider alone a share is always 100 %.
     (members > 0.0 && casual > 0.0).then(|| Headline {
         label: "Share of members",
         value: format!("{:.1} %", 100.0 * members / (members + casual)),

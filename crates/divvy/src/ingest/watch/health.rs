@@ -54,7 +54,7 @@ impl Condition {
     }
 }
 
-/// What a poll says about a condition.
+/// What a poll shows about a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// It is present. The text is a sentence about it.

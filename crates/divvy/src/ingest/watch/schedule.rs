@@ -21,7 +21,7 @@ const JITTER_PARTS: u32 = 20;
 /// A poll never begins before this part of the interval has passed since the end of the last one.
 const PAUSE_PARTS: u32 = 4;
 
-/// What the outcome of a poll says about the next one.
+/// What the outcome of a poll means for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// The feed was read.

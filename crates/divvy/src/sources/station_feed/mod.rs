@@ -144,7 +144,7 @@ impl Feed {
         2 * positions.clone().filter(inside).count() > positions.count()
     }
 
-    /// Returns whether a list of vehicle types would tell how many e-bikes there are.
+    /// Returns whether a list of vehicle types would show how many e-bikes there are.
     pub fn needs_vehicle_types(&self) -> bool {
         let mut indexes = self.by_type.keys();
         indexes.any(|index| self.stations[*index].available.ebikes.is_none())

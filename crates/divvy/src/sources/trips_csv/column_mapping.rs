@@ -56,7 +56,7 @@ impl ColumnMapping {
     /// # Errors
     ///
     /// [`TripsError`] for a file that is no trip file or has no rows, and for times of which the first
-    /// rows do not tell what they mean.
+    /// rows do not show what they mean.
     pub fn detect(open: Open<'_>, file: &str, hints: TimeHints) -> Result<Self, TripsError> {
         Self::detect_among(&Systems::default(), open, file, hints)
     }
@@ -145,7 +145,7 @@ impl ColumnMapping {
         &self.evidence
     }
 
-    /// Returns the system whose trips these are, as far as the file alone tells. `None` where it does
+    /// Returns the system whose trips these are, as far as the file alone shows. `None` where it does
     /// not.
     pub fn system(&self) -> Option<System> {
         let attribution = attribution::attribute(&self.evidence, &[], &self.systems);
@@ -299,7 +299,7 @@ fn is_header<R: Read>(rows: &Rows<R>, header: &Header, systems: &Systems) -> boo
     start.is_some_and(|start| !is_time(&start)) && Header::recognise(names(rows), systems).is_some()
 }
 
-/// Returns what a header says of its publisher.
+/// Returns what a header states about its publisher.
 fn header_evidence(header: &Header) -> HeaderEvidence {
     let of_form = |form: &'static Form| {
         let publishers = form.publishers.iter();

@@ -237,7 +237,7 @@ pub(super) const NAMES: [Names; Column::COUNT] = [
     ),
 ];
 
-/// A column that says of each rider whether he is a member, as 1 or 0.
+/// A column with 1 for each rider who is a member, and 0 for the others.
 pub(super) const IS_MEMBER: &str = "ismember";
 
 /// What columns of trip files mean: the names by which `systems.toml` refers to them.

@@ -86,7 +86,7 @@ impl FoundOrder {
     }
 }
 
-/// What dates tell of the order of day and month, and times of the rest.
+/// What dates show about the order of day and month, and times about the rest.
 #[derive(Default)]
 pub(super) struct Dates {
     month_first: Votes,
@@ -107,7 +107,7 @@ pub(super) struct Dates {
 }
 
 impl Dates {
-    /// Returns whether further rows may tell the order, and it matters.
+    /// Returns whether further rows may show the order, and it matters.
     pub(super) fn is_open(&self) -> bool {
         self.order_matters && self.month_first.rows.max(self.day_first.rows) < LEAD
     }

@@ -55,7 +55,7 @@ pub(super) struct UnitVotes {
     compared: usize,
 }
 
-/// The unit of a column, and how many rows tell.
+/// The unit of a column, and how many rows show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FoundUnit {
     pub(super) unit: DurationUnit,
@@ -136,7 +136,7 @@ mod tests {
         );
         // Trips of a minute on clocks without seconds.
         assert_eq!(decide(&[(1.0, 60), (100.0, 60)], "duration"), "seconds 1/2");
-        // No row tells.
+        // No row shows it.
         assert_eq!(
             decide(&[(9000.0, 0)], "totaldurationms"),
             "milliseconds 0/0"

@@ -60,7 +60,7 @@ pub(super) struct Form {
     pub id: IdKind,
     /// The systems that are known to publish it. Others may.
     pub publishers: &'static [Publisher],
-    /// Its columns have names that no other system uses, so that the header alone tells whose it is.
+    /// Its columns have names that no other system uses, so that the header alone identifies it.
     pub is_own: bool,
     /// Its dates have the day first.
     pub day_first: bool,

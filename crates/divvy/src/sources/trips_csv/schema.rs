@@ -119,7 +119,7 @@ impl Header {
         self.indexes.contains(&Some(index))
     }
 
-    /// Returns whether the column of riders says of each, as 1 or 0, whether it is a member.
+    /// Returns whether the column of riders has 1 for members and 0 for the others.
     pub(super) fn riders_are_flags(&self) -> bool {
         let index = self.index(Column::Rider);
         index.is_some_and(|index| self.normal[index] == IS_MEMBER)

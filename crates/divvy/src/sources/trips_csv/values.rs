@@ -247,7 +247,7 @@ pub(super) fn gender(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Returns the word for a rider of whom a file says as 1 or 0 whether he is a member.
+/// Returns the word for a rider whose membership a file states as 1 or 0.
 pub(super) fn rider_of_flag(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(match text {
         "1" => "member",

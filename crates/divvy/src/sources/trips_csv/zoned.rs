@@ -6,16 +6,16 @@ use super::time::{self, DateOrder, LocalTime};
 use crate::model::Zone;
 
 /// How to read times that end in `Z` or `UTC`. Programs write that for times in UTC, and for local
-/// times of which they know no zone.
+/// times without a zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UtcTimes {
     /// They are in UTC, and are converted to the clock of the system.
     Convert,
-    /// They are local times, with a mark that says nothing.
+    /// They are local times, with a mark that has no meaning.
     Local,
 }
 
-/// What the user says about the times of a file.
+/// How the user asks for the times of a file to be read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TimeHints {
     /// Dates have the day first.

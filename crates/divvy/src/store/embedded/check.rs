@@ -392,7 +392,7 @@ impl Check<'_> {
 ///
 /// # Errors
 ///
-/// `Damaged` if it cannot be read, or has another number of rows than the catalog says.
+/// `Damaged` if it cannot be read, or has another number of rows than in the catalog.
 pub(super) fn read_file(
     root: &Path,
     file: &FileRow,

@@ -57,7 +57,7 @@ pub(super) fn open(path: &Path, root: &Path) -> io::Result<(File, BTreeMap<Serie
             break;
         }
         whole_bytes += line.len() as u64;
-        // Lines that another program has added say nothing about bodies.
+        // Lines that another program has added are not about bodies.
         let parsed = serde_json::from_slice::<Line>(&line).ok();
         last.extend(parsed.and_then(last_body));
         line.clear();

@@ -71,7 +71,7 @@ fn a_station_that_vanished_keeps_the_newest_of_its_names() {
         (row.name.clone().unwrap(), row.named_at)
     };
     apply(&mut data, &snapshot(Full, 10, &[named("2", "new")]), &none);
-    // States alone say nothing about names.
+    // States alone have no names.
     apply(&mut data, &snapshot(Status, 15, &[]), &none);
     assert_eq!(name(&data), ("new".into(), None));
     apply(&mut data, &snapshot(Full, 20, &[]), &none);

@@ -165,7 +165,7 @@ pub(crate) fn delete_file(catalog: &Connection, id: i64) -> Result<(), StoreErro
 }
 
 /// Lists the files that may exist and do not belong to the store, relative to its folder. A file
-/// that the catalog names is none, also where a damaged row says so.
+/// that the catalog names is none, also where a damaged row names it.
 pub(crate) fn leftovers(catalog: &Connection) -> Result<Vec<String>, StoreError> {
     let select = "SELECT path FROM leftover
          WHERE path NOT IN (SELECT path FROM file) AND path NOT IN (SELECT path FROM status_part)";

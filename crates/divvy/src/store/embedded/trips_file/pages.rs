@@ -29,7 +29,7 @@ pub(super) struct Pages {
     pub(super) statistics: Statistics,
 }
 
-/// The bytes of a column chunk, and what the footer says of them.
+/// The bytes of a column chunk, and its description in the footer.
 pub(super) struct Chunk {
     /// The pages with their headers.
     pub(super) bytes: Vec<u8>,
