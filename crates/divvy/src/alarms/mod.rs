@@ -9,6 +9,7 @@
 //!  track       one condition over time: debounce, reminders, gaps
 //!  station_set which stations the list has, compared with before
 //!  evaluator   events of a system → notices
+//!  meaning     which parts of a rule its state is of
 //!  state       what an evaluator has to keep over a restart
 //!  notice      what is sent;  sentence: its text;  signature: how a receiver verifies who sent it
 //! ```
@@ -21,6 +22,7 @@ mod describe;
 mod evaluator;
 mod file;
 mod length;
+mod meaning;
 mod notice;
 mod rule;
 mod selection;
@@ -34,7 +36,7 @@ pub use condition::{Expectation, Forecasts};
 pub use describe::{describe_rule, describe_target};
 pub use evaluator::{Evaluator, Event, Readings, Setting};
 pub use file::RulesError;
-pub use notice::{Notice, NoticeState, Values};
+pub use notice::{Ending, Notice, NoticeState, Values};
 pub use rule::{Combine, Delivery, Rule, Rules, Target, When};
 pub use signature::{SIGNATURE_HEADER, sign};
 pub use state::SavedState;
