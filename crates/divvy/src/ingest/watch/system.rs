@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::documents::{Documents, Round};
 use super::failure::FailureKind;
@@ -92,24 +92,16 @@ pub struct SystemWatch {
     describe: fn(&PollError) -> String,
     /// The system of the last snapshot. `None` before the first.
     system: Option<System>,
-    /// The time of the newest snapshot that was read, by the feed's clock.
+    /// The time in the store of the last snapshot that was read.
     taken_at: Option<Timestamp>,
+    /// When the feed of that snapshot was made, by its own clock.
+    made_at: Option<Timestamp>,
     /// How many snapshots in succession were in the store before.
     stored_elsewhere: u32,
-    /// Whether the last snapshot was ahead of this computer's clock.
-    is_ahead: bool,
 }
 
 /// How old a feed may be, at least; a feed that is polled less often may be five intervals old.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
-
-/// How far the time of a feed may be ahead of this computer's clock without a line about it.
-const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
-
-/// Returns how far a snapshot may be ahead without another one that is ahead, too.
-fn max_unconfirmed() -> SignedDuration {
-    SignedDuration::try_from(MAX_AHEAD).unwrap_or(SignedDuration::ZERO)
-}
 
 /// After how many snapshots that were stored before it is printed that another program stores them.
 const STORED_ELSEWHERE: u32 = 3;
@@ -137,8 +129,8 @@ impl SystemWatch {
             describe: options.describe,
             system: None,
             taken_at: None,
+            made_at: None,
             stored_elsewhere: 0,
-            is_ahead: false,
         }
     }
 
@@ -153,10 +145,10 @@ impl SystemWatch {
         self.system.as_ref()
     }
 
-    /// Returns the time of the newest snapshot that was read, by the feed's clock. `None` before the
+    /// Returns when the feed of the last snapshot that was read was made, by its own clock. `None` before the
     /// first.
-    pub fn taken_at(&self) -> Option<Timestamp> {
-        self.taken_at
+    pub fn made_at(&self) -> Option<Timestamp> {
+        self.made_at
     }
 
     /// Returns when the next poll is due, from the start of the watch.
@@ -190,9 +182,6 @@ impl SystemWatch {
 
     /// Updates the store with what was fetched, and plans the next poll. A snapshot that cannot be stored
     /// is passed to the store again at the next poll.
-    ///
-    /// A snapshot that is minutes ahead of this computer's clock is taken if the one before was ahead, too:
-    /// a clock that is wrong once would make all snapshots after it count as older.
     pub async fn apply(&mut self, answers: Answers, stores: Stores<'_>, now: Moment) -> PollReport {
         let mut notices = Vec::new();
         let Answers { at, round } = answers;
@@ -269,18 +258,9 @@ impl SystemWatch {
         match self.store_snapshot(sources, stores, at.wall).await {
             Ok(polled) => {
                 self.documents.mark_taken();
-                let ahead = polled.taken_at.duration_since(at.wall);
-                self.is_ahead = ahead > max_unconfirmed();
                 Outcome::Taken(polled)
             }
-            Err(error) => {
-                if let PollError::FeedTimeToBeConfirmed { .. } = error {
-                    // The same snapshot again would confirm nothing.
-                    self.documents.mark_taken();
-                    self.is_ahead = true;
-                }
-                Outcome::Failed(error)
-            }
+            Err(error) => Outcome::Failed(error),
         }
     }
 
@@ -291,13 +271,7 @@ impl SystemWatch {
         now: Timestamp,
     ) -> Result<Polled, PollError> {
         let system = poll::system(&sources, &self.options, store).await?;
-        let fetched = Fetched::At {
-            now,
-            max_ahead: match self.is_ahead {
-                true => poll::MAX_AHEAD,
-                false => max_unconfirmed(),
-            },
-        };
+        let fetched = Fetched::At(now);
         if let Some(history) = history {
             // First: where it fails, the next poll stores the snapshot in both.
             let feeds = sources.feeds.clone();
@@ -351,6 +325,7 @@ impl SystemWatch {
         }
         self.note_stored_elsewhere(&polled.applied, is_later, at, lines);
         self.taken_at = Some(polled.taken_at);
+        self.made_at = Some(polled.made_at);
         self.note_age(at, lines);
         for note in polled
             .notes
@@ -391,31 +366,25 @@ impl SystemWatch {
         lines.extend(self.note(Condition::StoredElsewhere, finding, at));
     }
 
-    /// Compares the time of the feed with the clock of this computer.
+    /// Compares the times of the snapshot and of the feed with the clock of this computer.
     fn note_age(&mut self, at: Moment, lines: &mut Vec<String>) {
-        let (Some(taken_at), Some(system)) = (self.taken_at, &self.system) else {
+        let (Some(taken_at), Some(made_at), Some(system)) =
+            (self.taken_at, self.made_at, &self.system)
+        else {
             return;
         };
         let max_age = MAX_AGE.max(self.schedule.interval() * 5);
-        let age = at.wall.duration_since(taken_at);
-        let taken_at = system.zone().rfc3339(taken_at);
-        let is_longer = |age: SignedDuration, limit: Duration| {
-            Duration::try_from(age).ok().filter(|age| *age > limit)
-        };
-        let stale = match is_longer(age, max_age) {
+        let age = Duration::try_from(at.wall.duration_since(taken_at)).ok();
+        let stale = match age.filter(|age| *age > max_age) {
             Some(age) => Finding::Present(format!(
-                "the feed is of {taken_at}, which is {} ago",
+                "the feed is of {}, which is {} ago",
+                system.zone().rfc3339(taken_at),
                 in_words(age)
             )),
             None => Finding::Absent,
         };
-        let ahead = match is_longer(-age, MAX_AHEAD) {
-            Some(ahead) => Finding::Present(format!(
-                "the feed is of {taken_at}, which is {} ahead of this computer's clock",
-                in_words(ahead)
-            )),
-            None => Finding::Absent,
-        };
+        let ahead = poll::ahead_of_clock(made_at, taken_at, at.wall, system);
+        let ahead = ahead.map_or(Finding::Absent, Finding::Present);
         lines.extend(self.note(Condition::Stale, stale, at));
         lines.extend(self.note(Condition::Ahead, ahead, at));
     }
