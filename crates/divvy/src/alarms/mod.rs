@@ -2,7 +2,6 @@
 //!
 //! ```text
 //!  file        rules and targets as TOML → Rules, or a mistake with its line and column
-//!  length      lengths of time in rules: 90s, 5m, 2h
 //!  rule        what a rule states; describe: the same as a sentence
 //!  selection   names and ids in rules → ids of listed stations
 //!  condition   whether a station is empty, full, or likely to be
@@ -21,7 +20,6 @@ mod condition;
 mod describe;
 mod evaluator;
 mod file;
-mod length;
 mod meaning;
 mod notice;
 mod rule;
