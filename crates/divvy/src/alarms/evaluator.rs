@@ -130,8 +130,8 @@ impl Evaluator {
         }
     }
 
-    /// Takes the system and its stations: before the first snapshot, and again when the list of stations has
-    /// changed. Returns a sentence for each station that a rule names and that is not among them.
+    /// Takes the system and its stations: before the first snapshot, and again when the ids, names or short names
+    /// of the list have changed. Returns a sentence for each station that a rule names and that is not among them.
     pub fn name_stations(&mut self, system: &System, stations: &[Station]) -> Vec<String> {
         self.system = Some(system.id.clone());
         self.state.system = Some(system.id.to_string());
