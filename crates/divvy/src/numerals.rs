@@ -1,6 +1,9 @@
-//! Numbers and lengths of time in messages.
+//! Numbers in messages, and lengths of time in messages, files and arguments.
 
 use std::time::Duration;
+
+use jiff::fmt::friendly::SpanParser;
+use jiff::{SignedDuration, SpanRelativeTo};
 
 /// Formats a whole number with separators of thousands: `1,048,576`.
 pub fn grouped(number: i64) -> String {
@@ -39,6 +42,18 @@ pub fn in_words(length: Duration) -> String {
     }
 }
 
+/// Lengths of time that [`parse_length`] reads, for messages.
+pub const LENGTH_EXAMPLES: &str = "90s, 5m, 2h30m or 1d";
+
+/// Reads a length of time that a user writes: `90s`, `5m`, `2h30m`, `1d`, also with the units that [`in_words`]
+/// writes and others of jiff's friendly format. A day has 24 hours. `None` where it is none, has no unit, is negative
+/// or is no whole number of seconds.
+pub fn parse_length(text: &str) -> Option<SignedDuration> {
+    let span = SpanParser::new().parse_span(text).ok()?;
+    let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    (!length.is_negative() && length.subsec_nanos() == 0).then_some(length)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +64,46 @@ mod tests {
         assert_eq!(texts, ["0", "999", "1,000", "-12,345", "1,048,576"]);
         assert_eq!(plural(1, "trip"), "1 trip");
         assert_eq!(plural(84_776, "trip"), "84,776 trips");
+    }
+
+    #[test]
+    fn lengths_of_time_are_read() {
+        let seconds = |text: &str| parse_length(text).map(|length| length.as_secs());
+        for (text, expected) in [
+            ("0s", 0),
+            ("90s", 90),
+            ("5m", 300),
+            ("5min", 300),
+            ("2h", 7_200),
+            ("1d", 86_400),
+            ("2h30m", 9_000),
+            ("1.5h", 5_400),
+            ("5 minutes", 300),
+            ("32d", 32 * 86_400),
+        ] {
+            assert_eq!(seconds(text), Some(expected), "{text}");
+        }
+        let refused = [
+            "",
+            "5",
+            "m",
+            "-5m",
+            "5m ago",
+            "1.5s",
+            "100ms",
+            "5x",
+            "1 month",
+            "99999999999999999999s",
+        ];
+        for refused in refused {
+            assert_eq!(seconds(refused), None, "{refused}");
+        }
+        // What is written can be read.
+        for length in [0, 59, 60, 150, 3_600, 9_000, 86_400, 100_800, 198_000] {
+            let written = in_words(Duration::from_secs(length));
+            let read = seconds(&written).unwrap();
+            assert_eq!(in_words(Duration::from_secs(read as u64)), written);
+        }
     }
 
     #[test]

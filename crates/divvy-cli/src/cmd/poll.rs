@@ -97,7 +97,7 @@ impl Poll {
                 }
             ),
         });
-        for note in &polled.notes {
+        for note in polled.ahead_of_clock(now).iter().chain(&polled.notes) {
             common.say(format_args!("  {note}"));
         }
         let (faults, shown) = if common.verbose {

@@ -122,7 +122,8 @@ fn minute(rfc3339: &str) -> String {
     }
 }
 
-/// Formats seconds as `45 s`, `12 min 05 s` or `2 h 03 min`.
+/// Formats seconds as `45 s`, `12 min 05 s` or `2 h 03 min`: values of a column, in two units that are padded, and not
+/// rounded to one as in sentences ([`divvy::numerals::in_words`]).
 fn duration(seconds: i64) -> String {
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     match seconds {

@@ -198,6 +198,85 @@ fn a_webhook_that_fails_gets_all_notices_in_order() {
 
 #[cfg(unix)]
 #[test]
+fn a_webhook_that_refuses_all_notices_is_printed_once_with_their_number() {
+    let (server, webhook) = (FeedServer::start(0), WebhookServer::start());
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rules.toml"), rules(&webhook)).unwrap();
+    webhook.reply(&[], Reply::Status(400));
+    let mut watching = Watching::start(folder.path(), &server);
+    for _ in 0..6 {
+        watching.next();
+    }
+    webhook.wait_for(|received| received.len() >= 6);
+    watching.signal("-TERM");
+    let (_, errors) = watching.end();
+    let alarms = folder.path().join("divvy-data/alarms");
+    let refused = fs::read_to_string(alarms.join("refused/ops.ndjson")).unwrap();
+    let refused = refused.lines().count();
+    let lines: Vec<&str> = errors
+        .lines()
+        .filter(|line| line.contains("target ops: "))
+        .collect();
+    let moved = "moved to the file of refused ones";
+    let expected = [
+        format!("target ops: the webhook answers 400: 1 notice {moved}"),
+        format!("target ops: {} more notices {moved}", refused - 1),
+    ];
+    assert_eq!(lines, expected, "{errors}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_rule_that_was_changed_resolves_its_notices_after_the_restart() {
+    let (server, webhook) = (FeedServer::start(0), WebhookServer::start());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.toml");
+    fs::write(&path, rules(&webhook)).unwrap();
+    let mut watching = Watching::start(folder.path(), &server);
+    let mut notices = vec![watching.next()];
+    watching.signal("-TERM");
+    notices.extend(watching.end().0);
+
+    let changed = rules(&webhook).replace("when =", "system = \"divvy\"\nwhen =");
+    fs::write(&path, changed).unwrap();
+    let mut watching = Watching::start(folder.path(), &server);
+    // Those that waited at the end of the first run come before the first of the second.
+    let is_changed = |notice: &Value| notice["values"]["ending"] == "rule_changed";
+    let mut open = BTreeSet::new();
+    for notice in &notices {
+        note_open(&mut open, notice);
+    }
+    let mut notice = watching.next();
+    while !is_changed(&notice) {
+        assert!(notices.len() < 40, "no notice of the changed rule");
+        note_open(&mut open, &notice);
+        notices.push(notice);
+        notice = watching.next();
+    }
+    while !open.is_empty() {
+        assert!(is_changed(&notice), "{notice}");
+        note_open(&mut open, &notice);
+        notices.push(notice);
+        notice = watching.next();
+    }
+    assert!(!is_changed(&notice), "{notice}");
+    notices.push(notice);
+    watching.signal("-TERM");
+    notices.extend(watching.end().0);
+    expect_alternating(&notices);
+}
+
+/// Notes the subject of a notice as one that has an open notice, or as one that has none any more.
+fn note_open(open: &mut BTreeSet<String>, notice: &Value) {
+    let subject = notice["subject"].as_str().unwrap();
+    match notice["state"] == "raised" {
+        true => open.insert(subject.to_owned()),
+        false => open.remove(subject),
+    };
+}
+
+#[cfg(unix)]
+#[test]
 fn a_kill_between_raise_and_delivery_loses_nothing() {
     let (server, webhook) = (FeedServer::start(0), WebhookServer::start());
     let folder = tempfile::tempdir().unwrap();

@@ -50,6 +50,8 @@ pub(super) struct Found {
     pub(super) is_in_service: bool,
     /// Whether the condition holds. Never where the station is not in service.
     pub(super) holds: bool,
+    /// Whether what the condition expects is so already. Never for conditions that expect nothing.
+    pub(super) came_true: bool,
     /// The probability of what is likely.
     pub(super) probability: Option<f64>,
 }
@@ -83,6 +85,7 @@ pub(super) fn find(
             within,
             probability,
         } => {
+            found.came_true = is_empty;
             found.probability = likely(is_empty, Expectation::Empty, within).flatten();
             found.holds = found.probability.is_some_and(|it| it >= probability);
         }
@@ -90,6 +93,7 @@ pub(super) fn find(
             within,
             probability,
         } => {
+            found.came_true = is_full;
             found.probability = likely(is_full, Expectation::Full, within).flatten();
             found.holds = found.probability.is_some_and(|it| it >= probability);
         }

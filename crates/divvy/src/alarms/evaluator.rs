@@ -1,5 +1,6 @@
 //! Events of one system → notices.
 
+mod changed;
 mod stations;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,11 +9,12 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::condition::Forecasts;
-use super::notice::{Notice, NoticeState, Values};
+use super::meaning::Meaning;
+use super::notice::{Ending, Notice, NoticeState, Values};
 use super::rule::{Combine, Rule, Rules, When};
 use super::selection::Selection;
 use super::sentence;
-use super::state::SavedState;
+use super::state::{RuleState, SavedState};
 use super::station_set::{Difference, StationSet};
 use super::track::{Sample, Step, Timing, Track};
 use crate::history::StationState;
@@ -71,6 +73,8 @@ pub struct Evaluator {
     selections: Vec<Selection>,
     names: BTreeMap<StationId, String>,
     state: SavedState,
+    /// The meanings of the rules of which the state is not compared with them yet, by the names of the rules.
+    unchecked: BTreeMap<String, Meaning>,
     /// How many notices were dropped, because too many were unsent.
     dropped: u64,
 }
@@ -84,10 +88,35 @@ const FEED: &str = "feed";
 /// The subject of notices about the list of stations.
 const LIST: &str = "stations";
 
+/// Which rule a notice is of, and what it is about.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    rule: &'a str,
+    when: &'a str,
+    subject: &'a str,
+    /// Whether the subject is the id of a station.
+    is_station: bool,
+}
+
+impl<'a> About<'a> {
+    fn new(rule: &'a Rule, subject: &'a str) -> Self {
+        Self {
+            rule: &rule.name,
+            when: rule.when.name(),
+            subject,
+            is_station: rule.when.is_of_stations() && rule.combine == Combine::Each,
+        }
+    }
+}
+
 impl Evaluator {
-    /// Begins with the state of an earlier run, or the default.
+    /// Begins with the state of an earlier run, or the default. The first [`step`](Self::step) resolves the
+    /// open notices of rules that had another meaning then.
     pub fn new(setting: Setting, mut state: SavedState) -> Self {
         state.keep_rules(&setting.rules);
+        let rules = setting.rules.rules.iter();
+        let unchecked = rules.map(|rule| (rule.name.clone(), Meaning::of(rule)));
+        let unchecked = unchecked.collect();
         let known = state.system.as_deref().map(SystemId::from);
         Self {
             system: known.or(setting.system.clone()),
@@ -96,12 +125,13 @@ impl Evaluator {
             zone: None,
             names: BTreeMap::new(),
             state,
+            unchecked,
             dropped: 0,
         }
     }
 
-    /// Takes the system and its stations: before the first snapshot, and again when the list of stations has
-    /// changed. Returns a sentence for each station that a rule names and that is not among them.
+    /// Takes the system and its stations: before the first snapshot, and again when the ids, names or short names
+    /// of the list have changed. Returns a sentence for each station that a rule names and that is not among them.
     pub fn name_stations(&mut self, system: &System, stations: &[Station]) -> Vec<String> {
         self.system = Some(system.id.clone());
         self.state.system = Some(system.id.to_string());
@@ -150,6 +180,7 @@ impl Evaluator {
     /// Evaluates the rules. `at` is the time of the poll. Adds the notices that follow to those that are
     /// unsent.
     pub fn step(&mut self, at: Timestamp, event: Event<'_>) {
+        self.resolve_changed(at);
         let is_after_gap = self.note_poll(at, event);
         let rules = Arc::clone(&self.setting.rules);
         for (index, rule) in rules.rules.iter().enumerate() {
@@ -210,8 +241,9 @@ impl Evaluator {
             state: NoticeState::Event,
             since: at,
             until: None,
+            came_true: false,
         };
-        self.push(rule, FEED, step, at, text, values);
+        self.push(About::new(rule, FEED), step, at, text, values);
     }
 
     /// Evaluates a rule about the feed itself.
@@ -232,6 +264,7 @@ impl Evaluator {
             holds,
             since: since.filter(|_| is_down || age >= Some(after)),
             is_after_gap: false,
+            came_true: false,
         };
         let Some(step) = self.track(rule, FEED, sample) else {
             return;
@@ -259,7 +292,7 @@ impl Evaluator {
             error,
             ..Values::default()
         };
-        self.push(rule, FEED, step, at, text, values);
+        self.push(About::new(rule, FEED), step, at, text, values);
     }
 
     /// Evaluates a rule about the list of stations.
@@ -274,7 +307,7 @@ impl Evaluator {
         let selection = &self.selections[index];
         let ids = stations.keys().filter(|id| selection.contains(id));
         let ids: BTreeSet<StationId> = ids.cloned().collect();
-        let state = self.state.rules.entry(rule.name.clone()).or_default();
+        let state = self.state_of(rule);
         let Some(set) = &mut state.stations else {
             state.stations = Some(StationSet::new(ids));
             return;
@@ -295,8 +328,10 @@ impl Evaluator {
             state: NoticeState::Event,
             since,
             until: None,
+            came_true: false,
         };
-        self.push(rule, LIST, step, at, sentence::of_change(&change), values);
+        let text = sentence::of_change(&change);
+        self.push(About::new(rule, LIST), step, at, text, values);
     }
 
     fn name_of(&self, id: &StationId) -> String {
@@ -316,16 +351,23 @@ impl Evaluator {
         let mut track = tracks.and_then(|state| state.tracks.remove(subject));
         let step = Track::add(&mut track, sample, timing);
         if let Some(track) = track {
-            let state = self.state.rules.entry(rule.name.clone()).or_default();
-            state.tracks.insert(subject.to_owned(), track);
+            let tracks = &mut self.state_of(rule).tracks;
+            tracks.insert(subject.to_owned(), track);
         }
         step
     }
 
+    /// Returns the state of a rule, to be changed.
+    fn state_of(&mut self, rule: &Rule) -> &mut RuleState {
+        let rules = &mut self.state.rules;
+        rules
+            .entry(rule.name.clone())
+            .or_insert_with(|| RuleState::of(Meaning::of(rule)))
+    }
+
     fn push(
         &mut self,
-        rule: &Rule,
-        subject: &str,
+        about: About<'_>,
         step: Step,
         at: Timestamp,
         text: String,
@@ -338,26 +380,33 @@ impl Evaluator {
         let system = self.system.as_ref();
         let system = system.map_or(self.setting.address.as_str(), SystemId::as_str);
         values.until = step.until.map(written);
+        if step.state == NoticeState::Resolved {
+            values.ending.get_or_insert(match step.came_true {
+                true => Ending::CameTrue,
+                false => Ending::Over,
+            });
+        }
         let id = Notice::id_of(
             system,
-            &rule.name,
-            subject,
+            about.rule,
+            about.subject,
             step.state,
             &at.to_string(),
             &text,
         );
-        let station = (rule.when.is_of_stations() && rule.combine == Combine::Each)
-            .then(|| self.names.get(&StationId::from(subject)).cloned());
+        let station = about
+            .is_station
+            .then(|| self.names.get(&StationId::from(about.subject)).cloned());
         if self.state.unsent.len() >= MAX_UNSENT {
             self.state.unsent.remove(0);
             self.dropped += 1;
         }
         self.state.unsent.push(Notice {
             id,
-            rule: rule.name.clone(),
-            when: rule.when.name().to_owned(),
+            rule: about.rule.to_owned(),
+            when: about.when.to_owned(),
             system: system.to_owned(),
-            subject: subject.to_owned(),
+            subject: about.subject.to_owned(),
             name: station.flatten(),
             state: step.state,
             since: written(step.since),

@@ -32,6 +32,19 @@ impl NoticeState {
     }
 }
 
+/// Why a notice is resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// The condition does not hold any more.
+    Over,
+    /// What was likely has happened: the station has become empty, or full. Of several stations, at least one
+    /// of those for which it was likely.
+    CameTrue,
+    /// The rule was changed under the same name.
+    RuleChanged,
+}
+
 /// One notice. As JSON its fields have the names of this struct.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
@@ -68,6 +81,9 @@ pub struct Values {
     /// When the condition ended, as RFC 3339: of resolved notices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// Why it ended: of resolved notices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
     /// Bikes that can be rented.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bikes: Option<u32>,

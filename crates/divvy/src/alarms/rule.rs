@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 /// The rules of a file, with the targets of their notices.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -114,7 +115,8 @@ impl When {
 }
 
 /// How several stations become alarms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Combine {
     /// An alarm for each station.
     #[default]

@@ -18,6 +18,8 @@ pub(super) fn length(length: SignedDuration) -> String {
 pub(super) struct Facts<'a> {
     pub(super) when: When,
     pub(super) state: NoticeState,
+    /// Whether what was likely has happened.
+    pub(super) came_true: bool,
     /// The name of the station, or of the rule: `Clark St & Elm St`.
     pub(super) subject: &'a str,
     /// How long the condition has held, or did hold.
@@ -30,6 +32,10 @@ pub(super) fn of_station(facts: &Facts<'_>) -> String {
     let subject = facts.subject;
     let lasted = length(facts.lasted);
     if facts.state == NoticeState::Resolved {
+        if facts.came_true {
+            let what = expected(facts.when);
+            return format!("{subject} has become {what}; that was likely for {lasted}");
+        }
         let what = match facts.when {
             When::Empty => "empty",
             When::Full => "full",
@@ -57,6 +63,14 @@ pub(super) fn of_station(facts: &Facts<'_>) -> String {
     }
 }
 
+/// Returns what a rule about what is likely expects stations to become.
+fn expected(when: When) -> &'static str {
+    match when {
+        When::LikelyFull { .. } => "full",
+        _ => "empty",
+    }
+}
+
 /// Writes the sentence about several stations together.
 pub(super) fn of_group(facts: &Facts<'_>, holding: &[String], in_service: usize) -> String {
     let what = match facts.when {
@@ -70,8 +84,15 @@ pub(super) fn of_group(facts: &Facts<'_>, holding: &[String], in_service: usize)
     let count = holding.len();
     let stations = plural(in_service as i64, "station");
     if facts.state == NoticeState::Resolved {
+        let came_true = match facts.came_true {
+            true => format!(
+                "what was likely has happened, a station has become {}; ",
+                expected(facts.when)
+            ),
+            false => String::new(),
+        };
         return format!(
-            "{subject}: {count} of {stations} in service are {what} now; the alarm lasted for {lasted}"
+            "{subject}: {came_true}{count} of {stations} in service are {what} now; the alarm lasted for {lasted}"
         );
     }
     let named = listed(holding);

@@ -1,15 +1,17 @@
 //! What an evaluator has to keep over a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::meaning::Meaning;
 use super::notice::Notice;
 use super::rule::Rules;
 use super::station_set::StationSet;
 use super::track::Track;
+use crate::model::StationId;
 
 /// The state of an evaluator. It is bounded by the number of rules and stations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,10 +35,26 @@ pub struct SavedState {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct RuleState {
+    /// What the rule meant when this was written. `None` in states of programs that did not keep it.
+    pub(super) meaning: Option<Meaning>,
     /// Conditions that hold or have an open notice, by their subjects.
     pub(super) tracks: BTreeMap<String, Track>,
     /// The stations of the list, for rules about it.
     pub(super) stations: Option<StationSet>,
+    /// Of rules about several stations and what is likely: those for which it was at the last snapshot at which
+    /// the rule's condition held.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) likely: BTreeSet<StationId>,
+}
+
+impl RuleState {
+    /// Makes the state of a rule that begins.
+    pub(super) fn of(meaning: Meaning) -> Self {
+        Self {
+            meaning: Some(meaning),
+            ..Self::default()
+        }
+    }
 }
 
 impl SavedState {

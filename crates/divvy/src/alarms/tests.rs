@@ -101,21 +101,7 @@ fn run(rules: &Arc<Rules>, happenings: &[(i64, Happening)], restarts: &[usize]) 
             let saved = serde_json::to_string(evaluator.state()).unwrap();
             evaluator = self::evaluator(rules, serde_json::from_str(&saved).unwrap());
         }
-        let now = minute(*at);
-        match happening {
-            Happening::Snapshot(age, bikes) => {
-                let (taken_at, stations) = (minute(at - age), &readings(bikes));
-                evaluator.step(now, Event::Snapshot { taken_at, stations });
-            }
-            Happening::Unchanged => evaluator.step(now, Event::Unchanged),
-            Happening::Failed => evaluator.step(now, Event::Failed { error: "no answer" }),
-            Happening::Moved => evaluator.step(
-                now,
-                Event::Moved {
-                    text: "moved to https://h/?key=1",
-                },
-            ),
-        }
+        step(&mut evaluator, *at, happening);
         // Notices stay in the state until they are taken, also over a restart.
         if index % 3 == 0 {
             notices.extend(evaluator.take_unsent());
@@ -123,6 +109,33 @@ fn run(rules: &Arc<Rules>, happenings: &[(i64, Happening)], restarts: &[usize]) 
     }
     notices.extend(evaluator.take_unsent());
     notices
+}
+
+/// Evaluates what happens at a minute.
+fn step(evaluator: &mut Evaluator, at: i64, happening: &Happening) {
+    let now = minute(at);
+    match happening {
+        Happening::Snapshot(age, bikes) => {
+            let (taken_at, stations) = (minute(at - age), &readings(bikes));
+            evaluator.step(now, Event::Snapshot { taken_at, stations });
+        }
+        Happening::Unchanged => evaluator.step(now, Event::Unchanged),
+        Happening::Failed => evaluator.step(now, Event::Failed { error: "no answer" }),
+        Happening::Moved => evaluator.step(
+            now,
+            Event::Moved {
+                text: "moved to https://h/?key=1",
+            },
+        ),
+    }
+}
+
+/// Evaluates what happens. Returns the notices.
+fn step_all(evaluator: &mut Evaluator, happenings: &[(i64, Happening)]) -> Vec<Notice> {
+    for (at, happening) in happenings {
+        step(evaluator, *at, happening);
+    }
+    evaluator.take_unsent()
 }
 
 fn rules(text: &str) -> Arc<Rules> {

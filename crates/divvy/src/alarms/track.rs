@@ -13,6 +13,9 @@ pub(super) struct Track {
     since: Timestamp,
     /// `None` where no notice is open.
     raised: Option<Raised>,
+    /// Whether what was likely has happened since the condition held last.
+    #[serde(default)]
+    came_true: bool,
 }
 
 /// A notice that is open.
@@ -32,6 +35,8 @@ pub(super) struct Step {
     pub(super) since: Timestamp,
     /// When the condition ended: of [`NoticeState::Resolved`].
     pub(super) until: Option<Timestamp>,
+    /// Whether what was likely has happened: of [`NoticeState::Resolved`].
+    pub(super) came_true: bool,
 }
 
 /// When a track yields something.
@@ -53,6 +58,8 @@ pub(super) struct Sample {
     pub(super) since: Option<Timestamp>,
     /// Whether there was a gap before the reading: a condition that held before the gap does not count.
     pub(super) is_after_gap: bool,
+    /// Whether what the condition expects has happened. Never where it holds.
+    pub(super) came_true: bool,
 }
 
 impl Track {
@@ -67,7 +74,9 @@ impl Track {
             holds: sample.holds,
             since,
             raised: None,
+            came_true: false,
         });
+        own.came_true = !sample.holds && (own.came_true || sample.came_true);
         if own.holds != sample.holds || sample.is_after_gap {
             own.holds = sample.holds;
             own.since = since;
@@ -91,6 +100,7 @@ impl Track {
                     state: NoticeState::Raised,
                     since: self.since,
                     until: None,
+                    came_true: false,
                 })
             }
             (Some(raised), true) => {
@@ -102,6 +112,7 @@ impl Track {
                         state: NoticeState::Reminder,
                         since: raised.since,
                         until: None,
+                        came_true: false,
                     }
                 })
             }
@@ -112,6 +123,7 @@ impl Track {
                     state: NoticeState::Resolved,
                     since,
                     until: Some(self.since),
+                    came_true: self.came_true,
                 })
             }
             _ => None,
@@ -121,6 +133,11 @@ impl Track {
     /// Returns whether a notice is open.
     pub(super) fn is_raised(&self) -> bool {
         self.raised.is_some()
+    }
+
+    /// Returns when the condition began of which a notice is open. `None` where none is.
+    pub(super) fn raised_since(&self) -> Option<Timestamp> {
+        self.raised.map(|raised| raised.since)
     }
 }
 
@@ -149,6 +166,7 @@ mod tests {
                 holds: reading == 'x',
                 since: None,
                 is_after_gap: std::mem::take(&mut is_after_gap),
+                came_true: false,
             };
             if let Some(step) = Track::add(&mut track, sample, timing) {
                 let since = step.since.as_second() / 60;

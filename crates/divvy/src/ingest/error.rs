@@ -174,24 +174,9 @@ pub enum PollError {
     /// The time of the feed is more than a day ahead of the clock.
     #[error(
         "{file} says that it was made at {taken_at}, more than a day after it was read \
-         ({fetched_at}): it is not taken, since all later snapshots would count as older; one of \
-         the two clocks is wrong"
+         ({fetched_at}): it is not taken; one of the two clocks is wrong"
     )]
     FeedTimeAheadOfClock {
-        /// The file or address.
-        file: String,
-        /// When it was made, by its own clock.
-        taken_at: String,
-        /// When it was read, by the clock of this computer.
-        fetched_at: String,
-    },
-    /// The time of the feed is ahead of this computer's clock for the first time. One wrong time would make all
-    /// later snapshots count as older, so it is stored only if the next one is ahead, too.
-    #[error(
-        "the time of {file} is {taken_at}, later than this computer's clock ({fetched_at}): it is stored if the next \
-         snapshot is ahead, too"
-    )]
-    FeedTimeToBeConfirmed {
         /// The file or address.
         file: String,
         /// When it was made, by its own clock.

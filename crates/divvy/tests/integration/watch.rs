@@ -10,7 +10,7 @@ use divvy::ingest::watch::{
 };
 use divvy::model::{System, Systems};
 use divvy::sources::http::Client;
-use divvy::store::StationTable;
+use divvy::store::{Applied, StationTable};
 use divvy_testkit::MemoryStore;
 use divvy_testkit::feed_server::{Behaviour, FeedServer};
 use futures_executor::block_on;
@@ -129,6 +129,10 @@ const SCRIPTS: &[(&str, Script)] = &[
         "clock 3 hours ahead at first",
         &[(Backwards(-3 * 3_600), 3)],
     ),
+    (
+        "clock 23 hours ahead, then right",
+        &[(Works, 1), (Backwards(-23 * 3_600), 2), (Works, 2)],
+    ),
     ("no stations", &[(Works, 1), (NoStations, 2), (Works, 2)]),
     ("no states", &[(Works, 1), (NoStates, 2), (Works, 2)]),
     (
@@ -220,6 +224,24 @@ fn a_snapshot_of_before_a_failure_is_the_one_that_is_stored() {
     }
     watched.poll(Works);
     assert_ne!(stored(&watched), before);
+}
+
+#[test]
+fn states_of_a_feed_whose_clock_was_ahead_are_taken_before_and_after_it_is_set_right() {
+    let mut watched = Watched::new(60);
+    let ahead = Backwards(-23 * 3_600);
+    for behaviour in [Works, ahead, ahead, Works, ahead, Works, Works] {
+        let (now, report) = watched.poll(behaviour);
+        let Outcome::Taken(polled) = &report.outcome else {
+            panic!("{behaviour:?}: {:?}", report.outcome)
+        };
+        let applied = &polled.applied;
+        assert!(
+            matches!(applied, Applied::Accepted { changed, .. } if *changed > 0 || behaviour == Works),
+            "{behaviour:?}: {applied:?}"
+        );
+        assert!(polled.taken_at <= now.wall, "{behaviour:?}");
+    }
 }
 
 #[test]

@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use divvy::ingest::watch::in_words;
-
 use super::outbox::Outbox;
 use super::sender::{Outcome, Sender};
+use super::target_health::TargetHealth;
 
 /// How often an empty outbox is checked. A new notice is sent after at most this time.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -19,9 +18,6 @@ const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// The longest wait that a target may ask for.
 const MAX_ASKED_WAIT: Duration = Duration::from_secs(60 * 60);
-
-/// After what time a target that fails is printed again.
-const REMIND_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// The notices of one target.
 pub struct Delivery {
@@ -46,11 +42,12 @@ pub struct Listener<'a, G> {
     pub on_closed: &'a dyn Fn(),
 }
 
-/// A target that fails.
-struct Failing {
-    since: Instant,
-    said: Instant,
-    attempts: u32,
+/// The attempts of one run.
+struct Attempts {
+    start: Instant,
+    health: TargetHealth,
+    /// How many have failed in succession.
+    failed: u32,
 }
 
 impl Delivery {
@@ -70,87 +67,87 @@ impl Delivery {
     }
 
     /// Sends what waits, the oldest first, until it is to stop. A notice that fails is sent again after a
-    /// growing wait, and those behind it wait.
+    /// growing wait, and those behind it wait. What a target does is printed as [`TargetHealth`] describes.
     pub fn run<G>(&self, listener: &Listener<'_, G>) {
-        let mut failing: Option<Failing> = None;
+        let mut attempts = Attempts {
+            start: Instant::now(),
+            health: TargetHealth::default(),
+            failed: 0,
+        };
         let mut wait = Duration::ZERO;
         while (listener.goes_on_after)(wait) {
-            let Some((number, notice)) = self.outbox.oldest() else {
-                wait = LOOK_EVERY;
-                continue;
-            };
-            let Some(sending) = (listener.begin_sending)() else {
-                return;
-            };
-            let mut is_sent = false;
-            let done = match self.sender.send(&notice) {
-                Outcome::Sent => {
-                    is_sent = true;
-                    self.outbox.remove(number)
-                }
-                Outcome::Refused { reason } => {
-                    self.failures.fetch_add(1, Ordering::Relaxed);
-                    self.say(
-                        listener,
-                        &format!("{reason}: the notice is moved to the file of refused ones"),
-                    );
-                    self.outbox.refuse(number, &reason)
-                }
-                Outcome::Closed => return (listener.on_closed)(),
-                Outcome::Later {
-                    reason,
-                    wait: asked,
-                } => {
-                    wait = self.note_failure(&mut failing, &reason, asked, listener);
-                    continue;
-                }
-            };
-            drop(sending);
-            if let Err(error) = done {
-                let reason =
-                    format!("the notice was sent, and cannot be removed from the outbox: {error}");
-                wait = self.note_failure(&mut failing, &reason, None, listener);
-                continue;
+            let due = attempts.health.refusals_due(attempts.start.elapsed());
+            self.say(listener, due);
+            match self.send_oldest(&mut attempts, listener) {
+                Some(next) => wait = next,
+                None => break,
             }
-            if let Some(failing) = failing.take_if(|_| is_sent) {
-                let after = in_words(failing.since.elapsed());
-                self.say(listener, &format!("notices are taken again after {after}"));
-            }
-            wait = Duration::ZERO;
         }
+        self.say(listener, attempts.health.end());
     }
 
-    /// Notes a failure, and prints it where it is the first, or the last line is an hour ago. Returns how long
-    /// to wait.
+    /// Sends the oldest notice, if any waits. Returns how long to wait for the next attempt. `None` where the
+    /// delivery is to stop.
+    fn send_oldest<G>(
+        &self,
+        attempts: &mut Attempts,
+        listener: &Listener<'_, G>,
+    ) -> Option<Duration> {
+        let Some((number, notice)) = self.outbox.oldest() else {
+            return Some(LOOK_EVERY);
+        };
+        let sending = (listener.begin_sending)()?;
+        let outcome = self.sender.send(&notice);
+        let now = attempts.start.elapsed();
+        let done = match &outcome {
+            Outcome::Sent => self.outbox.remove(number),
+            Outcome::Refused { reason } => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                self.say(listener, attempts.health.note_refusal(reason, now));
+                self.outbox.refuse(number, reason)
+            }
+            Outcome::Closed => {
+                (listener.on_closed)();
+                return None;
+            }
+            Outcome::Later { reason, wait } => {
+                return Some(self.note_failure(attempts, reason, *wait, listener));
+            }
+        };
+        drop(sending);
+        if let Err(error) = done {
+            let reason =
+                format!("the notice was sent, and cannot be removed from the outbox: {error}");
+            return Some(self.note_failure(attempts, &reason, None, listener));
+        }
+        if outcome == Outcome::Sent {
+            attempts.failed = 0;
+            self.say(listener, attempts.health.note_taken(now));
+        }
+        Some(Duration::ZERO)
+    }
+
+    /// Notes a failure. Returns how long to wait.
     fn note_failure<G>(
         &self,
-        failing: &mut Option<Failing>,
+        attempts: &mut Attempts,
         reason: &str,
         asked: Option<Duration>,
         listener: &Listener<'_, G>,
     ) -> Duration {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        let now = Instant::now();
-        let is_first = failing.is_none();
-        let own = failing.get_or_insert(Failing {
-            since: now,
-            said: now,
-            attempts: 0,
-        });
-        own.attempts += 1;
-        if is_first || now.duration_since(own.said) >= REMIND_AFTER {
-            own.said = now;
-            let waiting = self.outbox.len();
-            self.say(
-                listener,
-                &format!("{reason}; it is sent again, and {waiting} wait"),
-            );
-        }
-        wait_after(own.attempts).max(asked.unwrap_or_default().min(MAX_ASKED_WAIT))
+        attempts.failed += 1;
+        let now = attempts.start.elapsed();
+        let waiting = self.outbox.len();
+        let line = attempts.health.note_failure(reason, waiting, now);
+        self.say(listener, line);
+        wait_after(attempts.failed).max(asked.unwrap_or_default().min(MAX_ASKED_WAIT))
     }
 
-    fn say<G>(&self, listener: &Listener<'_, G>, sentence: &str) {
-        (listener.say)(&format!("target {}: {sentence}", self.target));
+    fn say<G>(&self, listener: &Listener<'_, G>, lines: impl IntoIterator<Item = String>) {
+        for line in lines {
+            (listener.say)(&format!("target {}: {line}", self.target));
+        }
     }
 }
 

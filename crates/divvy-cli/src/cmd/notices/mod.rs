@@ -4,8 +4,9 @@
 //!  rules_file  the file of --rules
 //!  folder      the folder with states, outboxes and refused notices, held by one process
 //!  outbox      notices that wait for one target, each in a file;  durable: writes such files
-//!  sender      one notice to stdout, a program or a webhook
+//!  sender      one notice to stdout, a program (sender/program) or a webhook (sender/webhook)
 //!  delivery    outbox → sender, again and again, until the target takes it
+//!  target_health  what is printed about a target that does not
 //! ```
 
 mod delivery;
@@ -14,6 +15,7 @@ mod folder;
 mod outbox;
 mod rules_file;
 mod sender;
+mod target_health;
 
 pub use delivery::{Delivery, Listener};
 pub use folder::Folder;

@@ -1,20 +1,14 @@
 //! One notice to stdout, a program or a webhook.
 
+mod program;
+mod webhook;
+
 use std::io::{self, Write};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::bail;
-use divvy::alarms::{self, Delivery, Notice, SIGNATURE_HEADER, Target};
-use divvy::sources::http::{Client, Problem};
-use jiff::Timestamp;
+use divvy::alarms::{Delivery, Notice, Target};
 
-/// How long a webhook may take to answer.
-const MAX_REQUEST: Duration = Duration::from_secs(10);
-
-/// How long a program may run for a notice.
-const MAX_RUN: Duration = Duration::from_secs(30);
+use webhook::Webhook;
 
 /// What came of sending a notice.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,40 +32,29 @@ pub enum Outcome {
 }
 
 /// What sends notices to one target.
-pub struct Sender {
-    delivery: Delivery,
-    client: Client,
-    /// The secret of a webhook.
-    secret: Option<Vec<u8>>,
-    max_run: Duration,
+pub enum Sender {
+    /// It prints lines to stdout.
+    Stdout,
+    /// It starts this program with these arguments.
+    Program(Vec<String>),
+    /// It sends requests.
+    Webhook(Webhook),
 }
 
 impl Sender {
-    /// Makes the sender of a target. Reads the secret from its environment variable.
+    /// Makes the sender of a target. Reads the secret of a webhook from its environment variable.
     ///
     /// # Errors
     ///
     /// The variable is not set, or empty.
     pub fn new(target: &Target) -> anyhow::Result<Self> {
-        let mut secret = None;
-        if let Delivery::Webhook {
-            secret_env: Some(variable),
-            ..
-        } = &target.delivery
-        {
-            match std::env::var_os(variable).filter(|value| !value.is_empty()) {
-                Some(value) => secret = Some(value.into_encoded_bytes()),
-                None => bail!(
-                    "target {}: the environment variable {variable} is not set, which has the secret for its signatures",
-                    target.name
-                ),
+        Ok(match &target.delivery {
+            Delivery::Stdout => Self::Stdout,
+            Delivery::Exec { command } => Self::Program(command.clone()),
+            Delivery::Webhook { url, secret_env } => {
+                let webhook = Webhook::new(&target.name, url, secret_env.as_deref());
+                Self::Webhook(webhook?)
             }
-        }
-        Ok(Self {
-            delivery: target.delivery.clone(),
-            client: Client::with_time_limit(MAX_REQUEST),
-            secret,
-            max_run: MAX_RUN,
         })
     }
 
@@ -85,110 +68,11 @@ impl Sender {
                 };
             }
         };
-        match &self.delivery {
-            Delivery::Stdout => print(body),
-            Delivery::Exec { command } => self.run(command, notice, &body),
-            Delivery::Webhook { url, .. } => self.post(url, notice, &body),
+        match self {
+            Self::Stdout => print(body),
+            Self::Program(command) => program::run(command, notice, &body),
+            Self::Webhook(webhook) => webhook.post(notice, &body),
         }
-    }
-
-    fn post(&self, url: &str, notice: &Notice, body: &[u8]) -> Outcome {
-        let secret = self.secret.as_deref();
-        let signature =
-            secret.map(|secret| alarms::sign(secret, Timestamp::now().as_second(), body));
-        let mut headers = vec![
-            ("content-type", "application/json"),
-            ("idempotency-key", notice.id.as_str()),
-        ];
-        headers.extend(signature.as_deref().map(|value| (SIGNATURE_HEADER, value)));
-        match self.client.post(url, &headers, body) {
-            Ok(()) => Outcome::Sent,
-            Err(Problem::Status {
-                status,
-                retry_after,
-            }) => {
-                let reason = format!("the webhook answers {status}");
-                match status {
-                    408 | 429 | 500..=599 => Outcome::Later {
-                        reason,
-                        wait: retry_after,
-                    },
-                    _ => Outcome::Refused { reason },
-                }
-            }
-            Err(problem @ (Problem::BadUrl | Problem::NotPublic { .. })) => Outcome::Refused {
-                reason: problem.to_string(),
-            },
-            Err(problem) => Outcome::Later {
-                reason: problem.to_string(),
-                wait: None,
-            },
-        }
-    }
-
-    /// Starts a program with the notice on its stdin. What it prints to stdout is discarded: that of this
-    /// process has data.
-    fn run(&self, command: &[String], notice: &Notice, body: &[u8]) -> Outcome {
-        let (program, arguments) = match command {
-            [program, arguments @ ..] => (program, arguments),
-            [] => {
-                return Outcome::Refused {
-                    reason: "there is no program".into(),
-                };
-            }
-        };
-        let started = Command::new(program)
-            .args(arguments)
-            .env("DIVVY_NOTICE_ID", &notice.id)
-            .env("DIVVY_RULE", &notice.rule)
-            .env("DIVVY_WHEN", &notice.when)
-            .env("DIVVY_SYSTEM", &notice.system)
-            .env("DIVVY_SUBJECT", &notice.subject)
-            .env("DIVVY_NAME", notice.name.as_deref().unwrap_or_default())
-            .env("DIVVY_STATE", notice.state.as_str())
-            .env("DIVVY_SINCE", &notice.since)
-            .env("DIVVY_AT", &notice.at)
-            .env("DIVVY_TEXT", &notice.text)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .spawn();
-        let later = |reason: String| Outcome::Later { reason, wait: None };
-        let mut child = match started {
-            Ok(child) => child,
-            Err(error) => return later(format!("{program} cannot be started: {error}")),
-        };
-        if let Some(mut input) = child.stdin.take() {
-            let body = body.to_vec();
-            // A program need not read it: a write that waits fails when the program has ended.
-            thread::spawn(move || drop(input.write_all(&body)));
-        }
-        match wait(&mut child, self.max_run) {
-            Ok(Some(status)) if status.success() => Outcome::Sent,
-            Ok(Some(status)) => later(format!("{program} ends with {status}")),
-            Ok(None) => later(format!(
-                "{program} runs for longer than {} s, and was ended",
-                self.max_run.as_secs()
-            )),
-            Err(error) => later(format!("{program}: {error}")),
-        }
-    }
-}
-
-/// Waits for the end of a program, and ends it after a time. Returns `None` then.
-fn wait(child: &mut Child, at_most: Duration) -> io::Result<Option<ExitStatus>> {
-    const STEP: Duration = Duration::from_millis(20);
-    let until = Instant::now() + at_most;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= until {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        thread::sleep(STEP);
     }
 }
 

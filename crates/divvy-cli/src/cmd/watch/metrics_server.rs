@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::worker::Shared;
+use super::shared::Shared;
 
 /// How long a client may take to send its request and to read the answer.
 const MAX_TIME: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@ mod forecasts;
 mod gate;
 mod metrics;
 mod metrics_server;
+mod shared;
 mod signals;
 mod snapshot_line;
 mod source;
@@ -33,9 +34,9 @@ use alarms::Alarms;
 use forecasts::LiveForecasts;
 use gate::Gate;
 use metrics::Metrics;
+use shared::{Clock, Shared};
 use signals::Signals;
 use source::{Source, parse_every};
-use worker::{Clock, Shared};
 
 use crate::flags;
 use crate::open::{Common, DynamoOptions, Opened};

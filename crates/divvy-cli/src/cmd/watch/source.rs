@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::bail;
 use divvy::ingest::watch::MAX_INTERVAL;
+use divvy::numerals::parse_length;
 use divvy::sources::http;
+use jiff::SignedDuration;
 
 /// A system to watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,27 +62,18 @@ pub fn expect_different(sources: &[Source]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a length of time from a second to an hour: `30s`, `5m`, `1h`, or seconds.
+/// Reads a length of time from a second to an hour, as [`parse_length`] does. A number alone is one of seconds.
 ///
 /// # Errors
 ///
 /// It is none.
 pub fn parse_every(text: &str) -> Result<Duration, String> {
-    const EXPECTED: &str = "expected a time from 1s to 1h, such as 30s or 5m";
-    let digits_end = text.find(|c: char| !c.is_ascii_digit());
-    let (digits, unit) = text.split_at(digits_end.unwrap_or(text.len()));
-    let unit_s = match unit.trim() {
-        "" | "s" => 1,
-        "m" | "min" => 60,
-        "h" => 3_600,
-        _ => return Err(EXPECTED.into()),
-    };
-    let count: Option<u64> = digits.parse().ok();
-    let seconds = count.and_then(|count| count.checked_mul(unit_s));
-    let length = seconds.map(Duration::from_secs);
+    let seconds = text.parse().map(SignedDuration::from_secs);
+    let length = seconds.ok().or_else(|| parse_length(text));
+    let length = length.and_then(|length| Duration::try_from(length).ok());
     length
         .filter(|length| !length.is_zero() && *length <= MAX_INTERVAL)
-        .ok_or_else(|| EXPECTED.into())
+        .ok_or_else(|| "expected a time from 1s to 1h, such as 30s or 5m".into())
 }
 
 #[cfg(test)]
@@ -113,7 +106,7 @@ mod tests {
             "2h",
             "1d",
             "99999999999999999999h",
-            "1.5m",
+            "1.5s",
         ] {
             assert_eq!(seconds(refused), None, "{refused}");
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{Evaluator, Readings};
+use super::{About, Evaluator, Readings};
 use crate::alarms::condition::{self, Found};
 use crate::alarms::notice::Values;
 use crate::alarms::rule::{Combine, Rule};
@@ -48,6 +48,7 @@ impl Evaluator {
                 holds: found.holds,
                 since: None,
                 is_after_gap,
+                came_true: found.came_true,
             };
             let Some(step) = self.track(rule, id.as_str(), sample) else {
                 continue;
@@ -55,6 +56,7 @@ impl Evaluator {
             let text = sentence::of_station(&Facts {
                 when: rule.when,
                 state: step.state,
+                came_true: step.came_true,
                 subject: &self.name_of(&id),
                 lasted: step.until.unwrap_or(at).duration_since(step.since),
                 probability: found.probability,
@@ -66,7 +68,7 @@ impl Evaluator {
                 probability: found.probability.filter(|_| found.holds),
                 ..Values::default()
             };
-            self.push(rule, id.as_str(), step, at, text, values);
+            self.push(About::new(rule, id.as_str()), step, at, text, values);
         }
     }
 
@@ -82,9 +84,13 @@ impl Evaluator {
         let selected = stations.iter();
         let selected = selected.filter(|(id, _)| self.selections[index].contains(id));
         let (mut in_service, mut holding, mut probability) = (0, Vec::new(), None);
+        let likely = self.state.rules.get(&rule.name);
+        let likely = likely.map(|state| &state.likely);
+        let mut came_true = false;
         for (id, state) in selected {
             let found = self.find(rule, id, state);
             in_service += usize::from(found.is_in_service);
+            came_true |= found.came_true && likely.is_some_and(|likely| likely.contains(id));
             if found.holds {
                 holding.push(id.clone());
                 let others = probability.unwrap_or(0.0);
@@ -100,13 +106,19 @@ impl Evaluator {
             holds,
             since: None,
             is_after_gap,
+            came_true: came_true && !holds,
         };
-        let Some(step) = self.track(rule, &rule.name, sample) else {
+        let step = self.track(rule, &rule.name, sample);
+        if holds && rule.when.is_likely() {
+            self.state_of(rule).likely = holding.iter().cloned().collect();
+        }
+        let Some(step) = step else {
             return;
         };
         let facts = Facts {
             when: rule.when,
             state: step.state,
+            came_true: step.came_true,
             subject: &rule.name,
             lasted: step.until.unwrap_or(at).duration_since(step.since),
             probability,
@@ -119,6 +131,6 @@ impl Evaluator {
             probability,
             ..Values::default()
         };
-        self.push(rule, &rule.name, step, at, text, values);
+        self.push(About::new(rule, &rule.name), step, at, text, values);
     }
 }

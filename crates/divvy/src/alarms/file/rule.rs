@@ -5,8 +5,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{File, Parsed, expect_some, mistake, not_among};
-use crate::alarms::length;
 use crate::alarms::rule::{Combine, Rule, When};
+use crate::numerals::{LENGTH_EXAMPLES, parse_length};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +33,9 @@ const DEFAULT_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// The shortest time between reminders.
 const MIN_REPEAT: SignedDuration = SignedDuration::from_mins(1);
+
+/// The longest length of time: rules are about minutes and hours.
+const MAX_LENGTH: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 /// The longest time ahead of which forecasts are made.
 const MAX_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -190,13 +193,12 @@ fn positive(text: &Spanned<String>) -> Parsed<SignedDuration> {
 
 fn length(text: &Spanned<String>) -> Parsed<SignedDuration> {
     let found = text.as_ref();
-    match length::parse(found) {
+    match parse_length(found).filter(|length| *length <= MAX_LENGTH) {
         Some(length) => Ok(length),
         None => mistake(
             text,
             format_args!(
-                "{found:?} is no length of time up to 31 days: expected {}",
-                length::EXPECTED
+                "{found:?} is no length of time up to 31 days: expected whole seconds, such as {LENGTH_EXAMPLES}"
             ),
         ),
     }

@@ -21,7 +21,7 @@ fn mistakes_are_named_with_their_positions() {
         rule("when = \"empty\"\nstation = [\"a\"]"),
         rule("when = \"empty\"\nstations = []"),
         rule("when = \"empty\"\ncombine = \"al\""),
-        rule("when = \"empty\"\nfor = \"5 minutes\""),
+        rule("when = \"empty\"\nfor = \"5 lustra\""),
         rule("when = \"empty\"\nfor = 5"),
         rule("when = \"empty\"\nwithin = \"30m\""),
         rule("when = \"empty\"\nto = [\"ops\"]"),
@@ -54,7 +54,7 @@ fn mistakes_are_named_with_their_positions() {
     line 4, column 1: unknown key `station`, expected one of `name`, `system`, `when`, `stations`, `combine`, `for`, `within`, `probability`, `after`, `repeat`, `to`; did you mean `stations`?
     line 4, column 12: an empty list: expected at least one text
     line 4, column 11: there is no way to combine "al": expected one of each, any, all; did you mean "all"?
-    line 4, column 7: "5 minutes" is no length of time up to 31 days: expected a length of time: a whole number with s, m, h or d, such as "90s" or "5m"
+    line 4, column 7: "5 lustra" is no length of time up to 31 days: expected whole seconds, such as 90s, 5m, 2h30m or 1d
     line 4, column 7: invalid type: integer `5`, expected a string
     line 4, column 10: within is for rules with when = "likely_empty" or "likely_full"
     line 4, column 7: there is no target "ops": the file has none

@@ -1,8 +1,8 @@
 //! Notices of small histories, one rule each.
 
 use super::Happening::{Failed, Moved, Snapshot, Unchanged};
-use super::{Happening, evaluator, rules, run};
-use crate::alarms::SavedState;
+use super::{Happening, evaluator, rules, run, step_all};
+use crate::alarms::{NoticeState, SavedState};
 
 /// Writes the notices: the minute of the day, the rule, its subject, the state, the sentence.
 fn written(text: &str, happenings: &[(i64, Happening)]) -> String {
@@ -120,8 +120,141 @@ fn what_is_likely_has_its_probability() {
     happenings.extend(at(2..4, &[Some(0), Some(1)]));
     insta::assert_snapshot!(written(rule, &happenings), @r#"
     12:00 s0 raised: Place 0 will have no bike within 30 minutes, with a probability of 75 %
-    12:02 s0 resolved: Place 0 is no longer likely to become empty; it was for 2 minutes
+    12:02 s0 resolved: Place 0 has become empty; that was likely for 2 minutes
     "#);
+}
+
+/// A rule about what is likely, of which the notices state how they end.
+fn soon(combine: &str, hold: &str) -> String {
+    format!(
+        "[[rule]]\nname = \"soon\"\nwhen = \"likely_empty\"\nfor = \"{hold}\"\nwithin = \"30m\"\n\
+         probability = 0.6\ncombine = \"{combine}\""
+    )
+}
+
+/// Writes the resolved notices: the minute of the day, how they end, the sentence.
+fn endings(text: &str, happenings: &[(i64, Happening)]) -> String {
+    let notices = run(&rules(text), happenings, &[]);
+    let resolved = notices
+        .iter()
+        .filter(|notice| notice.state == NoticeState::Resolved);
+    let lines = resolved.map(|notice| {
+        let ending = serde_json::to_string(&notice.values.ending).unwrap();
+        format!("{} {ending} {}", &notice.at[11..16], notice.text)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn what_was_likely_and_has_happened_is_not_called_unlikely() {
+    // Station s0 is likely to be empty while it is in service and is not.
+    let likely = || at(0..4, &[Some(1), Some(1)]);
+    let became_empty = [likely(), at(4..9, &[Some(0), Some(1)])].concat();
+    insta::assert_snapshot!(endings(&soon("each", "2m"), &became_empty), @r#"12:06 "came_true" Place 0 has become empty; that was likely for 4 minutes"#);
+    let was_empty = [
+        likely(),
+        at([4], &[Some(0), Some(1)]),
+        at(5..9, &[Some(11), Some(1)]),
+    ]
+    .concat();
+    insta::assert_snapshot!(endings(&soon("each", "2m"), &was_empty), @r#"12:06 "came_true" Place 0 has become empty; that was likely for 4 minutes"#);
+    let closed = [likely(), at(4..9, &[Some(11), Some(1)])].concat();
+    insta::assert_snapshot!(endings(&soon("each", "2m"), &closed), @r#"12:06 "over" Place 0 is no longer likely to become empty; it was for 4 minutes"#);
+    let again = [
+        likely(),
+        at([4], &[Some(0), Some(1)]),
+        at(5..7, &[Some(1), Some(1)]),
+        at(7..12, &[Some(11), Some(1)]),
+    ]
+    .concat();
+    insta::assert_snapshot!(endings(&soon("each", "2m"), &again), @r#"12:09 "over" Place 0 is no longer likely to become empty; it was for 7 minutes"#);
+}
+
+#[test]
+fn of_several_stations_those_that_were_likely_decide_how_it_ends() {
+    let rule = &soon("any", "0s");
+    let likely = || at(0..4, &[Some(1), Some(0)]);
+    let came_true = [likely(), at(4..6, &[Some(0), Some(0)])].concat();
+    insta::assert_snapshot!(endings(rule, &came_true), @r#"12:04 "came_true" soon: what was likely has happened, a station has become empty; 0 of 2 stations in service are likely to be empty soon now; the alarm lasted for 4 minutes"#);
+    // Station s1 was empty before, and was never likely to become so.
+    let closed = [likely(), at(4..6, &[Some(11), Some(0)])].concat();
+    insta::assert_snapshot!(endings(rule, &closed), @r#"12:04 "over" soon: 0 of 1 station in service are likely to be empty soon now; the alarm lasted for 4 minutes"#);
+}
+
+/// Evaluates three minutes of empty stations with one rule, and then, after a restart, what follows with another.
+fn after_a_change(before: &str, after: &str, happenings: &[(i64, Happening)]) -> String {
+    let empty = at(0..3, &[Some(0), Some(4)]);
+    let mut first = evaluator(&rules(before), SavedState::default());
+    let mut notices = step_all(&mut first, &empty);
+    let saved = serde_json::to_string(first.state()).unwrap();
+    let mut second = evaluator(&rules(after), serde_json::from_str(&saved).unwrap());
+    notices.extend(step_all(&mut second, happenings));
+    let lines = notices.iter().map(|notice| {
+        let ending = serde_json::to_string(&notice.values.ending).unwrap();
+        let (state, since, at) = (notice.state.as_str(), &notice.since, &notice.at);
+        let (since, at) = (&since[11..16], &at[11..16]);
+        format!(
+            "{at} {} {state} since {since} {ending}: {}",
+            notice.when, notice.text
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_rule_that_was_changed_under_its_name_begins_anew() {
+    let before = "[[rule]]\nname = \"low\"\nwhen = \"empty\"\nfor = \"2m\"";
+    let empty = at(3..7, &[Some(0), Some(4)]);
+    // The same rule: its alarm goes on. So does one with other reminders.
+    let open = "12:02 empty raised since 12:00 null: Place 0 has had no bike for 2 minutes";
+    assert_eq!(after_a_change(before, before, &empty), open);
+    let reminded = &format!("{before}\nrepeat = \"1h\"");
+    assert_eq!(after_a_change(before, reminded, &empty), open);
+    // Other conditions, stations, systems, combinations and times.
+    let full = &before.replace("\"empty\"", "\"full\"");
+    let named = &format!("{before}\nstations = [\"s0\"]");
+    let elsewhere = &format!("{before}\nsystem = \"citibike\"");
+    let any = &format!("{before}\ncombine = \"any\"");
+    let sooner = &before.replace("2m", "1m");
+    let changes = [
+        after_a_change(before, full, &at(3..7, &[Some(10), Some(4)])),
+        after_a_change(before, named, &empty),
+        after_a_change(before, elsewhere, &empty),
+        after_a_change(any, before, &empty),
+        after_a_change(before, sooner, &[(3, Failed)]),
+    ];
+    insta::assert_snapshot!(changes.join("\n\n"), @r#"
+    12:02 empty raised since 12:00 null: Place 0 has had no bike for 2 minutes
+    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: the alarm about Place 0 that it had raised before is closed
+    12:05 full raised since 12:03 null: Place 0 has had no free dock for 2 minutes
+
+    12:02 empty raised since 12:00 null: Place 0 has had no bike for 2 minutes
+    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: the alarm about Place 0 that it had raised before is closed
+    12:05 empty raised since 12:03 null: Place 0 has had no bike for 2 minutes
+
+    12:02 empty raised since 12:00 null: Place 0 has had no bike for 2 minutes
+    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: the alarm about Place 0 that it had raised before is closed
+
+    12:02 empty raised since 12:00 null: low: 1 of 2 stations in service are empty: Place 0
+    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: the alarm about its stations that it had raised before is closed
+    12:05 empty raised since 12:03 null: Place 0 has had no bike for 2 minutes
+
+    12:02 empty raised since 12:00 null: Place 0 has had no bike for 2 minutes
+    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: the alarm about Place 0 that it had raised before is closed
+    "#);
+}
+
+#[test]
+fn a_state_of_an_earlier_version_is_of_the_rule() {
+    let rule = &rules("[[rule]]\nname = \"low\"\nwhen = \"empty\"\nfor = \"0s\"");
+    let mut first = evaluator(rule, SavedState::default());
+    step_all(&mut first, &at(0..3, &[Some(0)]));
+    let mut saved = serde_json::to_value(first.state()).unwrap();
+    let state = saved["rules"]["low"].as_object_mut().unwrap();
+    state.remove("meaning").unwrap();
+    let mut second = evaluator(rule, serde_json::from_value(saved).unwrap());
+    assert_eq!(step_all(&mut second, &at(3..6, &[Some(0)])), []);
+    assert_eq!(second.state().open(), 1);
 }
 
 #[test]

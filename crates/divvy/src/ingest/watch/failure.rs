@@ -60,9 +60,7 @@ impl FailureKind {
         match error {
             PollError::Http(error) => Self::of_request(&error.problem),
             PollError::Store(_) => Self::Store,
-            PollError::FeedTimeAheadOfClock { .. } | PollError::FeedTimeToBeConfirmed { .. } => {
-                Self::Clock
-            }
+            PollError::FeedTimeAheadOfClock { .. } => Self::Clock,
             PollError::UnknownSystem { .. }
             | PollError::SeveralSystems { .. }
             | PollError::Contradiction { .. } => Self::System,

@@ -1,12 +1,12 @@
-//! The conditions of a watched system, and when a line is printed about them: when one begins, each hour
-//! while it lasts, and when it ends.
+//! The conditions of a watched system, or of a target of notices, and when a line is printed about them: when
+//! one begins, each hour while it lasts, and when it ends.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::in_words;
 
-/// A state of a system that lasts and is not as it should be.
+/// A state of a system, or of a target of notices, that lasts and is not as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
     /// No snapshot can be read or stored.
@@ -31,6 +31,10 @@ pub enum Condition {
     NotRecorded,
     /// Alarms cannot be kept on the disk.
     AlarmsNotKept,
+    /// A target does not take its notices: they are sent again.
+    NoticesFailing,
+    /// A target refuses notices for good.
+    NoticesRefused,
 }
 
 impl Condition {
@@ -50,6 +54,8 @@ impl Condition {
             Self::ForecastsOutdated => "forecasts are updated again after",
             Self::NotRecorded => "bodies are recorded again after",
             Self::AlarmsNotKept => "alarms are kept again after",
+            Self::NoticesFailing => "notices are taken again after",
+            Self::NoticesRefused => "notices are no longer refused after",
         }
     }
 }
@@ -82,7 +88,7 @@ struct Course {
     begun: u64,
 }
 
-/// The conditions of one system.
+/// The conditions of one system, or of one target.
 #[derive(Clone, Debug, Default)]
 pub struct Health(BTreeMap<Condition, Course>);
 
@@ -92,7 +98,7 @@ impl Health {
         self.0.get(&condition)?.since
     }
 
-    /// Takes what a poll at `now` has found. Returns the line that is to be printed, if any.
+    /// Takes what a poll, or an attempt to send, at `now` has found. Returns the line that is to be printed, if any.
     pub fn update(
         &mut self,
         condition: Condition,

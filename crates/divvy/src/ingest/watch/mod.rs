@@ -4,7 +4,7 @@
 //!  schedule   when the next poll is due: the feed's ttl, what servers ask for, delays
 //!  request    one document, fetched only where it has changed
 //!  documents  the feeds of a system; discovery again when they move
-//!  system     one poll: documents ─► snapshot ─► apply
+//!  system     one poll: documents ─► snapshot ─► apply; system/snapshot_notes, what is printed about it
 //!  failure    what kind of failure an error is, and what it means for the next poll
 //!  health     conditions that last, and when a line is printed about them
 //!  recorder   bodies as they came, in a folder with a manifest
@@ -26,7 +26,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use failure::FailureKind;
-pub use health::{Condition, Finding};
+pub use health::{Condition, Finding, Health};
 pub use recorder::{MANIFEST, RecordError, Recorder};
 pub use request::{Content, Exchange};
 pub use schedule::{DEFAULT_FLOOR, MAX_INTERVAL};

@@ -1,22 +1,22 @@
-//! One watched system.
+//! One watched system: its polls.
+
+mod snapshot_notes;
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::documents::{Documents, Round};
 use super::failure::FailureKind;
 use super::health::{Condition, Events, Finding, Health};
 use super::schedule::{After, Schedule};
-use super::{Exchange, Moment, in_words};
+use super::{Exchange, Moment};
 use crate::ingest::feed_sources::FeedSources;
-use crate::ingest::poll::{self, CLOCK_STANDS_STILL, Fetched};
+use crate::ingest::poll::{self, Fetched};
 use crate::ingest::{PollError, PollOptions, Polled};
 use crate::model::{System, Systems};
-use crate::numerals::grouped;
 use crate::sources::http::Client;
-use crate::sources::station_feed;
-use crate::store::{Applied, Store};
+use crate::store::Store;
 
 /// How to watch a system.
 #[derive(Clone, Debug)]
@@ -92,30 +92,13 @@ pub struct SystemWatch {
     describe: fn(&PollError) -> String,
     /// The system of the last snapshot. `None` before the first.
     system: Option<System>,
-    /// The time of the newest snapshot that was read, by the feed's clock.
+    /// The time in the store of the last snapshot that was read.
     taken_at: Option<Timestamp>,
+    /// When the feed of that snapshot was made, by its own clock.
+    made_at: Option<Timestamp>,
     /// How many snapshots in succession were in the store before.
     stored_elsewhere: u32,
-    /// Whether the last snapshot was ahead of this computer's clock.
-    is_ahead: bool,
 }
-
-/// How old a feed may be, at least; a feed that is polled less often may be five intervals old.
-const MAX_AGE: Duration = Duration::from_secs(10 * 60);
-
-/// How far the time of a feed may be ahead of this computer's clock without a line about it.
-const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
-
-/// Returns how far a snapshot may be ahead without another one that is ahead, too.
-fn max_unconfirmed() -> SignedDuration {
-    SignedDuration::try_from(MAX_AHEAD).unwrap_or(SignedDuration::ZERO)
-}
-
-/// After how many snapshots that were stored before it is printed that another program stores them.
-const STORED_ELSEWHERE: u32 = 3;
-
-/// How many departures of a feed from its specification are printed.
-const MAX_FAULTS: usize = 3;
 
 impl SystemWatch {
     /// Begins to watch the system whose discovery file, or only feed, is at `url`.
@@ -137,8 +120,8 @@ impl SystemWatch {
             describe: options.describe,
             system: None,
             taken_at: None,
+            made_at: None,
             stored_elsewhere: 0,
-            is_ahead: false,
         }
     }
 
@@ -153,10 +136,10 @@ impl SystemWatch {
         self.system.as_ref()
     }
 
-    /// Returns the time of the newest snapshot that was read, by the feed's clock. `None` before the
+    /// Returns when the feed of the last snapshot that was read was made, by its own clock. `None` before the
     /// first.
-    pub fn taken_at(&self) -> Option<Timestamp> {
-        self.taken_at
+    pub fn made_at(&self) -> Option<Timestamp> {
+        self.made_at
     }
 
     /// Returns when the next poll is due, from the start of the watch.
@@ -190,9 +173,6 @@ impl SystemWatch {
 
     /// Updates the store with what was fetched, and plans the next poll. A snapshot that cannot be stored
     /// is passed to the store again at the next poll.
-    ///
-    /// A snapshot that is minutes ahead of this computer's clock is taken if the one before was ahead, too:
-    /// a clock that is wrong once would make all snapshots after it count as older.
     pub async fn apply(&mut self, answers: Answers, stores: Stores<'_>, now: Moment) -> PollReport {
         let mut notices = Vec::new();
         let Answers { at, round } = answers;
@@ -269,18 +249,9 @@ impl SystemWatch {
         match self.store_snapshot(sources, stores, at.wall).await {
             Ok(polled) => {
                 self.documents.mark_taken();
-                let ahead = polled.taken_at.duration_since(at.wall);
-                self.is_ahead = ahead > max_unconfirmed();
                 Outcome::Taken(polled)
             }
-            Err(error) => {
-                if let PollError::FeedTimeToBeConfirmed { .. } = error {
-                    // The same snapshot again would confirm nothing.
-                    self.documents.mark_taken();
-                    self.is_ahead = true;
-                }
-                Outcome::Failed(error)
-            }
+            Err(error) => Outcome::Failed(error),
         }
     }
 
@@ -291,13 +262,7 @@ impl SystemWatch {
         now: Timestamp,
     ) -> Result<Polled, PollError> {
         let system = poll::system(&sources, &self.options, store).await?;
-        let fetched = Fetched::At {
-            now,
-            max_ahead: match self.is_ahead {
-                true => poll::MAX_AHEAD,
-                false => max_unconfirmed(),
-            },
-        };
+        let fetched = Fetched::At(now);
         if let Some(history) = history {
             // First: where it fails, the next poll stores the snapshot in both.
             let feeds = sources.feeds.clone();
@@ -308,115 +273,5 @@ impl SystemWatch {
         self.options.system = Some(system.clone());
         self.system = Some(system);
         Ok(polled)
-    }
-
-    /// Adds the lines about a snapshot.
-    fn note_snapshot(
-        &mut self,
-        polled: &Polled,
-        is_first: bool,
-        at: Moment,
-        lines: &mut Vec<String>,
-    ) {
-        let zone = polled.system.zone();
-        if is_first {
-            lines.push(format!(
-                "{} stations at {}, polled every {}",
-                grouped(polled.stations as i64),
-                zone.rfc3339(polled.taken_at),
-                in_words(self.schedule.interval())
-            ));
-        }
-        let is_later = self.taken_at.is_some_and(|before| polled.taken_at > before);
-        let older = match &polled.applied {
-            Applied::Refused { last, .. } => Finding::Present(format!(
-                "the snapshot of {} is older than the last one ({}): its states are not taken",
-                zone.rfc3339(polled.taken_at),
-                zone.rfc3339(*last)
-            )),
-            _ => Finding::Absent,
-        };
-        lines.extend(self.note(Condition::Older, older, at));
-        let stands_still = polled.notes.iter().find(|note| *note == CLOCK_STANDS_STILL);
-        match stands_still {
-            Some(note) => lines.extend(self.note(
-                Condition::ClockStandsStill,
-                Finding::Present(note.clone()),
-                at,
-            )),
-            None if is_later => {
-                lines.extend(self.note(Condition::ClockStandsStill, Finding::Absent, at));
-            }
-            None => {}
-        }
-        self.note_stored_elsewhere(&polled.applied, is_later, at, lines);
-        self.taken_at = Some(polled.taken_at);
-        self.note_age(at, lines);
-        for note in polled
-            .notes
-            .iter()
-            .filter(|note| *note != CLOCK_STANDS_STILL)
-        {
-            if self.events.is_new(note, at.since_start) {
-                lines.push(note.clone());
-            }
-        }
-        let faults = station_feed::in_short(&polled.faults).into_iter();
-        let new = faults.filter(|fault| self.faults.is_new(fault, at.since_start));
-        lines.extend(new.take(MAX_FAULTS));
-    }
-
-    /// Finds out whether another program writes the same snapshots.
-    fn note_stored_elsewhere(
-        &mut self,
-        applied: &Applied,
-        is_later: bool,
-        at: Moment,
-        lines: &mut Vec<String>,
-    ) {
-        match applied {
-            Applied::Repeated if is_later => self.stored_elsewhere += 1,
-            Applied::Accepted { .. } => self.stored_elsewhere = 0,
-            _ => {}
-        }
-        let finding = if self.stored_elsewhere >= STORED_ELSEWHERE {
-            Finding::Present(
-                "the last snapshots were in the store before: another program, such as the scheduled \
-                 poll of a stack, stores them, too"
-                    .into(),
-            )
-        } else {
-            Finding::Absent
-        };
-        lines.extend(self.note(Condition::StoredElsewhere, finding, at));
-    }
-
-    /// Compares the time of the feed with the clock of this computer.
-    fn note_age(&mut self, at: Moment, lines: &mut Vec<String>) {
-        let (Some(taken_at), Some(system)) = (self.taken_at, &self.system) else {
-            return;
-        };
-        let max_age = MAX_AGE.max(self.schedule.interval() * 5);
-        let age = at.wall.duration_since(taken_at);
-        let taken_at = system.zone().rfc3339(taken_at);
-        let is_longer = |age: SignedDuration, limit: Duration| {
-            Duration::try_from(age).ok().filter(|age| *age > limit)
-        };
-        let stale = match is_longer(age, max_age) {
-            Some(age) => Finding::Present(format!(
-                "the feed is of {taken_at}, which is {} ago",
-                in_words(age)
-            )),
-            None => Finding::Absent,
-        };
-        let ahead = match is_longer(-age, MAX_AHEAD) {
-            Some(ahead) => Finding::Present(format!(
-                "the feed is of {taken_at}, which is {} ahead of this computer's clock",
-                in_words(ahead)
-            )),
-            None => Finding::Absent,
-        };
-        lines.extend(self.note(Condition::Stale, stale, at));
-        lines.extend(self.note(Condition::Ahead, ahead, at));
     }
 }

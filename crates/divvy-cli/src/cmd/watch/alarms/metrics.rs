@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use divvy::alarms::NoticeState;
 
-use super::{Alarms, lock};
+use super::Alarms;
 use crate::cmd::notices::Delivery;
 use crate::cmd::watch::metrics::label;
+use crate::cmd::watch::shared::lock;
 
 impl Alarms {
     /// Writes the counters, in the text format of Prometheus.
