@@ -247,10 +247,10 @@ fn horizons(question: &Question<'_>, models: &Models) -> Vec<usize> {
 /// Returns why a station has no forecast.
 fn why_not(state: &StationState) -> &'static str {
     let available = &state.available;
-    match (&state.status, available.vehicles, available.docks) {
-        (Some(status), ..) if *status != StationStatus::InService => "out of service",
-        (_, None, _) | (_, _, None) => "without a number of bikes or docks",
-        (_, Some(0), Some(0)) => "without any bike or dock",
+    match (available.vehicles, available.docks) {
+        _ if !StationStatus::is_in_service(state.status.as_ref()) => "out of service",
+        (None, _) | (_, None) => "without a number of bikes or docks",
+        (Some(0), Some(0)) => "without any bike or dock",
         _ => "of another kind of bikes",
     }
 }
