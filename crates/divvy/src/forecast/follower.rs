@@ -45,6 +45,17 @@ pub struct Follower {
     may_train: bool,
 }
 
+/// The forecasts for one group of the vehicles of a station.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupClaims {
+    /// The vehicles.
+    pub vehicles: Vehicles,
+    /// What the station has now.
+    pub now: Reading,
+    /// A claim a horizon, in their order.
+    pub claims: Vec<Claim>,
+}
+
 impl Follower {
     /// Continues where the log that is kept ends. Without one it begins with the newest snapshot.
     ///
@@ -230,6 +241,40 @@ impl Follower {
         vehicles: Vehicles,
         horizons: &[usize],
     ) -> Option<(Reading, Vec<Claim>)> {
+        let of_group = self.claims_of_groups(station, &[vehicles], horizons).pop()?;
+        Some((of_group.now, of_group.claims))
+    }
+
+    /// Forecasts a station for groups of vehicles, see [`Self::claims`]. Groups without a forecast are left
+    /// out. The claims of a group are bounded by those of all vehicles: see [`Claim::bounded_by`].
+    pub fn claims_of_groups(
+        &self,
+        station: &StationId,
+        groups: &[Vehicles],
+        horizons: &[usize],
+    ) -> Vec<GroupClaims> {
+        let all = self.claims_of_model(station, Vehicles::All, horizons);
+        let of_group = |vehicles: &Vehicles| {
+            let mut of_group = match *vehicles {
+                Vehicles::All => return all.clone(),
+                vehicles => self.claims_of_model(station, vehicles, horizons)?,
+            };
+            let all = all.iter().flat_map(|all| &all.claims);
+            for (claim, all) in of_group.claims.iter_mut().zip(all) {
+                claim.bounded_by(all);
+            }
+            Some(of_group)
+        };
+        groups.iter().filter_map(of_group).collect()
+    }
+
+    /// Forecasts a station by the model of a group of vehicles alone.
+    fn claims_of_model(
+        &self,
+        station: &StationId,
+        vehicles: Vehicles,
+        horizons: &[usize],
+    ) -> Option<GroupClaims> {
         let log = self.log.as_ref()?;
         let group = self.usable_models()?.group(vehicles)?;
         let index = *self.indexes.get(station)?;
@@ -243,7 +288,11 @@ impl Follower {
         let claims = group
             .model
             .claims(station, (vehicles, now), level, horizons, slot);
-        Some((now, claims))
+        Some(GroupClaims {
+            vehicles,
+            now,
+            claims,
+        })
     }
 
     /// Returns the probability that an event happens to a station at or within so many minutes from the

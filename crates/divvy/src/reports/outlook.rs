@@ -196,11 +196,10 @@ impl Report for Outlook {
         let mut left_out: BTreeMap<&str, i64> = BTreeMap::new();
         for (id, state) in now.states.iter().filter(|(id, _)| is_selected(id)) {
             let name = named.get(id).and_then(|place| place.name(&known.totals));
-            let forecast =
-                |vehicles: Vehicles| Some((vehicles, follower.claims(id, vehicles, &horizons)?));
-            let forecasts = groups.iter().copied().filter_map(forecast);
-            let rows = forecasts.flat_map(|(vehicles, (now, claims))| {
-                claims.into_iter().map(move |claim| (vehicles, now, claim))
+            let forecasts = follower.claims_of_groups(id, &groups, &horizons);
+            let rows = forecasts.into_iter().flat_map(|of_group| {
+                let claims = of_group.claims.into_iter();
+                claims.map(move |claim| (of_group.vehicles, of_group.now, claim))
             });
             let rows: Vec<OutlookRow> = rows
                 .map(|(vehicles, now, claim)| OutlookRow {

@@ -5,8 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::issue::{Issue, Later};
 use super::super::log::{Log, Readings};
-use super::super::training::{Group, Models, train};
-use super::{Follower, minute_of_hour};
+use super::super::HORIZONS;
+use super::super::training::{Models, train};
+use super::{Follower, GroupClaims, minute_of_hour};
 use crate::history::{SnapshotEntry, StationState};
 use crate::model::StationId;
 use crate::model::civil_date::day_of_ms;
@@ -227,12 +228,21 @@ impl Follower {
         let (Some(log), Some(models)) = (&self.log, self.usable_models()) else {
             return Vec::new();
         };
-        let issue = |group: &Group| {
-            let station = &log.stations[index];
-            let horizons = group.model.horizons();
-            let (now, claims) = self.claims(station, group.vehicles, horizons)?;
-            Some(Issue::new(index, group.vehicles, minute, now, &claims))
+        let groups: Vec<Vehicles> = models.groups.iter().map(|group| group.vehicles).collect();
+        let issue = |mut of_group: GroupClaims| {
+            let group = models.group(of_group.vehicles)?;
+            let trained = group.model.horizons();
+            let claims = &mut of_group.claims;
+            claims.retain(|claim| trained.contains(&claim.horizon_min));
+            Some(Issue::new(
+                index,
+                group.vehicles,
+                minute,
+                of_group.now,
+                claims,
+            ))
         };
-        models.groups.iter().filter_map(issue).collect()
+        let forecasts = self.claims_of_groups(&log.stations[index], &groups, &HORIZONS);
+        forecasts.into_iter().filter_map(issue).collect()
     }
 }
