@@ -11,7 +11,7 @@ use super::log::{self, Log, Readings};
 use super::record::Record;
 use super::training::Models;
 use super::walk::calendar;
-use crate::history::StateChange;
+use crate::history::{SnapshotEntry, StateChange};
 use crate::model::civil_date::day_of_ms;
 use crate::model::{StationId, System};
 use crate::outlook::{Calendar, Claim, Event, Reading, Vehicles, minute_of};
@@ -123,9 +123,13 @@ impl Follower {
             return self.follow_newest(history).await;
         };
         let entries = history.snapshots(&system, from, Timestamp::MAX).await?;
-        // A history that ends before the log's last snapshot was repaired.
-        let newest = entries.last().filter(|newest| newest.number >= number);
-        if newest.is_none_or(|newest| newest.taken_at.duration_since(from) > MAX_BEHIND) {
+        // A history without the log's last snapshot was repaired, was restored from a backup, or lost what
+        // was not on the disk yet when the computer stopped.
+        let is_in_history = entries
+            .iter()
+            .any(|entry| (entry.number, entry.taken_at) == (number, from));
+        let is_behind = |newest: &SnapshotEntry| newest.taken_at.duration_since(from) > MAX_BEHIND;
+        if !is_in_history || entries.last().is_some_and(is_behind) {
             return self.follow_newest(history).await;
         }
         let mut changes: Vec<StateChange> = Vec::new();
@@ -155,7 +159,8 @@ impl Follower {
         }
     }
 
-    /// Begins with the newest snapshot.
+    /// Begins with the newest snapshot. Where that is one that was followed before, it is followed again,
+    /// but no forecast is issued twice: see [`Log::issued_until`].
     async fn follow_newest(&mut self, history: &dyn StatusHistory) -> Result<(), StoreError> {
         let newest = history.as_of(&self.system.id, Timestamp::MAX).await?;
         let Some(newest) = newest else {
@@ -241,7 +246,9 @@ impl Follower {
         vehicles: Vehicles,
         horizons: &[usize],
     ) -> Option<(Reading, Vec<Claim>)> {
-        let of_group = self.claims_of_groups(station, &[vehicles], horizons).pop()?;
+        let of_group = self
+            .claims_of_groups(station, &[vehicles], horizons)
+            .pop()?;
         Some((of_group.now, of_group.claims))
     }
 

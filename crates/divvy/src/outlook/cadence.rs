@@ -7,6 +7,9 @@ const MAX_AGE_MIN: usize = 3;
 /// How many intervals between snapshots a reading holds where they come more rarely.
 const MAX_AGE_INTERVALS: f64 = 1.5;
 
+/// Snapshots further apart than this, in minutes, are coarse: see [`Cadence::is_coarse`].
+const COARSE_MIN: usize = 15;
+
 /// How often snapshots come.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cadence {
@@ -32,6 +35,16 @@ impl Cadence {
         let covered: usize = intervals.iter().sum();
         cadence.per_minute = intervals.len() as f64 / covered.max(1) as f64;
         cadence
+    }
+
+    /// Returns whether snapshots are so far apart that much of what riders do is not seen: more than 15
+    /// minutes.
+    ///
+    /// A bike that is taken and another that is brought between two snapshots leave no trace. So rates are
+    /// too low, and so are probabilities of an event in any minute until a horizon: `docs/OUTLOOK.md` has
+    /// what was measured.
+    pub fn is_coarse(self) -> bool {
+        self.interval > COARSE_MIN
     }
 
     /// Returns how many minutes a reading holds: 3, or one and a half intervals.
