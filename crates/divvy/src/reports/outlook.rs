@@ -99,8 +99,8 @@ impl Row for OutlookRow {
                 .headed("minutes between snapshots")
                 .spare(4)
                 .defined(
-                    "the median of the minutes between the snapshots that the models were trained on, where it is more \
-                     than 15: p_empty_within and p_full_within are then too low; empty where it is not",
+                    "the median of the minutes between the snapshots that the models were trained on, where it is 15 \
+                     or more: p_empty_within and p_full_within are then too low; empty where it is not",
                 ),
         ]
     }
@@ -333,7 +333,7 @@ pub(super) fn coarse_snapshots(cadence: Cadence) -> Option<Note> {
     cadence.is_coarse().then(|| {
         Note::Warning(format!(
             "snapshots are {} minutes apart: bikes that come and go between two of them are not seen. Stations are \
-             empty or full in at least one minute until a horizon more often than forecast: 1.5 to 3 times as often where \
+             empty or full in at least one minute until a horizon more often than forecast: 1.4 to 3 times as often where \
              that was measured (docs/OUTLOOK.md)",
             cadence.interval
         ))
