@@ -64,7 +64,7 @@ pub(super) fn find(
     state: &StationState,
     forecast: &dyn Fn(Expectation, SignedDuration) -> Option<f64>,
 ) -> Found {
-    let is_open = matches!(state.status, None | Some(StationStatus::InService));
+    let is_open = StationStatus::is_in_service(state.status.as_ref());
     let Some(bikes) = state.available.vehicles.filter(|_| is_open) else {
         return Found::default();
     };

@@ -11,7 +11,7 @@ use super::log::{self, Log, Readings};
 use super::record::Record;
 use super::training::Models;
 use super::walk::calendar;
-use crate::history::StateChange;
+use crate::history::{SnapshotEntry, StateChange};
 use crate::model::civil_date::day_of_ms;
 use crate::model::{StationId, System};
 use crate::outlook::{Calendar, Claim, Event, Reading, Vehicles, minute_of};
@@ -43,6 +43,17 @@ pub struct Follower {
     /// Whether models were trained that are not kept yet.
     has_new_models: bool,
     may_train: bool,
+}
+
+/// The forecasts for one group of the vehicles of a station.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupClaims {
+    /// The vehicles.
+    pub vehicles: Vehicles,
+    /// What the station has now.
+    pub now: Reading,
+    /// A claim a horizon, in their order.
+    pub claims: Vec<Claim>,
 }
 
 impl Follower {
@@ -112,9 +123,13 @@ impl Follower {
             return self.follow_newest(history).await;
         };
         let entries = history.snapshots(&system, from, Timestamp::MAX).await?;
-        // A history that ends before the log's last snapshot was repaired.
-        let newest = entries.last().filter(|newest| newest.number >= number);
-        if newest.is_none_or(|newest| newest.taken_at.duration_since(from) > MAX_BEHIND) {
+        // A history without the log's last snapshot was repaired, was restored from a backup, or lost what
+        // was not on the disk yet when the computer stopped.
+        let is_in_history = entries
+            .iter()
+            .any(|entry| (entry.number, entry.taken_at) == (number, from));
+        let is_behind = |newest: &SnapshotEntry| newest.taken_at.duration_since(from) > MAX_BEHIND;
+        if !is_in_history || entries.last().is_some_and(is_behind) {
             return self.follow_newest(history).await;
         }
         let mut changes: Vec<StateChange> = Vec::new();
@@ -144,7 +159,8 @@ impl Follower {
         }
     }
 
-    /// Begins with the newest snapshot.
+    /// Begins with the newest snapshot. Where that is one that was followed before, it is followed again,
+    /// but no forecast is issued twice: see [`Log::issued_until`].
     async fn follow_newest(&mut self, history: &dyn StatusHistory) -> Result<(), StoreError> {
         let newest = history.as_of(&self.system.id, Timestamp::MAX).await?;
         let Some(newest) = newest else {
@@ -230,6 +246,42 @@ impl Follower {
         vehicles: Vehicles,
         horizons: &[usize],
     ) -> Option<(Reading, Vec<Claim>)> {
+        let of_group = self
+            .claims_of_groups(station, &[vehicles], horizons)
+            .pop()?;
+        Some((of_group.now, of_group.claims))
+    }
+
+    /// Forecasts a station for groups of vehicles, see [`Self::claims`]. Groups without a forecast are left
+    /// out. The claims of a group are bounded by those of all vehicles: see [`Claim::bounded_by`].
+    pub fn claims_of_groups(
+        &self,
+        station: &StationId,
+        groups: &[Vehicles],
+        horizons: &[usize],
+    ) -> Vec<GroupClaims> {
+        let all = self.claims_of_model(station, Vehicles::All, horizons);
+        let of_group = |vehicles: &Vehicles| {
+            let mut of_group = match *vehicles {
+                Vehicles::All => return all.clone(),
+                vehicles => self.claims_of_model(station, vehicles, horizons)?,
+            };
+            let all = all.iter().flat_map(|all| &all.claims);
+            for (claim, all) in of_group.claims.iter_mut().zip(all) {
+                claim.bounded_by(all);
+            }
+            Some(of_group)
+        };
+        groups.iter().filter_map(of_group).collect()
+    }
+
+    /// Forecasts a station by the model of a group of vehicles alone.
+    fn claims_of_model(
+        &self,
+        station: &StationId,
+        vehicles: Vehicles,
+        horizons: &[usize],
+    ) -> Option<GroupClaims> {
         let log = self.log.as_ref()?;
         let group = self.usable_models()?.group(vehicles)?;
         let index = *self.indexes.get(station)?;
@@ -243,7 +295,11 @@ impl Follower {
         let claims = group
             .model
             .claims(station, (vehicles, now), level, horizons, slot);
-        Some((now, claims))
+        Some(GroupClaims {
+            vehicles,
+            now,
+            claims,
+        })
     }
 
     /// Returns the probability that an event happens to a station at or within so many minutes from the

@@ -10,7 +10,7 @@ use crate::outlook::{LevelTracker, Reading};
 use crate::store::{ForecastPart, Forecasts, StoreError};
 
 /// The version of both files. Another version is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The readings of a station, one for each group of vehicles.
 pub(super) type Readings = [Option<Reading>; 3];
@@ -23,6 +23,9 @@ pub(super) struct Log {
     /// The number and the time of the last snapshot that was followed.
     pub(super) number: u64,
     pub(super) taken_at: Timestamp,
+    /// Until which minute forecasts have been issued by a log that the history did not contain. None is
+    /// issued again for a minute until then: the record has them already.
+    pub(super) issued_until: Option<i64>,
     /// The stations. Others name them by their index.
     pub(super) stations: Vec<StationId>,
     /// What each had in the last snapshot that was followed.

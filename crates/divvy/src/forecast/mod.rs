@@ -19,7 +19,7 @@ mod record;
 mod training;
 mod walk;
 
-pub use follower::{Follower, minute_of_hour};
+pub use follower::{Follower, GroupClaims, minute_of_hour};
 pub use record::{BinSum, BinSums, Key, Record, bin};
 pub use training::{DAYS, Group, LEAST_DAYS, Models, Untrained, train};
 pub use walk::{Walked, walk};

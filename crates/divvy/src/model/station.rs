@@ -174,6 +174,12 @@ impl StationStatus {
         }
     }
 
+    /// Returns whether a station of this status rents bikes and takes returns. `None`, for a status that no
+    /// feed states, counts as in service: feeds without a status list the stations that can be used.
+    pub fn is_in_service(status: Option<&Self>) -> bool {
+        matches!(status, None | Some(Self::InService))
+    }
+
     /// Returns the name used in stores and reports.
     pub fn as_str(&self) -> &str {
         match self {
@@ -301,4 +307,29 @@ pub enum SnapshotKind {
     Information,
     /// `station_status` alone: states, no names and coordinates.
     Status,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_is_not_stated_counts_as_in_service() {
+        let is_in_service = |text: &str| {
+            let status = StationStatus::from(text.to_owned());
+            StationStatus::is_in_service(Some(&status))
+        };
+        assert!(StationStatus::is_in_service(None));
+        assert!(is_in_service("in service"));
+        for text in [
+            "not renting",
+            "not returning",
+            "not in service",
+            "planned",
+            "not installed",
+            "winter",
+        ] {
+            assert!(!is_in_service(text), "{text}");
+        }
+    }
 }

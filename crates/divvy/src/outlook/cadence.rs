@@ -7,6 +7,9 @@ const MAX_AGE_MIN: usize = 3;
 /// How many intervals between snapshots a reading holds where they come more rarely.
 const MAX_AGE_INTERVALS: f64 = 1.5;
 
+/// Snapshots so many minutes apart, or more, are coarse: see [`Cadence::is_coarse`].
+const COARSE_MIN: usize = 15;
+
 /// How often snapshots come.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cadence {
@@ -34,6 +37,16 @@ impl Cadence {
         cadence
     }
 
+    /// Returns whether snapshots are so far apart that much of what riders do is not seen: 15 minutes or
+    /// more.
+    ///
+    /// A bike that is taken and another that is brought between two snapshots leave no trace. So rates are
+    /// too low, and so are probabilities of an event in any minute until a horizon: `docs/OUTLOOK.md` has
+    /// what was measured.
+    pub fn is_coarse(self) -> bool {
+        self.interval >= COARSE_MIN
+    }
+
     /// Returns how many minutes a reading holds: 3, or one and a half intervals.
     pub fn max_age(self) -> usize {
         MAX_AGE_MIN.max((MAX_AGE_INTERVALS * self.interval as f64).ceil() as usize)
@@ -50,5 +63,19 @@ impl Cadence {
     pub fn is_covered(self, snapshots: usize, horizon: usize) -> bool {
         let usual = (horizon as f64 * self.per_minute).floor().max(1.0);
         5.0 * snapshots as f64 >= 4.0 * usual
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_fifteen_minutes_apart_are_coarse() {
+        let every = |minutes: i64| {
+            let taken: Vec<i64> = (0..50).map(|n| n * minutes).collect();
+            Cadence::of(&taken).is_coarse()
+        };
+        assert_eq!([1, 14, 15, 60].map(every), [false, false, true, true]);
     }
 }

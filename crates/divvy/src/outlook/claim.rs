@@ -41,6 +41,33 @@ impl Claim {
         let bikes = self.bikes.iter().enumerate();
         bikes.map(|(n, probability)| n as f64 * probability).sum()
     }
+
+    /// Bounds the claim for one group of vehicles by that for all vehicles of the station, at the same
+    /// horizon. A station without any bike has none of the group, and it has at least `k` bikes wherever it
+    /// has `k` of the group. So the probability of no bike is at least that of all vehicles, and the
+    /// probability of `k` bikes or more, for each `k`, and the expected number are at most those.
+    ///
+    /// Each group has a model of its own. That of all vehicles is trained on the most departures and
+    /// arrivals, so it is the one that is kept.
+    pub fn bounded_by(&mut self, all: &Self) {
+        for event in [Event::EmptyAt, Event::EmptyWithin] {
+            let least = all.probability(event).unwrap_or(0.0);
+            let empty = &mut self.events[event as usize];
+            *empty = empty.map(|p| p.max(least));
+        }
+        // The probability of `k` bikes or more, from the largest `k` to 0.
+        let (mut own, mut of_all, mut above) = (0.0, all.at_least(self.bikes.len()), 0.0);
+        for k in (0..self.bikes.len()).rev() {
+            own += self.bikes[k];
+            of_all += all.bikes.get(k).copied().unwrap_or(0.0);
+            let at_least = match k {
+                0 => 1.0,
+                _ => f64::min(own, of_all),
+            };
+            self.bikes[k] = f64::max(at_least - above, 0.0);
+            above = at_least;
+        }
+    }
 }
 
 impl Model {
@@ -175,7 +202,63 @@ fn corrected(bikes: &[f64], empty: f64, full: Option<f64>) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// A claim as [`claim`] makes it, of weights of the numbers of bikes.
+    fn of_weights(weights: &[f64], within: f64) -> Claim {
+        let sum: f64 = weights.iter().sum();
+        let bikes: Vec<f64> = weights.iter().map(|weight| weight / sum).collect();
+        Claim {
+            horizon_min: 30,
+            events: [
+                Some(bikes[0]),
+                Some(bikes[0] + within * (1.0 - bikes[0])),
+                None,
+                None,
+            ],
+            bikes,
+        }
+    }
+
+    fn weights() -> impl Strategy<Value = Vec<f64>> {
+        prop::collection::vec(1e-9..1.0_f64, 1..30)
+    }
+
+    proptest! {
+        #[test]
+        fn a_group_has_at_most_the_bikes_of_all(
+            all in weights(), group in weights(), within in (0.0..1.0_f64, 0.0..1.0_f64)
+        ) {
+            let all = of_weights(&all, within.0);
+            let before = of_weights(&group, within.1);
+            let mut bounded = before.clone();
+            bounded.bounded_by(&all);
+            let close = 1e-9;
+            prop_assert!((bounded.bikes.iter().sum::<f64>() - 1.0).abs() < close);
+            prop_assert!(bounded.bikes.iter().all(|p| (0.0..=1.0 + close).contains(p)));
+            for k in 0..30 {
+                let most = all.at_least(k).min(before.at_least(k));
+                prop_assert!((bounded.at_least(k) - most).abs() < close, "{k}");
+            }
+            prop_assert!(bounded.expected() <= all.expected() + close);
+            for event in [Event::EmptyAt, Event::EmptyWithin] {
+                let [group, all, before] =
+                    [&bounded, &all, &before].map(|claim| claim.probability(event).unwrap());
+                prop_assert_eq!(group, all.max(before));
+            }
+            prop_assert!(bounded.events[0] <= bounded.events[1]);
+            prop_assert!((bounded.bikes[0] - bounded.events[0].unwrap()).abs() < close);
+            // It is a bound: the claims that fulfil it are left as they are.
+            let mut again = bounded.clone();
+            again.bounded_by(&all);
+            prop_assert_eq!(&again.events, &bounded.events);
+            for (again, once) in again.bikes.iter().zip(&bounded.bikes) {
+                prop_assert!((again - once).abs() < close);
+            }
+        }
+    }
 
     #[test]
     fn a_corrected_distribution_has_the_ends_that_were_claimed() {

@@ -27,7 +27,7 @@ pub struct ColumnsBuilder {
 
 impl ColumnsBuilder {
     /// Begins a period with snapshots made at `taken`, ascending. Those outside of the period, and all
-    /// but the first of a minute, are left out: [`Self::taken`] lists the others.
+    /// but the first of a minute, are left out, and the indexes of snapshots are those of the others.
     pub fn new(calendar: Calendar, period: &Range<Timestamp>, taken: &[Timestamp]) -> Self {
         let within = period.start..period.end;
         let mut taken: Vec<Timestamp> = taken.to_vec();
@@ -41,11 +41,6 @@ impl ColumnsBuilder {
             readings: Vec::new(),
             current: Vec::new(),
         }
-    }
-
-    /// Returns the times of the snapshots.
-    pub fn taken(&self) -> &[Timestamp] {
-        &self.taken
     }
 
     /// Sets what a station has had since a snapshot, by its index: `None` for no reading. The changes of

@@ -125,12 +125,6 @@ impl Model {
         &self.left_out
     }
 
-    /// Returns the calibrated probability of an event, from the outlook at the horizon of this index.
-    pub fn probability(&self, horizon: usize, event: Event, outlook: &Outlook) -> f64 {
-        self.calibration(horizon, event)
-            .correct(outlook.probability(event))
-    }
-
     /// Returns how often the snapshots of the training came.
     pub fn cadence(&self) -> Cadence {
         self.cadence
@@ -150,22 +144,6 @@ impl Model {
     pub fn rates(&self, station: &StationId) -> &StationRates {
         let index = self.indexes.get(station);
         index.map_or(&self.rates.other, |index| &self.rates.stations[*index])
-    }
-
-    /// Returns the outlook of a station at each horizon, before calibration: [`Self::probability`] corrects
-    /// its probabilities. `slot` is the slot of a number of minutes from now.
-    pub fn outlooks(
-        &self,
-        station: &StationId,
-        now: Reading,
-        level: Level,
-        slot: impl Fn(usize) -> usize,
-    ) -> Vec<Outlook> {
-        let mut outlooks = Vec::new();
-        self.run(self.rates(station), now, level, slot, |_, outlook| {
-            outlooks.push(outlook);
-        });
-        outlooks
     }
 
     /// Runs the chain of a station, and passes its outlook at each horizon, with the horizon's index.

@@ -64,7 +64,7 @@ impl Reading {
         available: &Availability,
         vehicles: Vehicles,
     ) -> Option<Self> {
-        let is_in_service = matches!(status, None | Some(StationStatus::InService));
+        let is_in_service = StationStatus::is_in_service(status);
         let (bikes, docks) = vehicles.count(available).zip(available.docks)?;
         let is_plausible = bikes.saturating_add(docks) <= MAX_PLACES;
         (is_in_service && is_plausible).then_some(Self {

@@ -196,6 +196,8 @@ impl Report for Calibration {
              after it"
                 .into(),
         ));
+        let cadence = follower.models().map(|models| models.cadence);
+        notes.extend(cadence.and_then(super::outlook::coarse_snapshots));
         Ok(Table::new(rows, notes))
     }
 }

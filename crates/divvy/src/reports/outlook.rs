@@ -14,7 +14,7 @@ use super::{Column, Filter, Note, Question, Report, Row, Table, Value, ValueKind
 use crate::forecast::{DAYS, Follower, HORIZONS, Models};
 use crate::history::{AsOf, StationState};
 use crate::model::{StationId, StationStatus};
-use crate::outlook::{Claim, Event, Reading, Vehicles};
+use crate::outlook::{Cadence, Claim, Event, Reading, Vehicles};
 use crate::store::StoreError;
 use crate::tally::Parts;
 
@@ -39,6 +39,9 @@ pub struct OutlookRow {
     pub claim: Claim,
     /// The number of bikes of the filters.
     pub need: usize,
+    /// The median interval between the snapshots that the models were trained on, in minutes. `None` where
+    /// it is not coarse.
+    pub coarse_interval_min: Option<usize>,
 }
 
 impl OutlookRow {
@@ -92,6 +95,13 @@ impl Row for OutlookRow {
                 "the probabilities of 0, 1, 2 and so on bikes of this kind at the horizon, as an array; tables leave \
                  it out",
             ),
+            Column::new("coarse_interval_min", ValueKind::Ordinal)
+                .headed("minutes between snapshots")
+                .spare(4)
+                .defined(
+                    "the median of the minutes between the snapshots that the models were trained on, where it is 15 \
+                     or more: p_empty_within and p_full_within are then too low; empty where it is not",
+                ),
         ]
     }
 
@@ -114,6 +124,9 @@ impl Row for OutlookRow {
             rounded(self.claim.expected(), 1e3).into(),
             rounded(self.claim.at_least(self.need), 1e6).into(),
             Value::Distribution(self.claim.bikes.iter().map(|p| rounded(*p, 1e6)).collect()),
+            self.coarse_interval_min
+                .map(|minutes| minutes as i64)
+                .into(),
         ]
     }
 }
@@ -192,15 +205,16 @@ impl Report for Outlook {
             )));
         }
         let horizons = horizons(question, models);
+        let cadence = models.cadence;
+        let coarse_interval_min = cadence.is_coarse().then_some(cadence.interval);
         let mut stations: Vec<Vec<OutlookRow>> = Vec::new();
         let mut left_out: BTreeMap<&str, i64> = BTreeMap::new();
         for (id, state) in now.states.iter().filter(|(id, _)| is_selected(id)) {
             let name = named.get(id).and_then(|place| place.name(&known.totals));
-            let forecast =
-                |vehicles: Vehicles| Some((vehicles, follower.claims(id, vehicles, &horizons)?));
-            let forecasts = groups.iter().copied().filter_map(forecast);
-            let rows = forecasts.flat_map(|(vehicles, (now, claims))| {
-                claims.into_iter().map(move |claim| (vehicles, now, claim))
+            let forecasts = follower.claims_of_groups(id, &groups, &horizons);
+            let rows = forecasts.into_iter().flat_map(|of_group| {
+                let claims = of_group.claims.into_iter();
+                claims.map(move |claim| (of_group.vehicles, of_group.now, claim))
             });
             let rows: Vec<OutlookRow> = rows
                 .map(|(vehicles, now, claim)| OutlookRow {
@@ -210,6 +224,7 @@ impl Report for Outlook {
                     now,
                     claim,
                     need: question.filters.need.unwrap_or(1) as usize,
+                    coarse_interval_min,
                 })
                 .collect();
             match rows.is_empty() {
@@ -247,10 +262,10 @@ fn horizons(question: &Question<'_>, models: &Models) -> Vec<usize> {
 /// Returns why a station has no forecast.
 fn why_not(state: &StationState) -> &'static str {
     let available = &state.available;
-    match (&state.status, available.vehicles, available.docks) {
-        (Some(status), ..) if *status != StationStatus::InService => "out of service",
-        (_, None, _) | (_, _, None) => "without a number of bikes or docks",
-        (_, Some(0), Some(0)) => "without any bike or dock",
+    match (available.vehicles, available.docks) {
+        _ if !StationStatus::is_in_service(state.status.as_ref()) => "out of service",
+        (None, _) | (_, None) => "without a number of bikes or docks",
+        (Some(0), Some(0)) => "without any bike or dock",
         _ => "of another kind of bikes",
     }
 }
@@ -288,6 +303,7 @@ fn notes(
             reasons.collect::<Vec<_>>().join(", ")
         )));
     }
+    notes.extend(coarse_snapshots(models.cadence));
     notes.extend(untrained_horizons(models, horizons));
     notes.push(Note::Scope(
         "How often such forecasts came true: divvy report calibration".into(),
@@ -310,6 +326,18 @@ fn trained(question: &Question<'_>, models: &Models) -> String {
         "trained on {} of {days} until {until}{thinned}",
         plural(models.snapshots as i64, "snapshot")
     )
+}
+
+/// Writes that snapshots are too far apart for what riders do between them. `None` where they are not.
+pub(super) fn coarse_snapshots(cadence: Cadence) -> Option<Note> {
+    cadence.is_coarse().then(|| {
+        Note::Warning(format!(
+            "snapshots are {} minutes apart: bikes that come and go between two of them are not seen. Stations are \
+             empty or full in at least one minute until a horizon more often than forecast: 1.4 to 3 times as often where \
+             that was measured (docs/OUTLOOK.md)",
+            cadence.interval
+        ))
+    })
 }
 
 /// Writes which horizons are corrected as others are.

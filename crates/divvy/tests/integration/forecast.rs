@@ -12,7 +12,7 @@ use divvy::reports::{self, Filters, Table, Value};
 use divvy::sample::{self, Era};
 use divvy::sources::station_feed::{self, Document, Feed};
 use divvy::store::embedded::EmbeddedStore;
-use divvy::store::{StationTable, Store};
+use divvy::store::{ForecastPart, StationTable, Store};
 use divvy_testkit::MemoryStore;
 use futures_executor::block_on;
 use jiff::{SignedDuration, Timestamp};
@@ -244,6 +244,144 @@ fn forecasts_do_not_depend_on_later_snapshots_or_on_restarts() {
     assert_eq!(sums(&restarted), one_by_one);
 }
 
+/// The number of forecasts by key.
+fn counts(store: &dyn StationTable) -> BTreeMap<String, u64> {
+    let sums = sums(store).into_iter();
+    sums.map(|(key, bins)| (key, bins.values().map(|sum| sum.n).sum()))
+        .collect()
+}
+
+/// Copies what a store keeps of forecasts to another one.
+fn copy_forecasts(from: &dyn StationTable, to: &dyn StationTable) {
+    let (from, to) = (from.forecasts().unwrap(), to.forecasts().unwrap());
+    for part in [ForecastPart::Models, ForecastPart::Log] {
+        let kept = block_on(from.kept_forecasts(&system().id, part)).unwrap();
+        block_on(to.keep_forecasts(&system().id, part, &kept.unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_is_newer_than_the_history_counts_no_hour_twice() {
+    let snapshots = &town(8)[..450];
+    let (end, ahead) = (330, 370);
+    let whole = counts(&followed(snapshots, |_, _, _| {}));
+    let newer = followed(&snapshots[..ahead], |_, _, _| {});
+    let scored = sums(&newer);
+    // The history ends before the log, as after a stop without notice or in a restored store.
+    let store = MemoryStore::default();
+    apply(&store, &snapshots[..end]);
+    copy_forecasts(&newer, &store);
+    let mut follower = block_on(Follower::open(&store, &system())).unwrap();
+    block_on(follower.follow_and_keep(&store)).unwrap();
+    assert_eq!(follower.taken_at(), Some(snapshots[end - 1].taken_at));
+    for (at, snapshot) in snapshots.iter().enumerate().skip(end) {
+        apply(&store, std::slice::from_ref(snapshot));
+        block_on(follower.follow_and_keep(&store)).unwrap();
+        if at % 7 == 0 {
+            block_on(follower.keep(&store)).unwrap();
+            follower = block_on(Follower::open(&store, &system())).unwrap();
+        }
+        if at + 1 == ahead {
+            block_on(follower.keep(&store)).unwrap();
+            assert!(sums(&store) == scored, "hours are counted twice");
+        }
+    }
+    block_on(follower.keep(&store)).unwrap();
+    let found = counts(&store);
+    assert!(found.iter().all(|(key, n)| *n <= whole[key]));
+    // The forecasts that were not due when the log was kept are dropped, no others.
+    let [found, whole] = [found, whole].map(|counts| counts.values().sum::<u64>());
+    assert!(found > whole * 97 / 100, "{found} of {whole}");
+}
+
+#[test]
+fn a_history_that_went_on_without_the_end_of_the_log_is_followed_with_its_own_states() {
+    let snapshots = &town(8)[..450];
+    let (end, ahead, later) = (330, 370, 373);
+    let newer = followed(&snapshots[..ahead], |_, _, _| {});
+    let store = MemoryStore::default();
+    apply(&store, &snapshots[..end]);
+    // These have the numbers of the snapshots that were lost, and of some more.
+    apply(&store, &snapshots[later..later + ahead - end + 1]);
+    copy_forecasts(&newer, &store);
+    let mut follower = block_on(Follower::open(&store, &system())).unwrap();
+    block_on(follower.follow(&store)).unwrap();
+    let last = &snapshots[later + ahead - end];
+    assert_eq!(follower.taken_at(), Some(last.taken_at));
+    for station in &last.stations {
+        let (now, _) = follower.claims(&station.id, Vehicles::All, &[15]).unwrap();
+        assert_eq!(
+            Some(u32::from(now.bikes)),
+            station.available.vehicles,
+            "{}",
+            station.id
+        );
+    }
+}
+
+#[test]
+fn a_group_of_bikes_is_not_forecast_to_be_there_without_any_bike() {
+    let (mut compared, mut equal) = (0, 0);
+    followed(&town(9)[..420], |at, _, follower| {
+        if at < 300 || at % 10 != 0 {
+            return;
+        }
+        for station in 0..STATIONS {
+            let station = StationId::from(format!("s{station}"));
+            let horizons = [15, 22, 60, 120];
+            let groups = follower.claims_of_groups(&station, &Vehicles::ALL, &horizons);
+            let Some(all) = groups.iter().find(|it| it.vehicles == Vehicles::All) else {
+                continue;
+            };
+            for group in &groups {
+                for (claim, all) in group.claims.iter().zip(&all.claims) {
+                    assert_eq!(claim.horizon_min, all.horizon_min);
+                    for event in [Event::EmptyAt, Event::EmptyWithin] {
+                        let both = claim.probability(event).zip(all.probability(event));
+                        if let Some((own, all)) = both {
+                            assert!(own >= all, "{own} {all}");
+                            compared += 1;
+                            equal += i32::from(own == all && group.vehicles != Vehicles::All);
+                        }
+                    }
+                    for k in 0..8 {
+                        assert!(claim.at_least(k) <= all.at_least(k) + 1e-9);
+                    }
+                    assert!(claim.expected() <= all.expected() + 1e-9);
+                    assert!((claim.bikes.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+                }
+                let (_, alone) = follower
+                    .claims(&station, group.vehicles, &horizons)
+                    .unwrap();
+                assert_eq!(alone, group.claims);
+            }
+        }
+    });
+    // Some had to be bounded.
+    assert!(compared > 1_000 && equal > 0, "{compared} {equal}");
+}
+
+#[test]
+fn forecasts_from_snapshots_that_are_far_apart_are_marked() {
+    let mut snapshots = town(6);
+    for (step, expected) in [(INTERVAL, None), (30, Some(30_i64))] {
+        snapshots
+            .retain(|snapshot| (minute_of(snapshot.taken_at) - minute_of(instant(0))) % step == 0);
+        let store = MemoryStore::default();
+        apply(&store, &snapshots);
+        block_on(Follower::update(&store, &system())).unwrap();
+        let outlook = report(&store, "outlook", &Filters::default());
+        assert!(!outlook.rows.is_empty(), "{:?}", notes(&outlook));
+        let marks = column(&outlook, "coarse_interval_min");
+        assert!(marks.iter().all(|mark| *mark == Value::from(expected)));
+        let warnings = notes(&outlook)
+            .iter()
+            .filter(|note| note.contains("30 minutes apart"))
+            .count();
+        assert_eq!(warnings, usize::from(expected.is_some()));
+    }
+}
+
 #[test]
 fn damaged_files_are_made_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -257,6 +395,17 @@ fn damaged_files_are_made_again() {
     for (file, bytes) in files.iter().zip(&before) {
         for damaged in [&bytes[..bytes.len() / 2], &bytes[..5], b""] {
             std::fs::write(file, damaged).unwrap();
+            let checked = store.check(&|_, _| ()).unwrap();
+            assert_eq!(checked.faults, Vec::<String>::new());
+            let path = file.display().to_string();
+            let named = checked.notes.iter().filter(|note| note.contains(&path));
+            assert_eq!(named.count(), 1, "{:?}", checked.notes);
+            assert!(
+                !checked
+                    .facts
+                    .iter()
+                    .any(|fact| fact.starts_with("forecasts: "))
+            );
             block_on(Follower::update(&store, &system())).unwrap();
             let follower = block_on(Follower::open(&store, &system())).unwrap();
             assert!(follower.models().is_some(), "{}", file.display());
@@ -267,6 +416,10 @@ fn damaged_files_are_made_again() {
         std::fs::write(file, flipped).unwrap();
         block_on(Follower::update(&store, &system())).unwrap();
     }
+    let checked = store.check(&|_, _| ()).unwrap();
+    let fact = "forecasts: 2 files, each is what was written";
+    assert!(checked.facts.iter().any(|it| it == fact), "{checked:?}");
+    assert_eq!(checked.notes, Vec::<String>::new());
     // The same history gives the same models.
     assert_eq!(std::fs::read(&files[0]).unwrap(), before[0]);
 }

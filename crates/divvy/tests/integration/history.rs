@@ -325,3 +325,39 @@ fn a_foreign_file_is_not_overwritten_by_a_part() {
     store.seal_history(&system().id).unwrap();
     assert_eq!(parts(folder).len(), 2);
 }
+
+#[test]
+fn the_catalog_may_be_used_while_changes_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(&folder.path().join("store")).unwrap();
+    let listed = |vehicles| Listed::from([(0, vehicles), (1, vehicles + 1)]);
+    for at in 0..20_i64 {
+        let snapshot = snapshot(at, SnapshotKind::Full, &listed(at as u32));
+        block_on(store.apply(&snapshot, minute(at))).unwrap();
+        if at == 10 {
+            store.seal_history(&system().id).unwrap();
+        }
+    }
+    let (asked, to_answer) = std::sync::mpsc::channel();
+    let (answered, answer) = std::sync::mpsc::channel();
+    let system = system().id;
+    std::thread::scope(|scope| {
+        let (store, system) = (&store, &system);
+        let counting = scope.spawn(move || {
+            let answer = |()| {
+                let entries = store.snapshots(system, minute(0), minute(20));
+                let _ = answered.send(block_on(entries).unwrap().len());
+            };
+            to_answer.into_iter().map(answer).count()
+        });
+        let mut pass = move |_: &StateChange| {
+            asked.send(()).unwrap();
+            let found = answer.recv_timeout(std::time::Duration::from_secs(20));
+            assert_eq!(found, Ok(20), "the catalog is locked");
+        };
+        let read = store.each_state_change(system, minute(0), minute(20), &mut pass);
+        block_on(read).unwrap();
+        drop(pass);
+        assert_eq!(counting.join().unwrap(), 40);
+    });
+}

@@ -3,10 +3,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::super::HORIZONS;
 use super::super::issue::{Issue, Later};
 use super::super::log::{Log, Readings};
-use super::super::training::{Group, Models, train};
-use super::{Follower, minute_of_hour};
+use super::super::training::{Models, train};
+use super::{Follower, GroupClaims, minute_of_hour};
 use crate::history::{SnapshotEntry, StationState};
 use crate::model::StationId;
 use crate::model::civil_date::day_of_ms;
@@ -17,11 +18,15 @@ use crate::store::{StatusHistory, StoreError};
 const RETRY: SignedDuration = SignedDuration::from_hours(6);
 
 impl Follower {
-    /// Begins a log, or continues one after a time that was not followed: forecasts that were not due are
-    /// dropped, and the record is kept.
+    /// Begins a log, or continues one that ends elsewhere than the history that is followed: after a time
+    /// that was not followed, or at a snapshot that the history does not have. Forecasts that were not due
+    /// are dropped, and the record is kept.
     pub(super) fn begin(&mut self, first: &SnapshotEntry) {
         let before = self.log.take();
         let since = before.as_ref().map_or(first.taken_at, |log| log.since);
+        let issued_until = before
+            .as_ref()
+            .map(|log| minute_of(log.taken_at).max(log.issued_until.unwrap_or(i64::MIN)));
         let tried = before.as_ref().and_then(|log| log.tried.clone());
         self.indexes.clear();
         self.minutes_of_hour.clear();
@@ -33,6 +38,7 @@ impl Follower {
             since,
             number: 0,
             taken_at: first.taken_at,
+            issued_until,
             stations: Vec::new(),
             readings: Vec::new(),
             levels: Default::default(),
@@ -209,6 +215,9 @@ impl Follower {
     fn issue(&mut self, before: i64, minute: i64, taken_at: Timestamp) {
         let Some(log) = &mut self.log else { return };
         log.taken_at = taken_at;
+        if log.issued_until.is_some_and(|until| minute <= until) {
+            return;
+        }
         let mut issues = Vec::new();
         for (index, minute_of_hour) in self.minutes_of_hour.iter().enumerate() {
             let since = (minute - minute_of_hour).rem_euclid(60);
@@ -227,12 +236,21 @@ impl Follower {
         let (Some(log), Some(models)) = (&self.log, self.usable_models()) else {
             return Vec::new();
         };
-        let issue = |group: &Group| {
-            let station = &log.stations[index];
-            let horizons = group.model.horizons();
-            let (now, claims) = self.claims(station, group.vehicles, horizons)?;
-            Some(Issue::new(index, group.vehicles, minute, now, &claims))
+        let groups: Vec<Vehicles> = models.groups.iter().map(|group| group.vehicles).collect();
+        let issue = |mut of_group: GroupClaims| {
+            let group = models.group(of_group.vehicles)?;
+            let trained = group.model.horizons();
+            let claims = &mut of_group.claims;
+            claims.retain(|claim| trained.contains(&claim.horizon_min));
+            Some(Issue::new(
+                index,
+                group.vehicles,
+                minute,
+                of_group.now,
+                claims,
+            ))
         };
-        models.groups.iter().filter_map(issue).collect()
+        let forecasts = self.claims_of_groups(&log.stations[index], &groups, &HORIZONS);
+        forecasts.into_iter().filter_map(issue).collect()
     }
 }

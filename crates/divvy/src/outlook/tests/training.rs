@@ -132,14 +132,32 @@ fn a_horizon_that_crosses_a_slot_has_the_rates_of_both() {
     let now = Reading { bikes: 8, docks: 2 };
     let outlooks = |start: usize| {
         let slot = |ahead: usize| (start + ahead) / 30 % 48;
-        model.outlooks(&StationId::from("0"), now, Level::USUAL, slot)
+        outlooks_of(&model, now, slot)
     };
     let (early, before) = (outlooks(240), outlooks(509));
     assert!(before[1].expected() < early[1].expected() - 1.0);
-    let p = model.probability(1, Event::EmptyAt, &before[1]);
+    let claims = model.claims(
+        &StationId::from("0"),
+        (Vehicles::All, now),
+        Level::USUAL,
+        &[15, 60],
+        |ahead| (509 + ahead) / 30 % 48,
+    );
+    let p = claims[1].probability(Event::EmptyAt).unwrap();
     let line = model.calibration(1, Event::EmptyAt);
     assert_eq!(p, line.correct(before[1].empty()));
     assert!((0.0..=1.0).contains(&p));
+}
+
+/// The outlooks of the first station at the horizons of a model, before calibration.
+fn outlooks_of(model: &Model, now: Reading, slot: impl Fn(usize) -> usize) -> Vec<Outlook> {
+    let rates = model.rates(&StationId::from("0"));
+    let mut outlooks = Vec::new();
+    let horizons = model.horizons();
+    super::super::model::run_to(horizons, rates, now, Level::USUAL, slot, |_, outlook| {
+        outlooks.push(outlook);
+    });
+    outlooks
 }
 
 /// A flow is of the minutes between two snapshots, and a long gap has none.
@@ -190,6 +208,6 @@ fn a_rack_without_docks_takes_more_bikes() {
     let rates = model.rates(&StationId::from("0"));
     assert!((rates.at(3).arrivals - 0.1).abs() < 0.03, "{rates:?}");
     let now = Reading { bikes: 2, docks: 0 };
-    let outlooks = model.outlooks(&StationId::from("0"), now, Level::USUAL, |_| 3);
+    let outlooks = outlooks_of(&model, now, |_| 3);
     assert!(outlooks[0].at_least(3) > 0.1, "{outlooks:?}");
 }

@@ -169,7 +169,7 @@ impl<'a, F: FnMut(&StationId, LocalHour, Step)> Estimator<'a, F> {
 }
 
 fn is_in_service(state: &StationState) -> bool {
-    matches!(state.status, None | Some(StationStatus::InService))
+    StationStatus::is_in_service(state.status.as_ref())
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ fn kinds(state: &StationState, capacity: Option<u32>) -> [u32; KINDS] {
     let mut kinds = [0; KINDS];
     let mut set = |kind: Kind, is: bool| kinds[kind as usize] = u32::from(is);
     set(Kind::Listed, true);
-    if !matches!(state.status, None | Some(StationStatus::InService)) {
+    if !StationStatus::is_in_service(state.status.as_ref()) {
         set(Kind::Observed, true);
         set(Kind::OutOfService, true);
         return kinds;

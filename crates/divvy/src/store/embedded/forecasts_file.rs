@@ -5,7 +5,7 @@
 //! them loses no trip and no state of a station.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use xxhash_rust::xxh3::xxh3_128;
@@ -29,17 +29,10 @@ impl Forecasts for EmbeddedStore {
         system: &SystemId,
         part: ForecastPart,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = self.forecasts_path(system, part);
-        let mut bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io_error("read", &path, error)),
-        };
-        if bytes.len() < HASH_LEN {
-            return Ok(None);
+        match read(&self.shared.root, system, part)? {
+            Kept::Intact(bytes) => Ok(Some(bytes)),
+            Kept::Nothing | Kept::Damaged => Ok(None),
         }
-        let kept = bytes.split_off(HASH_LEN);
-        Ok((xxh3_128(&kept).to_le_bytes()[..] == bytes[..]).then_some(kept))
     }
 
     async fn keep_forecasts(
@@ -55,14 +48,76 @@ impl Forecasts for EmbeddedStore {
         file.append(&xxh3_128(bytes).to_le_bytes())?;
         file.append(bytes)?;
         file.finish()?;
-        let target = self.forecasts_path(system, part);
+        let target = path(&self.shared.root, system, part);
         move_into_place(&self.shared.root, &[(staged, target)])
     }
 }
 
-impl EmbeddedStore {
-    fn forecasts_path(&self, system: &SystemId, part: ForecastPart) -> PathBuf {
-        let name = format!("{system}.{}", part.as_str());
-        self.shared.root.join(folder::FORECASTS).join(name)
+/// A file that is kept.
+enum Kept {
+    Nothing,
+    Intact(Vec<u8>),
+    /// It is not what was written.
+    Damaged,
+}
+
+fn read(root: &Path, system: &SystemId, part: ForecastPart) -> Result<Kept, StoreError> {
+    let path = path(root, system, part);
+    let mut bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Kept::Nothing),
+        Err(error) => return Err(io_error("read", &path, error)),
+    };
+    if bytes.len() < HASH_LEN {
+        return Ok(Kept::Damaged);
+    }
+    let kept = bytes.split_off(HASH_LEN);
+    Ok(match xxh3_128(&kept).to_le_bytes()[..] == bytes[..] {
+        true => Kept::Intact(kept),
+        false => Kept::Damaged,
+    })
+}
+
+fn path(root: &Path, system: &SystemId, part: ForecastPart) -> PathBuf {
+    let name = format!("{system}.{}", part.as_str());
+    root.join(folder::FORECASTS).join(name)
+}
+
+/// The files of some systems, as far as they exist.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Verified {
+    /// How many are what was written.
+    pub(super) intact: usize,
+    /// What is wrong with the others, and what follows from it: one sentence each.
+    pub(super) damaged: Vec<String>,
+}
+
+impl Verified {
+    /// Reads both files of a system, and compares them with their hashes.
+    pub(super) fn add(&mut self, root: &Path, system: &SystemId) {
+        for (part, made_anew) in [
+            (
+                ForecastPart::Models,
+                "models are trained anew on the history of states",
+            ),
+            (
+                ForecastPart::Log,
+                "forecasts and their record begin anew, which changes no trip and no state of a station",
+            ),
+        ] {
+            let what = match read(root, system, part) {
+                Ok(Kept::Nothing) => continue,
+                Ok(Kept::Intact(_)) => {
+                    self.intact += 1;
+                    continue;
+                }
+                Ok(Kept::Damaged) => {
+                    let path = path(root, system, part);
+                    format!("{} is damaged: it is not what was written", path.display())
+                }
+                Err(error) => error.to_string(),
+            };
+            self.damaged.push(format!("{what}; {made_anew}"));
+        }
     }
 }

@@ -199,26 +199,32 @@ fn just_before(at: Timestamp) -> Timestamp {
 impl StatusHistory for EmbeddedStore {
     async fn as_of(&self, system: &SystemId, at: Timestamp) -> Result<Option<AsOf>, StoreError> {
         let _reading = self.reading()?;
-        let mut catalog = self.shared.catalog()?;
-        let catalog = catalog::read(&mut catalog)?;
-        let after = catalog::first_snapshot_after(&catalog, system, at)?;
-        let Some(snapshot) = catalog::snapshot_before(&catalog, system, after)? else {
+        let from_catalog = self.in_catalog(|catalog| {
+            let after = catalog::first_snapshot_after(catalog, system, at)?;
+            let Some(snapshot) = catalog::snapshot_before(catalog, system, after)? else {
+                return Ok(None);
+            };
+            let mut parts = catalog::history_parts(catalog, Some(system))?.into_iter();
+            // The first part that does not end before the snapshot: its rows begin with the states before it.
+            let part = parts.find(|part| part.snapshots.1 >= snapshot.number);
+            let (states, changes) = match &part {
+                Some(part) => (
+                    catalog::states_before_part(catalog, &part.path)?,
+                    Vec::new(),
+                ),
+                None => (
+                    catalog::states(catalog, system, Moment::Before)?,
+                    catalog::recent_changes(catalog, system, None, after)?,
+                ),
+            };
+            Ok(Some((snapshot, after, states, changes, part)))
+        })?;
+        let Some((snapshot, after, mut states, mut changes, part)) = from_catalog else {
             return Ok(None);
         };
-        let parts = catalog::history_parts(&catalog, Some(system))?;
-        // The first part that does not end before the snapshot: its rows begin with the states before it.
-        let mut parts = parts.iter();
-        let part = parts.find(|part| part.snapshots.1 >= snapshot.number);
-        let (mut states, mut changes) = match part {
-            Some(part) => (
-                catalog::states_before_part(&catalog, &part.path)?,
-                read_part(&self.shared, part, None)?,
-            ),
-            None => (
-                catalog::states(&catalog, system, Moment::Before)?,
-                catalog::recent_changes(&catalog, system, None, after)?,
-            ),
-        };
+        if let Some(part) = part {
+            changes = read_part(&self.shared, &part, None)?;
+        }
         changes.retain(|change| change.snapshot < after);
         // Those of a part are sorted by station: the order of one station's is what counts.
         for change in changes {
@@ -235,20 +241,18 @@ impl StatusHistory for EmbeddedStore {
         to: Timestamp,
     ) -> Result<Vec<StateChange>, StoreError> {
         let _reading = self.reading()?;
-        let mut catalog = self.shared.catalog()?;
-        let catalog = catalog::read(&mut catalog)?;
+        let (parts, recent) = self.in_catalog(|catalog| {
+            let parts = catalog::history_parts(catalog, Some(system))?;
+            let recent = catalog::recent_changes(catalog, system, Some(station), ANY_NUMBER)?;
+            Ok((parts, recent))
+        })?;
         let mut changes = Vec::new();
-        for part in catalog::history_parts(&catalog, Some(system))? {
+        for part in parts {
             if part.times.0 < to && part.times.1 >= from {
                 changes.extend(read_part(&self.shared, &part, Some(station))?);
             }
         }
-        changes.extend(catalog::recent_changes(
-            &catalog,
-            system,
-            Some(station),
-            ANY_NUMBER,
-        )?);
+        changes.extend(recent);
         changes.retain(|change| change.taken_at >= from && change.taken_at < to);
         Ok(changes)
     }
@@ -261,8 +265,12 @@ impl StatusHistory for EmbeddedStore {
         pass: &mut (dyn for<'c> FnMut(&'c StateChange) + Send),
     ) -> Result<(), StoreError> {
         let _reading = self.reading()?;
-        let mut catalog = self.shared.catalog()?;
-        let catalog = catalog::read(&mut catalog)?;
+        let (parts, recent) = self.in_catalog(|catalog| {
+            let parts = catalog::history_parts_between(catalog, system, from, to)?;
+            let first = catalog::first_snapshot_after(catalog, system, just_before(from))?;
+            let recent = catalog::recent_changes_from(catalog, system, first)?;
+            Ok((parts, recent))
+        })?;
         let mut pass_all = |changes: Vec<StateChange>| {
             for change in &changes {
                 if change.taken_at >= from && change.taken_at < to {
@@ -270,11 +278,10 @@ impl StatusHistory for EmbeddedStore {
                 }
             }
         };
-        for part in catalog::history_parts_between(&catalog, system, from, to)? {
+        for part in parts {
             pass_all(read_part(&self.shared, &part, None)?);
         }
-        let first = catalog::first_snapshot_after(&catalog, system, just_before(from))?;
-        pass_all(catalog::recent_changes_from(&catalog, system, first)?);
+        pass_all(recent);
         Ok(())
     }
 
@@ -326,7 +333,19 @@ impl EmbeddedStore {
         seal(&self.shared, system)
     }
 
-    /// Keeps the files that the catalog names while they are read.
+    /// Reads the catalog in one transaction, and unlocks it. Parts are read after that: other threads of
+    /// the process may use the catalog meanwhile. Changes that are in no part yet are read together with
+    /// the list of parts, so that each change is in one of them.
+    fn in_catalog<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut catalog = self.shared.catalog()?;
+        read(&*catalog::read(&mut catalog)?)
+    }
+
+    /// Keeps the files that the catalog names: superseded ones are not removed before the lock is
+    /// released. `None` for a store that does not exist yet or cannot be written to.
     fn reading(&self) -> Result<Option<ReadersLock>, StoreError> {
         if self.shared.is_absent()? {
             return Ok(None);
