@@ -1,5 +1,6 @@
 //! What the workers of a watch share: stores, clocks, messages.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,10 @@ pub struct Shared<'a> {
     pub alarms: Option<Alarms>,
     pub metrics: Metrics,
     pub forecasts: Arc<LiveForecasts>,
+    /// How many systems are polled.
+    pub polled: AtomicUsize,
+    /// Whether a system is polled no longer, since further polls are of no use.
+    pub has_given_up: AtomicBool,
 }
 
 impl Shared<'_> {
@@ -73,9 +78,21 @@ impl Shared<'_> {
         }
     }
 
-    /// Prints a line about a system.
+    /// Prints a line about a system. Sentences about its address begin with it.
     pub fn say(&self, watch: &SystemWatch, line: &str) {
-        self.common.say(format_args!("{}: {line}", watch.name()));
+        let name = watch.name();
+        match line.starts_with(&name) {
+            true => self.common.say(line),
+            false => self.common.say(format_args!("{name}: {line}")),
+        }
+    }
+
+    /// Ends the polls of a system, and the watch where it was the last one.
+    pub fn give_up(&self) {
+        self.has_given_up.store(true, Ordering::Relaxed);
+        if self.polled.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.gate.stop_as_broken();
+        }
     }
 
     /// Prints a line about a condition, if one is due.

@@ -12,7 +12,7 @@ use super::now;
 use super::shared::{Shared, lock};
 use crate::messages;
 
-/// Polls a system until the gate closes.
+/// Polls a system until the gate closes, or until further polls are of no use.
 pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
     loop {
         let due = shared.clock.instant(watch.next_poll_at());
@@ -24,6 +24,10 @@ pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
         let Some(report) = shared.poll(index, watch) else {
             return;
         };
+        if report.is_final {
+            shared.give_up();
+            return;
+        }
         // A training, once a day, delays the alarms and the next poll of this system alone.
         shared.forecast(watch, &report);
         if shared.add_to_alarms(index, watch, &report).is_none() {

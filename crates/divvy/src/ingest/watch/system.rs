@@ -71,6 +71,9 @@ pub enum Outcome {
 pub struct PollReport {
     /// The outcome.
     pub outcome: Outcome,
+    /// Whether further polls are of no use: before the first snapshot, where the address is none or the system of the
+    /// feed has to be named.
+    pub is_final: bool,
     /// When the poll began.
     pub fetched_at: Timestamp,
     /// What is to be printed, as sentences without the name of the system.
@@ -191,6 +194,10 @@ impl SystemWatch {
             Outcome::Taken(_) | Outcome::Unchanged => After::Success { ttl },
         };
         let is_first = self.taken_at.is_none();
+        let is_final = match &outcome {
+            Outcome::Failed(error) => is_first && FailureKind::is_of_the_call(error),
+            Outcome::Taken(_) | Outcome::Unchanged => false,
+        };
         self.schedule.plan(after, now.since_start);
         let failing = match &outcome {
             Outcome::Failed(error) => Finding::Present((self.describe)(error)),
@@ -205,6 +212,7 @@ impl SystemWatch {
         notices.extend(found);
         PollReport {
             outcome,
+            is_final,
             fetched_at: at.wall,
             notices,
             moved,
