@@ -3,6 +3,7 @@
 mod alarms;
 mod forecasts;
 mod gate;
+mod lock;
 mod metrics;
 mod metrics_server;
 mod shared;

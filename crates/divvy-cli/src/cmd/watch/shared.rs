@@ -1,6 +1,6 @@
 //! What the workers of a watch share: stores, clocks, messages.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use divvy::ingest::watch::{ClockSteps, Condition, Finding, Moment, Recorder, SystemWatch};
@@ -9,6 +9,7 @@ use divvy::store::embedded::EmbeddedStore;
 use super::alarms::Alarms;
 use super::forecasts::LiveForecasts;
 use super::gate::Gate;
+use super::lock::lock;
 use super::metrics::Metrics;
 use super::now;
 use crate::open::{Common, Opened};
@@ -88,9 +89,4 @@ impl Shared<'_> {
             self.say(watch, &line);
         }
     }
-}
-
-/// Locks what a worker uses alone.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no holder of this lock panics")
 }

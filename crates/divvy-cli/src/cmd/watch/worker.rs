@@ -8,8 +8,9 @@ use divvy::ingest::watch::{Condition, Outcome, PollReport, Stores, SystemWatch};
 use divvy::refresh;
 use divvy::store::{Applied, Store};
 
+use super::lock::lock;
 use super::now;
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use crate::messages;
 
 /// Polls a system until the gate closes.

@@ -136,10 +136,10 @@ impl SystemWatch {
         self.system.as_ref()
     }
 
-    /// Returns when the feed of the last snapshot that was read was made, by its own clock. `None` before the
+    /// Returns the time in the store of the last snapshot that was read: [`Polled::taken_at`]. `None` before the
     /// first.
-    pub fn made_at(&self) -> Option<Timestamp> {
-        self.made_at
+    pub fn taken_at(&self) -> Option<Timestamp> {
+        self.taken_at
     }
 
     /// Returns when the next poll is due, from the start of the watch.
