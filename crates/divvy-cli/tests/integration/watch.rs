@@ -189,32 +189,6 @@ fn what_a_watch_cannot_do_is_refused_at_once() {
     }
 }
 
-#[cfg(unix)]
-#[test]
-fn a_feed_whose_system_has_to_be_named_is_polled_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let (server, other) = (FeedServer::start(0), FeedServer::start(0));
-    let wrong = format!("citibike={}", server.url());
-    let output = divvy(folder.path()).args(["watch", &wrong]).output();
-    let output = output.unwrap();
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{errors}");
-    assert!(errors.contains("poll it without --system"), "{errors}");
-
-    // The other system is followed until a signal comes.
-    let mut watching = Watching::start(folder.path(), &[&wrong], &other);
-    watching.next_snapshot();
-    watching.next_snapshot();
-    watching.signal("-TERM");
-    let (code, _, errors, _) = watching.end();
-    assert_eq!(code, Some(1), "{errors}");
-    assert_eq!(
-        errors.matches("poll it without --system").count(),
-        1,
-        "{errors}"
-    );
-}
-
 /// How often a watch is killed; `DIVVY_KILLS=100` kills it more often.
 const KILLS: u64 = 20;
 

@@ -28,7 +28,8 @@ pub type Readings = BTreeMap<StationId, StationState>;
 pub enum Event<'a> {
     /// A snapshot with newer states.
     Snapshot {
-        /// When it was made, by the feed's clock. Not before the snapshots before it.
+        /// Its time in the store: that of the feed's clock, or of the poll where that clock is ahead. Not before the
+        /// snapshots before it.
         taken_at: Timestamp,
         /// The stations that it lists.
         stations: &'a Readings,

@@ -21,7 +21,7 @@ pub struct SavedState {
     pub system: Option<String>,
     /// Notices that have not been passed on yet: see [`Evaluator::take_unsent`](super::Evaluator::take_unsent).
     pub unsent: Vec<Notice>,
-    /// The time of the newest snapshot, by the feed's clock.
+    /// The time of the newest snapshot, as it is stored.
     pub(super) last_snapshot: Option<Timestamp>,
     /// When a poll succeeded last.
     pub(super) last_success: Option<Timestamp>,

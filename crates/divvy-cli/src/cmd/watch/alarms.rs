@@ -24,7 +24,7 @@ use divvy::store::Store;
 pub use open::folder;
 
 use super::gate::Gate;
-use super::shared::lock;
+use super::lock::lock;
 use crate::cmd::notices::{Delivery, Folder, Listener};
 use crate::open::Common;
 use crate::runtime::block_on;

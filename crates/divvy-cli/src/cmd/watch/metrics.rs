@@ -41,7 +41,7 @@ struct SystemMetrics {
     stations: Option<u64>,
     is_failing: bool,
     last_success: Option<Instant>,
-    made_at: Option<Timestamp>,
+    taken_at: Option<Timestamp>,
     /// Polls by the first bucket that they are in.
     durations: [u64; BUCKETS_S.len()],
     duration_sum_s: f64,
@@ -69,7 +69,7 @@ impl Metrics {
     pub fn add(&self, index: usize, watch: &SystemWatch, report: &PollReport, took: Duration) {
         let mut system = self.system(index);
         system.name = watch.name();
-        system.made_at = watch.made_at();
+        system.taken_at = watch.taken_at();
         system.is_failing = watch.is_failing();
         let seconds = took.as_secs_f64();
         system.duration_sum_s += seconds;
@@ -177,7 +177,7 @@ const FAMILIES: [Family; 6] = [
         name: "divvy_feed_age_seconds",
         kind: "gauge",
         help: "Time since the feed was made, by its own clock.",
-        value: |system, _, wall| Some(wall.duration_since(system.made_at?).as_secs_f64()),
+        value: |system, _, wall| Some(wall.duration_since(system.taken_at?).as_secs_f64()),
     },
     Family {
         name: "divvy_poll_due_seconds",
@@ -291,7 +291,7 @@ mod tests {
             changes: 345,
             stations: Some(1_811),
             last_success: Some(at),
-            made_at: Some("2026-01-01T00:01:00Z".parse().unwrap()),
+            taken_at: Some("2026-01-01T00:01:00Z".parse().unwrap()),
             duration_sum_s: 31.75,
             duration_count: 3,
             ..SystemMetrics::default()

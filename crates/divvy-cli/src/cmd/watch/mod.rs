@@ -3,6 +3,7 @@
 mod alarms;
 mod forecasts;
 mod gate;
+mod lock;
 mod metrics;
 mod metrics_server;
 mod shared;
@@ -14,7 +15,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,9 +48,8 @@ use crate::store_name::StoreName;
 ///
 /// Each system is polled at the ttl of its feed, at least a minute and at most an hour apart, with
 /// requests that are answered by "not modified" while nothing has changed. What goes wrong is printed
-/// when it begins, each hour while it lasts, and when it ends; the polls go on. A feed whose system has to be
-/// named is not polled again: exit status 2 where no other is left, 1 at the end of the others. SIGINT (Ctrl-C) and
-/// SIGTERM end the watch with exit status 0 and a line of totals, a second signal at once. The store is locked
+/// when it begins, each hour while it lasts, and when it ends; the polls go on. SIGINT (Ctrl-C) and
+/// SIGTERM end it with exit status 0 and a line of totals, a second signal at once. The store is locked
 /// for a snapshot at a time, so that loads run beside it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -163,13 +163,11 @@ impl Watch {
             gate: Gate::default(),
             clock,
             clock_steps: Mutex::new(ClockSteps::new(clock.now())),
-            turn: Mutex::new(()),
+            folder_lock: Mutex::new(()),
             recorder: recorder.map(Mutex::new),
             alarms,
             metrics,
             forecasts,
-            polled: AtomicUsize::new(watches.len()),
-            has_given_up: AtomicBool::new(false),
         };
         // Before the first line: a signal after it is handled.
         let mut signals = block_on(async { Signals::listen() })?;
@@ -287,11 +285,9 @@ fn end(shared: &Shared, is_ended: bool) -> ExitCode {
         ));
     }
     common.say(format_args!("watched for {length}: {totals}"));
-    let is_broken = shared.gate.is_broken.load(Ordering::Relaxed);
-    let code: u8 = match (is_broken, shared.has_given_up.load(Ordering::Relaxed)) {
-        (true, _) => 2,
-        (false, true) => 1,
-        (false, false) => 0,
+    let code: u8 = match shared.gate.is_broken.load(Ordering::Relaxed) {
+        true => 2,
+        false => 0,
     };
     if !is_ended {
         std::process::exit(i32::from(code));

@@ -1,7 +1,6 @@
 //! What the workers of a watch share: stores, clocks, messages.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use divvy::ingest::watch::{ClockSteps, Condition, Finding, Moment, Recorder, SystemWatch};
@@ -10,6 +9,7 @@ use divvy::store::embedded::EmbeddedStore;
 use super::alarms::Alarms;
 use super::forecasts::LiveForecasts;
 use super::gate::Gate;
+use super::lock::lock;
 use super::metrics::Metrics;
 use super::now;
 use crate::open::{Common, Opened};
@@ -57,15 +57,11 @@ pub struct Shared<'a> {
     pub clock_steps: Mutex<ClockSteps>,
     /// Held by the worker that writes to a folder, of the store or of its history, so that one of them waits
     /// for other processes.
-    pub turn: Mutex<()>,
+    pub folder_lock: Mutex<()>,
     pub recorder: Option<Mutex<Recorder>>,
     pub alarms: Option<Alarms>,
     pub metrics: Metrics,
     pub forecasts: Arc<LiveForecasts>,
-    /// How many systems are polled.
-    pub polled: AtomicUsize,
-    /// Whether a system is polled no longer, since further polls are of no use.
-    pub has_given_up: AtomicBool,
 }
 
 impl Shared<'_> {
@@ -78,20 +74,13 @@ impl Shared<'_> {
         }
     }
 
-    /// Prints a line about a system. Sentences about its address begin with it.
+    /// Prints a line about a system. Before its system is known it is named by its address, with which many
+    /// sentences begin.
     pub fn say(&self, watch: &SystemWatch, line: &str) {
         let name = watch.name();
-        match line.starts_with(&name) {
+        match watch.system().is_none() && line.starts_with(&name) {
             true => self.common.say(line),
             false => self.common.say(format_args!("{name}: {line}")),
-        }
-    }
-
-    /// Ends the polls of a system, and the watch where it was the last one.
-    pub fn give_up(&self) {
-        self.has_given_up.store(true, Ordering::Relaxed);
-        if self.polled.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.gate.stop_as_broken();
         }
     }
 
@@ -105,9 +94,4 @@ impl Shared<'_> {
             self.say(watch, &line);
         }
     }
-}
-
-/// Locks what a worker uses alone.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no holder of this lock panics")
 }

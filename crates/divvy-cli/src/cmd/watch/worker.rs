@@ -8,11 +8,12 @@ use divvy::ingest::watch::{Condition, Outcome, PollReport, Stores, SystemWatch};
 use divvy::refresh;
 use divvy::store::{Applied, Store};
 
+use super::lock::lock;
 use super::now;
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use crate::messages;
 
-/// Polls a system until the gate closes, or until further polls are of no use.
+/// Polls a system until the gate closes.
 pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
     loop {
         let due = shared.clock.instant(watch.next_poll_at());
@@ -24,10 +25,6 @@ pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
         let Some(report) = shared.poll(index, watch) else {
             return;
         };
-        if report.is_final {
-            shared.give_up();
-            return;
-        }
         // A training, once a day, delays the alarms and the next poll of this system alone.
         shared.forecast(watch, &report);
         if shared.add_to_alarms(index, watch, &report).is_none() {
@@ -42,8 +39,8 @@ impl Shared<'_> {
     fn poll(&self, index: usize, watch: &mut SystemWatch) -> Option<PollReport> {
         let began = Instant::now();
         let fetched = watch.fetch(self.clock.now());
-        // The turn comes first: a worker that waits for it ends at once when the watch ends.
-        let turn = self.writes_a_folder().then(|| lock(&self.turn));
+        // The lock comes first: a worker that waits for it ends at once when the watch ends.
+        let folder_lock = self.writes_a_folder().then(|| lock(&self.folder_lock));
         let _storing = self.gate.begin_storing()?;
         let now = self.clock.now();
         let stores = Stores {
@@ -53,7 +50,7 @@ impl Shared<'_> {
         let applying = watch.apply(fetched, stores, now);
         let report = self.opened.run(applying);
         self.refresh_counts(watch, &report);
-        drop(turn);
+        drop(folder_lock);
         self.record(watch, &report);
         self.print(watch, &report, began.elapsed());
         self.metrics.add(index, watch, &report, began.elapsed());

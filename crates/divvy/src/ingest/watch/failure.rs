@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::schedule::After;
 use crate::ingest::PollError;
-use crate::sources::http::{HttpError, Problem};
+use crate::sources::http::Problem;
 
 /// Why a poll failed, for counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,13 +103,6 @@ impl FailureKind {
             Self::Network | Self::Timeout | Self::Tls | Self::Store => After::Unreachable,
             _ => After::Refusal { retry_after },
         }
-    }
-
-    /// Returns whether the same call fails in the same way whatever the server answers: the address is none, or the
-    /// system of the feed has to be named.
-    pub(super) fn is_of_the_call(error: &PollError) -> bool {
-        let is_no_url = |error: &HttpError| matches!(error.problem, Problem::BadUrl);
-        Self::of(error) == Self::System || matches!(error, PollError::Http(http) if is_no_url(http))
     }
 
     /// Returns whether there is nothing at the address, so that the feed may have another one.

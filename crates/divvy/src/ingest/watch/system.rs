@@ -71,9 +71,6 @@ pub enum Outcome {
 pub struct PollReport {
     /// The outcome.
     pub outcome: Outcome,
-    /// Whether further polls are of no use: before the first snapshot, where the address is none or the system of the
-    /// feed has to be named.
-    pub is_final: bool,
     /// When the poll began.
     pub fetched_at: Timestamp,
     /// What is to be printed, as sentences without the name of the system.
@@ -139,10 +136,10 @@ impl SystemWatch {
         self.system.as_ref()
     }
 
-    /// Returns when the feed of the last snapshot that was read was made, by its own clock. `None` before the
+    /// Returns the time in the store of the last snapshot that was read: [`Polled::taken_at`]. `None` before the
     /// first.
-    pub fn made_at(&self) -> Option<Timestamp> {
-        self.made_at
+    pub fn taken_at(&self) -> Option<Timestamp> {
+        self.taken_at
     }
 
     /// Returns when the next poll is due, from the start of the watch.
@@ -194,10 +191,6 @@ impl SystemWatch {
             Outcome::Taken(_) | Outcome::Unchanged => After::Success { ttl },
         };
         let is_first = self.taken_at.is_none();
-        let is_final = match &outcome {
-            Outcome::Failed(error) => is_first && FailureKind::is_of_the_call(error),
-            Outcome::Taken(_) | Outcome::Unchanged => false,
-        };
         self.schedule.plan(after, now.since_start);
         let failing = match &outcome {
             Outcome::Failed(error) => Finding::Present((self.describe)(error)),
@@ -212,7 +205,6 @@ impl SystemWatch {
         notices.extend(found);
         PollReport {
             outcome,
-            is_final,
             fetched_at: at.wall,
             notices,
             moved,

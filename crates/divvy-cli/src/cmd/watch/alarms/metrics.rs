@@ -6,8 +6,8 @@ use divvy::alarms::NoticeState;
 
 use super::Alarms;
 use crate::cmd::notices::Delivery;
+use crate::cmd::watch::lock::lock;
 use crate::cmd::watch::metrics::label;
-use crate::cmd::watch::shared::lock;
 
 impl Alarms {
     /// Writes the counters, in the text format of Prometheus.

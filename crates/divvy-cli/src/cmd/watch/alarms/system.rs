@@ -186,7 +186,6 @@ mod tests {
             let at = Timestamp::from_second(1_700_000_000 + 60 * minute as i64).unwrap();
             let report = PollReport {
                 outcome: Outcome::Taken(poll(&store, at, stations)),
-                is_final: false,
                 fetched_at: at,
                 notices: Vec::new(),
                 moved: Vec::new(),
