@@ -1,9 +1,10 @@
 //! What a follower does with one snapshot: forecasts that are due are scored, the level of the system is
 //! followed, models are trained when it is time, and forecasts are issued.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::HORIZONS;
 use super::super::issue::{Issue, Later};
 use super::super::log::{Log, Readings};
 use super::super::training::{Models, train};
@@ -250,7 +251,13 @@ impl Follower {
                 claims,
             ))
         };
-        let forecasts = self.claims_of_groups(&log.stations[index], &groups, &HORIZONS);
+        let trained = models
+            .groups
+            .iter()
+            .flat_map(|group| group.model.horizons());
+        let horizons: BTreeSet<usize> = trained.copied().collect();
+        let horizons: Vec<usize> = horizons.into_iter().collect();
+        let forecasts = self.claims_of_groups(&log.stations[index], &groups, &horizons);
         forecasts.into_iter().filter_map(issue).collect()
     }
 }
