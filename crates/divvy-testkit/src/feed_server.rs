@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -127,6 +127,10 @@ impl FeedServer {
 
     /// Changes what the server does.
     pub fn set(&self, behaviour: Behaviour) {
+        if behaviour == Behaviour::Huge {
+            // Before a request waits for it.
+            LazyLock::force(&HUGE);
+        }
         self.state().behaviour = behaviour;
     }
 
@@ -302,7 +306,7 @@ impl State {
                 missing_bytes: 100,
                 ..Answer::of(200, String::new(), self.states(0, "").into_bytes())
             },
-            Huge => gzip(packed(&vec![b' '; 65 << 20])),
+            Huge => gzip(HUGE.clone()),
             WebPage => {
                 let page = b"<!doctype html><html>Maintenance</html>";
                 Answer::of(200, String::new(), page.to_vec())
@@ -369,6 +373,9 @@ impl State {
         )
     }
 }
+
+/// A body that is longer than any feed when it is unpacked.
+static HUGE: LazyLock<Vec<u8>> = LazyLock::new(|| packed(&vec![b' '; 65 << 20]));
 
 fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
