@@ -85,14 +85,14 @@ impl PollLog {
             Applied::Repeated => ("repeated", 0, 0, 0),
             Applied::Refused { added, .. } => ("refused", added, 0, 0),
         };
-        let age = self.fetched_at.duration_since(polled.taken_at);
+        let age = self.fetched_at.duration_since(polled.time.taken_at);
         let metrics = [
             Metric::count("changed", inserted + changed),
             Metric::of("feed_age_s", age.as_secs_f64().max(0.0), "Seconds"),
         ];
         let more = json!({
             "outcome": outcome,
-            "taken_at": polled.taken_at.to_string(),
+            "taken_at": polled.time.taken_at.to_string(),
             "stations": polled.stations,
             "inserted": inserted,
             "reported": reported,

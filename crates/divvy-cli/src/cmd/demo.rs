@@ -108,7 +108,7 @@ impl Demo {
             load_s,
             feed,
             stations: polled.stations as u64,
-            taken_at: polled.system.zone().rfc3339(polled.taken_at),
+            taken_at: polled.system.zone().rfc3339(polled.time.taken_at),
             refreshed,
             refresh_s,
             minute: Minute {

@@ -72,7 +72,7 @@ impl Poll {
                 .into(),
             Err(_) => "the counts are not refreshed".into(),
         };
-        let at = polled.system.zone().rfc3339(polled.taken_at);
+        let at = polled.system.zone().rfc3339(polled.time.taken_at);
         let id = &polled.system.id;
         let stations = plural(polled.stations as i64, "station");
         common.say(match &polled.applied {
@@ -97,7 +97,8 @@ impl Poll {
                 }
             ),
         });
-        for note in polled.ahead_of_clock(now).iter().chain(&polled.notes) {
+        let ahead = polled.time.ahead_of_clock(now, &polled.system);
+        for note in ahead.iter().chain(&polled.notes) {
             common.say(format_args!("  {note}"));
         }
         let (faults, shown) = if common.verbose {

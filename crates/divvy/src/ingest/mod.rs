@@ -21,6 +21,7 @@ mod poll;
 mod read;
 mod rejects_once;
 mod replay;
+mod snapshot_time;
 pub mod watch;
 
 pub use error::{LoadError, PollError};
@@ -29,6 +30,7 @@ pub use pipeline::{Progress, TripSink};
 pub use poll::{PollOptions, Polled, apply, poll};
 pub use read::{ReadThrough, read, read_rejected};
 pub use replay::{Replay, ReplaySummary};
+pub use snapshot_time::SnapshotTime;
 
 use self::contents::Contents;
 use self::load::Load;

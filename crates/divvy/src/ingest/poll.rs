@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::PollError;
 use super::feed_sources::FeedSources;
+use super::snapshot_time::SnapshotTime;
 use crate::model::{Snapshot, SnapshotKind, StationId, System, Systems};
-use crate::numerals::{grouped, in_words};
+use crate::numerals::grouped;
 use crate::sample;
 use crate::sources::http::Client;
 use crate::sources::station_feed::{self, Fault, Feed, FeedError};
@@ -19,11 +20,8 @@ use crate::store::{Applied, FeedState, Store};
 pub struct Polled {
     /// The system of the stations.
     pub system: System,
-    /// The time of the snapshot in the store: when the feed was made, by its own clock; by this computer's where
-    /// the feed is ahead of it ([`apply`]).
-    pub taken_at: Timestamp,
-    /// When the feed was made, by its own clock.
-    pub made_at: Timestamp,
+    /// When the snapshot was made.
+    pub time: SnapshotTime,
     /// Number of stations in the snapshot.
     pub stations: usize,
     /// The snapshot, as it was passed to the store.
@@ -156,17 +154,9 @@ fn has_positions(feed: &Feed) -> bool {
 /// How far the time of a feed may be ahead of the present. A wrong zone is at most 14 hours off.
 const MAX_AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
-/// How far the time of a feed may be ahead of this computer's clock and still be the time of its snapshot.
-const MAX_CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(5);
-
 /// Updates StationData with feeds that have been read: one feed, or a pair of GBFS.
 ///
-/// A store takes states of the newest snapshot alone, in whatever order snapshots come, from several programs. So a
-/// snapshot of a time in the future makes all later ones count as older until then, and no store can go back.
-/// Therefore no such time is stored: a snapshot that is more than 5 minutes ahead of `fetched_at`, because the
-/// publisher's clock or zone is wrong, gets the time `fetched_at`, at which the feed showed these states. If the
-/// newest snapshot in the store is up to 5 minutes ahead itself, it gets the time of that one; if that is further
-/// ahead, this computer's clock was set back, and the time of the feed is taken as it is.
+/// The snapshot gets the time of the feed, or another one where that is ahead of `fetched_at`: [`SnapshotTime`].
 ///
 /// # Errors
 ///
@@ -178,15 +168,21 @@ pub async fn apply(
     system: &System,
     fetched_at: Timestamp,
 ) -> Result<Polled, PollError> {
-    let fetched = Fetched::At(fetched_at);
+    let fetched = Fetched::At {
+        now: fetched_at,
+        before: None,
+    };
     apply_fetched(feeds, store, system, fetched).await
 }
 
 /// When feeds were fetched.
 #[derive(Clone, Copy)]
 pub(super) enum Fetched {
-    /// At the present moment.
-    At(Timestamp),
+    /// At the present moment. `before` is the time of the last snapshot of the same feed.
+    At {
+        now: Timestamp,
+        before: Option<SnapshotTime>,
+    },
     /// They are recorded: about when they were made, and before `now`.
     WhenMade { now: Timestamp },
 }
@@ -198,7 +194,7 @@ pub(super) async fn apply_fetched(
     system: &System,
     fetched: Fetched,
 ) -> Result<Polled, PollError> {
-    let (Fetched::At(now) | Fetched::WhenMade { now }) = fetched;
+    let (Fetched::At { now, .. } | Fetched::WhenMade { now }) = fetched;
     let state = store.feed(&system.id).await?;
     let last = state.as_ref();
     let last = last.and_then(|state| state.status_at.max(state.information_at));
@@ -230,69 +226,24 @@ pub(super) async fn apply_fetched(
             fetched_at: zone.rfc3339(now),
         });
     }
-    let fetched_at = match fetched {
-        Fetched::At(now) => {
-            snapshot.taken_at = time_of_snapshot(made_at, now, last);
-            now
-        }
-        Fetched::WhenMade { .. } => made_at,
+    let (time, fetched_at) = match fetched {
+        Fetched::At { now, before } => (SnapshotTime::at_poll(made_at, now, last, before), now),
+        Fetched::WhenMade { .. } => (SnapshotTime::as_made(made_at), made_at),
     };
+    snapshot.taken_at = time.taken_at;
     let applied = store.apply(&snapshot, fetched_at).await?;
     let notes = match (&applied, &state) {
-        (Applied::Accepted { .. }, Some(before)) => compare(&snapshot, made_at, before),
+        (Applied::Accepted { .. }, Some(before)) => compare(&snapshot, before),
         _ => Vec::new(),
     };
     Ok(Polled {
         system: system.clone(),
-        taken_at: snapshot.taken_at,
-        made_at,
+        time,
         stations: snapshot.stations.len(),
         snapshot: Box::new(snapshot),
         applied,
         faults,
         notes,
-    })
-}
-
-/// Returns the time under which the snapshot of a feed is stored, see [`apply`]. `last` is that of the newest
-/// snapshot in the store.
-fn time_of_snapshot(made_at: Timestamp, now: Timestamp, last: Option<Timestamp>) -> Timestamp {
-    let is_ahead = |at: Timestamp| at.duration_since(now) > MAX_CLOCK_DIFFERENCE;
-    match last {
-        _ if !is_ahead(made_at) => made_at,
-        Some(last) if is_ahead(last) => made_at,
-        Some(last) => now.max(last),
-        None => now,
-    }
-}
-
-impl Polled {
-    /// Returns a sentence about a feed whose time is more than 5 minutes ahead of the clock of this computer.
-    /// `None` for any other.
-    pub fn ahead_of_clock(&self, now: Timestamp) -> Option<String> {
-        ahead_of_clock(self.made_at, self.taken_at, now, &self.system)
-    }
-}
-
-/// Writes that the time of a feed is ahead of the clock of this computer, and that its snapshot was therefore
-/// stored under another time, `taken_at`. `None` where it is not, or up to 5 minutes.
-pub(super) fn ahead_of_clock(
-    made_at: Timestamp,
-    taken_at: Timestamp,
-    now: Timestamp,
-    system: &System,
-) -> Option<String> {
-    let ahead = made_at.duration_since(now);
-    let stored = match taken_at == made_at {
-        true => "",
-        false => ": its states are stored under the time of the clock",
-    };
-    (ahead > MAX_CLOCK_DIFFERENCE).then(|| {
-        format!(
-            "the feed is of {}, which is {} ahead of this computer's clock{stored}",
-            system.zone().rfc3339(made_at),
-            in_words(ahead.unsigned_abs())
-        )
     })
 }
 
@@ -302,14 +253,14 @@ pub(super) const CLOCK_STANDS_STILL: &str = "the time of the feed is that of the
 
 /// Writes in what way an accepted snapshot differs from the one before it: a time that stands still, and
 /// stations that are not listed any more.
-fn compare(snapshot: &Snapshot, made_at: Timestamp, before: &FeedState) -> Vec<String> {
+fn compare(snapshot: &Snapshot, before: &FeedState) -> Vec<String> {
     let mut notes = Vec::new();
     let last = match snapshot.kind {
         SnapshotKind::Information => before.information_at,
         SnapshotKind::Status => before.status_at,
         SnapshotKind::Full => before.status_at.min(before.information_at),
     };
-    if last == Some(made_at) {
+    if last == Some(snapshot.taken_at) {
         notes.push(CLOCK_STANDS_STILL.into());
     }
     // Where states are known, names alone do not show which stations are in use.
@@ -333,35 +284,4 @@ fn compare(snapshot: &Snapshot, made_at: Timestamp, before: &FeedState) -> Vec<S
         format!("{gone} of the {all_text} stations of the last snapshot {verb} not in this one")
     });
     notes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_time_ahead_of_the_clock_becomes_that_of_a_snapshot() {
-        // Minutes after the present moment.
-        let stored = |made: i64, last: Option<i64>| {
-            let now = Timestamp::from_second(1_700_000_000).unwrap();
-            let at = |minutes| now + SignedDuration::from_mins(minutes);
-            let stored = time_of_snapshot(at(made), now, last.map(at));
-            stored.duration_since(now).as_mins()
-        };
-        // Clocks that agree, and feeds of earlier.
-        for made in [-100, -1, 0, 5] {
-            for last in [None, Some(-1), Some(4), Some(60)] {
-                assert_eq!(stored(made, last), made, "{last:?}");
-            }
-        }
-        // Feeds that are ahead.
-        for made in [6, 60, 24 * 60] {
-            assert_eq!(stored(made, None), 0);
-            assert_eq!(stored(made, Some(-1)), 0);
-            // The newest snapshot is ahead as far as clocks may differ: this one is not older.
-            assert_eq!(stored(made, Some(4)), 4);
-            // The clock of this computer was set back.
-            assert_eq!(stored(made, Some(6)), made);
-        }
-    }
 }

@@ -121,8 +121,8 @@ impl<'a> Replay<'a> {
         match polled.applied {
             Applied::Accepted { .. } => {
                 summary.accepted += 1;
-                summary.first = summary.first.or(Some(polled.taken_at));
-                summary.last = summary.last.max(Some(polled.taken_at));
+                summary.first = summary.first.or(Some(polled.time.taken_at));
+                summary.last = summary.last.max(Some(polled.time.taken_at));
             }
             Applied::Repeated => summary.repeated += 1,
             Applied::Refused { .. } => summary.refused += 1,

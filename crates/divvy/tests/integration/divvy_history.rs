@@ -119,21 +119,21 @@ fn month_of_polls(archives: &Path, month: &str, is_wanted: &dyn Fn(&str) -> bool
         match polled.applied {
             Applied::Accepted { .. } => {
                 assert!(
-                    last.is_none_or(|last| last <= polled.taken_at),
+                    last.is_none_or(|last| last <= polled.time.taken_at),
                     "{}",
                     state.name
                 );
                 outcome.accepted += 1;
-                last = Some(polled.taken_at);
+                last = Some(polled.time.taken_at);
                 assert_same_stations(&block_on(store.stations(&divvy.id)).unwrap(), state);
             }
             Applied::Repeated => {
-                assert_eq!(last, Some(polled.taken_at), "{}", state.name);
+                assert_eq!(last, Some(polled.time.taken_at), "{}", state.name);
                 outcome.repeated += 1;
             }
             Applied::Refused { last: newer, .. } => {
                 assert!(
-                    newer > polled.taken_at && last == Some(newer),
+                    newer > polled.time.taken_at && last == Some(newer),
                     "{}",
                     state.name
                 );

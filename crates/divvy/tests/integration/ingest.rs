@@ -45,8 +45,8 @@ fn a_feed_ahead_of_the_clock_does_not_block_later_ones() {
     ] {
         let polled = polled(&store, made, fetched).unwrap();
         assert!(matches!(polled.applied, Applied::Accepted { .. }));
-        assert_eq!(polled.taken_at.as_second(), made.min(fetched));
-        assert_eq!(polled.made_at.as_second(), made);
+        assert_eq!(polled.time.taken_at.as_second(), made.min(fetched));
+        assert_eq!(polled.time.made_at.as_second(), made);
     }
 }
 

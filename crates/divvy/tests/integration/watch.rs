@@ -230,17 +230,18 @@ fn a_snapshot_of_before_a_failure_is_the_one_that_is_stored() {
 fn states_of_a_feed_whose_clock_was_ahead_are_taken_before_and_after_it_is_set_right() {
     let mut watched = Watched::new(60);
     let ahead = Backwards(-23 * 3_600);
-    for behaviour in [Works, ahead, ahead, Works, ahead, Works, Works] {
+    let script = [Works, ahead, ahead, Works, ahead, Works, Works];
+    for (poll, behaviour) in script.into_iter().enumerate() {
         let (now, report) = watched.poll(behaviour);
         let Outcome::Taken(polled) = &report.outcome else {
             panic!("{behaviour:?}: {:?}", report.outcome)
         };
         let applied = &polled.applied;
         assert!(
-            matches!(applied, Applied::Accepted { changed, .. } if *changed > 0 || behaviour == Works),
+            matches!(applied, Applied::Accepted { changed, .. } if *changed > 0 || poll == 0),
             "{behaviour:?}: {applied:?}"
         );
-        assert!(polled.taken_at <= now.wall, "{behaviour:?}");
+        assert!(polled.time.taken_at <= now.wall, "{behaviour:?}");
     }
 }
 

@@ -33,7 +33,7 @@ impl SnapshotLine {
         Self {
             system: polled.system.id.to_string(),
             fetched_at: zone.rfc3339(fetched_at).to_string(),
-            taken_at: zone.rfc3339(polled.taken_at).to_string(),
+            taken_at: zone.rfc3339(polled.time.taken_at).to_string(),
             stations: polled.stations as u64,
             outcome: outcome(&polled.applied),
             inserted,

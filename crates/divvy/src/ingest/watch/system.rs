@@ -13,7 +13,7 @@ use super::schedule::{After, Schedule};
 use super::{Exchange, Moment};
 use crate::ingest::feed_sources::FeedSources;
 use crate::ingest::poll::{self, Fetched};
-use crate::ingest::{PollError, PollOptions, Polled};
+use crate::ingest::{PollError, PollOptions, Polled, SnapshotTime};
 use crate::model::{System, Systems};
 use crate::sources::http::Client;
 use crate::store::Store;
@@ -92,10 +92,8 @@ pub struct SystemWatch {
     describe: fn(&PollError) -> String,
     /// The system of the last snapshot. `None` before the first.
     system: Option<System>,
-    /// The time in the store of the last snapshot that was read.
-    taken_at: Option<Timestamp>,
-    /// When the feed of that snapshot was made, by its own clock.
-    made_at: Option<Timestamp>,
+    /// The time of the last snapshot that was read. `None` before the first.
+    time: Option<SnapshotTime>,
     /// How many snapshots in succession were in the store before.
     stored_elsewhere: u32,
 }
@@ -119,8 +117,7 @@ impl SystemWatch {
             },
             describe: options.describe,
             system: None,
-            taken_at: None,
-            made_at: None,
+            time: None,
             stored_elsewhere: 0,
         }
     }
@@ -136,10 +133,9 @@ impl SystemWatch {
         self.system.as_ref()
     }
 
-    /// Returns the time in the store of the last snapshot that was read: [`Polled::taken_at`]. `None` before the
-    /// first.
+    /// Returns the time in the store of the last snapshot that was read. `None` before the first.
     pub fn taken_at(&self) -> Option<Timestamp> {
-        self.taken_at
+        self.time.map(|time| time.taken_at)
     }
 
     /// Returns when the next poll is due, from the start of the watch.
@@ -190,7 +186,7 @@ impl SystemWatch {
             Outcome::Failed(error) => FailureKind::after(error),
             Outcome::Taken(_) | Outcome::Unchanged => After::Success { ttl },
         };
-        let is_first = self.taken_at.is_none();
+        let is_first = self.time.is_none();
         self.schedule.plan(after, now.since_start);
         let failing = match &outcome {
             Outcome::Failed(error) => Finding::Present((self.describe)(error)),
@@ -262,7 +258,10 @@ impl SystemWatch {
         now: Timestamp,
     ) -> Result<Polled, PollError> {
         let system = poll::system(&sources, &self.options, store).await?;
-        let fetched = Fetched::At(now);
+        let fetched = Fetched::At {
+            now,
+            before: self.time,
+        };
         if let Some(history) = history {
             // First: where it fails, the next poll stores the snapshot in both.
             let feeds = sources.feeds.clone();

@@ -80,7 +80,7 @@ impl SystemAlarms {
         store: &dyn Store,
     ) -> anyhow::Result<Vec<String>> {
         let last = self.evaluator.state().last_snapshot();
-        let is_newer = last.is_none_or(|last| polled.taken_at > last);
+        let is_newer = last.is_none_or(|last| polled.time.taken_at > last);
         let is_evaluated = match polled.applied {
             Applied::Accepted { .. } => true,
             Applied::Repeated => is_newer,
@@ -90,7 +90,7 @@ impl SystemAlarms {
             let zone = polled.system.zone();
             let error = &format!(
                 "the states of {} are older than the last ones ({})",
-                zone.rfc3339(polled.taken_at),
+                zone.rfc3339(polled.time.taken_at),
                 zone.rfc3339(last)
             );
             self.evaluator.step(at, Event::Failed { error });
@@ -103,7 +103,7 @@ impl SystemAlarms {
         let named = self.name_stations(polled, store).await;
         // Where the names cannot be read, the states count with the names that there are.
         let event = Event::Snapshot {
-            taken_at: polled.taken_at,
+            taken_at: polled.time.taken_at,
             stations: &readings(&polled.snapshot),
         };
         self.evaluator.step(at, event);

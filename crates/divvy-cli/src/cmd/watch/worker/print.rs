@@ -24,7 +24,7 @@ impl Shared<'_> {
             let line = format!(
                 "{} at {}: {inserted} new, {changed} changed, {reported} with a newer report time alone",
                 plural(polled.stations as i64, "station"),
-                polled.system.zone().rfc3339(polled.taken_at),
+                polled.system.zone().rfc3339(polled.time.taken_at),
             );
             self.say(watch, &line);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::SystemWatch;
 use crate::ingest::Polled;
-use crate::ingest::poll::{self, CLOCK_STANDS_STILL};
+use crate::ingest::poll::CLOCK_STANDS_STILL;
 use crate::ingest::watch::{Condition, Finding, Moment, in_words};
 use crate::numerals::grouped;
 use crate::sources::station_feed;
@@ -34,15 +34,15 @@ impl SystemWatch {
             lines.push(format!(
                 "{} stations at {}, polled every {}",
                 grouped(polled.stations as i64),
-                zone.rfc3339(polled.taken_at),
+                zone.rfc3339(polled.time.taken_at),
                 in_words(self.schedule.interval())
             ));
         }
-        let is_later = self.taken_at.is_some_and(|before| polled.taken_at > before);
+        let is_later = (self.time).is_some_and(|before| polled.time.taken_at > before.taken_at);
         let older = match &polled.applied {
             Applied::Refused { last, .. } => Finding::Present(format!(
                 "the snapshot of {} is older than the last one ({}): its states are not taken",
-                zone.rfc3339(polled.taken_at),
+                zone.rfc3339(polled.time.taken_at),
                 zone.rfc3339(*last)
             )),
             _ => Finding::Absent,
@@ -61,8 +61,7 @@ impl SystemWatch {
             None => {}
         }
         self.note_stored_elsewhere(&polled.applied, is_later, at, lines);
-        self.taken_at = Some(polled.taken_at);
-        self.made_at = Some(polled.made_at);
+        self.time = Some(polled.time);
         self.note_age(at, lines);
         for note in polled
             .notes
@@ -105,22 +104,20 @@ impl SystemWatch {
 
     /// Compares the times of the snapshot and of the feed with the clock of this computer.
     pub(super) fn note_age(&mut self, at: Moment, lines: &mut Vec<String>) {
-        let (Some(taken_at), Some(made_at), Some(system)) =
-            (self.taken_at, self.made_at, &self.system)
-        else {
+        let (Some(time), Some(system)) = (self.time, &self.system) else {
             return;
         };
         let max_age = MAX_AGE.max(self.schedule.interval() * 5);
-        let age = Duration::try_from(at.wall.duration_since(taken_at)).ok();
+        let age = Duration::try_from(at.wall.duration_since(time.taken_at)).ok();
         let stale = match age.filter(|age| *age > max_age) {
             Some(age) => Finding::Present(format!(
                 "the feed is of {}, which is {} ago",
-                system.zone().rfc3339(taken_at),
+                system.zone().rfc3339(time.taken_at),
                 in_words(age)
             )),
             None => Finding::Absent,
         };
-        let ahead = poll::ahead_of_clock(made_at, taken_at, at.wall, system);
+        let ahead = time.ahead_of_clock(at.wall, system);
         let ahead = ahead.map_or(Finding::Absent, Finding::Present);
         lines.extend(self.note(Condition::Stale, stale, at));
         lines.extend(self.note(Condition::Ahead, ahead, at));
