@@ -230,7 +230,7 @@ fn for_unknown(candidates: &[String]) -> Cow<'static, str> {
         .collect();
     Cow::Owned(match ways.as_slice() {
         [] => format!(": add --system NAME, or {NEW}"),
-        ways => format!(": say {}, or {NEW}", ways.join(", ")),
+        ways => format!(": add {}, or {NEW}", ways.join(", ")),
     })
 }
 

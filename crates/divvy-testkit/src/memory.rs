@@ -345,7 +345,7 @@ impl Trips for MemoryStore {
     }
 }
 
-/// An archive on its way in.
+/// An archive that is being stored.
 struct MemoryIncoming {
     store: MemoryStore,
     batches: Mutex<Vec<(usize, TripBatch)>>,

@@ -37,7 +37,7 @@ const ONE_EVENT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct CapacityLimiter {
     /// Held while waiting: requests pass one at a time, first come, first served.
-    turn: tokio::sync::Mutex<()>,
+    queue: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -85,7 +85,7 @@ impl CapacityLimiter {
         let now = Instant::now();
         let seconds = if grant.burst { BURST_S } else { 1.0 };
         Self {
-            turn: tokio::sync::Mutex::default(),
+            queue: tokio::sync::Mutex::default(),
             state: Mutex::new(State {
                 granted: grant.rate,
                 ceiling: grant.ceiling.max(grant.rate),
@@ -108,7 +108,7 @@ impl CapacityLimiter {
 
     /// Waits until the bucket covers the expected units of a request, and charges them.
     pub async fn acquire(&self, units: f64) {
-        let _turn = self.turn.lock().await;
+        let _turn = self.queue.lock().await;
         loop {
             let wait = {
                 let mut state = self.state();

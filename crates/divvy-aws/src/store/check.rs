@@ -384,7 +384,7 @@ fn check_totals(archive: &Archive, totals: &Totals, mut recount: Totals, checked
     recount.names = totals.names.clone();
     checked.expect(recount.trips == totals.trips, || {
         format!(
-            "{name}: {} trips are there, and the ledger says {}",
+            "{name}: {} trips are there, and the ledger has {}",
             recount.trips, totals.trips
         )
     });

@@ -299,7 +299,7 @@ mod tests {
                     let records: Vec<Value> = numbers.iter().map(record).collect();
                     json!({"Records": records, "NextShardIterator": next})
                 }
-                other => panic!("nobody asks for {other}"),
+                other => panic!("{other} is not requested"),
             };
             Ok((200, answer.to_string()))
         }

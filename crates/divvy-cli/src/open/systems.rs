@@ -105,7 +105,7 @@ impl Common {
                 self.store
             ),
             (None, _) => bail!(
-                "the store has several systems ({}): say which with --system NAME (reports also take --system all)",
+                "the store has several systems ({}): name one with --system NAME (reports also take --system all)",
                 names(&known)
             ),
         }

@@ -1,6 +1,6 @@
 //! Whose a file is: the evidence that it shows is weighed, and decides for one system or for none.
 //!
-//! Each system gets [points](Ground::points) for what speaks for it. It is excluded by what speaks
+//! Each system gets [points](Ground::points) for the evidence for it. It is excluded by the evidence
 //! against it: coordinates elsewhere, station ids of another shape, a column that it never
 //! published, none of its station names. The last three do not exclude a system in whose area most
 //! coordinates lie, or whose station names these are. The system with the most points is taken if it

@@ -47,7 +47,7 @@ pub(super) async fn attribute_in(
 /// # Errors
 ///
 /// [`LoadError`] where the evidence is not for one system, where most coordinates lie in another
-/// one's area than that the user names, and where the store has the system on another wall clock.
+/// system than the one that the user names, and where the store has the system on another wall clock.
 pub(super) fn attribute(
     contents: &Contents,
     archive: &str,

@@ -173,7 +173,7 @@ pub enum PollError {
     },
     /// The time of the feed is more than a day ahead of the clock.
     #[error(
-        "{file} says that it was made at {taken_at}, more than a day after it was read \
+        "{file} has the time {taken_at}, more than a day after it was read \
          ({fetched_at}): it is not taken; one of the two clocks is wrong"
     )]
     FeedTimeAheadOfClock {

@@ -1,4 +1,4 @@
-//! The names under which trips know a station.
+//! The names that trips use for a station.
 
 use std::fmt;
 use std::ops::Range;

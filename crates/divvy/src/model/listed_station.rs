@@ -10,8 +10,8 @@ use super::{Degrees, Position, position};
 ///
 /// The better form is the lesser one, so that the first of a sorted set is the best: one with a
 /// position before one without, then the one with more decimals, then that of the greatest capacity,
-/// then by the text of name, coordinates and other ids. Lists have no time, and which was read first
-/// states nothing.
+/// then by the text of name, coordinates and other ids. Lists have no time, and the order in
+/// which they were read does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ListedStation {

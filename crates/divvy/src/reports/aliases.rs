@@ -1,5 +1,5 @@
-//! The report of places: each station with the ids and names under which trips, station lists and feeds
-//! know it.
+//! The report of places: each station with the ids and names that trips, station lists and feeds use
+//! for it.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! Places: physical stations, each with all the names under which trips know it.
+//! Places: physical stations, each with all the names that trips use for it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

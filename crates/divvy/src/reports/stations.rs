@@ -72,9 +72,9 @@ impl Row for StationRow {
         vec![
             STATION_ID.defined("the feed's id; the trips' where no feed has the station"),
             Dim::Station.column(),
-            Column::new("latitude", ValueKind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
-            Column::new("longitude", ValueKind::Degrees).defined("as published; where no feed says it, the mean of the trip ends there").spare(5),
-            Column::new("status", ValueKind::Text).defined("what the newest snapshot says; \"not in feed\" where it lacks the station; empty \
+            Column::new("latitude", ValueKind::Degrees).defined("as published; where no feed states it, the mean of the trip ends there").spare(5),
+            Column::new("longitude", ValueKind::Degrees).defined("as published; where no feed states it, the mean of the trip ends there").spare(5),
+            Column::new("status", ValueKind::Text).defined("what the newest snapshot states; \"not in feed\" where it lacks the station; empty \
                  where there is no feed").spare(1),
             count("available_bikes").headed("bikes").defined("vehicles that can be rented, e-bikes included"),
             count("available_ebikes").headed("e-bikes").defined("e-bikes among them").spare(2),
@@ -312,7 +312,7 @@ impl<'a> Facts<'a> {
         let (latitude, longitude) = place.position(self.known).unzip();
         let available = state.available;
         let from_count = self.departures(place);
-        // No feed has a station of lists alone.
+        // The state of a station that lists alone have is not known.
         let is_of_lists = |station: &&Station| station.source == StationSource::List;
         let installed = live.or(station.filter(is_of_lists));
         let total_docks = installed.and_then(|station| station.capacity);

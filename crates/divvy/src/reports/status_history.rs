@@ -128,7 +128,7 @@ impl Report for History {
         let places = question.places_of_feed(&known.totals).await?;
         let Some(selected) = question.resolve_places(&places, &known.totals) else {
             let note =
-                Note::Scope("the history is that of one station: say which with --station".into());
+                Note::Scope("the history is that of one station: name it with --station".into());
             return Ok(Table::new(Vec::<HistoryRow>::new(), vec![note]));
         };
         let selected = selected.into_iter();

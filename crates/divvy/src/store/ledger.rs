@@ -1,4 +1,4 @@
-//! What a ledger knows of the archives that were loaded.
+//! What a ledger holds about the archives that were loaded.
 
 use std::fmt;
 

@@ -76,7 +76,7 @@ pub trait Trips: Send + Sync {
     }
 }
 
-/// One archive on its way into a store.
+/// One archive that is being stored.
 #[async_trait]
 pub trait Incoming: Send + Sync {
     /// Takes a batch of the member with that index. Members may be written from several

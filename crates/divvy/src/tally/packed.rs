@@ -74,7 +74,7 @@ fn checksum(bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(bytes, VERSION)
 }
 
-#[expect(private_bounds, reason = "nobody else makes parts of the cube")]
+#[expect(private_bounds, reason = "parts of the cube are made here alone")]
 impl<T: Pack> Sealed<T> {
     /// Makes it of the bytes that [`to_bytes`](Self::to_bytes) returned.
     ///

@@ -202,7 +202,7 @@ pub(super) async fn unstored(
                 format!(
                     "trip {wanted} of {} is stored under no archive of the ledger: either another \
                      divvy is loading it, or what was imported was exported together with others: \
-                     divvy check tells",
+                     divvy check prints them",
                     archive.entry.id.name
                 ),
             ));

@@ -1,4 +1,4 @@
-//! What the demo prints: what came in, what the change stream did, and what a report says about it.
+//! What the demo prints: what came in, what the change stream did, and what a report shows about it.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

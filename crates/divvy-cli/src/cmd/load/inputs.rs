@@ -17,7 +17,7 @@ pub struct Input<'a> {
 
 /// The files of an argument.
 pub enum Content<'a> {
-    /// An address, which is fetched in its turn.
+    /// An address, which is fetched when the arguments before it are loaded.
     Url(&'a str),
     Files(Result<Vec<(Source, FoundKind)>, ArchiveError>),
 }

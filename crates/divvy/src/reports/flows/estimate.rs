@@ -48,6 +48,7 @@ impl Flow {
 /// classic bikes are compared by themselves where the feed counts both. A bike that is out of order afterwards, or
 /// was before, has not moved.
 fn estimate(before: &StationState, now: &StationState, step: SignedDuration) -> Option<Flow> {
+    let is_in_service = |state: &StationState| StationStatus::is_in_service(state.status.as_ref());
     if !is_in_service(before) || !is_in_service(now) {
         return None;
     }
@@ -166,10 +167,6 @@ impl<'a, F: FnMut(&StationId, LocalHour, Step)> Estimator<'a, F> {
             self.add_time(&station, &state, since, self.observed.last());
         }
     }
-}
-
-fn is_in_service(state: &StationState) -> bool {
-    StationStatus::is_in_service(state.status.as_ref())
 }
 
 #[cfg(test)]

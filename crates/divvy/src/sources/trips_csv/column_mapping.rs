@@ -270,11 +270,11 @@ impl ColumnMapping {
                  its start and end"
             )
         } else if agreeing == 0 {
-            let tells = match compared {
+            let reason = match compared {
                 0 => "no row decides",
                 _ => "no row agrees with its start and end in any unit",
             };
-            format!("durations ({column}) are taken for {unit}: {tells}")
+            format!("durations ({column}) are taken for {unit}: {reason}")
         } else {
             format!(
                 "durations ({column}) are in {unit}: so {agreeing} of {compared} rows agree with \

@@ -1,4 +1,4 @@
-//! What the times of the first rows tell: the order of day and month, and whether they can be read.
+//! What the times of the first rows show: the order of day and month, and whether they can be read.
 
 use std::borrow::Cow;
 use std::io::Read;

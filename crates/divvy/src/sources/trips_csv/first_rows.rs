@@ -1,4 +1,4 @@
-//! What the first rows of a trip file tell: the order of days and months, the unit of durations, which
+//! What the first rows of a trip file show: the order of days and months, the unit of durations, which
 //! ids were numbers, and evidence of the system.
 
 use std::borrow::Cow;

@@ -15,7 +15,7 @@ pub enum UtcTimes {
     Local,
 }
 
-/// How the user asks for the times of a file to be read.
+/// How the times of a file are to be read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TimeHints {
     /// Dates have the day first.

@@ -212,19 +212,20 @@ impl Check<'_> {
     }
 
     /// Compares what is kept of forecasts with its hashes. What is damaged is no fault of the store: it is
-    /// made anew from the history.
+    /// made anew from the history. What cannot be read is a fault.
     fn forecasts_are_intact(&mut self, systems: &[System]) {
         let mut verified = Verified::default();
         for system in systems {
             verified.add(&self.shared.root, &system.id);
         }
-        if verified.intact > 0 && verified.damaged.is_empty() {
+        if verified.intact > 0 && verified.damaged.is_empty() && verified.unreadable.is_empty() {
             self.checked.facts.push(format!(
                 "forecasts: {}, each is what was written",
                 plural(verified.intact as i64, "file")
             ));
         }
         self.checked.notes.extend(verified.damaged);
+        self.checked.faults.extend(verified.unreadable);
     }
 
     fn system(&mut self, system: &System) -> Result<(), StoreError> {
@@ -434,7 +435,7 @@ pub(super) fn read_file(
     Err(StoreError::new(
         StoreErrorKind::Damaged,
         format!(
-            "{} holds {rows} rows, and the ledger says {}",
+            "{} holds {rows} rows, and the ledger has {}",
             path.display(),
             file.rows
         ),

@@ -135,7 +135,7 @@ pub(super) fn inspect(root: &Path) -> Result<FolderContent, StoreError> {
         return Err(StoreError::new(
             StoreErrorKind::Damaged,
             format!(
-                "{} has lost its {CATALOG}, which says what its files are: bring it back from a \
+                "{} has lost its {CATALOG}, which lists its files: bring it back from a \
                  copy, or load the archives again into a new folder",
                 root.display()
             ),

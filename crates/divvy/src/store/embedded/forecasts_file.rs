@@ -90,6 +90,8 @@ pub(super) struct Verified {
     pub(super) intact: usize,
     /// What is wrong with the others, and what follows from it: one sentence each.
     pub(super) damaged: Vec<String>,
+    /// Why others cannot be read: one sentence each.
+    pub(super) unreadable: Vec<String>,
 }
 
 impl Verified {
@@ -105,19 +107,15 @@ impl Verified {
                 "forecasts and their record begin anew, which changes no trip and no state of a station",
             ),
         ] {
-            let what = match read(root, system, part) {
-                Ok(Kept::Nothing) => continue,
-                Ok(Kept::Intact(_)) => {
-                    self.intact += 1;
-                    continue;
-                }
-                Ok(Kept::Damaged) => {
-                    let path = path(root, system, part);
-                    format!("{} is damaged: it is not what was written", path.display())
-                }
-                Err(error) => error.to_string(),
-            };
-            self.damaged.push(format!("{what}; {made_anew}"));
+            match read(root, system, part) {
+                Ok(Kept::Nothing) => {}
+                Ok(Kept::Intact(_)) => self.intact += 1,
+                Ok(Kept::Damaged) => self.damaged.push(format!(
+                    "{} is damaged: it is not what was written; {made_anew}",
+                    path(root, system, part).display()
+                )),
+                Err(error) => self.unreadable.push(error.to_string()),
+            }
         }
     }
 }

@@ -130,7 +130,7 @@ fn write_again(
         return Ok(NewFile { path, finished });
     }
     let message = format!(
-        "it holds {} rows, and the ledger says {}",
+        "it holds {} rows, and the ledger has {}",
         finished.rows, file.rows
     );
     Err(damaged(&old, std::io::Error::other(message)))

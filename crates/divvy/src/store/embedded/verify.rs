@@ -39,7 +39,7 @@ pub(super) fn part_fault(root: &Path, part: &PartRow) -> Option<String> {
     fault(&path, Some(part.hash)).or_else(|| match part_file::rows(&path) {
         Ok(rows) if rows == part.rows => None,
         Ok(rows) => Some(format!(
-            "{} has {rows} rows, and the ledger says {}",
+            "{} has {rows} rows, and the ledger has {}",
             path.display(),
             part.rows
         )),

@@ -105,7 +105,7 @@ pub(crate) fn expect_all_files(
     if let Some(path) = orphan {
         let message = format!(
             "the catalog is damaged: the archive of {path} is not in it any more; divvy check \
-             --repair says what to load again"
+             --repair lists what to load again"
         );
         return Err(StoreError::new(StoreErrorKind::Damaged, message));
     }
@@ -114,7 +114,7 @@ pub(crate) fn expect_all_files(
         return Ok(());
     };
     let message = format!(
-        "the catalog is damaged: it does not name all files of {}; divvy check --repair says what \
+        "the catalog is damaged: it does not name all files of {}; divvy check --repair lists what \
          to load again",
         archive.name
     );
