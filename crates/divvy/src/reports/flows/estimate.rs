@@ -151,7 +151,11 @@ impl<'a, F: FnMut(&StationId, LocalHour, Step)> Estimator<'a, F> {
     }
 
     fn add_time(&mut self, station: &StationId, state: &StationState, since: usize, until: usize) {
-        let Some(bikes) = state.available.vehicles.filter(|_| is_in_service(state)) else {
+        let Some(bikes) = state
+            .available
+            .vehicles
+            .filter(|_| StationStatus::is_in_service(state.status.as_ref()))
+        else {
             return;
         };
         let pass = &mut self.pass;
