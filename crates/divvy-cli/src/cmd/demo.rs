@@ -92,6 +92,8 @@ impl Demo {
         let refreshing = Instant::now();
         let refreshed = store.follow_stream(now)?.unwrap_or_default();
         let refresh_s = refreshing.elapsed().as_secs_f64();
+        // Those of earlier demos in this folder.
+        let flows_before = flows(&store, &polled.system)?;
         self.write_feed(now)?;
         let a_minute_later = poll(now)?;
         store.follow_stream(now)?;
@@ -116,7 +118,9 @@ impl Demo {
                     Applied::Accepted { changed, .. } => changed,
                     _ => 0,
                 },
-                flows: flows(&store, &polled.system)?,
+                flows: flows(&store, &polled.system)?
+                    .zip(flows_before)
+                    .map(|(after, before)| [0, 1].map(|at| after[at] - before[at])),
             },
             busiest: busiest(&store, &polled.system)?,
             starts: starts_by_hour(&store, &polled.system)?,

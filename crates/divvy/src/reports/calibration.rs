@@ -8,7 +8,7 @@ use super::measures::rounded;
 use super::{
     Column, Filter, Note, Picture, Question, Report, Row, Table, Value, ValueKind, plural,
 };
-use crate::forecast::{BinSum, BinSums, Follower, bin};
+use crate::forecast::{BinSum, BinSums, Follower, HORIZONS, bin};
 use crate::outlook::{Bin, Event, Vehicles, parts};
 use crate::store::StoreError;
 
@@ -151,7 +151,7 @@ impl Report for Calibration {
             (follower.record(), follower.since(), follower.taken_at())
         else {
             return nothing(Note::Scope(
-                "no forecast has been issued: divvy watch URL issues them".into(),
+                "no forecast is recorded: divvy watch URL issues them".into(),
             ));
         };
         let filters = question.filters;
@@ -179,8 +179,15 @@ impl Report for Calibration {
         let n: u64 = rows.iter().map(|row| row.sum.n).sum();
         rows.extend(of_bins);
         if n == 0 {
-            let why = follower.untrained().map(|why| format!(": {why}"));
-            let why = why.unwrap_or_default();
+            let is_recorded = |horizon: &usize| HORIZONS.contains(horizon);
+            let why = match follower.untrained() {
+                Some(why) => format!(": {why}"),
+                None if !horizons.is_empty() && !horizons.iter().any(is_recorded) => {
+                    let recorded = HORIZONS.map(|horizon| horizon.to_string());
+                    format!(": those of {} minutes are recorded", recorded.join(", "))
+                }
+                None => String::new(),
+            };
             return nothing(Note::Scope(format!(
                 "no such forecast has been due yet{why}"
             )));

@@ -266,7 +266,7 @@ fn why_not(state: &StationState) -> &'static str {
         _ if !StationStatus::is_in_service(state.status.as_ref()) => "out of service",
         (None, _) | (_, None) => "without a number of bikes or docks",
         (Some(0), Some(0)) => "without any bike or dock",
-        _ => "of another kind of bikes",
+        _ => "without free docks or bikes of that kind",
     }
 }
 

@@ -35,12 +35,13 @@ struct Dot {
 
 /// Draws a dot for the forecasts of each event of similar probability.
 pub(super) fn draw(plot: &Plot<'_>, sheet: Sheet) -> Result<Drawing, NotDrawn> {
-    let columns = Columns::of(plot).ok_or_else(|| plot.nothing())?;
+    let nothing = || NotDrawn::Nothing("no forecast of these is due and recorded".into());
+    let columns = Columns::of(plot).ok_or_else(nothing)?;
     let rows = &plot.table.rows;
     let horizons = rows.iter().filter_map(|row| row[columns.horizon].number());
     let distance = |horizon: &f64| (horizon - HORIZON_MIN).abs();
     let horizon = horizons.min_by(|a, b| distance(a).total_cmp(&distance(b)));
-    let horizon = horizon.ok_or_else(|| plot.nothing())?;
+    let horizon = horizon.ok_or_else(nothing)?;
     // All bikes come first, unless those of one kind were asked for.
     let bikes_of = label(&rows[0][columns.bikes_of]);
     let mut dots = Vec::new();
@@ -57,34 +58,50 @@ pub(super) fn draw(plot: &Plot<'_>, sheet: Sheet) -> Result<Drawing, NotDrawn> {
         }
     }
     if dots.is_empty() {
-        return Err(plot.nothing());
+        return Err(nothing());
     }
     let mut events = Vec::new();
     for dot in &dots {
         index_of(&mut events, dot.event.clone());
     }
     let events: Vec<(String, Colour)> = assign(&events);
-    let mut left_out = Vec::new();
+    let drawn: f64 = dots.iter().map(|dot| dot.n).sum();
+    let mut scope = format!("{} of {}", number(drawn), plot.scope);
     if few > 0.0 {
-        let least = number(LEAST);
-        left_out.push(format!(
-            "{} forecasts in groups of fewer than {least} not drawn",
-            number(few)
-        ));
+        let (few, least) = (number(few), number(LEAST));
+        scope += &format!("; {few} in groups of fewer than {least} not drawn");
     }
-    let kind = match bikes_of.as_str() {
-        "all" => String::new(),
-        kind => format!(", of {kind} bikes"),
-    };
     let title = format!(
-        "What was forecast {} minutes ahead{kind}, and how often it happened",
+        "What was forecast {} minutes ahead, and how often it happened",
         number(horizon)
     );
-    let heading = Heading::new(title, plot.scope_with(&left_out), &events);
+    let bike = match bikes_of.as_str() {
+        "ebike" => "e-bike",
+        "classic" => "classic bike",
+        _ => "bike",
+    };
+    let events: Vec<(String, String, Colour)> = events
+        .into_iter()
+        .map(|(event, colour)| {
+            let name = in_words(&event).replace("bike", bike);
+            (event, name, colour)
+        })
+        .collect();
+    let legend: Vec<(String, Colour)> = events
+        .iter()
+        .map(|(_, name, colour)| (name.clone(), *colour))
+        .collect();
+    let heading = Heading::new(title, scope, &legend);
     Ok(chart(sheet, &heading, &events, &dots))
 }
 
-fn chart(sheet: Sheet, heading: &Heading, events: &[(String, Colour)], dots: &[Dot]) -> Drawing {
+/// `events` are their names in the table and in words, with their colours.
+fn chart(
+    sheet: Sheet,
+    heading: &Heading,
+    events: &[(String, String, Colour)],
+    dots: &[Dot],
+) -> Drawing {
     let mut frame = Frame::new(sheet, heading, sheet.chart());
     let y_of = frame.number_axis("share that happened (%)", 100.0);
     let (left, width) = (frame.left, frame.width());
@@ -99,8 +116,7 @@ fn chart(sheet: Sheet, heading: &Heading, events: &[(String, Colour)], dots: &[D
         },
         "as often as forecast",
     );
-    for (event, colour) in events {
-        let name = in_words(event);
+    for (event, name, colour) in events {
         let of_event = || dots.iter().filter(|dot| dot.event == *event);
         let line: Vec<_> = of_event()
             .map(|dot| at(dot.forecast, dot.observed))
@@ -110,7 +126,7 @@ fn chart(sheet: Sheet, heading: &Heading, events: &[(String, Colour)], dots: &[D
             width: 1.2,
             opacity: 0.6,
         };
-        frame.svg.line(&line, thin, &name);
+        frame.svg.line(&line, thin, name);
         for dot in of_event() {
             let tooltip = format!(
                 "{name}: {} forecasts of {:.1} %, {:.1} % happened",

@@ -505,7 +505,7 @@ fn a_reliability_diagram_has_a_dot_for_forecasts_of_similar_probability_at_60_mi
     let svg = svg("calibration", &table, &Filters::default());
     assert!(svg.contains(">What was forecast 60 minutes ahead, and how often it happened<"));
     assert!(
-        svg.contains("7 forecasts in groups of fewer than 30 not drawn"),
+        svg.contains("1,040 of ") && svg.contains("7 in groups of fewer than 30 not drawn"),
         "{svg}"
     );
     assert_eq!(svg.matches("<circle").count(), 2);
