@@ -33,7 +33,7 @@ fn a_feed_ahead_of_the_clock_does_not_block_later_ones() {
     const DAY: i64 = 86_400;
     let store = MemoryStore::default();
     let refused = polled(&store, NOW + DAY + 1, NOW).unwrap_err();
-    insta::assert_snapshot!(refused, @"stations.json says that it was made at 2023-11-15T16:13:21-06:00, more than a day after it was read (2023-11-14T16:13:20-06:00): it is not taken; one of the two clocks is wrong");
+    insta::assert_snapshot!(refused, @"stations.json has the time 2023-11-15T16:13:21-06:00, more than a day after it was read (2023-11-14T16:13:20-06:00): it is not taken; one of the two clocks is wrong");
     assert!(block_on(store.systems()).unwrap().is_empty());
 
     // Old, present, of a clock in the wrong zone, and of the same clock when it is set right.
