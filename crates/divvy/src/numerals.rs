@@ -24,7 +24,27 @@ pub fn plural(number: i64, noun: &str) -> String {
     format!("{} {noun}{ending}", grouped(number))
 }
 
-/// Writes a length of time for people: `40 s`, `12 minutes`, `2 h 30 min`, `3 days 4 h`.
+/// Writes a length of time to the second: `40 s`, `12 minutes`, `1 min 30 s`, `1 day 23 h 59 min`.
+pub fn exactly_in_words(length: Duration) -> String {
+    let seconds = length.as_secs();
+    let days = seconds / 86_400;
+    let parts = [
+        (days, if days == 1 { "day" } else { "days" }),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts
+        .map(|(count, unit)| format!("{count} {unit}"))
+        .collect();
+    match parts.len() {
+        0 | 1 => in_words(length),
+        _ => parts.join(" "),
+    }
+}
+
+/// Writes a length of time for people, without its smaller parts: `40 s`, `12 minutes`, `2 h 30 min`, `3 days 4 h`.
 pub fn in_words(length: Duration) -> String {
     let seconds = length.as_secs_f64().round() as u64;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
@@ -99,6 +119,10 @@ mod tests {
             assert_eq!(seconds(refused), None, "{refused}");
         }
         // What is written can be read.
+        for length in [0, 59, 60, 90, 3_599, 3_600, 3_690, 9_000, 86_400, 172_740] {
+            let exactly = exactly_in_words(Duration::from_secs(length));
+            assert_eq!(seconds(&exactly), Some(length as i64), "{exactly}");
+        }
         for length in [0, 59, 60, 150, 3_600, 9_000, 86_400, 100_800, 198_000] {
             let written = in_words(Duration::from_secs(length));
             let read = seconds(&written).unwrap();

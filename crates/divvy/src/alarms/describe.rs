@@ -1,7 +1,16 @@
 //! Rules and targets as sentences.
 
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
 use super::rule::{Combine, Delivery, Rule, Rules, Target, When};
-use super::sentence::length;
+use crate::numerals::exactly_in_words;
+
+/// Writes a length of time of a rule.
+fn length(length: SignedDuration) -> String {
+    exactly_in_words(Duration::try_from(length).unwrap_or_default())
+}
 
 /// Writes what a rule does in a sentence, with the names of its targets.
 pub fn describe_rule(rule: &Rule, rules: &Rules) -> String {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use anstyle::Style;
 use divvy::numerals;
 use divvy::refresh::Refreshed;
 use divvy::reports::Table;
@@ -74,7 +75,8 @@ impl Story {
     /// Writes the results for people.
     pub(super) fn write(&self, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
         let title = "An invented month of a bike-share system: no network, no account";
-        writeln!(out, "{}\n", screen.paint(BOLD, title))?;
+        write_line(screen, BOLD, title, out)?;
+        writeln!(out)?;
         for (name, text) in self.steps() {
             let width = screen.width.map(|width| width.saturating_sub(NAME as u16));
             let mut name = screen.paint(GOOD, format!("{name:<NAME$}"));
@@ -84,7 +86,8 @@ impl Story {
             }
         }
         let heading = "The busiest stations, and the bikes that stand there now";
-        writeln!(out, "\n{}", screen.paint(BOLD, heading))?;
+        writeln!(out)?;
+        write_line(screen, BOLD, heading, out)?;
         Format::Table.write(&self.busiest, screen, out)?;
         writeln!(out, "\n{}", screen.paint(BOLD, "When trips start"))?;
         self.write_hours(screen, out)?;
@@ -110,7 +113,8 @@ impl Story {
             writeln!(out, "{command}{between}{store}")?;
         }
         let next = "Then load real archives, and poll a live feed: see divvy load --help";
-        writeln!(out, "\n{}", screen.paint(DIM, next))
+        writeln!(out)?;
+        write_line(screen, DIM, next, out)
     }
 
     /// Lists the steps: a name, and what it did.
@@ -163,9 +167,27 @@ impl Story {
         };
         let bars = screen.paint(GOOD, bars(&self.starts));
         let most = plural(most.max(0.0) as u64, "trip");
-        writeln!(out, "\n  {bars}  most from {hour}:00 on: {most}")?;
-        writeln!(out, "  {}", screen.paint(DIM, "0     6     12    18"))
+        let most = format!("most from {hour}:00 on: {most}");
+        let width = 2 + self.starts.len() + 2 + most.width();
+        let is_narrow = screen
+            .width
+            .is_some_and(|narrow| width > usize::from(narrow));
+        let (beside, below) = match is_narrow {
+            true => (String::new(), format!("\n  {most}")),
+            false => (format!("  {most}"), String::new()),
+        };
+        writeln!(out, "\n  {bars}{beside}")?;
+        let hours = screen.paint(DIM, "0     6     12    18");
+        writeln!(out, "  {hours}{below}")
     }
+}
+
+/// Writes a sentence, broken into lines that fit the terminal.
+fn write_line(screen: Screen, style: Style, text: &str, out: &mut dyn Write) -> io::Result<()> {
+    for line in wrapped(text, screen.width, 0) {
+        writeln!(out, "{}", screen.paint(style, line))?;
+    }
+    Ok(())
 }
 
 /// Formats a number of things: `1 trip`, `2,000 trips`.
