@@ -225,7 +225,8 @@ fn what_has_happened_to_one_of_several_stations_counts_until_the_alarm_ends() {
     // Stations s0 and s2 are likely to be empty while they are in service and are not.
     let rule = &soon("any", "0s");
     let both = || at(0..2, &[Some(1), Some(0), Some(1)]);
-    let one_is_empty = || at(2..4, &[Some(0), Some(0), Some(1)]);
+    let one_is_empty_at = |minutes| at(minutes, &[Some(0), Some(0), Some(1)]);
+    let one_is_empty = || one_is_empty_at(2..4);
     let other_closes = [
         both(),
         one_is_empty(),
@@ -240,12 +241,20 @@ fn what_has_happened_to_one_of_several_stations_counts_until_the_alarm_ends() {
         at(6..8, &[Some(11), Some(0), Some(11)]),
     ];
     insta::assert_snapshot!(endings(rule, &all_close.concat()), @r#"12:06 "came_true" soon: what was likely has happened, a station has become empty; 0 of 1 station in service are likely to be empty soon now; the alarm lasted for 6 minutes"#);
+    // It was likely for the station at an earlier snapshot than the last one.
+    let closed_before = [
+        both(),
+        at(2..4, &[Some(11), Some(0), Some(1)]),
+        one_is_empty_at(4..6),
+        at(6..8, &[Some(0), Some(0), Some(11)]),
+    ];
+    insta::assert_snapshot!(endings(rule, &closed_before.concat()), @r#"12:06 "came_true" soon: what was likely has happened, a station has become empty; 0 of 2 stations in service are likely to be empty soon now; the alarm lasted for 6 minutes"#);
     // It does not count for the next alarm.
     let again = [
         both(),
         one_is_empty(),
         at(4..6, &[Some(0), Some(0), Some(11)]),
-        at(6..8, &[Some(0), Some(0), Some(1)]),
+        one_is_empty_at(6..8),
         at(8..10, &[Some(0), Some(0), Some(11)]),
     ];
     insta::assert_snapshot!(endings(rule, &again.concat()), @r#"
