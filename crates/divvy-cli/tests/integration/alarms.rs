@@ -217,7 +217,7 @@ fn a_webhook_that_refuses_all_notices_is_printed_once_with_their_number() {
         .lines()
         .filter(|line| line.contains("target ops: "))
         .collect();
-    let moved = "moved to the file of refused ones";
+    let moved = "moved to refused/ops.ndjson";
     let expected = [
         format!("target ops: the webhook answers 400: 1 notice {moved}"),
         format!("target ops: {} more notices {moved}", refused - 1),

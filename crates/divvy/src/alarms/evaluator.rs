@@ -111,8 +111,9 @@ impl<'a> About<'a> {
 }
 
 impl Evaluator {
-    /// Begins with the state of an earlier run, or the default. The first [`step`](Self::step) resolves the
-    /// open notices of rules that had another meaning then.
+    /// Begins with the state of an earlier run, or the default. Open notices of rules that had another meaning then
+    /// are resolved: those about stations by the first snapshot, those about the feed by the first
+    /// [`step`](Self::step).
     pub fn new(setting: Setting, mut state: SavedState) -> Self {
         state.keep_rules(&setting.rules);
         let rules = setting.rules.rules.iter();
@@ -181,7 +182,8 @@ impl Evaluator {
     /// Evaluates the rules. `at` is the time of the poll. Adds the notices that follow to those that are
     /// unsent.
     pub fn step(&mut self, at: Timestamp, event: Event<'_>) {
-        self.resolve_changed(at);
+        self.note_changed();
+        self.resolve_replaced(at, event);
         let is_after_gap = self.note_poll(at, event);
         let rules = Arc::clone(&self.setting.rules);
         for (index, rule) in rules.rules.iter().enumerate() {

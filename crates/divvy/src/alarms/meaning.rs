@@ -62,6 +62,11 @@ impl Meaning {
         }
     }
 
+    /// Returns whether it is of single stations, or of several of them together.
+    pub(super) fn is_of_stations(&self) -> bool {
+        self.combine.is_some()
+    }
+
     /// Returns whether each station has an alarm of its own.
     pub(super) fn is_of_each_station(&self) -> bool {
         self.combine == Some(Combine::Each)
@@ -105,6 +110,14 @@ mod tests {
         ];
         for (from, to) in other {
             assert_ne!(meaning(&TEXT.replace(from, to)), meaning(TEXT), "{to}");
+        }
+        for when in ["feed_stale", "feed_down"] {
+            let after = |time: &str| {
+                let text = format!("[[rule]]\nname = \"a\"\nwhen = \"{when}\"\nafter = \"{time}\"");
+                meaning(&text)
+            };
+            assert_eq!(after("10m"), after("600s"), "{when}");
+            assert_ne!(after("10m"), after("11m"), "{when}");
         }
     }
 

@@ -43,6 +43,8 @@ pub enum Ending {
     CameTrue,
     /// The rule was changed under the same name.
     RuleChanged,
+    /// The rule no longer names the station, which was renamed or has another short name.
+    NotNamed,
 }
 
 /// One notice. As JSON its fields have the names of this struct.

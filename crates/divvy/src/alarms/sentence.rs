@@ -27,22 +27,25 @@ pub(super) struct Facts<'a> {
     pub(super) probability: Option<f64>,
 }
 
+/// What a snapshot has of a station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It is in service.
+    InService,
+    /// It is listed, and out of service.
+    OutOfService,
+    /// It is not listed.
+    NotListed,
+    /// It is listed, and the rule does not name it.
+    NotNamed,
+}
+
 /// Writes the sentence about one station.
-pub(super) fn of_station(facts: &Facts<'_>) -> String {
+pub(super) fn of_station(facts: &Facts<'_>, presence: Presence) -> String {
     let subject = facts.subject;
     let lasted = length(facts.lasted);
     if facts.state == NoticeState::Resolved {
-        if facts.came_true {
-            let what = expected(facts.when);
-            return format!("{subject} has become {what}; that was likely for {lasted}");
-        }
-        let what = match facts.when {
-            When::Empty => "empty",
-            When::Full => "full",
-            When::LikelyEmpty { .. } => "likely to become empty",
-            _ => "likely to become full",
-        };
-        return format!("{subject} is no longer {what}; it was for {lasted}");
+        return of_end(facts, presence);
     }
     let lacks = |what: &str| match facts.lasted.is_zero() {
         true => format!("{subject} has no {what}"),
@@ -60,6 +63,34 @@ pub(super) fn of_station(facts: &Facts<'_>) -> String {
         When::LikelyEmpty { within, .. } => will_lack("bike", within),
         When::LikelyFull { within, .. } => will_lack("free dock", within),
         _ => lacks("bike"),
+    }
+}
+
+/// Writes the sentence about a station of which the condition is over.
+fn of_end(facts: &Facts<'_>, presence: Presence) -> String {
+    let subject = facts.subject;
+    let lasted = length(facts.lasted);
+    if facts.came_true {
+        let what = expected(facts.when);
+        return format!("{subject} has become {what}; that was likely for {lasted}");
+    }
+    let what = match facts.when {
+        When::Empty => "empty",
+        When::Full => "full",
+        When::LikelyEmpty { .. } => "likely to become empty",
+        _ => "likely to become full",
+    };
+    match presence {
+        Presence::InService => format!("{subject} is no longer {what}; it was for {lasted}"),
+        Presence::OutOfService => {
+            format!("{subject} is out of service; it was {what} for {lasted}")
+        }
+        Presence::NotListed => {
+            format!("{subject} is not in the list any more; it was {what} for {lasted}")
+        }
+        Presence::NotNamed => {
+            format!("the rule no longer names {subject}: its alarm is closed")
+        }
     }
 }
 

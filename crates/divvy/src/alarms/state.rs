@@ -41,10 +41,16 @@ pub(super) struct RuleState {
     pub(super) tracks: BTreeMap<String, Track>,
     /// The stations of the list, for rules about it.
     pub(super) stations: Option<StationSet>,
-    /// Of rules about several stations and what is likely: those for which it was at the last snapshot at which
-    /// the rule's condition held.
+    /// Of rules about several stations together and what is likely: those for which it has been since the track
+    /// of the rule began.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) likely: BTreeSet<StationId>,
+    /// Whether what was likely has happened to one of these stations after it was likely.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) came_true: bool,
+    /// The states of earlier meanings of the rule whose open notices are not resolved yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) replaced: Vec<RuleState>,
 }
 
 impl RuleState {
@@ -54,6 +60,22 @@ impl RuleState {
             meaning: Some(meaning),
             ..Self::default()
         }
+    }
+
+    /// Begins anew with another meaning. The state until now is kept where it has open notices.
+    pub(super) fn replace(&mut self, meaning: Meaning) {
+        let mut old = std::mem::replace(self, Self::of(meaning));
+        self.replaced = std::mem::take(&mut old.replaced);
+        if old.open() > 0 {
+            self.replaced.push(old);
+        }
+    }
+
+    /// Counts the notices that are open.
+    fn open(&self) -> usize {
+        let tracks = self.tracks.values();
+        let own = tracks.filter(|track| track.is_raised()).count();
+        own + self.replaced.iter().map(Self::open).sum::<usize>()
     }
 }
 
@@ -74,13 +96,11 @@ impl SavedState {
     pub fn keep_rules(&mut self, rules: &Rules) -> usize {
         let is_there = |name: &String| rules.rules.iter().any(|rule| rule.name == *name);
         let gone = self.rules.extract_if(.., |name, _| !is_there(name));
-        let tracks = gone.flat_map(|(_, state)| state.tracks.into_values());
-        tracks.filter(Track::is_raised).count()
+        gone.map(|(_, state)| state.open()).sum()
     }
 
     /// Counts the notices that are open.
     pub fn open(&self) -> usize {
-        let tracks = self.rules.values().flat_map(|state| state.tracks.values());
-        tracks.filter(|track| track.is_raised()).count()
+        self.rules.values().map(RuleState::open).sum()
     }
 }

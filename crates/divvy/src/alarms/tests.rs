@@ -63,6 +63,13 @@ fn stations(count: usize) -> Vec<Station> {
 }
 
 fn evaluator(rules: &Arc<Rules>, state: SavedState) -> Evaluator {
+    let mut evaluator = unnamed(rules, state);
+    evaluator.name_stations(&System::named("divvy").unwrap(), &stations(4));
+    evaluator
+}
+
+/// Makes an evaluator that has no names of stations yet, as it is before the first snapshot.
+fn unnamed(rules: &Arc<Rules>, state: SavedState) -> Evaluator {
     let setting = Setting {
         rules: Arc::clone(rules),
         max_gap: SignedDuration::from_mins(MAX_GAP),
@@ -70,19 +77,18 @@ fn evaluator(rules: &Arc<Rules>, state: SavedState) -> Evaluator {
         system: None,
         address: "https://h.example/gbfs.json".into(),
     };
-    let mut evaluator = Evaluator::new(setting, state);
-    evaluator.name_stations(&System::named("divvy").unwrap(), &stations(4));
-    evaluator
+    Evaluator::new(setting, state)
 }
 
-/// Station s0 is likely to be empty.
+/// Stations s0 and s2 are likely to be empty.
 fn likely(
     _: &crate::model::SystemId,
     station: &StationId,
     expected: super::Expectation,
     _: SignedDuration,
 ) -> Option<f64> {
-    let is_likely = station.as_str() == "s0" && expected == super::Expectation::Empty;
+    let is_likely =
+        ["s0", "s2"].contains(&station.as_str()) && expected == super::Expectation::Empty;
     Some(if is_likely { 0.75 } else { 0.25 })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::folder::refused_file;
 use super::outbox::Outbox;
 use super::sender::{Outcome, Sender};
 use super::target_health::TargetHealth;
@@ -46,7 +47,7 @@ pub struct Listener<'a, G> {
 struct Attempts {
     start: Instant,
     health: TargetHealth,
-    /// How many have failed in succession.
+    /// How many have failed in succession: since a notice was taken, or refused for good.
     failed: u32,
 }
 
@@ -71,7 +72,7 @@ impl Delivery {
     pub fn run<G>(&self, listener: &Listener<'_, G>) {
         let mut attempts = Attempts {
             start: Instant::now(),
-            health: TargetHealth::default(),
+            health: TargetHealth::new(&self.target),
             failed: 0,
         };
         let mut wait = Duration::ZERO;
@@ -83,7 +84,7 @@ impl Delivery {
                 None => break,
             }
         }
-        self.say(listener, attempts.health.end());
+        self.say(listener, attempts.health.unprinted_refusals());
     }
 
     /// Sends the oldest notice, if any waits. Returns how long to wait for the next attempt. `None` where the
@@ -94,37 +95,70 @@ impl Delivery {
         listener: &Listener<'_, G>,
     ) -> Option<Duration> {
         let Some((number, notice)) = self.outbox.oldest() else {
+            let now = attempts.start.elapsed();
+            self.say(listener, attempts.health.note_idle(now));
             return Some(LOOK_EVERY);
         };
         let sending = (listener.begin_sending)()?;
-        let outcome = self.sender.send(&notice);
-        let now = attempts.start.elapsed();
-        let done = match &outcome {
-            Outcome::Sent => self.outbox.remove(number),
+        let (done, asked) = match self.sender.send(&notice) {
+            Outcome::Sent => (self.remove_taken(number, attempts, listener), None),
             Outcome::Refused { reason } => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                self.say(listener, attempts.health.note_refusal(reason, now));
-                self.outbox.refuse(number, reason)
+                let moved = self.move_refused(number, &reason, attempts, listener);
+                (moved, None)
             }
             Outcome::Closed => {
                 (listener.on_closed)();
                 return None;
             }
-            Outcome::Later { reason, wait } => {
-                return Some(self.note_failure(attempts, reason, *wait, listener));
-            }
+            Outcome::Later { reason, wait } => (Err(reason), wait),
         };
         drop(sending);
-        if let Err(error) = done {
-            let reason =
-                format!("the notice was sent, and cannot be removed from the outbox: {error}");
-            return Some(self.note_failure(attempts, &reason, None, listener));
+        if let Err(reason) = done {
+            return Some(self.note_failure(attempts, &reason, asked, listener));
         }
-        if outcome == Outcome::Sent {
-            attempts.failed = 0;
-            self.say(listener, attempts.health.note_taken(now));
-        }
+        attempts.failed = 0;
         Some(Duration::ZERO)
+    }
+
+    /// Removes a notice that the target has taken.
+    ///
+    /// # Errors
+    ///
+    /// A sentence: the notice is still in the outbox.
+    fn remove_taken<G>(
+        &self,
+        number: u64,
+        attempts: &mut Attempts,
+        listener: &Listener<'_, G>,
+    ) -> Result<(), String> {
+        self.outbox.remove(number).map_err(|error| {
+            format!("the notice was sent, and cannot be removed from the outbox: {error}")
+        })?;
+        let now = attempts.start.elapsed();
+        self.say(listener, attempts.health.note_taken(now));
+        Ok(())
+    }
+
+    /// Moves a notice that the target has refused to the file of refused ones.
+    ///
+    /// # Errors
+    ///
+    /// A sentence: the notice is still in the outbox.
+    fn move_refused<G>(
+        &self,
+        number: u64,
+        reason: &str,
+        attempts: &mut Attempts,
+        listener: &Listener<'_, G>,
+    ) -> Result<(), String> {
+        self.outbox.refuse(number, reason).map_err(|error| {
+            let file = refused_file(&self.target);
+            format!("{reason}, and the notice cannot be moved to {file}: {error}")
+        })?;
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        let now = attempts.start.elapsed();
+        self.say(listener, attempts.health.note_refusal(reason, now));
+        Ok(())
     }
 
     /// Notes a failure. Returns how long to wait.
@@ -159,7 +193,100 @@ fn wait_after(failures: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+
+    use divvy::alarms::Target;
+
     use super::*;
+
+    /// Answers a request for each status, in turn. Returns the address of the server.
+    fn serve(statuses: &'static [u16]) -> String {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", server.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for status in statuses {
+                let (mut stream, _) = server.accept().unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let (mut line, mut length) = (String::new(), 0);
+                while reader.read_line(&mut line).unwrap() > 2 {
+                    let lower = line.to_ascii_lowercase();
+                    if let Some(value) = lower.strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    line.clear();
+                }
+                reader.read_exact(&mut vec![0; length]).unwrap();
+                let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\n");
+                write!(stream, "{head}content-length: 0\r\n\r\n").unwrap();
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn a_refusal_is_printed_and_counted_when_the_notice_is_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = folder.path().join("ops.ndjson");
+        let outbox = Outbox::open(&folder.path().join("ops"), &refused).unwrap();
+        let notice = |id: &str| {
+            let notice = serde_json::json!({
+                "id": id, "rule": "empty", "when": "empty", "system": "divvy", "subject": "s0",
+                "state": "raised", "since": "", "at": "", "text": "", "values": {}
+            });
+            serde_json::from_value(notice).unwrap()
+        };
+        outbox.add(&[&notice("a"), &notice("b")]).unwrap();
+        let target = Target {
+            name: "ops".into(),
+            delivery: divvy::alarms::Delivery::Webhook {
+                url: serve(&[400, 400, 400, 500, 204]),
+                secret_env: None,
+            },
+        };
+        let delivery = Delivery::new("ops", outbox, Sender::new(&target).unwrap());
+        // A file that cannot be written: there is a folder of its name, until two attempts were made.
+        std::fs::create_dir(&refused).unwrap();
+        let (waits, lines) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        delivery.run(&Listener {
+            goes_on_after: &|wait| {
+                waits.borrow_mut().push(wait.as_secs());
+                if waits.borrow().len() == 3 {
+                    std::fs::remove_dir(&refused).unwrap();
+                }
+                waits.borrow().len() <= 5
+            },
+            begin_sending: &|| Some(()),
+            say: &|line| lines.borrow_mut().push(line.to_owned()),
+            on_closed: &|| {},
+        });
+        let lines = lines.into_inner();
+        let [first, second, third, fourth] = &lines[..] else {
+            panic!("{lines:?}");
+        };
+        let cannot = "target ops: the webhook answers 400, and the notice cannot be moved to refused/ops.ndjson: ";
+        assert!(first.starts_with(cannot), "{first}");
+        assert!(first.ends_with("; it is sent again, and 2 wait"), "{first}");
+        assert_eq!(
+            second,
+            "target ops: the webhook answers 400: 1 notice moved to refused/ops.ndjson"
+        );
+        assert!(
+            third.starts_with("target ops: notices are taken again after "),
+            "{third}"
+        );
+        let end = "target ops: notices are no longer refused after ";
+        assert!(fourth.starts_with(end), "{fourth}");
+        // The refusal ends the succession of failures: the wait after the next one is the first wait.
+        assert_eq!(waits.into_inner(), [0, 1, 2, 0, 1, 0]);
+        assert_eq!(delivery.failures(), 4);
+        assert_eq!(delivery.outbox.len(), 0);
+        assert_eq!(
+            std::fs::read_to_string(&refused).unwrap().lines().count(),
+            1
+        );
+    }
 
     #[test]
     fn waits_grow_to_five_minutes() {

@@ -17,6 +17,11 @@ use divvy::alarms::SavedState;
 use super::durable::{remove_unfinished, replace};
 use super::outbox::Outbox;
 
+/// Returns the path in the folder of the notices that a target has refused.
+pub fn refused_file(target: &str) -> String {
+    format!("refused/{target}.ndjson")
+}
+
 /// A folder of alarms that this process holds.
 pub struct Folder {
     path: PathBuf,
@@ -58,7 +63,7 @@ impl Folder {
     /// Its folder cannot be read or made.
     pub fn outbox(&self, target: &str) -> anyhow::Result<Outbox> {
         let folder = self.path.join("outbox").join(target);
-        let refused = self.path.join("refused").join(format!("{target}.ndjson"));
+        let refused = self.path.join(refused_file(target));
         let reading = || format!("cannot open {}", folder.display());
         Outbox::open(&folder, &refused).with_context(reading)
     }

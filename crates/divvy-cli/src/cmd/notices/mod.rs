@@ -18,6 +18,6 @@ mod sender;
 mod target_health;
 
 pub use delivery::{Delivery, Listener};
-pub use folder::Folder;
+pub use folder::{Folder, refused_file};
 pub use rules_file::{expect_no_forecasts, read_rules};
 pub use sender::{Outcome, Sender};

@@ -25,7 +25,7 @@ pub use open::folder;
 
 use super::gate::Gate;
 use super::lock::lock;
-use crate::cmd::notices::{Delivery, Folder, Listener};
+use crate::cmd::notices::{Delivery, Folder, Listener, refused_file};
 use crate::open::Common;
 use crate::runtime::block_on;
 use system::SystemAlarms;
@@ -141,8 +141,9 @@ impl Alarms {
             if moved > 0 {
                 let moved = plural(moved as i64, "notice");
                 sentences.push(format!(
-                    "target {}: too many notices wait: the oldest {moved} moved to the refused ones",
-                    delivery.target
+                    "target {}: too many notices wait: the oldest {moved} moved to {}",
+                    delivery.target,
+                    refused_file(&delivery.target)
                 ));
             }
         }

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::{About, Evaluator, Readings};
 use crate::alarms::condition::{self, Found};
-use crate::alarms::notice::Values;
+use crate::alarms::notice::{Ending, NoticeState, Values};
 use crate::alarms::rule::{Combine, Rule};
-use crate::alarms::sentence::{self, Facts};
+use crate::alarms::sentence::{self, Facts, Presence};
 use crate::alarms::track::Sample;
 use crate::history::StationState;
 use crate::model::StationId;
@@ -40,8 +40,8 @@ impl Evaluator {
             .filter(|id| self.selections[index].contains(id));
         let ids: BTreeSet<StationId> = tracked.chain(selected.cloned()).collect();
         for id in ids {
-            let state = stations.get(&id);
-            let state = state.filter(|_| self.selections[index].contains(&id));
+            let listed = stations.get(&id);
+            let state = listed.filter(|_| self.selections[index].contains(&id));
             let found = state.map_or_else(Found::default, |state| self.find(rule, &id, state));
             let sample = Sample {
                 at,
@@ -53,19 +53,30 @@ impl Evaluator {
             let Some(step) = self.track(rule, id.as_str(), sample) else {
                 continue;
             };
-            let text = sentence::of_station(&Facts {
+            let presence = match (listed, state) {
+                (None, _) => Presence::NotListed,
+                (Some(_), None) => Presence::NotNamed,
+                _ if found.is_in_service => Presence::InService,
+                _ => Presence::OutOfService,
+            };
+            let facts = Facts {
                 when: rule.when,
                 state: step.state,
                 came_true: step.came_true,
                 subject: &self.name_of(&id),
                 lasted: step.until.unwrap_or(at).duration_since(step.since),
                 probability: found.probability,
-            });
+            };
+            let text = sentence::of_station(&facts, presence);
+            let is_unnamed = presence == Presence::NotNamed
+                && step.state == NoticeState::Resolved
+                && !step.came_true;
             let available = state.map(|state| state.available);
             let values = Values {
                 bikes: available.and_then(|it| it.vehicles),
                 docks: available.and_then(|it| it.docks),
                 probability: found.probability.filter(|_| found.holds),
+                ending: is_unnamed.then_some(Ending::NotNamed),
                 ..Values::default()
             };
             self.push(About::new(rule, id.as_str()), step, at, text, values);
@@ -84,13 +95,13 @@ impl Evaluator {
         let selected = stations.iter();
         let selected = selected.filter(|(id, _)| self.selections[index].contains(id));
         let (mut in_service, mut holding, mut probability) = (0, Vec::new(), None);
-        let likely = self.state.rules.get(&rule.name);
-        let likely = likely.map(|state| &state.likely);
-        let mut came_true = false;
+        let own = self.state.rules.get(&rule.name);
+        let own = own.filter(|own| own.tracks.contains_key(&rule.name));
+        let mut came_true = own.is_some_and(|own| own.came_true);
         for (id, state) in selected {
             let found = self.find(rule, id, state);
             in_service += usize::from(found.is_in_service);
-            came_true |= found.came_true && likely.is_some_and(|likely| likely.contains(id));
+            came_true |= found.came_true && own.is_some_and(|own| own.likely.contains(id));
             if found.holds {
                 holding.push(id.clone());
                 let others = probability.unwrap_or(0.0);
@@ -109,8 +120,8 @@ impl Evaluator {
             came_true: came_true && !holds,
         };
         let step = self.track(rule, &rule.name, sample);
-        if holds && rule.when.is_likely() {
-            self.state_of(rule).likely = holding.iter().cloned().collect();
+        if rule.when.is_likely() {
+            self.note_likely(rule, &holding, came_true);
         }
         let Some(step) = step else {
             return;
@@ -132,5 +143,18 @@ impl Evaluator {
             ..Values::default()
         };
         self.push(About::new(rule, &rule.name), step, at, text, values);
+    }
+
+    /// Notes for which of several stations something is likely, and whether it has happened to one for which it was,
+    /// until the track of the rule ends.
+    fn note_likely(&mut self, rule: &Rule, holding: &[StationId], came_true: bool) {
+        let own = self.state_of(rule);
+        if own.tracks.contains_key(&rule.name) {
+            own.likely.extend(holding.iter().cloned());
+            own.came_true = came_true;
+        } else {
+            own.likely.clear();
+            own.came_true = false;
+        }
     }
 }

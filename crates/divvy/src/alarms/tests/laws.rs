@@ -46,6 +46,14 @@ within = "30m"
 probability = 0.5
 
 [[rule]]
+name = "any-likely"
+when = "likely_empty"
+within = "30m"
+probability = 0.5
+combine = "any"
+for = "2m"
+
+[[rule]]
 name = "down"
 when = "feed_down"
 after = "3m"

@@ -133,6 +133,7 @@ combine = "any"
     any notifies no target when at least one station of any system is empty for 3 minutes, and when that is over
     all notifies no target when all of the 2 named stations of any system that are in service are empty, and when that is over
     likely notifies no target when a station of any system is likely to be empty within 30 minutes with a probability of 50 % or more for 5 minutes, and when that is over
+    any-likely notifies no target when at least one station of any system is likely to be empty within 30 minutes with a probability of 50 % or more for 2 minutes, and when that is over
     down notifies no target when polls of the feed of any system have failed for 3 minutes, and when that is over
     stale notifies no target when the newest states of the feed of any system are 6 minutes old, again every 5 minutes, and when that is over
     moved notifies no target when the discovery file of any system names another address of a feed

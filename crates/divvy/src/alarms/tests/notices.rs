@@ -1,7 +1,10 @@
 //! Notices of small histories, one rule each.
 
+use jiff::Timestamp;
+
 use super::Happening::{Failed, Moved, Snapshot, Unchanged};
-use super::{Happening, evaluator, rules, run, step_all};
+use super::{Happening, evaluator, minute, rules, run, step, step_all, unnamed};
+use crate::alarms::notice::Ending;
 use crate::alarms::{NoticeState, SavedState};
 
 /// Writes the notices: the minute of the day, the rule, its subject, the state, the sentence.
@@ -55,9 +58,42 @@ fn a_station_that_is_closed_or_gone_is_no_longer_empty() {
     insta::assert_snapshot!(written(rule, &happenings), @r#"
     12:02 s0 raised: Place 0 has had no bike for 2 minutes
     12:02 s1 raised: Place 1 has had no bike for 2 minutes
-    12:07 s0 resolved: Place 0 is no longer empty; it was for 5 minutes
-    12:07 s1 resolved: Place 1 is no longer empty; it was for 5 minutes
+    12:07 s0 resolved: Place 0 is out of service; it was empty for 5 minutes
+    12:07 s1 resolved: Place 1 is not in the list any more; it was empty for 5 minutes
     "#);
+}
+
+#[test]
+fn a_station_that_a_rule_no_longer_names_has_an_ending_of_its_own() {
+    let rule = rules(
+        "[[rule]]\nname = \"low\"\nwhen = \"empty\"\nfor = \"0s\"\nstations = [\"Place 0\", \"Place 1\"]",
+    );
+    let mut evaluator = evaluator(&rule, SavedState::default());
+    step_all(&mut evaluator, &at(0..2, &[Some(0), Some(0)]));
+    let mut renamed = super::stations(2);
+    renamed[0].name = Some("Elm St".into());
+    renamed[1].name = Some("Oak St".into());
+    let system = crate::model::System::named("divvy").unwrap();
+    evaluator.name_stations(&system, &renamed);
+    // The first is still empty, the second is not in the list any more.
+    let notices = step_all(&mut evaluator, &at(2..4, &[Some(0), None]));
+    let found: Vec<_> = notices
+        .iter()
+        .map(|notice| (notice.text.as_str(), notice.values.ending))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (
+                "the rule no longer names Elm St: its alarm is closed",
+                Some(Ending::NotNamed)
+            ),
+            (
+                "Oak St is not in the list any more; it was empty for 2 minutes",
+                Some(Ending::Over)
+            ),
+        ]
+    );
 }
 
 #[test]
@@ -132,9 +168,12 @@ fn soon(combine: &str, hold: &str) -> String {
     )
 }
 
-/// Writes the resolved notices: the minute of the day, how they end, the sentence.
+/// Writes the resolved notices: the minute of the day, how they end, the sentence. They are the same when the
+/// evaluator begins again, from its state, before each happening.
 fn endings(text: &str, happenings: &[(i64, Happening)]) -> String {
     let notices = run(&rules(text), happenings, &[]);
+    let restarts: Vec<usize> = (0..happenings.len()).collect();
+    assert_eq!(run(&rules(text), happenings, &restarts), notices);
     let resolved = notices
         .iter()
         .filter(|notice| notice.state == NoticeState::Resolved);
@@ -159,7 +198,7 @@ fn what_was_likely_and_has_happened_is_not_called_unlikely() {
     .concat();
     insta::assert_snapshot!(endings(&soon("each", "2m"), &was_empty), @r#"12:06 "came_true" Place 0 has become empty; that was likely for 4 minutes"#);
     let closed = [likely(), at(4..9, &[Some(11), Some(1)])].concat();
-    insta::assert_snapshot!(endings(&soon("each", "2m"), &closed), @r#"12:06 "over" Place 0 is no longer likely to become empty; it was for 4 minutes"#);
+    insta::assert_snapshot!(endings(&soon("each", "2m"), &closed), @r#"12:06 "over" Place 0 is out of service; it was likely to become empty for 4 minutes"#);
     let again = [
         likely(),
         at([4], &[Some(0), Some(1)]),
@@ -167,7 +206,7 @@ fn what_was_likely_and_has_happened_is_not_called_unlikely() {
         at(7..12, &[Some(11), Some(1)]),
     ]
     .concat();
-    insta::assert_snapshot!(endings(&soon("each", "2m"), &again), @r#"12:09 "over" Place 0 is no longer likely to become empty; it was for 7 minutes"#);
+    insta::assert_snapshot!(endings(&soon("each", "2m"), &again), @r#"12:09 "over" Place 0 is out of service; it was likely to become empty for 7 minutes"#);
 }
 
 #[test]
@@ -179,6 +218,49 @@ fn of_several_stations_those_that_were_likely_decide_how_it_ends() {
     // Station s1 was empty before, and was never likely to become so.
     let closed = [likely(), at(4..6, &[Some(11), Some(0)])].concat();
     insta::assert_snapshot!(endings(rule, &closed), @r#"12:04 "over" soon: 0 of 1 station in service are likely to be empty soon now; the alarm lasted for 4 minutes"#);
+}
+
+#[test]
+fn what_has_happened_to_one_of_several_stations_counts_until_the_alarm_ends() {
+    // Stations s0 and s2 are likely to be empty while they are in service and are not.
+    let rule = &soon("any", "0s");
+    let both = || at(0..2, &[Some(1), Some(0), Some(1)]);
+    let one_is_empty_at = |minutes| at(minutes, &[Some(0), Some(0), Some(1)]);
+    let one_is_empty = || one_is_empty_at(2..4);
+    let other_closes = [
+        both(),
+        one_is_empty(),
+        at(4..6, &[Some(0), Some(0), Some(11)]),
+    ];
+    insta::assert_snapshot!(endings(rule, &other_closes.concat()), @r#"12:04 "came_true" soon: what was likely has happened, a station has become empty; 0 of 2 stations in service are likely to be empty soon now; the alarm lasted for 4 minutes"#);
+    // The station that was empty is out of service when the alarm ends.
+    let all_close = [
+        both(),
+        one_is_empty(),
+        at(4..6, &[Some(11), Some(0), Some(1)]),
+        at(6..8, &[Some(11), Some(0), Some(11)]),
+    ];
+    insta::assert_snapshot!(endings(rule, &all_close.concat()), @r#"12:06 "came_true" soon: what was likely has happened, a station has become empty; 0 of 1 station in service are likely to be empty soon now; the alarm lasted for 6 minutes"#);
+    // It was likely for the station at an earlier snapshot than the last one.
+    let closed_before = [
+        both(),
+        at(2..4, &[Some(11), Some(0), Some(1)]),
+        one_is_empty_at(4..6),
+        at(6..8, &[Some(0), Some(0), Some(11)]),
+    ];
+    insta::assert_snapshot!(endings(rule, &closed_before.concat()), @r#"12:06 "came_true" soon: what was likely has happened, a station has become empty; 0 of 2 stations in service are likely to be empty soon now; the alarm lasted for 6 minutes"#);
+    // It does not count for the next alarm.
+    let again = [
+        both(),
+        one_is_empty(),
+        at(4..6, &[Some(0), Some(0), Some(11)]),
+        one_is_empty_at(6..8),
+        at(8..10, &[Some(0), Some(0), Some(11)]),
+    ];
+    insta::assert_snapshot!(endings(rule, &again.concat()), @r#"
+    12:04 "came_true" soon: what was likely has happened, a station has become empty; 0 of 2 stations in service are likely to be empty soon now; the alarm lasted for 4 minutes
+    12:08 "over" soon: 0 of 2 stations in service are likely to be empty soon now; the alarm lasted for 2 minutes
+    "#);
 }
 
 /// Evaluates three minutes of empty stations with one rule, and then, after a restart, what follows with another.
@@ -216,32 +298,118 @@ fn a_rule_that_was_changed_under_its_name_begins_anew() {
     let elsewhere = &format!("{before}\nsystem = \"citibike\"");
     let any = &format!("{before}\ncombine = \"any\"");
     let sooner = &before.replace("2m", "1m");
+    let down = "[[rule]]\nname = \"low\"\nwhen = \"feed_down\"\nafter = \"1m\"";
     let changes = [
         after_a_change(before, full, &at(3..7, &[Some(10), Some(4)])),
         after_a_change(before, named, &empty),
         after_a_change(before, elsewhere, &empty),
         after_a_change(any, before, &empty),
+        after_a_change(before, sooner, &empty[..1]),
+        // Alarms about stations wait for a snapshot, those about the feed do not.
         after_a_change(before, sooner, &[(3, Failed)]),
+        after_a_change(
+            before,
+            down,
+            &[vec![(3, Failed)], empty[1..].to_vec()].concat(),
+        ),
     ];
     insta::assert_snapshot!(changes.join("\n\n"), @r#"
     12:02 empty raised since 12:00 null: Place 0 has had no bike for 2 minutes
-    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: the alarm about Place 0 that it had raised before is closed
+    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: its open alarm about Place 0 is closed
     12:05 full raised since 12:03 null: Place 0 has had no free dock for 2 minutes
 
     12:02 empty raised since 12:00 null: Place 0 has had no bike for 2 minutes
-    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: the alarm about Place 0 that it had raised before is closed
+    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: its open alarm about Place 0 is closed
     12:05 empty raised since 12:03 null: Place 0 has had no bike for 2 minutes
 
     12:02 empty raised since 12:00 null: Place 0 has had no bike for 2 minutes
-    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: the alarm about Place 0 that it had raised before is closed
+    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: its open alarm about Place 0 is closed
 
     12:02 empty raised since 12:00 null: low: 1 of 2 stations in service are empty: Place 0
-    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: the alarm about its stations that it had raised before is closed
+    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: its open alarm is closed
     12:05 empty raised since 12:03 null: Place 0 has had no bike for 2 minutes
 
     12:02 empty raised since 12:00 null: Place 0 has had no bike for 2 minutes
-    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: the alarm about Place 0 that it had raised before is closed
+    12:03 empty resolved since 12:00 "rule_changed": rule low was changed: its open alarm about Place 0 is closed
+
+    12:02 empty raised since 12:00 null: Place 0 has had no bike for 2 minutes
+
+    12:02 empty raised since 12:00 null: Place 0 has had no bike for 2 minutes
+    12:03 feed_down raised since 12:02 null: no poll has succeeded for 1 minute
+    12:04 empty resolved since 12:00 "rule_changed": rule low was changed: its open alarm about Place 0 is closed
+    12:05 feed_down resolved since 12:02 "over": polls succeed again; they failed for 2 minutes
     "#);
+}
+
+#[test]
+fn a_changed_rule_resolves_by_the_first_snapshot_at_its_time_and_with_names() {
+    let rule = "[[rule]]\nname = \"low\"\nwhen = \"empty\"\nfor = \"0s\"";
+    let mut first = evaluator(&rules(rule), SavedState::default());
+    step_all(&mut first, &at(0..2, &[Some(0)]));
+    let saved = serde_json::to_string(first.state()).unwrap();
+    // After the restart there are no names until the first snapshot, which is older than the poll.
+    let changed = &rules(&format!("{rule}\nstations = [\"s0\"]"));
+    let mut second = unnamed(changed, serde_json::from_str(&saved).unwrap());
+    assert_eq!(step_all(&mut second, &[(5, Moved), (5, Failed)]), []);
+    assert_eq!(second.state().open(), 1);
+    let saved = serde_json::to_string(second.state()).unwrap();
+    let mut third = evaluator(changed, serde_json::from_str(&saved).unwrap());
+    step(&mut third, 6, &Snapshot(2, vec![Some(0)]));
+    let notices = third.take_unsent();
+    let found: Vec<_> = notices
+        .iter()
+        .map(|notice| {
+            (
+                notice.state.as_str(),
+                notice.name.as_deref(),
+                notice.text.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (
+                "resolved",
+                Some("Place 0"),
+                "rule low was changed: its open alarm about Place 0 is closed"
+            ),
+            ("raised", Some("Place 0"), "Place 0 has no bike"),
+        ]
+    );
+    let taken_at = minute(4);
+    for notice in &notices {
+        assert_eq!(notice.at.parse::<Timestamp>().unwrap(), taken_at);
+    }
+}
+
+#[test]
+fn a_changed_rule_about_the_feed_resolves_by_the_first_poll() {
+    let rule = "[[rule]]\nname = \"down\"\nwhen = \"feed_down\"\nafter = \"1m\"";
+    let mut first = evaluator(&rules(rule), SavedState::default());
+    step_all(&mut first, &[(0, Failed), (1, Failed)]);
+    let saved = serde_json::to_string(first.state()).unwrap();
+    let changed = &rules(&rule.replace("1m", "9m"));
+    let mut second = unnamed(changed, serde_json::from_str(&saved).unwrap());
+    let notices = step_all(&mut second, &[(2, Failed)]);
+    let texts: Vec<&str> = notices.iter().map(|notice| notice.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        ["rule down was changed: its open alarm about the feed is closed"]
+    );
+    assert_eq!(second.state().open(), 0);
+}
+
+#[test]
+fn open_notices_of_a_changed_rule_are_counted_where_it_is_removed() {
+    let rule = "[[rule]]\nname = \"low\"\nwhen = \"empty\"\nfor = \"0s\"";
+    let mut first = evaluator(&rules(rule), SavedState::default());
+    step_all(&mut first, &at(0..2, &[Some(0)]));
+    let changed = &rules(&rule.replace("0s", "1m"));
+    let mut second = unnamed(changed, first.state().clone());
+    step(&mut second, 3, &Failed);
+    let mut state = second.state().clone();
+    assert_eq!(state.keep_rules(&rules(&rule.replace("low", "other"))), 1);
 }
 
 #[test]

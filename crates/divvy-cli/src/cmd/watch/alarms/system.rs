@@ -246,7 +246,7 @@ mod tests {
             ),
             [
                 "New St has no bike".to_owned(),
-                format!("{missing}; Old St is no longer empty; it was for 1 minute")
+                format!("{missing}; the rule no longer names Old St: its alarm is closed")
             ]
         );
     }
