@@ -440,10 +440,13 @@ fn no_rows_are_no_picture() {
             bike: Some("tandem".into()),
             ..Filters::default()
         };
-        let why = not_drawn(report.name(), &table, &filters);
+        let expected = match report.picture() {
+            Some(Picture::Reliability) => "no forecast of these is due and recorded",
+            _ => "no trips match (bike tandem)",
+        };
         assert_eq!(
-            why,
-            "there is nothing to draw: no trips match (bike tandem)"
+            not_drawn(report.name(), &table, &filters),
+            format!("there is nothing to draw: {expected}")
         );
     }
 }
