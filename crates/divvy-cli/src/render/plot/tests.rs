@@ -1,4 +1,4 @@
-use divvy::reports::{Column, Filters, Map, MapStation, Note, REPORTS, Scope, Value};
+use divvy::reports::{Column, Filters, Map, MapStation, Note, Picture, REPORTS, Scope, Value};
 
 use super::*;
 use crate::render::colours::style_sheet;
