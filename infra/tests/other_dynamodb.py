@@ -165,7 +165,7 @@ def changed_by_boto3(store, station, most):
     assert f"from_count of {station} is {left}, as counted by the index" in said, said
     assert store.stored_counts()[station] == store.by_index(station) == left
     said = "".join(store.divvy("check", expect=[2]))
-    assert "trips are there, and the ledger says" in said, said
+    assert "trips are there, and the ledger has" in said, said
     print(f"a deleted item: uncounted at first; after the wait {left}, as the index has it; check finds it")
 
 
