@@ -143,6 +143,16 @@ fn months_are_to_scale_with_gaps_and_stay_in_the_order_of_the_rows_if_sorted() {
     assert!((step - next).abs() < 0.2, "{step} {next}");
 }
 
+/// The columns of the report of growth.
+const GROWTH: [&str; 6] = [
+    "month",
+    "rider",
+    "trips",
+    "year_before",
+    "growth",
+    "complete",
+];
+
 #[test]
 fn growth_has_both_years_and_marks_months_that_are_not_complete() {
     let rows = vec![
@@ -171,15 +181,7 @@ fn growth_has_both_years_and_marks_months_that_are_not_complete() {
             Value::Truth(false),
         ],
     ];
-    let names = [
-        "month",
-        "rider",
-        "trips",
-        "year_before",
-        "growth",
-        "complete",
-    ];
-    let table = answer("growth", &names, rows);
+    let table = answer("growth", &GROWTH, rows);
     let svg = svg("growth", &table, &Filters::default());
     let before = number(&svg, "the year before 2022-01: 50", "height");
     let now = number(&svg, "2022-01: 75, a year before 50 (+50.0 %)", "height");
@@ -205,20 +207,12 @@ fn growth_of_a_single_year_is_in_the_middle_and_says_so() {
         let row = [month.into(), "all".into(), trips.into()];
         row.into_iter().chain(growth).collect()
     };
-    let names = [
-        "month",
-        "rider",
-        "trips",
-        "year_before",
-        "growth",
-        "complete",
-    ];
-    let table = answer("growth", &names, vec![row("2021-01", 50)]);
+    let table = answer("growth", &GROWTH, vec![row("2021-01", 50)]);
     let drawn = svg("growth", &table, &Filters::default());
     assert!(drawn.contains("(the same months a year before are not stored)"));
     let months = answer(
         "months",
-        &names[..3],
+        &GROWTH[..3],
         vec![row("2021-01", 50)[..3].to_vec()],
     );
     let months = svg("months", &months, &Filters::default());
