@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use divvy::forecast;
 use divvy::model::{Snapshot, System};
+use divvy::numerals::plural;
 use divvy::outlook::{
     self, Added, BacktestOptions, Calendar, Observations, ObservationsBuilder, OnlineOptions,
     Vehicles,
@@ -67,7 +68,7 @@ pub struct Backtest {
     seed: u64,
     /// Do not correct forecasts by the outcomes of earlier ones in the test
     #[arg(long)]
-    no_online_intercept: bool,
+    no_online_correction: bool,
     /// How to write it
     #[arg(long, value_enum, default_value = "json")]
     format: BacktestFormat,
@@ -131,7 +132,8 @@ impl Backtest {
         match self.format {
             BacktestFormat::Json => outputs::print_json(&tested.scores)?,
         }
-        let is_complete = left_out.is_empty() && tested.left_out.is_empty();
+        let faults = train.faults().len() + test.faults().len();
+        let is_complete = left_out.is_empty() && tested.left_out.is_empty() && faults == 0;
         Ok(ExitCode::from(u8::from(!is_complete)))
     }
 
@@ -167,7 +169,7 @@ impl Backtest {
         };
         let read = |days: Days| {
             let period = days.period(&system)?;
-            let walked = forecast::walk(history, &system, &period, Vehicles::All, 1);
+            let walked = forecast::walk(history, &system, &period, Vehicles::All, 1, &[]);
             let walked = block_on(walked)?;
             days.expect_readings(walked.snapshots as u64, &walked.observations, common)?;
             anyhow::Ok(walked.observations)
@@ -180,7 +182,7 @@ impl Backtest {
             horizons: self.horizon.iter().copied().map(usize::from).collect(),
             samples: usize::try_from(self.samples).unwrap_or(usize::MAX),
             seed: self.seed,
-            online: (!self.no_online_intercept).then(OnlineOptions::default),
+            online: (!self.no_online_correction).then(OnlineOptions::default),
         }
     }
 }
@@ -207,12 +209,19 @@ impl Days {
         let readings = observations.count_readings();
         let Self { first, last } = self;
         common.say(format_args!(
-            "{first} to {last}: {} snapshots, usually {} minutes apart; {} stations, {} readings in service",
+            "{first} to {last}: {} snapshots, usually {} apart; {} stations, {} readings in service",
             grouped(snapshots),
-            observations.interval(),
+            plural(observations.interval() as i64, "minute"),
             grouped(observations.stations().len() as u64),
             grouped(readings as u64)
         ));
+        let faults = observations.faults().len() as i64;
+        if faults > 0 {
+            common.say(format_args!(
+                "  left out: {}, in which most stations lost all bikes, or all free docks, at once",
+                plural(faults, "snapshot")
+            ));
+        }
         if readings == 0 {
             bail!("no snapshot has a station in service from {first} to {last}");
         }

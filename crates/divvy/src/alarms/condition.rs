@@ -26,6 +26,12 @@ pub trait Forecasts: Send + Sync {
         expected: Expectation,
         within: SignedDuration,
     ) -> Option<f64>;
+
+    /// Returns whether the newest states of a system are a fault of its feed, which no forecast begins with. Rules
+    /// about what is likely are not evaluated then.
+    fn is_paused(&self, _system: &SystemId) -> bool {
+        false
+    }
 }
 
 impl<F> Forecasts for F

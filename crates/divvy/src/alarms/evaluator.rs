@@ -199,6 +199,7 @@ impl Evaluator {
                 (When::StationsChanged, Event::Snapshot { taken_at, stations }) => {
                     self.add_list(index, rule, taken_at, stations, is_after_gap);
                 }
+                (when, Event::Snapshot { .. }) if when.is_likely() && self.is_paused() => {}
                 (_, Event::Snapshot { taken_at, stations }) if rule.combine == Combine::Each => {
                     self.add_each(index, rule, taken_at, stations, is_after_gap);
                 }
@@ -208,6 +209,12 @@ impl Evaluator {
                 _ => {}
             }
         }
+    }
+
+    /// Returns whether forecasts do not begin with the newest snapshot.
+    fn is_paused(&self) -> bool {
+        let forecasts = self.setting.forecasts.as_ref().zip(self.system.as_ref());
+        forecasts.is_some_and(|(forecasts, system)| forecasts.is_paused(system))
     }
 
     /// Notes the times of a poll. Returns whether a snapshot comes after a gap.

@@ -1,9 +1,13 @@
 //! Follows the history of a system snapshot by snapshot: issues forecasts, and scores them when they are
 //! due.
 
+mod beginning;
+mod claims;
 mod steps;
 
-use jiff::{SignedDuration, Timestamp};
+pub use claims::GroupClaims;
+
+use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -11,17 +15,12 @@ use super::log::{self, Log, Readings};
 use super::record::Record;
 use super::training::Models;
 use super::walk::calendar;
-use crate::history::{SnapshotEntry, StateChange};
+use crate::history::StateChange;
 use crate::model::civil_date::day_of_ms;
 use crate::model::{StationId, System};
-use crate::outlook::{Calendar, Claim, Event, Reading, Vehicles, minute_of};
+use crate::outlook::faults::FaultFilter;
+use crate::outlook::{Calendar, Claim, minute_of};
 use crate::store::{ForecastPart, StationTable, StatusHistory, StoreError};
-
-/// A log that ends so long before the newest snapshot is not followed further: forecasts begin again with
-/// the newest.
-const MAX_BEHIND: SignedDuration = SignedDuration::from_hours(24);
-/// A forecast for a station that has not changed is used again for so many minutes.
-const CLAIM_MAX_AGE_MIN: i64 = 5;
 
 /// Follows the history of a system.
 pub struct Follower {
@@ -33,7 +32,7 @@ pub struct Follower {
     indexes: FxHashMap<StationId, usize>,
     /// The minute of the hour in which forecasts for each station are issued.
     minutes_of_hour: Vec<i64>,
-    /// What each station has now.
+    /// What each station has in the newest snapshot, also where that one is not followed.
     current: Vec<Readings>,
     /// Forecasts that were asked for, by station and horizon, with the minute in which they were made:
     /// those of a station are dropped when it changes.
@@ -43,17 +42,10 @@ pub struct Follower {
     /// Whether models were trained that are not kept yet.
     has_new_models: bool,
     may_train: bool,
-}
-
-/// The forecasts for one group of the vehicles of a station.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GroupClaims {
-    /// The vehicles.
-    pub vehicles: Vehicles,
-    /// What the station has now.
-    pub now: Reading,
-    /// A claim a horizon, in their order.
-    pub claims: Vec<Claim>,
+    /// Finds snapshots that are not followed, because most stations have lost all bikes at once.
+    faults: FaultFilter,
+    /// How many of the newest snapshots are such.
+    left_out: usize,
 }
 
 impl Follower {
@@ -75,6 +67,8 @@ impl Follower {
             kept_hour: i64::MIN,
             has_new_models: false,
             may_train: true,
+            faults: FaultFilter::default(),
+            left_out: 0,
         };
         if let Some(forecasts) = store.forecasts() {
             let log: Option<Log> = log::read(forecasts, &system.id, ForecastPart::Log).await?;
@@ -118,20 +112,24 @@ impl Follower {
         let Some(history) = store.history() else {
             return Ok(());
         };
-        let system = self.system.id.clone();
-        let Some((number, from)) = self.log.as_ref().map(|log| (log.number, log.taken_at)) else {
-            return self.follow_newest(history).await;
-        };
-        let entries = history.snapshots(&system, from, Timestamp::MAX).await?;
-        // A history without the log's last snapshot was repaired, was restored from a backup, or lost what
-        // was not on the disk yet when the computer stopped.
-        let is_in_history = entries
-            .iter()
-            .any(|entry| (entry.number, entry.taken_at) == (number, from));
-        let is_behind = |newest: &SnapshotEntry| newest.taken_at.duration_since(from) > MAX_BEHIND;
-        if !is_in_history || entries.last().is_some_and(is_behind) {
-            return self.follow_newest(history).await;
+        if !self.is_continued_by(history).await? {
+            self.follow_newest(history).await?;
         }
+        self.follow_later(history).await?;
+        // Models that were lost are trained again, also where no snapshot has come since.
+        match self.taken_at().filter(|_| self.models.is_none()) {
+            Some(at) if self.is_training_due(at) => self.train(history, at).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Follows the snapshots after the last one that was followed.
+    async fn follow_later(&mut self, history: &dyn StatusHistory) -> Result<(), StoreError> {
+        let Some((number, from)) = self.log.as_ref().map(|log| (log.number, log.taken_at)) else {
+            return Ok(());
+        };
+        let system = self.system.id.clone();
+        let entries = history.snapshots(&system, from, Timestamp::MAX).await?;
         let mut changes: Vec<StateChange> = Vec::new();
         let mut collect = |change: &StateChange| {
             if change.snapshot > number {
@@ -142,6 +140,9 @@ impl Follower {
             .each_state_change(&system, from, Timestamp::MAX, &mut collect)
             .await?;
         changes.sort_by_key(|change| change.snapshot);
+        // Snapshots that were not followed are read again.
+        self.faults = FaultFilter::default();
+        self.left_out = 0;
         let mut changes = changes.into_iter().peekable();
         for entry in entries {
             if entry.number <= number {
@@ -152,25 +153,7 @@ impl Follower {
             }
             self.snapshot(history, &entry).await?;
         }
-        // Models that were lost are trained again, also where no snapshot has come since.
-        match self.taken_at().filter(|_| self.models.is_none()) {
-            Some(at) if self.is_training_due(at) => self.train(history, at).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// Begins with the newest snapshot. Where that is one that was followed before, it is followed again,
-    /// but no forecast is issued twice: see [`Log::issued_until`].
-    async fn follow_newest(&mut self, history: &dyn StatusHistory) -> Result<(), StoreError> {
-        let newest = history.as_of(&self.system.id, Timestamp::MAX).await?;
-        let Some(newest) = newest else {
-            return Ok(());
-        };
-        self.begin(&newest.snapshot);
-        for (station, state) in &newest.states {
-            self.set(station, Some(state));
-        }
-        self.snapshot(history, &newest.snapshot).await
+        Ok(())
     }
 
     /// Follows, and keeps the log once an hour of the feed's time, and new models at once.
@@ -212,9 +195,15 @@ impl Follower {
         Ok(())
     }
 
-    /// Returns when the newest snapshot was made. `None` before the first.
+    /// Returns when the newest snapshot was made that is followed. `None` before the first.
     pub fn taken_at(&self) -> Option<Timestamp> {
         self.log.as_ref().map(|log| log.taken_at)
+    }
+
+    /// Returns how many of the newest snapshots are not followed, because most stations have lost all bikes, or all
+    /// free docks, at once. Forecasts are those from the snapshot before them.
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// Returns when the first snapshot that was followed was made. `None` before that.
@@ -236,96 +225,6 @@ impl Follower {
     /// Returns how good the forecasts were that are due. `None` before the first snapshot.
     pub fn record(&self) -> Option<&Record> {
         self.log.as_ref().map(|log| &log.record)
-    }
-
-    /// Forecasts a station at horizons, ascending: what it has now, and a claim a horizon. `None` where it
-    /// has no reading, or neither a bike nor a dock, and where the group of vehicles has no model.
-    pub fn claims(
-        &self,
-        station: &StationId,
-        vehicles: Vehicles,
-        horizons: &[usize],
-    ) -> Option<(Reading, Vec<Claim>)> {
-        let of_group = self
-            .claims_of_groups(station, &[vehicles], horizons)
-            .pop()?;
-        Some((of_group.now, of_group.claims))
-    }
-
-    /// Forecasts a station for groups of vehicles, see [`Self::claims`]. Groups without a forecast are left
-    /// out. The claims of a group are bounded by those of all vehicles: see [`Claim::bounded_by`].
-    pub fn claims_of_groups(
-        &self,
-        station: &StationId,
-        groups: &[Vehicles],
-        horizons: &[usize],
-    ) -> Vec<GroupClaims> {
-        let all = self.claims_of_model(station, Vehicles::All, horizons);
-        let of_group = |vehicles: &Vehicles| {
-            let mut of_group = match *vehicles {
-                Vehicles::All => return all.clone(),
-                vehicles => self.claims_of_model(station, vehicles, horizons)?,
-            };
-            let all = all.iter().flat_map(|all| &all.claims);
-            for (claim, all) in of_group.claims.iter_mut().zip(all) {
-                claim.bounded_by(all);
-            }
-            Some(of_group)
-        };
-        groups.iter().filter_map(of_group).collect()
-    }
-
-    /// Forecasts a station by the model of a group of vehicles alone.
-    fn claims_of_model(
-        &self,
-        station: &StationId,
-        vehicles: Vehicles,
-        horizons: &[usize],
-    ) -> Option<GroupClaims> {
-        let log = self.log.as_ref()?;
-        let group = self.usable_models()?.group(vehicles)?;
-        let index = *self.indexes.get(station)?;
-        let now = self.current[index][vehicles as usize]?;
-        if group.model.rates(station).places(now) == 0 {
-            return None;
-        }
-        let minute = minute_of(log.taken_at);
-        let slot = |ahead: usize| usize::from(self.calendar.slot(minute + ahead as i64));
-        let level = log.levels[vehicles as usize].level();
-        let claims = group
-            .model
-            .claims(station, (vehicles, now), level, horizons, slot);
-        Some(GroupClaims {
-            vehicles,
-            now,
-            claims,
-        })
-    }
-
-    /// Returns the probability that an event happens to a station at or within so many minutes from the
-    /// newest snapshot on, 1 where it is the case now. `None` where it is not forecast.
-    ///
-    /// It is calculated when it is asked for, and again when the station has changed, or after five minutes.
-    pub fn probability(
-        &mut self,
-        station: &StationId,
-        event: Event,
-        minutes: usize,
-    ) -> Option<f64> {
-        let now = minute_of(self.taken_at()?);
-        let index = *self.indexes.get(station)?;
-        let key = (index, minutes);
-        let is_current = |(made, _): &&(i64, Option<Claim>)| now - *made < CLAIM_MAX_AGE_MIN;
-        if self.claims.get(&key).filter(is_current).is_none() {
-            let claims = self.claims(station, Vehicles::All, &[minutes]);
-            let claim = claims.and_then(|(_, mut claims)| claims.pop());
-            self.claims.insert(key, (now, claim));
-        }
-        let reading = self.current[index][Vehicles::All as usize]?;
-        if event.is_within() && event.count(reading) == Some(0) {
-            return Some(1.0);
-        }
-        self.claims.get(&key)?.1.as_ref()?.probability(event)
     }
 }
 

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::issue::Issue;
 use super::record::Record;
 use crate::model::{StationId, SystemId};
-use crate::outlook::{LevelTracker, Reading};
+use crate::outlook::{LevelTracker, Reading, RecentTracker};
 use crate::store::{ForecastPart, Forecasts, StoreError};
 
 /// The version of both files. Another version is not read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The readings of a station, one for each group of vehicles.
 pub(super) type Readings = [Option<Reading>; 3];
@@ -32,9 +32,12 @@ pub(super) struct Log {
     pub(super) readings: Vec<Readings>,
     /// How busy the system is, by group of vehicles.
     pub(super) levels: [LevelTracker; 3],
-    /// The minute until which the levels are, and what stations had then.
-    pub(super) level_minute: i64,
-    pub(super) level_readings: Vec<Readings>,
+    /// The last day and hour of each station, by group of vehicles.
+    pub(super) recents: Vec<[RecentTracker; 3]>,
+    /// The minute until which levels and stations were followed, and what stations had then. `None` before
+    /// models are trained.
+    pub(super) followed_minute: Option<i64>,
+    pub(super) followed_readings: Vec<Readings>,
     /// When models were last tried to be trained, and why there are none.
     pub(super) tried: Option<(Timestamp, String)>,
     /// Forecasts that are not due yet.

@@ -21,7 +21,7 @@ mod walk;
 
 pub use follower::{Follower, GroupClaims, minute_of_hour};
 pub use record::{BinSum, BinSums, Key, Record, bin};
-pub use training::{DAYS, Group, LEAST_DAYS, Models, Untrained, train};
+pub use training::{DAYS, End, Group, LEAST_DAYS, Models, Untrained, train};
 pub use walk::{Walked, walk};
 
 /// The horizons that models are trained for, in minutes.

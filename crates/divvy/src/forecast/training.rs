@@ -1,15 +1,16 @@
 //! Models of a system, trained on the last weeks of its history.
 
 use jiff::{SignedDuration, Timestamp};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::HORIZONS;
 use super::walk::walk;
 use crate::history::AsOf;
-use crate::model::System;
+use crate::model::{StationId, System};
 use crate::numerals::plural;
 use crate::outlook::{
-    Cadence, LevelTracker, Model, Observations, OutlookError, Vehicles, minute_of,
+    Cadence, LevelTracker, Model, Observations, OutlookError, RecentTracker, Vehicles, minute_of,
 };
 use crate::store::{StatusHistory, StoreError};
 
@@ -52,8 +53,15 @@ pub struct Group {
     pub vehicles: Vehicles,
     /// What was trained.
     pub model: Model,
-    /// The level of the system at the end of the training.
+}
+
+/// What forecasts of a group of vehicles depend on, beside its model, at the end of the training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// How busy the system is.
     pub level: LevelTracker,
+    /// The last day and hour of each station.
+    pub recents: FxHashMap<StationId, RecentTracker>,
 }
 
 /// Why there are no models.
@@ -83,7 +91,8 @@ impl Models {
     }
 }
 
-/// Trains the models of a system on the 28 days until the end of the minute of `last`.
+/// Trains the models of a system on the 28 days until the end of the minute of `last`. With them it returns the
+/// end of the training for each of their groups.
 ///
 /// # Errors
 ///
@@ -92,7 +101,7 @@ pub async fn train(
     history: &dyn StatusHistory,
     system: &System,
     last: Timestamp,
-) -> Result<Result<Models, Untrained>, StoreError> {
+) -> Result<Result<(Models, Vec<End>), Untrained>, StoreError> {
     let until = Timestamp::from_second(60 * (minute_of(last) + 1)).unwrap_or(last);
     let period = until - SignedDuration::from_hours(24 * DAYS)..until;
     let entries = history
@@ -110,8 +119,10 @@ pub async fn train(
         step_min,
         groups: Vec::new(),
     };
+    let mut ends = Vec::new();
+    let mut faults = Vec::new();
     for vehicles in counted(now.as_ref()) {
-        let walked = walk(history, system, &period, vehicles, step_min).await?;
+        let walked = walk(history, system, &period, vehicles, step_min, &faults).await?;
         let observations = walked.observations;
         let days = observations.count_days();
         let model = match train_group(&observations) {
@@ -123,15 +134,16 @@ pub async fn train(
             models.days = days;
             models.snapshots = walked.snapshots;
             models.cadence = walked.cadence;
+            faults = walked.faults;
         }
         let from = observations.minutes().saturating_sub(LEVEL_MIN);
-        models.groups.push(Group {
-            vehicles,
+        ends.push(End {
             level: model.level_tracker(&observations, from),
-            model,
+            recents: model.recent_trackers(&observations),
         });
+        models.groups.push(Group { vehicles, model });
     }
-    Ok(Ok(models))
+    Ok(Ok((models, ends)))
 }
 
 fn train_group(observations: &Observations) -> Result<Model, Untrained> {

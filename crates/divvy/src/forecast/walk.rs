@@ -23,11 +23,17 @@ pub struct Walked {
     pub snapshots: usize,
     /// How often these come.
     pub cadence: Cadence,
+    /// The minutes, since 1970 (UTC), of snapshots that were left out because most stations have lost all bikes,
+    /// or all free docks, at once.
+    pub faults: Vec<i64>,
 }
 
 /// Reads a period of the history: the readings of a group of vehicles. Of the snapshots of a minute the
 /// first is taken, and none that is less than `step_min` minutes after the one before. The history has no
 /// times of reports.
+///
+/// Faults are found for [`Vehicles::All`] only. Pass its [`Walked::faults`] as `without` for the other groups:
+/// snapshots in these minutes, which ascend, are left out.
 ///
 /// The memory is that of the observations, 4 bytes a reading, and of the changes of about a day.
 ///
@@ -40,11 +46,13 @@ pub async fn walk(
     period: &Range<Timestamp>,
     vehicles: Vehicles,
     step_min: usize,
+    without: &[i64],
 ) -> Result<Walked, StoreError> {
     let entries = history
         .snapshots(&system.id, period.start, period.end)
         .await?;
-    let taken = thinned(&entries, step_min);
+    let mut taken = thinned(&entries, step_min);
+    taken.retain(|entry| without.binary_search(&minute_of(entry.taken_at)).is_err());
     let times: Vec<Timestamp> = taken.iter().map(|entry| entry.taken_at).collect();
     let numbers: Vec<u64> = taken.iter().map(|entry| entry.number).collect();
     let mut columns = ColumnsBuilder::new(calendar(system), period, &times);
@@ -68,12 +76,18 @@ pub async fn walk(
     history
         .each_state_change(&system.id, period.start, period.end, &mut pass)
         .await?;
-    let minutes: Vec<i64> = thinned(&entries, 1)
+    let observations = columns.finish(vehicles == Vehicles::All);
+    let start = minute_of(period.start);
+    let faults = observations.faults().iter();
+    let faults: Vec<i64> = faults.map(|minute| start + *minute as i64).collect();
+    let mut minutes: Vec<i64> = thinned(&entries, 1)
         .iter()
         .map(|entry| minute_of(entry.taken_at))
         .collect();
+    minutes.retain(|minute| faults.binary_search(minute).is_err());
     Ok(Walked {
-        observations: columns.finish(),
+        faults,
+        observations,
         snapshots: entries.len(),
         cadence: Cadence::of(&minutes),
     })

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use super::Event;
 use super::baselines::Baselines;
-use super::calibration::{OnlineIntercept, sigmoid};
+use super::calibration::sigmoid;
 use super::error::{HorizonLeftOut, OutlookError, Reason};
-use super::level::Level;
-use super::model::{self, Forecast, Model, Sample};
+use super::model::{self, Conditions, Forecast, Model, Sample};
 use super::observations::Observations;
+use super::online::{Line, OnlineCorrection, OnlineOptions};
 use super::scores::{Score, Tally};
 
 /// What a backtest scores.
@@ -21,26 +21,8 @@ pub struct BacktestOptions {
     pub samples: usize,
     /// The seed of the random draw.
     pub seed: u64,
-    /// The online intercept. `None`: without it.
+    /// The correction by the outcomes of the test that are known by then. `None`: without it.
     pub online: Option<OnlineOptions>,
-}
-
-/// What the online intercept is made with.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OnlineOptions {
-    /// The age in hours at which an outcome weighs 1/e.
-    pub tau_h: f64,
-    /// How strongly the shift is held at 0.
-    pub rho: f64,
-}
-
-impl Default for OnlineOptions {
-    fn default() -> Self {
-        Self {
-            tau_h: 7.0 * 24.0,
-            rho: 50.0,
-        }
-    }
 }
 
 impl Default for BacktestOptions {
@@ -119,30 +101,30 @@ fn tallies(
     options: &BacktestOptions,
 ) -> Vec<[Tally; 4]> {
     let baselines = Baselines::of(train, model.horizons());
-    let levels = model.levels(test);
-    let shifts = options
+    let mut conditions = model.conditions(test);
+    let lines = options
         .online
-        .map(|online| shifts(model, test, &levels, online));
+        .map(|online| lines(model, test, &mut conditions, online));
     let mut tallies = vec![<[Tally; 4]>::default(); model.horizons().len()];
-    model.each_forecast(test, &levels, samples, |forecast| {
+    model.each_forecast(&mut conditions, samples, |forecast| {
         let Forecast {
             sample, now, at, ..
         } = forecast;
         let Sample { station, minute } = sample;
         let id = &test.stations()[station];
         each_outcome(model, test, &forecast, |event, logit, happened| {
-            let shift = shifts
+            let line = lines
                 .as_ref()
-                .map(|of| of[minute / 60][at][event as usize]);
+                .map_or(Line::IDENTITY, |of| of[minute / 60][at][event as usize]);
             let baseline = baselines.forecast(at, event, id, now, test.slot(minute));
-            let probability = sigmoid(logit + shift.unwrap_or(0.0));
+            let probability = sigmoid(line.logit(logit));
             tallies[at][event as usize].add(probability, baseline, happened);
         });
     });
     tallies
 }
 
-/// Passes each event whose outcome is known, with its log odds after calibration.
+/// Passes each event that is forecast and whose outcome is known, with its log odds after calibration.
 fn each_outcome(
     model: &Model,
     test: &Observations,
@@ -151,31 +133,36 @@ fn each_outcome(
 ) {
     let Sample { station, minute } = forecast.sample;
     let horizon = model.horizons()[forecast.at];
+    let forecast_of_docks = model.forecasts_docks(&test.stations()[station], forecast.now);
     for event in Event::ALL {
+        if event.is_of_docks() && !forecast_of_docks {
+            continue;
+        }
         if let Some(happened) = test.outcome(station, minute, horizon, event) {
-            let line = model.calibration(forecast.at, event);
-            pass(event, line.logit(forecast.logits[event as usize]), happened);
+            let correction = model.calibration(forecast.at, event);
+            let logit = correction.logit(forecast.events[event as usize]);
+            pass(event, logit, happened);
         }
     }
 }
 
-/// The online intercept of each event at each horizon.
-pub(super) type Shifts = Vec<[f64; 4]>;
+/// The online correction of each event at each horizon.
+pub(super) type Lines = Vec<[Line; 4]>;
 
 /// The outcome of a forecast: the index of the horizon, the event, the log odds after calibration, and
 /// whether it happened.
 type Outcome = (usize, Event, f64, bool);
 
-/// Returns the online intercepts that hold in each hour of the test: from forecasts for every station
+/// Returns the online corrections that hold in each hour of the test: from forecasts for every station
 /// at the first snapshot of each hour, each of which counts once its outcome is known.
-pub(super) fn shifts(
+pub(super) fn lines(
     model: &Model,
     test: &Observations,
-    levels: &[Level],
+    conditions: &mut Conditions<'_>,
     online: OnlineOptions,
-) -> Vec<Shifts> {
-    let new = || OnlineIntercept::new(online.tau_h, online.rho);
-    let mut intercepts: Vec<[OnlineIntercept; 4]> = model
+) -> Vec<Lines> {
+    let new = || OnlineCorrection::new(online);
+    let mut corrections: Vec<[OnlineCorrection; 4]> = model
         .horizons()
         .iter()
         .map(|_| std::array::from_fn(|_| new()))
@@ -184,11 +171,12 @@ pub(super) fn shifts(
     let mut outcomes: VecDeque<Vec<Outcome>> = VecDeque::new();
     let of_hour = |hour: usize| {
         for (at, event, logit, happened) in outcomes.pop_front().unwrap_or_default() {
-            intercepts[at][event as usize].add(logit, happened);
+            corrections[at][event as usize].add(logit, happened);
         }
-        let of_horizon = |events: &mut [OnlineIntercept; 4]| events.each_mut().map(|i| i.hour());
-        let shifts = intercepts.iter_mut().map(of_horizon).collect();
-        model.each_forecast(test, levels, first_of_hour(test, hour), |forecast| {
+        let of_horizon =
+            |events: &mut [OnlineCorrection; 4]| events.each_mut().map(|event| event.hour());
+        let lines = corrections.iter_mut().map(of_horizon).collect();
+        model.each_forecast(conditions, first_of_hour(test, hour), |forecast| {
             let horizon = model.horizons()[forecast.at];
             let known_at = forecast.sample.minute + horizon + test.tolerance();
             let from = known_at.div_ceil(60) - hour - 1;
@@ -199,7 +187,7 @@ pub(super) fn shifts(
                 outcomes[from].push((forecast.at, event, logit, happened));
             });
         });
-        shifts
+        lines
     };
     (0..test.minutes().div_ceil(60)).map(of_hour).collect()
 }

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::cadence::Cadence;
 use super::calendar::Calendar;
+use super::faults;
 use super::observations::{Observations, Reading, Vehicles};
 use crate::model::{Snapshot, SnapshotKind, Station, StationId};
 
@@ -71,14 +72,30 @@ impl Period {
         }
     }
 
-    /// Makes the observations of snapshots made at ascending times, with the readings of each station.
+    /// Makes the observations of snapshots made at ascending times, with the readings of each station. Snapshots
+    /// in which most stations have lost all bikes, or all free docks, at once are left out if `finds_faults`: see
+    /// [`faults`].
     pub(super) fn observations(
         self,
         taken: &[Timestamp],
         stations: Vec<StationId>,
-        readings: Vec<Vec<Reading>>,
+        mut readings: Vec<Vec<Reading>>,
+        finds_faults: bool,
     ) -> Observations {
-        let minutes: Vec<i64> = taken.iter().map(|at| minute_of(*at) - self.start).collect();
+        let mut minutes: Vec<i64> = taken.iter().map(|at| minute_of(*at) - self.start).collect();
+        let mut faults = Vec::new();
+        if finds_faults {
+            let is_fault = faults::find(&minutes, &readings);
+            let of_faults = minutes
+                .iter()
+                .zip(&is_fault)
+                .filter(|(_, is_fault)| **is_fault);
+            faults.extend(of_faults.map(|(minute, _)| *minute as usize));
+            for station in &mut readings {
+                keep_unless(station, &is_fault);
+            }
+            keep_unless(&mut minutes, &is_fault);
+        }
         let cadence = Cadence::of(&minutes);
         let taken: Vec<usize> = minutes.into_iter().map(|minute| minute as usize).collect();
         let mut taken_until = vec![0; self.minutes];
@@ -97,12 +114,19 @@ impl Period {
                 .map(|minute| self.calendar.slot(self.start + minute as i64))
                 .collect(),
             cadence,
+            faults,
             stations,
             taken,
             taken_until,
             readings,
         }
     }
+}
+
+/// Removes the items that are marked.
+fn keep_unless<T>(items: &mut Vec<T>, marked: &[bool]) {
+    let mut marks = marked.iter();
+    items.retain(|_| marks.next() == Some(&false));
 }
 
 /// Returns the minute of an instant, since 1970 (UTC).
@@ -193,7 +217,7 @@ impl ObservationsBuilder {
             start: self.start,
             minutes: self.minutes,
         };
-        period.observations(&self.taken, self.stations, self.readings)
+        period.observations(&self.taken, self.stations, self.readings, true)
     }
 
     /// Returns whether a snapshot of an earlier time shows that the time of `last` is wrong. It does

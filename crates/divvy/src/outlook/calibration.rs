@@ -1,9 +1,14 @@
 //! Corrects probabilities by the outcomes of earlier forecasts.
 //!
 //! The chain's probabilities are too close to 0 and 1: riders come in groups, and trucks refill. Platt, "Probabilistic
-//! outputs for support vector machines", 1999, fits a line through the log odds.
+//! outputs for support vector machines", 1999, fits a line through the log odds. Here it is a logistic
+//! regression with more terms: the square of the log odds, and the last day and hour of the station.
 
 use serde::{Deserialize, Serialize};
+
+use super::Event;
+use super::recent::Recent;
+use super::regression::{self, Counted, Prior, dot};
 
 /// Probabilities closer to 0 or 1 are taken as this close: an event forecast with probability 0 that
 /// happens has infinite log odds and an infinite log score.
@@ -20,130 +25,119 @@ pub(super) fn sigmoid(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
 }
 
-/// A line through the log odds: `logit p* = alpha + c logit p`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Platt {
-    /// Added to the log odds.
-    pub alpha: f64,
-    /// What the log odds are multiplied by. Below 1 where forecasts are too close to
-    /// 0 and 1.
-    pub c: f64,
+/// Added to a share of the time before its logarithm is taken.
+const LEAST_SHARE: f64 = 0.01;
+
+/// A forecast of one event before it is corrected. In 32 bits, because a training keeps many.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Raw {
+    /// The log odds of the event by the chain.
+    logit: f32,
+    /// The logarithm of the share of the last day in which the number was 0 that the event is about.
+    ln_share: f32,
+    /// The logarithm of the last hour's flows, as a multiple of the usual ones.
+    ln_flows: f32,
 }
 
-impl Platt {
+impl Raw {
+    /// Takes the log odds of an event by the chain, and the last day and hour of its station.
+    pub(super) fn new(logit: f64, event: Event, recent: Recent) -> Self {
+        let share = recent.share_without(event);
+        Self {
+            logit: logit as f32,
+            ln_share: (share + LEAST_SHARE).ln() as f32,
+            ln_flows: recent.flows.ln() as f32,
+        }
+    }
+
+    /// Returns what each of the weights is multiplied by.
+    fn terms(self) -> [f64; 5] {
+        let logit = f64::from(self.logit);
+        [
+            1.0,
+            logit,
+            logit.min(0.0).powi(2) / 10.0,
+            self.ln_share.into(),
+            self.ln_flows.into(),
+        ]
+    }
+}
+
+/// The correction of one event at one horizon: a weighted sum of terms gives the corrected log odds.
+///
+/// `logit p* = alpha + c l + q min(l, 0)^2 / 10 + w ln(share + 0.01) + f ln(flows)`, where `l` are the log odds of
+/// the chain, `share` is that of the last day in which the number was 0 that the event is about, and `flows` are
+/// those of the last hour as a multiple of the usual ones.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Correction {
+    /// `alpha`, `c`, `q`, `w` and `f`.
+    weights: [f64; 5],
+}
+
+impl Correction {
     /// Changes nothing.
-    pub const IDENTITY: Self = Self { alpha: 0.0, c: 1.0 };
+    pub const IDENTITY: Self = Self {
+        weights: [0.0, 1.0, 0.0, 0.0, 0.0],
+    };
+    /// The prior of the weights. With precisions of 1 to 50 of the last three, skills differ by less than 0.002; they are
+    /// for trainings of a few days, which have few events.
+    const PRIOR: Prior<5> = Prior {
+        mean: Self::IDENTITY.weights,
+        precision: [0.1, 0.1, 10.0, 10.0, 10.0],
+    };
+    /// The precision of a weight that is 0 and stays so.
+    const FIXED: f64 = 1e12;
+
+    #[cfg(test)]
+    pub(super) fn of(weights: [f64; 5]) -> Self {
+        Self { weights }
+    }
 
     /// Returns the corrected log odds.
-    pub fn logit(self, logit: f64) -> f64 {
-        self.alpha + self.c * logit
+    pub(super) fn logit(self, raw: Raw) -> f64 {
+        dot(self.weights, raw.terms())
     }
 
-    /// Returns the corrected probability.
-    pub fn correct(self, probability: f64) -> f64 {
-        sigmoid(self.logit(logit(probability)))
+    /// Returns the corrected probability of an event.
+    pub fn correct(self, probability: f64, event: Event, recent: Recent) -> f64 {
+        sigmoid(self.logit(Raw::new(logit(probability), event, recent)))
     }
 
-    /// Fits the line to log odds and outcomes by Newton's method, with a Gaussian prior of mean
-    /// [`Self::IDENTITY`] on both numbers. Without outcomes it is [`Self::IDENTITY`].
-    pub fn fit(forecasts: &[(f64, bool)]) -> Self {
-        /// The precision of the prior.
-        const PRIOR: f64 = 0.1;
-        const ITERATIONS: usize = 50;
-        let mut line = Self::IDENTITY;
-        for _ in 0..ITERATIONS {
-            let mut gradient = (-PRIOR * line.alpha, -PRIOR * (line.c - 1.0));
-            let (mut aa, mut ac, mut cc) = (PRIOR, 0.0, PRIOR);
-            for (logit, happened) in forecasts {
-                let p = sigmoid(line.logit(*logit));
-                let error = f64::from(u8::from(*happened)) - p;
-                gradient.0 += error;
-                gradient.1 += error * logit;
-                let weight = p * (1.0 - p);
-                aa += weight;
-                ac += weight * logit;
-                cc += weight * logit * logit;
-            }
-            let determinant = aa * cc - ac * ac;
-            let step = (
-                (cc * gradient.0 - ac * gradient.1) / determinant,
-                (aa * gradient.1 - ac * gradient.0) / determinant,
-            );
-            // A long step may overshoot where few events are known.
-            let length = step.0.abs().max(step.1.abs());
-            let shortened = if length > 2.0 { 2.0 / length } else { 1.0 };
-            line.alpha += shortened * step.0;
-            line.c += shortened * step.1;
-            if length < 1e-9 {
-                break;
-            }
-        }
-        line
-    }
-}
-
-/// A shift of the log odds that follows the outcomes of recent forecasts: seasons change faster than
-/// models are trained.
-///
-/// It solves `sum w (y - sigmoid(l + delta)) = rho delta` over outcomes `y` of log odds `l`, where `w
-/// = exp(-age / tau)`. Log odds are kept in steps of 0.1.
-#[derive(Clone, Debug)]
-pub struct OnlineIntercept {
-    tau_h: f64,
-    rho: f64,
-    /// For each step of log odds, the weight of forecasts and of those that came true.
-    steps: Vec<(f64, f64)>,
-    delta: f64,
-}
-
-impl OnlineIntercept {
-    const LOWEST: f64 = -25.0;
-    const STEP: f64 = 0.1;
-    const STEPS: usize = 500;
-
-    /// Begins without outcomes. `tau_h` is the age in hours at which an outcome weighs 1/e; `rho` is
-    /// how strongly the shift is held at 0.
-    pub fn new(tau_h: f64, rho: f64) -> Self {
+    /// Returns the correction that is `share` of the way from this one to another.
+    pub(super) fn towards(self, other: Self, share: f64) -> Self {
+        let between = |index: usize| {
+            let (from, to) = (self.weights[index], other.weights[index]);
+            from + share * (to - from)
+        };
         Self {
-            tau_h,
-            rho,
-            steps: vec![(0.0, 0.0); Self::STEPS],
-            delta: 0.0,
+            weights: std::array::from_fn(between),
         }
     }
 
-    /// Adds the outcome of a forecast.
-    pub fn add(&mut self, logit: f64, happened: bool) {
-        let step = ((logit - Self::LOWEST) / Self::STEP).clamp(0.0, (Self::STEPS - 1) as f64);
-        let (forecasts, true_ones) = &mut self.steps[step as usize];
-        *forecasts += 1.0;
-        *true_ones += f64::from(u8::from(happened));
-    }
-
-    /// Lets an hour pass, and returns the shift.
-    pub fn hour(&mut self) -> f64 {
-        let decay = (-1.0 / self.tau_h).exp();
-        for (forecasts, true_ones) in &mut self.steps {
-            *forecasts *= decay;
-            *true_ones *= decay;
+    /// Fits the weights to outcomes by logistic regression. Without outcomes it is [`Self::IDENTITY`].
+    ///
+    /// Where the corrected log odds would fall while those of the chain rise, because few events make the
+    /// quadratic term large, it is fitted without that term.
+    pub(super) fn fit(forecasts: &[(Raw, bool)]) -> Self {
+        let counted = || {
+            forecasts.iter().map(|(raw, happened)| Counted {
+                terms: raw.terms(),
+                forecasts: 1.0,
+                came_true: f64::from(u8::from(*happened)),
+            })
+        };
+        let fit = |prior| regression::fit(counted, prior, Self::IDENTITY.weights);
+        let weights = fit(Self::PRIOR);
+        let [_, c, quadratic, ..] = weights;
+        // The derivative by the log odds is `c + 0.2 q l`, and these are at least those of `CLIP`.
+        let falls = c > 0.0 && c + 0.2 * quadratic * logit(0.0) < 0.0;
+        if !falls {
+            return Self { weights };
         }
-        for _ in 0..20 {
-            let mut gradient = -self.rho * self.delta;
-            let mut curvature = self.rho;
-            for (step, (forecasts, true_ones)) in self.steps.iter().enumerate() {
-                if *forecasts > 0.0 {
-                    let logit = Self::LOWEST + Self::STEP * (step as f64 + 0.5);
-                    let p = sigmoid(logit + self.delta);
-                    gradient += true_ones - forecasts * p;
-                    curvature += forecasts * p * (1.0 - p);
-                }
-            }
-            let change = (gradient / curvature).clamp(-1.0, 1.0);
-            self.delta += change;
-            if change.abs() < 1e-6 {
-                break;
-            }
+        let mut prior = Self::PRIOR;
+        prior.precision[2] = Self::FIXED;
+        Self {
+            weights: fit(prior),
         }
-        self.delta
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::Event;
-use super::calibration::Platt;
-use super::chain::Outlook;
+use super::calibration::Correction;
 use super::level::Level;
 use super::model::{self, Model};
 use super::observations::{Reading, Vehicles};
+use super::recent::Recent;
 use crate::model::StationId;
 
 /// What is forecast for a station at one horizon.
@@ -77,12 +77,12 @@ impl Model {
         &self,
         station: &StationId,
         (vehicles, now): (Vehicles, Reading),
-        level: Level,
+        (level, recent): (Level, Recent),
         horizons: &[usize],
         slot: impl Fn(usize) -> usize,
     ) -> Vec<Claim> {
         let rates = self.rates(station);
-        let has_docks = vehicles == Vehicles::All && (rates.has_docks || now.docks > 0);
+        let has_docks = vehicles == Vehicles::All && self.forecasts_docks(station, now);
         // The trained ones are always among them: what is forecast for a horizon does not depend on which others
         // are asked for.
         let asked = horizons;
@@ -93,8 +93,17 @@ impl Model {
         let mut claims = Vec::with_capacity(horizons.len());
         model::run_to(horizons, rates, now, level, slot, |index, outlook| {
             let horizon_min = horizons[index];
-            let line = |event| self.calibration_at(horizon_min, event);
-            claims.push(claim(horizon_min, now, has_docks, &outlook, line));
+            let corrected = |event| {
+                let correction = self.calibration_at(horizon_min, event);
+                correction.correct(outlook.probability(event), event, recent)
+            };
+            claims.push(claim(
+                horizon_min,
+                now,
+                has_docks,
+                &outlook.bikes,
+                corrected,
+            ));
         });
         // Each horizon is corrected by itself. What happens within one happens within a later one.
         for index in 1..claims.len() {
@@ -110,27 +119,22 @@ impl Model {
         claims
     }
 
-    /// Returns the correction of an event so many minutes ahead: between two trained horizons both numbers
-    /// of the line are interpolated by the logarithm of the minutes; before the first and after the last
+    /// Returns the correction of an event so many minutes ahead: between two trained horizons its weights
+    /// are interpolated by the logarithm of the minutes; before the first and after the last
     /// one they are those of that one.
-    pub fn calibration_at(&self, minutes: usize, event: Event) -> Platt {
+    pub fn calibration_at(&self, minutes: usize, event: Event) -> Correction {
         let horizons = self.horizons();
         let above = horizons.partition_point(|horizon| *horizon < minutes);
         let of = |index: usize| self.calibration(index, event);
         match (above.checked_sub(1), horizons.get(above)) {
-            (None, None) => Platt::IDENTITY,
+            (None, None) => Correction::IDENTITY,
             (None, Some(_)) => of(above),
             (Some(below), None) => of(below),
             (Some(below), Some(horizon)) => {
                 let ln = |minutes: usize| (minutes.max(1) as f64).ln();
                 let from = ln(horizons[below]);
                 let share = (ln(minutes) - from) / (ln(*horizon) - from);
-                let (a, b) = (of(below), of(above));
-                let between = |a: f64, b: f64| a + share * (b - a);
-                Platt {
-                    alpha: between(a.alpha, b.alpha),
-                    c: between(a.c, b.c),
-                }
+                of(below).towards(of(above), share)
             }
         }
     }
@@ -140,8 +144,8 @@ fn claim(
     horizon_min: usize,
     now: Reading,
     has_docks: bool,
-    outlook: &Outlook,
-    line: impl Fn(Event) -> Platt,
+    bikes: &[f64],
+    corrected: impl Fn(Event) -> f64,
 ) -> Claim {
     let forecast = |event: Event| {
         let is_forecast = match event {
@@ -150,7 +154,7 @@ fn claim(
             Event::FullAt => has_docks && now.places() > 0,
             Event::FullWithin => has_docks && now.docks > 0,
         };
-        is_forecast.then(|| line(event).correct(outlook.probability(event)))
+        is_forecast.then(|| corrected(event))
     };
     let mut events = Event::ALL.map(forecast);
     // Each event is corrected by itself. One at the horizon is one within it.
@@ -163,7 +167,7 @@ fn claim(
         *within = within.map(|p| p.max(at.unwrap_or(0.0)));
     }
     let empty = events[Event::EmptyAt as usize].unwrap_or(0.0);
-    let bikes = corrected(&outlook.bikes, empty, events[Event::FullAt as usize]);
+    let bikes = with_ends(bikes, empty, events[Event::FullAt as usize]);
     Claim {
         horizon_min,
         events,
@@ -173,7 +177,7 @@ fn claim(
 
 /// Returns a distribution whose first, and last, probabilities are these; the others are scaled by one
 /// factor, so that the sum is 1.
-fn corrected(bikes: &[f64], empty: f64, full: Option<f64>) -> Vec<f64> {
+fn with_ends(bikes: &[f64], empty: f64, full: Option<f64>) -> Vec<f64> {
     let last = bikes.len() - 1;
     if last == 0 {
         return vec![1.0];
@@ -263,15 +267,15 @@ mod tests {
     #[test]
     fn a_corrected_distribution_has_the_ends_that_were_claimed() {
         let bikes = [0.1, 0.2, 0.3, 0.4];
-        let both = corrected(&bikes, 0.2, Some(0.3));
+        let both = with_ends(&bikes, 0.2, Some(0.3));
         assert!((both.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert_eq!((both[0], both[3]), (0.2, 0.3));
         assert!((both[1] / both[2] - 2.0 / 3.0).abs() < 1e-12);
-        let empty = corrected(&bikes, 0.2, None);
+        let empty = with_ends(&bikes, 0.2, None);
         assert!((empty.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert!((empty[3] / empty[1] - 2.0).abs() < 1e-12);
-        let only_ends = corrected(&[0.5, 0.5], 0.5, Some(1.5));
+        let only_ends = with_ends(&[0.5, 0.5], 0.5, Some(1.5));
         assert_eq!(only_ends, [0.25, 0.75]);
-        assert_eq!(corrected(&[1.0], 0.3, None), [1.0]);
+        assert_eq!(with_ends(&[1.0], 0.3, None), [1.0]);
     }
 }

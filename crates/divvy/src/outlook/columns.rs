@@ -55,13 +55,14 @@ impl ColumnsBuilder {
         self.current[index] = reading.unwrap_or(Reading::NONE);
     }
 
-    /// Completes the period.
-    pub fn finish(mut self) -> Observations {
+    /// Completes the period. Snapshots in which most stations have lost all bikes, or all free docks, at once
+    /// are left out if `finds_faults`.
+    pub fn finish(mut self, finds_faults: bool) -> Observations {
         for (readings, current) in self.readings.iter_mut().zip(&self.current) {
             readings.resize(self.taken.len(), *current);
         }
         self.period
-            .observations(&self.taken, self.stations, self.readings)
+            .observations(&self.taken, self.stations, self.readings, finds_faults)
     }
 
     fn index(&mut self, station: &StationId) -> usize {

@@ -4,12 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::numerals::plural;
+
 /// Why a model cannot be trained, or nothing can be scored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutlookError {
     /// The rates need days, and the calibration needs others.
     #[error(
-        "the training has readings on {days} days: at least 2 are needed, the last of 12 hours or more"
+        "the training has readings on {}: at least 2 are needed, the last of 12 hours or more", plural(*days as i64, "day")
     )]
     TooFewDays {
         /// The days with readings that begin 12 hours before the end or earlier.

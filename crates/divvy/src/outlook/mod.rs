@@ -4,12 +4,16 @@
 //!  calendar       half hours of weekdays and days off
 //!  builder        snapshots of a period → observations;  columns: changes of each station → the same
 //!  cadence        how often snapshots come
+//!  faults         snapshots in which most stations lose all bikes at once → left out
 //!  observations   bikes and docks of each station in each snapshot; what happened until a horizon
 //!  flows          two snapshots → departures and arrivals, without trucks
 //!  rates          flows of weeks → departures and arrivals a minute by station and half hour
 //!  level          flows of the last hours → how busy the system is, compared with the rates
+//!  recent         the last day and hour of a station
 //!  chain          bikes now, rates, level → the distribution of bikes at each horizon
 //!  calibration    outcomes of earlier forecasts → corrected probabilities
+//!  regression     how calibration and online are fitted
+//!  online         outcomes of recent forecasts → corrected once more
 //!  model          all of these: trained on weeks, asked for forecasts
 //!  claim          what the model forecasts for a station at any horizon
 //!  baselines      simpler forecasts to compare with;  scores: how good forecasts are
@@ -31,18 +35,22 @@ mod chain;
 mod claim;
 mod columns;
 mod error;
+pub(crate) mod faults;
 mod flows;
 mod level;
 mod model;
 mod observations;
+mod online;
 mod rates;
+mod recent;
+mod regression;
 mod scores;
 
-pub use backtest::{Backtest, BacktestOptions, OnlineOptions, backtest};
+pub use backtest::{Backtest, BacktestOptions, backtest};
 pub use builder::{Added, ObservationsBuilder, minute_of};
 pub use cadence::Cadence;
 pub use calendar::{Calendar, SLOTS};
-pub use calibration::{OnlineIntercept, Platt};
+pub use calibration::Correction;
 pub use chain::{Chain, FlowRates, Outlook};
 pub use claim::Claim;
 pub use columns::ColumnsBuilder;
@@ -51,7 +59,9 @@ pub use flows::is_truck;
 pub use level::{Level, LevelTracker};
 pub use model::Model;
 pub use observations::{Observations, Reading, Vehicles};
+pub use online::{Line, OnlineCorrection, OnlineOptions};
 pub use rates::StationRates;
+pub use recent::{Elapsed, Recent, RecentTracker};
 pub use scores::{BIN_LIMITS, Bin, Parts, Score, bin_of, brier, log_score, parts};
 
 use serde::{Deserialize, Serialize};

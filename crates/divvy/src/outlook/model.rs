@@ -5,12 +5,13 @@ use std::ops::Range;
 
 use super::Event;
 use super::cadence::Cadence;
-use super::calibration::{Platt, logit};
+use super::calibration::{Correction, Raw, logit};
 use super::chain::{Chain, FlowRates, Outlook};
 use super::error::{HorizonLeftOut, OutlookError, Reason};
 use super::level::{self, Level, LevelTracker};
 use super::observations::{Observations, Reading};
 use super::rates::{StationRates, SystemRates};
+use super::recent::{RecentTracker, Recents};
 use crate::model::StationId;
 use crate::sample::Rng;
 use rustc_hash::FxHashMap;
@@ -34,8 +35,16 @@ pub struct Model {
     /// Minutes ahead, ascending.
     horizons: Vec<usize>,
     /// For each horizon and event.
-    calibration: Vec<[Platt; 4]>,
+    calibration: Vec<[Correction; 4]>,
     left_out: Vec<HorizonLeftOut>,
+}
+
+/// What forecasts in a period depend on, beside the rates and what a station has now.
+pub(super) struct Conditions<'a> {
+    observations: &'a Observations,
+    /// The level of the system after each minute.
+    pub(super) levels: Vec<Level>,
+    pub(super) recents: Recents<'a>,
 }
 
 /// A station and a minute of a period.
@@ -52,8 +61,8 @@ pub(super) struct Forecast {
     pub(super) now: Reading,
     /// The index of the horizon.
     pub(super) at: usize,
-    /// The log odds of each event before calibration.
-    pub(super) logits: [f64; 4],
+    /// For each event, before calibration.
+    pub(super) events: [Raw; 4],
 }
 
 impl Model {
@@ -89,15 +98,15 @@ impl Model {
 
     /// Fits the calibration to the outcomes of samples, and leaves out horizons without enough of them.
     fn calibrate(&mut self, observations: &Observations, drawn: Vec<Sample>) {
-        let mut forecasts = vec![<[Vec<(f64, bool)>; 4]>::default(); self.horizons.len()];
-        let levels = self.levels(observations);
-        self.each_forecast(observations, &levels, drawn, |forecast| {
+        let mut forecasts = vec![<[Vec<(Raw, bool)>; 4]>::default(); self.horizons.len()];
+        let mut conditions = self.conditions(observations);
+        self.each_forecast(&mut conditions, drawn, |forecast| {
             let Sample { station, minute } = forecast.sample;
             for event in Event::ALL {
                 let horizon = self.horizons[forecast.at];
                 if let Some(happened) = observations.outcome(station, minute, horizon, event) {
-                    let logit = forecast.logits[event as usize];
-                    forecasts[forecast.at][event as usize].push((logit, happened));
+                    let raw = forecast.events[event as usize];
+                    forecasts[forecast.at][event as usize].push((raw, happened));
                 }
             }
         });
@@ -116,7 +125,7 @@ impl Model {
             }
             self.horizons.push(horizon_min);
             self.calibration
-                .push(forecasts.each_ref().map(|of| Platt::fit(of)));
+                .push(forecasts.each_ref().map(|of| Correction::fit(of)));
         }
     }
 
@@ -136,7 +145,7 @@ impl Model {
     }
 
     /// Returns the correction of an event at a horizon, by the horizon's index.
-    pub fn calibration(&self, horizon: usize, event: Event) -> Platt {
+    pub fn calibration(&self, horizon: usize, event: Event) -> Correction {
         self.calibration[horizon][event as usize]
     }
 
@@ -144,6 +153,12 @@ impl Model {
     pub fn rates(&self, station: &StationId) -> &StationRates {
         let index = self.indexes.get(station);
         index.map_or(&self.rates.other, |index| &self.rates.stations[*index])
+    }
+
+    /// Returns whether events of docks are forecast for a station: if it had a free dock in any snapshot of the
+    /// training, or has one now.
+    pub(super) fn forecasts_docks(&self, station: &StationId, now: Reading) -> bool {
+        self.rates(station).has_docks || now.docks > 0
     }
 
     /// Runs the chain of a station, and passes its outlook at each horizon, with the horizon's index.
@@ -158,9 +173,14 @@ impl Model {
         run_to(&self.horizons, rates, now, level, slot, at);
     }
 
-    /// Returns the level of the system after each minute of a period.
-    pub(super) fn levels(&self, observations: &Observations) -> Vec<Level> {
-        level::levels(observations, &self.rates_of(observations))
+    /// Returns what forecasts in a period depend on.
+    pub(super) fn conditions<'a>(&'a self, observations: &'a Observations) -> Conditions<'a> {
+        let rates = self.rates_of(observations);
+        Conditions {
+            observations,
+            levels: level::levels(observations, &rates),
+            recents: Recents::new(observations, rates),
+        }
     }
 
     /// Follows the level of the system over a period from one of its minutes on, and returns what follows
@@ -173,34 +193,49 @@ impl Model {
         tracker
     }
 
+    /// Follows each station of a period to its end, and returns what follows it further.
+    pub fn recent_trackers(
+        &self,
+        observations: &Observations,
+    ) -> FxHashMap<StationId, RecentTracker> {
+        let mut recents = Recents::new(observations, self.rates_of(observations));
+        let stations = observations.stations().iter().enumerate();
+        let last = observations.minutes().saturating_sub(1);
+        stations
+            .map(|(index, station)| (station.clone(), recents.until(index, last)))
+            .collect()
+    }
+
     /// Returns the rates of the stations of a period, in their order.
     fn rates_of(&self, observations: &Observations) -> Vec<&StationRates> {
         let stations = observations.stations().iter();
         stations.map(|station| self.rates(station)).collect()
     }
 
-    /// Passes the forecasts for each sample at each horizon, before calibration. `levels` are those of
-    /// [`Self::levels`].
+    /// Passes the forecasts for each sample at each horizon, before calibration.
     pub(super) fn each_forecast(
         &self,
-        observations: &Observations,
-        levels: &[Level],
+        conditions: &mut Conditions<'_>,
         samples: impl IntoIterator<Item = Sample>,
         mut pass: impl FnMut(Forecast),
     ) {
-        let rates = self.rates_of(observations);
+        let observations = conditions.observations;
         for sample in samples {
             let Sample { station, minute } = sample;
             let Some(now) = observations.reading(station, minute) else {
                 continue;
             };
+            let recent = conditions.recents.until(station, minute).recent();
+            let rates = conditions.recents.rates(station);
+            let level = conditions.levels[minute];
             let slot = |ahead| observations.slot(minute + ahead);
-            self.run(rates[station], now, levels[minute], slot, |at, outlook| {
+            self.run(rates, now, level, slot, |at, outlook| {
+                let raw = |event| Raw::new(logit(outlook.probability(event)), event, recent);
                 pass(Forecast {
                     sample,
                     now,
                     at,
-                    logits: Event::ALL.map(|event| logit(outlook.probability(event))),
+                    events: Event::ALL.map(raw),
                 });
             });
         }

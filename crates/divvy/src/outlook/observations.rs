@@ -84,7 +84,7 @@ impl Reading {
         docks: u16::MAX,
     };
 
-    fn known(self) -> Option<Self> {
+    pub(super) fn known(self) -> Option<Self> {
         (self != Self::NONE).then_some(self)
     }
 }
@@ -106,6 +106,8 @@ pub struct Observations {
     /// The slot of each minute, to a day after the end.
     pub(super) slots: Vec<u8>,
     pub(super) cadence: Cadence,
+    /// The minutes of the snapshots that were left out because of a fault of the feed.
+    pub(super) faults: Vec<usize>,
 }
 
 impl Observations {
@@ -148,6 +150,12 @@ impl Observations {
     /// Counts the snapshots.
     pub fn count_snapshots(&self) -> usize {
         self.taken.len()
+    }
+
+    /// Returns the minutes of the snapshots that were left out, because most stations have lost all bikes, or
+    /// all free docks, at once.
+    pub fn faults(&self) -> &[usize] {
+        &self.faults
     }
 
     /// Counts the local days that have readings.
@@ -256,6 +264,11 @@ impl Observations {
             readings.any(|of| of[snapshots.clone()].iter().any(|r| r.known().is_some()))
         };
         days.filter(has_readings).collect()
+    }
+
+    /// Returns the minute of a snapshot.
+    pub(super) fn minute_of(&self, snapshot: usize) -> usize {
+        self.taken[snapshot]
     }
 
     /// Returns the minute of a snapshot, and what a station had in it. `None` without a reading.

@@ -236,7 +236,7 @@ impl Report for Outlook {
         stations.sort_by(|a, b| risk(b).total_cmp(&risk(a)));
         let notes = notes(
             question,
-            (&now, models),
+            (&now, models, follower.left_out()),
             stations.len(),
             &left_out,
             &horizons,
@@ -272,7 +272,7 @@ fn why_not(state: &StationState) -> &'static str {
 
 fn notes(
     question: &Question<'_>,
-    (now, models): (&AsOf, &Models),
+    (now, models, faults): (&AsOf, &Models, usize),
     stations: usize,
     left_out: &BTreeMap<&str, i64>,
     horizons: &[usize],
@@ -286,12 +286,22 @@ fn notes(
     let age = question.now.duration_since(now.snapshot.taken_at);
     let usual = SignedDuration::from_mins(5 * models.cadence.interval as i64);
     if age > usual.max(SHORTEST_GAP) {
+        let followed = if faults > 0 { " without a fault" } else { "" };
         let age = match age > LONG_AGO {
             true => "more than 30 days".to_owned(),
             false => length(age),
         };
         notes.push(Note::Warning(format!(
-            "the newest snapshot is {age} old: minutes ahead count from it, {made}"
+            "the newest snapshot{followed} is {age} old: minutes ahead count from it, {made}"
+        )));
+    }
+    if faults > 0 {
+        notes.push(Note::Warning(format!(
+            "{} left out: most stations have lost all bikes, or all free docks, at once",
+            match faults {
+                1 => "the snapshot after it is".to_owned(),
+                n => format!("the {n} snapshots after it are"),
+            }
         )));
     }
     if !left_out.is_empty() {

@@ -7,7 +7,7 @@ use divvy::ingest::{PollOptions, Replay};
 use divvy::model::{
     Availability, Snapshot, SnapshotKind, Station, StationId, StationStatus, System,
 };
-use divvy::outlook::{Event, Vehicles, bin_of, brier, minute_of};
+use divvy::outlook::{Calendar, Event, Recent, Vehicles, bin_of, brier, minute_of};
 use divvy::reports::{self, Filters, Table, Value};
 use divvy::sample::{self, Era};
 use divvy::sources::station_feed::{self, Document, Feed};
@@ -15,6 +15,7 @@ use divvy::store::embedded::EmbeddedStore;
 use divvy::store::{ForecastPart, StationTable, Store};
 use divvy_testkit::MemoryStore;
 use futures_executor::block_on;
+use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
 
 const STATIONS: usize = 5;
@@ -46,8 +47,13 @@ impl Random {
 /// A bike comes or goes now and then; a station is out of service for some hours; for three hours nothing
 /// is recorded; one snapshot in 50 is followed by another in the same minute.
 fn town(seed: u64) -> Vec<Snapshot> {
+    town_of(seed, STATIONS, &[])
+}
+
+/// A town of so many stations. In some minutes the feed states no bike at any of them.
+fn town_of(seed: u64, stations: usize, faults: &[i64]) -> Vec<Snapshot> {
     let mut random = Random(seed);
-    let mut bikes: Vec<(u32, u32)> = (0..STATIONS).map(|at| (at as u32 % 4, 1)).collect();
+    let mut bikes: Vec<(u32, u32)> = (0..stations).map(|at| (at as u32 % 4, 1)).collect();
     let mut snapshots = Vec::new();
     for step in 0..DAYS * 24 * 60 / INTERVAL {
         let minute = step * INTERVAL;
@@ -71,7 +77,10 @@ fn town(seed: u64) -> Vec<Snapshot> {
         };
         for second in seconds {
             let station = |at: usize| {
-                let (classic, ebikes) = bikes[at];
+                let (classic, ebikes) = match faults.contains(&minute) {
+                    true => (0, 0),
+                    false => bikes[at],
+                };
                 let mut station = Station::unknown(StationId::from(format!("s{at}")));
                 let is_closed = at == 0 && (2_000..2_300).contains(&minute);
                 station.status = Some(match is_closed {
@@ -90,7 +99,7 @@ fn town(seed: u64) -> Vec<Snapshot> {
                 system: system(),
                 taken_at: instant(minute) + SignedDuration::from_secs(*second),
                 kind: SnapshotKind::Full,
-                stations: (0..STATIONS).map(station).collect(),
+                stations: (0..stations).map(station).collect(),
                 by_type: BTreeMap::new(),
             });
         }
@@ -141,15 +150,21 @@ fn is_due(station: &StationId, before: Option<i64>, minute: i64) -> bool {
     (before + 1..=minute).any(|minute| minute.rem_euclid(60) == minute_of_hour(station))
 }
 
+/// Minutes in which the feed of a town states no bike.
+const FAULTS: [i64; 5] = [3_600, 3_610, 3_620, 4_000, 4_900];
+
 #[test]
 fn the_record_is_that_of_a_direct_scoring_of_the_same_forecasts() {
-    for seed in 1..3 {
-        let snapshots = town(seed);
+    for (snapshots, of_feed) in [
+        (town(1), [].as_slice()),
+        (town(2), &[]),
+        (town_of(3, 24, &FAULTS), &FAULTS),
+    ] {
         let mut said: Vec<Said> = Vec::new();
         let mut before = None;
         let store = followed(&snapshots, |at, _, follower| {
             let minute = minute_of(snapshots[at].taken_at);
-            if before == Some(minute) {
+            if follower.taken_at() != Some(snapshots[at].taken_at) {
                 return;
             }
             for station in &snapshots[at].stations {
@@ -173,12 +188,21 @@ fn the_record_is_that_of_a_direct_scoring_of_the_same_forecasts() {
         let start = instant(0);
         let period = start..instant(DAYS * 24 * 60);
         let mut expected: BTreeMap<String, (u64, u64, f64)> = BTreeMap::new();
+        let mut faults = Vec::new();
+        let last = minute_of(snapshots.last().unwrap().taken_at);
         for vehicles in Vehicles::ALL {
             let history = store.history().unwrap();
-            let walked =
-                block_on(forecast::walk(history, &system(), &period, vehicles, 1)).unwrap();
+            let system = system();
+            let walked = forecast::walk(history, &system, &period, vehicles, 1, &faults);
+            let walked = block_on(walked).unwrap();
             let observations = walked.observations;
-            for (_, horizon, event, p, id, minute) in said.iter().filter(|it| it.0 == vehicles) {
+            if vehicles == Vehicles::All {
+                faults = walked.faults;
+                let minutes = faults.iter().map(|minute| minute - minute_of(start));
+                assert_eq!(minutes.collect::<Vec<_>>(), of_feed);
+            }
+            let is_of_group = |it: &&Said| it.0 == vehicles && it.5 + it.1 as i64 <= last;
+            for (_, horizon, event, p, id, minute) in said.iter().filter(is_of_group) {
                 let station = observations.stations().iter().position(|it| it == id);
                 let minute = (minute - minute_of(start)) as usize;
                 let outcome = observations.outcome(station.unwrap(), minute, *horizon, *event);
@@ -218,8 +242,12 @@ fn the_record_is_that_of_a_direct_scoring_of_the_same_forecasts() {
 
 #[test]
 fn forecasts_do_not_depend_on_later_snapshots_or_on_restarts() {
-    let snapshots = town(3);
-    let one_by_one = sums(&followed(&snapshots, |_, _, _| {}));
+    do_not_depend_on_restarts(&town(3));
+    do_not_depend_on_restarts(&town_of(4, 24, &FAULTS)[..430]);
+}
+
+fn do_not_depend_on_restarts(snapshots: &[Snapshot]) {
+    let one_by_one = sums(&followed(snapshots, |_, _, _| {}));
     assert!(!one_by_one.is_empty());
 
     // Half a day is stored before it is followed.
@@ -236,12 +264,125 @@ fn forecasts_do_not_depend_on_later_snapshots_or_on_restarts() {
 
     // A process that ends without notice: its log is up to an hour old.
     let mut random = Random(7);
-    let restarted = followed(&snapshots, |_, store, follower| {
+    let restarted = followed(snapshots, |_, store, follower| {
         if random.below(40) == 0 {
             *follower = block_on(Follower::open(store, &system())).unwrap();
         }
     });
     assert_eq!(sums(&restarted), one_by_one);
+
+    // One that ends in order after each snapshot before, in and after a fault of the feed.
+    let stopped = followed(snapshots, |at, store, follower| {
+        let minute = minute_of(snapshots[at].taken_at) - minute_of(instant(0));
+        if (FAULTS[0] - 20..FAULTS[2] + 30).contains(&minute) {
+            block_on(follower.keep(store)).unwrap();
+            *follower = block_on(Follower::open(store, &system())).unwrap();
+        }
+    });
+    assert_eq!(sums(&stopped), one_by_one);
+}
+
+/// The last day and hour of a station, followed snapshot by snapshot since the training, are those of its history.
+#[test]
+fn live_forecasts_are_those_of_the_models_and_the_history() {
+    let snapshots = town_of(6, 24, &FAULTS);
+    let mut compared = 0;
+    followed(&snapshots, |at, store, follower| {
+        let minute = minute_of(snapshots[at].taken_at) - minute_of(instant(0));
+        if minute < 3_500 || minute % 300 != 250 {
+            return;
+        }
+        let now = snapshots[at].taken_at;
+        let system = system();
+        let period = instant(0)..now + SignedDuration::from_mins(1);
+        let history = store.history().unwrap();
+        let walked = forecast::walk(history, &system, &period, Vehicles::All, 1, &[]);
+        let observations = block_on(walked).unwrap().observations;
+        let model = &follower
+            .models()
+            .unwrap()
+            .group(Vehicles::All)
+            .unwrap()
+            .model;
+        let trackers = model.recent_trackers(&observations);
+        let level = model.level_tracker(&observations, 0).level();
+        let calendar = Calendar::of(&system, date(2024, 1, 1), date(2024, 12, 31));
+        let slot = |ahead: usize| usize::from(calendar.slot(minute_of(now) + ahead as i64));
+        for station in &snapshots[at].stations {
+            let Some((reading, claims)) = follower.claims(&station.id, Vehicles::All, &HORIZONS)
+            else {
+                continue;
+            };
+            let claims_of = |recent| {
+                let conditions = (level, recent);
+                model.claims(
+                    &station.id,
+                    (Vehicles::All, reading),
+                    conditions,
+                    &HORIZONS,
+                    slot,
+                )
+            };
+            let recent = trackers[&station.id].recent();
+            let differs = recent.flows > 1.3 || recent.without_bikes > 0.1;
+            let [direct, usual] = [recent, Recent::USUAL].map(claims_of);
+            for ((live, direct), usual) in claims.iter().zip(&direct).zip(&usual) {
+                let [live, direct, usual] =
+                    [live, direct, usual].map(|claim| claim.probability(Event::EmptyAt).unwrap());
+                // The level is followed from some days before the training on.
+                assert!((live - direct).abs() < 0.01, "{live} {direct}");
+                compared += i32::from(differs && (live - usual).abs() > 0.02);
+            }
+        }
+    });
+    assert!(compared > 20, "{compared}");
+}
+
+/// Where the feed states no bike at any station for some minutes, forecasts are those from before, and go on after it.
+#[test]
+fn a_fault_of_the_feed_is_not_followed() {
+    let snapshots = town_of(5, 24, &FAULTS);
+    let mut not_followed = Vec::new();
+    followed(&snapshots, |at, _, follower| {
+        let snapshot = &snapshots[at];
+        if follower.taken_at() == Some(snapshot.taken_at) {
+            return;
+        }
+        let minute = minute_of(snapshot.taken_at);
+        if follower.taken_at().map(minute_of) != Some(minute) {
+            not_followed.push(minute - minute_of(instant(0)));
+            let station = StationId::from("s1");
+            let (now, _) = follower.claims(&station, Vehicles::All, &[15]).unwrap();
+            let good = snapshots[..at]
+                .iter()
+                .rfind(|it| Some(it.taken_at) == follower.taken_at());
+            let vehicles = good.unwrap().stations[1].available.vehicles;
+            assert_eq!(Some(u32::from(now.bikes)), vehicles);
+            assert!(follower.left_out() > 0);
+            assert_eq!(follower.probability(&station, Event::EmptyWithin, 60), None);
+        }
+    });
+    not_followed.dedup();
+    assert_eq!(not_followed, FAULTS);
+    // A fault that has not ended.
+    let until = snapshots
+        .iter()
+        .position(|it| it.taken_at > instant(FAULTS[1]));
+    let store = MemoryStore::default();
+    apply(&store, &snapshots[..until.unwrap()]);
+    // What is followed begins before it.
+    let mut follower = block_on(Follower::open(&store, &system())).unwrap();
+    block_on(follower.follow(&store)).unwrap();
+    assert_eq!(follower.taken_at(), Some(instant(FAULTS[0] - INTERVAL)));
+    assert_eq!(follower.left_out(), 2);
+    let outlook = report(&store, "outlook", &Filters::default());
+    let notes = notes(&outlook);
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("after it are left out: most stations have lost all bikes")),
+        "{notes:?}"
+    );
 }
 
 /// The number of forecasts by key.

@@ -44,6 +44,19 @@ impl LiveForecasts {
         self.followers().insert(system.id.clone(), follower);
         followed
     }
+
+    /// Writes what is kept of a system at the end of a watch. Without effect where no snapshot has come.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn keep(&self, store: &dyn Store, system: &SystemId) -> Result<(), StoreError> {
+        let known = self.followers().remove(system);
+        match known {
+            Some(mut follower) => follower.keep(store).await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl Forecasts for LiveForecasts {
@@ -63,5 +76,12 @@ impl Forecasts for LiveForecasts {
         followers
             .get_mut(system)?
             .probability(station, event, minutes)
+    }
+
+    fn is_paused(&self, system: &SystemId) -> bool {
+        let followers = self.followers();
+        followers
+            .get(system)
+            .is_some_and(|follower| follower.left_out() > 0)
     }
 }

@@ -6,15 +6,20 @@ use std::time::Instant;
 
 use divvy::ingest::watch::{Condition, Outcome, PollReport, Stores, SystemWatch};
 use divvy::refresh;
-use divvy::store::{Applied, Store};
+use divvy::store::{Applied, Store, StoreError};
 
 use super::lock::lock;
 use super::now;
 use super::shared::Shared;
 use crate::messages;
 
-/// Polls a system until the gate closes.
+/// Polls a system until the gate closes, and keeps its forecasts then.
 pub fn follow(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
+    poll_until_the_end(shared, watch, index);
+    shared.keep_forecasts(watch);
+}
+
+fn poll_until_the_end(shared: &Shared<'_>, watch: &mut SystemWatch, index: usize) {
     loop {
         let due = shared.clock.instant(watch.next_poll_at());
         shared.metrics.plan(index, watch, due);
@@ -97,7 +102,19 @@ impl Shared<'_> {
         };
         let store = self.history_store();
         let followed = self.forecasts.follow(store, &polled.system);
-        let found = self.opened.run(followed).map_err(|error| {
+        self.note_forecasts(watch, self.opened.run(followed));
+    }
+
+    fn keep_forecasts(&self, watch: &mut SystemWatch) {
+        let Some(system) = watch.system().map(|system| system.id.clone()) else {
+            return;
+        };
+        let kept = self.forecasts.keep(self.history_store(), &system);
+        self.note_forecasts(watch, self.opened.run(kept));
+    }
+
+    fn note_forecasts(&self, watch: &mut SystemWatch, done: Result<(), StoreError>) {
+        let found = done.map_err(|error| {
             format!(
                 "the forecasts are not updated: {}",
                 messages::sentence(&error.into())

@@ -1,11 +1,17 @@
 //! Notices of small histories, one rule each.
 
-use jiff::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::Happening::{Failed, Moved, Snapshot, Unchanged};
-use super::{Happening, evaluator, minute, rules, run, step, step_all, unnamed};
+use super::{
+    Happening, MAX_GAP, evaluator, likely, minute, rules, run, stations, step, step_all, unnamed,
+};
 use crate::alarms::notice::Ending;
-use crate::alarms::{NoticeState, SavedState};
+use crate::alarms::{Evaluator, Expectation, Forecasts, NoticeState, SavedState, Setting};
+use crate::model::{StationId, System, SystemId};
 
 /// Writes the notices: the minute of the day, the rule, its subject, the state, the sentence.
 fn written(text: &str, happenings: &[(i64, Happening)]) -> String {
@@ -491,4 +497,52 @@ fn open_notices_of_a_rule_that_is_removed_are_counted() {
         2
     );
     assert_eq!(state.open(), 0);
+}
+
+/// Forecasts that do not begin with the newest snapshot while they are paused.
+#[derive(Default)]
+struct Pausing(AtomicBool);
+
+impl Forecasts for Pausing {
+    fn probability(
+        &self,
+        system: &SystemId,
+        station: &StationId,
+        expected: Expectation,
+        within: SignedDuration,
+    ) -> Option<f64> {
+        likely(system, station, expected, within)
+    }
+
+    fn is_paused(&self, _: &SystemId) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A feed that states 0 bikes by a fault neither resolves what was likely nor makes it come true.
+#[test]
+fn rules_about_what_is_likely_are_not_evaluated_in_a_fault() {
+    let forecasts = Arc::new(Pausing::default());
+    let setting = Setting {
+        rules: rules(&soon("each", "0s")),
+        max_gap: SignedDuration::from_mins(MAX_GAP),
+        forecasts: Some(Arc::clone(&forecasts) as Arc<dyn Forecasts>),
+        system: None,
+        address: "https://h.example/gbfs.json".into(),
+    };
+    let mut evaluator = Evaluator::new(setting, SavedState::default());
+    evaluator.name_stations(&System::named("divvy").unwrap(), &stations(4));
+    let mut notices = |paused: bool, happenings: Vec<(i64, Happening)>| {
+        forecasts.0.store(paused, Ordering::Relaxed);
+        for (at, happening) in &happenings {
+            step(&mut evaluator, *at, happening);
+        }
+        let texts = evaluator.take_unsent().into_iter();
+        texts.map(|notice| notice.text).collect::<Vec<_>>()
+    };
+    assert_eq!(notices(false, at(0..3, &[Some(3), Some(1)])).len(), 1);
+    assert_eq!(notices(true, at(3..8, &[Some(0), Some(0)])), [""; 0]);
+    assert_eq!(notices(false, at(8..10, &[Some(3), Some(1)])), [""; 0]);
+    // A station that becomes empty after it resolves the notice.
+    assert_eq!(notices(false, at(10..12, &[Some(0), Some(1)])).len(), 1);
 }

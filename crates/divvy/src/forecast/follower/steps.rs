@@ -1,4 +1,4 @@
-//! What a follower does with one snapshot: forecasts that are due are scored, the level of the system is
+//! What a follower does with one snapshot: forecasts that are due are scored, the system and its stations are
 //! followed, models are trained when it is time, and forecasts are issued.
 
 use std::collections::BTreeSet;
@@ -12,52 +12,21 @@ use super::{Follower, GroupClaims, minute_of_hour};
 use crate::history::{SnapshotEntry, StationState};
 use crate::model::StationId;
 use crate::model::civil_date::day_of_ms;
-use crate::outlook::{Reading, Vehicles, minute_of};
+use crate::outlook::{Elapsed, Reading, Vehicles, minute_of};
 use crate::store::{StatusHistory, StoreError};
 
 /// How long after a failed training the next one is tried.
 const RETRY: SignedDuration = SignedDuration::from_hours(6);
 
 impl Follower {
-    /// Begins a log, or continues one that ends elsewhere than the history that is followed: after a time
-    /// that was not followed, or at a snapshot that the history does not have. Forecasts that were not due
-    /// are dropped, and the record is kept.
-    pub(super) fn begin(&mut self, first: &SnapshotEntry) {
-        let before = self.log.take();
-        let since = before.as_ref().map_or(first.taken_at, |log| log.since);
-        let issued_until = before
-            .as_ref()
-            .map(|log| minute_of(log.taken_at).max(log.issued_until.unwrap_or(i64::MIN)));
-        let tried = before.as_ref().and_then(|log| log.tried.clone());
-        self.indexes.clear();
-        self.minutes_of_hour.clear();
-        self.current.clear();
-        self.claims.clear();
-        // The level of the time that was skipped is not known: a training computes it again.
-        self.models = None;
-        self.log = Some(Log {
-            since,
-            number: 0,
-            taken_at: first.taken_at,
-            issued_until,
-            stations: Vec::new(),
-            readings: Vec::new(),
-            levels: Default::default(),
-            level_minute: i64::MIN,
-            level_readings: Vec::new(),
-            tried: tried.filter(|(at, _)| *at <= first.taken_at),
-            issues: Vec::new(),
-            record: before.map(|log| log.record).unwrap_or_default(),
-        });
-    }
-
     pub(super) fn set(&mut self, station: &StationId, state: Option<&StationState>) {
         let Some(log) = &mut self.log else { return };
         let index = *self.indexes.entry(station.clone()).or_insert_with(|| {
             log.stations.push(station.clone());
             // Also where the snapshot is not followed, because it is of the same minute as the one before.
             log.readings.push(Readings::default());
-            log.level_readings.push(Readings::default());
+            log.followed_readings.push(Readings::default());
+            log.recents.push(Default::default());
             self.minutes_of_hour.push(minute_of_hour(station));
             self.current.push(Readings::default());
             self.current.len() - 1
@@ -74,7 +43,7 @@ impl Follower {
     }
 
     /// Follows one snapshot, whose states are the current ones. Of several in one minute the first is
-    /// followed.
+    /// followed, and none in which most stations have lost all bikes, or all free docks, at once.
     pub(super) async fn snapshot(
         &mut self,
         history: &dyn StatusHistory,
@@ -93,8 +62,22 @@ impl Follower {
         if minute <= before {
             return Ok(());
         }
+        let vehicles = Vehicles::All as usize;
+        let readings = |index: usize| {
+            let [before, now] = [&log.readings, &self.current];
+            (before[index][vehicles], now[index][vehicles])
+        };
+        let stations = self.current.len();
+        if !is_first && self.faults.is_fault(minute - before, readings, stations) {
+            self.left_out += 1;
+            return Ok(());
+        }
+        self.left_out = 0;
         self.score(before, minute);
-        self.follow_level(minute);
+        self.follow_conditions(minute);
+        if let Some(log) = &mut self.log {
+            log.readings.clone_from(&self.current);
+        }
         if self.is_training_due(entry.taken_at) {
             self.train(history, entry.taken_at).await?;
         }
@@ -102,7 +85,6 @@ impl Follower {
         if let Some(log) = &mut self.log {
             log.number = entry.number;
             log.taken_at = entry.taken_at;
-            log.readings.clone_from(&self.current);
         }
         Ok(())
     }
@@ -136,16 +118,20 @@ impl Follower {
         issues.retain(|issue| !issue.is_over());
     }
 
-    /// Brings the levels up to a snapshot, unless it is less than the models' step after the one before.
-    fn follow_level(&mut self, minute: i64) {
+    /// Follows the levels and the stations to a snapshot, unless it is less than the models' step after the
+    /// one before.
+    fn follow_conditions(&mut self, minute: i64) {
         let (Some(log), Some(models)) = (&mut self.log, &self.models) else {
             return;
         };
-        let since = log.level_minute;
+        let Some(since) = log.followed_minute else {
+            return;
+        };
         let minutes = usize::try_from(minute.saturating_sub(since)).unwrap_or(0);
         if minutes < models.step_min {
             return;
         }
+        let elapsed = Elapsed::of(minutes);
         for group in &models.groups {
             let vehicles = group.vehicles as usize;
             let cadence = group.model.cadence();
@@ -154,7 +140,7 @@ impl Follower {
                 .iter()
                 .enumerate()
                 .filter_map(|(index, station)| {
-                    let before = log.level_readings[index][vehicles]?;
+                    let before = log.followed_readings[index][vehicles]?;
                     let now = self.current[index][vehicles]?;
                     Some((group.model.rates(station), before, now))
                 });
@@ -162,9 +148,16 @@ impl Follower {
                 .map(|ahead| usize::from(self.calendar.slot(since + ahead as i64)))
                 .collect();
             log.levels[vehicles].add_flows(minutes, cadence, stations, |ahead| slots[ahead]);
+            for (index, station) in log.stations.iter().enumerate() {
+                let rates = group.model.rates(station);
+                let before = log.followed_readings[index][vehicles];
+                let readings = (before, self.current[index][vehicles]);
+                let recent = &mut log.recents[index][vehicles];
+                recent.add(elapsed, cadence, rates, readings, |ahead| slots[ahead]);
+            }
         }
-        log.level_minute = minute;
-        log.level_readings.clone_from(&self.current);
+        log.followed_minute = Some(minute);
+        log.followed_readings.clone_from(&self.current);
     }
 
     pub(super) fn is_training_due(&self, now: Timestamp) -> bool {
@@ -190,13 +183,17 @@ impl Follower {
         };
         match trained {
             Err(untrained) => log.tried = Some((now, untrained.to_string())),
-            Ok(models) => {
+            Ok((models, ends)) => {
                 log.tried = None;
-                for group in &models.groups {
-                    log.levels[group.vehicles as usize] = group.level.clone();
+                for (group, end) in models.groups.iter().zip(ends) {
+                    let vehicles = group.vehicles as usize;
+                    log.levels[vehicles] = end.level;
+                    for (station, recents) in log.stations.iter().zip(&mut log.recents) {
+                        recents[vehicles] = end.recents.get(station).copied().unwrap_or_default();
+                    }
                 }
-                log.level_minute = minute_of(now);
-                log.level_readings.clone_from(&self.current);
+                log.followed_minute = Some(minute_of(now));
+                log.followed_readings.clone_from(&log.readings);
                 self.claims.clear();
                 self.models = Some(models);
                 self.has_new_models = true;

@@ -1,5 +1,8 @@
+mod calibration;
 mod chain;
+mod faults;
 mod observations;
+mod recent;
 mod scoring;
 mod training;
 

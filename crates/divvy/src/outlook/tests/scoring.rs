@@ -92,25 +92,29 @@ fn the_json_of_a_score_is_a_contract() {
     );
 }
 
-/// Levels and intercepts of the first days are the same without the days after them.
+/// Levels, stations and online corrections of the first days are the same without the days after them.
 #[test]
 fn nothing_depends_on_later_observations() {
     let model = Model::train(&random(10 * 1440, 1), &[30, 120], 5_000, 1).unwrap();
     let (all, cut) = (random(5 * 1440, 1), random(3 * 1440, 1));
-    let (levels, cut_levels) = (model.levels(&all), model.levels(&cut));
-    assert_eq!(levels[..cut_levels.len()], cut_levels[..]);
+    let (mut of_all, mut of_cut) = (model.conditions(&all), model.conditions(&cut));
+    assert_eq!(of_all.levels[..of_cut.levels.len()], of_cut.levels[..]);
+    for minute in [0, 1, 700, 3 * 1440 - 1] {
+        let both = [&mut of_all, &mut of_cut].map(|of| of.recents.until(2, minute).recent());
+        assert_eq!(both[0], both[1], "{minute}");
+    }
     let online = OnlineOptions::default();
-    let shifts = crate::outlook::backtest::shifts(&model, &all, &levels, online);
-    let cut_shifts = crate::outlook::backtest::shifts(&model, &cut, &cut_levels, online);
-    assert_eq!(shifts[..cut_shifts.len()], cut_shifts[..]);
-    assert!(shifts.last().unwrap()[0][0] != 0.0, "{shifts:?}");
+    let lines = crate::outlook::backtest::lines(&model, &all, &mut of_all, online);
+    let cut_lines = crate::outlook::backtest::lines(&model, &cut, &mut of_cut, online);
+    assert_eq!(lines[..cut_lines.len()], cut_lines[..]);
+    assert_ne!(lines.last().unwrap()[0][0], Line::IDENTITY);
     // The first forecast is made at minute 0, and its outcome at 120 minutes is known three minutes after
     // it: in the hour from minute 180.
-    let at_120 = |hour: usize| shifts[hour][1][Event::EmptyAt as usize];
-    assert_eq!((at_120(0), at_120(1), at_120(2)), (0.0, 0.0, 0.0));
-    assert_ne!(at_120(3), 0.0);
-    let at_30 = |hour: usize| shifts[hour][0][Event::EmptyAt as usize];
-    assert!(at_30(0) == 0.0 && at_30(1) != 0.0);
+    let at_120 = |hour: usize| lines[hour][1][Event::EmptyAt as usize];
+    assert_eq!([0, 1, 2].map(at_120), [Line::IDENTITY; 3]);
+    assert_ne!(at_120(3), Line::IDENTITY);
+    let at_30 = |hour: usize| lines[hour][0][Event::EmptyAt as usize];
+    assert!(at_30(0) == Line::IDENTITY && at_30(1) != Line::IDENTITY);
 }
 
 #[test]

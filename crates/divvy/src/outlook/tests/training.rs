@@ -38,42 +38,27 @@ fn trucks_are_no_departures() {
 }
 
 #[test]
-fn a_platt_line_is_found_again() {
-    let line = Platt {
-        alpha: -0.7,
-        c: 0.6,
+fn the_online_correction_follows_outcomes_and_forgets_them() {
+    let mut correction = OnlineCorrection::new(OnlineOptions {
+        tau_h: 24.0,
+        intercept_precision: 10.0,
+        slope_precision: 10.0,
+    });
+    assert_eq!(correction.hour(), Line::IDENTITY);
+    let line = Line {
+        intercept: -0.8,
+        slope: 0.7,
     };
     let mut rng = crate::sample::Rng::of(1, 1);
-    let draw = |_| {
-        let logit = 8.0 * rng.unit() - 4.0;
-        let p = 1.0 / (1.0 + (-line.logit(logit)).exp());
-        (logit, rng.happens(p))
-    };
-    let forecasts: Vec<_> = (0..40_000).map(draw).collect();
-    let fitted = Platt::fit(&forecasts);
-    assert!((fitted.alpha - line.alpha).abs() < 0.05, "{fitted:?}");
-    assert!((fitted.c - line.c).abs() < 0.03, "{fitted:?}");
-    assert_eq!(Platt::fit(&[]), Platt::IDENTITY);
-    let one_kind = Platt::fit(&[(-2.0, false); 50]);
-    assert!(
-        one_kind.alpha.is_finite() && one_kind.c.is_finite(),
-        "{one_kind:?}"
-    );
-}
-
-#[test]
-fn the_online_intercept_follows_outcomes_and_forgets_them() {
-    let mut intercept = OnlineIntercept::new(24.0, 10.0);
-    assert_eq!(intercept.hour(), 0.0);
-    for _ in 0..2_000 {
-        // Events with a forecast probability of 12 %, of which half happen.
-        intercept.add(-2.0, true);
-        intercept.add(-2.0, false);
+    for _ in 0..20_000 {
+        let logit = 6.0 * rng.unit() - 4.0;
+        correction.add(logit, rng.happens(1.0 / (1.0 + (-line.logit(logit)).exp())));
     }
-    let shifted = intercept.hour();
-    assert!((shifted - 2.0).abs() < 0.1, "{shifted}");
-    let later = (0..24 * 30).map(|_| intercept.hour()).last().unwrap();
-    assert!(later.abs() < 0.01, "{later}");
+    let found = correction.hour();
+    assert!((found.intercept - line.intercept).abs() < 0.1, "{found:?}");
+    assert!((found.slope - line.slope).abs() < 0.05, "{found:?}");
+    let later = (0..24 * 30).map(|_| correction.hour()).last().unwrap();
+    assert!((later.logit(-2.0) + 2.0).abs() < 0.01, "{later:?}");
 }
 
 #[test]
@@ -94,7 +79,7 @@ fn training_without_outcomes_to_calibrate_by_is_an_error_or_leaves_the_horizon_o
     let half = observed_at(&[&falling], 20 * 1440, 0..14 * 1440);
     let model = Model::train(&half, &[60], 3_000, 1).unwrap();
     assert_eq!(model.horizons(), [60]);
-    assert_ne!(model.calibration(0, Event::EmptyAt), Platt::IDENTITY);
+    assert_ne!(model.calibration(0, Event::EmptyAt), Correction::IDENTITY);
     // The last day has readings for an hour.
     let short = observed_at(&[&falling], 2 * 1440, 0..1440 + 60);
     let model = Model::train(&short, &[15, 1000], 3_000, 1).unwrap();
@@ -139,13 +124,14 @@ fn a_horizon_that_crosses_a_slot_has_the_rates_of_both() {
     let claims = model.claims(
         &StationId::from("0"),
         (Vehicles::All, now),
-        Level::USUAL,
+        (Level::USUAL, Recent::USUAL),
         &[15, 60],
         |ahead| (509 + ahead) / 30 % 48,
     );
     let p = claims[1].probability(Event::EmptyAt).unwrap();
-    let line = model.calibration(1, Event::EmptyAt);
-    assert_eq!(p, line.correct(before[1].empty()));
+    let correction = model.calibration(1, Event::EmptyAt);
+    let corrected = correction.correct(before[1].empty(), Event::EmptyAt, Recent::USUAL);
+    assert_eq!(p, corrected);
     assert!((0.0..=1.0).contains(&p));
 }
 
