@@ -15,7 +15,7 @@ use super::log::{self, Log, Readings};
 use super::record::Record;
 use super::training::Models;
 use super::walk::calendar;
-use crate::history::StateChange;
+use crate::history::{SnapshotEntry, StateChange};
 use crate::model::civil_date::day_of_ms;
 use crate::model::{StationId, System};
 use crate::outlook::faults::FaultFilter;
@@ -112,10 +112,14 @@ impl Follower {
         let Some(history) = store.history() else {
             return Ok(());
         };
-        if !self.is_continued_by(history).await? {
-            self.follow_newest(history).await?;
-        }
-        self.follow_later(history).await?;
+        let entries = match self.entries_from_last(history).await? {
+            Some(entries) => entries,
+            None => {
+                self.follow_newest(history).await?;
+                self.entries_from_last(history).await?.unwrap_or_default()
+            }
+        };
+        self.follow_later(history, entries).await?;
         // Models that were lost are trained again, also where no snapshot has come since.
         match self.taken_at().filter(|_| self.models.is_none()) {
             Some(at) if self.is_training_due(at) => self.train(history, at).await,
@@ -123,13 +127,16 @@ impl Follower {
         }
     }
 
-    /// Follows the snapshots after the last one that was followed.
-    async fn follow_later(&mut self, history: &dyn StatusHistory) -> Result<(), StoreError> {
+    /// Follows the snapshots after the last one that was followed, with which `entries` begin.
+    async fn follow_later(
+        &mut self,
+        history: &dyn StatusHistory,
+        entries: Vec<SnapshotEntry>,
+    ) -> Result<(), StoreError> {
         let Some((number, from)) = self.log.as_ref().map(|log| (log.number, log.taken_at)) else {
             return Ok(());
         };
         let system = self.system.id.clone();
-        let entries = history.snapshots(&system, from, Timestamp::MAX).await?;
         let mut changes: Vec<StateChange> = Vec::new();
         let mut collect = |change: &StateChange| {
             if change.snapshot > number {

@@ -193,7 +193,7 @@ impl Model {
         tracker
     }
 
-    /// Follows each station of a period to its end, and returns what follows it further.
+    /// Returns the tracker of each station at the end of a period.
     pub fn recent_trackers(
         &self,
         observations: &Observations,

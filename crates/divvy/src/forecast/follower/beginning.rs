@@ -16,15 +16,15 @@ const MAX_BEHIND: SignedDuration = SignedDuration::from_hours(24);
 const FAULT_BEFORE: SignedDuration = SignedDuration::from_hours(3);
 
 impl Follower {
-    /// Returns whether the history goes on from the last snapshot that was followed. One without that snapshot
-    /// was repaired, was restored from a backup, or lost what was not on the disk yet when the computer
-    /// stopped.
-    pub(super) async fn is_continued_by(
+    /// Returns the snapshots from the last one on that was followed. `None` where the history does not go on from
+    /// it, or went on for too long: one without that snapshot was repaired, was restored from a backup, or lost what was
+    /// not on the disk yet when the computer stopped.
+    pub(super) async fn entries_from_last(
         &self,
         history: &dyn StatusHistory,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<SnapshotEntry>>, StoreError> {
         let Some(log) = &self.log else {
-            return Ok(false);
+            return Ok(None);
         };
         let from = log.taken_at;
         let entries = history
@@ -34,7 +34,8 @@ impl Follower {
             .iter()
             .any(|entry| (entry.number, entry.taken_at) == (log.number, from));
         let is_behind = |newest: &SnapshotEntry| newest.taken_at.duration_since(from) > MAX_BEHIND;
-        Ok(is_in_history && !entries.last().is_some_and(is_behind))
+        let goes_on = is_in_history && !entries.last().is_some_and(is_behind);
+        Ok(goes_on.then_some(entries))
     }
 
     /// Begins with the newest snapshot, or the last one before it where it has a fault. Where that is one that
@@ -73,11 +74,8 @@ impl Follower {
             .snapshots(&self.system.id, period.start, period.end)
             .await?;
         let is_fault = |at: Timestamp| walked.faults.binary_search(&minute_of(at)).is_ok();
-        let before = entries.iter().rev().map(|entry| entry.taken_at);
-        Ok(before
-            .into_iter()
-            .find(|at| !is_fault(*at))
-            .unwrap_or(Timestamp::MAX))
+        let mut before = entries.iter().rev().map(|entry| entry.taken_at);
+        Ok(before.find(|at| !is_fault(*at)).unwrap_or(Timestamp::MAX))
     }
 
     /// Begins a log, or continues one that ends elsewhere than the history that is followed: after a time
